@@ -1,0 +1,32 @@
+"""microrollup: micro-rollups in Python. Declare a state, typed actions and pure state transition functions; get a durable
+log of signed actions, blocks that others re-execute and attest, and proofs against a root that settles on L1.
+
+Here stands what an app needs; everything else is imported from its own module.
+"""
+
+from msgspec.structs import replace
+
+from microrollup import primitives as _primitives
+from microrollup.action import Action, Event
+from microrollup.errors import MicrorollupError
+from microrollup.map import Map
+from microrollup.primitives import *  # noqa: F403
+from microrollup.rollup import MicroRollup
+from microrollup.state import State, leaf_value, metadata
+from microrollup.stf import Context, Revert, require
+
+__all__ = [
+    "Action",
+    "Context",
+    "Event",
+    "Map",
+    "MicroRollup",
+    "MicrorollupError",
+    "Revert",
+    "State",
+    "leaf_value",
+    "metadata",
+    "replace",
+    "require",
+]
+__all__ += [name for name in _primitives.__all__ if not name.startswith("MAX_")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from eth_abi import encode as abi_encode
+from eth_abi.abi import encode as abi_encode
 
 from microrollup.crypto import keccak256
 from microrollup.primitives import ZERO_BYTES32, Bytes32, Uint64

@@ -10,6 +10,8 @@
     │   └── order:      DuplicateAction, NonceUsed, NonceGap, NonceTooHigh, QueueFull, ActionLimit
     ├── DecodeError                 bytes of a binary form are malformed or not canonical
     ├── ValueOutOfBounds            a value does not fit its declared type
+    ├── ImpureStf                   a state transition function changed its pre-state in place (verifier's audit)
+    ├── WorkerDied                  a worker process ended while it had work; nothing of that work is lost or known
     ├── LimitExceeded               a time, memory or recursion limit was hit (never a verdict on a block)
     ├── Divergence                  a block is not what re-execution gives: height, seq, field, expected, found
     ├── StoreError                  StoreCorrupt, StoreLocked, StoreFormat, StoreMissing, WrongRollup, CommitFailed, NotRetained
@@ -200,6 +202,14 @@ class ValueOutOfBounds(MicrorollupError):
         super().__init__(f"{where}: {reason}")
         self.where = where
         self.reason = reason
+
+
+class ImpureStf(MicrorollupError):
+    """A state transition function changed its pre-state in place; the app is at fault, not the block."""
+
+
+class WorkerDied(MicrorollupError):
+    """A worker process ended, or could not start, while it had work to do; the text says which work."""
 
 
 class LimitExceeded(MicrorollupError):

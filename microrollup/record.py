@@ -15,7 +15,6 @@ from microrollup.codec.canonical import decode_canonical, encode_canonical
 from microrollup.primitives import Address, Bytes32, Uint64
 
 __all__ = [
-    "RECORD_NAMES",
     "Close",
     "DomainConfig",
     "Forced",
@@ -105,9 +104,6 @@ class Rebuild(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     height: Uint64
     stf_id: Bytes32
 
-
-RECORD_NAMES: Final = frozenset({"genesis", "open", "close", "forced", "rebuild"})
-"""Names that no action type may have."""
 
 _GENESIS_DECODER: Final = msgspec.msgpack.Decoder(Genesis)
 

@@ -1,0 +1,123 @@
+"""Height 0: the genesis record of a rollup, its roots, and the store that holds nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from microrollup.block import compute_block_hash, compute_genesis_header, compute_rollup_id
+from microrollup.closing import StateChanges, compute_changes, put_changes, record_genesis
+from microrollup.errors import StoreCorrupt, UsageError, WrongRollup
+from microrollup.lthash import EMPTY_LANES, compute_metadata_root
+from microrollup.map import Map
+from microrollup.primitives import ZERO_BYTES32
+from microrollup.record import DomainConfig, Genesis, Open, decode_genesis, encode_record
+from microrollup.rollup import KERNEL_FORMAT, MicroRollup
+from microrollup.stf import ChainState, Journal
+from microrollup.store.environment import Environment, encode_number
+from microrollup.store.tables import (
+    CHECKPOINT_KEY,
+    SYNCED_KEY,
+    BlockRow,
+    Checkpoint,
+    append_records,
+    encode_row,
+    get_record,
+)
+from microrollup.store.tree import FlatTree
+from microrollup.store.tree_index import MemoryKeyIndex
+
+__all__ = ["make_genesis", "read_genesis", "write_genesis"]
+
+
+def make_genesis(
+    rollup: MicroRollup,
+    *,
+    builder: bytes,
+    verifiers: tuple[bytes, ...],
+    quorum: int,
+    l1_start: int,
+    genesis_time: int,
+    l1_chain_id: int,
+    domain: DomainConfig | None = None,
+    salt: bytes = ZERO_BYTES32,
+) -> Genesis:
+    """The genesis record of a new rollup. `verifiers` are 20-byte addresses; more than half of them must be the quorum.
+
+    Raises `UsageError` for a verifier set that could attest two histories.
+    """
+    if not 0 < quorum <= len(set(verifiers)) or 2 * quorum <= len(set(verifiers)):
+        raise UsageError(f"a quorum of {quorum} of {len(set(verifiers))} verifiers is not more than half of them")
+    changes = _compute_genesis_changes(rollup)
+    return Genesis(
+        format=KERNEL_FORMAT,
+        name=rollup.name,
+        l1_chain_id=l1_chain_id,
+        genesis_time=genesis_time,
+        state_root=changes.delta.root,
+        metadata_root=compute_metadata_root(changes.lanes),
+        builder=builder,
+        verifiers=tuple(sorted(set(verifiers))),
+        quorum=quorum,
+        l1_start=l1_start,
+        salt=salt,
+        domain=domain or rollup.make_domain(),
+    )
+
+
+def _compute_genesis_changes(rollup: MicroRollup) -> StateChanges:
+    with TemporaryDirectory() as directory:
+        tree = FlatTree.create(Path(directory))
+        try:
+            return _enter_genesis(rollup, tree)
+        finally:
+            tree.close()
+
+
+def _enter_genesis(rollup: MicroRollup, tree: FlatTree) -> StateChanges:
+    """The genesis state as changes to nothing; it counts as one action."""
+    journal = Journal(len(rollup.state_fields))
+    record_genesis(rollup, journal)
+    state = ChainState(rollup.genesis, Map(), 0)
+    return compute_changes(rollup, journal, state, EMPTY_LANES, tree, MemoryKeyIndex())
+
+
+def write_genesis(directory: Path, environment: Environment, rollup: MicroRollup, genesis: Genesis) -> None:
+    """Fill an empty store with height 0. Raises `WrongRollup` if the app's first state is not the one committed to."""
+    tree = FlatTree.create(directory)
+    try:
+        changes = _enter_genesis(rollup, tree)
+        header = compute_genesis_header(genesis)
+        if (changes.delta.root, compute_metadata_root(changes.lanes)) != (header.state_root, header.metadata_root):
+            raise WrongRollup(f"the first state of {rollup.name} here is not the one that the genesis record commits to")
+        rollup_id = compute_rollup_id(genesis)
+        checkpoint = Checkpoint(
+            height=0,
+            block_hash=compute_block_hash(header),
+            next_seq=0,
+            forced_count=0,
+            forced_hash=ZERO_BYTES32,
+            leaf_count=changes.delta.leaf_count,
+            sizes=changes.sizes,
+            lanes=changes.lanes,
+        )
+        tree.apply(changes.delta)
+        tree.sync()
+        tables = environment.tables
+        opened = Open(0, genesis.genesis_time, genesis.l1_start, ZERO_BYTES32)
+        with environment.write() as txn:
+            append_records(txn, tables, 0, rollup_id, [encode_record(genesis)])
+            txn.put(encode_number(0), encode_row(BlockRow(header, opened, None, 1)), db=tables["blocks"])
+            put_changes(txn, tables, changes)
+            txn.put(CHECKPOINT_KEY, encode_row(checkpoint), db=tables["meta"])
+            txn.put(SYNCED_KEY, encode_number(0), db=tables["meta"])
+    finally:
+        tree.close()
+
+
+def read_genesis(environment: Environment) -> Genesis:
+    """The genesis record of a store. Raises `StoreCorrupt`, `DecodeError`."""
+    record = get_record(environment.reader, environment.tables, 0)
+    if record is None:
+        raise StoreCorrupt("log/0", "there is no genesis record")
+    return decode_genesis(record)

@@ -1,0 +1,189 @@
+"""Attestations: a verifier's EIP-712 signature over what it executed again and found right.
+
+    BatchAttestation(bytes32 rollupId,uint64 firstHeight,uint64 lastHeight,bytes32 parentHash,bytes32 blockHash,
+                     bytes32 stateRoot,bytes32 dataHash)
+
+in the domain `{name: microrollup, version: 1, chainId: L1's, verifyingContract: the inbox}`, so that it holds for one
+inbox on one chain, for one place in one history, and for the very bytes that are published with it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from coincurve import PrivateKey
+
+from microrollup.block import Header, compute_block_hash
+from microrollup.crypto import canonicalize_signature, keccak256, recover_address, sign_digest
+from microrollup.eip712 import compute_domain_separator
+from microrollup.errors import DecodeError, RefusedError
+from microrollup.primitives import Bytes32, Uint64
+from microrollup.settlement.errors import MalleableSignature
+
+__all__ = [
+    "ATTESTATION_TYPE",
+    "BatchAttestation",
+    "SignedAttestation",
+    "attestation_from_json",
+    "attestation_to_json",
+    "compute_attestation_digest",
+    "create_attestation",
+    "recover_attester",
+    "sign_attestation",
+]
+
+ATTESTATION_TYPE: Final = (
+    "BatchAttestation(bytes32 rollupId,uint64 firstHeight,uint64 lastHeight,bytes32 parentHash,bytes32 blockHash,"
+    "bytes32 stateRoot,bytes32 dataHash)"
+)
+_TYPE_HASH: Final = keccak256(ATTESTATION_TYPE.encode())
+_DOMAIN_NAME: Final = "microrollup"
+_DOMAIN_VERSION: Final = "1"
+
+
+class BatchAttestation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a verifier says: executing heights `first_height ..= last_height` gives this, and these bytes publish it."""
+
+    rollup_id: Bytes32
+    first_height: Uint64
+    last_height: Uint64
+    parent_hash: Bytes32
+    """Hash of the block right below `first_height`."""
+    block_hash: Bytes32
+    """Hash of the block at `last_height`."""
+    state_root: Bytes32
+    """That block's state root, said outright so that bridges need no header."""
+    data_hash: Bytes32
+    """See `microrollup.settlement.batch.compute_data_hash`."""
+
+
+class SignedAttestation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An attestation and the signature over it: 65 bytes `r || s || v`, low s, v 27 or 28."""
+
+    attestation: BatchAttestation
+    signature: Annotated[bytes, msgspec.Meta(min_length=65, max_length=65)]
+
+
+def create_attestation(parent_hash: bytes, first_height: int, last_header: Header, data_hash: bytes) -> BatchAttestation:
+    """The attestation for the batch that ends with `last_header` and is published under `data_hash`."""
+    return BatchAttestation(
+        rollup_id=last_header.rollup_id,
+        first_height=first_height,
+        last_height=last_header.height,
+        parent_hash=parent_hash,
+        block_hash=compute_block_hash(last_header),
+        state_root=last_header.state_root,
+        data_hash=data_hash,
+    )
+
+
+def compute_attestation_digest(attestation: BatchAttestation, chain_id: int, inbox: bytes) -> bytes:
+    """The 32-byte EIP-712 digest that a verifier signs; `inbox` is a 20-byte address."""
+    separator = compute_domain_separator(_DOMAIN_NAME, _DOMAIN_VERSION, chain_id, inbox)
+    words = (
+        _TYPE_HASH,
+        attestation.rollup_id,
+        attestation.first_height.to_bytes(32, "big"),
+        attestation.last_height.to_bytes(32, "big"),
+        attestation.parent_hash,
+        attestation.block_hash,
+        attestation.state_root,
+        attestation.data_hash,
+    )
+    return keccak256(b"\x19\x01" + separator + keccak256(b"".join(words)))
+
+
+def sign_attestation(
+    key: PrivateKey, attestation: BatchAttestation, chain_id: int, inbox: bytes
+) -> SignedAttestation:
+    """Sign with a verifier's key. Whoever calls this answers for never signing two block hashes for one height."""
+    return SignedAttestation(attestation, sign_digest(key, compute_attestation_digest(attestation, chain_id, inbox)))
+
+
+def recover_attester(signed: SignedAttestation, chain_id: int, inbox: bytes) -> bytes:
+    """The 20-byte address whose key signed; a stranger's if another domain or other words were signed.
+
+    Raises `MalleableSignature` unless the signature is in the one accepted form: a second form of it must not exist.
+    """
+    signature = signed.signature
+    if len(signature) != 65 or signature[64] not in (27, 28):
+        raise MalleableSignature(signature)
+    digest = compute_attestation_digest(signed.attestation, chain_id, inbox)
+    try:
+        return recover_address(digest, canonicalize_signature(signature))
+    except RefusedError:
+        raise MalleableSignature(signature) from None
+
+
+class _JsonAttestation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    rollup_id: str
+    first_height: Uint64
+    last_height: Uint64
+    parent_hash: str
+    block_hash: str
+    state_root: str
+    data_hash: str
+
+
+class _JsonSigned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    attestation: _JsonAttestation
+    signature: str
+
+
+_JSON_DECODER: Final = msgspec.json.Decoder(_JsonSigned)
+_MAX_JSON_BYTES: Final = 4096
+
+
+def attestation_to_json(signed: SignedAttestation) -> bytes:
+    """`{"attestation": {"rollupId": "0x…", "firstHeight": 1, …}, "signature": "0x…"}`, for files and RPC."""
+    words = signed.attestation
+    wire = _JsonAttestation(
+        rollup_id=_to_hex(words.rollup_id),
+        first_height=words.first_height,
+        last_height=words.last_height,
+        parent_hash=_to_hex(words.parent_hash),
+        block_hash=_to_hex(words.block_hash),
+        state_root=_to_hex(words.state_root),
+        data_hash=_to_hex(words.data_hash),
+    )
+    return msgspec.json.encode(_JsonSigned(wire, _to_hex(signed.signature)))
+
+
+def _to_hex(value: bytes) -> str:
+    return f"0x{value.hex()}"
+
+
+def attestation_from_json(raw: bytes) -> SignedAttestation:
+    """Read what `attestation_to_json` writes; hex in either case. Raises `DecodeError`."""
+    if len(raw) > _MAX_JSON_BYTES:
+        raise DecodeError("attestation", f"{len(raw)} bytes, the limit is {_MAX_JSON_BYTES}")
+    try:
+        wire = _JSON_DECODER.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError("attestation", str(error)) from None
+    words = wire.attestation
+    return SignedAttestation(
+        BatchAttestation(
+            rollup_id=_parse_hex(words.rollup_id, 32),
+            first_height=words.first_height,
+            last_height=words.last_height,
+            parent_hash=_parse_hex(words.parent_hash, 32),
+            block_hash=_parse_hex(words.block_hash, 32),
+            state_root=_parse_hex(words.state_root, 32),
+            data_hash=_parse_hex(words.data_hash, 32),
+        ),
+        _parse_hex(wire.signature, 65),
+    )
+
+
+def _parse_hex(text: str, size: int) -> bytes:
+    if len(text) != 2 + 2 * size or not text.startswith("0x"):
+        raise DecodeError("attestation", f"not 0x and {2 * size} hex digits")
+    try:
+        value = bytes.fromhex(text[2:])
+    except ValueError:
+        value = b""
+    if len(value) != size:  # `fromhex` skips blanks
+        raise DecodeError("attestation", f"not 0x and {2 * size} hex digits")
+    return value

@@ -1,0 +1,258 @@
+"""What an inbox refuses, one class a rule; every backend raises the same class for the same cause.
+
+    SettlementError
+    ├── set-up:        AlreadyInitialised, BadQuorum
+    ├── position:      WrongRollupId, HeightGap, WrongParent
+    ├── time:          StaleTimestamp, FutureTimestamp, BadOrigin
+    ├── attestations:  WrongAttestation, WrongData, MalleableSignature, ForeignAttester, DuplicateAttester,
+    │                  TooFewAttestations
+    ├── forced queue:  PayloadTooLarge, UnknownEntry, ForcedSkipped, WrongForcedHash, AlreadyVoided
+    ├── permission:    NotBuilder, NotOwner, ZeroBuilder
+    └── data:          BatchTooLarge
+
+An argument is always an integer or bytes, so that the contract's custom errors can have these names and arguments.
+"""
+
+from __future__ import annotations
+
+from microrollup.errors import SettlementError
+
+__all__ = [
+    "AlreadyInitialised",
+    "AlreadyVoided",
+    "BadOrigin",
+    "BadQuorum",
+    "BatchTooLarge",
+    "DuplicateAttester",
+    "ForcedSkipped",
+    "ForeignAttester",
+    "FutureTimestamp",
+    "HeightGap",
+    "MalleableSignature",
+    "NotBuilder",
+    "NotOwner",
+    "PayloadTooLarge",
+    "SettlementError",
+    "StaleTimestamp",
+    "TooFewAttestations",
+    "UnknownEntry",
+    "WrongAttestation",
+    "WrongData",
+    "WrongForcedHash",
+    "WrongParent",
+    "WrongRollupId",
+    "ZeroBuilder",
+]
+
+
+class AlreadyInitialised(SettlementError):
+    """There is an inbox at this place already; a rollup begins once."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"{place} holds an inbox already")
+        self.place = place
+
+
+class BadQuorum(SettlementError):
+    """A verifier set of `count` addresses with this quorum cannot be: the addresses must ascend strictly and contain no
+    zero, there are 1 to 256 of them, and the quorum is more than half of them and at most all.
+    """
+
+    def __init__(self, count: int, quorum: int) -> None:
+        super().__init__(
+            f"{count} verifiers with a quorum of {quorum}: need 1 to 256 strictly ascending non-zero addresses and a quorum "
+            "of more than half of them"
+        )
+        self.count = count
+        self.quorum = quorum
+
+
+class _Mismatch(SettlementError):
+    """Two 32-byte words should be equal and are not."""
+
+    noun = "word"
+
+    def __init__(self, expected: bytes, found: bytes) -> None:
+        super().__init__(f"{self.noun} is 0x{found.hex()}, the inbox has 0x{expected.hex()}")
+        self.expected = expected
+        self.found = found
+
+
+class WrongRollupId(_Mismatch):
+    """The header or the attestation is another rollup's."""
+
+    noun = "the rollup id"
+
+
+class WrongParent(_Mismatch):
+    """The attestation's `parentHash` is not the hash of the last settled block."""
+
+    noun = "the parent hash"
+
+
+class HeightGap(SettlementError):
+    """The batch does not begin right above the last settled height, or ends below its own beginning."""
+
+    def __init__(self, settled: int, first: int, last: int) -> None:
+        super().__init__(f"heights {first} to {last} do not continue height {settled}")
+        self.settled = settled
+        self.first = first
+        self.last = last
+
+
+class StaleTimestamp(SettlementError):
+    """The header's timestamp lies before that of the last settled block."""
+
+    def __init__(self, earliest: int, found: int) -> None:
+        super().__init__(f"timestamp {found} is before the settled block's {earliest}")
+        self.earliest = earliest
+        self.found = found
+
+
+class FutureTimestamp(SettlementError):
+    """The timestamp lies after the L1 time of the settling transaction."""
+
+    def __init__(self, latest: int, found: int) -> None:
+        super().__init__(f"timestamp {found} is after L1's time, {latest}")
+        self.latest = latest
+        self.found = found
+
+
+class BadOrigin(SettlementError):
+    """The header's L1 origin goes back, is too old, or is no past L1 block: it must be in `lowest ..= highest`."""
+
+    def __init__(self, lowest: int, highest: int, found: int) -> None:
+        super().__init__(f"L1 origin {found} is not between {lowest} and {highest}")
+        self.lowest = lowest
+        self.highest = highest
+        self.found = found
+
+
+class WrongAttestation(SettlementError):
+    """An attestation speaks of another last height, block hash or state root than the header; `member` says which."""
+
+    def __init__(self, member: str, expected: int | bytes, found: int | bytes) -> None:
+        super().__init__(f"the attestation's {member} is {_show(found)}, the header's {_show(expected)}")
+        self.member = member
+        self.expected = expected
+        self.found = found
+
+
+def _show(value: int | bytes) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
+
+
+class WrongData(_Mismatch):
+    """The attestation's `dataHash` is not that of the data published with it."""
+
+    noun = "the data hash"
+
+
+class MalleableSignature(SettlementError):
+    """The signature is not the one form: 65 bytes `r || s || v`, s in the lower half, v 27 or 28, a key recoverable."""
+
+    def __init__(self, signature: bytes) -> None:
+        super().__init__(f"not the one accepted form of a signature: 0x{signature.hex()}")
+        self.signature = signature
+
+
+class ForeignAttester(SettlementError):
+    """The signer is not in the verifier set. Signing for another inbox, chain or text also ends up here."""
+
+    def __init__(self, attester: bytes) -> None:
+        super().__init__(f"0x{attester.hex()} is no verifier of this inbox (or signed for another domain or text)")
+        self.attester = attester
+
+
+class DuplicateAttester(SettlementError):
+    """One verifier signed twice; only distinct ones count."""
+
+    def __init__(self, attester: bytes) -> None:
+        super().__init__(f"0x{attester.hex()} attests more than once")
+        self.attester = attester
+
+
+class TooFewAttestations(SettlementError):
+    """Fewer verifiers attest than the quorum asks for."""
+
+    def __init__(self, quorum: int, found: int) -> None:
+        super().__init__(f"{found} attestations, the quorum is {quorum}")
+        self.quorum = quorum
+        self.found = found
+
+
+class PayloadTooLarge(SettlementError):
+    """The payload of a forced action is longer than the queue takes."""
+
+    def __init__(self, limit: int, found: int) -> None:
+        super().__init__(f"a payload of {found} bytes, the limit is {limit}")
+        self.limit = limit
+        self.found = found
+
+
+class UnknownEntry(SettlementError):
+    """The queue of forced actions, of `length` entries, does not reach that far."""
+
+    def __init__(self, length: int, found: int) -> None:
+        super().__init__(f"{found} reaches beyond the queue's {length} entries")
+        self.length = length
+        self.found = found
+
+
+class ForcedSkipped(SettlementError):
+    """The batch leaves out forced actions that were due: too few were taken for its L1 origin."""
+
+    def __init__(self, settled: int, found: int, l1_origin: int) -> None:
+        super().__init__(f"forced count goes from {settled} to {found}, more were due at L1 block {l1_origin}")
+        self.settled = settled
+        self.found = found
+        self.l1_origin = l1_origin
+
+
+class WrongForcedHash(_Mismatch):
+    """The header's `forcedHash` is not the queue's hash after `forcedCount` entries."""
+
+    noun = "the forced hash"
+
+
+class AlreadyVoided(SettlementError):
+    """The owner voided this entry before; its effective block stays."""
+
+    def __init__(self, index: int, effective: int) -> None:
+        super().__init__(f"forced action {index} is voided from L1 block {effective} on")
+        self.index = index
+        self.effective = effective
+
+
+class NotBuilder(SettlementError):
+    """Only the builder submits batches, until it has been silent for long enough."""
+
+    def __init__(self, builder: bytes, submitter: bytes) -> None:
+        super().__init__(f"0x{submitter.hex()} is not the builder 0x{builder.hex()}")
+        self.builder = builder
+        self.submitter = submitter
+
+
+class NotOwner(SettlementError):
+    """Only the inbox's owner may do this."""
+
+    def __init__(self, owner: bytes, caller: bytes) -> None:
+        super().__init__(f"0x{caller.hex()} is not the owner 0x{owner.hex()}")
+        self.owner = owner
+        self.caller = caller
+
+
+class ZeroBuilder(SettlementError):
+    """The zero address cannot seal blocks, so it cannot be the builder."""
+
+    def __init__(self) -> None:
+        super().__init__("the builder cannot be the zero address")
+
+
+class BatchTooLarge(SettlementError):
+    """The batch does not fit the data of one transaction."""
+
+    def __init__(self, limit: int, found: int) -> None:
+        super().__init__(f"a batch of {found} bytes, the limit is {limit}")
+        self.limit = limit
+        self.found = found

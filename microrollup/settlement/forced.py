@@ -1,0 +1,50 @@
+"""Forced actions: the inbox's queue on L1, and the form that an action takes in it.
+
+The queue is a hash chain, so one word in a header commits to every entry taken so far and in which order. The sender is
+whoever called the inbox on L1, the identity is the place in the queue, and there is no kernel nonce.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from eth_abi.abi import encode as abi_encode
+
+from microrollup.crypto import keccak256
+from microrollup.primitives import ZERO_BYTES32, Address, Uint64
+
+__all__ = [
+    "EMPTY_QUEUE_HASH",
+    "ForcedEntry",
+    "compute_forced_id",
+    "compute_queue_hash",
+]
+
+EMPTY_QUEUE_HASH: Final = ZERO_BYTES32
+"""`queueHash[0]`."""
+
+_QUEUE_TYPES: Final = ("bytes32", "address", "uint256", "bytes32")
+
+
+class ForcedEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An entry of the inbox's queue."""
+
+    index: Uint64
+    """Place in the queue, from 0."""
+    sender: Address
+    """L1's `msg.sender`, 20 bytes; a contract may be one."""
+    inclusion_block: Uint64
+    """L1 block that included it; due for every block with at least this L1 origin."""
+    payload: bytes
+    """At most `MAX_FORCED_PAYLOAD_BYTES`; anything at all, since L1 does not look into it."""
+
+
+def compute_queue_hash(previous: bytes, sender: bytes, inclusion_block: int, payload: bytes) -> bytes:
+    """`queueHash[i + 1] = keccak256(abi.encode(queueHash[i], sender, inclusionBlock, keccak256(payload)))`."""
+    return keccak256(abi_encode(_QUEUE_TYPES, (previous, sender, inclusion_block, keccak256(payload))))
+
+
+def compute_forced_id(rollup_id: bytes, index: int) -> bytes:
+    """The identity (action hash) of the queue's entry `index`: `keccak256(abi.encode(rollupId, index))`."""
+    return keccak256(rollup_id + index.to_bytes(32, "big"))

@@ -1,0 +1,210 @@
+"""The rules of the inbox, pure: what a batch must satisfy to be settled. The contract on L1 enforces the same.
+
+They bind a batch to its place (rollup, height, parent), to time, to the queue of forced actions and to a quorum of
+verifiers. Whether the blocks are right is what the verifiers vouch for; the inbox sees the last header only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from microrollup.block import Header, compute_block_hash, compute_genesis_header
+from microrollup.primitives import MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
+from microrollup.record import Genesis
+from microrollup.settlement.attestation import BatchAttestation, SignedAttestation, create_attestation, recover_attester
+from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
+from microrollup.settlement.errors import (
+    BadOrigin,
+    BadQuorum,
+    BatchTooLarge,
+    DuplicateAttester,
+    ForcedSkipped,
+    ForeignAttester,
+    FutureTimestamp,
+    HeightGap,
+    NotBuilder,
+    StaleTimestamp,
+    TooFewAttestations,
+    UnknownEntry,
+    WrongAttestation,
+    WrongData,
+    WrongForcedHash,
+    WrongParent,
+    WrongRollupId,
+    ZeroBuilder,
+)
+from microrollup.settlement.protocol import SettledHead, VerifierSet
+
+__all__ = [
+    "BUILDER_SILENCE_BLOCKS",
+    "CHANGE_DELAY_BLOCKS",
+    "MAX_ORIGIN_AGE_BLOCKS",
+    "MAX_VERIFIERS",
+    "InboxState",
+    "compute_genesis_head",
+    "verify_builder",
+    "verify_settlement",
+    "verify_verifiers",
+]
+
+MAX_ORIGIN_AGE_BLOCKS: Final = 14_400
+"""A settled L1 origin lies at most this far behind the settling transaction: two days of 12-second blocks."""
+
+BUILDER_SILENCE_BLOCKS: Final = 7_200
+"""After this many L1 blocks without a batch anybody may submit one: a day."""
+
+CHANGE_DELAY_BLOCKS: Final = 21_600
+"""Voids and changes of verifiers, builder and owner take effect this many L1 blocks after their event: three days.
+
+It is longer than `MAX_ORIGIN_AGE_BLOCKS`, so whoever builds on a permitted origin knows all that is in effect there.
+"""
+
+MAX_VERIFIERS: Final = 256
+
+
+class InboxState(msgspec.Struct, frozen=True):
+    """What the inbox knows when a header arrives in its L1 block `number`; the last three depend on the header."""
+
+    rollup_id: bytes
+    chain_id: int
+    inbox: bytes
+    """The inbox's own 20-byte address."""
+    number: int
+    time: int
+    """L1's time of that block, in seconds."""
+    head: SettledHead
+    builder: bytes
+    verifiers: VerifierSet
+    queue_length: int
+    forced_hash: bytes
+    """`queueHash[header.forced_count]`; of the whole queue if it does not reach that far."""
+    next_inclusion_block: int | None
+    """Inclusion block of the first entry that the header leaves in the queue; `None` if it leaves none."""
+
+
+def verify_settlement(
+    state: InboxState, batch: bytes, header: Header, attestations: Sequence[SignedAttestation], submitter: bytes
+) -> SettledHead:
+    """The head after settling `batch`, whose last header is `header`. Raises the `SettlementError` of the broken rule."""
+    _verify_submitter(state, submitter)
+    if len(batch) > MAX_BATCH_BYTES:
+        raise BatchTooLarge(MAX_BATCH_BYTES, len(batch))
+    if header.rollup_id != state.rollup_id:
+        raise WrongRollupId(state.rollup_id, header.rollup_id)
+    if header.height <= state.head.height:
+        raise HeightGap(state.head.height, state.head.height + 1, header.height)
+    _verify_time(state, header)
+    _verify_forced(state, header)
+    _verify_attestations(state, batch, header, attestations)
+    return _compute_head(header, state.number)
+
+
+def _verify_submitter(state: InboxState, submitter: bytes) -> None:
+    if submitter != state.builder and state.number - state.head.l1_number <= BUILDER_SILENCE_BLOCKS:
+        raise NotBuilder(state.builder, submitter)
+
+
+def _verify_time(state: InboxState, header: Header) -> None:
+    if header.timestamp < state.head.timestamp:
+        raise StaleTimestamp(state.head.timestamp, header.timestamp)
+    if header.timestamp > state.time:
+        raise FutureTimestamp(state.time, header.timestamp)
+    lowest = max(state.head.l1_origin, state.number - MAX_ORIGIN_AGE_BLOCKS)
+    if not lowest <= header.l1_origin < state.number:
+        raise BadOrigin(lowest, state.number - 1, header.l1_origin)
+
+
+def _verify_forced(state: InboxState, header: Header) -> None:
+    """The header took entries of the queue as it is, and as many as it had to.
+
+    A batch may stop at 64 entries, since one block takes no more, although more are due.
+    """
+    taken, settled = header.forced_count, state.head.forced_count
+    if taken > state.queue_length:
+        raise UnknownEntry(state.queue_length, taken)
+    is_full_block = taken >= settled + MAX_FORCED_PER_BLOCK
+    next_is_due = state.next_inclusion_block is not None and state.next_inclusion_block <= header.l1_origin
+    if taken < settled or (next_is_due and not is_full_block):
+        raise ForcedSkipped(settled, taken, header.l1_origin)
+    if header.forced_hash != state.forced_hash:
+        raise WrongForcedHash(state.forced_hash, header.forced_hash)
+
+
+def _verify_attestations(
+    state: InboxState, batch: bytes, header: Header, attestations: Sequence[SignedAttestation]
+) -> None:
+    first_height = state.head.height + 1
+    expected = create_attestation(state.head.block_hash, first_height, header, compute_data_hash(batch))
+    attesters: set[bytes] = set()
+    for signed in attestations:
+        if signed.attestation != expected:
+            _raise_difference(state.head, expected, signed.attestation)
+        attester = recover_attester(signed, state.chain_id, state.inbox)
+        if attester not in state.verifiers.addresses:
+            raise ForeignAttester(attester)
+        if attester in attesters:
+            raise DuplicateAttester(attester)
+        attesters.add(attester)
+    if len(attesters) < state.verifiers.quorum:
+        raise TooFewAttestations(state.verifiers.quorum, len(attesters))
+
+
+def _raise_difference(head: SettledHead, expected: BatchAttestation, found: BatchAttestation) -> None:
+    """Name the first member of an attestation that is not as expected."""
+    if found.rollup_id != expected.rollup_id:
+        raise WrongRollupId(expected.rollup_id, found.rollup_id)
+    if found.first_height != expected.first_height:
+        raise HeightGap(head.height, found.first_height, found.last_height)
+    if found.parent_hash != expected.parent_hash:
+        raise WrongParent(expected.parent_hash, found.parent_hash)
+    if found.last_height != expected.last_height:
+        raise WrongAttestation("lastHeight", expected.last_height, found.last_height)
+    if found.block_hash != expected.block_hash:
+        raise WrongAttestation("blockHash", expected.block_hash, found.block_hash)
+    if found.state_root != expected.state_root:
+        raise WrongAttestation("stateRoot", expected.state_root, found.state_root)
+    raise WrongData(expected.data_hash, found.data_hash)
+
+
+def _compute_head(header: Header, number: int) -> SettledHead:
+    return SettledHead(
+        height=header.height,
+        block_hash=compute_block_hash(header),
+        state_root=header.state_root,
+        timestamp=header.timestamp,
+        forced_count=header.forced_count,
+        l1_origin=header.l1_origin,
+        l1_number=number,
+    )
+
+
+def compute_genesis_head(genesis: Genesis, number: int, time: int) -> SettledHead:
+    """The head of an inbox created in L1 block `number`, as its constructor computes it from the genesis preimage.
+
+    Raises `BadQuorum`, `ZeroBuilder`, `FutureTimestamp`, or `BadOrigin` if the L1 start is no past block.
+    """
+    verify_verifiers(VerifierSet(genesis.verifiers, genesis.quorum))
+    verify_builder(genesis.builder)
+    if genesis.genesis_time > time:
+        raise FutureTimestamp(time, genesis.genesis_time)
+    if genesis.l1_start >= number:
+        raise BadOrigin(0, number - 1, genesis.l1_start)
+    return _compute_head(compute_genesis_header(genesis), number)
+
+
+def verify_verifiers(verifiers: VerifierSet) -> None:
+    """Raise `BadQuorum` unless the addresses ascend strictly from above zero and the quorum is a majority of them."""
+    count, quorum = len(verifiers.addresses), verifiers.quorum
+    ascends = all(low < high for low, high in pairwise((ZERO_ADDRESS, *verifiers.addresses)))
+    if not (1 <= count <= MAX_VERIFIERS and ascends and count < 2 * quorum <= 2 * count):
+        raise BadQuorum(count, quorum)
+
+
+def verify_builder(builder: bytes) -> None:
+    """Raise `ZeroBuilder` for the zero address."""
+    if builder == ZERO_ADDRESS:
+        raise ZeroBuilder

@@ -1,0 +1,285 @@
+"""The local settlement: a directory that stands for L1 and enforces the inbox's rules. The embedded default.
+
+Its L1 has a block every 12 seconds of the clock, whose number is the Unix time divided by 12. Several processes may
+have the directory open (a node, its verifier, a follower): LMDB lets one write at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from microrollup.block import Header, compute_rollup_id
+from microrollup.codec.canonical import decode_canonical, encode_canonical
+from microrollup.errors import DecodeError, StoreFormat, StoreMissing, UsageError
+from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, ZERO_ADDRESS
+from microrollup.record import Genesis, decode_genesis
+from microrollup.settlement.attestation import SignedAttestation
+from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, NotOwner, PayloadTooLarge
+from microrollup.settlement.forced import ForcedEntry
+from microrollup.settlement.inbox import (
+    CHANGE_DELAY_BLOCKS,
+    InboxState,
+    compute_genesis_head,
+    verify_builder,
+    verify_settlement,
+    verify_verifiers,
+)
+from microrollup.settlement.protocol import Reorg, SettledBatch, SettledHead, VerifierSet
+from microrollup.settlement.rows import FORMAT, Rows
+from microrollup.settlement.tables import Tables, open_tables
+
+__all__ = ["SECONDS_PER_BLOCK", "LocalSettlement"]
+
+SECONDS_PER_BLOCK: Final = 12
+"""Ethereum's slot time."""
+
+_MAX_HEADER_BYTES: Final = 1024
+_HEADER_DECODER: Final = msgspec.msgpack.Decoder(Header)
+
+
+class LocalSettlement:
+    """An inbox in a directory; an `Inbox`, so also a `Settlement` and an `L1View`, whose docstrings hold here.
+
+    A number that `get_number` has told is on disk, and whatever this L1 takes in later has that number or a higher one.
+    So what is said about lower numbers never changes, in any process.
+    """
+
+    def __init__(self, tables: Tables, clock: Callable[[], float]) -> None:
+        """Use `create` or `open`."""
+        self._tables = tables
+        self._clock = clock
+        with self._read() as rows:
+            self._genesis = rows.get_genesis()
+            self._created = rows.get_meta().created
+        self._rollup_id = compute_rollup_id(self._genesis)
+
+    @classmethod
+    def create(cls, directory: Path, genesis: Genesis, owner: bytes, clock: Callable[[], float] = time.time) -> Self:
+        """Create the inbox of a rollup, as the contract's constructor does, and open it.
+
+        `owner` is the 20-byte address that may void and change; zero for nobody. Raises `AlreadyInitialised`, the
+        errors of `compute_genesis_head`, `DecodeError` for a genesis out of its bounds, and `StoreError`s.
+        """
+        _check_address(owner)
+        decode_genesis(encode_canonical(genesis))
+        number = _to_number(clock())
+        head = compute_genesis_head(genesis, number, number * SECONDS_PER_BLOCK)
+        tables = open_tables(directory, create=True)
+        try:
+            with tables.begin(write=True) as transaction:
+                rows = Rows(tables, transaction)
+                if rows.has_genesis():
+                    raise AlreadyInitialised(str(directory))
+                rows.put_genesis(genesis, owner, head)
+            return cls(tables, clock)
+        except BaseException:
+            tables.close()
+            raise
+
+    @classmethod
+    def open(cls, directory: Path, clock: Callable[[], float] = time.time) -> Self:
+        """Open an inbox that exists. Raises `StoreMissing`, `StoreFormat`, `StoreLocked` (twice in one process)."""
+        tables = open_tables(directory, create=False)
+        try:
+            with tables.begin() as transaction:
+                rows = Rows(tables, transaction)
+                if not rows.has_genesis():
+                    raise StoreMissing(f"{directory} holds no local settlement")
+                if rows.get_meta().format > FORMAT:
+                    raise StoreFormat(f"{directory} has format {rows.get_meta().format}, known is {FORMAT}")
+            return cls(tables, clock)
+        except BaseException:
+            tables.close()
+            raise
+
+    def close(self) -> None:
+        self._tables.close()
+
+    # The view of L1.
+
+    def get_inbox(self) -> bytes:
+        return ZERO_ADDRESS
+
+    def get_genesis(self) -> Genesis:
+        return self._genesis
+
+    def get_number(self) -> int:
+        with self._read() as rows:
+            number = rows.get_number()
+        if _to_number(self._clock()) <= number:
+            return number
+        with self._write() as (_, number):  # waits for whoever still writes into a block that ends now
+            return number
+
+    def get_time(self, number: int) -> int:
+        current = self.get_number()
+        if not 0 <= number <= current:
+            raise BadOrigin(0, current, number)
+        return number * SECONDS_PER_BLOCK
+
+    def get_owner(self, number: int) -> bytes:
+        with self._read() as rows:
+            return rows.get_owner(number)
+
+    def get_builder(self, number: int) -> bytes:
+        with self._read() as rows:
+            return rows.get_builder(number)
+
+    def get_verifiers(self, number: int) -> VerifierSet:
+        with self._read() as rows:
+            return rows.get_verifiers(number)
+
+    def get_forced_count(self, up_to_block: int) -> int:
+        with self._read() as rows:
+            return rows.get_forced_count(up_to_block)
+
+    def get_forced_entries(self, first_index: int, up_to_block: int, limit: int) -> list[ForcedEntry]:
+        with self._read() as rows:
+            end = min(rows.get_forced_count(up_to_block), first_index + limit)
+            return [rows.get_entry(index) for index in range(first_index, end)]
+
+    def get_queue_hash(self, index: int) -> bytes:
+        with self._read() as rows:
+            return rows.get_queue_hash(index)
+
+    def is_voided(self, index: int, l1_origin: int) -> bool:
+        with self._read() as rows:
+            effective = rows.get_void(index)
+        return effective is not None and effective <= l1_origin
+
+    def get_settled(self) -> SettledHead:
+        with self._read() as rows:
+            return rows.get_head()
+
+    def get_settled_at(self, height: int) -> SettledBatch | None:
+        with self._read() as rows:
+            return rows.get_settled_at(height) if height > 0 else None
+
+    def get_confirmations(self, height: int) -> int | None:
+        number = self.get_number()
+        with self._read() as rows:
+            settled_in = rows.get_settled_number(height) if height > 0 else self._created
+        return None if settled_in is None else number - settled_in
+
+    def poll_reorgs(self) -> list[Reorg]:
+        return []
+
+    # Transactions of this L1.
+
+    def settle(
+        self, batch: bytes, last_header: Header, attestations: Sequence[SignedAttestation], *, submitter: bytes
+    ) -> SettledHead:
+        _check_address(submitter)
+        _check_header(last_header)
+        with self._write() as (rows, number):
+            state = self._read_state(rows, number, last_header.forced_count)
+            head = verify_settlement(state, batch, last_header, attestations, submitter)
+            first_height = state.head.height + 1
+            rows.put_settled(
+                SettledBatch(first_height, last_header, batch, tuple(attestations), number, submitter), head
+            )
+        return head
+
+    def force(self, payload: bytes, *, sender: bytes) -> int:
+        _check_address(sender)
+        if len(payload) > MAX_FORCED_PAYLOAD_BYTES:
+            raise PayloadTooLarge(MAX_FORCED_PAYLOAD_BYTES, len(payload))
+        with self._write() as (rows, number):
+            index = rows.get_queue_length()
+            rows.append_entry(ForcedEntry(index, sender, number, payload))
+        return index
+
+    def void(self, index: int, *, caller: bytes) -> int:
+        with self._write_as_owner(caller) as (rows, effective):
+            voided_from = rows.get_void(index)
+            if voided_from is not None:
+                raise AlreadyVoided(index, voided_from)
+            rows.put_void(index, effective)
+        return effective
+
+    def change_verifiers(self, verifiers: VerifierSet, *, caller: bytes) -> int:
+        for address in verifiers.addresses:
+            _check_address(address)
+        with self._write_as_owner(caller) as (rows, effective):
+            verify_verifiers(verifiers)
+            rows.put_verifiers(effective, verifiers)
+        return effective
+
+    def change_builder(self, builder: bytes, *, caller: bytes) -> int:
+        _check_address(builder)
+        with self._write_as_owner(caller) as (rows, effective):
+            verify_builder(builder)
+            rows.put_builder(effective, builder)
+        return effective
+
+    def change_owner(self, owner: bytes, *, caller: bytes) -> int:
+        _check_address(owner)
+        with self._write_as_owner(caller) as (rows, effective):
+            rows.put_owner(effective, owner)
+        return effective
+
+    @contextmanager
+    def _read(self) -> Iterator[Rows]:
+        with self._tables.begin() as transaction:
+            yield Rows(self._tables, transaction)
+
+    @contextmanager
+    def _write(self) -> Iterator[tuple[Rows, int]]:
+        """A transaction and the number of the L1 block that it is in.
+
+        The clock is read once the transaction is alone, so the numbers are in the order of the writes.
+        """
+        with self._tables.begin(write=True) as transaction:
+            rows = Rows(self._tables, transaction)
+            number = max(rows.get_number(), _to_number(self._clock()))
+            rows.put_number(number)
+            yield rows, number
+
+    @contextmanager
+    def _write_as_owner(self, caller: bytes) -> Iterator[tuple[Rows, int]]:
+        """The same for the owner alone, with the number from which a change made in it is in effect."""
+        _check_address(caller)
+        with self._write() as (rows, number):
+            owner = rows.get_owner(number)
+            if caller != owner or owner == ZERO_ADDRESS:
+                raise NotOwner(owner, caller)
+            yield rows, number + CHANGE_DELAY_BLOCKS
+
+    def _read_state(self, rows: Rows, number: int, forced_count: int) -> InboxState:
+        length = rows.get_queue_length()
+        return InboxState(
+            rollup_id=self._rollup_id,
+            chain_id=self._genesis.l1_chain_id,
+            inbox=ZERO_ADDRESS,
+            number=number,
+            time=number * SECONDS_PER_BLOCK,
+            head=rows.get_head(),
+            builder=rows.get_builder(number),
+            verifiers=rows.get_verifiers(number),
+            queue_length=length,
+            forced_hash=rows.get_queue_hash(min(forced_count, length)),
+            next_inclusion_block=rows.get_entry(forced_count).inclusion_block if forced_count < length else None,
+        )
+
+
+def _to_number(seconds: float) -> int:
+    return int(seconds) // SECONDS_PER_BLOCK
+
+
+def _check_address(address: bytes) -> None:
+    if len(address) != 20:
+        raise UsageError(f"an address has 20 bytes, not {len(address)}")
+
+
+def _check_header(header: Header) -> None:
+    """What the types of a contract's arguments check by themselves. Raises `UsageError`."""
+    try:
+        decode_canonical(_HEADER_DECODER, encode_canonical(header), what="header", limit=_MAX_HEADER_BYTES)
+    except (DecodeError, OverflowError, TypeError) as error:
+        raise UsageError(f"not a header: {error}") from None

@@ -1,0 +1,150 @@
+"""What a settlement backend does, and the view of L1 that builders and verifiers read; synchronous, thread-free.
+
+Every backend passes `microrollup.testing.settlement_suite`. Block numbers and times are L1's. Answers about numbers below
+`get_number()` are final up to reorgs, which `poll_reorgs` reports; an L1 origin is therefore always a past number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Protocol
+
+import msgspec
+
+from microrollup.block import Header
+from microrollup.primitives import Address, Bytes32, Uint64
+from microrollup.record import Genesis
+from microrollup.settlement.attestation import SignedAttestation
+from microrollup.settlement.forced import ForcedEntry
+
+__all__ = ["Inbox", "L1View", "Reorg", "SettledBatch", "SettledHead", "Settlement", "VerifierSet"]
+
+
+class VerifierSet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Who may attest, and how many must."""
+
+    addresses: Annotated[tuple[Address, ...], msgspec.Meta(min_length=1, max_length=256)]
+    """Strictly ascending 20-byte addresses."""
+    quorum: Uint64
+
+
+class SettledHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The inbox's cursor: the last settled block, as far as the inbox remembers it. At first, the genesis."""
+
+    height: Uint64
+    block_hash: Bytes32
+    state_root: Bytes32
+    timestamp: Uint64
+    """The block's, in seconds."""
+    forced_count: Uint64
+    l1_origin: Uint64
+    l1_number: Uint64
+    """L1 block in which it was settled; for the genesis, in which the inbox was created."""
+
+
+class SettledBatch(msgspec.Struct, frozen=True):
+    """A batch that the inbox took, as L1 and DA together give it back."""
+
+    first_height: int
+    header: Header
+    """Of the batch's last block."""
+    batch: bytes
+    attestations: tuple[SignedAttestation, ...]
+    l1_number: int
+    """L1 block in which it was settled."""
+    submitter: bytes
+    """20-byte address."""
+
+
+class Reorg(msgspec.Struct, frozen=True):
+    """L1 replaced its blocks from `l1_number` on; what is settled now is `head`."""
+
+    l1_number: int
+    head: SettledHead
+
+
+class L1View(Protocol):
+    """What a verifier or builder must know of L1. Reads only."""
+
+    def get_inbox(self) -> bytes:
+        """The inbox's 20-byte address, the `verifyingContract` of attestations; zero for the local settlement."""
+
+    def get_number(self) -> int:
+        """The current L1 block number: the one in which a transaction sent now would be. Never goes back."""
+
+    def get_time(self, number: int) -> int:
+        """The time of an L1 block in seconds. Raises `BadOrigin` for one after the current."""
+
+    def get_genesis(self) -> Genesis:
+        """The genesis preimage that the inbox was created with."""
+
+    def get_owner(self, number: int) -> bytes:
+        """The 20-byte address that owns the inbox as of an L1 block."""
+
+    def get_builder(self, number: int) -> bytes:
+        """The 20-byte address that builds and submits as of an L1 block."""
+
+    def get_verifiers(self, number: int) -> VerifierSet:
+        """The verifier set as of an L1 block."""
+
+    def get_forced_count(self, up_to_block: int) -> int:
+        """How many forced actions the queue held at the end of an L1 block."""
+
+    def get_forced_entries(self, first_index: int, up_to_block: int, limit: int) -> list[ForcedEntry]:
+        """The entries from `first_index` on that L1 included up to a block, in order, at most `limit`."""
+
+    def get_queue_hash(self, index: int) -> bytes:
+        """`queueHash[index]`: the 32-byte hash over the first `index` entries. Raises `UnknownEntry`."""
+
+    def is_voided(self, index: int, l1_origin: int) -> bool:
+        """Whether the owner's void of an existing entry has taken effect at an L1 origin. Raises `UnknownEntry`."""
+
+    def get_settled(self) -> SettledHead:
+        """The last settled block."""
+
+    def get_settled_at(self, height: int) -> SettledBatch | None:
+        """The settled batch that holds this height; `None` for the genesis and for what is not settled."""
+
+
+class Settlement(L1View, Protocol):
+    """A backend that also publishes and settles."""
+
+    def settle(
+        self, batch: bytes, last_header: Header, attestations: Sequence[SignedAttestation], *, submitter: bytes
+    ) -> SettledHead:
+        """Publish a batch and settle it, in one transaction, or raise the `SettlementError` of the broken rule.
+
+        `submitter` is the 20-byte address of whoever sends it. After a crash, `get_settled` says whether it was taken.
+        """
+
+    def get_confirmations(self, height: int) -> int | None:
+        """How many L1 blocks deep the batch with this height is settled (0 = in the current one); `None` if it is not."""
+
+    def poll_reorgs(self) -> list[Reorg]:
+        """The reorgs of L1 since the last call that changed what this view had told."""
+
+    def close(self) -> None:
+        """Let go of files and connections; every later call fails. Closing twice does no harm."""
+
+
+class Inbox(Settlement, Protocol):
+    """What users and the owner do on L1. The owner's changes take effect `CHANGE_DELAY_BLOCKS` after their event."""
+
+    def force(self, payload: bytes, *, sender: bytes) -> int:
+        """Append an action to the queue as the 20-byte `sender`; returns its index. Raises `PayloadTooLarge`."""
+
+    def void(self, index: int, *, caller: bytes) -> int:
+        """Void an existing entry of the queue; returns the L1 block from which it is.
+
+        Blocks whose L1 origin has reached that number take the entry without executing it. Raises `NotOwner`,
+        `UnknownEntry` or `AlreadyVoided`.
+        """
+
+    def change_verifiers(self, verifiers: VerifierSet, *, caller: bytes) -> int:
+        """Announce another verifier set; returns the L1 block from which it holds. Raises `NotOwner` or `BadQuorum`."""
+
+    def change_builder(self, builder: bytes, *, caller: bytes) -> int:
+        """Announce another builder; returns the L1 block from which it holds. Raises `NotOwner` or `ZeroBuilder`."""
+
+    def change_owner(self, owner: bytes, *, caller: bytes) -> int:
+        """Announce another owner, zero for nobody ever; returns the L1 block from which it holds. Raises `NotOwner`."""

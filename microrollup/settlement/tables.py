@@ -1,0 +1,87 @@
+"""The LMDB tables of the local settlement: what exists, and transactions with mapped errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from microrollup.errors import CommitFailed, StoreCorrupt, StoreError, StoreLocked, StoreMissing
+
+__all__ = ["Tables", "open_tables"]
+
+_MAP_BYTES: Final = 1 << 36
+"""Address space, not disk: 64 GiB hold some 90,000 batches of the largest size."""
+
+
+class Tables:
+    """The environment of one inbox directory. Keys of all tables but `meta` are 8-byte big-endian numbers."""
+
+    def __init__(self, environment: lmdb.Environment) -> None:
+        self._environment = environment
+        self.meta = environment.open_db(b"meta")
+        self.settled = environment.open_db(b"settled")
+        """Last height -> what L1 holds of the batch."""
+        self.batches = environment.open_db(b"batches")
+        """Last height -> the batch; stands for DA."""
+        self.entries = environment.open_db(b"entries")
+        """Index -> forced action."""
+        self.queue = environment.open_db(b"queue")
+        """Length -> queue hash over so many entries."""
+        self.counts = environment.open_db(b"counts")
+        """L1 block with forced actions -> length of the queue after it."""
+        self.voids = environment.open_db(b"voids")
+        """Index -> L1 block from which the void is in effect."""
+        self.owners = environment.open_db(b"owners")
+        """L1 block from which it is in effect -> 20-byte address."""
+        self.builders = environment.open_db(b"builders")
+        """Likewise."""
+        self.verifiers = environment.open_db(b"verifiers")
+        """L1 block from which it is in effect -> verifier set."""
+
+    @contextmanager
+    def begin(self, *, write: bool = False) -> Iterator[lmdb.Transaction[bytes]]:
+        """A transaction; a writing one is alone, and durable once the block ends without an exception.
+
+        Raises `CommitFailed` if it cannot be made durable and other `StoreError`s for other trouble.
+        """
+        try:
+            with self._environment.begin(write=write) as transaction:
+                yield transaction
+        except (lmdb.CorruptedError, lmdb.PageNotFoundError) as error:
+            raise StoreCorrupt("local settlement", str(error)) from error
+        except lmdb.Error as error:
+            raise (CommitFailed if write else StoreError)(f"local settlement: {error}") from error
+
+    def close(self) -> None:
+        """Close the environment; closing twice does no harm."""
+        self._environment.close()
+
+
+def open_tables(directory: Path, *, create: bool) -> Tables:
+    """Open or create the tables in a directory.
+
+    Raises `StoreMissing`, `StoreLocked` if this process has them open already, `StoreCorrupt`, or plain `StoreError`.
+    """
+    if create:
+        _make_directory(directory)
+    elif not (directory / "data.mdb").is_file():
+        raise StoreMissing(f"{directory} holds no local settlement")
+    try:
+        return Tables(lmdb.open(str(directory), create=create, max_dbs=16, map_size=_MAP_BYTES))
+    except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError) as error:
+        raise StoreCorrupt(str(directory), str(error)) from error
+    except lmdb.Error as error:
+        if "already open" in str(error):
+            raise StoreLocked(f"this process has the local settlement {directory} open already") from error
+        raise StoreError(f"{directory}: {error}") from error
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{directory}: {error}") from error

@@ -1,0 +1,190 @@
+"""The LMDB environment of a store: its tables, its writer's lock, durable transactions and mapped errors.
+
+One directory, one environment, one writer. Readers of other processes open it read-only and hold no transaction for
+long. Sync is never off: what `commit` has returned from is on disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, cast
+
+import lmdb
+
+from microrollup.errors import CommitFailed, StoreCorrupt, StoreError, StoreFormat, StoreLocked, StoreMissing
+
+__all__ = ["FORMAT", "MAP_SIZE", "TABLES", "Environment", "Tables", "Transaction", "encode_number"]
+
+Transaction = lmdb.Transaction
+Tables = dict[str, lmdb._Database]
+
+FORMAT: Final = 1
+"""Version of the store's layout; a store of a newer one is not opened."""
+
+MAP_SIZE: Final = 1 << 40
+"""Address space, not disk: 1 TiB is more than any store here will need."""
+
+TABLES: Final = (
+    "log", "blocks", "openings", "receipts", "state", "tree", "index", "undo_rows", "undo_tree", "undo_checkpoint",
+    "settled", "meta",
+)  # fmt: skip
+"""The tables; what each holds stands in `microrollup.store.tables`."""
+
+DATA_FILE: Final = "data.mdb"
+_LOCK_FILE: Final = "writer.lock"
+_FORMAT_KEY: Final = b"format"
+
+
+def encode_number(number: int) -> bytes:
+    """A key of 8 bytes, big-endian, so that numbers sort as keys do."""
+    return number.to_bytes(8, "big")
+
+
+class Environment:
+    """An open LMDB environment. Close it, or use it in a `with` statement."""
+
+    def __init__(self, directory: Path, *, create: bool = False, read_only: bool = False, map_size: int = MAP_SIZE) -> None:
+        """Open (or create) the environment in `directory`.
+
+        Raises `StoreMissing`, `StoreLocked`, `StoreFormat`, `StoreCorrupt`, or `StoreError` for what the disk says.
+        """
+        self.directory = directory
+        self.read_only = read_only
+        exists = (directory / DATA_FILE).exists()
+        if not exists and not create:
+            raise StoreMissing(f"there is no store in {directory}")
+        if exists and create:
+            raise StoreError(f"{directory} holds a store already")
+        if create:
+            directory.mkdir(parents=True, exist_ok=True)
+        self._lock = None if read_only else _take_lock(directory / _LOCK_FILE)
+        try:
+            self._env = lmdb.open(
+                str(directory), map_size=map_size, max_dbs=len(TABLES) + 2, readonly=read_only, max_readers=512,
+                metasync=True, sync=True, meminit=False, readahead=False,
+            )  # fmt: skip
+            try:
+                self.tables = self._open_tables(create=create)
+            except BaseException:
+                self._env.close()
+                raise
+        except BaseException as error:
+            self._release_lock()
+            if isinstance(error, lmdb.Error):
+                raise _map_open_error(directory, error) from error
+            raise
+        self._reader: lmdb.Transaction | None = self._env.begin(buffers=False)
+
+    def _open_tables(self, *, create: bool) -> dict[str, lmdb._Database]:
+        if create:
+            tables = {name: self._env.open_db(name.encode()) for name in TABLES}
+            with self._env.begin(write=True, db=tables["meta"]) as txn:
+                txn.put(_FORMAT_KEY, encode_number(FORMAT))
+            return tables
+        tables = {name: self._env.open_db(name.encode(), create=False) for name in TABLES}
+        with self._env.begin(db=tables["meta"]) as txn:
+            raw = txn.get(_FORMAT_KEY)
+        if raw is None or len(raw) != 8:
+            raise StoreCorrupt("meta/format", "missing or damaged")
+        if int.from_bytes(raw, "big") > FORMAT:
+            raise StoreFormat(
+                f"{self.directory} was written by a newer microrollup (format {int.from_bytes(raw, 'big')}, this one reads"
+                f" {FORMAT}); upgrade microrollup"
+            )
+        return tables
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """One value, read by the owner's own thread in its standing snapshot (renewed at each commit)."""
+        if self._reader is None:
+            raise StoreError("the store is closed")
+        return cast("bytes | None", self._reader.get(key, db=self.tables[table]))
+
+    def cursor(self, table: str) -> lmdb.Cursor:
+        """A cursor of the owner's standing snapshot; use it before the next commit."""
+        if self._reader is None:
+            raise StoreError("the store is closed")
+        return self._reader.cursor(self.tables[table])
+
+    @property
+    def reader(self) -> lmdb.Transaction:
+        """The owner's standing read transaction."""
+        if self._reader is None:
+            raise StoreError("the store is closed")
+        return self._reader
+
+    def refresh(self) -> None:
+        """Let the standing snapshot see what other processes have committed."""
+        if self._reader is not None:
+            self._reader.abort()
+        self._reader = self._env.begin(buffers=False)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[lmdb.Transaction]:
+        """A short read transaction of its own, for threads other than the writer's; values are zero-copy views."""
+        with self._env.begin(buffers=True) as txn:
+            yield txn
+
+    @contextmanager
+    def write(self) -> Iterator[lmdb.Transaction]:
+        """A write transaction; durable when the block is left, or nothing of it.
+
+        Raises `CommitFailed` if the disk refuses (full, map full, I/O).
+        """
+        txn = self._env.begin(write=True)
+        try:
+            yield txn
+            txn.commit()
+        except BaseException as error:
+            txn.abort()
+            if isinstance(error, (lmdb.Error, OSError)):
+                raise CommitFailed(f"the store could not be written: {error}") from error
+            raise
+        self.refresh()
+
+    def count(self, table: str) -> int:
+        """Entries of a table, in the standing snapshot."""
+        return int(self.reader.stat(self.tables[table])["entries"])
+
+    def close(self) -> None:
+        """Close the environment and let go of the writer's lock. May be called again."""
+        if self._reader is not None:
+            self._reader.abort()
+            self._reader = None
+            self._env.close()
+        self._release_lock()
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Environment:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _take_lock(path: Path) -> int:
+    """Hold an exclusive lock as long as the file stays open: LMDB itself would admit a second writing process."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise StoreLocked(f"{path.parent} is being written by another process; stop it first") from None
+    return handle
+
+
+def _map_open_error(directory: Path, error: lmdb.Error) -> StoreError:
+    if isinstance(error, (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.NotFoundError)):
+        return StoreCorrupt(str(directory / DATA_FILE), str(error))
+    if isinstance(error, lmdb.VersionMismatchError):
+        return StoreFormat(f"{directory} was written by another LMDB: {error}")
+    if "already open" in str(error):
+        return StoreLocked(f"{directory} is open in this process already")
+    return StoreError(f"{directory} cannot be opened: {error}")

@@ -1,0 +1,204 @@
+"""The rows of a store's tables, and the log's chained records.
+
+    log         record number -> chain(32) || record; chain_n = blake3(chain_{n-1} || record_n), chain_{-1} = rollup id
+    openings    height -> record number of its `Open`; never taken back, so that a rebuild finds the entries
+    blocks      height -> `BlockRow`
+    receipts    seq -> canonical receipt
+    state       row prefix(2) || encoded key -> canonical msgpack of the value (nonces: 8 bytes)
+    tree        tree key -> leaf index
+    index       action hash -> seq(8) || height(8)
+    undo_rows   height -> state rows before the block; undo_tree, undo_checkpoint: the same for tree and checkpoint
+    settled     height -> L1 time (seconds) at which it settled
+    meta        format, checkpoint, tree_synced (height of the flat files on disk), rewinding (old tip, while
+                a rebuild takes blocks back), rebuild (the newest `Rebuild` record)
+
+Numbers are 8 bytes, big-endian. Everything but `log`, `openings` and `settled` can be derived from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import msgspec
+from blake3 import blake3
+
+from microrollup.block import Block, Header
+from microrollup.codec.canonical import decode_canonical, encode_canonical
+from microrollup.errors import DecodeError, StoreCorrupt
+from microrollup.primitives import Bytes32, Uint64
+from microrollup.record import Open, Seal
+from microrollup.store.environment import Tables, Transaction, encode_number
+
+__all__ = [
+    "CHECKPOINT_KEY",
+    "REBUILD_KEY",
+    "REWINDING_KEY",
+    "SYNCED_KEY",
+    "BlockRow",
+    "Checkpoint",
+    "append_records",
+    "decode_block_row",
+    "decode_checkpoint",
+    "encode_row",
+    "get_block",
+    "get_block_row",
+    "get_chain",
+    "get_checkpoint",
+    "get_log_length",
+    "get_receipt",
+    "get_record",
+    "iterate_log",
+    "read_records",
+]
+
+CHAIN_BYTES: Final = 32
+MAX_ROW_BYTES: Final = 1 << 20
+
+CHECKPOINT_KEY: Final = b"checkpoint"
+REBUILD_KEY: Final = b"rebuild"
+REWINDING_KEY: Final = b"rewinding"
+SYNCED_KEY: Final = b"tree_synced"
+
+
+class Checkpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where derived data stand: exactly behind the block of this height. Small enough to be kept with every undo."""
+
+    height: Uint64
+    block_hash: Bytes32
+    next_seq: Uint64
+    forced_count: Uint64
+    forced_hash: Bytes32
+    leaf_count: Uint64
+    sizes: tuple[Uint64, ...]
+    """Entries of each state field (1 for a scalar), in declared order, then of the nonces."""
+    lanes: Annotated[bytes, msgspec.Meta(min_length=2048, max_length=2048)]
+    """The LtHash of metadata and nonces."""
+
+
+class BlockRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A closed block but for its entries, which stand in the log from `first_record` on."""
+
+    header: Header
+    open: Open
+    seal: Seal | None
+    """None for genesis only."""
+    first_record: Uint64
+
+
+_BLOCK_DECODER: Final = msgspec.msgpack.Decoder(BlockRow)
+_CHECKPOINT_DECODER: Final = msgspec.msgpack.Decoder(Checkpoint)
+
+
+def decode_checkpoint(raw: bytes) -> Checkpoint:
+    """Raises `DecodeError`."""
+    return decode_canonical(_CHECKPOINT_DECODER, raw, what="checkpoint", limit=MAX_ROW_BYTES)
+
+
+def decode_block_row(raw: bytes) -> BlockRow:
+    """Raises `DecodeError`."""
+    return decode_canonical(_BLOCK_DECODER, raw, what="block", limit=MAX_ROW_BYTES)
+
+
+def get_checkpoint(txn: Transaction, tables: Tables) -> Checkpoint:
+    """Where derived data stand. Raises `StoreCorrupt`."""
+    raw = txn.get(CHECKPOINT_KEY, db=tables["meta"])
+    if raw is None:
+        raise StoreCorrupt("meta/checkpoint", "missing")
+    try:
+        return decode_checkpoint(bytes(raw))
+    except DecodeError as error:
+        raise StoreCorrupt("meta/checkpoint", error.reason) from None
+
+
+def get_block_row(txn: Transaction, tables: Tables, height: int) -> BlockRow | None:
+    """Header, opening and seal of a closed block. Raises `StoreCorrupt`."""
+    raw = txn.get(encode_number(height), db=tables["blocks"])
+    if raw is None:
+        return None
+    try:
+        return decode_block_row(bytes(raw))
+    except DecodeError as error:
+        raise StoreCorrupt(f"blocks/{height}", error.reason) from None
+
+
+def get_receipt(txn: Transaction, tables: Tables, seq: int) -> bytes | None:
+    """The canonical receipt of an entry, once its block is closed."""
+    raw = txn.get(encode_number(seq), db=tables["receipts"])
+    return None if raw is None else bytes(raw)
+
+
+def get_record(txn: Transaction, tables: Tables, number: int) -> bytes | None:
+    """One record of the log, its link of the chain not checked."""
+    raw = txn.get(encode_number(number), db=tables["log"])
+    return None if raw is None else bytes(raw[CHAIN_BYTES:])
+
+
+def get_chain(txn: Transaction, tables: Tables, number: int, rollup_id: bytes) -> bytes:
+    """The chain's value at a record; the rollup id before the first one. Raises `StoreCorrupt`."""
+    if number < 0:
+        return rollup_id
+    raw = txn.get(encode_number(number), db=tables["log"])
+    if raw is None or len(raw) < CHAIN_BYTES:
+        raise StoreCorrupt(f"log/{number}", "missing or too short")
+    return bytes(raw[:CHAIN_BYTES])
+
+
+def get_log_length(txn: Transaction, tables: Tables) -> int:
+    """The number of the next record."""
+    cursor = txn.cursor(tables["log"])
+    return int.from_bytes(cursor.key(), "big") + 1 if cursor.last() else 0
+
+
+def append_records(txn: Transaction, tables: Tables, number: int, chain: bytes, records: list[bytes]) -> bytes:
+    """Append records from `number` on, behind `chain`; the chain's new value."""
+    rows: list[tuple[bytes, bytes]] = []
+    for record in records:
+        chain = blake3(chain + record).digest()
+        rows.append((number.to_bytes(8, "big"), chain + record))
+        number += 1
+    cursor = txn.cursor(tables["log"])
+    consumed, added = cursor.putmulti(rows, append=True, overwrite=False)
+    if added != len(rows):
+        raise StoreCorrupt(f"log/{number - len(rows) + consumed}", "the log holds records behind its end")
+    return chain
+
+
+def iterate_log(
+    txn: Transaction, tables: Tables, rollup_id: bytes, first: int = 0, count: int | None = None
+) -> Iterator[tuple[int, bytes]]:
+    """Records with their numbers, each checked against the chain. Raises `StoreCorrupt` naming the damaged one."""
+    chain = get_chain(txn, tables, first - 1, rollup_id)
+    number = first
+    cursor = txn.cursor(tables["log"])
+    if cursor.set_range(encode_number(first)):
+        for key, row in cursor:
+            if count is not None and number >= first + count:
+                return
+            record = bytes(row[CHAIN_BYTES:])
+            linked = blake3(chain + record).digest()
+            if bytes(key) != encode_number(number) or row[:CHAIN_BYTES] != linked:
+                raise StoreCorrupt(f"log/{number}", "the record does not fit the chain")
+            yield number, record
+            chain, number = linked, number + 1
+    if count is not None and number != first + count:
+        raise StoreCorrupt(f"log/{number}", "missing")
+
+
+def read_records(txn: Transaction, tables: Tables, rollup_id: bytes, first: int, count: int) -> tuple[bytes, ...]:
+    """`count` records from `first` on, each checked against the chain. Raises `StoreCorrupt`."""
+    return tuple([record for _, record in iterate_log(txn, tables, rollup_id, first, count)])
+
+
+def get_block(txn: Transaction, tables: Tables, rollup_id: bytes, height: int) -> Block | None:
+    """A closed block above genesis with its entries. Raises `StoreCorrupt`."""
+    row = get_block_row(txn, tables, height)
+    if row is None or row.seal is None:
+        return None
+    records = read_records(txn, tables, rollup_id, row.first_record, row.header.action_count)
+    return Block(row.header, row.open, records, row.seal)
+
+
+def encode_row(row: BlockRow | Checkpoint) -> bytes:
+    """The stored form of a row."""
+    return encode_canonical(row)

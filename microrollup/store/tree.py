@@ -1,0 +1,262 @@
+"""The indexed Merkle tree of a store, in two flat files: leaves of 99 bytes, nodes of 32 bytes in in-order numbering.
+
+The files are derived data. A block is first computed as a delta, which changes nothing; the delta is committed to LMDB;
+then `apply` writes it into the mapped files, and `sync` makes them durable now and then. After a crash the files hold
+any mixture of old and new pages: open with the leaf count of the last `sync` and `redo` the deltas since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from microrollup.errors import DecodeError, StoreCorrupt
+from microrollup.merkle.indexed import DUMMY_LEAF, LEAF_BYTES, Leaf, Proof, compute_depth, decode_leaf, encode_leaf
+from microrollup.merkle.levels import (
+    HASH_BYTES,
+    UNUSED_HASHES,
+    change_nodes,
+    check_leaf_count,
+    compute_node_position,
+    compute_node_rows,
+    compute_row_hashes,
+)
+from microrollup.store.flat_file import FlatFile
+from microrollup.store.tree_check import Damage, OnProgress, find_damage, ignore_progress, rehash_nodes
+from microrollup.store.tree_delta import DeltaView, TreeDelta
+from microrollup.store.tree_index import KeyIndex
+from microrollup.store.tree_leaves import compute_leaf_changes
+
+__all__ = ["FlatTree"]
+
+LEAVES_FILE: Final = "leaves"
+NODES_FILE: Final = "nodes"
+
+
+class FlatTree:
+    """Owns the two files. One process has them open; `prove` may run in its other threads between two `apply`s."""
+
+    def __init__(self, directory: Path, leaf_count: int) -> None:
+        """Open the tree as of the last `sync`, when it had `leaf_count` leaves. Reads no more than the files' sizes.
+
+        Raises `StoreMissing`, or `StoreCorrupt` if a file is too short.
+        """
+        self.leaf_count = leaf_count
+        self._leaves = FlatFile(directory / LEAVES_FILE, LEAF_BYTES, row_count=leaf_count)
+        try:
+            self._nodes = FlatFile(directory / NODES_FILE, HASH_BYTES, row_count=compute_node_rows(leaf_count))
+        except Exception:
+            self._leaves.close()
+            raise
+
+    @classmethod
+    def create(cls, directory: Path) -> FlatTree:
+        """Make the files of the empty tree (the dummy leaf alone), replacing any that are there; not yet synced."""
+        FlatFile.create(directory / LEAVES_FILE, LEAF_BYTES).close()
+        FlatFile.create(directory / NODES_FILE, HASH_BYTES).close()
+        tree = cls(directory, 1)
+        dummy = np.frombuffer(encode_leaf(DUMMY_LEAF), np.uint8).reshape(1, LEAF_BYTES)
+        tree._leaves.rows[:1] = dummy
+        tree._nodes.rows[:1] = compute_row_hashes(dummy)
+        return tree
+
+    def root(self) -> bytes:
+        """The 32-byte state root of what is applied."""
+        return self._nodes.read_row(compute_node_position(compute_depth(self.leaf_count), 0))
+
+    def get_leaf(self, leaf_index: int) -> Leaf:
+        """A leaf in use. Raises `IndexError` beyond them and `StoreCorrupt` if a flag is impossible."""
+        self._check_index(leaf_index, self.leaf_count)
+        return _decode_stored_leaf(leaf_index, self._leaves.read_row(leaf_index))
+
+    def prove(self, leaf_index: int) -> Proof:
+        """The proof of a leaf in use under `root()`. Raises `IndexError` beyond them."""
+        leaf = self.get_leaf(leaf_index)
+        read_row, leaf_count = self._nodes.read_row, self.leaf_count
+        siblings = []
+        for level in range(compute_depth(leaf_count)):
+            sibling = leaf_index >> level ^ 1
+            if sibling << level >= leaf_count:
+                siblings.append(UNUSED_HASHES[level])
+            else:
+                siblings.append(read_row(((2 * sibling + 1) << level) - 1))
+        return Proof(leaf_index, leaf, tuple(siblings), leaf_index)
+
+    # Changing the tree
+
+    def compute_delta(self, changes: Mapping[bytes, bytes], index: KeyIndex) -> TreeDelta:
+        """What a block does to the tree: `changes` maps 32-byte tree keys to value hashes, in the order of their first
+        change, in which new keys get their leaf indices. A deleted key has the value hash `EMPTY_HASH`.
+
+        `index` knows the keys as of the last `apply`. No contents change, though the files may be given more room.
+        Raises `CommitFailed` if the disk has none.
+        """
+        leaves = compute_leaf_changes(self._leaves.rows, self.leaf_count, changes, index)
+        before, after, root = self.leaf_count, self.leaf_count + len(leaves.inserted), self.root()
+        self._reserve(after)
+        nodes = change_nodes(
+            self._nodes.rows,
+            leaves.indices,
+            compute_row_hashes(leaves.new_leaves),
+            root_before=root,
+            count_before=before,
+            count_after=after,
+        )
+        return TreeDelta(
+            leaf_count_before=before,
+            leaf_count=after,
+            root_before=root,
+            root=nodes.root,
+            leaf_indices=leaves.indices,
+            old_leaves=leaves.old_leaves,
+            new_leaves=leaves.new_leaves,
+            node_ids=nodes.ids,
+            node_positions=nodes.positions,
+            old_hashes=nodes.old_hashes,
+            new_hashes=nodes.new_hashes,
+            inserted=leaves.inserted,
+        )
+
+    def apply(self, delta: TreeDelta) -> None:
+        """Write a delta that LMDB holds safely into the files. Raises `StoreCorrupt` unless it follows on the tree."""
+        self._check_follows(delta.leaf_count_before, delta.root_before)
+        self._reserve(delta.leaf_count)
+        self._leaves.rows[delta.leaf_indices] = delta.new_leaves
+        self._nodes.rows.view(np.uint64)[delta.node_positions] = delta.new_hashes.view(np.uint64)
+        self.leaf_count = delta.leaf_count
+
+    def sync(self) -> None:
+        """Return once everything applied is on disk. Raises `CommitFailed`."""
+        self._leaves.sync()
+        self._nodes.sync()
+
+    def close(self) -> None:
+        """Close the files without syncing: what is not on disk yet is redone from the deltas."""
+        self._leaves.close()
+        self._nodes.close()
+
+    # The tree as it was
+
+    def leaf_at(self, leaf_index: int, leaf_count: int, deltas: Iterable[DeltaView]) -> Leaf:
+        """A leaf as it was when the tree had `leaf_count` leaves, `deltas` being those of all later blocks, ascending.
+
+        Raises `IndexError` if it was not in use then.
+        """
+        self._check_index(leaf_index, leaf_count)
+        for delta in deltas:
+            raw = delta.get_old_leaf(leaf_index)
+            if raw is not None:
+                return _decode_stored_leaf(leaf_index, raw)
+        return _decode_stored_leaf(leaf_index, self._leaves.read_row(leaf_index))
+
+    def prove_at(self, leaf_index: int, leaf_count: int, deltas: Iterable[DeltaView]) -> Proof:
+        """The proof of a leaf at an older height, when the tree had `leaf_count` leaves.
+
+        `deltas` are those of all blocks after that height, ascending: the first that touches a leaf or node knows what
+        it was. They are read once, so a generator will do. Raises `IndexError` if the leaf was not in use then.
+        """
+        self._check_index(leaf_index, leaf_count)
+        siblings = [leaf_index >> level ^ 1 for level in range(compute_depth(leaf_count))]
+        wanted = {level: sibling for level, sibling in enumerate(siblings) if sibling << level < leaf_count}
+        path = list(UNUSED_HASHES[: len(siblings)])
+        leaf: bytes | None = None
+        for delta in deltas:
+            if leaf is None:
+                leaf = delta.get_old_leaf(leaf_index)
+            for level, old_hash in delta.get_old_hashes(wanted).items():
+                path[level] = old_hash
+                del wanted[level]
+        for level, sibling in wanted.items():
+            path[level] = self._nodes.read_row(compute_node_position(level, sibling))
+        if leaf is None:
+            leaf = self._leaves.read_row(leaf_index)
+        return Proof(leaf_index, _decode_stored_leaf(leaf_index, leaf), tuple(path), leaf_index)
+
+    # Repair
+
+    def redo(self, deltas: Iterable[DeltaView]) -> bytes:
+        """After a crash: bring the files to the state behind `deltas` (ascending, all since the last `sync`).
+
+        Whatever mixture of old and new rows the disk holds, the outcome is the same, and doing it twice does no harm:
+        leaves are written as they must be, and every node above one is hashed again. Returns the root, which is the
+        last delta's unless something else is damaged: compare. Raises `DecodeError`, or `StoreCorrupt` for a gap.
+        """
+        leaf_count = self.leaf_count
+        touched = []
+        for delta in deltas:
+            delta.check()
+            if delta.leaf_count_before != leaf_count:
+                raise StoreCorrupt("tree", f"a delta follows on {delta.leaf_count_before} leaves, not on {leaf_count}")
+            leaf_count = delta.leaf_count
+            self._reserve(leaf_count)
+            self._leaves.rows[delta.leaf_indices] = delta.new_leaves
+            touched.append(delta.leaf_indices.astype(np.int64))
+        if touched:
+            indices = np.unique(np.concatenate(touched))
+            changed = change_nodes(
+                self._nodes.rows,
+                indices,
+                compute_row_hashes(self._leaves.rows.take(indices, axis=0)),
+                root_before=self.root(),
+                count_before=self.leaf_count,
+                count_after=leaf_count,
+            )
+            self._nodes.rows[changed.positions] = changed.new_hashes
+        self.leaf_count = leaf_count
+        return self.root()
+
+    def rewind(self, deltas: Iterable[DeltaView]) -> bytes:
+        """Undo blocks: `deltas` descending from the last applied one. Returns the root, which is the `root_before` of
+        the last one given. Raises `DecodeError`, or `StoreCorrupt` if a delta is not the one that led here.
+
+        Until the next `sync` returns the deltas must stay in LMDB: after a crash, open with the leaf count from before
+        and rewind all of them again, which does no harm to what is already rewound.
+        """
+        for delta in deltas:
+            delta.check()
+            if delta.leaf_count != self.leaf_count:
+                raise StoreCorrupt("tree", f"a delta led to {delta.leaf_count} leaves, not to {self.leaf_count}")
+            self._leaves.rows[delta.leaf_indices] = delta.old_leaves
+            self._nodes.rows[delta.compute_node_positions()] = delta.old_hashes
+            self.leaf_count = delta.leaf_count_before
+        return self.root()
+
+    def check(self, on_progress: OnProgress = ignore_progress) -> list[Damage]:
+        """Hash everything from the leaves up and list the places where damage begins, ascending by level and index.
+
+        Reads the whole tree, a few megabytes at a time. That the leaves are the right ones only `root()` can tell,
+        once it equals a header's.
+        """
+        return find_damage(self._leaves.rows, self._nodes.rows, self.leaf_count, on_progress)
+
+    def rehash(self, on_progress: OnProgress = ignore_progress) -> bytes:
+        """Write every node again from the leaves; returns the root, to be compared with a header's."""
+        rehash_nodes(self._leaves.rows, self._nodes.rows, self.leaf_count, on_progress)
+        return self.root()
+
+    def _reserve(self, leaf_count: int) -> None:
+        check_leaf_count(leaf_count)
+        self._leaves.reserve(leaf_count)
+        self._nodes.reserve(compute_node_rows(leaf_count))
+
+    def _check_follows(self, leaf_count: int, root: bytes) -> None:
+        if leaf_count != self.leaf_count or root != self.root():
+            raise StoreCorrupt("tree", f"a delta on {leaf_count} leaves and root 0x{root.hex()} does not follow")
+
+    @staticmethod
+    def _check_index(leaf_index: int, leaf_count: int) -> None:
+        if not 0 <= leaf_index < leaf_count:
+            raise IndexError(f"leaf {leaf_index} of {leaf_count}")
+
+
+def _decode_stored_leaf(leaf_index: int, raw: bytes) -> Leaf:
+    try:
+        leaf = decode_leaf(raw)
+    except DecodeError as error:
+        raise StoreCorrupt("tree", f"leaf {leaf_index}: {error.reason}") from None
+    if leaf.active != 1:
+        raise StoreCorrupt("tree", f"leaf {leaf_index} is unused")
+    return leaf

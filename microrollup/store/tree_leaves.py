@@ -1,0 +1,88 @@
+"""Which leaves a block changes, and how: values of known keys, new keys, and the links of the list around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from microrollup.merkle.indexed import LEAF_BYTES
+from microrollup.store.tree_index import KeyIndex
+
+__all__ = ["LeafChanges", "compute_leaf_changes"]
+
+_VALUE: Final = slice(67, 99)
+_NEXT: Final = slice(34, 67)
+_NO_NEXT: Final = bytes(33)
+
+Rows = npt.NDArray[np.uint8]
+
+
+class LeafChanges(msgspec.Struct, frozen=True, eq=False):
+    """Changed leaves, ascending by index: those that were there, then the appended ones."""
+
+    indices: npt.NDArray[np.int64]
+    old_leaves: Rows
+    """(n, 99); zeros for appended leaves."""
+    new_leaves: Rows
+    inserted: tuple[tuple[bytes, int], ...]
+    """New tree keys and their leaf indices, ascending by index."""
+
+
+def compute_leaf_changes(leaves: Rows, leaf_count: int, changes: Mapping[bytes, bytes], index: KeyIndex) -> LeafChanges:
+    """`changes` maps tree keys to value hashes in the order of their first change; `leaves` is only read."""
+    known: dict[int, bytes] = {}
+    fresh: dict[bytes, bytes] = {}
+    for key, value_hash in changes.items():
+        leaf_index = index.find(key)
+        if leaf_index is None:
+            fresh[key] = value_hash
+        else:
+            known[leaf_index] = value_hash
+    heads, following = _link_new_keys(fresh, index)
+    touched = np.fromiter(chain(known, heads), np.int64, len(known) + len(heads))
+    existing = np.unique(touched)
+    old_leaves = np.zeros((len(existing) + len(fresh), LEAF_BYTES), np.uint8)
+    old_leaves[: len(existing)] = leaves.take(existing, axis=0)
+    new_leaves = old_leaves.copy()
+    rows = np.searchsorted(existing, touched)
+    new_leaves[rows[: len(known)], _VALUE] = _to_rows(known.values(), 32)
+    new_leaves[rows[len(known) :], _NEXT] = _to_rows([b"\x01" + key for key in heads.values()], 33)
+    new_leaves[len(existing) :] = _to_rows(
+        [b"\x01\x01" + key + following[key] + value_hash for key, value_hash in fresh.items()], LEAF_BYTES
+    )
+    after = leaf_count + len(fresh)
+    return LeafChanges(
+        indices=np.concatenate((existing, np.arange(leaf_count, after))),
+        old_leaves=old_leaves,
+        new_leaves=new_leaves,
+        inserted=tuple(zip(fresh, range(leaf_count, after), strict=True)),
+    )
+
+
+def _link_new_keys(fresh: Iterable[bytes], index: KeyIndex) -> tuple[dict[int, bytes], dict[bytes, bytes]]:
+    """Where the new keys go in the sorted list, which depends on the set of keys alone and not on their order.
+
+    Returns the next key of every old leaf that gets one, by leaf index, and next prefix and key of every new leaf.
+    """
+    heads: dict[int, bytes] = {}
+    following: dict[bytes, bytes] = {}
+    previous: bytes | None = None
+    above: bytes | None = None
+    for key in sorted(fresh):
+        if previous is not None and (above is None or key < above):
+            following[previous] = b"\x01" + key
+        else:
+            _, low_index, above = index.low_neighbour(key)
+            heads[low_index] = key
+        previous = key
+        following[key] = _NO_NEXT if above is None else b"\x01" + above
+    return heads, following
+
+
+def _to_rows(parts: Iterable[bytes], row_bytes: int) -> Rows:
+    return np.frombuffer(b"".join(parts), np.uint8).reshape(-1, row_bytes)
