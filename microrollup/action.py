@@ -6,8 +6,10 @@ bytes are `r || s || recovery id` with the low s.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated, Any, Final, TypeAlias, Union, cast
+from typing import Annotated, Any, Final, TypeAlias, cast
 
 import msgspec
 from msgspec import Meta
@@ -172,13 +174,15 @@ def _compile_arguments(t: StructType, type_hash: bytes) -> tuple[Callable[[Any],
 class ActionTypes:
     """The action types of one app, by name, by type hash and by record.
 
-    `record_types` are the classes that a stored record may decode to; with the kernel's own record classes they form one
-    msgspec union, whose tags are the types' names.
+    `record_types` are the classes that a stored record may decode to; with the kernel's own record classes they form
+    one msgspec union, whose tags are the types' names.
     """
 
     def __init__(self, classes: Iterable[type[Action]]) -> None:
-        """Compile action classes. Raises `DeclarationError`, also for two of one name."""
+        """Compile action classes. Raises `DeclarationError`, also for two of one name, or none at all."""
         types = [compile_action_type(cls) for cls in classes]
+        if not types:
+            raise DeclarationError("actions", "a rollup has at least one action")
         self.by_name: Final[dict[str, ActionType]] = {}
         for action_type in types:
             if action_type.name in self.by_name:
@@ -187,9 +191,8 @@ class ActionTypes:
         self.by_type_hash: Final = {action_type.type_hash: action_type for action_type in types}
         self.by_record_type: Final = {action_type.record_type: action_type for action_type in types}
         self.record_types: Final = tuple(self.by_record_type)
-        self._decoder: Final[msgspec.msgpack.Decoder[SignedRecord]] = msgspec.msgpack.Decoder(
-            Union[self.record_types] if types else SignedRecord
-        )
+        union = functools.reduce(operator.or_, self.record_types)
+        self._decoder: Final[msgspec.msgpack.Decoder[SignedRecord]] = msgspec.msgpack.Decoder(union)
 
     def __iter__(self) -> Iterator[ActionType]:
         """The types in declared order."""

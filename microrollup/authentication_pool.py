@@ -72,12 +72,12 @@ def split_chunks(items: Iterable[bytes], size: int = CHUNK_SIZE) -> Iterator[lis
 class AuthenticationPool:
     """Authenticates chunks of lines or records in `workers` processes, and gives the results back in order.
 
-    `workers` is None for one a usable core, 0 for none: then the work is done in the calling thread. Close it, or use it
-    as a context manager.
+    `workers` is None for one a usable core, 0 for none: then the work is done in the calling thread. Close it, or use
+    it as a context manager.
     """
 
     def __init__(self, rollup_ref: str, domain: DomainConfig, workers: int | None = None) -> None:
-        """`rollup_ref` is `module:name`, which each worker imports for itself. Raises `UsageError` if it names no app."""
+        """`rollup_ref` is `module:name`; each worker imports it for itself. Raises `UsageError` if it names no app."""
         self.workers: Final = len(os.sched_getaffinity(0)) if workers is None else workers
         self._authenticator: Final = Authenticator(load_rollup(rollup_ref).action_types, domain)
         self._codes: Final = _collect_codes(RefusedError)

@@ -163,10 +163,7 @@ def _compile_members(t: StructType) -> Callable[[Any], Sequence[bytes]]:
         return astuple  # every member is its own word
 
     def encode_members(value: Any) -> list[bytes]:
-        return [
-            item if encode is None else encode(item)
-            for encode, item in zip(encoders, astuple(value), strict=True)
-        ]
+        return [item if encode is None else encode(item) for encode, item in zip(encoders, astuple(value), strict=True)]
 
     return encode_members
 

@@ -355,6 +355,15 @@ class Ledger:
         """A closed block above genesis, whole. Raises `StoreCorrupt`."""
         return get_block(self.environment.reader, self.environment.tables, self.rollup_id, height)
 
+    def get_block_hash(self, height: int) -> bytes:
+        """The hash of a closed block. Raises `StoreCorrupt` if there is none."""
+        if height == self.checkpoint.height:
+            return self.checkpoint.block_hash
+        row = get_block_row(self.environment.reader, self.environment.tables, height)
+        if row is None:
+            raise StoreCorrupt(f"blocks/{height}", "missing")
+        return compute_block_hash(row.header)
+
     def note_settled(self, height: int, time: int) -> None:
         """Note that a height settled on L1 at `time` (seconds); it decides how long old heights are kept."""
         with self.environment.write() as txn:

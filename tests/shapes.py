@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ SCALARS = [
 
 
 @st.composite
-def annotations(draw: st.DrawFn, where: Where, depth: int = 2) -> Any:
+def field_annotations(draw: st.DrawFn, where: Where, depth: int = 2) -> Any:
     """An annotation that may stand in a state, an action or an event."""
     kinds = ["scalar", "scalar", "struct", "sequence"] if depth else ["scalar"]
     if where == "state" and depth:
@@ -34,10 +35,10 @@ def annotations(draw: st.DrawFn, where: Where, depth: int = 2) -> Any:
     if kind == "struct":
         return draw(struct_classes(where, depth - 1))
     if kind == "tuple":
-        items = draw(st.lists(annotations(where, depth - 1), min_size=1, max_size=3))
-        return tuple.__class_getitem__(tuple(items))
-    item = draw(annotations(where, depth - 1))
-    return tuple[item, ...] if where == "state" else list[item]
+        items = draw(st.lists(field_annotations(where, depth - 1), min_size=1, max_size=3))
+        return GenericAlias(tuple, tuple(items))
+    item = draw(field_annotations(where, depth - 1))
+    return GenericAlias(tuple, (item, ...)) if where == "state" else GenericAlias(list, item)
 
 
 _NAMES = st.integers(0, 2**64).map(lambda number: f"Shape_{number:x}")
@@ -46,7 +47,7 @@ _NAMES = st.integers(0, 2**64).map(lambda number: f"Shape_{number:x}")
 @st.composite
 def struct_classes(draw: st.DrawFn, where: Where, depth: int = 1) -> type[msgspec.Struct]:
     """A frozen Struct class with one to four fields, strict on the wire or an ordinary one."""
-    fields = draw(st.lists(annotations(where, depth), min_size=1, max_size=4))
+    fields = draw(st.lists(field_annotations(where, depth), min_size=1, max_size=4))
     strict = draw(st.booleans())
     return msgspec.defstruct(
         draw(_NAMES),
@@ -60,10 +61,12 @@ def struct_classes(draw: st.DrawFn, where: Where, depth: int = 1) -> type[msgspe
 @st.composite
 def action_classes(draw: st.DrawFn) -> type[Action]:
     """An action class with up to four fields."""
-    fields = draw(st.lists(annotations("action"), max_size=4))
-    return msgspec.defstruct(
-        "Shaped",
-        [(f"field_{index}", annotation) for index, annotation in enumerate(fields)],
-        bases=(Action,),
-        frozen=True,
-    )
+    fields = draw(st.lists(field_annotations("action"), max_size=4))
+    return define_action("Shaped", [(f"field_{index}", annotation) for index, annotation in enumerate(fields)])
+
+
+def define_action(name: str, fields: list[tuple[str, Any]]) -> type[Action]:
+    """An action class made at run time."""
+    cls = msgspec.defstruct(name, fields, bases=(Action,), frozen=True)
+    assert issubclass(cls, Action)
+    return cls

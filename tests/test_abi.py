@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import eth_abi
 import msgspec
 import pytest
+from eth_abi.abi import encode as abi_encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapes import annotations
+from shapes import field_annotations
 
 from microrollup.codec.abi import (
     compile_abi_decoder,
@@ -41,10 +41,10 @@ def flatten(value: Any) -> Any:
 @given(st.data())
 def test_one_value_is_encoded_as_by_eth_abi(data: st.DataObject) -> None:
     """abi.encode(value) equals eth_abi's, and decodes to the value."""
-    t = describe(data.draw(annotations("state")))
+    t = describe(data.draw(field_annotations("state")))
     value = data.draw(values(t))
     raw = compile_abi_encoder(t)(value)
-    assert eth_abi.encode([abi_type(t)], [flatten(value)]) == raw
+    assert abi_encode([abi_type(t)], [flatten(value)]) == raw
     assert value == compile_abi_decoder(t)(raw)
 
 
@@ -52,10 +52,10 @@ def test_one_value_is_encoded_as_by_eth_abi(data: st.DataObject) -> None:
 @given(st.data())
 def test_an_argument_list_is_encoded_as_by_eth_abi(data: st.DataObject) -> None:
     """abi.encode(a, b, ...) equals eth_abi's, and decodes to the values."""
-    types = [describe(annotation) for annotation in data.draw(st.lists(annotations("state", 1), max_size=4))]
+    types = [describe(annotation) for annotation in data.draw(st.lists(field_annotations("state", 1), max_size=4))]
     arguments = [data.draw(values(t)) for t in types]
     raw = compile_arguments_encoder(types)(arguments)
-    assert eth_abi.encode([abi_type(t) for t in types], flatten(arguments)) == raw
+    assert abi_encode([abi_type(t) for t in types], flatten(arguments)) == raw
     assert arguments == compile_arguments_decoder(types)(raw)
 
 
@@ -63,7 +63,7 @@ def test_an_argument_list_is_encoded_as_by_eth_abi(data: st.DataObject) -> None:
 @given(st.data())
 def test_hostile_bytes_give_decode_errors_only(data: st.DataObject) -> None:
     """Damaged encodings either are the encoding of the value they give or raise `DecodeError`."""
-    t = describe(data.draw(annotations("state")))
+    t = describe(data.draw(field_annotations("state")))
     raw = bytearray(compile_abi_encoder(t)(data.draw(values(t))))
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(raw)))

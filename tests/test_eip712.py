@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from eth_account.messages import encode_typed_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapes import action_classes
+from shapes import action_classes, define_action
 
 from microrollup.action import Action
 from microrollup.codec.schema import describe_struct
@@ -113,7 +114,7 @@ def test_another_domain_nonce_or_value_gives_another_digest() -> None:
 def test_two_structs_of_one_name_are_refused() -> None:
     """A wallet knows one type by one name."""
     other = msgspec.defstruct("Person", [("age", Uint64)], frozen=True)
-    cls = msgspec.defstruct("Twice", [("a", Person), ("b", list[other])], bases=(Action,), frozen=True)
+    cls = define_action("Twice", [("a", Person), ("b", GenericAlias(list, other))])
     with pytest.raises(DeclarationError, match="two different structs are called Person"):
         encode_type(describe_struct(cls, where="action"))
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapes import annotations
+from shapes import field_annotations
 
 from microrollup.codec.schema import describe_type
 from microrollup.codec.values import compile_check, compile_codec, compile_key_decoder, compile_key_encoder
@@ -34,6 +34,8 @@ class Wide(msgspec.Struct, frozen=True):
 class Text(str):
     """A subclass of str."""
 
+    __slots__ = ()
+
 
 def describe(annotation: object) -> Any:
     """The description of an annotation in a state."""
@@ -44,7 +46,7 @@ def describe(annotation: object) -> Any:
 @given(st.data())
 def test_every_value_survives_and_is_checked(data: st.DataObject) -> None:
     """decode(encode(v)) == v for any value of any type, and the check takes the value."""
-    t = describe(data.draw(annotations("state")))
+    t = describe(data.draw(field_annotations("state")))
     value = data.draw(values(t))
     compile_check(t)(value)
     codec = compile_codec(t)
@@ -55,7 +57,7 @@ def test_every_value_survives_and_is_checked(data: st.DataObject) -> None:
 @given(st.data())
 def test_hostile_bytes_give_decode_errors_only(data: st.DataObject) -> None:
     """Damaged encodings either are the canonical encoding of a value in its bounds or raise `DecodeError`."""
-    t = describe(data.draw(annotations("state")))
+    t = describe(data.draw(field_annotations("state")))
     codec = compile_codec(t)
     raw = bytearray(codec.encode(data.draw(values(t))))
     for _ in range(data.draw(st.integers(1, 3))):

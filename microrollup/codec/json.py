@@ -107,23 +107,24 @@ def _name_json_type(value: Any) -> str:
 def _read_integer(path: str, low: int, high: int) -> Read:
     def read(value: Any) -> int:
         number = value if type(value) is int else _read_integer_text(value, path)
-        if not low <= number <= high:
+        if number is None or not low <= number <= high:
             raise OutOfRange(f"{path} is not in {low} ... {high}")
         return number
 
     return read
 
 
-def _read_integer_text(value: Any, path: str) -> int:
+def _read_integer_text(value: Any, path: str) -> int | None:
+    """The integer of a text; None if it has more digits than any integer type."""
     if type(value) is HugeInteger:
-        raise OutOfRange(f"{path} has more digits than any integer type")
+        return None
     if type(value) is not str:
         raise WrongJsonType(f"{path} is {_name_json_type(value)}, not an integer")
     if not _INTEGER.fullmatch(value) or value == "-0":
         raise WrongJsonType(f"{path} is neither a plain decimal nor a 0x integer")
     if len(value) > MAX_INTEGER_DIGITS:
-        raise OutOfRange(f"{path} has more digits than any integer type")
-    return int(value[2:], 16) if value.startswith("0x") else int(value)
+        return None
+    return int(value, 16) if value.startswith("0x") else int(value)
 
 
 def _read_fixed_bytes(path: str, size: int) -> Read:
@@ -156,7 +157,10 @@ def _read_string(value: Any, path: str) -> str:
 
 
 def check_members(value: Any, names: frozenset[str], path: str, optional: frozenset[str] = frozenset()) -> None:
-    """Raise `WrongJsonType`, `MissingMember` or `UnknownMember` unless `value` is an object of exactly these members."""
+    """Check that `value` is an object of exactly these members and any of the `optional` ones.
+
+    Raises `WrongJsonType`, `MissingMember` or `UnknownMember`.
+    """
     if type(value) is not dict:
         raise WrongJsonType(f"{path} is {_name_json_type(value)}, not an object")
     members = value.keys()

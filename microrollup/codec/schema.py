@@ -201,7 +201,9 @@ def _describe_struct(
     if cls in outer:
         raise DeclarationError(path, f"{cls.__name__} contains itself")
     if not _TYPE_NAME.fullmatch(cls.__name__):
-        raise DeclarationError(path, f"{cls.__name__!r} is no type name for wallets: a capital, then letters and digits")
+        raise DeclarationError(
+            path, f"{cls.__name__!r} is no type name for wallets: a capital, then letters and digits"
+        )
     try:
         infos = msgspec.structs.fields(cls)
     except Exception as error:  # a forward reference can fail with whatever its expression raises
@@ -289,7 +291,7 @@ def _get_alias(mark: Integer | FixedBytes) -> Any:
         alias = getattr(primitives, f"{'Int' if mark.signed else 'Uint'}{mark.bits}", None)
     else:
         alias = {"bytes32": primitives.Bytes32, "address": primitives.Address}.get(mark.abi)
-    return alias if alias is not None and mark in alias.__metadata__ else None
+    return alias if alias is not None and mark in get_args(alias) else None
 
 
 def _describe_list(args: tuple[object, ...], where: Where, path: str, outer: tuple[type, ...]) -> SequenceType:

@@ -190,9 +190,9 @@ def compile_codec(t: SchemaType, what: str | None = None) -> ValueCodec:
 
 
 def compile_key_encoder(t: SchemaType, where: str = "key") -> Callable[[Any], bytes]:
-    """The bytes of a `Map` key, at most `MAX_MAP_KEY_BYTES`: byte strings as they are, text as UTF-8, unsigned integers
-    as 32 bytes big-endian, so that encoded keys sort as the keys do.
+    """The function from a `Map` key to its bytes, at most `MAX_MAP_KEY_BYTES`, which sort as the keys do.
 
+    Byte strings stay as they are, text becomes UTF-8, an unsigned integer 32 bytes, big-endian.
     Raises `DeclarationError` for a type that cannot be a key; the encoder raises `ValueOutOfBounds`.
     """
     check = compile_check(t, where)

@@ -122,23 +122,18 @@ def change_nodes(
     wide = nodes.view(np.uint64)
     levels = []
     for level in range(depth):
-        parents = indices >> 1
-        is_first = np.empty(len(parents), np.bool_)
-        is_first[0] = True
-        np.not_equal(parents[1:], parents[:-1], out=is_first[1:])
-        above = parents[is_first]
-        lefts = ((4 * above + 1) << level) - 1
-        children = np.column_stack((lefts, lefts + (2 << level))).reshape(-1)
+        above, children, rows = _pair_up(level, indices)
         pairs = wide.take(children, axis=0, mode="clip").view(np.uint8)
         if (2 * int(above[-1]) + 1) << level >= count_after:
             pairs[-1] = _UNUSED_ROWS[level]
-        rows = 2 * (np.cumsum(is_first) - 1) + (indices & 1)
-        levels.append(_make_level(depth, level, indices, children[rows], pairs[rows], hashes, count_before))
+        old = _blank_new_nodes(level, indices, pairs[rows], count_before)
+        levels.append(_Level(_compute_ids(depth, level, indices), children[rows], old, hashes))
         pairs[rows] = hashes
         hashes = compute_row_hashes(pairs.reshape(-1, 2 * HASH_BYTES))
         indices = above
     top = np.array([compute_node_position(depth, 0)])
-    levels.append(_make_level(depth, depth, indices, top, nodes.take(top, axis=0), hashes, count_before))
+    old = _blank_new_nodes(depth, indices, nodes.take(top, axis=0), count_before)
+    levels.append(_Level(_compute_ids(depth, depth, indices), top, old, hashes))
     levels.reverse()
     return NodeChanges(
         root=hashes.tobytes(),
@@ -149,13 +144,30 @@ def change_nodes(
     )
 
 
-def _make_level(
-    depth: int, level: int, indices: Indices, positions: Indices, old: Rows, new: Rows, count_before: int
-) -> _Level:
+def _pair_up(level: int, indices: Indices) -> tuple[Indices, Indices, Indices]:
+    """For changed nodes of a level: their parents' indices, the positions of all the parents' children (left, right,
+    left, right ...), and which of these children the changed nodes are.
+    """
+    parents = indices >> 1
+    is_first = np.empty(len(parents), np.bool_)
+    is_first[0] = True
+    np.not_equal(parents[1:], parents[:-1], out=is_first[1:])
+    above = parents[is_first]
+    lefts = ((4 * above + 1) << level) - 1
+    children = np.column_stack((lefts, lefts + (2 << level))).reshape(-1)
+    return above, children, 2 * (np.cumsum(is_first) - 1) + (indices & 1)
+
+
+def _compute_ids(depth: int, level: int, indices: Indices) -> npt.NDArray[np.uint32]:
+    return (indices + (1 << (depth - level))).astype(np.uint32)
+
+
+def _blank_new_nodes(level: int, indices: Indices, old_hashes: Rows, count_before: int) -> Rows:
+    """Zero what the array happened to hold for nodes that did not exist before."""
     existed = -(-count_before >> level) if level <= compute_depth(count_before) else 0
     if indices[-1] >= existed:
-        old[np.searchsorted(indices, existed) :] = 0
-    return _Level((indices + (1 << (depth - level))).astype(np.uint32), positions, old, new)
+        old_hashes[np.searchsorted(indices, existed) :] = 0
+    return old_hashes
 
 
 def climb(

@@ -15,14 +15,16 @@ import msgspec
 from coincurve import PrivateKey
 
 from microrollup.block import Header, compute_block_hash
+from microrollup.codec.json import compile_json_reader, to_json_value
+from microrollup.codec.json_text import parse_json
+from microrollup.codec.schema import describe_struct
 from microrollup.crypto import canonicalize_signature, keccak256, recover_address, sign_digest
-from microrollup.eip712 import compute_domain_separator
+from microrollup.eip712 import compile_struct_hash, compute_domain_separator
 from microrollup.errors import DecodeError, RefusedError
-from microrollup.primitives import Bytes32, Uint64
+from microrollup.primitives import Bytes, Bytes32, Uint64
 from microrollup.settlement.errors import MalleableSignature
 
 __all__ = [
-    "ATTESTATION_TYPE",
     "BatchAttestation",
     "SignedAttestation",
     "attestation_from_json",
@@ -33,11 +35,6 @@ __all__ = [
     "sign_attestation",
 ]
 
-ATTESTATION_TYPE: Final = (
-    "BatchAttestation(bytes32 rollupId,uint64 firstHeight,uint64 lastHeight,bytes32 parentHash,bytes32 blockHash,"
-    "bytes32 stateRoot,bytes32 dataHash)"
-)
-_TYPE_HASH: Final = keccak256(ATTESTATION_TYPE.encode())
 _DOMAIN_NAME: Final = "microrollup"
 _DOMAIN_VERSION: Final = "1"
 
@@ -65,7 +62,12 @@ class SignedAttestation(msgspec.Struct, frozen=True, array_like=True, forbid_unk
     signature: Annotated[bytes, msgspec.Meta(min_length=65, max_length=65)]
 
 
-def create_attestation(parent_hash: bytes, first_height: int, last_header: Header, data_hash: bytes) -> BatchAttestation:
+_hash_struct: Final = compile_struct_hash(describe_struct(BatchAttestation, where="event"))
+
+
+def create_attestation(
+    parent_hash: bytes, first_height: int, last_header: Header, data_hash: bytes
+) -> BatchAttestation:
     """The attestation for the batch that ends with `last_header` and is published under `data_hash`."""
     return BatchAttestation(
         rollup_id=last_header.rollup_id,
@@ -81,22 +83,10 @@ def create_attestation(parent_hash: bytes, first_height: int, last_header: Heade
 def compute_attestation_digest(attestation: BatchAttestation, chain_id: int, inbox: bytes) -> bytes:
     """The 32-byte EIP-712 digest that a verifier signs; `inbox` is a 20-byte address."""
     separator = compute_domain_separator(_DOMAIN_NAME, _DOMAIN_VERSION, chain_id, inbox)
-    words = (
-        _TYPE_HASH,
-        attestation.rollup_id,
-        attestation.first_height.to_bytes(32, "big"),
-        attestation.last_height.to_bytes(32, "big"),
-        attestation.parent_hash,
-        attestation.block_hash,
-        attestation.state_root,
-        attestation.data_hash,
-    )
-    return keccak256(b"\x19\x01" + separator + keccak256(b"".join(words)))
+    return keccak256(b"\x19\x01" + separator + _hash_struct(attestation))
 
 
-def sign_attestation(
-    key: PrivateKey, attestation: BatchAttestation, chain_id: int, inbox: bytes
-) -> SignedAttestation:
+def sign_attestation(key: PrivateKey, attestation: BatchAttestation, chain_id: int, inbox: bytes) -> SignedAttestation:
     """Sign with a verifier's key. Whoever calls this answers for never signing two block hashes for one height."""
     return SignedAttestation(attestation, sign_digest(key, compute_attestation_digest(attestation, chain_id, inbox)))
 
@@ -116,74 +106,31 @@ def recover_attester(signed: SignedAttestation, chain_id: int, inbox: bytes) -> 
         raise MalleableSignature(signature) from None
 
 
-class _JsonAttestation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    rollup_id: str
-    first_height: Uint64
-    last_height: Uint64
-    parent_hash: str
-    block_hash: str
-    state_root: str
-    data_hash: str
+class AttestationForm(msgspec.Struct, frozen=True):
+    """What the JSON holds: `{"attestation": {"rollupId": "0x…", "firstHeight": 1, …}, "signature": "0x…"}`."""
+
+    attestation: BatchAttestation
+    signature: Bytes
 
 
-class _JsonSigned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    attestation: _JsonAttestation
-    signature: str
-
-
-_JSON_DECODER: Final = msgspec.json.Decoder(_JsonSigned)
+_JSON_TYPE: Final = describe_struct(AttestationForm, where="event")
 _MAX_JSON_BYTES: Final = 4096
+_read_json: Final = compile_json_reader(_JSON_TYPE, "$")
 
 
 def attestation_to_json(signed: SignedAttestation) -> bytes:
-    """`{"attestation": {"rollupId": "0x…", "firstHeight": 1, …}, "signature": "0x…"}`, for files and RPC."""
-    words = signed.attestation
-    wire = _JsonAttestation(
-        rollup_id=_to_hex(words.rollup_id),
-        first_height=words.first_height,
-        last_height=words.last_height,
-        parent_hash=_to_hex(words.parent_hash),
-        block_hash=_to_hex(words.block_hash),
-        state_root=_to_hex(words.state_root),
-        data_hash=_to_hex(words.data_hash),
-    )
-    return msgspec.json.encode(_JsonSigned(wire, _to_hex(signed.signature)))
-
-
-def _to_hex(value: bytes) -> str:
-    return f"0x{value.hex()}"
+    """One line of JSON for files and RPC, with the members' EIP-712 names and bytes as 0x-hex."""
+    return msgspec.json.encode(to_json_value(_JSON_TYPE, AttestationForm(signed.attestation, signed.signature)))
 
 
 def attestation_from_json(raw: bytes) -> SignedAttestation:
-    """Read what `attestation_to_json` writes; hex in either case. Raises `DecodeError`."""
+    """Read such a line, as strictly as signed actions are read. Raises `DecodeError`."""
     if len(raw) > _MAX_JSON_BYTES:
         raise DecodeError("attestation", f"{len(raw)} bytes, the limit is {_MAX_JSON_BYTES}")
     try:
-        wire = _JSON_DECODER.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError("attestation", str(error)) from None
-    words = wire.attestation
-    return SignedAttestation(
-        BatchAttestation(
-            rollup_id=_parse_hex(words.rollup_id, 32),
-            first_height=words.first_height,
-            last_height=words.last_height,
-            parent_hash=_parse_hex(words.parent_hash, 32),
-            block_hash=_parse_hex(words.block_hash, 32),
-            state_root=_parse_hex(words.state_root, 32),
-            data_hash=_parse_hex(words.data_hash, 32),
-        ),
-        _parse_hex(wire.signature, 65),
-    )
-
-
-def _parse_hex(text: str, size: int) -> bytes:
-    if len(text) != 2 + 2 * size or not text.startswith("0x"):
-        raise DecodeError("attestation", f"not 0x and {2 * size} hex digits")
-    try:
-        value = bytes.fromhex(text[2:])
-    except ValueError:
-        value = b""
-    if len(value) != size:  # `fromhex` skips blanks
-        raise DecodeError("attestation", f"not 0x and {2 * size} hex digits")
-    return value
+        form: AttestationForm = _read_json(parse_json(raw))
+    except RefusedError as error:
+        raise DecodeError("attestation", error.detail) from None
+    if len(form.signature) != 65:
+        raise DecodeError("attestation", f"a signature has 65 bytes, not {len(form.signature)}")
+    return SignedAttestation(form.attestation, form.signature)

@@ -123,7 +123,7 @@ def decode_batch(raw: bytes) -> Batch:
     blocks = tuple([_decode_block(bytes(block)) for block in wire.blocks])
     for offset, block in enumerate(blocks):
         if block.open.height != blocks[0].open.height + offset:
-            raise DecodeError("batch", f"height {block.open.height} at place {offset} of a batch from {blocks[0].open.height}")
+            raise DecodeError("batch", f"height {block.open.height} does not follow the one before it")
     return Batch(wire.rollup_id, blocks)
 
 
@@ -131,8 +131,8 @@ def _decode_block(raw: bytes) -> BatchBlock:
     wire = decode_canonical(_BLOCK_DECODER, raw, what="batch block", limit=MAX_INFLATED_BYTES)
     records = tuple([bytes(record) for record in wire.records])
     sizes = [len(record) for record in records]
-    if sizes and not (MIN_RECORD_BYTES <= min(sizes) and max(sizes) <= MAX_ACTION_BYTES):
-        raise DecodeError("batch block", f"a record has less than {MIN_RECORD_BYTES} or more than {MAX_ACTION_BYTES} bytes")
+    if sizes and (min(sizes) < MIN_RECORD_BYTES or max(sizes) > MAX_ACTION_BYTES):
+        raise DecodeError("batch block", f"a record of {min(sizes)} or of {max(sizes)} bytes is out of bounds")
     if sum(sizes) > MAX_BLOCK_RECORD_BYTES:
         raise DecodeError("batch block", f"{sum(sizes)} bytes of records, the limit is {MAX_BLOCK_RECORD_BYTES}")
     return BatchBlock(wire.open, records, wire.seal)

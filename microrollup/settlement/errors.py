@@ -54,14 +54,15 @@ class AlreadyInitialised(SettlementError):
 
 
 class BadQuorum(SettlementError):
-    """A verifier set of `count` addresses with this quorum cannot be: the addresses must ascend strictly and contain no
-    zero, there are 1 to 256 of them, and the quorum is more than half of them and at most all.
+    """A verifier set cannot be like this.
+
+    There are 1 to 256 addresses, strictly ascending from above zero; the quorum is more than half of them, at most all.
     """
 
     def __init__(self, count: int, quorum: int) -> None:
         super().__init__(
-            f"{count} verifiers with a quorum of {quorum}: need 1 to 256 strictly ascending non-zero addresses and a quorum "
-            "of more than half of them"
+            f"{count} verifiers with a quorum of {quorum}: need 1 to 256 strictly ascending non-zero addresses and a "
+            "quorum of more than half of them"
         )
         self.count = count
         self.quorum = quorum

@@ -89,7 +89,10 @@ class InboxState(msgspec.Struct, frozen=True):
 def verify_settlement(
     state: InboxState, batch: bytes, header: Header, attestations: Sequence[SignedAttestation], submitter: bytes
 ) -> SettledHead:
-    """The head after settling `batch`, whose last header is `header`. Raises the `SettlementError` of the broken rule."""
+    """The head after settling `batch`, whose last header is `header`.
+
+    Raises the `SettlementError` of the first rule that is broken: submitter, size, position, time, queue, attestations.
+    """
     _verify_submitter(state, submitter)
     if len(batch) > MAX_BATCH_BYTES:
         raise BatchTooLarge(MAX_BATCH_BYTES, len(batch))

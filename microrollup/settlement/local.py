@@ -163,8 +163,10 @@ class LocalSettlement:
 
     def get_confirmations(self, height: int) -> int | None:
         number = self.get_number()
+        if height == 0:
+            return number - self._created
         with self._read() as rows:
-            settled_in = rows.get_settled_number(height) if height > 0 else self._created
+            settled_in = rows.get_settled_number(height) if height > 0 else None
         return None if settled_in is None else number - settled_in
 
     def poll_reorgs(self) -> list[Reorg]:

@@ -1,7 +1,7 @@
 """What a settlement backend does, and the view of L1 that builders and verifiers read; synchronous, thread-free.
 
-Every backend passes `microrollup.testing.settlement_suite`. Block numbers and times are L1's. Answers about numbers below
-`get_number()` are final up to reorgs, which `poll_reorgs` reports; an L1 origin is therefore always a past number.
+Every backend passes `microrollup.testing.settlement_suite`. Block numbers and times are L1's. Answers about numbers
+below `get_number()` are final up to reorgs, which `poll_reorgs` reports; so an L1 origin is always a past number.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ class Settlement(L1View, Protocol):
         """
 
     def get_confirmations(self, height: int) -> int | None:
-        """How many L1 blocks deep the batch with this height is settled (0 = in the current one); `None` if it is not."""
+        """How many L1 blocks deep the batch with this height is settled, 0 in the current one; `None` if it is not.
+
+        For height 0, how deep the inbox's creation is.
+        """
 
     def poll_reorgs(self) -> list[Reorg]:
         """The reorgs of L1 since the last call that changed what this view had told."""

@@ -25,6 +25,7 @@ FORMAT: Final = 1
 """Version of the rows."""
 
 _MAX_ROW_BYTES: Final = 1 << 20
+_MAX_NUMBER: Final = (1 << 64) - 1
 _GENESIS, _META, _NUMBER, _HEAD = b"genesis", b"meta", b"number", b"head"
 
 T_co = TypeVar("T_co", covariant=True)
@@ -240,7 +241,8 @@ def _decode(decoder: _Decoder[T], raw: bytes | None, where: str) -> T:
 
 
 def _to_key(number: int) -> bytes:
-    return number.to_bytes(8, "big")
+    """Numbers that no row has go to the nearest end, so that a question about them is answered like any other."""
+    return min(max(number, 0), _MAX_NUMBER).to_bytes(8, "big")
 
 
 def _parse_number(raw: bytes | None, where: str) -> int:

@@ -82,11 +82,14 @@ class FlatFile:
             raise CommitFailed(f"{self.path}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Unmap and close without syncing. A view that is still in use keeps its mapping until it goes."""
+        """Unmap and close without syncing; closing twice does no harm. A view in use keeps its mapping until it goes."""
+        if self._fd < 0:
+            return
         self.rows = np.empty((0, self.row_bytes), np.uint8)
         with suppress(BufferError):
             self.buffer.close()
         os.close(self._fd)
+        self._fd = -1
 
 
 def _allocate(fd: int, size: int, path: Path) -> None:

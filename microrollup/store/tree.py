@@ -121,7 +121,7 @@ class FlatTree:
         )
 
     def apply(self, delta: TreeDelta) -> None:
-        """Write a delta that LMDB holds safely into the files. Raises `StoreCorrupt` unless it follows on the tree."""
+        """Write a delta that LMDB holds safely to the files. Raises `StoreCorrupt` unless it follows on the tree."""
         self._check_follows(delta.leaf_count_before, delta.root_before)
         self._reserve(delta.leaf_count)
         self._leaves.rows[delta.leaf_indices] = delta.new_leaves

@@ -111,7 +111,9 @@ class SettlementContract:
         assert VerifierSet(genesis.verifiers, 2) == inbox.get_verifiers(number)
 
     @pytest.mark.parametrize("quorum", [0, 1, 4])
-    def test_refuses_quorum_that_is_no_majority(self, harness: SettlementHarness, genesis: Genesis, quorum: int) -> None:
+    def test_refuses_quorum_that_is_no_majority(
+        self, harness: SettlementHarness, genesis: Genesis, quorum: int
+    ) -> None:
         """With 2m <= n two disjoint quorums exist, with m > n none does: neither can be a genesis."""
         with pytest.raises(BadQuorum):
             harness.create_inbox(msgspec.structs.replace(genesis, quorum=quorum), OWNER)
@@ -123,6 +125,13 @@ class SettlementContract:
             with pytest.raises(BadQuorum):
                 harness.create_inbox(msgspec.structs.replace(genesis, verifiers=verifiers), OWNER)
 
+    def test_half_is_no_quorum(self, harness: SettlementHarness, genesis: Genesis) -> None:
+        """One of two is not more than half; two of two are."""
+        pair = msgspec.structs.replace(genesis, verifiers=genesis.verifiers[:2])
+        with pytest.raises(BadQuorum):
+            harness.create_inbox(msgspec.structs.replace(pair, quorum=1), OWNER)
+        assert 0 == harness.create_inbox(pair, OWNER).get_settled().height
+
     def test_refuses_genesis_without_builder(self, harness: SettlementHarness, genesis: Genesis) -> None:
         """The zero address cannot seal."""
         with pytest.raises(ZeroBuilder):
@@ -131,14 +140,16 @@ class SettlementContract:
     def test_refuses_genesis_from_the_future(self, harness: SettlementHarness, genesis: Genesis) -> None:
         """Neither the genesis time nor the L1 start may lie ahead of the creation."""
         with pytest.raises(FutureTimestamp):
-            harness.create_inbox(msgspec.structs.replace(genesis, genesis_time=genesis.genesis_time + 10_000_000), OWNER)
+            harness.create_inbox(
+                msgspec.structs.replace(genesis, genesis_time=genesis.genesis_time + 10_000_000), OWNER
+            )
         with pytest.raises(BadOrigin):
             harness.create_inbox(msgspec.structs.replace(genesis, l1_start=genesis.l1_start + 1_000_000), OWNER)
 
     # Settling.
 
     def test_settles_in_order(self, inbox: Inbox) -> None:
-        """A batch on the settled head becomes the head, and is found by each of its heights with data and signatures."""
+        """A batch on the settled head becomes the head; each of its heights finds it with data and signatures."""
         first = extend(inbox)
         second = extend(inbox, height=2, parent_hash=compute_block_hash(first))
         proposal = propose(inbox, first, second)
@@ -187,11 +198,13 @@ class SettlementContract:
         assert head == inbox.get_settled()
 
     def test_refuses_gap(self, inbox: Inbox) -> None:
-        """Attestations that begin above the next height do not fit, nor below it."""
+        """Attestations that begin above or below the next height do not fit, nor does a header at the settled one."""
         proposal = propose(inbox, extend(inbox))
         for first_height in (0, 2):
             with pytest.raises(HeightGap):
                 _settle(inbox, _sign_differently(inbox, proposal, first_height=first_height))
+        with pytest.raises(HeightGap):
+            _settle_with(inbox, height=0)
 
     def test_refuses_wrong_parent(self, inbox: Inbox) -> None:
         """Another history's batch for the same heights does not fit."""
@@ -335,8 +348,8 @@ class SettlementContract:
             b"\xff" * 32 + good[32:],
             bytes(64) + b"\x1b",
         ):
+            signed = (one, SignedAttestation(proposal.attestation, bad))
             with pytest.raises(MalleableSignature):
-                signed = (one, SignedAttestation(proposal.attestation, bad))
                 inbox.settle(proposal.batch, proposal.header, signed, submitter=BUILDER)
         assert 1 == _settle(inbox, proposal).height
 
@@ -344,8 +357,8 @@ class SettlementContract:
         """An attested header cannot be settled with other data than the attested."""
         header = extend(inbox)
         proposal = propose(inbox, header)
-        seal = propose(inbox, header, extend(inbox, height=2)).batch
-        for batch in (seal, proposal.batch + b"\x00", b""):
+        longer = propose(inbox, header, extend(inbox, height=2)).batch
+        for batch in (longer, proposal.batch + b"\x00", b""):
             with pytest.raises(WrongData):
                 _settle(inbox, msgspec.structs.replace(proposal, batch=batch))
 
@@ -441,6 +454,17 @@ class SettlementContract:
         with pytest.raises(ForcedSkipped):
             _settle_with(inbox, forced_count=few, forced_hash=inbox.get_queue_hash(few))
         assert enough == _settle_with(inbox, forced_count=enough, forced_hash=inbox.get_queue_hash(enough)).forced_count
+        with pytest.raises(ForcedSkipped):
+            _settle_with(inbox)
+
+    def test_forced_count_never_goes_back(self, inbox: Inbox, harness: SettlementHarness) -> None:
+        """Once taken is taken, even if the verifiers let entries be taken before they were due."""
+        origin = inbox.get_settled().l1_origin
+        _force_apart(inbox, harness, 2)
+        two = inbox.get_queue_hash(2)
+        assert 2 == _settle_with(inbox, forced_count=2, forced_hash=two, l1_origin=origin).forced_count
+        with pytest.raises(ForcedSkipped):
+            _settle_with(inbox, forced_count=1, forced_hash=inbox.get_queue_hash(1), l1_origin=origin)
 
     def test_forced_hash_is_the_queues(self, inbox: Inbox, harness: SettlementHarness) -> None:
         """Another payload than the queue's, or a count beyond it, is refused."""

@@ -1,0 +1,182 @@
+"""Reading a store at a height: values and Merkle proofs, while the writer goes on.
+
+The newest height is read from the tables as they are; an older one through the undo of all later blocks: the first
+block that touched a row or node knows what it was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from microrollup.block import Header
+from microrollup.errors import DecodeError, NotRetained, ProofError, StoreCorrupt, UsageError
+from microrollup.merkle.indexed import Proof, compute_root, compute_tree_key, verify_exclusion, verify_inclusion
+from microrollup.rollup import MicroRollup
+from microrollup.state import StateField
+from microrollup.store.environment import Environment, Transaction, encode_number
+from microrollup.store.retention import get_lowest_height
+from microrollup.store.rows import decode_leaf_index
+from microrollup.store.tables import get_block_row, get_checkpoint
+from microrollup.store.tree import FlatTree
+from microrollup.store.tree_delta import DeltaView
+from microrollup.store.undo import NOT_TOUCHED, find_old_row
+
+__all__ = ["StateProof", "get_field", "prove_state", "read_header", "read_value"]
+
+_ATTEMPTS: Final = 50
+"""A block that the writer finishes meanwhile changes the flat files under a reader's hands; then it reads again."""
+
+
+class StateProof(msgspec.Struct, frozen=True):
+    """That a settled field holds `value` at `key`, or nothing, at a height. Checked against the header's state root."""
+
+    field: str
+    key: bytes
+    """Encoded: the key's own bytes, or 32 bytes big-endian for integers; empty for a scalar field."""
+    tree_key: bytes
+    exists: bool
+    """Whether the key was ever set. A deleted key exists, with an empty value."""
+    value: bytes
+    """The value bytes that the leaf commits to; empty for an absent or deleted key."""
+    stored: Any
+    """The value itself; None for an absent or deleted key."""
+    proof: Proof
+    """Of the key's leaf, or of the low leaf that spans the gap."""
+    header: Header
+
+
+def get_field(rollup: MicroRollup, name: str | None) -> StateField:
+    """The state field of that name; without a name, the one settled map. Raises `UsageError`."""
+    if name is None:
+        maps = [field for field in rollup.state_type.fields if field.is_map and field.settled]
+        if len(maps) != 1:
+            raise UsageError(f"{rollup.name} has {len(maps)} settled maps: name the field")
+        return maps[0]
+    for field in rollup.state_type.fields:
+        if field.name == name:
+            return field
+    names = ", ".join(field.name for field in rollup.state_type.fields)
+    raise UsageError(f"{rollup.name} has no field {name!r}; it has {names}")
+
+
+def read_header(txn: Transaction, environment: Environment, height: int) -> Header:
+    """The header of a closed block. Raises `UsageError` if there is none at that height."""
+    row = get_block_row(txn, environment.tables, height)
+    if row is None:
+        raise UsageError(f"there is no block {height}")
+    return row.header
+
+
+def _require_retained(txn: Transaction, environment: Environment, height: int, tip: int) -> None:
+    lowest = get_lowest_height(txn, environment.tables, tip)
+    if not 0 <= height <= tip:
+        raise UsageError(f"there is no block {height}; the newest is {tip}")
+    if height < lowest:
+        raise NotRetained(f"height {height} is no longer kept, the lowest is {lowest}; `replay` rebuilds older ones")
+
+
+def _read_row(txn: Transaction, environment: Environment, row_key: bytes, height: int, tip: int) -> bytes | None:
+    """A state row as it was behind the block of `height`."""
+    for number in range(height + 1, tip + 1):
+        raw = txn.get(encode_number(number), db=environment.tables["undo_rows"])
+        if raw is None:
+            raise StoreCorrupt(f"undo_rows/{number}", "missing")
+        old = find_old_row(raw, row_key)
+        if old is not NOT_TOUCHED:
+            return old if isinstance(old, bytes) else None
+    raw = txn.get(row_key, db=environment.tables["state"])
+    return None if raw is None else bytes(raw)
+
+
+def read_value(environment: Environment, field: StateField, encoded_key: bytes, height: int | None = None) -> Any:
+    """The value of any field at a key and height (the newest by default); None if there is none.
+
+    Raises `NotRetained` for a height that is no longer kept, and `UsageError` for one that never was.
+    """
+    with environment.snapshot() as txn:
+        tip = get_checkpoint(txn, environment.tables).height
+        height = tip if height is None else height
+        _require_retained(txn, environment, height, tip)
+        raw = _read_row(txn, environment, field.row_prefix + encoded_key, height, tip)
+    return None if raw is None else field.decode_row(raw)
+
+
+def prove_state(
+    environment: Environment, tree: FlatTree, field: StateField, encoded_key: bytes, height: int | None = None
+) -> StateProof:
+    """Prove what a settled field holds at a key and height (the newest by default), present or absent.
+
+    The proof is checked before it is returned. Raises `UsageError` for a metadata field or an unknown height,
+    `NotRetained`, and `StoreCorrupt`.
+    """
+    if not field.settled:
+        raise UsageError(f"{field.name} is a metadata field: it is not in the tree that settles")
+    failure: Exception | None = None
+    for _ in range(_ATTEMPTS):
+        with environment.snapshot() as txn:
+            try:
+                return _prove(txn, environment, tree, field, encoded_key, height)
+            except (ProofError, DecodeError, IndexError) as error:
+                failure = error
+    raise StoreCorrupt("nodes", f"the tree does not prove its own leaves: {failure}")
+
+
+def _prove(
+    txn: Transaction,
+    environment: Environment,
+    tree: FlatTree,
+    field: StateField,
+    encoded_key: bytes,
+    height: int | None,
+) -> StateProof:
+    tables = environment.tables
+    checkpoint = get_checkpoint(txn, tables)
+    tip = checkpoint.height
+    height = tip if height is None else height
+    _require_retained(txn, environment, height, tip)
+    header = read_header(txn, environment, height)
+    deltas = list(_read_deltas(txn, environment, height, tip))
+    leaf_count = deltas[0].leaf_count_before if deltas else checkpoint.leaf_count
+    tree_key = compute_tree_key(field.number, encoded_key)
+    raw = txn.get(tree_key, db=tables["tree"])
+    leaf_index = None if raw is None else decode_leaf_index(bytes(raw))
+    exists = leaf_index is not None and leaf_index < leaf_count
+    if not exists:
+        leaf_index = _find_low_leaf(txn, environment, tree_key, leaf_count)
+    assert leaf_index is not None
+    proof = tree.prove_at(leaf_index, leaf_count, deltas)
+    if compute_root(proof) != header.state_root:
+        raise ProofError("the path does not lead to the state root")
+    stored, value = None, b""
+    if exists:
+        row = _read_row(txn, environment, field.row_prefix + encoded_key, height, tip)
+        if row is not None:
+            stored = field.decode_row(row)
+            value = field.encode_leaf(stored)
+        verify_inclusion(header.state_root, tree_key, value, proof)
+    else:
+        verify_exclusion(header.state_root, tree_key, proof)
+    return StateProof(field.name, encoded_key, tree_key, exists, value, stored, proof, header)
+
+
+def _read_deltas(txn: Transaction, environment: Environment, height: int, tip: int) -> Iterator[DeltaView]:
+    for number in range(height + 1, tip + 1):
+        raw = txn.get(encode_number(number), db=environment.tables["undo_tree"])
+        if raw is None:
+            raise StoreCorrupt(f"undo_tree/{number}", "missing")
+        yield DeltaView(raw)
+
+
+def _find_low_leaf(txn: Transaction, environment: Environment, tree_key: bytes, leaf_count: int) -> int:
+    """The leaf of the greatest key below an absent one, among the first `leaf_count` leaves; 0 for the dummy."""
+    cursor = txn.cursor(environment.tables["tree"])
+    found = cursor.prev() if cursor.set_range(tree_key) else cursor.last()
+    while found:
+        leaf_index = decode_leaf_index(bytes(cursor.value()))
+        if leaf_index < leaf_count:
+            return leaf_index
+        found = cursor.prev()
+    return 0

@@ -1,0 +1,1 @@
+"""The verifier: re-executes every block, compares every commitment, and signs only what it reproduced."""

@@ -1,0 +1,64 @@
+"""What a verifier has signed: one block hash a height, written down before a signature leaves the process.
+
+Kept beside the verifier's store, in an environment of its own that no rebuild, restore or fresh start touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Self
+
+import lmdb
+
+from microrollup.errors import AttestationConflict, CommitFailed, StoreError
+
+__all__ = ["SignedHeights"]
+
+_MAP_SIZE: Final = 1 << 34
+
+
+class SignedHeights:
+    """The table (rollup id, height) -> block hash of everything this verifier has vouched for."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open or create the table in `directory`. Raises `StoreError`."""
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, metasync=True, sync=True)
+        except lmdb.Error as error:
+            raise StoreError(f"the table of signed heights in {directory} cannot be opened: {error}") from error
+
+    def record(self, rollup_id: bytes, blocks: Iterable[tuple[int, bytes]]) -> None:
+        """Note (height, block hash) of blocks about to be vouched for; durable on return.
+
+        Raises `AttestationConflict`, noting nothing, if one of the heights was signed with another hash, and
+        `CommitFailed`.
+        """
+        try:
+            with self._env.begin(write=True) as txn:
+                for height, block_hash in blocks:
+                    key = rollup_id + height.to_bytes(8, "big")
+                    known = txn.get(key)
+                    if known is None:
+                        txn.put(key, block_hash)
+                    elif bytes(known) != block_hash:
+                        raise AttestationConflict(height, bytes(known), block_hash)
+        except lmdb.Error as error:
+            raise CommitFailed(f"the table of signed heights could not be written: {error}") from error
+
+    def get(self, rollup_id: bytes, height: int) -> bytes | None:
+        """The block hash that was signed for a height."""
+        with self._env.begin() as txn:
+            known = txn.get(rollup_id + height.to_bytes(8, "big"))
+        return None if known is None else bytes(known)
+
+    def close(self) -> None:
+        """Close the table."""
+        self._env.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

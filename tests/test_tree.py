@@ -1,0 +1,447 @@
+"""microrollup.store.tree: the flat tree against a slow model, through history, crashes and damage."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models.tree_model import TreeModel
+
+from microrollup.crypto import EMPTY_HASH, keccak256
+from microrollup.errors import CommitFailed, ProofError, StoreCorrupt, StoreError, StoreMissing
+from microrollup.merkle.indexed import EMPTY_ROOT, encode_leaf, verify_exclusion, verify_inclusion
+from microrollup.merkle.levels import MAX_LEAVES, UNUSED_HASHES, compute_node_rows
+from microrollup.store import flat_file
+from microrollup.store.tree import LEAVES_FILE, NODES_FILE, FlatTree
+from microrollup.store.tree_check import Damage
+from microrollup.store.tree_delta import DeltaView, encode_delta
+from microrollup.store.tree_index import MemoryKeyIndex
+
+HERE = Path(__file__).parent
+AXIOM: dict[str, Any] = json.loads((HERE / "vectors" / "axiom-imt.json").read_text())["derived"]
+
+Changes = dict[bytes, bytes]
+
+
+def key_of(number: int) -> bytes:
+    return keccak256(b"key" + number.to_bytes(8, "big"))
+
+
+def value_of(number: int) -> bytes:
+    return keccak256(b"value" + number.to_bytes(8, "big")) if number else EMPTY_HASH
+
+
+class Chain:
+    """A tree, its index, the encoded deltas and the model after each block; block 0 is the empty tree."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
+        self.directory = directory
+        self.tree = FlatTree.create(directory)
+        self.index = MemoryKeyIndex()
+        self.models = [TreeModel()]
+        self.raws: list[bytes] = []
+
+    def add_block(self, changes: Changes) -> None:
+        delta = self.tree.compute_delta(changes, self.index)
+        self.raws.append(encode_delta(delta))
+        self.tree.apply(delta)
+        self.index.add(delta.inserted)
+        model = self.models[-1].copy()
+        model.change(changes)
+        self.models.append(model)
+
+    def deltas(self, first: int = 0, end: int | None = None) -> list[DeltaView]:
+        return [DeltaView(raw) for raw in self.raws[first:end]]
+
+
+def assert_equals_model(tree: FlatTree, model: TreeModel) -> None:
+    leaves = model.leaf_bytes()
+    assert model.root() == tree.root()
+    assert len(leaves) == tree.leaf_count
+    assert leaves == [encode_leaf(tree.get_leaf(place)) for place in range(len(leaves))]
+    for place in range(len(leaves)):
+        proof = tree.prove(place)
+        assert (place, place, model.siblings(place)) == (proof.leaf_index, proof.is_left, proof.siblings)
+
+
+def random_blocks(seed: int, sizes: list[int], keys: int = 400) -> list[Changes]:
+    """Blocks of updates, deletes (every eighth value) and, while there are any left, new keys."""
+    chance = random.Random(seed)
+    return [{key_of(chance.randrange(keys)): value_of(chance.randrange(8)) for _ in range(size)} for size in sizes]
+
+
+MakeChain = Callable[[str], Chain]
+
+
+@pytest.fixture
+def make_chain(tmp_path: Path) -> Iterator[MakeChain]:
+    """Makes chains in directories of their own and closes them."""
+    made: list[Chain] = []
+
+    def make(name: str) -> Chain:
+        made.append(Chain(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for chain in made:
+        chain.tree.close()
+
+
+@pytest.fixture
+def chain(make_chain: MakeChain) -> Chain:
+    """Twelve blocks: empty ones, single changes, several doublings."""
+    made = make_chain("tree")
+    for block in random_blocks(1, [1, 0, 1, 2, 9, 3, 40, 5, 1, 30, 0, 12]):
+        made.add_block(block)
+    return made
+
+
+def test_empty_tree(tmp_path: Path) -> None:
+    """A new tree holds the dummy alone and has the published empty root."""
+    tree = FlatTree.create(tmp_path)
+    assert EMPTY_ROOT == tree.root()
+    assert tree.prove(0).siblings == ()
+    assert_equals_model(tree, TreeModel())
+    with pytest.raises(IndexError):
+        tree.prove(1)
+
+
+def test_derived_steps(make_chain: MakeChain) -> None:
+    """Step by step, roots, leaves and a final proof are those of an independent computation."""
+    chain = make_chain("tree")
+    for step in AXIOM["steps"]:
+        if "key" in step:
+            value = bytes.fromhex(step["value"][2:])
+            chain.add_block({bytes.fromhex(step["key"][2:]): keccak256(value)})
+            expected = [bytes.fromhex(leaf["hash"][2:]) for leaf in step["leaves"]]
+            count = chain.tree.leaf_count
+            assert expected == [keccak256(encode_leaf(chain.tree.get_leaf(place))) for place in range(count)]
+        assert step["root"] == "0x" + chain.tree.root().hex()
+    final = AXIOM["final_inclusion_proof_state_acct0"]
+    proof = chain.tree.prove(final["leafIndex"])
+    assert [sibling["hash"] for sibling in final["siblings"]] == ["0x" + one.hex() for one in proof.siblings]
+    assert [sibling["isLeft"] for sibling in final["siblings"]] == [bool(proof.is_left >> i & 1) for i in range(3)]
+
+
+def test_unused_subtrees() -> None:
+    """Hashes of subtrees without used leaves are those of an independent computation."""
+    expected = [bytes.fromhex(one[2:]) for one in AXIOM["zero_subtree_hashes"]]
+    assert expected == list(UNUSED_HASHES[: len(expected)])
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(0, 24), max_size=6))
+def test_random_histories_equal_the_model(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, sizes: list[int]
+) -> None:
+    """After every block root, leaves and all proofs are the model's."""
+    chain = Chain(tmp_path_factory.mktemp("tree"))
+    for block in random_blocks(seed, sizes, keys=60):
+        chain.add_block(block)
+        assert_equals_model(chain.tree, chain.models[-1])
+    assert [] == chain.tree.check()
+    chain.tree.close()
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 3, 7, 8])
+@pytest.mark.parametrize("added", [1, 2, 5, 17, 70])
+def test_doubling_inside_a_block(make_chain: MakeChain, before: int, added: int) -> None:
+    """Capacity may double several times within one block, from full and from half-empty trees."""
+    chain = make_chain("tree")
+    if before:
+        chain.add_block({key_of(number): value_of(1) for number in range(before)})
+    chain.add_block({key_of(number): value_of(2) for number in range(before, before + added)})
+    assert_equals_model(chain.tree, chain.models[-1])
+    assert [] == chain.tree.check()
+
+
+def test_root_does_not_depend_on_the_cutting_into_blocks(make_chain: MakeChain) -> None:
+    """One block of many changes gives the tree that the same changes give one by one."""
+    changes = {key_of(number): value_of(number % 3) for number in range(50)}
+    together, apart = make_chain("together"), make_chain("apart")
+    together.add_block(changes)
+    for key, value in changes.items():
+        apart.add_block({key: value})
+    assert together.tree.root() == apart.tree.root()
+    reordered = make_chain("reordered")
+    reordered.add_block(dict(reversed(changes.items())))
+    assert together.tree.root() != reordered.tree.root()
+
+
+def test_delta_says_what_it_does(chain: Chain) -> None:
+    """Computing a delta leaves the tree as it is; the delta names both roots, both counts and the new keys in order."""
+    root, count = chain.tree.root(), chain.tree.leaf_count
+    fresh = [key_of(1000 + number) for number in range(3)]
+    known = next(iter(chain.models[-1].values))
+    changes = {fresh[2]: value_of(1), known: value_of(2), fresh[0]: value_of(3), fresh[1]: value_of(4)}
+    delta = chain.tree.compute_delta(changes, chain.index)
+    assert (root, count) == (chain.tree.root(), chain.tree.leaf_count) == (delta.root_before, delta.leaf_count_before)
+    assert ((fresh[2], count), (fresh[0], count + 1), (fresh[1], count + 2)) == delta.inserted
+    chain.tree.apply(delta)
+    assert (delta.root, delta.leaf_count) == (chain.tree.root(), chain.tree.leaf_count)
+    with pytest.raises(StoreCorrupt):
+        chain.tree.apply(delta)
+
+
+def test_empty_block_changes_nothing(chain: Chain) -> None:
+    """A block without changes keeps root and count."""
+    delta = chain.tree.compute_delta({}, chain.index)
+    assert (delta.root_before, 0, ()) == (delta.root, len(delta.leaf_indices), delta.inserted)
+    DeltaView(encode_delta(delta)).check()
+    chain.tree.apply(delta)
+    assert_equals_model(chain.tree, chain.models[-1])
+
+
+def test_proofs_prove(chain: Chain) -> None:
+    """What `prove` gives, the verifier takes: every key is included, every gap between keys excluded."""
+    tree, model = chain.tree, chain.models[-1]
+    for place, key in enumerate(model.values, start=1):
+        proof = tree.prove(place)
+        if model.values[key] == EMPTY_HASH:
+            verify_inclusion(tree.root(), key, b"", proof)
+        with pytest.raises(ProofError):
+            verify_exclusion(tree.root(), key, proof)
+    for number in range(5000, 5020):
+        _, low, _ = chain.index.low_neighbour(key_of(number))
+        verify_exclusion(tree.root(), key_of(number), tree.prove(low))
+        with pytest.raises(ProofError):
+            verify_exclusion(tree.root(), key_of(number), tree.prove((low + 1) % tree.leaf_count))
+
+
+def test_every_proof_at_every_height(chain: Chain) -> None:
+    """Each leaf's proof at each height is the model's of that height; leaves of later blocks have none."""
+    for height, model in enumerate(chain.models):
+        leaves, levels = model.leaf_bytes(), model.levels()
+        later = chain.deltas(height)
+        for place, leaf in enumerate(leaves):
+            proof = chain.tree.prove_at(place, len(leaves), iter(later))
+            assert leaf == encode_leaf(proof.leaf) == encode_leaf(chain.tree.leaf_at(place, len(leaves), later))
+            siblings = tuple(level[(place >> depth) ^ 1] for depth, level in enumerate(levels[:-1]))
+            assert (siblings, place) == (proof.siblings, proof.is_left)
+        for read in (chain.tree.prove_at, chain.tree.leaf_at):
+            with pytest.raises(IndexError):
+                read(len(leaves), len(leaves), later)
+
+
+def test_open_again(chain: Chain) -> None:
+    """A synced and closed tree opens with its leaf count and is what it was."""
+    count = chain.tree.leaf_count
+    chain.tree.sync()
+    chain.tree.close()
+    tree = FlatTree(chain.directory, count)
+    assert_equals_model(tree, chain.models[-1])
+    tree.close()
+
+
+def test_missing_and_short_files(chain: Chain) -> None:
+    """A file that is missing or too short for its leaves is named when the tree is opened."""
+    count = chain.tree.leaf_count
+    chain.tree.close()
+    nodes = chain.directory / NODES_FILE
+    with nodes.open("r+b") as file:
+        file.truncate(compute_node_rows(count) * 32 - 1)
+    with pytest.raises(StoreCorrupt, match=NODES_FILE):
+        FlatTree(chain.directory, count)
+    nodes.unlink()
+    with pytest.raises(StoreMissing, match=NODES_FILE):
+        FlatTree(chain.directory, count)
+    (chain.directory / LEAVES_FILE).unlink()
+    with pytest.raises(StoreMissing, match=LEAVES_FILE):
+        FlatTree(chain.directory, count)
+
+
+def test_files_grow_in_steps(make_chain: MakeChain) -> None:
+    """A tree that outgrows its mapping is mapped anew with all its contents."""
+    chain = make_chain("tree")
+    size = (chain.directory / LEAVES_FILE).stat().st_size
+    block = {key_of(number): value_of(1) for number in range(12_000)}
+    for first in range(0, 12_000, 4_000):
+        chain.add_block(dict(list(block.items())[first : first + 4_000]))
+    assert (chain.directory / LEAVES_FILE).stat().st_size > size
+    assert chain.models[-1].root() == chain.tree.root()
+    assert [] == chain.tree.check()
+
+
+def test_full_disk_is_an_error_before_anything_changes(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the disk has no room for new leaves, the delta is not made and the tree stays as it was."""
+
+    def refuse(_fd: int, _offset: int, _size: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(flat_file.os, "posix_fallocate", refuse)
+    many = {key_of(number): value_of(1) for number in range(10_000, 22_000)}
+    with pytest.raises(CommitFailed, match="No space left"):
+        chain.tree.compute_delta(many, chain.index)
+    assert_equals_model(chain.tree, chain.models[-1])
+    chain.add_block({key_of(1): value_of(5)})
+    assert_equals_model(chain.tree, chain.models[-1])
+
+
+def test_failed_sync_is_an_error(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that does not take the data is not taken for one that does."""
+
+    def refuse(_fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(flat_file.os, "fdatasync", refuse)
+    with pytest.raises(CommitFailed, match="Input/output"):
+        chain.tree.sync()
+
+
+def test_too_many_leaves(chain: Chain) -> None:
+    """The limit on leaves is an error of its own, before any file grows to it."""
+    chain.tree.leaf_count = MAX_LEAVES
+    with pytest.raises(StoreError, match=str(MAX_LEAVES)):
+        chain.tree._reserve(MAX_LEAVES + 1)
+
+
+PAGE = 512
+"""Writes may tear between sectors, not only between pages."""
+
+
+def mix_pages(chance: random.Random, old: bytes, new: bytes) -> bytes:
+    """What a crash may leave: any sectors of the old and any of the new contents."""
+    old = old.ljust(len(new), b"\0")
+    starts = range(0, len(new), PAGE)
+    return b"".join((new if chance.random() < 0.5 else old)[start : start + PAGE] for start in starts)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_redo_after_any_mixture_of_pages(make_chain: MakeChain, seed: int) -> None:
+    """From whatever mixture of the last sync's and later pages, redoing the deltas since gives the right tree."""
+    chance = random.Random(seed)
+    chain = make_chain("tree")
+    blocks = random_blocks(seed, [chance.randrange(60) for _ in range(7)], keys=200)
+    synced = chance.randrange(len(blocks))
+    files = [chain.directory / name for name in (LEAVES_FILE, NODES_FILE)]
+    old: list[bytes] = []
+    for height, block in enumerate(blocks):
+        if height == synced:
+            chain.tree.sync()
+            old = [path.read_bytes() for path in files]
+        chain.add_block(block)
+    chain.tree.sync()
+    new = [path.read_bytes() for path in files]
+    chain.tree.close()
+    for path, before, after in zip(files, old, new, strict=True):
+        path.write_bytes(mix_pages(chance, before, after))
+    tree = FlatTree(chain.directory, len(chain.models[synced].leaf_bytes()))
+    assert chain.models[-1].root() == tree.redo(iter(chain.deltas(synced)))
+    assert_equals_model(tree, chain.models[-1])
+    assert [] == tree.check()
+    tree.close()
+    again = FlatTree(chain.directory, len(chain.models[synced].leaf_bytes()))
+    assert chain.models[-1].root() == again.redo(chain.deltas(synced))
+    assert_equals_model(again, chain.models[-1])
+    again.close()
+
+
+def test_redo_of_nothing(chain: Chain) -> None:
+    """Without deltas since the sync there is nothing to do."""
+    assert chain.tree.root() == chain.tree.redo([])
+
+
+def test_redo_refuses_a_gap(chain: Chain, make_chain: MakeChain) -> None:
+    """A delta that does not follow on the one before is refused."""
+    empty = make_chain("empty").tree
+    with pytest.raises(StoreCorrupt):
+        empty.redo(chain.deltas(6))
+
+
+@pytest.mark.parametrize("height", range(0, 13, 3))
+def test_rewind_to_a_height_and_go_on(chain: Chain, height: int) -> None:
+    """Undoing blocks gives the tree of the height; other blocks can follow on it."""
+    assert chain.models[height].root() == chain.tree.rewind(reversed(chain.deltas(height)))
+    assert_equals_model(chain.tree, chain.models[height])
+    assert [] == chain.tree.check()
+    del chain.models[height + 1 :], chain.raws[height:]
+    chain.index = MemoryKeyIndex()
+    for delta in chain.deltas():
+        chain.index.add(delta.get_inserted())
+    for block in random_blocks(9, [7, 70]):
+        chain.add_block(block)
+        assert_equals_model(chain.tree, chain.models[-1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rewind_again_after_a_crash(chain: Chain, seed: int) -> None:
+    """A rewind that was cut short is done again from the start, whatever pages had reached the disk."""
+    chance = random.Random(seed)
+    files = [chain.directory / name for name in (LEAVES_FILE, NODES_FILE)]
+    count = chain.tree.leaf_count
+    old = [path.read_bytes() for path in files]
+    chain.tree.rewind(reversed(chain.deltas(4)))
+    chain.tree.close()
+    for path, before in zip(files, old, strict=True):
+        path.write_bytes(mix_pages(chance, before, path.read_bytes()))
+    tree = FlatTree(chain.directory, count)
+    assert chain.models[4].root() == tree.rewind(reversed(chain.deltas(4)))
+    assert_equals_model(tree, chain.models[4])
+    assert [] == tree.check()
+    tree.close()
+    tree.close()
+
+
+def test_rewind_refuses_another_delta(chain: Chain) -> None:
+    """Only the delta that led to the present tree is undone."""
+    with pytest.raises(StoreCorrupt):
+        chain.tree.rewind(chain.deltas(6, 7))
+
+
+def flip(path: Path, offset: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes((byte[0] ^ 4,)))
+
+
+def test_check_finds_a_flipped_bit_where_it_is(chain: Chain) -> None:
+    """One damaged leaf or node is reported as that one, and no other."""
+    depth = (chain.tree.leaf_count - 1).bit_length()
+    flip(chain.directory / LEAVES_FILE, 99 * 5 + 70)
+    assert [Damage(0, 5)] == chain.tree.check()
+    flip(chain.directory / LEAVES_FILE, 99 * 5 + 70)
+    assert [] == chain.tree.check()
+    for level, index in ((0, 3), (1, 2), (2, 1), (depth, 0)):
+        offset = 32 * (((2 * index + 1) << level) - 1) + 31
+        flip(chain.directory / NODES_FILE, offset)
+        assert [Damage(level, index)] == chain.tree.check()
+        flip(chain.directory / NODES_FILE, offset)
+
+
+def test_rehash_repairs_nodes_but_not_leaves(chain: Chain) -> None:
+    """Nodes can be written anew from the leaves; a damaged leaf shows as another root."""
+    root = chain.tree.root()
+    chain.tree._nodes.rows[:] = 0
+    assert root == chain.tree.rehash()
+    assert_equals_model(chain.tree, chain.models[-1])
+    flip(chain.directory / LEAVES_FILE, 99 * 5 + 70)
+    assert root != chain.tree.rehash()
+
+
+def test_check_reports_progress_over_several_chunks(make_chain: MakeChain) -> None:
+    """A tree of more than one chunk is checked chunk by chunk, up to its last leaf."""
+    chain = make_chain("tree")
+    chain.add_block({key_of(number): value_of(1) for number in range(20_000)})
+    seen: list[int] = []
+    assert [] == chain.tree.check(seen.append)
+    assert [8192, 16384, 20001] == seen
+    chain.tree._nodes.rows[2 * 16_384 + 1] ^= np.uint8(1)
+    assert [Damage(1, 8192)] == chain.tree.check()
+
+
+def test_impossible_leaf_is_corruption(chain: Chain) -> None:
+    """A leaf whose flags cannot be is an error of the store, not a proof."""
+    for flags in (2, 0):
+        chain.tree._leaves.rows[3, 0] = flags
+        with pytest.raises(StoreCorrupt, match="leaf 3"):
+            chain.tree.prove(3)
