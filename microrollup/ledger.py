@@ -54,6 +54,7 @@ from microrollup.store.tables import (
     get_log_length,
     get_record,
 )
+from microrollup.watchdog import Watchdog
 
 __all__ = ["Ledger", "OpenBlock"]
 
@@ -96,6 +97,8 @@ class Ledger:
         self.authenticator = Authenticator(rollup.action_types, genesis.domain)
         self.retention = Retention()
         self.block: OpenBlock | None = None
+        self.watchdog: Watchdog | None = None
+        """Interrupts STFs that run too long, once somebody sets it."""
         self._audit = audit
         self._keys = StoredKeys(environment)
         self._pending: list[bytes] = []
@@ -206,6 +209,8 @@ class Ledger:
         context = BlockContext(opened.height, opened.timestamp, self.checkpoint.next_seq, journal, audit=self._audit)
         forced = (self.checkpoint.forced_count, self.checkpoint.forced_hash)
         self.block = OpenBlock(opened, first_record, context, forced)
+        if self.watchdog is not None:
+            self.watchdog.watch(context)
         return self.block
 
     def execute(self, entries: Sequence[Entry]) -> list[Receipt]:

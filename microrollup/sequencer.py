@@ -97,7 +97,7 @@ class Sequencer(Generic[T]):
         self._recent: dict[bytes, tuple[int, int]] = {}
         self._stopped: str | None = None
         self._block_seconds = 0.0
-        self._watchdog = Watchdog(action_seconds)
+        self._watchdog = ledger.watchdog = Watchdog(action_seconds)
         self._finish_rebuild()
         if ledger.block is not None:
             self._remember(ledger.block.receipts, ledger.block.open.height)
@@ -251,7 +251,6 @@ class Sequencer(Generic[T]):
         return self._seal_block()
 
     def _seal_block(self) -> Header:
-        self._watchdog.watch(None)
         try:
             closing = self.ledger.compute_header()
             signature = sign_digest(self._key, compute_block_hash(closing.header))
@@ -278,10 +277,9 @@ class Sequencer(Generic[T]):
         """Open the next block on what L1 says now; due forced actions are its first entries."""
         ledger = self.ledger
         l1_origin = self._choose_origin()
-        latest = self.l1.get_time(l1_origin) + MAX_CLOCK_LEAD
+        latest = min(self.l1.get_time(self.l1.get_number()), self.l1.get_time(l1_origin) + MAX_CLOCK_LEAD)
         timestamp = max(ledger.header.timestamp, min(int(self._clock()), latest))
         block = ledger.begin(Open(ledger.header.height + 1, timestamp, l1_origin, ledger.rollup.stf_id))
-        self._watchdog.watch(block.context)
         entries = self.l1.get_forced_entries(ledger.checkpoint.forced_count, l1_origin, MAX_FORCED_PER_BLOCK)
         forced = [
             Forced(entry.index, entry.sender, entry.inclusion_block, entry.payload, self.l1.is_voided(entry.index, l1_origin))

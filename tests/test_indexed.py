@@ -153,7 +153,7 @@ def test_wallet_accounts_are_included(account: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("absent", WALLET["sampleAbsentKeys"], ids=lambda absent: absent["treeKey"][:10])
 def test_wallet_keys_are_excluded(absent: dict[str, Any]) -> None:
-    """Exclusion proofs computed by an independent program verify; the low leaf's own key and the next are not absent."""
+    """Independently computed exclusion proofs verify; the low leaf's own key and the next one are not absent."""
     root, key = hex_bytes(WALLET["stateRoot"]), hex_bytes(absent["treeKey"])
     proof = proof_of(absent["lowLeaf"], absent["proof"])
     assert proof == verify_exclusion(root, key, proof)
@@ -166,7 +166,7 @@ def test_wallet_keys_are_excluded(absent: dict[str, Any]) -> None:
 
 
 def test_no_leaf_excludes_an_included_key() -> None:
-    """Whatever leaf is offered as the low one, an included key stays included. (A public contract took `or` for `and`.)"""
+    """No leaf passes for the low leaf of an included key. (A public contract has `or` for `and`, and takes any.)"""
     for leaf_index in range(8):
         for key in KEYS:
             with pytest.raises(ProofError):
@@ -175,7 +175,7 @@ def test_no_leaf_excludes_an_included_key() -> None:
 
 def test_exactly_one_leaf_excludes_an_absent_key() -> None:
     """Of all leaves only the one below the gap proves an absence."""
-    for key in (bytes(31) + b"\1", KEYS[0] + b"", bytes([15]) + bytes(31), bytes([35]) + bytes(31), b"\xff" * 32):
+    for key in (bytes(31) + b"\1", KEYS[0], bytes([15]) + bytes(31), bytes([35]) + bytes(31), b"\xff" * 32):
         accepted = []
         for leaf_index in range(8):
             try:

@@ -32,7 +32,7 @@ def test_no_entries() -> None:
 
 
 def test_pinned_vector() -> None:
-    """The format does not drift: a nonce, a map entry that replaces another and a scalar, as the slow loop gave them."""
+    """The format does not drift: a nonce, a replaced map entry and a scalar, as the slow loop gave them."""
     added = [(0xFFFF, bytes(range(20)), (7).to_bytes(8, "big")), (0, b"key", b"value"), (3, b"", b"scalar")]
     lanes = update_lanes(EMPTY_LANES, [(0, b"key", b"old value")], added)
     assert "d168979ccc333c5dc37a491734ab00b4" == lanes[:16].hex()
@@ -42,7 +42,7 @@ def test_pinned_vector() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.lists(entries, max_size=6), st.lists(entries, max_size=6))
 def test_equals_the_slow_loop(added: list[Entry], removed: list[Entry]) -> None:
-    """numpy's sums are those of a plain loop over integers modulo 2^16."""
+    """The sums are those of a plain loop over integers modulo 2^16."""
     assert slow_lanes(added, removed) == update_lanes(EMPTY_LANES, removed, added)
 
 

@@ -6,7 +6,7 @@ from microrollup.store.tree_index import MemoryKeyIndex
 
 
 def test_gaps_and_keys() -> None:
-    """Known keys are found; an absent one is told the keys around it, the dummy below the first and none above the last."""
+    """Known keys are found; an absent one learns its neighbours, the dummy below the first, none above the last."""
     index = MemoryKeyIndex()
     assert index.low_neighbour(b"m") == (None, 0, None)
     index.add([(b"k", 1), (b"c", 2)])

@@ -82,7 +82,7 @@ class FlatFile:
             raise CommitFailed(f"{self.path}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Unmap and close without syncing; closing twice does no harm. A view in use keeps its mapping until it goes."""
+        """Unmap and close without syncing; twice does no harm. A view in use keeps its mapping until it goes."""
         if self._fd < 0:
             return
         self.rows = np.empty((0, self.row_bytes), np.uint8)

@@ -12,12 +12,12 @@ from microrollup.entry import is_forced_record
 from microrollup.errors import Divergence, StoreCorrupt
 from microrollup.ledger import Ledger
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
-from microrollup.settlement.batch import Batch, BatchBlock, compute_data_hash, cut_batches, decode_batch, encode_batch
+from microrollup.settlement.batch import Batch, BatchBlock, compute_data_hash, decode_batch
 from microrollup.settlement.protocol import L1View
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.verify import verify_block
 
-__all__ = ["attest", "authenticate_blocks", "read_own_blocks", "verify_blocks"]
+__all__ = ["attest", "authenticate_blocks", "verify_blocks"]
 
 
 def authenticate_blocks(blocks: Iterable[Block], pool: AuthenticationPool) -> Iterator[tuple[Block, list[Outcome]]]:
@@ -56,38 +56,47 @@ def verify_blocks(
         on_block(block)
 
 
-def read_own_blocks(ledger: Ledger, first_height: int) -> Iterator[Block]:
-    """What this verifier has verified, from its own store."""
-    for height in range(first_height, ledger.checkpoint.height + 1):
-        block = ledger.get_block(height)
-        if block is None:
-            raise StoreCorrupt(f"blocks/{height}", "missing")
-        yield block
-
-
-def attest(ledger: Ledger, l1: L1View, key: PrivateKey, signed: SignedHeights) -> list[SignedAttestation]:
+def attest(
+    ledger: Ledger, l1: L1View, key: PrivateKey, signed: SignedHeights, read_batches: Callable[[int], Iterable[bytes]]
+) -> list[SignedAttestation]:
     """Sign what is verified and not settled, a batch at a time.
 
-    Each batch is encoded here and decoded again, and must give exactly the blocks that were executed. The block hashes
-    are written down before a signature exists. Raises `Divergence` if L1 settled another block than this verifier has
-    at that height, and `AttestationConflict`.
+    `read_batches` gives the builder's own bytes from a height on. Each batch is decoded and must hold exactly the blocks
+    that were executed here. The block hashes are written down before a signature exists. Raises `Divergence` if L1
+    settled another block than this verifier has, or a batch holds other blocks, and `AttestationConflict`.
     """
     settled = l1.get_settled()
     if settled.height > ledger.checkpoint.height:
         return []
-    own = ledger.get_block_hash(settled.height)
-    if own != settled.block_hash:
-        raise Divergence("settled", height=settled.height, expected=own, found=settled.block_hash)
-    parent_hash, attestations = own, []
-    for blocks in cut_batches(read_own_blocks(ledger, settled.height + 1)):
-        batch = encode_batch(ledger.rollup_id, blocks)
-        expected = Batch(ledger.rollup_id, tuple(BatchBlock(block.open, block.records, block.seal) for block in blocks))
-        if decode_batch(batch) != expected:
-            raise AssertionError("a batch does not decode to the blocks that it was made of")
-        attestation = create_attestation(parent_hash, blocks[0].header.height, blocks[-1].header, compute_data_hash(batch))
-        signed.record(
-            ledger.rollup_id, [(block.header.height, compute_block_hash(block.header)) for block in blocks]
-        )
+    parent_hash, height = ledger.get_block_hash(settled.height), settled.height
+    if parent_hash != settled.block_hash:
+        raise Divergence("settled", height=height, expected=parent_hash, found=settled.block_hash)
+    attestations: list[SignedAttestation] = []
+    for batch in read_batches(height + 1):
+        blocks = _match_blocks(ledger, decode_batch(batch), height + 1)
+        if not blocks:
+            break
+        data_hash = compute_data_hash(batch)
+        attestation = create_attestation(parent_hash, height + 1, blocks[-1].header, data_hash)
+        signed.record(ledger.rollup_id, [(block.header.height, compute_block_hash(block.header)) for block in blocks])
         attestations.append(sign_attestation(key, attestation, ledger.genesis.l1_chain_id, l1.get_inbox()))
-        parent_hash = attestation.block_hash
+        parent_hash, height = attestation.block_hash, blocks[-1].header.height
     return attestations
+
+
+def _match_blocks(ledger: Ledger, batch: Batch, first_height: int) -> list[Block]:
+    """The verified blocks that a batch holds; none if it goes beyond them. Raises `Divergence` if it holds others."""
+    if first_height + len(batch.blocks) - 1 > ledger.checkpoint.height:
+        return []
+    if batch.rollup_id != ledger.rollup_id:
+        raise Divergence("batch", height=first_height, expected=ledger.rollup_id, found=batch.rollup_id)
+    blocks: list[Block] = []
+    for height, found in enumerate(batch.blocks, first_height):
+        block = ledger.get_block(height)
+        if block is None:
+            raise StoreCorrupt(f"blocks/{height}", "missing")
+        expected = BatchBlock(block.open, block.records, block.seal)
+        if found != expected:
+            raise Divergence("batch", height=height, expected="the block that was executed", found="another one")
+        blocks.append(block)
+    return blocks

@@ -11,10 +11,11 @@ from microrollup.errors import StoreCorrupt, UsageError
 from microrollup.export import BlockFile
 from microrollup.genesis import read_genesis
 from microrollup.record import Genesis
+from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.store.environment import DATA_FILE, Environment
 from microrollup.store.tables import get_block, get_checkpoint
 
-__all__ = ["BlockSource", "StoreSource", "open_source"]
+__all__ = ["BlockSource", "StoreSource", "open_source", "read_batches"]
 
 
 class BlockSource(Protocol):
@@ -62,6 +63,15 @@ class StoreSource:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def read_batches(source: BlockSource, first_height: int) -> Iterator[bytes]:
+    """The batches in which blocks from a height on would be published, as this source's builder encodes them.
+
+    Compression differs between builds of zlib, so verifiers sign a builder's bytes, once they decode to the right blocks.
+    """
+    rollup_id = compute_rollup_id(source.genesis)
+    return (encode_batch(rollup_id, blocks) for blocks in cut_batches(source.read_blocks(first_height)))
 
 
 def open_source(path: Path) -> BlockFile | StoreSource:

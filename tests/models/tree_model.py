@@ -5,6 +5,8 @@ It shares no code with `microrollup` but the Keccak library.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from eth_hash.backends.pysha3 import keccak256
 
 UNUSED = keccak256(bytes(99))
@@ -29,7 +31,7 @@ class TreeModel:
     def leaf_bytes(self) -> list[bytes]:
         """The 99 bytes of each leaf in use."""
         ordered = sorted(self.values)
-        above = dict(zip(ordered, ordered[1:], strict=False))
+        above = dict(pairwise(ordered))
 
         def link(key: bytes | None) -> bytes:
             return b"\0" * 33 if key is None else b"\1" + key

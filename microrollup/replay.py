@@ -1,0 +1,193 @@
+"""Replay: rebuild everything that is derived from a log into a fresh store, and compare two stores to the byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from microrollup.authentication import Authenticated
+from microrollup.authentication_pool import AuthenticationPool, Outcome, split_chunks
+from microrollup.block import compute_rollup_id
+from microrollup.entry import (
+    decode_forced,
+    decode_kernel_record,
+    is_forced_record,
+    make_forced_entry,
+    make_signed_entry,
+)
+from microrollup.errors import StoreCorrupt
+from microrollup.genesis import read_genesis
+from microrollup.ledger import Ledger
+from microrollup.merkle.indexed import LEAF_BYTES, compute_depth
+from microrollup.merkle.levels import HASH_BYTES
+from microrollup.record import Close, Open, Rebuild
+from microrollup.rollup import MicroRollup
+from microrollup.stf import Entry
+from microrollup.store.environment import Environment
+from microrollup.store.tables import get_checkpoint, iterate_log
+from microrollup.store.tree import LEAVES_FILE, NODES_FILE
+
+__all__ = ["Difference", "compare_stores", "replay_log"]
+
+DERIVED_TABLES: Final = ("log", "openings", "blocks", "receipts", "state", "tree", "index")
+UNDO_TABLES: Final = ("undo_rows", "undo_tree", "undo_checkpoint")
+_ROWS_AT_ONCE: Final = 1 << 16
+_GROUP: Final = 1_000
+"""Entries that are executed and committed together."""
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A place where two stores are not equal."""
+
+    table: str
+    key: str
+    """Hex, or a row number of a flat file."""
+    reason: str
+
+
+def replay_log(
+    source: Environment,
+    rollup: MicroRollup,
+    directory: Path,
+    pool: AuthenticationPool,
+    on_record: Callable[[int], None] = lambda number: None,
+) -> Ledger:
+    """Execute a whole log again into a new store in `directory`; only the log of `source` is read.
+
+    Signatures are checked by the pool. Raises `StoreCorrupt` where the log is damaged or a record cannot follow.
+    """
+    genesis = read_genesis(source)
+    rollup_id = compute_rollup_id(genesis)
+    outcomes = _authenticate(source, rollup_id, pool)
+    ledger = Ledger.create(directory, rollup, genesis)
+    group: list[Entry] = []
+
+    def flush() -> None:
+        if group:
+            ledger.execute(group)
+            ledger.commit()
+            group.clear()
+
+    try:
+        with source.snapshot() as txn:
+            for number, record in iterate_log(txn, source.tables, rollup_id, first=1):
+                kernel = decode_kernel_record(record)
+                if kernel is None:
+                    group.append(_read_entry(rollup, rollup_id, record, number, outcomes))
+                    if len(group) >= _GROUP:
+                        flush()
+                else:
+                    flush()
+                    _replay_kernel_record(ledger, kernel, number)
+                on_record(number)
+        flush()
+        ledger.commit()
+    except BaseException:
+        ledger.abandon()
+        raise
+    return ledger
+
+
+def _authenticate(source: Environment, rollup_id: bytes, pool: AuthenticationPool) -> Iterator[Outcome]:
+    """The outcomes of all signed records of a log, in order, checked ahead of their turn."""
+
+    def read_signed() -> Iterator[bytes]:
+        with source.snapshot() as txn:
+            for _, record in iterate_log(txn, source.tables, rollup_id, first=1):
+                if not is_forced_record(record) and decode_kernel_record(record) is None:
+                    yield record
+
+    for chunk in pool.authenticate_records(split_chunks(read_signed())):
+        yield from chunk
+
+
+def _read_entry(
+    rollup: MicroRollup, rollup_id: bytes, record: bytes, number: int, outcomes: Iterator[Outcome]
+) -> Entry:
+    if is_forced_record(record):
+        return make_forced_entry(rollup, rollup_id, decode_forced(record))
+    outcome = next(outcomes)
+    if not isinstance(outcome, Authenticated):
+        raise StoreCorrupt(f"log/{number}", f"not a valid action: {outcome}")
+    return make_signed_entry(rollup, outcome)
+
+
+def _replay_kernel_record(ledger: Ledger, record: object, number: int) -> None:
+    match record:
+        case Open():
+            ledger.begin(record)
+        case Close():
+            if ledger.block is None:
+                ledger.resume()
+            if ledger.block is None or ledger.block.open.height != record.height:
+                raise StoreCorrupt(f"log/{number}", f"closes block {record.height}, which is not open")
+            ledger.finish(ledger.compute_header(), record.seal)
+        case Rebuild():
+            ledger.rebuild(record.height, record.stf_id)
+        case _:
+            raise StoreCorrupt(f"log/{number}", "a second genesis record")
+
+
+def compare_stores(one: Environment, other: Environment) -> list[Difference]:
+    """Where what is derived in two stores differs: the first place of each table, and of the two flat files.
+
+    Undo is compared for the blocks that both keep. Stores that hold the same log give an empty list.
+    """
+    differences: list[Difference] = []
+    with one.snapshot() as left, other.snapshot() as right:
+        for table in DERIVED_TABLES:
+            left_rows, right_rows = left.cursor(one.tables[table]), right.cursor(other.tables[table])
+            for (key, value), (other_key, other_value) in zip(left_rows, right_rows, strict=False):
+                if key != other_key or value != other_value:
+                    shown, reason = min(bytes(key), bytes(other_key)).hex(), "value" if key == other_key else "present in one"
+                    differences.append(Difference(table, f"0x{shown}", f"{reason} differs"))
+                    break
+            else:
+                counts = [txn.stat(env.tables[table])["entries"] for txn, env in ((left, one), (right, other))]
+                if counts[0] != counts[1]:
+                    differences.append(Difference(table, "-", f"{counts[0]} rows and {counts[1]}"))
+        for table in UNDO_TABLES:
+            for key, value in left.cursor(one.tables[table]):
+                found = right.get(key, db=other.tables[table])
+                if found is not None and found != value:
+                    differences.append(Difference(table, f"0x{bytes(key).hex()}", "value differs"))
+                    break
+        checkpoints = [get_checkpoint(left, one.tables), get_checkpoint(right, other.tables)]
+        if checkpoints[0] != checkpoints[1]:
+            differences.append(Difference("meta", "checkpoint", "value differs"))
+    return differences + _compare_files(one.directory, other.directory, checkpoints[0].leaf_count)
+
+
+def _compare_files(one: Path, other: Path, leaf_count: int) -> list[Difference]:
+    """The first differing row of `leaves`, and of each level of `nodes`; unused rows do not count."""
+    differences: list[Difference] = []
+    leaves, nodes = (
+        [np.memmap(side / name, np.uint8, "r") for side in (one, other)] for name in (LEAVES_FILE, NODES_FILE)
+    )
+    used = np.arange(leaf_count)
+    _compare_rows(LEAVES_FILE, leaves, LEAF_BYTES, used, differences)
+    for level in range(compute_depth(leaf_count) + 1):
+        indices = np.arange(-(-leaf_count >> level))
+        _compare_rows(NODES_FILE, nodes, HASH_BYTES, ((2 * indices + 1) << level) - 1, differences)
+    return differences
+
+
+def _compare_rows(
+    name: str, files: list[np.memmap[Any, Any]], row_bytes: int, rows: np.ndarray[Any, Any], found: list[Difference]
+) -> None:
+    one, other = (file[: len(file) - len(file) % row_bytes].reshape(-1, row_bytes) for file in files)
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[first : first + _ROWS_AT_ONCE]
+        if int(part[-1]) >= min(len(one), len(other)):
+            found.append(Difference(name, str(int(part[-1])), "one file is too short"))
+            return
+        wrong = np.flatnonzero((one[part] != other[part]).any(axis=1))
+        if len(wrong):
+            found.append(Difference(name, str(int(part[wrong[0]])), "row differs"))
+            return
+
+

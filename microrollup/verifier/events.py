@@ -1,0 +1,82 @@
+"""What passes between the verifier's process and whoever started it, as JSON lines."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import msgspec
+
+from microrollup.errors import Divergence
+
+__all__ = ["DivergenceEvent", "ErrorEvent", "Event", "Progress", "Report", "Request"]
+
+
+class Request(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What to verify. Paths are absolute; the process works elsewhere."""
+
+    app: str
+    """`module:name`"""
+    source: str
+    directory: str
+    """The verifier's own: its store and its table of signed heights."""
+    python_path: list[str]
+    """Where to look for the app's module."""
+    l1: str | None = None
+    secret: str | None = None
+    """The attesting key, 64 hex digits; passed on a pipe and never as an argument."""
+    rollup_id: str | None = None
+    """64 hex digits: verify this rollup or none."""
+    workers: int | None = None
+
+
+class Progress(msgspec.Struct, frozen=True, rename="camel", tag="progress"):
+    """A block was verified."""
+
+    height: int
+    actions: int
+
+
+class Report(msgspec.Struct, frozen=True, rename="camel", tag="report"):
+    """Everything that there was is verified."""
+
+    verified: int
+    """Height of the newest verified block."""
+    first: int
+    """Height of the first block that was verified now; the ones below were before."""
+    actions: int
+    rollup_id: str
+    block_hash: str
+    state_root: str
+    metadata_root: str
+    attestations: list[msgspec.Raw]
+    unchecked: list[str]
+    """Rules that could not be checked for want of an L1 view."""
+
+
+class DivergenceEvent(msgspec.Struct, frozen=True, rename="camel", tag="divergence"):
+    """C2X: a block is not what re-execution gives."""
+
+    height: int
+    seq: int | None
+    field: str
+    expected: str
+    found: str
+
+    @classmethod
+    def of(cls, error: Divergence) -> Self:
+        """The event of an error."""
+        return cls(error.height, error.seq, error.field, _show(error.expected), _show(error.found))
+
+
+class ErrorEvent(msgspec.Struct, frozen=True, rename="camel", tag="error"):
+    """The verifier could not go on, which says nothing about the blocks."""
+
+    kind: str
+    message: str
+
+
+Event = Progress | Report | DivergenceEvent | ErrorEvent
+
+
+def _show(value: object) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)

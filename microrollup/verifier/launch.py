@@ -1,0 +1,71 @@
+"""Starting a verifier in a process of its own, perturbed on purpose, and listening to it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from microrollup.errors import LimitExceeded, MicrorollupError
+from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Event, Progress, Report, Request
+
+__all__ = ["run_verifier"]
+
+_EVENT_DECODER: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
+
+
+def run_verifier(
+    request: Request, on_progress: Callable[[Progress], None] = lambda progress: None
+) -> Report | DivergenceEvent | ErrorEvent:
+    """Run a request in a process of its own and return how it ended.
+
+    The process has another hash seed, time zone, locale and working directory than this one, and an environment with
+    nothing else in it. Raises `LimitExceeded` if it ends without a word, as when the system kills it.
+    """
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONHASHSEED": str(secrets.randbelow(2**32)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TZ": "VRF-11:37",
+        "LC_ALL": "C",
+    }
+    with tempfile.TemporaryDirectory() as elsewhere:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "microrollup.verifier.process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=elsewhere,
+            env=environment,
+        )
+        try:
+            return _converse(process, request, on_progress)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _converse(
+    process: subprocess.Popen[bytes], request: Request, on_progress: Callable[[Progress], None]
+) -> Report | DivergenceEvent | ErrorEvent:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(msgspec.json.encode(request))
+    process.stdin.close()
+    outcome: Event | None = None
+    for line in process.stdout:
+        try:
+            outcome = _EVENT_DECODER.decode(line)
+        except msgspec.MsgspecError as error:
+            raise MicrorollupError(f"the verifier's process wrote something else than an event: {error}") from None
+        if isinstance(outcome, Progress):
+            on_progress(outcome)
+    process.wait()
+    if outcome is None or isinstance(outcome, Progress):
+        raise LimitExceeded(f"the verifier's process ended without a report (exit code {process.returncode})")
+    return outcome

@@ -1,0 +1,134 @@
+"""The verifier's own process: `python -m microrollup.verifier.process`, started by `microrollup.verifier.launch`.
+
+It reads one `Request` from standard input (JSON) and writes one JSON line an event to standard output: `progress`,
+then `report`, or `divergence`, or `error`. It runs with another hash seed, time zone, locale and working directory than
+whoever started it, in a bare environment, and under limits of its own, so that what depends on them diverges here.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import msgspec
+
+from microrollup.authentication_pool import AuthenticationPool
+from microrollup.block import Block, compute_rollup_id
+from microrollup.crypto import PrivateKey, compute_address, load_private_key
+from microrollup.errors import Divergence, MicrorollupError, StoreMissing, UsageError, WrongRollup
+from microrollup.ledger import Ledger
+from microrollup.rollup import MicroRollup, load_rollup
+from microrollup.settlement.attestation import SignedAttestation, attestation_to_json
+from microrollup.settlement.local import LocalSettlement
+from microrollup.settlement.protocol import L1View
+from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Event, Progress, Report, Request
+from microrollup.verifier.follow import attest, verify_blocks
+from microrollup.verifier.signatures import SignedHeights
+from microrollup.verifier.source import BlockSource, open_source, read_batches
+from microrollup.verifier.verify import UNCHECKED_WITHOUT_L1
+from microrollup.watchdog import SEQUENCER_ACTION_SECONDS, VERIFIER_FACTOR, Watchdog
+
+__all__ = ["main"]
+
+MEMORY_BYTES = 10 << 30
+"""RLIMIT_DATA of the verifier: ten times what the sequencer allows itself."""
+
+RECURSION_LIMIT = 10_000
+"""Ten times CPython's default, which holds in the sequencer."""
+
+_SIGNED_DIRECTORY = "signed"
+_STORE_DIRECTORY = "store"
+
+
+def _emit(event: Event) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main() -> int:
+    """Read a request, verify, report. Exit code 0: verified, 1: a block diverges, 2: anything else."""
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    sys.path[:0] = request.python_path
+    try:
+        _emit(_verify(request))
+        return 0
+    except Divergence as error:
+        _emit(DivergenceEvent.of(error))
+        return 1
+    except MicrorollupError as error:
+        _emit(ErrorEvent(type(error).__name__, str(error)))
+        return 2
+    except MemoryError:
+        _emit(ErrorEvent("LimitExceeded", f"the verifier's limit of {MEMORY_BYTES} bytes of memory was hit"))
+        return 2
+
+
+def _verify(request: Request) -> Report:
+    rollup = load_rollup(request.app)
+    source = open_source(Path(request.source))
+    l1 = None if request.l1 is None else LocalSettlement.open(Path(request.l1))
+    key = None if request.secret is None else load_private_key(bytes.fromhex(request.secret))
+    _check_genesis(source, l1, request)
+    directory = Path(request.directory)
+    with SignedHeights(directory / _SIGNED_DIRECTORY) as signed, Watchdog(
+        SEQUENCER_ACTION_SECONDS * VERIFIER_FACTOR
+    ) as watchdog, _open_ledger(directory / _STORE_DIRECTORY, rollup, source) as ledger:
+        ledger.watchdog = watchdog
+        with AuthenticationPool(request.app, ledger.genesis.domain, request.workers) as pool:
+            first = ledger.checkpoint.height + 1
+
+            def report(block: Block) -> None:
+                _emit(Progress(block.header.height, block.header.first_seq + block.header.action_count))
+
+            verify_blocks(ledger, source.read_blocks(first), l1, pool, report)
+        attestations = _attest(ledger, l1, key, signed, source)
+        return Report(
+            verified=ledger.checkpoint.height,
+            first=first,
+            actions=ledger.checkpoint.next_seq,
+            rollup_id=f"0x{ledger.rollup_id.hex()}",
+            block_hash=f"0x{ledger.checkpoint.block_hash.hex()}",
+            state_root=f"0x{ledger.header.state_root.hex()}",
+            metadata_root=f"0x{ledger.header.metadata_root.hex()}",
+            attestations=[msgspec.Raw(attestation_to_json(attestation)) for attestation in attestations],
+            unchecked=[] if l1 is not None else list(UNCHECKED_WITHOUT_L1),
+        )
+
+
+def _check_genesis(source: BlockSource, l1: L1View | None, request: Request) -> None:
+    """The rollup must be the one that was asked for, and the one that L1 knows."""
+    found = compute_rollup_id(source.genesis)
+    if request.rollup_id is not None and found.hex() != request.rollup_id:
+        raise WrongRollup(f"the blocks are of rollup 0x{found.hex()}, not 0x{request.rollup_id}")
+    if l1 is not None and l1.get_genesis() != source.genesis:
+        raise WrongRollup(f"L1 holds another rollup than 0x{found.hex()}")
+
+
+def _open_ledger(directory: Path, rollup: MicroRollup, source: BlockSource) -> Ledger:
+    """The verifier's own store, made from the source's genesis the first time."""
+    try:
+        ledger = Ledger.open(directory, rollup, audit=True)
+    except StoreMissing:
+        return Ledger.create(directory, rollup, source.genesis, audit=True)
+    if ledger.genesis != source.genesis:
+        ledger.close()
+        raise WrongRollup(f"{directory} follows another rollup; give --data another directory")
+    return ledger
+
+
+def _attest(
+    ledger: Ledger, l1: L1View | None, key: PrivateKey | None, signed: SignedHeights, source: BlockSource
+) -> list[SignedAttestation]:
+    if l1 is None or key is None:
+        return []
+    verifiers = l1.get_verifiers(l1.get_number())
+    if compute_address(key) not in verifiers.addresses:
+        raise UsageError(f"0x{compute_address(key).hex()} is not among the rollup's verifiers")
+    return attest(ledger, l1, key, signed, lambda first: read_batches(source, first))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
