@@ -274,9 +274,29 @@ def test_inner_node_is_no_leaf() -> None:
         decode_leaf(node)
     short = Leaf(node[0] & 1, node[1] & 1, node[2:34], 0, b"", node[34:])
     with pytest.raises(ProofError):
-        compute_root(Proof(0, short, levels[1][1:2], 0))
+        compute_root(Proof(0, short, (levels[1][1],), 0))
     with pytest.raises(ProofError):
         verify_exclusion(ROOT, b"\x01", model_proof(0))
+
+
+def test_leaf_hidden_in_a_value_is_refused() -> None:
+    """A value that is itself a leaf's 99 bytes is no leaf, though 67 bytes of the true leaf would do as its sibling."""
+    hidden = Leaf(1, 1, b"\x11" * 32, 0, bytes(32), keccak256(b"forged"))
+    model = TreeModel()
+    model.change({KEYS[0]: keccak256(encode_leaf(hidden))})
+    true_leaf = model.leaf_bytes()[1]
+    siblings = (true_leaf[:67], model.levels()[0][0])
+    assert model.root() == keccak256(siblings[1] + keccak256(siblings[0] + compute_leaf_hash(hidden)))
+    with pytest.raises(ProofError, match="67 bytes"):
+        verify_inclusion(model.root(), hidden.key, b"forged", Proof(3, hidden, siblings, 3))
+
+
+def test_endless_proof_is_refused_before_hashing() -> None:
+    """More siblings than any tree has levels are refused at once, though the rest of the proof were right."""
+    proof = model_proof(5)
+    with pytest.raises(ProofError, match="at most 64"):
+        compute_root(replaced(proof, siblings=proof.siblings + (UNUSED_LEAF_HASH,) * 62))
+    assert 32 == len(compute_root(replaced(proof, siblings=proof.siblings + (UNUSED_LEAF_HASH,) * 61)))
 
 
 @given(st.integers(0, 7), st.integers(0, 99 * 8 - 1))

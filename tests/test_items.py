@@ -108,6 +108,14 @@ def test_count_fixes_the_index() -> None:
         verify_item(root, ITEMS[2], forged, count=3)
 
 
+def test_sibling_of_another_length_is_refused() -> None:
+    """An item that holds a tag and a hash cannot stand in for an inner node with a sibling cut to fit."""
+    sibling, forged = b"\1" + bytes(30), b"forged"
+    root = keccak256(b"\1" + sibling + compute_item_hash(forged))
+    with pytest.raises(ProofError, match="31 bytes"):
+        verify_item(root, forged, ItemProof(1, (sibling,)), count=2)
+
+
 def test_inner_node_is_no_item() -> None:
     """The bytes under an inner node are not an item of a shorter tree."""
     inner = compute_item_hash(ITEMS[0]) + compute_item_hash(ITEMS[1])
@@ -123,4 +131,4 @@ def test_index_beyond_the_items(index: int) -> None:
     with pytest.raises(IndexError):
         prove_item(ITEMS[:3], index)
     with pytest.raises(ProofError):
-        verify_item(compute_items_root(ITEMS[:3]), ITEMS[0], ItemProof(index, ()), count=3)
+        verify_item(compute_items_root(ITEMS[:1]), ITEMS[0], ItemProof(index, ()), count=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +16,9 @@ from hypothesis import strategies as st
 from models.tree_model import TreeModel
 
 from microrollup.crypto import EMPTY_HASH, keccak256
-from microrollup.errors import CommitFailed, ProofError, StoreCorrupt, StoreError, StoreMissing
+from microrollup.errors import CommitFailed, DecodeError, ProofError, StoreCorrupt, StoreError, StoreMissing
 from microrollup.merkle.indexed import EMPTY_ROOT, encode_leaf, verify_exclusion, verify_inclusion
 from microrollup.merkle.levels import MAX_LEAVES, UNUSED_HASHES, compute_node_rows
-from microrollup.store import flat_file
 from microrollup.store.tree import LEAVES_FILE, NODES_FILE, FlatTree
 from microrollup.store.tree_check import Damage
 from microrollup.store.tree_delta import DeltaView, encode_delta
@@ -78,6 +78,8 @@ def random_blocks(seed: int, sizes: list[int], keys: int = 400) -> list[Changes]
     return [{key_of(chance.randrange(keys)): value_of(chance.randrange(8)) for _ in range(size)} for size in sizes]
 
 
+BLOCKS = random_blocks(1, [1, 0, 1, 2, 9, 3, 40, 5, 1, 30, 0, 12])
+
 MakeChain = Callable[[str], Chain]
 
 
@@ -99,7 +101,7 @@ def make_chain(tmp_path: Path) -> Iterator[MakeChain]:
 def chain(make_chain: MakeChain) -> Chain:
     """Twelve blocks: empty ones, single changes, several doublings."""
     made = make_chain("tree")
-    for block in random_blocks(1, [1, 0, 1, 2, 9, 3, 40, 5, 1, 30, 0, 12]):
+    for block in BLOCKS:
         made.add_block(block)
     return made
 
@@ -191,6 +193,27 @@ def test_delta_says_what_it_does(chain: Chain) -> None:
         chain.tree.apply(delta)
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 30, 64])
+def test_fill_equals_adding(make_chain: MakeChain, count: int) -> None:
+    """Filling a tree at once, whatever it held, gives what blocks would have given; blocks can follow."""
+    chain, other = make_chain("one"), make_chain("other")
+    changes = {key_of(number): value_of(number % 5) for number in range(count)}
+    chain.add_block(changes)
+    other.add_block({key_of(number): value_of(1) for number in range(500, 520)})
+    assert chain.tree.root() == other.tree.fill(changes.keys(), changes.values())
+    assert_equals_model(other.tree, chain.models[-1])
+    other.models, other.index = chain.models, chain.index
+    other.add_block(BLOCKS[6])
+    assert_equals_model(other.tree, other.models[-1])
+
+
+def test_fill_refuses_a_key_twice(chain: Chain) -> None:
+    """A list with a key twice is no tree; the tree stays as it was."""
+    with pytest.raises(StoreCorrupt, match="twice"):
+        chain.tree.fill([key_of(1), key_of(2), key_of(1)], [value_of(1)] * 3)
+    assert_equals_model(chain.tree, chain.models[-1])
+
+
 def test_empty_block_changes_nothing(chain: Chain) -> None:
     """A block without changes keeps root and count."""
     delta = chain.tree.compute_delta({}, chain.index)
@@ -276,7 +299,7 @@ def test_full_disk_is_an_error_before_anything_changes(chain: Chain, monkeypatch
     def refuse(_fd: int, _offset: int, _size: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(flat_file.os, "posix_fallocate", refuse)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
     many = {key_of(number): value_of(1) for number in range(10_000, 22_000)}
     with pytest.raises(CommitFailed, match="No space left"):
         chain.tree.compute_delta(many, chain.index)
@@ -291,7 +314,7 @@ def test_failed_sync_is_an_error(chain: Chain, monkeypatch: pytest.MonkeyPatch) 
     def refuse(_fd: int) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(flat_file.os, "fdatasync", refuse)
+    monkeypatch.setattr(os, "fdatasync", refuse)
     with pytest.raises(CommitFailed, match="Input/output"):
         chain.tree.sync()
 
@@ -349,6 +372,16 @@ def test_redo_of_nothing(chain: Chain) -> None:
     assert chain.tree.root() == chain.tree.redo([])
 
 
+def test_disordered_delta_writes_nothing(chain: Chain) -> None:
+    """Redo and rewind look at a delta's indices before they write anything."""
+    raw = bytearray(chain.raws[-1])
+    raw[88:92] = chain.tree.leaf_count.to_bytes(4, "little")
+    for repair in (chain.tree.redo, chain.tree.rewind):
+        with pytest.raises(DecodeError):
+            repair([DeltaView(bytes(raw))])
+    assert_equals_model(chain.tree, chain.models[-1])
+
+
 def test_redo_refuses_a_gap(chain: Chain, make_chain: MakeChain) -> None:
     """A delta that does not follow on the one before is refused."""
     empty = make_chain("empty").tree
@@ -369,6 +402,18 @@ def test_rewind_to_a_height_and_go_on(chain: Chain, height: int) -> None:
     for block in random_blocks(9, [7, 70]):
         chain.add_block(block)
         assert_equals_model(chain.tree, chain.models[-1])
+
+
+def test_delta_does_not_depend_on_what_was_undone(chain: Chain) -> None:
+    """The bytes of a delta are those of its block: what unused rows hold does not show in it."""
+    height, expected = 6, chain.raws[6]
+    chain.tree.rewind(reversed(chain.deltas(height)))
+    chain.tree._nodes.rows[2 * chain.tree.leaf_count :: 2] = 0xAA
+    index = MemoryKeyIndex()
+    for view in chain.deltas(0, height):
+        index.add(view.get_inserted())
+    assert DeltaView(expected).leaf_count > DeltaView(expected).leaf_count_before
+    assert expected == encode_delta(chain.tree.compute_delta(BLOCKS[height], index))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.merkle.indexed import DUMMY_LEAF, LEAF_BYTES, Leaf, Proof, compute_depth, decode_leaf, encode_leaf
@@ -28,7 +29,7 @@ from microrollup.store.flat_file import FlatFile
 from microrollup.store.tree_check import Damage, OnProgress, find_damage, ignore_progress, rehash_nodes
 from microrollup.store.tree_delta import DeltaView, TreeDelta
 from microrollup.store.tree_index import KeyIndex
-from microrollup.store.tree_leaves import compute_leaf_changes
+from microrollup.store.tree_leaves import compute_leaf_changes, compute_linked_leaves
 
 __all__ = ["FlatTree"]
 
@@ -127,6 +128,20 @@ class FlatTree:
         self._leaves.rows[delta.leaf_indices] = delta.new_leaves
         self._nodes.rows.view(np.uint64)[delta.node_positions] = delta.new_hashes.view(np.uint64)
         self.leaf_count = delta.leaf_count
+
+    def fill(
+        self, keys: Iterable[bytes], value_hashes: Iterable[bytes], on_progress: OnProgress = ignore_progress
+    ) -> bytes:
+        """Replace the whole tree by these keys, in the order of their leaves from index 1 on; returns the root.
+
+        For snapshots, repairs from the state, and benchmarks: it hashes each node once, and it is not atomic: `sync`,
+        then say in LMDB that the tree is there. Raises `StoreCorrupt` if a key comes twice, and `CommitFailed`.
+        """
+        leaves = compute_linked_leaves(_to_rows(keys), _to_rows(value_hashes))
+        self._reserve(len(leaves))
+        self._leaves.rows[: len(leaves)] = leaves
+        self.leaf_count = len(leaves)
+        return self.rehash(on_progress)
 
     def sync(self) -> None:
         """Return once everything applied is on disk. Raises `CommitFailed`."""
@@ -260,3 +275,7 @@ def _decode_stored_leaf(leaf_index: int, raw: bytes) -> Leaf:
     if leaf.active != 1:
         raise StoreCorrupt("tree", f"leaf {leaf_index} is unused")
     return leaf
+
+
+def _to_rows(hashes: Iterable[bytes]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)

@@ -10,11 +10,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from microrollup.merkle.indexed import LEAF_BYTES
+from microrollup.errors import StoreCorrupt
+from microrollup.merkle.indexed import DUMMY_LEAF, LEAF_BYTES, encode_leaf
 from microrollup.store.tree_index import KeyIndex
 
-__all__ = ["LeafChanges", "compute_leaf_changes"]
+__all__ = ["LeafChanges", "compute_leaf_changes", "compute_linked_leaves"]
 
+_KEY: Final = slice(2, 34)
 _VALUE: Final = slice(67, 99)
 _NEXT: Final = slice(34, 67)
 _NO_NEXT: Final = bytes(33)
@@ -62,6 +64,26 @@ def compute_leaf_changes(leaves: Rows, leaf_count: int, changes: Mapping[bytes, 
         new_leaves=new_leaves,
         inserted=tuple(zip(fresh, range(leaf_count, after), strict=True)),
     )
+
+
+def compute_linked_leaves(keys: Rows, value_hashes: Rows) -> Rows:
+    """All leaves of a tree, the dummy first, from its keys in the order of their leaves: (n, 32) each, (n + 1, 99) out.
+
+    Raises `StoreCorrupt` if a key comes twice.
+    """
+    leaves = np.zeros((len(keys) + 1, LEAF_BYTES), np.uint8)
+    leaves[0] = np.frombuffer(encode_leaf(DUMMY_LEAF), np.uint8)
+    leaves[1:, :2] = 1
+    leaves[1:, _KEY] = keys
+    leaves[1:, _VALUE] = value_hashes
+    order = np.argsort(np.ascontiguousarray(keys).view("S32").reshape(-1))
+    ordered = keys[order]
+    if (ordered[1:] == ordered[:-1]).all(axis=1).any():
+        raise StoreCorrupt("tree", "a key comes twice")
+    below = np.concatenate((np.zeros(1, np.int64), order + 1))[: len(order)]
+    leaves[below, _NEXT.start] = 1
+    leaves[below, _NEXT.start + 1 : _NEXT.stop] = ordered
+    return leaves
 
 
 def _link_new_keys(fresh: Iterable[bytes], index: KeyIndex) -> tuple[dict[int, bytes], dict[bytes, bytes]]:
