@@ -1,5 +1,5 @@
-"""microrollup: micro-rollups in Python. Declare a state, typed actions and pure state transition functions; get a durable
-log of signed actions, blocks that others re-execute and attest, and proofs against a root that settles on L1.
+"""microrollup: micro-rollups in Python. Declare a state, typed actions and pure state transition functions; get a
+durable log of signed actions, blocks that others re-execute and attest, and proofs against a root that settles on L1.
 
 Here stands what an app needs; everything else is imported from its own module.
 """
@@ -10,7 +10,7 @@ from microrollup import primitives as _primitives
 from microrollup.action import Action, Event
 from microrollup.errors import MicrorollupError
 from microrollup.map import Map
-from microrollup.primitives import *  # noqa: F403
+from microrollup.primitives import *
 from microrollup.rollup import MicroRollup
 from microrollup.state import State, leaf_value, metadata
 from microrollup.stf import Context, Revert, require

@@ -40,18 +40,18 @@ _WHAT: Final = "signed action"
 _RESERVED: Final = frozenset({"EIP712Domain"})
 
 
-class Action(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, rename="camel"):
+class Action(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, rename="camel", gc=False):
     """Base of the actions that an app declares; repeat `frozen=True` on each subclass.
 
     The class name is the EIP-712 primary type, the fields are its members in declared order, in camelCase.
     """
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, rename="camel"):
+class Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, rename="camel", gc=False):
     """Base of the events that STFs emit; repeat `frozen=True` on each subclass."""
 
 
-class SignedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class SignedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """A signed action as the log holds it. Each action type has a subclass of its own, tagged with the type's name.
 
     `action` is the action itself, or its twin on the wire if the type holds integers of more than 64 bits: ask
@@ -139,6 +139,7 @@ def _define_record(t: StructType, form: WireForm) -> type[SignedRecord]:
         frozen=True,
         array_like=True,
         forbid_unknown_fields=True,
+        gc=False,
     )
     return cast("RecordClass", record_type)
 
@@ -205,6 +206,10 @@ class ActionTypes:
     def decode_record(self, raw: bytes) -> SignedRecord:
         """The signed action of a stored record. Raises `DecodeError`; the signature is not looked at."""
         return decode_canonical(self._decoder, raw, what=_WHAT, limit=MAX_ACTION_BYTES)
+
+    def decode_trusted(self, raw: bytes) -> SignedRecord:
+        """The same for a record out of this package's own authentication, which has checked its canonical form."""
+        return self._decoder.decode(raw)
 
     def to_action(self, record: SignedRecord) -> Action:
         """The action of a decoded record. Raises `DecodeError` if an integer of more than 64 bits is out of range."""

@@ -42,7 +42,7 @@ _JSON_ENCODER: Final = msgspec.json.Encoder()
 Digest = Callable[[Any, int], bytes]
 
 
-class Authenticated(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Authenticated(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """A signed action as the writer takes it: what to store, who signed it, and its identity."""
 
     record: bytes

@@ -118,5 +118,3 @@ def compute_genesis_header(genesis: Genesis) -> Header:
         state_root=genesis.state_root,
         metadata_root=genesis.metadata_root,
     )
-
-

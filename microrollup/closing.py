@@ -16,7 +16,7 @@ from microrollup.merkle.items import compute_items_root
 from microrollup.record import Open
 from microrollup.rollup import MicroRollup
 from microrollup.state import NONCES
-from microrollup.stf import ChainState, Journal, Receipt
+from microrollup.stf import ChainState, Change, Journal, Receipt
 from microrollup.store.environment import Tables, Transaction, encode_number
 from microrollup.store.rows import encode_leaf_index
 from microrollup.store.tables import Checkpoint
@@ -69,7 +69,7 @@ def record_genesis(rollup: MicroRollup, journal: Journal) -> None:
         for key, entry in value.items() if field.is_map else [(None, value)]:
             field.check(entry)
             encoded = field.encode_key(key)
-            journal.fields[index][encoded] = [key, ABSENT, entry, field.encode_leaf(entry)]
+            journal.fields[index][encoded] = Change(key, ABSENT, entry, field.encode_leaf(entry))
             if field.settled:
                 places.append((field.number, compute_tree_key(field.number, encoded), index, encoded))
     journal.order.extend((index, encoded) for _, _, index, encoded in sorted(places))
@@ -83,7 +83,7 @@ def compute_changes(
     fields = rollup.state_type.fields
     for index, encoded in journal.order:
         entry = journal.fields[index][encoded]
-        value_hash = EMPTY_HASH if entry[2] is ABSENT else keccak256(entry[3])
+        value_hash = EMPTY_HASH if entry.after is ABSENT else keccak256(entry.leaf)
         leaves[compute_tree_key(fields[index].number, encoded)] = value_hash
     rows: list[tuple[bytes, bytes | None]] = []
     undo: dict[bytes, bytes | None] = {}
@@ -91,7 +91,8 @@ def compute_changes(
     added: list[_Entry] = []
     for field, touched in zip(fields, journal.fields, strict=True):
         prefix, encode = field.row_prefix, field.encode_row
-        for encoded, (_, before, after, leaf) in touched.items():
+        for encoded, change in touched.items():
+            before, after = change.before, change.after
             if before is after or before == after:
                 continue
             row_key = prefix + encoded
@@ -101,7 +102,7 @@ def compute_changes(
                 if before is not ABSENT:
                     removed.append((field.number, encoded, field.encode_leaf(before)))
                 if after is not ABSENT:
-                    added.append((field.number, encoded, leaf))
+                    added.append((field.number, encoded, change.leaf))
     for sender, before in journal.nonces.items():
         row_key, nonce = _PREFIX + sender, state.nonces[sender].to_bytes(8, "big")
         undo[row_key] = old = before.to_bytes(8, "big") if before else None

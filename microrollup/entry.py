@@ -67,14 +67,14 @@ def encode_forced_payload(rollup: MicroRollup, action: object) -> bytes:
 
 
 def make_signed_entry(rollup: MicroRollup, authenticated: Authenticated) -> Entry:
-    """The entry of a signed action whose sender is known. Raises `DecodeError` if its record is not canonical."""
+    """The entry of a signed action whose sender is known; authentication has made sure that its record is canonical."""
     types = rollup.action_types
     return Entry(
         record=authenticated.record,
         sender=authenticated.sender,
         nonce=authenticated.nonce,
         action_hash=authenticated.action_hash,
-        action=types.to_action(types.decode_record(authenticated.record)),
+        action=types.to_action(types.decode_trusted(authenticated.record)),
     )
 
 
@@ -105,5 +105,3 @@ def _decode_payload(rollup: MicroRollup, payload: bytes) -> Action:
     if action_type is None:
         raise DecodeError("forced payload", "its type hash is of no action here")
     return action_type.decode_arguments(payload[1:])
-
-

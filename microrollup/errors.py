@@ -14,7 +14,8 @@
     ├── WorkerDied                  a worker process ended while it had work; nothing of that work is lost or known
     ├── LimitExceeded               a time, memory or recursion limit was hit (never a verdict on a block)
     ├── Divergence                  a block is not what re-execution gives: height, seq, field, expected, found
-    ├── StoreError                  StoreCorrupt, StoreLocked, StoreFormat, StoreMissing, WrongRollup, CommitFailed, NotRetained
+    ├── StoreError                  StoreCorrupt, StoreLocked, StoreFormat, StoreMissing, WrongRollup, CommitFailed,
+    │                               NotRetained
     ├── ProofError                  a Merkle proof does not prove what it claims
     ├── SnapshotError               a snapshot is damaged or is not of the header that it names
     ├── IntakeStopped               the sequencer takes no actions any more; says why and what to do
@@ -147,7 +148,7 @@ class SenderMismatch(RefusedError):
 
 
 class DuplicateAction(RefusedError):
-    """This very action is in the log already; `seq` says where."""
+    """The very same action is in the log already; `seq` says where (-1: it waits for lower nonces)."""
 
     code = "duplicate"
 

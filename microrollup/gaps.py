@@ -1,4 +1,4 @@
-"""The gap queue: signed actions that wait for lower nonces of their senders, bounded because anybody can make senders up."""
+"""The gap queue: signed actions that wait for lower nonces, bounded because anybody can make senders up."""
 
 from __future__ import annotations
 

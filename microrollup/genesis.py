@@ -89,7 +89,9 @@ def write_genesis(directory: Path, environment: Environment, rollup: MicroRollup
         changes = _enter_genesis(rollup, tree)
         header = compute_genesis_header(genesis)
         if (changes.delta.root, compute_metadata_root(changes.lanes)) != (header.state_root, header.metadata_root):
-            raise WrongRollup(f"the first state of {rollup.name} here is not the one that the genesis record commits to")
+            raise WrongRollup(
+                f"the first state of {rollup.name} here is not the one that the genesis record commits to"
+            )
         rollup_id = compute_rollup_id(genesis)
         checkpoint = Checkpoint(
             height=0,

@@ -249,7 +249,7 @@ class Ledger:
                 )
 
     def commit(self) -> None:
-        """Make the log durable up to here. Raises `CommitFailed`; then nothing that was not committed may be acknowledged."""
+        """Make the log durable up to here. Raises `CommitFailed`; then nothing since may be acknowledged."""
         if self._pending:
             with self.environment.write() as txn:
                 chain = self._append(txn, self._pending)
@@ -342,7 +342,7 @@ class Ledger:
                 if changed is None:
                     kept = field.encode_row(value) == self.environment.get("state", field.row_prefix + encoded)
                 else:
-                    kept = field.encode_leaf(value) == changed[3]
+                    kept = field.encode_leaf(value) == changed.leaf
                 if not kept:
                     raise ImpureStf(f"an STF changed the value of {name} at 0x{encoded.hex()} in place")
 

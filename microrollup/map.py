@@ -11,7 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, cast, final
 
-__all__ = ["ABSENT", "Absent", "Map", "MapSource", "NotDescended", "StoreFault", "Table", "bind_map", "collect_changes", "get_loaded", "rebind_map"]
+__all__ = [
+    "ABSENT",
+    "Absent",
+    "Map",
+    "MapSource",
+    "NotDescended",
+    "StoreFault",
+    "Table",
+    "bind_map",
+    "collect_changes",
+    "get_loaded",
+    "rebind_map",
+]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -40,11 +52,14 @@ class StoreFault(BaseException):
 class NotDescended(Exception):
     """A state transition function returned a map that was not made from the same field of its pre-state."""
 
+    def __init__(self) -> None:
+        super().__init__("a returned map was not made from the same field of the pre-state")
+
 
 class _StaleEntries(dict[Any, Any]):
     """Stands for the table of a map from an earlier block, whose entries the store has moved on from."""
 
-    def get(self, key: object, default: object = None) -> NoReturn:
+    def get(self, *_: object) -> NoReturn:
         raise RuntimeError("this version of the map is from an earlier block; keep keys, not maps")
 
     __getitem__ = get
@@ -125,23 +140,42 @@ class Map(Generic[K, V]):
 
     def get(self, key: K, default: D = None) -> V | D:  # type: ignore[assignment]
         """The value of `key`, or `default` if there is none."""
-        value = self._peek(key)
-        return default if value is ABSENT else cast("V", value)
+        if self._next is not None:
+            _reroot(self)
+        value = self._table.entries.get(key, _UNKNOWN)
+        if value is _UNKNOWN:
+            value = self._table.fetch(key)
+        return default if value is ABSENT else value  # type: ignore[return-value]
 
     def set(self, key: K, value: V) -> Map[K, V]:
         """A map that has `value` at `key` and is otherwise this one."""
-        old = self._peek(key)
+        if self._next is not None:
+            _reroot(self)
+        table = self._table
+        entries = table.entries
+        old = entries.get(key, _UNKNOWN)
+        if old is _UNKNOWN:
+            old = table.fetch(key)
         if old is ABSENT:
-            self._table.size += 1
-        return _advance(self, key, old, value)
+            table.size += 1
+        new_map: Map[K, V] = Map.__new__(Map)
+        new_map._table = table
+        new_map._next = None
+        table.serial = new_map._serial = table.serial + 1
+        self._key = key
+        self._old = old
+        self._next = new_map
+        entries[key] = value
+        return new_map
 
     def delete(self, key: K) -> Map[K, V]:
         """A map without `key`; this very map if it has no such key."""
         old = self._peek(key)
         if old is ABSENT:
             return self
+        new_map = self.set(key, cast("V", ABSENT))
         self._table.size -= 1
-        return _advance(self, key, old, ABSENT)
+        return new_map
 
     def __getitem__(self, key: K) -> V:
         value = self._peek(key)
@@ -181,20 +215,6 @@ class Map(Generic[K, V]):
 
     def __repr__(self) -> str:
         return f"<Map of {len(self)} entries>"
-
-
-def _advance(old_map: Map[K, V], key: K, old: V | Absent, value: V | Absent) -> Map[K, V]:
-    """Make the version after `old_map`, which must be the newest; it takes over the table."""
-    table = old_map._table
-    new_map: Map[K, V] = Map.__new__(Map)
-    new_map._table = table
-    new_map._next = None
-    table.serial = new_map._serial = table.serial + 1
-    old_map._key = key
-    old_map._old = old
-    old_map._next = new_map
-    table.entries[key] = value
-    return new_map
 
 
 def _reroot(version: Map[K, V]) -> None:

@@ -51,6 +51,7 @@ __all__ = [
     "MAX_ACTION_BYTES",
     "MAX_BLOCK_ACTIONS",
     "MAX_BLOCK_RECORD_BYTES",
+    "MAX_CLOCK_LEAD_SECONDS",
     "MAX_EVENTS",
     "MAX_EVENT_BYTES",
     "MAX_FORCED_PAYLOAD_BYTES",
@@ -201,6 +202,9 @@ MAX_FORCED_PAYLOAD_BYTES: Final = 4 * 1024
 
 MAX_FORCED_PER_BLOCK: Final = 64
 """A block opens with at most this many forced actions."""
+
+MAX_CLOCK_LEAD_SECONDS: Final = 3_600
+"""What a block's timestamp may be ahead of its L1 origin's time."""
 
 MAX_REASON_BYTES: Final = 256
 """The reason of a rejection, as UTF-8, in a receipt."""

@@ -142,11 +142,10 @@ def _prove(
     leaf_count = deltas[0].leaf_count_before if deltas else checkpoint.leaf_count
     tree_key = compute_tree_key(field.number, encoded_key)
     raw = txn.get(tree_key, db=tables["tree"])
-    leaf_index = None if raw is None else decode_leaf_index(bytes(raw))
-    exists = leaf_index is not None and leaf_index < leaf_count
+    leaf_index = leaf_count if raw is None else decode_leaf_index(bytes(raw))
+    exists = leaf_index < leaf_count
     if not exists:
         leaf_index = _find_low_leaf(txn, environment, tree_key, leaf_count)
-    assert leaf_index is not None
     proof = tree.prove_at(leaf_index, leaf_count, deltas)
     if compute_root(proof) != header.state_root:
         raise ProofError("the path does not lead to the state root")

@@ -1,4 +1,4 @@
-"""Bringing a store's derived data back in line with its log: flat files after a crash, blocks taken back by a rebuild."""
+"""Bringing derived data back in line with the log: flat files after a crash, blocks taken back by a rebuild."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def open_tree(environment: Environment, checkpoint: Checkpoint, state_root: byte
         if tree.root() != state_root:
             tree.rehash()
             if tree.root() != state_root:
-                raise StoreCorrupt("leaves", "the leaves do not hash to the header's state root; `replay` rebuilds them")
+                raise StoreCorrupt(
+                    "leaves", "the leaves do not hash to the header's state root; `replay` rebuilds them"
+                )
             tree.sync()
     except BaseException:
         tree.close()

@@ -54,7 +54,7 @@ def replay_log(
     rollup: MicroRollup,
     directory: Path,
     pool: AuthenticationPool,
-    on_record: Callable[[int], None] = lambda number: None,
+    on_record: Callable[[int], None] = lambda _: None,
 ) -> Ledger:
     """Execute a whole log again into a new store in `directory`; only the log of `source` is read.
 
@@ -143,7 +143,10 @@ def compare_stores(one: Environment, other: Environment) -> list[Difference]:
             left_rows, right_rows = left.cursor(one.tables[table]), right.cursor(other.tables[table])
             for (key, value), (other_key, other_value) in zip(left_rows, right_rows, strict=False):
                 if key != other_key or value != other_value:
-                    shown, reason = min(bytes(key), bytes(other_key)).hex(), "value" if key == other_key else "present in one"
+                    shown, reason = (
+                        min(bytes(key), bytes(other_key)).hex(),
+                        "value" if key == other_key else "present in one",
+                    )
                     differences.append(Difference(table, f"0x{shown}", f"{reason} differs"))
                     break
             else:
@@ -189,5 +192,3 @@ def _compare_rows(
         if len(wrong):
             found.append(Difference(name, str(int(part[wrong[0]])), "row differs"))
             return
-
-

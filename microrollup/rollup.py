@@ -1,14 +1,14 @@
-"""`MicroRollup`: the declaration of a rollup, checked and compiled: state shape, actions, their STFs, and the code's id."""
+"""`MicroRollup`: the declaration of a rollup, checked and compiled: state shape, actions, STFs, and the code's id."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from microrollup.action import Action, ActionTypes, Event
@@ -43,7 +43,9 @@ class MicroRollup:
 
     def __init__(self, *, name: str, version: str, genesis: State, stfs: Sequence[Stf]) -> None:
         if not _NAME.fullmatch(name):
-            raise DeclarationError("name", f"{name!r} must be 1 to 64 letters, digits, spaces or _.- and start with a letter")
+            raise DeclarationError(
+                "name", f"{name!r} must be 1 to 64 letters, digits, spaces or _.- and start with a letter"
+            )
         if not version or len(version) > 64:
             raise DeclarationError("version", "must be 1 to 64 characters")
         if not stfs:
@@ -65,7 +67,7 @@ class MicroRollup:
         self._event_encoders: dict[type[Event], Callable[[Event], tuple[str, bytes]]] = {}
 
     def make_domain(self, chain_id: int = DEFAULT_CHAIN_ID, verifying_contract: bytes = ZERO_ADDRESS) -> DomainConfig:
-        """The EIP-712 domain of this rollup's actions; `verifying_contract` is the L1 inbox (zero with local settlement)."""
+        """The EIP-712 domain of the actions; `verifying_contract` is the L1 inbox (zero with local settlement)."""
         return DomainConfig(self.name, self.version, chain_id, verifying_contract)
 
     @cached_property
@@ -125,7 +127,7 @@ def load_rollup(reference: str) -> MicroRollup:
     module_name, _, attribute = reference.partition(":")
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", module_name):
         raise UsageError(f"{reference!r} names no app: write `module` or `module:name`, for example apps.keystore")
-    if (here := os.getcwd()) not in sys.path:
+    if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
@@ -139,5 +141,3 @@ def load_rollup(reference: str) -> MicroRollup:
     if not isinstance(rollup, MicroRollup):
         raise UsageError(f"{module_name} has no MicroRollup named {attribute or 'app'!r}")
     return rollup
-
-

@@ -24,7 +24,6 @@ from microrollup.entry import make_forced_entry, make_signed_entry
 from microrollup.errors import (
     ActionLimit,
     CommitFailed,
-    DecodeError,
     DuplicateAction,
     IntakeStopped,
     LimitExceeded,
@@ -35,23 +34,22 @@ from microrollup.errors import (
 )
 from microrollup.gaps import GapQueue
 from microrollup.ledger import Ledger, OpenBlock
-from microrollup.primitives import MAX_BLOCK_ACTIONS, MAX_BLOCK_RECORD_BYTES, MAX_FORCED_PER_BLOCK
+from microrollup.primitives import (
+    MAX_BLOCK_ACTIONS,
+    MAX_BLOCK_RECORD_BYTES,
+    MAX_CLOCK_LEAD_SECONDS,
+    MAX_FORCED_PER_BLOCK,
+)
 from microrollup.record import Forced, Open, Seal
 from microrollup.settlement.protocol import L1View
 from microrollup.stf import Entry, Interrupted, LimitHit, Receipt
-from microrollup.watchdog import SEQUENCER_ACTION_SECONDS, Watchdog
+from microrollup.watchdog import ACTION_SECONDS, BLOCK_SECONDS, Watchdog
 
 __all__ = ["DEFAULT_BLOCK_SIZE", "Acknowledgement", "Outcome", "Sequencer"]
 
 T = TypeVar("T")
 
 DEFAULT_BLOCK_SIZE: Final = 1_000
-
-MAX_CLOCK_LEAD: Final = 3_600
-"""Seconds that a block's timestamp may be ahead of its L1 origin's time."""
-
-BLOCK_EXECUTION_SECONDS: Final = 30.0
-"""A block closes once its STFs took this long: a tenth of what the verifier allows a block."""
 
 _log = structlog.get_logger(__name__)
 
@@ -81,10 +79,11 @@ class Sequencer(Generic[T]):
         *,
         block_size: int = DEFAULT_BLOCK_SIZE,
         clock: Callable[[], float] = time.time,
-        action_seconds: float = SEQUENCER_ACTION_SECONDS,
+        action_seconds: float = ACTION_SECONDS,
     ) -> None:
-        """Take over a ledger, and finish what a rebuild or crash left. Raises `UsageError` for a block size out of range
-        or a key that is not the inbox's builder.
+        """Take over a ledger, and finish what a rebuild or crash left.
+
+        Raises `UsageError` for a block size out of range.
         """
         if not 1 <= block_size <= MAX_BLOCK_ACTIONS:
             raise UsageError(f"a block holds 1 to {MAX_BLOCK_ACTIONS} actions, not {block_size}")
@@ -159,19 +158,15 @@ class Sequencer(Generic[T]):
                 full = True
                 break
             queue.popleft()
-            try:
-                entry = make_signed_entry(self.ledger.rollup, action)
-            except DecodeError as error:
-                raise AssertionError("an authenticated record does not decode") from error
             space -= len(action.record)
             nonces[sender] = expected + 1
             taken.append((ticket, action))
-            entries.append(entry)
+            entries.append(make_signed_entry(self.ledger.rollup, action))
             waiting = self._gaps.pop(sender, expected + 1)
             if waiting is not None:
                 queue.appendleft(waiting)
         self._execute(block, taken, entries, queue, outcomes)
-        if full or len(block.records) >= self._block_size or self._block_seconds >= BLOCK_EXECUTION_SECONDS:
+        if full or len(block.records) >= self._block_size or self._block_seconds >= BLOCK_SECONDS:
             self.close_block()
 
     def _execute(
@@ -195,19 +190,14 @@ class Sequencer(Generic[T]):
         height = block.open.height
         self._remember(receipts, height)
         outcomes.extend(
-            [
-                (ticket, Acknowledgement(height, receipt))
-                for (ticket, _), receipt in zip(taken, receipts, strict=False)
-            ]
+            [(ticket, Acknowledgement(height, receipt)) for (ticket, _), receipt in zip(taken, receipts, strict=False)]
         )
 
     def _remember(self, receipts: list[Receipt], height: int) -> None:
         for receipt in receipts:
             self._recent[receipt.action_hash] = (receipt.seq, height)
 
-    def _set_aside(
-        self, ticket: T, action: Authenticated, expected: int, outcomes: list[tuple[T, Outcome]]
-    ) -> None:
+    def _set_aside(self, ticket: T, action: Authenticated, expected: int, outcomes: list[tuple[T, Outcome]]) -> None:
         """Queue an action that is early, refuse one that is late."""
         try:
             if action.nonce > expected:
@@ -231,7 +221,7 @@ class Sequencer(Generic[T]):
     # Blocks
 
     def poll(self) -> Header | None:
-        """Open a block if a forced action is due and none is open, and close it again; call it when nothing comes in."""
+        """Build a block if a forced action is due and none is open; to be called when nothing comes in."""
         self._require_intake()
         if self.ledger.block is not None:
             return None
@@ -277,12 +267,18 @@ class Sequencer(Generic[T]):
         """Open the next block on what L1 says now; due forced actions are its first entries."""
         ledger = self.ledger
         l1_origin = self._choose_origin()
-        latest = min(self.l1.get_time(self.l1.get_number()), self.l1.get_time(l1_origin) + MAX_CLOCK_LEAD)
+        latest = min(self.l1.get_time(self.l1.get_number()), self.l1.get_time(l1_origin) + MAX_CLOCK_LEAD_SECONDS)
         timestamp = max(ledger.header.timestamp, min(int(self._clock()), latest))
         block = ledger.begin(Open(ledger.header.height + 1, timestamp, l1_origin, ledger.rollup.stf_id))
         entries = self.l1.get_forced_entries(ledger.checkpoint.forced_count, l1_origin, MAX_FORCED_PER_BLOCK)
         forced = [
-            Forced(entry.index, entry.sender, entry.inclusion_block, entry.payload, self.l1.is_voided(entry.index, l1_origin))
+            Forced(
+                entry.index,
+                entry.sender,
+                entry.inclusion_block,
+                entry.payload,
+                self.l1.is_voided(entry.index, l1_origin),
+            )
             for entry in entries
         ]
         try:
@@ -290,7 +286,7 @@ class Sequencer(Generic[T]):
         except LimitHit as hit:
             index = forced[len(hit.receipts)].index
             raise LimitExceeded(
-                f"the forced action {index} hits the limit of {hit.limit}; no block can be built until the owner voids it"
+                f"the forced action {index} hits the limit of {hit.limit}; no block can be built until it is voided"
             ) from None
         self._remember(receipts, block.open.height)
         return block

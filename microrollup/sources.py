@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 from microrollup.errors import DeclarationError
 
@@ -28,8 +29,7 @@ def collect_sources(modules: Iterable[str]) -> dict[str, str]:
         spec = _find_spec(name)
         if spec is None or spec.origin is None:
             raise DeclarationError(name, "the module has no source file; put the rollup in a .py file")
-        with open(spec.origin, encoding="utf-8", newline=None) as file:
-            sources[name] = file.read()
+        sources[name] = Path(spec.origin).read_text(encoding="utf-8")
         package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
         if package:
             pending.extend(

@@ -12,7 +12,7 @@ from microrollup.codec.schema import SchemaType, describe_type, render_schema
 from microrollup.codec.values import compile_check, compile_codec, compile_key_decoder, compile_key_encoder
 from microrollup.errors import DeclarationError, ValueOutOfBounds
 from microrollup.map import Map
-from microrollup.primitives import Uint64
+from microrollup.primitives import Address, Uint64
 
 __all__ = ["NONCES", "LeafValue", "State", "StateField", "StateType", "describe_state", "leaf_value", "metadata"]
 
@@ -40,7 +40,9 @@ class LeafValue(msgspec.Struct, frozen=True):
 
 
 def leaf_value(encode: Callable[[Any], bytes]) -> LeafValue:
-    """Declare the bytes that the tree commits to: `Annotated[Map[K, V], leaf_value(encode)]`.
+    """The mark that declares the bytes of a field which the tree commits to.
+
+    Used as in `accounts: Annotated[Map[K, V], leaf_value(encode)]`.
 
     `encode` is pure and returns 1 byte or more; contracts prove its result, so it must bind the whole value.
     """
@@ -51,6 +53,8 @@ class StateField(msgspec.Struct, frozen=True):
     """One field of a state, compiled: how its keys and values are checked, stored and committed to."""
 
     name: str
+    position: int
+    """Index among all fields; -1 for the kernel's nonces, which are no field of the state."""
     is_map: bool
     settled: bool
     number: int
@@ -69,6 +73,8 @@ class StateField(msgspec.Struct, frozen=True):
     schema: str
     value_type: SchemaType
     """The value's type, for JSON at the edges."""
+    key_type: SchemaType | None = None
+    """The key's type, for the same; None for a scalar field."""
 
 
 class StateType(msgspec.Struct, frozen=True):
@@ -104,6 +110,7 @@ def _no_check(_: object) -> None:
 
 NONCES: Final = StateField(
     name="nonces",
+    position=-1,
     is_map=True,
     settled=False,
     number=NONCE_FIELD,
@@ -116,6 +123,7 @@ NONCES: Final = StateField(
     encode_leaf=_encode_nonce,
     schema="map(address,uint64)",
     value_type=describe_type(Uint64, where="state", path="nonces"),
+    key_type=describe_type(Address, where="state", path="nonces (key)"),
 )
 """The kernel's own field: 20-byte sender -> next nonce; no entry while the nonce is 0."""
 
@@ -133,7 +141,8 @@ def describe_state(cls: type[State]) -> StateType:
         number = counts[settled]
         counts[settled] += 1
         encoders = [mark.encode for mark in marks if isinstance(mark, LeafValue)]
-        fields.append(_describe_field(f"{cls.__qualname__}.{name}", name, annotation, settled, number, encoders))
+        path = f"{cls.__qualname__}.{name}"
+        fields.append(_describe_field(path, name, len(fields), annotation, settled, number, encoders))
     if not fields or len(fields) > MAX_FIELDS:
         raise DeclarationError(cls.__qualname__, f"a state has 1 to {MAX_FIELDS} fields")
     schema = ";".join(f"{field.name}:{'settled' if field.settled else 'metadata'}:{field.schema}" for field in fields)
@@ -151,7 +160,13 @@ def _split_marks(annotation: Any) -> tuple[Any, tuple[object, ...]]:
 
 
 def _describe_field(
-    path: str, name: str, annotation: Any, settled: bool, number: int, encoders: list[Callable[[Any], bytes]]
+    path: str,
+    name: str,
+    position: int,
+    annotation: Any,
+    settled: bool,
+    number: int,
+    encoders: list[Callable[[Any], bytes]],
 ) -> StateField:
     is_map = get_origin(annotation) is Map
     if is_map:
@@ -163,12 +178,13 @@ def _describe_field(
     else:
         value_annotation = annotation
         encode_key, decode_key = _empty_key, _no_key
-        key_schema = ""
+        key_type, key_schema = None, ""
     value_type = describe_type(value_annotation, where="state", path=path)
     codec = compile_codec(value_type)
     value_schema = render_schema(value_type)
     return StateField(
         name=name,
+        position=position,
         is_map=is_map,
         settled=settled,
         number=number,
@@ -181,6 +197,7 @@ def _describe_field(
         encode_leaf=_guard_leaf(path, encoders[0]) if encoders else compile_abi_encoder(value_type),
         schema=f"map({key_schema},{value_schema})" if is_map else value_schema,
         value_type=value_type,
+        key_type=key_type,
     )
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 import structlog
+from msgspec.structs import astuple
 
 from microrollup.action import Action, Event
 from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError
-from microrollup.map import ABSENT, Map, NotDescended, collect_changes
+from microrollup.map import ABSENT, Map, collect_changes
 from microrollup.merkle.indexed import compute_tree_key
 from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES, Address, Bytes32, Uint64
-from microrollup.state import State
+from microrollup.state import State, StateType
 
 if TYPE_CHECKING:
     from microrollup.rollup import MicroRollup
@@ -28,6 +29,7 @@ __all__ = [
     "REJECTED",
     "VOIDED_FORCED",
     "BlockContext",
+    "Change",
     "ChainState",
     "Context",
     "Entry",
@@ -65,46 +67,48 @@ def require(condition: object, reason: str) -> None:
 
 
 class Interrupted(BaseException):
-    """The watchdog's way out of an STF that runs too long. No `Exception`, so that an STF cannot take it for its own."""
+    """The watchdog's way out of an STF that runs too long; no `Exception`, so that an STF cannot swallow it."""
 
 
-class LimitHit(LimitExceeded):
-    """One action hit a limit of time, memory or recursion. What was executed before it stands in `state`, `receipts`."""
+class _Stopped(MicrorollupError):
+    """Execution stopped before the entry `seq`; what was executed until then stands in `state` and `receipts`."""
 
-    def __init__(self, seq: int, limit: str, state: ChainState, receipts: list[Receipt]) -> None:
-        super().__init__(f"the action at seq {seq} hit the limit of {limit}")
+    state: ChainState
+    receipts: list[Receipt]
+
+    def __init__(self, seq: int, text: str) -> None:
+        super().__init__(text)
         self.seq = seq
+
+
+class LimitHit(_Stopped, LimitExceeded):
+    """One action hit a limit of time, memory or recursion."""
+
+    def __init__(self, seq: int, limit: str) -> None:
+        super().__init__(seq, f"the action at seq {seq} hit the limit of {limit}")
         self.limit = limit
-        self.state = state
-        self.receipts = receipts
 
 
-class NonceMismatch(MicrorollupError):
+class NonceMismatch(_Stopped):
     """A signed entry has another nonce than its sender's next."""
 
     def __init__(self, seq: int, expected: int, found: int) -> None:
-        super().__init__(f"seq {seq}: the sender's next nonce is {expected}, not {found}")
-        self.seq = seq
+        super().__init__(seq, f"seq {seq}: the sender's next nonce is {expected}, not {found}")
         self.expected = expected
         self.found = found
 
 
-class Context:
+class Context(msgspec.Struct, gc=False):
     """What an STF may know besides state and action, and the way to emit events."""
 
-    __slots__ = ("events", "height", "origin", "sender", "timestamp")
-
-    def __init__(
-        self, sender: bytes, height: int = 1, timestamp: int = 0, origin: Literal["signed", "l1"] = "signed"
-    ) -> None:
-        self.sender = sender
-        """20 bytes: who signed, or who called the inbox on L1."""
-        self.height = height
-        self.timestamp = timestamp
-        """Seconds; the block's."""
-        self.origin = origin
-        """"signed", or "l1" for an action forced through the inbox."""
-        self.events: list[Event] = []
+    sender: bytes
+    """20 bytes: who signed, or who called the inbox on L1."""
+    height: int = 1
+    timestamp: int = 0
+    """Seconds; the block's."""
+    origin: Literal["signed", "l1"] = "signed"
+    """"signed", or "l1" for an action forced through the inbox."""
+    events: list[Event] = []
 
     def emit(self, event: Event) -> None:
         """Record an event; it is kept only if the action executes. At most 64, and 16 KiB, an action."""
@@ -112,7 +116,7 @@ class Context:
             self.events.append(event)
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An authenticated entry of the log, ready to execute."""
 
     record: bytes
@@ -127,7 +131,7 @@ class Entry(msgspec.Struct, frozen=True):
     """INVALID_FORCED or VOIDED_FORCED: nothing is executed."""
 
 
-class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """What became of an action: `[seq, actionHash, status, reason, [[event name, event bytes]...]]`."""
 
     seq: Uint64
@@ -147,17 +151,29 @@ class ChainState(msgspec.Struct, frozen=True):
     forced_count: int
 
 
+class Change(msgspec.Struct, gc=False):
+    """One key's net change over a block so far; untracked by the garbage collector, like all that is kept by action."""
+
+    key: Any
+    before: Any
+    """Value before the block, or `ABSENT`."""
+    after: Any
+    """Value now, or `ABSENT`."""
+    leaf: bytes
+    """What the commitment binds of it now; empty for a deleted key."""
+
+
 class Journal:
     """The net changes of a block, collected action by action, for tree, set hash, rows and undo.
 
-    `fields[i]` belongs to the state's i-th field: encoded key -> [key, value before the block, value now, leaf bytes
-    now]. `order` lists settled keys as (field index, encoded key) in the order in which leaves are appended.
+    `fields[i]` belongs to the state's i-th field: encoded key -> `Change`. `order` lists settled keys as (field
+    position, encoded key) in the order in which leaves are appended.
     """
 
     __slots__ = ("fields", "nonces", "order")
 
     def __init__(self, field_count: int) -> None:
-        self.fields: list[dict[bytes, list[Any]]] = [{} for _ in range(field_count)]
+        self.fields: list[dict[bytes, Change]] = [{} for _ in range(field_count)]
         self.order: list[tuple[int, bytes]] = []
         self.nonces: dict[bytes, int] = {}
         """Sender -> nonce before the block."""
@@ -192,51 +208,78 @@ def apply_actions(
     and keep the state. Raises `NonceMismatch` before an entry out of order, and `LimitHit` (with what was done until
     then) before an entry that exhausts time, memory or recursion.
     """
-    app, nonces, forced_count = state.app, state.nonces, state.forced_count
-    stfs, old_nonces = rollup.stf_by_action, context.journal.nonces
-    height, timestamp = context.height, context.timestamp
+    app, chain_nonces, forced_count = state.app, state.nonces, state.forced_count
+    stfs, journal, audit = rollup.stf_by_action, context.journal, context.audit
+    height, timestamp, seq = context.height, context.timestamp, context.next_seq
+    nonces: dict[bytes, int] = {}
     receipts: list[Receipt] = []
-    for entry in entries:
-        action, sender, seq = entry.action, entry.sender, context.next_seq
-        origin: Literal["signed", "l1"] = "signed" if entry.nonce >= 0 else "l1"
-        if origin == "signed":
-            nonce = nonces.get(sender, 0)
-            if nonce != entry.nonce:
-                raise NonceMismatch(seq, nonce, entry.nonce)
-        status, reason, events = entry.status, "", _NO_EVENTS
-        if action is not None:
-            ctx = Context(sender, height, timestamp, origin)
-            pre, frozen = app, _freeze(rollup, app) if context.audit else None
-            context.ticket += 1
-            try:
-                post = stfs[type(action)](app, action, ctx)
+    try:
+        for entry in entries:
+            action, sender, status, reason, events = entry.action, entry.sender, entry.status, "", _NO_EVENTS
+            origin: Literal["signed", "l1"] = "l1"
+            nonce = entry.nonce
+            if nonce >= 0:
+                origin = "signed"
+                expected = nonces.get(sender)
+                if expected is None:
+                    expected = chain_nonces.get(sender, 0)
+                if nonce != expected:
+                    raise NonceMismatch(seq, expected, nonce)
+            if action is not None:
+                ctx = Context(sender, height, timestamp, origin)
+                pre, frozen = app, _freeze(rollup, app) if audit else None
                 context.ticket += 1
-                changes, events = _collect(rollup, app, post, ctx.events)
-            except Revert as revert:
-                context.ticket += context.ticket & 1
-                status, reason = _read_reason(revert)
-            except (RecursionError, MemoryError, Interrupted) as limit:
-                context.ticket += context.ticket & 1
-                done = ChainState(app, nonces, forced_count)
-                raise LimitHit(seq, _LIMIT_NAMES[type(limit)], done, receipts) from None
-            except (Exception, SystemExit) as error:
-                context.ticket += context.ticket & 1
-                status, events = FAULTED, _NO_EVENTS
-                _log.error("stf_faulted", seq=seq, action=type(action).__name__, error=repr(error), exc_info=error)
+                try:
+                    app = stfs[type(action)](pre, action, ctx)
+                    context.ticket += 1
+                    changes = _collect_changes(rollup.state_type, pre, app) if app is not pre else _NO_CHANGES
+                    if ctx.events:
+                        events = _encode_events(rollup, ctx.events)
+                except Revert as revert:
+                    app, (status, reason) = pre, _read_reason(revert)
+                except (RecursionError, MemoryError, Interrupted) as limit:
+                    app = pre
+                    context.ticket += context.ticket & 1
+                    raise LimitHit(seq, _LIMIT_NAMES[type(limit)]) from None
+                except (Exception, SystemExit) as error:
+                    app, status, events = pre, FAULTED, _NO_EVENTS
+                    _log.error("stf_faulted", seq=seq, action=type(action).__name__, error=repr(error), exc_info=error)
+                else:
+                    if changes:
+                        _record(rollup.state_type, journal, changes)
+                if context.ticket & 1:
+                    context.ticket += 1
+                if frozen is not None and frozen != _freeze(rollup, pre):
+                    raise ImpureStf(f"the STF of {type(action).__name__} changed its pre-state in place (seq {seq})")
+            if nonce >= 0:
+                nonces[sender] = nonce + 1
             else:
-                if changes:
-                    _record(rollup, context.journal, changes)
-                app = post
-            if frozen is not None and frozen != _freeze(rollup, pre):
-                raise ImpureStf(f"the STF of {type(action).__name__} changed its pre-state in place (seq {seq})")
-        if origin == "signed":
-            nonces = nonces.set(sender, nonce + 1)
-            old_nonces.setdefault(sender, nonce)
-        else:
-            forced_count += 1
-        receipts.append(Receipt(seq, entry.action_hash, status, reason, events))
-        context.next_seq = seq + 1
-    return ChainState(app, nonces, forced_count), receipts
+                forced_count += 1
+            receipts.append(Receipt(seq, entry.action_hash, status, reason, events))
+            seq += 1
+    except (LimitHit, NonceMismatch) as stopped:
+        stopped.state = _finish(context, app, chain_nonces, nonces, forced_count, seq)
+        stopped.receipts = receipts
+        raise
+    return _finish(context, app, chain_nonces, nonces, forced_count, seq), receipts
+
+
+def _finish(
+    context: BlockContext,
+    app: State,
+    chain_nonces: Map[Address, int],
+    nonces: dict[bytes, int],
+    forced_count: int,
+    seq: int,
+) -> ChainState:
+    """The state behind the entries that were executed, their nonces consumed."""
+    old_nonces = context.journal.nonces
+    for sender, nonce in nonces.items():
+        if sender not in old_nonces:
+            old_nonces[sender] = chain_nonces.get(sender, 0)
+        chain_nonces = chain_nonces.set(sender, nonce)
+    context.next_seq = seq
+    return ChainState(app, chain_nonces, forced_count)
 
 
 _LIMIT_NAMES: Final[dict[type[BaseException], str]] = {
@@ -262,47 +305,41 @@ class _BadOutcome(Exception):
     """What an STF returned or emitted cannot be taken; the action has faulted."""
 
 
-_Change = tuple[int, bytes, Any, Any, Any, bytes]
+_NetChange = tuple[int, bytes, Any, Any, Any, bytes]
 """Field index, encoded key, key, old value, new value, leaf bytes (empty for a deleted key)."""
 
 
-def _collect(
-    rollup: MicroRollup, pre: State, post: State, events: list[Event]
-) -> tuple[list[_Change], tuple[tuple[str, bytes], ...]]:
-    """Check what an STF returned and list its net changes, settled ones in the order of (silo, tree key).
+_NO_CHANGES: Final[list[_NetChange]] = []
+
+
+def _collect_changes(state_type: StateType, pre: State, post: State) -> list[_NetChange]:
+    """Check the state that an STF returned and list its net changes, settled ones in the order of (silo, tree key).
 
     Anything raised here makes the action faulted.
     """
-    changes: list[_Change] = []
-    if post is not pre:
-        state_type = rollup.state_type
-        if type(post) is not state_type.cls:
-            raise _BadOutcome(f"returned {type(post).__name__}, not {state_type.cls.__name__}")
-        for index, (name, field) in enumerate(rollup.state_fields):
-            old, new = getattr(pre, name), getattr(post, name)
-            if old is new:
-                continue
-            if field.is_map:
-                if type(new) is not Map:
-                    raise _BadOutcome(f"{name} is no Map")
-                try:
-                    pairs = collect_changes(old, new)
-                except NotDescended:
-                    raise _BadOutcome(f"{name} was not made from its own pre-state") from None
-            else:
-                field.check(new)
-                pairs = [(None, old, new)] if new != old else []
-            for key, before, after in pairs:
-                encoded = field.encode_key(key)
-                if after is ABSENT:
-                    changes.append((index, encoded, key, before, after, b""))
-                else:
-                    field.check(after)
-                    changes.append((index, encoded, key, before, after, field.encode_leaf(after)))
+    if type(post) is not state_type.cls:
+        raise _BadOutcome(f"returned {type(post).__name__}, not {state_type.cls.__name__}")
+    changes: list[_NetChange] = []
+    for field, old, new in zip(state_type.fields, astuple(pre), astuple(post), strict=True):
+        if old is new:
+            continue
+        if field.is_map:
+            if type(new) is not Map:
+                raise _BadOutcome(f"{field.name} is no Map")
+            pairs = collect_changes(old, new)
+        else:
+            field.check(new)
+            pairs = [(None, old, new)] if new != old else []
+        for key, before, after in pairs:
+            leaf = b""
+            if after is not ABSENT:
+                field.check(after)
+                leaf = field.encode_leaf(after)
+            changes.append((field.position, field.encode_key(key), key, before, after, leaf))
     if len(changes) > 1:
-        fields = rollup.state_type.fields
+        fields = state_type.fields
         changes.sort(key=lambda change: _leaf_position(fields[change[0]].number, fields[change[0]].settled, change[1]))
-    return changes, _encode_events(rollup, events) if events else _NO_EVENTS
+    return changes
 
 
 def _leaf_position(number: int, settled: bool, encoded_key: bytes) -> tuple[bool, int, bytes]:
@@ -312,25 +349,30 @@ def _leaf_position(number: int, settled: bool, encoded_key: bytes) -> tuple[bool
 def _encode_events(rollup: MicroRollup, events: list[Event]) -> tuple[tuple[str, bytes], ...]:
     if len(events) > MAX_EVENTS:
         raise _BadOutcome(f"more than {MAX_EVENTS} events")
-    encoded = tuple([rollup.encode_event(event) for event in events])
-    if sum(len(name) + len(body) for name, body in encoded) > MAX_EVENT_BYTES:
+    size, encoded = 0, []
+    for event in events:
+        pair = rollup.encode_event(event)
+        encoded.append(pair)
+        size += len(pair[0]) + len(pair[1])
+    if size > MAX_EVENT_BYTES:
         raise _BadOutcome(f"more than {MAX_EVENT_BYTES} bytes of events")
-    return encoded
+    return tuple(encoded)
 
 
-def _record(rollup: MicroRollup, journal: Journal, changes: list[_Change]) -> None:
+def _record(state_type: StateType, journal: Journal, changes: list[_NetChange]) -> None:
     """Add an executed action's net changes to the block's."""
-    fields = journal.fields
-    for index, encoded, key, before, after, leaf in changes:
-        known = fields[index].get(encoded)
+    for position, encoded, key, before, after, leaf in changes:
+        touched = journal.fields[position]
+        known = touched.get(encoded)
         if known is None:
-            fields[index][encoded] = [key, before, after, leaf]
-            if rollup.state_fields[index][1].settled:
-                journal.order.append((index, encoded))
+            touched[encoded] = Change(key, before, after, leaf)
+            if state_type.fields[position].settled:
+                journal.order.append((position, encoded))
         else:
-            known[2], known[3] = after, leaf
+            known.after = after
+            known.leaf = leaf
 
 
 def _freeze(rollup: MicroRollup, app: State) -> list[bytes]:
-    """The encodings of the scalar fields that an STF is handed (a map's stored values are audited at the block's end)."""
+    """The encodings of the scalar fields that an STF is handed (stored values are audited at the block's end)."""
     return [field.encode_row(getattr(app, name)) for name, field in rollup.state_fields if not field.is_map]

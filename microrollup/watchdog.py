@@ -9,10 +9,13 @@ from typing import Final, Self
 
 from microrollup.stf import BlockContext, Interrupted
 
-__all__ = ["SEQUENCER_ACTION_SECONDS", "VERIFIER_FACTOR", "Watchdog"]
+__all__ = ["ACTION_SECONDS", "BLOCK_SECONDS", "VERIFIER_FACTOR", "Watchdog"]
 
-SEQUENCER_ACTION_SECONDS: Final = 1.0
+ACTION_SECONDS: Final = 1.0
 """What one action may take in the sequencer."""
+
+BLOCK_SECONDS: Final = 30.0
+"""A block closes once its STFs took this long in the sequencer."""
 
 VERIFIER_FACTOR: Final = 10
 """The verifier's limits are higher by this factor, so that what the sequencer admits never hits them by chance."""

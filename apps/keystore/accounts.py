@@ -1,7 +1,7 @@
 """Accounts: what the keystore keeps for a smart account, where, and what of it the state root commits to.
 
-An account is `(data, vk)`, two byte strings, at a key that its first configuration determines; so the key is known before
-anything is registered, and an account that never changed is proven by its absence (Axiom's counterfactual rule).
+An account is `(data, vk)`, two byte strings, at a key that its first configuration determines; so the key is known
+before anything is registered, and an account that never changed is proven by its absence (Axiom's counterfactual rule).
 """
 
 from __future__ import annotations

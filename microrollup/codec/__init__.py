@@ -1,0 +1,1 @@
+"""Encodings: types described once, and their msgpack, ABI and JSON forms."""

@@ -94,7 +94,7 @@ class SequenceType(msgspec.Struct, frozen=True):
     """Any number of items: `container` is `tuple` in a state, `list` in an action or event."""
 
     item: SchemaType
-    container: type[tuple[object, ...]] | type[list[object]]
+    container: type[tuple[object, ...] | list[object]]
 
 
 SchemaType: TypeAlias = (

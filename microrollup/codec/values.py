@@ -67,8 +67,7 @@ def compile_check(t: SchemaType, where: str | None = None) -> Check:
         case StringType():
             return _check_string(path)
         case StructType():
-            checks = [compile_check(field.type, f"{path}.{field.name}") for field in t.fields]
-            return _check_struct(path, t.cls, checks)
+            return _check_struct(path, t)
         case TupleType():
             return _check_tuple(path, [compile_check(item, f"{path}[{i}]") for i, item in enumerate(t.items)])
         case SequenceType():
@@ -120,16 +119,43 @@ def _check_string(path: str) -> Check:
     return check
 
 
-def _check_struct(path: str, cls: type[msgspec.Struct], checks: list[Check]) -> Check:
-    astuple = msgspec.structs.astuple
+def _check_struct(path: str, t: StructType) -> Check:
+    """The check of a struct, as one function written for its fields: it runs for every value that an action sets.
 
-    def check(value: Any) -> None:
-        if type(value) is not cls:
-            raise _refuse_type(path, cls, value)
-        for check_field, item in zip(checks, astuple(value), strict=True):
-            check_field(item)
+    The generated text accepts; a field that is not plainly right goes to the field's own check, which gives the reason.
+    """
+    scope: dict[str, Any] = {"cls": t.cls, "path": path, "refuse": _refuse_type, "unset": _refuse_unset}
+    lines = ["def check(value):", " if type(value) is not cls: raise refuse(path, cls, value)", " try:"]
+    for position, field in enumerate(t.fields):
+        scope[f"check_{position}"] = compile_check(field.type, f"{path}.{field.name}")
+        condition = _write_condition(field.type)
+        lines.append(f"  item = value.{field.name}")
+        lines.append(f"  if not ({condition}): check_{position}(item)" if condition else f"  check_{position}(item)")
+    lines.append(" except AttributeError: raise unset(path) from None")
+    exec("\n".join(lines), scope)
+    return cast("Check", scope["check"])
 
-    return check
+
+def _write_condition(t: SchemaType) -> str:
+    """Python text that is true of `item` only if it is a value of `t`; empty where there is no short one."""
+    match t:
+        case IntegerType():
+            low, high = compute_bounds(t)
+            return f"type(item) is int and {low} <= item <= {high}"
+        case FixedBytesType():
+            return f"type(item) is bytes and len(item) == {t.size}"
+        case BytesType():
+            return "type(item) is bytes"
+        case BoolType():
+            return "type(item) is bool"
+        case StringType():
+            return "type(item) is str and item.isascii()"
+        case _:
+            return ""
+
+
+def _refuse_unset(path: str) -> ValueOutOfBounds:
+    return ValueOutOfBounds(path, "a field is not set")
 
 
 def _check_tuple(path: str, checks: list[Check]) -> Check:

@@ -1,0 +1,1 @@
+"""Merkle trees: the indexed tree of the state, and positional trees of items."""

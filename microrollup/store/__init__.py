@@ -1,0 +1,1 @@
+"""The store: one LMDB environment and two flat files a rollup."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Self, cast
 
 import lmdb
 
@@ -47,7 +47,9 @@ def encode_number(number: int) -> bytes:
 class Environment:
     """An open LMDB environment. Close it, or use it in a `with` statement."""
 
-    def __init__(self, directory: Path, *, create: bool = False, read_only: bool = False, map_size: int = MAP_SIZE) -> None:
+    def __init__(
+        self, directory: Path, *, create: bool = False, read_only: bool = False, map_size: int = MAP_SIZE
+    ) -> None:
         """Open (or create) the environment in `directory`.
 
         Raises `StoreMissing`, `StoreLocked`, `StoreFormat`, `StoreCorrupt`, or `StoreError` for what the disk says.
@@ -57,8 +59,6 @@ class Environment:
         exists = (directory / DATA_FILE).exists()
         if not exists and not create:
             raise StoreMissing(f"there is no store in {directory}")
-        if exists and create:
-            raise StoreError(f"{directory} holds a store already")
         if create:
             directory.mkdir(parents=True, exist_ok=True)
         self._lock = None if read_only else _take_lock(directory / _LOCK_FILE)
@@ -81,10 +81,14 @@ class Environment:
 
     def _open_tables(self, *, create: bool) -> dict[str, lmdb._Database]:
         if create:
+            if self._has_records(create=True):
+                raise StoreError(f"{self.directory} holds a store already")
             tables = {name: self._env.open_db(name.encode()) for name in TABLES}
             with self._env.begin(write=True, db=tables["meta"]) as txn:
                 txn.put(_FORMAT_KEY, encode_number(FORMAT))
             return tables
+        if not self._has_records(create=False):
+            raise StoreMissing(f"the store in {self.directory} was never finished; make it again")
         tables = {name: self._env.open_db(name.encode(), create=False) for name in TABLES}
         with self._env.begin(db=tables["meta"]) as txn:
             raw = txn.get(_FORMAT_KEY)
@@ -92,10 +96,19 @@ class Environment:
             raise StoreCorrupt("meta/format", "missing or damaged")
         if int.from_bytes(raw, "big") > FORMAT:
             raise StoreFormat(
-                f"{self.directory} was written by a newer microrollup (format {int.from_bytes(raw, 'big')}, this one reads"
-                f" {FORMAT}); upgrade microrollup"
+                f"{self.directory} was written by a newer microrollup (format {int.from_bytes(raw, 'big')}, this one"
+                f" reads {FORMAT}); upgrade microrollup"
             )
         return tables
+
+    def _has_records(self, *, create: bool) -> bool:
+        """Whether the log holds anything: if not, the process that made the store ended before it had a genesis."""
+        try:
+            log = self._env.open_db(b"log", create=create)
+        except lmdb.NotFoundError:
+            return False
+        with self._env.begin(db=log) as txn:
+            return txn.stat(log)["entries"] > 0
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """One value, read by the owner's own thread in its standing snapshot (renewed at each commit)."""
@@ -162,7 +175,7 @@ class Environment:
             os.close(self._lock)
             self._lock = None
 
-    def __enter__(self) -> Environment:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -55,5 +55,3 @@ def get_lowest_height(txn: Transaction, tables: Tables, tip: int) -> int:
     """The lowest height that can be read: the one below the oldest block whose undo is there."""
     cursor = txn.cursor(tables["undo_checkpoint"])
     return int.from_bytes(cursor.key(), "big") - 1 if cursor.first() else tip
-
-

@@ -1,8 +1,8 @@
-"""What the rows of the state were before a block: kept a block, so that old heights can be read and blocks taken back.
+"""What the state's rows were before a block: kept by block, to read old heights and to take blocks back.
 
-Layout: `count(4) || digests(8 x count, ascending) || canonical msgpack [[row key, old value or nil]...]` in the digests'
-order. A digest is the first 8 bytes of BLAKE3 of the row key, so that a block which did not touch a row is passed over
-without decoding anything.
+Layout: `count(4) || digests(8 x count, ascending) || canonical msgpack [[row key, old value or nil]...]` in the
+digests' order. A digest is the first 8 bytes of BLAKE3 of the row key, so that a block which did not touch a row is
+passed over without decoding anything.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def decode_row_undo(raw: bytes | memoryview) -> list[tuple[bytes, bytes | None]]
     return rows
 
 
-def find_old_row(raw: bytes | memoryview, row_key: bytes) -> bytes | None | msgspec.UnsetType:
+def find_old_row(raw: bytes | memoryview, row_key: bytes) -> bytes | msgspec.UnsetType | None:
     """The row's value before the block (None: no row), or `NOT_TOUCHED`."""
     digests, _ = _split(raw)
     wanted = _digest(row_key)

@@ -27,6 +27,8 @@ class Request(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
     rollup_id: str | None = None
     """64 hex digits: verify this rollup or none."""
     workers: int | None = None
+    signed: str | None = None
+    """Where the table of signed heights is, if not in `directory`: it must outlive the store, as the key does."""
 
 
 class Progress(msgspec.Struct, frozen=True, rename="camel", tag="progress"):

@@ -48,7 +48,7 @@ def verify_blocks(
     blocks: Iterable[Block],
     l1: L1View | None,
     pool: AuthenticationPool,
-    on_block: Callable[[Block], None] = lambda block: None,
+    on_block: Callable[[Block], None] = lambda _: None,
 ) -> None:
     """Verify and store blocks in order. Raises what `verify_block` raises, at the first block that is not right."""
     for block, outcomes in authenticate_blocks(blocks, pool):
@@ -61,9 +61,9 @@ def attest(
 ) -> list[SignedAttestation]:
     """Sign what is verified and not settled, a batch at a time.
 
-    `read_batches` gives the builder's own bytes from a height on. Each batch is decoded and must hold exactly the blocks
-    that were executed here. The block hashes are written down before a signature exists. Raises `Divergence` if L1
-    settled another block than this verifier has, or a batch holds other blocks, and `AttestationConflict`.
+    `read_batches` gives the builder's own bytes from a height on. Each batch is decoded and must hold exactly the
+    blocks that were executed here. The block hashes are written down before a signature exists. Raises `Divergence` if
+    L1 settled another block than this verifier has, or a batch holds other blocks, and `AttestationConflict`.
     """
     settled = l1.get_settled()
     if settled.height > ledger.checkpoint.height:

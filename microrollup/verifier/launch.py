@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -21,7 +22,7 @@ _EVENT_DECODER: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
 
 
 def run_verifier(
-    request: Request, on_progress: Callable[[Progress], None] = lambda progress: None
+    request: Request, on_progress: Callable[[Progress], None] = lambda _: None
 ) -> Report | DivergenceEvent | ErrorEvent:
     """Run a request in a process of its own and return how it ended.
 
@@ -30,6 +31,7 @@ def run_verifier(
     """
     environment = {
         "PATH": os.defpath,
+        "PYTHONPATH": _find_package(),
         "PYTHONHASHSEED": str(secrets.randbelow(2**32)),
         "PYTHONDONTWRITEBYTECODE": "1",
         "TZ": "VRF-11:37",
@@ -50,11 +52,18 @@ def run_verifier(
             process.wait()
 
 
+def _find_package() -> str:
+    """Where this very package lies, installed or not, and then whatever this process was told to search."""
+    told = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    searched = [str(Path(__file__).parents[2]), *[str(Path(path).absolute()) for path in told if path]]
+    return os.pathsep.join(dict.fromkeys(searched))
+
+
 def _converse(
     process: subprocess.Popen[bytes], request: Request, on_progress: Callable[[Progress], None]
 ) -> Report | DivergenceEvent | ErrorEvent:
-    assert process.stdin is not None
-    assert process.stdout is not None
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("the process was started with pipes")
     process.stdin.write(msgspec.json.encode(request))
     process.stdin.close()
     outcome: Event | None = None

@@ -8,8 +8,13 @@ whoever started it, in a bare environment, and under limits of its own, so that 
 from __future__ import annotations
 
 import resource
+import signal
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -18,6 +23,7 @@ from microrollup.block import Block, compute_rollup_id
 from microrollup.crypto import PrivateKey, compute_address, load_private_key
 from microrollup.errors import Divergence, MicrorollupError, StoreMissing, UsageError, WrongRollup
 from microrollup.ledger import Ledger
+from microrollup.logs import configure_logging
 from microrollup.rollup import MicroRollup, load_rollup
 from microrollup.settlement.attestation import SignedAttestation, attestation_to_json
 from microrollup.settlement.local import LocalSettlement
@@ -27,7 +33,7 @@ from microrollup.verifier.follow import attest, verify_blocks
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.source import BlockSource, open_source, read_batches
 from microrollup.verifier.verify import UNCHECKED_WITHOUT_L1
-from microrollup.watchdog import SEQUENCER_ACTION_SECONDS, VERIFIER_FACTOR, Watchdog
+from microrollup.watchdog import ACTION_SECONDS, VERIFIER_FACTOR, Watchdog
 
 __all__ = ["main"]
 
@@ -41,47 +47,54 @@ _SIGNED_DIRECTORY = "signed"
 _STORE_DIRECTORY = "store"
 
 
-def _emit(event: Event) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-    sys.stdout.buffer.flush()
+def _emit(stream: BinaryIO, event: Event) -> None:
+    stream.write(msgspec.json.encode(event) + b"\n")
+    stream.flush()
 
 
 def main() -> int:
     """Read a request, verify, report. Exit code 0: verified, 1: a block diverges, 2: anything else."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, who ends it
+    configure_logging()
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.path[:0] = request.python_path
+    emit = partial(_emit, sys.stdout.buffer)
     try:
-        _emit(_verify(request))
-        return 0
+        with redirect_stdout(sys.stderr):  # what an app prints is no event
+            report = _verify(request, emit)
     except Divergence as error:
-        _emit(DivergenceEvent.of(error))
+        emit(DivergenceEvent.of(error))
         return 1
-    except MicrorollupError as error:
-        _emit(ErrorEvent(type(error).__name__, str(error)))
-        return 2
     except MemoryError:
-        _emit(ErrorEvent("LimitExceeded", f"the verifier's limit of {MEMORY_BYTES} bytes of memory was hit"))
+        emit(ErrorEvent("LimitExceeded", f"the verifier's limit of {MEMORY_BYTES} bytes of memory was hit"))
         return 2
+    except (MicrorollupError, OSError) as error:
+        emit(ErrorEvent(type(error).__name__, str(error)))
+        return 2
+    emit(report)
+    return 0
 
 
-def _verify(request: Request) -> Report:
+def _verify(request: Request, emit: Callable[[Event], None]) -> Report:
     rollup = load_rollup(request.app)
     source = open_source(Path(request.source))
     l1 = None if request.l1 is None else LocalSettlement.open(Path(request.l1))
     key = None if request.secret is None else load_private_key(bytes.fromhex(request.secret))
     _check_genesis(source, l1, request)
     directory = Path(request.directory)
-    with SignedHeights(directory / _SIGNED_DIRECTORY) as signed, Watchdog(
-        SEQUENCER_ACTION_SECONDS * VERIFIER_FACTOR
-    ) as watchdog, _open_ledger(directory / _STORE_DIRECTORY, rollup, source) as ledger:
+    with (
+        SignedHeights(directory / _SIGNED_DIRECTORY if request.signed is None else Path(request.signed)) as signed,
+        Watchdog(ACTION_SECONDS * VERIFIER_FACTOR) as watchdog,
+        _open_ledger(directory / _STORE_DIRECTORY, rollup, source) as ledger,
+    ):
         ledger.watchdog = watchdog
         with AuthenticationPool(request.app, ledger.genesis.domain, request.workers) as pool:
             first = ledger.checkpoint.height + 1
 
             def report(block: Block) -> None:
-                _emit(Progress(block.header.height, block.header.first_seq + block.header.action_count))
+                emit(Progress(block.header.height, block.header.first_seq + block.header.action_count))
 
             verify_blocks(ledger, source.read_blocks(first), l1, pool, report)
         attestations = _attest(ledger, l1, key, signed, source)

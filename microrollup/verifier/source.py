@@ -32,7 +32,7 @@ class BlockSource(Protocol):
 
 
 class StoreSource:
-    """The blocks of a store, read while its owner may be writing. A transaction is never held over more than a block."""
+    """The blocks of a store, read while its owner may be writing. No transaction is held over more than a block."""
 
     def __init__(self, directory: Path) -> None:
         """Open the store read-only. Raises `StoreMissing` and other `StoreError`s."""
@@ -68,7 +68,8 @@ class StoreSource:
 def read_batches(source: BlockSource, first_height: int) -> Iterator[bytes]:
     """The batches in which blocks from a height on would be published, as this source's builder encodes them.
 
-    Compression differs between builds of zlib, so verifiers sign a builder's bytes, once they decode to the right blocks.
+    Compression differs between builds of zlib, so verifiers sign the builder's bytes, once these decode to the right
+    blocks.
     """
     rollup_id = compute_rollup_id(source.genesis)
     return (encode_batch(rollup_id, blocks) for blocks in cut_batches(source.read_blocks(first_height)))

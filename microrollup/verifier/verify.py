@@ -17,25 +17,32 @@ from microrollup.crypto import canonicalize_signature, recover_address
 from microrollup.entry import decode_forced, is_forced_record, make_forced_entry, make_signed_entry
 from microrollup.errors import DecodeError, Divergence, LimitExceeded, RefusedError
 from microrollup.ledger import Ledger
-from microrollup.primitives import MAX_BLOCK_ACTIONS, MAX_BLOCK_RECORD_BYTES, MAX_FORCED_PER_BLOCK
+from microrollup.primitives import (
+    MAX_BLOCK_ACTIONS,
+    MAX_BLOCK_RECORD_BYTES,
+    MAX_CLOCK_LEAD_SECONDS,
+    MAX_FORCED_PER_BLOCK,
+)
 from microrollup.record import Forced, Open
-from microrollup.sequencer import BLOCK_EXECUTION_SECONDS, MAX_CLOCK_LEAD
 from microrollup.settlement.protocol import L1View
 from microrollup.stf import Entry, LimitHit, NonceMismatch
+from microrollup.watchdog import BLOCK_SECONDS, VERIFIER_FACTOR
 
 __all__ = ["UNCHECKED_WITHOUT_L1", "verify_block"]
 
 UNCHECKED_WITHOUT_L1: Final = ("dueForcedActions", "voidedForcedActions", "l1Time", "builder")
 """What cannot be checked from blocks alone; a verifier that lacks an L1 view says so and never signs."""
 
-BLOCK_SECONDS: Final = 10 * BLOCK_EXECUTION_SECONDS
-"""What executing one block may take; the sequencer closes a block after a tenth of it."""
-
 _ENTRIES_BETWEEN_LOOKS: Final = 500
 
 
 def verify_block(
-    ledger: Ledger, block: Block, l1: L1View | None, outcomes: Sequence[Outcome], *, limit_seconds: float = BLOCK_SECONDS
+    ledger: Ledger,
+    block: Block,
+    l1: L1View | None,
+    outcomes: Sequence[Outcome],
+    *,
+    limit_seconds: float = BLOCK_SECONDS * VERIFIER_FACTOR,
 ) -> Header:
     """Re-execute the block behind the ledger's last one, compare everything, and store it.
 
@@ -87,7 +94,7 @@ def _verify_opening(ledger: Ledger, block: Block, l1: L1View | None) -> None:
     if l1 is not None:
         current = l1.get_number()
         require("l1_origin", f"below {current}", header.l1_origin, header.l1_origin < current)
-        latest = l1.get_time(header.l1_origin) + MAX_CLOCK_LEAD
+        latest = l1.get_time(header.l1_origin) + MAX_CLOCK_LEAD_SECONDS
         require("timestamp", f"{latest} or earlier", header.timestamp, header.timestamp <= latest)
     require("first_seq", ledger.checkpoint.next_seq, header.first_seq)
     require("action_count", len(block.records), header.action_count)
@@ -112,7 +119,9 @@ def _read_entries(ledger: Ledger, block: Block, outcomes: Sequence[Outcome]) -> 
         try:
             forced = decode_forced(record)
         except DecodeError as error:
-            raise Divergence("record", height=height, seq=seq, expected="a canonical record", found=str(error)) from None
+            raise Divergence(
+                "record", height=height, seq=seq, expected="a canonical record", found=str(error)
+            ) from None
         if position != len(entries) or position >= MAX_FORCED_PER_BLOCK or forced.index != expected:
             wanted = f"forced action {expected}, before all signed ones"
             raise Divergence("forced", height=height, seq=seq, expected=wanted, found=f"forced action {forced.index}")

@@ -1,0 +1,127 @@
+"""What the rows of one run share: sizes, a directory, and the costly things that are made once and used again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.measure import Fsync, measure_fsync
+from benchmarks.signing import SignedWork, sign_work
+from benchmarks.stores import Store
+from benchmarks.subprocesses import BuildResult, build_in_process
+from benchmarks.workload import Population
+
+__all__ = ["FULL", "QUICK", "TINY", "Bench", "Sizes"]
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+    """How much work a run does."""
+
+    accounts: int
+    """Of the large store, and of the fold in memory."""
+    updates: int
+    """Actions behind those accounts' registrations, for the memory row."""
+    growth: tuple[int, ...]
+    """Accounts at which an action's cost is taken, besides `accounts`."""
+    block_sizes: tuple[int, ...]
+    fold: int
+    """Actions of one repetition in memory."""
+    signed: int
+    """Signed lines of one repetition."""
+    tree_updates: int
+    back: int
+    """How many heights back an old proof is taken."""
+    proofs: int
+    peer_events: int
+    repetitions: int
+
+
+FULL: Final = Sizes(
+    accounts=1_000_000,
+    updates=1_000_000,
+    growth=(1_000, 10_000, 100_000),
+    block_sizes=(1_000, 3_200),
+    fold=10_000,
+    signed=6_000,
+    tree_updates=1_000,
+    back=200,
+    proofs=500,
+    peer_events=5_000,
+    repetitions=7,
+)
+
+QUICK: Final = Sizes(
+    accounts=30_000,
+    updates=30_000,
+    growth=(1_000, 10_000),
+    block_sizes=(1_000,),
+    fold=5_000,
+    signed=2_000,
+    tree_updates=1_000,
+    back=20,
+    proofs=100,
+    peer_events=500,
+    repetitions=3,
+)
+
+TINY: Final = Sizes(
+    accounts=400,
+    updates=100,
+    growth=(100,),
+    block_sizes=(50,),
+    fold=100,
+    signed=20,
+    tree_updates=20,
+    back=2,
+    proofs=5,
+    peer_events=20,
+    repetitions=1,
+)
+"""For tests: every row runs, no figure means anything."""
+
+
+class Bench:
+    """One run. `say` tells people what is going on."""
+
+    def __init__(self, directory: Path, sizes: Sizes, workers: int, say: Callable[[str], None]) -> None:
+        self.directory = directory
+        self.sizes = sizes
+        self.workers = workers
+        """Processes that authenticate, and that bare recovery runs in: one a core."""
+        self.say = say
+        self._names = 0
+
+    def make_directory(self, name: str) -> Path:
+        """A path of its own below the run's directory; nothing is there yet."""
+        self._names += 1
+        return self.directory / f"{self._names:02}-{name}"
+
+    def measure_fsync(self) -> Fsync:
+        """Sync latency now, where the stores are."""
+        return measure_fsync(self.directory)
+
+    @cached_property
+    def built(self) -> BuildResult:
+        """What building the large store took, in a process of its own."""
+        self.say(f"building a store of {self.sizes.accounts:,} accounts")
+        return build_in_process(self._large, self.sizes.accounts)
+
+    @cached_property
+    def store(self) -> Store:
+        """The large store."""
+        return Store(Path(self.built.directory), Population(self.built.accounts))
+
+    @cached_property
+    def _large(self) -> Path:
+        return self.make_directory("large")
+
+    @cached_property
+    def signed(self) -> SignedWork:
+        """Signed lines for all repetitions."""
+        count = self.sizes.signed * self.sizes.repetitions
+        self.say(f"signing {count:,} actions")
+        return sign_work(count, self.workers)

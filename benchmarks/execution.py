@@ -1,0 +1,157 @@
+"""Row 1: decoding, dispatch, STF and receipt of unsigned actions, against a bare fold over a dict.
+
+Both sides process the same actions over a million accounts in memory and call Keccak-256 equally often, which a run
+with counting asserts; both end with the same accounts and nonces.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import Any, Final
+
+import msgspec
+
+from apps.keystore import app
+from apps.keystore.accounts import Account, Keystore
+from benchmarks.context import Bench
+from benchmarks.counting import count_keccaks
+from benchmarks.measure import compare
+from benchmarks.report import Row, make_ratio_row
+from benchmarks.workload import ACTIONS_PER_SENDER, Population, make_register, make_sender
+from microrollup import Map
+from microrollup.authentication import Authenticated
+from microrollup.codec.canonical import encode_canonical
+from microrollup.crypto import keccak256
+from microrollup.entry import make_signed_entry
+from microrollup.stf import BlockContext, ChainState, Journal, apply_actions
+
+__all__ = ["BARS", "LIMIT", "KernelFold", "measure"]
+
+BARS: Final = (0.5, 0.8)
+LIMIT: Final = "bare fold"
+
+Accounts = dict[bytes, tuple[bytes, bytes]]
+Step = tuple[str, Any, bytes, int]
+"""Action's name, its members, sender, nonce."""
+
+
+class KernelFold:
+    """Our path: stored record -> entry -> `apply_actions` -> encoded receipt."""
+
+    def __init__(self, accounts: Accounts, nonces: dict[bytes, int]) -> None:
+        stored = {key: Account(data, vk) for key, (data, vk) in accounts.items()}
+        self.state = ChainState(Keystore(accounts=Map(stored)), Map(nonces), 0)
+
+    def run(self, actions: list[Authenticated]) -> list[bytes]:
+        """The encoded receipts of a group."""
+        entries = [make_signed_entry(app, action) for action in actions]
+        context = BlockContext(1, 0, 0, Journal(len(app.state_fields)))
+        self.state, receipts = apply_actions(app, self.state, entries, context)
+        return [encode_canonical(receipt) for receipt in receipts]
+
+
+def fold(accounts: Accounts, nonces: dict[bytes, int], steps: list[Step]) -> list[bool]:
+    """The limit: the same rules as plain Python, over dicts, for actions that are decoded already.
+
+    The two hashes of an account's leaf are part of it, since the tree commits to them.
+    """
+    outcomes = []
+    for name, action, sender, nonce in steps:
+        if nonces.get(sender, 0) != nonce:
+            raise ValueError(nonce)
+        nonces[sender] = nonce + 1
+        data = action.code_hash + action.config_hash
+        if name == "Register":
+            vk = sender
+            key = keccak256(action.salt + keccak256(data) + keccak256(vk))
+            done = key not in accounts
+        else:
+            key, vk = action.key, action.vk
+            known = accounts.get(key)
+            done = known is not None and known[1] == sender and len(vk) == 20
+        if done:
+            accounts[key] = (data, vk)
+            keccak256(data) + keccak256(vk)
+        outcomes.append(done)
+    return outcomes
+
+
+def _read_step(action: Authenticated) -> Step:
+    record = app.action_types.decode_record(action.record)
+    body = app.action_types.to_action(record)
+    return type(body).__name__, body, action.sender, action.nonce
+
+
+def _make_accounts(count: int, population: Population) -> tuple[Accounts, dict[bytes, int]]:
+    accounts: Accounts = {}
+    for account in range(count):
+        action, sender = make_register(account), make_sender(account // ACTIONS_PER_SENDER)
+        accounts[population.get_key(account)] = (action.code_hash + action.config_hash, sender)
+    senders = -(-count // ACTIONS_PER_SENDER)
+    nonces = {
+        make_sender(sender): min(ACTIONS_PER_SENDER, count - sender * ACTIONS_PER_SENDER) for sender in range(senders)
+    }
+    return accounts, nonces
+
+
+def measure(bench: Bench) -> list[Row]:
+    """The wallet file's mix, and registers alone."""
+    sizes = bench.sizes
+    bench.say(f"folding over {sizes.accounts:,} accounts in memory")
+    population = Population(sizes.accounts)
+    accounts, nonces = _make_accounts(sizes.accounts, population)
+    ours = KernelFold(accounts, nonces)
+    gc.collect()
+    gc.freeze()  # the accounts are neither side's garbage
+    try:
+        rows = []
+        for what, make in (("60 % Register, 40 % Update", population.make_mix), ("all Register", population.make_registers)):
+            batches = [make(sizes.fold) for _ in range(sizes.repetitions + 1)]
+            steps = [[_read_step(action) for action in batch] for batch in batches]
+            hashes = _check_hashes(ours, accounts, nonces, batches.pop(0), steps.pop(0))
+
+            def run_ours(number: int, batches: list[list[Authenticated]] = batches) -> float:
+                started = time.perf_counter()
+                ours.run(batches[number])
+                return (time.perf_counter() - started) / sizes.fold
+
+            def run_fold(number: int, steps: list[list[Step]] = steps) -> float:
+                started = time.perf_counter()
+                fold(accounts, nonces, steps[number])
+                return (time.perf_counter() - started) / sizes.fold
+
+            found = compare(run_ours, run_fold, sizes.repetitions)
+            _check_equal(ours, accounts, nonces, population)
+            note = f"unsigned, keystore, {sizes.accounts:,} accounts; {hashes / sizes.fold:.1f} keccaks an action on both sides"
+            bars = BARS if make == population.make_mix else None
+            rows.append(make_ratio_row("execution", what, found, limit_name=LIMIT, bars=bars, note=note))
+        return rows
+    finally:
+        gc.unfreeze()
+
+
+def _check_hashes(
+    ours: KernelFold, accounts: Accounts, nonces: dict[bytes, int], batch: list[Authenticated], steps: list[Step]
+) -> int:
+    """Run a group on both sides; how often each calls Keccak-256, which must be the same."""
+    with count_keccaks() as one:
+        ours.run(batch)
+    with count_keccaks() as other:
+        done = fold(accounts, nonces, steps)
+    if one.sizes != other.sizes or not all(done):
+        raise AssertionError(f"our path hashes {len(one.sizes)} times, its limit {len(other.sizes)} times")
+    return len(one.sizes)
+
+
+def _check_equal(ours: KernelFold, accounts: Accounts, nonces: dict[bytes, int], population: Population) -> None:
+    """Both sides hold the same state: as many entries, and the same newest ones."""
+    state = ours.state.app
+    if not isinstance(state, Keystore) or (len(state.accounts), len(ours.state.nonces)) != (len(accounts), len(nonces)):
+        raise AssertionError("the two folds ended with different numbers of accounts")
+    for account in range(max(0, population.accounts - 1000), population.accounts):
+        key = population.get_key(account)
+        if msgspec.structs.astuple(state.accounts[key]) != accounts[key]:
+            raise AssertionError(f"the two folds differ in account {account}")
+
+

@@ -1,0 +1,152 @@
+"""Measuring on a noisy machine: interleaved repetitions and their medians, sync latency, anonymous memory, machine facts."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+__all__ = [
+    "Comparison",
+    "Fsync",
+    "Machine",
+    "MemorySampler",
+    "compare",
+    "describe_machine",
+    "measure_fsync",
+    "read_anonymous_mb",
+    "timed",
+]
+
+_SYNC_BYTES: Final = 4096
+_SYNC_SAMPLES: Final = 40
+_SAMPLE_SECONDS: Final = 0.02
+
+
+class Fsync(msgspec.Struct, frozen=True):
+    """How long `fdatasync` takes after a write of 4 KiB on the file system of the stores, in microseconds."""
+
+    p50_us: float
+    p90_us: float
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """Where the figures were taken."""
+
+    cores: int
+    cpu: str
+    python: str
+    system: str
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Our path and its limit, each in seconds a unit of work, and the median of the repetitions' own ratios.
+
+    A ratio is taken within a repetition, whose two halves saw the same neighbours on the machine.
+    """
+
+    ours: float
+    limit: float
+    ratio: float
+    """Limit / ours: the share of the limit's speed that our path reaches."""
+    low: float
+    high: float
+    """The ratio's extremes over the repetitions."""
+    repetitions: int
+
+
+def compare(ours: Callable[[int], float], limit: Callable[[int], float], repetitions: int) -> Comparison:
+    """Run both in turn, as often as said; each returns the seconds of a unit in the i-th repetition."""
+    pairs: list[tuple[float, float]] = []
+    for number in range(repetitions):
+        first, second = (ours, limit) if number % 2 else (limit, ours)
+        one, other = first(number), second(number)
+        pairs.append((one, other) if number % 2 else (other, one))
+    ratios = sorted(bare / own for own, bare in pairs)
+    return Comparison(
+        ours=statistics.median(own for own, _ in pairs),
+        limit=statistics.median(bare for _, bare in pairs),
+        ratio=statistics.median(ratios),
+        low=ratios[0],
+        high=ratios[-1],
+        repetitions=repetitions,
+    )
+
+
+@contextmanager
+def timed(into: list[float]) -> Iterator[None]:
+    """Append the seconds that the block takes."""
+    started = time.perf_counter()
+    yield
+    into.append(time.perf_counter() - started)
+
+
+def measure_fsync(directory: Path) -> Fsync:
+    """Sync latency of the file system that holds `directory`, as it is now."""
+    path = directory / "fsync-probe"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    seconds: list[float] = []
+    try:
+        for number in range(_SYNC_SAMPLES):
+            os.pwrite(handle, os.urandom(_SYNC_BYTES), number * _SYNC_BYTES)
+            with timed(seconds):
+                os.fdatasync(handle)
+    finally:
+        os.close(handle)
+        path.unlink()
+    seconds.sort()
+    return Fsync(1e6 * seconds[len(seconds) // 2], 1e6 * seconds[len(seconds) * 9 // 10])
+
+
+def describe_machine() -> Machine:
+    """Cores that this process may use, processor, Python and kernel."""
+    return Machine(
+        cores=len(os.sched_getaffinity(0)),
+        cpu=_read_cpu(),
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+    )
+
+
+def _read_cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def read_anonymous_mb() -> float:
+    """Anonymous memory of this process that is resident: what the page cache cannot take back, in MB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise OSError("the kernel does not report RssAnon")
+
+
+class MemorySampler:
+    """Looks at this process's anonymous memory from a thread of its own and keeps the peak. Use it in a `with` statement."""
+
+    def __init__(self) -> None:
+        self.peak_mb = read_anonymous_mb()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> MemorySampler:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._stopped.wait(_SAMPLE_SECONDS):
+            self.peak_mb = max(self.peak_mb, read_anonymous_mb())

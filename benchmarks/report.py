@@ -1,0 +1,162 @@
+"""What a run gives: rows with their limits and bars, as a table for people and JSON for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import Comparison, Fsync, Machine
+
+__all__ = ["Report", "Row", "make_ratio_row", "make_size_row", "print_report", "write_json"]
+
+Verdict = Literal["goal", "first bar", "below", ""]
+
+_STYLES: Final[dict[str, str]] = {"goal": "green", "first bar": "cyan", "below": "bold red", "": ""}
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure. `score` is what is held against the bars: a ratio to the limit, or the figure itself."""
+
+    name: str
+    """The group, as `--only` takes it."""
+    what: str
+    ours: float
+    unit: str
+    limit: float | None = None
+    """In `unit` too; None where the limit is a bar alone."""
+    limit_name: str
+    score: float
+    first_bar: float | None = None
+    goal: float | None = None
+    higher_is_better: bool
+    repetitions: int = 1
+    fsync: Fsync | None = None
+    """Beside durable figures: the disk's own latency at that time."""
+    note: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Which bar the score reaches; empty where there is none."""
+        if self.first_bar is None or self.goal is None:
+            return ""
+        sign = 1 if self.higher_is_better else -1
+        if sign * self.score >= sign * self.goal:
+            return "goal"
+        return "first bar" if sign * self.score >= sign * self.first_bar else "below"
+
+
+class Report(msgspec.Struct, frozen=True):
+    """All of a run."""
+
+    machine: Machine
+    quick: bool
+    seconds: float
+    fsync: Fsync
+    rows: list[Row]
+
+
+def make_ratio_row(
+    name: str,
+    what: str,
+    found: Comparison,
+    *,
+    limit_name: str,
+    bars: tuple[float, float] | None = None,
+    fsync: Fsync | None = None,
+    scale: float = 1e6,
+    unit: str = "us",
+    note: str = "",
+) -> Row:
+    """A path beside its limit; `scale` turns seconds into `unit`."""
+    spread = f"ratio {found.low:.2f} to {found.high:.2f} in {found.repetitions} runs"
+    return Row(
+        name=name,
+        what=what,
+        ours=found.ours * scale,
+        unit=unit,
+        limit=found.limit * scale,
+        limit_name=limit_name,
+        score=found.ratio,
+        first_bar=bars[0] if bars else None,
+        goal=bars[1] if bars else None,
+        higher_is_better=True,
+        repetitions=found.repetitions,
+        fsync=fsync,
+        note=f"{note}; {spread}" if note else spread,
+    )
+
+
+def make_size_row(
+    name: str,
+    what: str,
+    ours: float,
+    unit: str,
+    *,
+    bars: tuple[float, float] | None = None,
+    limit_name: str = "-",
+    repetitions: int = 1,
+    fsync: Fsync | None = None,
+    note: str = "",
+) -> Row:
+    """A figure that is its own score: seconds, megabytes, a growth factor; the less the better."""
+    return Row(
+        name=name,
+        what=what,
+        ours=ours,
+        unit=unit,
+        limit_name=limit_name,
+        score=ours,
+        first_bar=bars[0] if bars else None,
+        goal=bars[1] if bars else None,
+        higher_is_better=False,
+        repetitions=repetitions,
+        fsync=fsync,
+        note=note,
+    )
+
+
+def print_report(console: Console, report: Report) -> None:
+    """The table, below one line of facts."""
+    machine = report.machine
+    console.print(f"{machine.cores} cores, {machine.cpu}, {machine.python}, {machine.system}", highlight=False)
+    console.print(
+        f"fdatasync of 4 KiB: p50 {report.fsync.p50_us:.0f} us, p90 {report.fsync.p90_us:.0f} us;"
+        f" {'quick sizes, ' if report.quick else ''}{report.seconds:.0f} s in all",
+        highlight=False,
+    )
+    table = Table(show_lines=True, expand=False)
+    for title in ("row", "ours", "limit", "ratio", "first bar", "goal", "note"):
+        table.add_column(title, justify="right" if title not in ("row", "note") else "left", overflow="fold")
+    for row in report.rows:
+        style = _STYLES[row.verdict]
+        table.add_row(
+            f"[bold]{row.name}[/]\n{row.what}",
+            _show(row.ours, row.unit),
+            f"{_show(row.limit, row.unit)}\n{row.limit_name}" if row.limit is not None else row.limit_name,
+            f"[{style}]{row.score:.2f}[/]" if row.higher_is_better and style else f"{row.score:.2f}" if row.higher_is_better else "",
+            _show_bar(row, row.first_bar),
+            f"[{style}]{_show_bar(row, row.goal)}[/]" if style else _show_bar(row, row.goal),
+            row.note + (f"; fsync {row.fsync.p50_us:.0f}/{row.fsync.p90_us:.0f} us" if row.fsync else ""),
+        )
+    console.print(table)
+
+
+def _show(value: float, unit: str) -> str:
+    return f"{value:,.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
+
+
+def _show_bar(row: Row, bar: float | None) -> str:
+    if bar is None:
+        return ""
+    return f"{bar:g}" if row.higher_is_better else f"{bar:g} {row.unit}"
+
+
+def write_json(path: Path, report: Report) -> None:
+    """The report with each row's verdict."""
+    rows = [{**msgspec.structs.asdict(row), "verdict": row.verdict} for row in report.rows]
+    body = {**msgspec.structs.asdict(report), "rows": rows}
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(body), indent=2) + b"\n")

@@ -1,0 +1,99 @@
+"""Stores of made-up accounts, built through the ledger as any import would, and reused by all rows that need one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from apps.keystore import app
+from benchmarks.workload import Population
+from microrollup.authentication import Authenticated
+from microrollup.crypto import PrivateKey, compute_address, load_private_key
+from microrollup.entry import make_signed_entry
+from microrollup.genesis import make_genesis
+from microrollup.ledger import Ledger
+from microrollup.primitives import MAX_BLOCK_RECORD_BYTES
+from microrollup.record import Genesis, Open, Seal
+from microrollup.stf import Entry
+
+__all__ = [
+    "BUILDER",
+    "GROUP",
+    "LARGE_BLOCK",
+    "Store",
+    "build_block",
+    "build_store",
+    "create_genesis",
+    "create_ledger",
+    "make_entries",
+]
+
+BUILDER: Final[PrivateKey] = load_private_key(b"\x01" * 32)
+VERIFIER: Final[PrivateKey] = load_private_key(b"\x02" * 32)
+
+GROUP: Final = 1_000
+"""Actions that are executed and committed together."""
+
+L1_SECONDS: Final = 12
+_SEAL: Final = Seal(bytes(65), "made up: unsigned benchmark input")
+_REGISTER_BYTES: Final = len(Population().make_registers(1)[0].record)
+
+LARGE_BLOCK: Final = MAX_BLOCK_RECORD_BYTES // (_REGISTER_BYTES + 36) // 100 * 100
+"""The largest block of keystore actions, in whole hundreds: an update is up to 36 bytes longer than a register."""
+
+
+def create_genesis() -> Genesis:
+    """A keystore's genesis of a little while ago."""
+    start = int(time.time()) // L1_SECONDS - 2
+    return make_genesis(
+        app,
+        builder=compute_address(BUILDER),
+        verifiers=(compute_address(VERIFIER),),
+        quorum=1,
+        l1_start=start,
+        genesis_time=start * L1_SECONDS,
+        l1_chain_id=31337,
+    )
+
+
+def create_ledger(directory: Path) -> Ledger:
+    """A new keystore with no accounts."""
+    return Ledger.create(directory, app, create_genesis())
+
+
+def make_entries(actions: Sequence[Authenticated]) -> list[Entry]:
+    """Stored records made ready to execute, as sequencer and replay do."""
+    return [make_signed_entry(app, action) for action in actions]
+
+
+def build_block(ledger: Ledger, actions: Sequence[Authenticated], group: int = GROUP) -> None:
+    """One block, from records to checkpoint: decoded, executed and made durable by groups, closed with a made-up seal."""
+    header = ledger.header
+    ledger.begin(Open(header.height + 1, header.timestamp, header.l1_origin, app.stf_id))
+    for first in range(0, len(actions), group):
+        ledger.execute(make_entries(actions[first : first + group]))
+        ledger.commit()
+    ledger.finish(ledger.compute_header(), _SEAL)
+
+
+def build_store(directory: Path, accounts: int, block_size: int = LARGE_BLOCK) -> Population:
+    """A store of that many registered accounts; whoever they belong to."""
+    population = Population()
+    with create_ledger(directory) as ledger:
+        while population.accounts < accounts:
+            build_block(ledger, population.make_registers(min(block_size, accounts - population.accounts)))
+    return population
+
+
+class Store:
+    """A built store with its population. Rows that add to it go through one open ledger at a time."""
+
+    def __init__(self, directory: Path, population: Population) -> None:
+        self.directory = directory
+        self.population = population
+
+    def open(self) -> Ledger:
+        """The ledger over it; close it again."""
+        return Ledger.open(self.directory, app)

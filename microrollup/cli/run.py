@@ -1,0 +1,138 @@
+"""`main`: finds the command, runs it, and turns whatever goes wrong into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from typing import Final
+
+import click
+
+from microrollup.errors import MicrorollupError
+from microrollup.logs import configure_logging
+
+__all__ = ["COMMANDS", "EXIT_ERROR", "EXIT_FAILED", "cli", "main"]
+
+EXIT_FAILED: Final = 1
+"""The command was carried out, and what it checked is not right."""
+
+EXIT_ERROR: Final = 2
+"""The command could not be carried out as asked; one sentence on standard error says why."""
+
+_EXIT_INTERRUPTED: Final = 130
+_EXIT_PIPE: Final = 141
+"""128 + SIGINT and 128 + SIGPIPE, as shells report them."""
+
+COMMANDS: Final = {
+    "demo": ("demo", "Watch 2,000 wallet-signed actions become settled, proven state."),
+    "import": ("importing", "Execute signed actions from JSON Lines and make them durable."),
+    "export": ("exporting", "Write all blocks to one file that anybody can verify."),
+    "verify": ("verifying", "Re-execute somebody else's blocks and compare every commitment."),
+    "settle": ("settling", "Settle attested blocks in the local settlement."),
+    "replay": ("replaying", "Rebuild everything from the log and compare it to the byte."),
+    "prove": ("proving", "Prove that a key holds a value, or that it is absent."),
+    "log": ("logging", "Show the records of the action log in words."),
+    "snapshot": ("snapshots", "Write the state at a height to one file."),
+    "restore": ("snapshots", "Make a store from a snapshot."),
+    "scrub": ("scrubbing", "Read every page and record, and name what is damaged."),
+    "new": ("scaffold", "Write a small working app with a test."),
+    "bench": ("bench", "Measure, each figure beside its limit."),
+}
+"""Command -> (module under `microrollup.cli`, what it does in one line), in the order of need."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used; the list of them is the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, its module imported now; the attribute is the command's name with an underscore."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"microrollup.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command with `print` sent to standard error: standard output holds the result and nothing else."""
+        with redirect_stdout(sys.stderr):
+            return super().invoke(ctx)
+
+
+@click.command("microrollup", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--verbose", is_flag=True, help="Log everything to standard error, with tracebacks.")
+@click.version_option(package_name="microrollup")
+def cli(*, verbose: bool) -> None:
+    """Micro-rollups in Python: typed state, wallet-signed actions, blocks that anybody verifies.
+
+    APP is `module` or `module:name` (name defaults to `app`), found in the working directory or installed; the
+    keystore is apps.keystore. Exit code 0: done, 1: a check failed, 2: could not be carried out.
+    """
+    configure_logging(verbose=verbose)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (the process's own by default) and return the exit code; raises nothing."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        outcome = cli.main(given, prog_name="microrollup", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+        return _EXIT_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted; whatever was acknowledged is durable, and the same command goes on from there")
+        return _EXIT_INTERRUPTED
+    except (Exception, SystemExit) as error:
+        _complain(_explain(error))
+        if "--verbose" in given[:1]:
+            traceback.print_exc()
+        return EXIT_ERROR
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _complain(sentence: str) -> None:
+    """One line on standard error."""
+    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def _explain(error: BaseException) -> str:
+    """What went wrong, in one sentence for whoever typed the command."""
+    match error:
+        case click.UsageError():
+            command = error.ctx.command_path if error.ctx is not None else "microrollup"
+            return f"{error.format_message().rstrip('.')}; see `{command} --help`"
+        case click.ClickException():
+            return error.format_message()
+        case MicrorollupError():
+            return str(error) or type(error).__name__
+        case OSError():
+            reason = error.strerror or str(error)
+            return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
+        case MemoryError():
+            return "there is not enough memory for this"
+        case SystemExit():
+            return f"the app ended the process (exit code {error.code})"
+        case _:
+            return f"unexpected {type(error).__name__}: {error}; `microrollup --verbose ...` shows where"
+
+
+def _drop_stdout() -> None:
+    """Nobody reads any more: let the interpreter's last flush go nowhere."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return
