@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable
 from typing import Final
 
-from apps.keystore import app
 from benchmarks.context import Bench
 from benchmarks.counting import count_keccaks
 from benchmarks.measure import compare
 from benchmarks.report import Row, make_ratio_row
-from benchmarks.stores import make_entries
+from benchmarks.stores import MADE_UP_SEAL, execute_block, make_entries
 from microrollup.crypto import keccak256
 from microrollup.ledger import Ledger
 from microrollup.merkle.indexed import compute_tree_key
-from microrollup.record import Open, Seal
 from microrollup.store.rows import StoredKeys
 from microrollup.store.tree_delta import TreeDelta, encode_delta
 
@@ -23,26 +21,25 @@ __all__ = ["BARS", "LIMIT", "measure"]
 
 BARS: Final = (0.4, 0.55)
 LIMIT: Final = "bare keccaks"
+
+_ROUNDS: Final = 3
+"""Repetitions for each of the run's: a block takes milliseconds."""
+
 _SCRATCH: Final = b"\xff" * 8
 """A key of the undo table that no height has."""
 
 
 class TreeRun:
-    """Changes value hashes of known accounts in the store's tree, and takes all of it back in the end."""
+    """Changes value hashes of known accounts in a ledger's tree, and takes all of it back in the end."""
 
-    def __init__(self, ledger: Ledger, changes: list[list[bytes]]) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._keys = StoredKeys(ledger.environment)
-        self._changes = changes
-        self._before = ledger.tree.root()
-        self._first: dict[bytes, bytes] = {}
+        self._root = ledger.tree.root()
+        self._originals: dict[bytes, bytes] = {}
 
-    def run(self, number: int) -> TreeDelta:
-        """Delta, one durable transaction, the files: what keeping the tree costs a block."""
-        changes = {key: keccak256(b"%d" % number + key) for key in self._changes[number]}
-        return self._commit(changes)
-
-    def _commit(self, changes: dict[bytes, bytes]) -> TreeDelta:
+    def commit(self, changes: dict[bytes, bytes]) -> TreeDelta:
+        """What keeping the tree costs a block: the delta, one durable transaction, the files."""
         environment, tree = self._ledger.environment, self._ledger.tree
         delta = tree.compute_delta(changes, self._keys)
         with environment.write() as txn:
@@ -50,55 +47,102 @@ class TreeRun:
         tree.apply(delta)
         return delta
 
-    def note(self, delta: TreeDelta) -> None:
-        """Remember what the leaves held before."""
-        for old in delta.old_leaves.tolist():
-            self._first.setdefault(bytes(old[2:34]), bytes(old[67:99]))
+    def remember(self, delta: TreeDelta) -> None:
+        """Keep what the leaves held before their first change."""
+        for row in delta.old_leaves:
+            leaf = row.tobytes()
+            self._originals.setdefault(leaf[2:34], leaf[67:])
 
     def take_back(self) -> None:
         """Make the tree what it was."""
-        self._commit(self._first)
+        self.commit(self._originals)
         environment = self._ledger.environment
         with environment.write() as txn:
             txn.delete(_SCRATCH, db=environment.tables["undo_tree"])
-        if self._ledger.tree.root() != self._before:
+        if self._ledger.tree.root() != self._root:
             raise AssertionError("the tree is not what it was")
 
 
-def _time_keccaks(sizes: list[int]) -> float:
-    preimages = [bytes([number & 0xFF]) * size for number, size in enumerate(sizes)]
-    started = time.perf_counter()
-    for preimage in preimages:
-        keccak256(preimage)
-    return time.perf_counter() - started
-
-
 def measure(bench: Bench) -> list[Row]:
-    """The tree alone, and the whole checkpoint."""
+    """The tree alone, then the whole checkpoint: rows, receipts, index and undo with it."""
     with bench.store.open() as ledger:
-        bench.say(f"updating {bench.sizes.tree_updates:,} of {bench.store.population.accounts:,} accounts")
+        bench.say(f"blocks of {bench.sizes.tree_updates:,} updates in {bench.store.population.accounts:,} accounts")
         return [_measure_tree(bench, ledger), _measure_checkpoint(bench, ledger)]
 
 
 def _measure_tree(bench: Bench, ledger: Ledger) -> Row:
-    sizes, population = bench.sizes, bench.store.population
-    repetitions = 3 * sizes.repetitions
-    stride = max(1, population.accounts // (sizes.tree_updates * (repetitions + 1)))
-    numbers = range(0, population.accounts, stride)
-    keys = [compute_tree_key(0, population.get_key(account)) for account in numbers]
-    runs = repetitions + 1
-    tree = TreeRun(ledger, [keys[first::runs][: sizes.tree_updates] for first in range(runs)])
-    with count_keccaks() as count:
-        _prepare(tree, repetitions)
-    count.sizes = count.sizes[len(tree._changes[repetitions]) :]
+    population, updates = bench.store.population, bench.sizes.tree_updates
+    repetitions = _ROUNDS * bench.sizes.repetitions
+    chosen = random.Random(1)
+    blocks = [
+        [compute_tree_key(0, population.get_key(account)) for account in chosen.sample(range(population.accounts), updates)]
+        for _ in range(repetitions + 1)
+    ]
+    tree = TreeRun(ledger)
+
+    def make_changes(number: int) -> dict[bytes, bytes]:
+        return {key: keccak256(key + b"%d" % number) for key in blocks[number]}
 
     def run_tree(number: int) -> float:
-        return _time(lambda: tree.run(number), tree)
+        changes = make_changes(number)
+        started = time.perf_counter()
+        delta = tree.commit(changes)
+        seconds = time.perf_counter() - started
+        tree.remember(delta)
+        return seconds
 
+    changes = make_changes(repetitions)
+    with count_keccaks() as count:
+        tree.remember(tree.commit(changes))
     fsync = bench.measure_fsync()
     found = compare(run_tree, lambda _: _time_keccaks(count.sizes), repetitions)
     tree.take_back()
-    note = f"{sizes.tree_updates:,} updates in {population.accounts:,} accounts, {len(count.sizes):,} keccaks; delta, LMDB commit with sync, files"
     return make_ratio_row(
-        "state-root", "tree of a block, durable", found, limit_name=LIMIT, bars=BARS, fsync=fsync, scale=1e3, unit="ms", note=note
+        "state-root",
+        f"tree of a block of {updates:,} updates, durable",
+        found,
+        limit_name=LIMIT,
+        bars=BARS,
+        fsync=fsync,
+        scale=1e3,
+        unit="ms",
+        note=f"{population.accounts:,} accounts, {len(count.sizes):,} keccaks; delta, LMDB commit with sync, files",
     )
+
+
+def _measure_checkpoint(bench: Bench, ledger: Ledger) -> Row:
+    population, updates = bench.store.population, bench.sizes.tree_updates
+    repetitions = bench.sizes.repetitions
+    blocks = [make_entries(population.make_updates(updates)) for _ in range(repetitions + 1)]
+    order = iter(blocks)
+
+    def run_checkpoint(_: int) -> float:
+        execute_block(ledger, next(order))
+        started = time.perf_counter()
+        ledger.finish(ledger.compute_header(), MADE_UP_SEAL)
+        return time.perf_counter() - started
+
+    with count_keccaks() as count:
+        run_checkpoint(0)
+    fsync = bench.measure_fsync()
+    found = compare(run_checkpoint, lambda _: _time_keccaks(count.sizes), repetitions)
+    return make_ratio_row(
+        "state-root",
+        f"whole checkpoint of {updates:,} updates",
+        found,
+        limit_name=LIMIT,
+        fsync=fsync,
+        scale=1e3,
+        unit="ms",
+        note=f"{population.accounts:,} accounts, {len(count.sizes):,} keccaks and more; tree, set hash, rows, receipts, index and undo",
+    )
+
+
+def _time_keccaks(sizes: list[int]) -> float:
+    """Seconds of bare calls with preimages of these lengths."""
+    preimages = [number.to_bytes(4, "big") * (size // 4 + 1) for number, size in enumerate(sizes)]
+    preimages = [preimage[:size] for preimage, size in zip(preimages, sizes, strict=True)]
+    started = time.perf_counter()
+    for preimage in preimages:
+        keccak256(preimage)
+    return time.perf_counter() - started

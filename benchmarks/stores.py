@@ -22,11 +22,14 @@ __all__ = [
     "BUILDER",
     "GROUP",
     "LARGE_BLOCK",
+    "MADE_UP_SEAL",
     "Store",
+    "begin_block",
     "build_block",
     "build_store",
     "create_genesis",
     "create_ledger",
+    "execute_block",
     "make_entries",
 ]
 
@@ -37,7 +40,7 @@ GROUP: Final = 1_000
 """Actions that are executed and committed together."""
 
 L1_SECONDS: Final = 12
-_SEAL: Final = Seal(bytes(65), "made up: unsigned benchmark input")
+MADE_UP_SEAL: Final = Seal(bytes(65), "made up: unsigned benchmark input")
 _REGISTER_BYTES: Final = len(Population().make_registers(1)[0].record)
 
 LARGE_BLOCK: Final = MAX_BLOCK_RECORD_BYTES // (_REGISTER_BYTES + 36) // 100 * 100
@@ -68,14 +71,26 @@ def make_entries(actions: Sequence[Authenticated]) -> list[Entry]:
     return [make_signed_entry(app, action) for action in actions]
 
 
-def build_block(ledger: Ledger, actions: Sequence[Authenticated], group: int = GROUP) -> None:
-    """One block, from records to checkpoint: decoded, executed and made durable by groups, closed with a made-up seal."""
+def begin_block(ledger: Ledger) -> None:
+    """Open the next block; no time passes in made-up work."""
     header = ledger.header
     ledger.begin(Open(header.height + 1, header.timestamp, header.l1_origin, app.stf_id))
+
+
+def execute_block(ledger: Ledger, entries: Sequence[Entry]) -> None:
+    """Open a block, execute entries and make them durable; it stays open."""
+    begin_block(ledger)
+    ledger.execute(entries)
+    ledger.commit()
+
+
+def build_block(ledger: Ledger, actions: Sequence[Authenticated], group: int = GROUP) -> None:
+    """One block, from records to checkpoint: decoded, executed and made durable by groups, closed with a made-up seal."""
+    begin_block(ledger)
     for first in range(0, len(actions), group):
         ledger.execute(make_entries(actions[first : first + group]))
         ledger.commit()
-    ledger.finish(ledger.compute_header(), _SEAL)
+    ledger.finish(ledger.compute_header(), MADE_UP_SEAL)
 
 
 def build_store(directory: Path, accounts: int, block_size: int = LARGE_BLOCK) -> Population:

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from microrollup import primitives as _primitives
 from microrollup.action import Action, Event
+from microrollup.context import Context, Revert, require
 from microrollup.errors import MicrorollupError
 from microrollup.map import Map
 from microrollup.primitives import *
 from microrollup.rollup import MicroRollup
 from microrollup.state import State, leaf_value, metadata
-from microrollup.stf import Context, Revert, require
 
 __all__ = [
     "Action",

@@ -9,14 +9,16 @@ import msgspec
 from microrollup.block import Header
 from microrollup.codec.canonical import encode_canonical
 from microrollup.crypto import EMPTY_HASH, keccak256
+from microrollup.journal import Change, Journal
 from microrollup.lthash import compute_metadata_root, update_lanes
 from microrollup.map import ABSENT
 from microrollup.merkle.indexed import compute_tree_key
 from microrollup.merkle.items import compute_items_root
+from microrollup.receipt import Receipt
 from microrollup.record import Open
 from microrollup.rollup import MicroRollup
 from microrollup.state import NONCES
-from microrollup.stf import ChainState, Change, Journal, Receipt
+from microrollup.stf import ChainState
 from microrollup.store.environment import Tables, Transaction, encode_number
 from microrollup.store.rows import encode_leaf_index
 from microrollup.store.tables import Checkpoint

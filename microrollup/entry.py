@@ -11,10 +11,11 @@ from microrollup.authentication import Authenticated
 from microrollup.codec.canonical import decode_canonical
 from microrollup.errors import DecodeError
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES
+from microrollup.receipt import EXECUTED, INVALID_FORCED, VOIDED_FORCED
 from microrollup.record import Close, Forced, Genesis, Open, Rebuild, encode_record
 from microrollup.rollup import MicroRollup
 from microrollup.settlement.forced import compute_forced_id
-from microrollup.stf import EXECUTED, INVALID_FORCED, VOIDED_FORCED, Entry
+from microrollup.stf import Entry
 
 __all__ = [
     "FORCED_FORMAT",

@@ -8,12 +8,13 @@ from tempfile import TemporaryDirectory
 from microrollup.block import compute_block_hash, compute_genesis_header, compute_rollup_id
 from microrollup.closing import StateChanges, compute_changes, put_changes, record_genesis
 from microrollup.errors import StoreCorrupt, UsageError, WrongRollup
+from microrollup.journal import Journal
 from microrollup.lthash import EMPTY_LANES, compute_metadata_root
 from microrollup.map import Map
 from microrollup.primitives import ZERO_BYTES32
 from microrollup.record import DomainConfig, Genesis, Open, decode_genesis, encode_record
 from microrollup.rollup import KERNEL_FORMAT, MicroRollup
-from microrollup.stf import ChainState, Journal
+from microrollup.stf import ChainState
 from microrollup.store.environment import Environment, encode_number
 from microrollup.store.tables import (
     CHECKPOINT_KEY,

@@ -15,33 +15,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
-import msgspec
-
+from microrollup.audit import audit_values
 from microrollup.authentication import Authenticator
 from microrollup.block import Block, Header, compute_block_hash, compute_rollup_id
 from microrollup.closing import Closing, compute_changes, compute_closing, put_closing
 from microrollup.entry import (
     decode_forced,
-    decode_kernel_record,
     is_forced_record,
     make_forced_entry,
     make_signed_entry,
 )
-from microrollup.errors import DecodeError, ImpureStf, RefusedError, StoreCorrupt, StoreError, WrongRollup
+from microrollup.errors import DecodeError, RefusedError, StoreCorrupt, StoreError, WrongRollup
 from microrollup.genesis import read_genesis, write_genesis
-from microrollup.map import ABSENT, Map, bind_map, get_loaded, rebind_map
+from microrollup.journal import Journal
+from microrollup.map import Map, bind_map, rebind_map
+from microrollup.open_block import OpenBlock
+from microrollup.receipt import Receipt
 from microrollup.record import Close, Genesis, Open, Rebuild, Seal, encode_record
-from microrollup.recovery import open_tree, read_number, take_blocks_back
+from microrollup.recovery import open_tree, read_logged_block, read_number, take_blocks_back
 from microrollup.rollup import MicroRollup
 from microrollup.settlement.forced import compute_queue_hash
 from microrollup.state import NONCES
-from microrollup.stf import BlockContext, ChainState, Entry, Journal, LimitHit, Receipt, apply_actions
+from microrollup.stf import BlockContext, ChainState, Entry, LimitHit, apply_actions
 from microrollup.store.environment import MAP_SIZE, Environment, Transaction, encode_number
 from microrollup.store.retention import Retention, prune
 from microrollup.store.rows import StoredKeys, StoredRows, read_scalar
 from microrollup.store.tables import (
     CHECKPOINT_KEY,
-    REBUILD_KEY,
     SYNCED_KEY,
     BlockRow,
     Checkpoint,
@@ -52,37 +52,15 @@ from microrollup.store.tables import (
     get_chain,
     get_checkpoint,
     get_log_length,
-    get_record,
+    get_log_start,
 )
 from microrollup.watchdog import Watchdog
 
-__all__ = ["Ledger", "OpenBlock"]
+__all__ = ["Ledger"]
 
 SYNC_BLOCKS: Final = 64
 SYNC_LEAVES: Final = 50_000
 """The flat files are made durable after so many blocks or changed leaves: what a crash leaves to redo."""
-
-
-class OpenBlock:
-    """The block that is being filled."""
-
-    __slots__ = (
-        "context", "first_record", "forced_count", "forced_hash", "open", "receipts", "record_bytes", "records",
-        "replayed",
-    )  # fmt: skip
-
-    def __init__(self, opened: Open, first_record: int, context: BlockContext, forced: tuple[int, bytes]) -> None:
-        self.open = opened
-        self.first_record = first_record
-        """Record number of the first entry."""
-        self.context = context
-        self.forced_count, self.forced_hash = forced
-        """The queue as the block's entries so far have taken it."""
-        self.records: list[bytes] = []
-        self.receipts: list[Receipt] = []
-        self.record_bytes = 0
-        self.replayed = False
-        """Its entries come from the log, where a `Close` followed them: nothing may be added any more."""
 
 
 class Ledger:
@@ -274,7 +252,7 @@ class Ledger:
             self.rollup, block.context.journal, self.state, self.checkpoint.lanes, self.tree, self._keys
         )
         if self._audit:
-            self._audit_values(block.context.journal)
+            audit_values(self.rollup, self.state, block.context.journal, self.environment)
         forced = (block.forced_count, block.forced_hash)
         return compute_closing(
             block.open, block.records, block.receipts, changes, self.checkpoint, self.rollup_id, forced
@@ -329,23 +307,6 @@ class Ledger:
             raise StoreError("no block is open")
         return self.block
 
-    def _audit_values(self, journal: Journal) -> None:
-        """Verifier only: no value that STFs were handed may have changed in place."""
-        for (name, field), touched in zip(self.rollup.state_fields, journal.fields, strict=True):
-            if not field.is_map:
-                continue
-            for key, value in get_loaded(getattr(self.state.app, name)):
-                encoded = field.encode_key(key)
-                changed = touched.get(encoded)
-                if value is ABSENT:
-                    continue
-                if changed is None:
-                    kept = field.encode_row(value) == self.environment.get("state", field.row_prefix + encoded)
-                else:
-                    kept = field.encode_leaf(value) == changed.leaf
-                if not kept:
-                    raise ImpureStf(f"an STF changed the value of {name} at 0x{encoded.hex()} in place")
-
     def sync_tree(self) -> None:
         """Make the flat files durable, and note up to which height they are."""
         if self._synced_height == self.checkpoint.height:
@@ -357,11 +318,11 @@ class Ledger:
         self._unsynced_leaves = 0
 
     def get_block(self, height: int) -> Block | None:
-        """A closed block above genesis, whole. Raises `StoreCorrupt`."""
+        """A closed block above genesis, whole. Raises `StoreCorrupt`, and `NotRetained` for what a snapshot left out."""
         return get_block(self.environment.reader, self.environment.tables, self.rollup_id, height)
 
     def get_block_hash(self, height: int) -> bytes:
-        """The hash of a closed block. Raises `StoreCorrupt` if there is none."""
+        """The hash of a closed block. Raises `StoreCorrupt` if there is none, and `NotRetained`."""
         if height == self.checkpoint.height:
             return self.checkpoint.block_hash
         row = get_block_row(self.environment.reader, self.environment.tables, height)
@@ -378,40 +339,26 @@ class Ledger:
 
     def resume(self) -> OpenBlock | None:
         """Execute again the entries of the next block if the log holds it: behind a crash, or during a rebuild."""
-        environment = self.environment
-        height = self.checkpoint.height + 1
-        first = environment.get("openings", encode_number(height))
-        if first is None or self.block is not None:
-            return self.block
-        number = int.from_bytes(first, "big")
-        opened = self._read_kernel_record(number)
-        if not isinstance(opened, Open) or opened.height != height:
-            raise StoreCorrupt(f"log/{number}", f"is not the opening of block {height}")
-        records: list[bytes] = []
-        closed = False
-        for entry_number in range(number + 1, self._length):
-            record = get_record(environment.reader, environment.tables, entry_number)
-            if record is None:
-                raise StoreCorrupt(f"log/{entry_number}", "missing")
-            if decode_kernel_record(record) is not None:
-                closed = True
-                break
-            records.append(record)
-        if closed:
-            opened = msgspec.structs.replace(opened, stf_id=self._read_rebuild().stf_id)
-        block = self._begin(opened, number + 1)
-        block.replayed = closed
-        self._execute([self.read_entry(record) for record in records])
-        return block
+        if self.block is None:
+            logged = read_logged_block(self.environment, self.checkpoint.height + 1, self._length)
+            if logged is not None:
+                block = self._begin(logged.open, logged.first_record)
+                block.replayed = logged.closed
+                self._execute([self.read_entry(record) for record in logged.records])
+        return self.block
 
     def rebuild(self, height: int, stf_id: bytes) -> None:
         """Take back the blocks from `height` on and make ready to execute their entries again under `stf_id`.
 
         Follow with `resume`, `compute_header` and `finish` until `resume` gives None or a block that is not `replayed`.
-        Raises `StoreError` unless the height is above what is settled and no block is open.
+        Raises `StoreError` unless the height is above what is settled and no block is open, `NotRetained` for a height
+        that a snapshot brought.
         """
         settled = self.environment.cursor("settled")
         lowest = int.from_bytes(settled.key(), "big") + 1 if settled.last() else 1
+        start = get_log_start(self.environment.reader, self.environment.tables)
+        if start is not None and height <= start.height:
+            raise NotRetained(f"block {height} cannot be built again: the store was restored at height {start.height}")
         if self.block is not None or not lowest <= height <= self.checkpoint.height:
             raise StoreError(f"a rebuild begins at a closed height from {lowest} to {self.checkpoint.height}")
         take_blocks_back(
@@ -419,17 +366,6 @@ class Ledger:
         )
         self.tree.close()
         self._load()
-
-    def _read_kernel_record(self, number: int) -> object:
-        record = get_record(self.environment.reader, self.environment.tables, number)
-        return None if record is None else decode_kernel_record(record)
-
-    def _read_rebuild(self) -> Rebuild:
-        raw = self.environment.get("meta", REBUILD_KEY)
-        rebuild = None if raw is None else decode_kernel_record(raw)
-        if not isinstance(rebuild, Rebuild):
-            raise StoreCorrupt("meta/rebuild", "missing, although a closed block is to be executed again")
-        return rebuild
 
     def read_entry(self, record: bytes) -> Entry:
         """Authenticate a record of this log (forced ones are taken as they are). Raises `StoreCorrupt`."""

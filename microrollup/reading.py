@@ -19,12 +19,12 @@ from microrollup.state import StateField
 from microrollup.store.environment import Environment, Transaction, encode_number
 from microrollup.store.retention import get_lowest_height
 from microrollup.store.rows import decode_leaf_index
-from microrollup.store.tables import get_block_row, get_checkpoint
+from microrollup.store.tables import get_block_row, get_checkpoint, require_not_before_start
 from microrollup.store.tree import FlatTree
 from microrollup.store.tree_delta import DeltaView
 from microrollup.store.undo import NOT_TOUCHED, find_old_row
 
-__all__ = ["StateProof", "get_field", "prove_state", "read_header", "read_value"]
+__all__ = ["StateProof", "get_field", "prove_state", "read_header", "read_value", "require_retained"]
 
 _ATTEMPTS: Final = 50
 """A block that the writer finishes meanwhile changes the flat files under a reader's hands; then it reads again."""
@@ -63,17 +63,19 @@ def get_field(rollup: MicroRollup, name: str | None) -> StateField:
 
 
 def read_header(txn: Transaction, environment: Environment, height: int) -> Header:
-    """The header of a closed block. Raises `UsageError` if there is none at that height."""
+    """The header of a closed block. Raises `UsageError` if there is none at that height, and `NotRetained`."""
     row = get_block_row(txn, environment.tables, height)
     if row is None:
         raise UsageError(f"there is no block {height}")
     return row.header
 
 
-def _require_retained(txn: Transaction, environment: Environment, height: int, tip: int) -> None:
+def require_retained(txn: Transaction, environment: Environment, height: int, tip: int) -> None:
+    """Raises `NotRetained` for a height whose state cannot be read any more, `UsageError` for one that never was."""
     lowest = get_lowest_height(txn, environment.tables, tip)
     if not 0 <= height <= tip:
         raise UsageError(f"there is no block {height}; the newest is {tip}")
+    require_not_before_start(txn, environment.tables, height)
     if height < lowest:
         raise NotRetained(f"height {height} is no longer kept, the lowest is {lowest}; `replay` rebuilds older ones")
 
@@ -99,7 +101,7 @@ def read_value(environment: Environment, field: StateField, encoded_key: bytes, 
     with environment.snapshot() as txn:
         tip = get_checkpoint(txn, environment.tables).height
         height = tip if height is None else height
-        _require_retained(txn, environment, height, tip)
+        require_retained(txn, environment, height, tip)
         raw = _read_row(txn, environment, field.row_prefix + encoded_key, height, tip)
     return None if raw is None else field.decode_row(raw)
 
@@ -136,7 +138,7 @@ def _prove(
     checkpoint = get_checkpoint(txn, tables)
     tip = checkpoint.height
     height = tip if height is None else height
-    _require_retained(txn, environment, height, tip)
+    require_retained(txn, environment, height, tip)
     header = read_header(txn, environment, height)
     deltas = list(_read_deltas(txn, environment, height, tip))
     leaf_count = deltas[0].leaf_count_before if deltas else checkpoint.leaf_count

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from microrollup.entry import decode_kernel_record
 from microrollup.errors import StoreCorrupt
-from microrollup.record import Rebuild, encode_record
-from microrollup.stf import Receipt
+from microrollup.receipt import Receipt
+from microrollup.record import Open, Rebuild, encode_record
 from microrollup.store.environment import Environment, Tables, Transaction, encode_number
 from microrollup.store.tables import (
     CHECKPOINT_KEY,
@@ -18,12 +19,13 @@ from microrollup.store.tables import (
     Checkpoint,
     append_records,
     get_block_row,
+    get_record,
 )
 from microrollup.store.tree import FlatTree
 from microrollup.store.tree_delta import DeltaView
 from microrollup.store.undo import decode_row_undo
 
-__all__ = ["open_tree", "read_number", "take_blocks_back"]
+__all__ = ["LoggedBlock", "open_tree", "read_logged_block", "read_number", "take_blocks_back"]
 
 _RECEIPT_DECODER = msgspec.msgpack.Decoder(Receipt)
 
@@ -77,6 +79,50 @@ def _read_delta(environment: Environment, height: int) -> DeltaView:
 
 def _iterate_deltas(environment: Environment, first: int, last: int) -> Iterator[DeltaView]:
     return (_read_delta(environment, height) for height in range(first, last + 1))
+
+
+class LoggedBlock(msgspec.Struct, frozen=True):
+    """A block as the log has it, whose derived data are not there (any more)."""
+
+    open: Open
+    first_record: int
+    records: list[bytes]
+    closed: bool
+    """A `Close` followed the entries: the block is being rebuilt, under the newest rebuild's code."""
+
+
+def read_logged_block(environment: Environment, height: int, log_length: int) -> LoggedBlock | None:
+    """The block at a height that the log has opened; None if it has not. Raises `StoreCorrupt`."""
+    raw = environment.get("openings", encode_number(height))
+    if raw is None:
+        return None
+    number = int.from_bytes(raw, "big")
+    opened = decode_kernel_record(_read_record(environment, number))
+    if not isinstance(opened, Open) or opened.height != height:
+        raise StoreCorrupt(f"log/{number}", f"is not the opening of block {height}")
+    records: list[bytes] = []
+    for entry_number in range(number + 1, log_length):
+        record = _read_record(environment, entry_number)
+        if decode_kernel_record(record) is not None:
+            opened = msgspec.structs.replace(opened, stf_id=_read_rebuild(environment).stf_id)
+            return LoggedBlock(opened, number + 1, records, closed=True)
+        records.append(record)
+    return LoggedBlock(opened, number + 1, records, closed=False)
+
+
+def _read_record(environment: Environment, number: int) -> bytes:
+    record = get_record(environment.reader, environment.tables, number)
+    if record is None:
+        raise StoreCorrupt(f"log/{number}", "missing")
+    return record
+
+
+def _read_rebuild(environment: Environment) -> Rebuild:
+    raw = environment.get("meta", REBUILD_KEY)
+    rebuild = None if raw is None else decode_kernel_record(raw)
+    if not isinstance(rebuild, Rebuild):
+        raise StoreCorrupt("meta/rebuild", "missing, although a closed block is to be executed again")
+    return rebuild
 
 
 def take_blocks_back(

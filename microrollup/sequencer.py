@@ -40,9 +40,10 @@ from microrollup.primitives import (
     MAX_CLOCK_LEAD_SECONDS,
     MAX_FORCED_PER_BLOCK,
 )
+from microrollup.receipt import Receipt
 from microrollup.record import Forced, Open, Seal
 from microrollup.settlement.protocol import L1View
-from microrollup.stf import Entry, Interrupted, LimitHit, Receipt
+from microrollup.stf import Entry, Interrupted, LimitHit
 from microrollup.watchdog import ACTION_SECONDS, BLOCK_SECONDS, Watchdog
 
 __all__ = ["DEFAULT_BLOCK_SIZE", "Acknowledgement", "Outcome", "Sequencer"]

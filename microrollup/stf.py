@@ -6,64 +6,36 @@ Sequencer, verifier, replay and tests call `apply_actions`; nothing else execute
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 import structlog
 from msgspec.structs import astuple
 
 from microrollup.action import Action, Event
+from microrollup.context import Context, Revert
 from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError
+from microrollup.journal import Journal, NetChange, record_changes
 from microrollup.map import ABSENT, Map, collect_changes
 from microrollup.merkle.indexed import compute_tree_key
-from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES, Address, Bytes32, Uint64
+from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES, Address
+from microrollup.receipt import EXECUTED, FAULTED, REJECTED, Receipt
 from microrollup.state import State, StateType
 
 if TYPE_CHECKING:
     from microrollup.rollup import MicroRollup
 
 __all__ = [
-    "EXECUTED",
-    "FAULTED",
-    "INVALID_FORCED",
-    "REJECTED",
-    "VOIDED_FORCED",
     "BlockContext",
-    "Change",
     "ChainState",
-    "Context",
     "Entry",
     "Interrupted",
-    "Journal",
     "LimitHit",
     "NonceMismatch",
-    "Receipt",
-    "Revert",
     "apply_actions",
-    "require",
 ]
 
-EXECUTED: Final = 0
-REJECTED: Final = 1
-FAULTED: Final = 2
-INVALID_FORCED: Final = 3
-VOIDED_FORCED: Final = 4
-
 _log = structlog.get_logger(__name__)
-
-
-class Revert(Exception):
-    """Raised by an STF to reject its action; `reason` is constant text that the receipt commits to."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def require(condition: object, reason: str) -> None:
-    """Reject the action with `reason` (constant text, at most 256 bytes) unless `condition` holds."""
-    if not condition:
-        raise Revert(reason)
 
 
 class Interrupted(BaseException):
@@ -98,24 +70,6 @@ class NonceMismatch(_Stopped):
         self.found = found
 
 
-class Context(msgspec.Struct, gc=False):
-    """What an STF may know besides state and action, and the way to emit events."""
-
-    sender: bytes
-    """20 bytes: who signed, or who called the inbox on L1."""
-    height: int = 1
-    timestamp: int = 0
-    """Seconds; the block's."""
-    origin: Literal["signed", "l1"] = "signed"
-    """"signed", or "l1" for an action forced through the inbox."""
-    events: list[Event] = []
-
-    def emit(self, event: Event) -> None:
-        """Record an event; it is kept only if the action executes. At most 64, and 16 KiB, an action."""
-        if len(self.events) <= MAX_EVENTS:
-            self.events.append(event)
-
-
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """An authenticated entry of the log, ready to execute."""
 
@@ -131,52 +85,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """INVALID_FORCED or VOIDED_FORCED: nothing is executed."""
 
 
-class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """What became of an action: `[seq, actionHash, status, reason, [[event name, event bytes]...]]`."""
-
-    seq: Uint64
-    action_hash: Bytes32
-    status: int
-    """0 executed, 1 rejected, 2 faulted, 3 invalid forced, 4 voided forced."""
-    reason: str
-    """Why it was rejected; empty otherwise."""
-    events: tuple[tuple[str, bytes], ...]
-
-
 class ChainState(msgspec.Struct, frozen=True):
     """All that execution reads and writes: the app's state, the kernel's nonces, forced actions taken so far."""
 
     app: State
     nonces: Map[Address, int]
     forced_count: int
-
-
-class Change(msgspec.Struct, gc=False):
-    """One key's net change over a block so far; untracked by the garbage collector, like all that is kept by action."""
-
-    key: Any
-    before: Any
-    """Value before the block, or `ABSENT`."""
-    after: Any
-    """Value now, or `ABSENT`."""
-    leaf: bytes
-    """What the commitment binds of it now; empty for a deleted key."""
-
-
-class Journal:
-    """The net changes of a block, collected action by action, for tree, set hash, rows and undo.
-
-    `fields[i]` belongs to the state's i-th field: encoded key -> `Change`. `order` lists settled keys as (field
-    position, encoded key) in the order in which leaves are appended.
-    """
-
-    __slots__ = ("fields", "nonces", "order")
-
-    def __init__(self, field_count: int) -> None:
-        self.fields: list[dict[bytes, Change]] = [{} for _ in range(field_count)]
-        self.order: list[tuple[int, bytes]] = []
-        self.nonces: dict[bytes, int] = {}
-        """Sender -> nonce before the block."""
 
 
 class BlockContext:
@@ -246,7 +160,7 @@ def apply_actions(
                     _log.error("stf_faulted", seq=seq, action=type(action).__name__, error=repr(error), exc_info=error)
                 else:
                     if changes:
-                        _record(rollup.state_type, journal, changes)
+                        record_changes(rollup.state_type, journal, changes)
                 if context.ticket & 1:
                     context.ticket += 1
                 if frozen is not None and frozen != _freeze(rollup, pre):
@@ -305,21 +219,17 @@ class _BadOutcome(Exception):
     """What an STF returned or emitted cannot be taken; the action has faulted."""
 
 
-_NetChange = tuple[int, bytes, Any, Any, Any, bytes]
-"""Field index, encoded key, key, old value, new value, leaf bytes (empty for a deleted key)."""
+_NO_CHANGES: Final[list[NetChange]] = []
 
 
-_NO_CHANGES: Final[list[_NetChange]] = []
-
-
-def _collect_changes(state_type: StateType, pre: State, post: State) -> list[_NetChange]:
+def _collect_changes(state_type: StateType, pre: State, post: State) -> list[NetChange]:
     """Check the state that an STF returned and list its net changes, settled ones in the order of (silo, tree key).
 
     Anything raised here makes the action faulted.
     """
     if type(post) is not state_type.cls:
         raise _BadOutcome(f"returned {type(post).__name__}, not {state_type.cls.__name__}")
-    changes: list[_NetChange] = []
+    changes: list[NetChange] = []
     for field, old, new in zip(state_type.fields, astuple(pre), astuple(post), strict=True):
         if old is new:
             continue
@@ -357,20 +267,6 @@ def _encode_events(rollup: MicroRollup, events: list[Event]) -> tuple[tuple[str,
     if size > MAX_EVENT_BYTES:
         raise _BadOutcome(f"more than {MAX_EVENT_BYTES} bytes of events")
     return tuple(encoded)
-
-
-def _record(state_type: StateType, journal: Journal, changes: list[_NetChange]) -> None:
-    """Add an executed action's net changes to the block's."""
-    for position, encoded, key, before, after, leaf in changes:
-        touched = journal.fields[position]
-        known = touched.get(encoded)
-        if known is None:
-            touched[encoded] = Change(key, before, after, leaf)
-            if state_type.fields[position].settled:
-                journal.order.append((position, encoded))
-        else:
-            known.after = after
-            known.leaf = leaf
 
 
 def _freeze(rollup: MicroRollup, app: State) -> list[bytes]:

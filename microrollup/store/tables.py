@@ -10,9 +10,10 @@
     undo_rows   height -> state rows before the block; undo_tree, undo_checkpoint: the same for tree and checkpoint
     settled     height -> L1 time (seconds) at which it settled
     meta        format, checkpoint, tree_synced (height of the flat files on disk), rewinding (old tip, while
-                a rebuild takes blocks back), rebuild (the newest `Rebuild` record)
+                a rebuild takes blocks back), rebuild (the newest `Rebuild` record), log_start (restored stores only)
 
-Numbers are 8 bytes, big-endian. Everything but `log`, `openings` and `settled` can be derived from the log.
+Numbers are 8 bytes, big-endian. Everything but `log`, `openings` and `settled` can be derived from the log; not so in a
+store that was restored from a snapshot, whose log lacks what lies between the genesis and the snapshot's height.
 """
 
 from __future__ import annotations
@@ -25,37 +26,43 @@ from blake3 import blake3
 
 from microrollup.block import Block, Header
 from microrollup.codec.canonical import decode_canonical, encode_canonical
-from microrollup.errors import DecodeError, StoreCorrupt
+from microrollup.errors import DecodeError, NotRetained, StoreCorrupt
 from microrollup.primitives import Bytes32, Uint64
 from microrollup.record import Open, Seal
 from microrollup.store.environment import Tables, Transaction, encode_number
 
 __all__ = [
     "CHECKPOINT_KEY",
+    "LOG_START_KEY",
     "REBUILD_KEY",
     "REWINDING_KEY",
     "SYNCED_KEY",
     "BlockRow",
     "Checkpoint",
+    "LogStart",
     "append_records",
     "decode_block_row",
     "decode_checkpoint",
+    "decode_log_start",
     "encode_row",
     "get_block",
     "get_block_row",
     "get_chain",
     "get_checkpoint",
     "get_log_length",
+    "get_log_start",
     "get_receipt",
     "get_record",
     "iterate_log",
     "read_records",
+    "require_not_before_start",
 ]
 
 CHAIN_BYTES: Final = 32
 MAX_ROW_BYTES: Final = 1 << 20
 
 CHECKPOINT_KEY: Final = b"checkpoint"
+LOG_START_KEY: Final = b"log_start"
 REBUILD_KEY: Final = b"rebuild"
 REWINDING_KEY: Final = b"rewinding"
 SYNCED_KEY: Final = b"tree_synced"
@@ -86,8 +93,19 @@ class BlockRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     first_record: Uint64
 
 
+class LogStart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where the records of a restored store begin again behind the genesis: with the `Close` of the snapshot's height."""
+
+    height: Uint64
+    number: Uint64
+    """The `Close`'s record number."""
+    chain: Bytes32
+    """The chain's value before it, as the snapshot says: no header commits to the chain."""
+
+
 _BLOCK_DECODER: Final = msgspec.msgpack.Decoder(BlockRow)
 _CHECKPOINT_DECODER: Final = msgspec.msgpack.Decoder(Checkpoint)
+_LOG_START_DECODER: Final = msgspec.msgpack.Decoder(LogStart)
 
 
 def decode_checkpoint(raw: bytes) -> Checkpoint:
@@ -98,6 +116,29 @@ def decode_checkpoint(raw: bytes) -> Checkpoint:
 def decode_block_row(raw: bytes) -> BlockRow:
     """Raises `DecodeError`."""
     return decode_canonical(_BLOCK_DECODER, raw, what="block", limit=MAX_ROW_BYTES)
+
+
+def decode_log_start(raw: bytes) -> LogStart:
+    """Raises `DecodeError`."""
+    return decode_canonical(_LOG_START_DECODER, raw, what="log start", limit=MAX_ROW_BYTES)
+
+
+def get_log_start(txn: Transaction, tables: Tables) -> LogStart | None:
+    """Where a restored store's records begin; None for one that has its whole log. Raises `StoreCorrupt`."""
+    raw = txn.get(LOG_START_KEY, db=tables["meta"])
+    if raw is None:
+        return None
+    try:
+        return decode_log_start(bytes(raw))
+    except DecodeError as error:
+        raise StoreCorrupt("meta/log_start", error.reason) from None
+
+
+def require_not_before_start(txn: Transaction, tables: Tables, height: int) -> None:
+    """Raises `NotRetained` for a height that a restored store never had."""
+    start = get_log_start(txn, tables)
+    if start is not None and 0 < height < start.height:
+        raise NotRetained(f"height {height} is not here: the store was restored at height {start.height}")
 
 
 def get_checkpoint(txn: Transaction, tables: Tables) -> Checkpoint:
@@ -112,9 +153,10 @@ def get_checkpoint(txn: Transaction, tables: Tables) -> Checkpoint:
 
 
 def get_block_row(txn: Transaction, tables: Tables, height: int) -> BlockRow | None:
-    """Header, opening and seal of a closed block. Raises `StoreCorrupt`."""
+    """Header, opening and seal of a closed block. Raises `StoreCorrupt`, `NotRetained`."""
     raw = txn.get(encode_number(height), db=tables["blocks"])
     if raw is None:
+        require_not_before_start(txn, tables, height)
         return None
     try:
         return decode_block_row(bytes(raw))
@@ -167,8 +209,16 @@ def append_records(txn: Transaction, tables: Tables, number: int, chain: bytes, 
 def iterate_log(
     txn: Transaction, tables: Tables, rollup_id: bytes, first: int = 0, count: int | None = None
 ) -> Iterator[tuple[int, bytes]]:
-    """Records with their numbers, each checked against the chain. Raises `StoreCorrupt` naming the damaged one."""
-    chain = get_chain(txn, tables, first - 1, rollup_id)
+    """Records with their numbers, each checked against the chain.
+
+    Raises `StoreCorrupt` naming the damaged one, and `NotRetained` for those that a restored store never had.
+    """
+    start = get_log_start(txn, tables)
+    if start is not None and first == start.number:
+        chain = start.chain
+    else:
+        _require_record(start, first)
+        chain = get_chain(txn, tables, first - 1, rollup_id)
     number = first
     cursor = txn.cursor(tables["log"])
     if cursor.set_range(encode_number(first)):
@@ -178,6 +228,7 @@ def iterate_log(
             record = bytes(row[CHAIN_BYTES:])
             linked = blake3(chain + record).digest()
             if bytes(key) != encode_number(number) or row[:CHAIN_BYTES] != linked:
+                _require_record(start, number)
                 raise StoreCorrupt(f"log/{number}", "the record does not fit the chain")
             yield number, record
             chain, number = linked, number + 1
@@ -185,13 +236,21 @@ def iterate_log(
         raise StoreCorrupt(f"log/{number}", "missing")
 
 
+def _require_record(start: LogStart | None, number: int) -> None:
+    if start is not None and 0 < number < start.number:
+        raise NotRetained(
+            f"record {number} is not here: the store was restored at height {start.height}, its records begin with"
+            f" number {start.number}"
+        )
+
+
 def read_records(txn: Transaction, tables: Tables, rollup_id: bytes, first: int, count: int) -> tuple[bytes, ...]:
-    """`count` records from `first` on, each checked against the chain. Raises `StoreCorrupt`."""
+    """`count` records from `first` on, each checked against the chain. Raises `StoreCorrupt`, `NotRetained`."""
     return tuple([record for _, record in iterate_log(txn, tables, rollup_id, first, count)])
 
 
 def get_block(txn: Transaction, tables: Tables, rollup_id: bytes, height: int) -> Block | None:
-    """A closed block above genesis with its entries. Raises `StoreCorrupt`."""
+    """A closed block above genesis with its entries. Raises `StoreCorrupt`, and `NotRetained` in a restored store."""
     row = get_block_row(txn, tables, height)
     if row is None or row.seal is None:
         return None
@@ -199,6 +258,6 @@ def get_block(txn: Transaction, tables: Tables, rollup_id: bytes, height: int) -
     return Block(row.header, row.open, records, row.seal)
 
 
-def encode_row(row: BlockRow | Checkpoint) -> bytes:
+def encode_row(row: BlockRow | Checkpoint | LogStart) -> bytes:
     """The stored form of a row."""
     return encode_canonical(row)
