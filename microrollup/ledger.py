@@ -25,7 +25,7 @@ from microrollup.entry import (
     make_forced_entry,
     make_signed_entry,
 )
-from microrollup.errors import DecodeError, RefusedError, StoreCorrupt, StoreError, WrongRollup
+from microrollup.errors import DecodeError, NotRetained, RefusedError, StoreCorrupt, StoreError, WrongRollup
 from microrollup.genesis import read_genesis, write_genesis
 from microrollup.journal import Journal
 from microrollup.map import Map, bind_map, rebind_map
@@ -318,7 +318,7 @@ class Ledger:
         self._unsynced_leaves = 0
 
     def get_block(self, height: int) -> Block | None:
-        """A closed block above genesis, whole. Raises `StoreCorrupt`, and `NotRetained` for what a snapshot left out."""
+        """A closed block above genesis, whole. Raises `StoreCorrupt`; `NotRetained` for what a snapshot left out."""
         return get_block(self.environment.reader, self.environment.tables, self.rollup_id, height)
 
     def get_block_hash(self, height: int) -> bytes:

@@ -33,7 +33,8 @@ from microrollup.errors import (
     UsageError,
 )
 from microrollup.gaps import GapQueue
-from microrollup.ledger import Ledger, OpenBlock
+from microrollup.ledger import Ledger
+from microrollup.open_block import OpenBlock
 from microrollup.primitives import (
     MAX_BLOCK_ACTIONS,
     MAX_BLOCK_RECORD_BYTES,
