@@ -136,6 +136,9 @@ class Sequencer(Generic[T]):
 
     def _take(self, queue: deque[tuple[T, Authenticated]], outcomes: list[tuple[T, Outcome]]) -> None:
         """Fill the open block with what may follow now, execute it, and close the block if it is full."""
+        self._skip_inadmissible(queue, outcomes)
+        if not queue:
+            return
         block = self._require_block(queue[0][1])
         room = self._block_size - len(block.records)
         space = MAX_BLOCK_RECORD_BYTES - block.record_bytes
@@ -170,6 +173,16 @@ class Sequencer(Generic[T]):
         self._execute(block, taken, entries, queue, outcomes)
         if full or len(block.records) >= self._block_size or self._block_seconds >= BLOCK_SECONDS:
             self.close_block()
+
+    def _skip_inadmissible(self, queue: deque[tuple[T, Authenticated]], outcomes: list[tuple[T, Outcome]]) -> None:
+        """Set aside what cannot be executed now, so that a block is opened only for an action that can."""
+        while queue:
+            ticket, action = queue[0]
+            expected = self.ledger.state.nonces.get(action.sender, 0)
+            if action.nonce == expected:
+                return
+            queue.popleft()
+            self._set_aside(ticket, action, expected, outcomes)
 
     def _execute(
         self,
@@ -234,10 +247,11 @@ class Sequencer(Generic[T]):
         return self.close_block()
 
     def close_block(self, *, allow_empty: bool = False) -> Header | None:
-        """Close and seal the open block; None if there is none. `allow_empty` opens one first if need be."""
-        if self.ledger.block is None:
-            if not allow_empty:
-                return None
+        """Close and seal the open block; None if there is nothing in it. `allow_empty` makes an empty one then."""
+        block = self.ledger.block
+        if not allow_empty and (block is None or not block.records):
+            return None
+        if block is None:
             self._require_intake()
             self._open_block()
         return self._seal_block()
@@ -304,7 +318,8 @@ class Sequencer(Generic[T]):
 
         The log keeps every action at its seq; outcomes may change. Intake is open again afterwards.
         """
-        self.close_block()
+        if self.ledger.block is not None:
+            self._seal_block()
         self.ledger.rebuild(height, self.ledger.rollup.stf_id)
         self._finish_rebuild()
         self._stopped = None

@@ -44,7 +44,7 @@ __all__ = [
 LOCAL_CHAIN_ID: Final = 31337
 """Chain id of the local settlement, as development chains have it."""
 
-_KEY_DIGITS: Final = 64
+_MAX_KEY_FILE_BYTES: Final = 256
 
 
 class VerifierChoice(msgspec.Struct, frozen=True):
@@ -82,12 +82,14 @@ def get_l1_path(directory: Path, l1: Path | None) -> Path:
 def read_key(path: Path) -> PrivateKey:
     """The private key in a file: 32 bytes as hex digits. Raises `UsageError`, `OSError`."""
     with path.open("rb") as file:
-        text = file.read(2 * _KEY_DIGITS).decode("latin-1").strip()
+        text = file.read(_MAX_KEY_FILE_BYTES).decode("latin-1").strip()
     try:
-        raw = read_hex(text if text[:2] == "0x" else f"0x{text}", "")
-        return load_private_key(raw.rjust(32, b"\0") if len(raw) == 32 else b"")
+        raw = read_hex(text if text[:2] == "0x" else f"0x{text}", "key")
+        if len(raw) == 32:
+            return load_private_key(raw)
     except (RefusedError, ValueError):
-        raise UsageError(f"{path} holds no private key: 64 hex digits, not zero") from None
+        pass
+    raise UsageError(f"{path} holds no private key: 64 hex digits of a number that the curve has")
 
 
 def _make_key(path: Path) -> PrivateKey:
@@ -193,10 +195,10 @@ def open_state(directory: Path, rollup: MicroRollup) -> Iterator[tuple[Environme
     try:
         ledger = Ledger.open(directory, rollup)
     except StoreLocked:
-        with open_readable(directory, rollup) as environment, environment.snapshot() as txn:
-            leaf_count = get_checkpoint(txn, environment.tables).leaf_count
-        with open_readable(directory, rollup) as environment, closing(FlatTree(directory, leaf_count)) as tree:
-            yield environment, tree
+        with open_readable(directory, rollup) as environment:
+            leaf_count = get_checkpoint(environment.reader, environment.tables).leaf_count
+            with closing(FlatTree(directory, leaf_count)) as tree:
+                yield environment, tree
         return
     with ledger:
         yield ledger.environment, ledger.tree

@@ -19,22 +19,28 @@ UNDO_TABLES: Final = ("undo_rows", "undo_tree", "undo_checkpoint")
 class Retention(msgspec.Struct, frozen=True):
     """Proofs can be asked for at the last `blocks` heights, and at heights settled in the last `settled_seconds`.
 
-    Unsettled heights are kept in any case: a rebuild may have to take them back.
+    Unsettled heights are kept too, `unsettled_blocks` back: a rebuild may have to take them back.
     """
 
     blocks: int = 256
+    unsettled_blocks: int = 10_000
     settled_seconds: int = 30 * 24 * 3600
 
     def compute_floor(self, txn: Transaction, tables: Tables, height: int, time: int) -> int:
-        """The lowest height that is kept, the tip being at `height` and `time` (seconds)."""
+        """The lowest height that is kept, the tip being at `height` and `time` (seconds).
+
+        Settled heights that are too old are struck from the table, all but the newest.
+        """
         cursor = txn.cursor(tables["settled"])
-        if not cursor.last():
-            return 0
-        floor = min(height - self.blocks, int.from_bytes(cursor.key(), "big"))
-        for key, settled_at in cursor.iterprev():
-            if int.from_bytes(settled_at, "big") + self.settled_seconds < time:
-                break
-            floor = min(floor, int.from_bytes(key, "big"))
+        newest = int.from_bytes(cursor.key(), "big") if cursor.last() else 0
+        floor = min(height - self.blocks, max(newest, height - self.unsettled_blocks))
+        for _ in range(_PRUNED_AT_ONCE):
+            if not cursor.first():
+                return floor
+            oldest, settled_at = (int.from_bytes(part, "big") for part in cursor.item())
+            if oldest == newest or settled_at + self.settled_seconds >= time:
+                return min(floor, oldest)
+            cursor.delete()
         return floor
 
 
