@@ -27,13 +27,13 @@ from microrollup.entry import make_signed_entry
 from microrollup.journal import Journal
 from microrollup.stf import BlockContext, ChainState, apply_actions
 
-__all__ = ["BARS", "LIMIT", "KernelFold", "measure"]
+__all__ = ["BARS", "LIMIT", "KernelFold", "fold", "make_kernel_fold", "measure"]
 
 BARS: Final = (0.5, 0.8)
 LIMIT: Final = "bare fold"
 
-_ROUNDS: Final = 3
-"""Repetitions for each of the run's: a group takes a few hundredths of a second."""
+_ROUNDS: Final = 10
+"""Repetitions for each of the run's: a group takes a hundredth of a second."""
 
 Accounts = dict[bytes, tuple[bytes, bytes]]
 Step = tuple[str, Any, bytes, int]
@@ -97,6 +97,12 @@ def _make_accounts(count: int, population: Population) -> tuple[Accounts, dict[b
         make_sender(sender): min(ACTIONS_PER_SENDER, count - sender * ACTIONS_PER_SENDER) for sender in range(senders)
     }
     return accounts, nonces
+
+
+def make_kernel_fold(accounts: int) -> tuple[KernelFold, Population]:
+    """Our path over that many accounts in memory, for profiles."""
+    population = Population(accounts)
+    return KernelFold(*_make_accounts(accounts, population)), population
 
 
 def measure(bench: Bench) -> list[Row]:

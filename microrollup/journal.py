@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from microrollup.state import StateType
+from microrollup.state import StateField
 
-__all__ = ["Change", "Journal", "NetChange", "record_changes"]
+__all__ = ["Change", "Journal", "NetChange"]
 
-NetChange = tuple[int, bytes, Any, Any, Any, bytes]
-"""Field index, encoded key, key, old value, new value, leaf bytes (empty for a deleted key)."""
+NetChange = tuple[StateField, bytes, Any, Any, Any, bytes]
+"""Field, encoded key, key, old value, new value, leaf bytes (empty for a deleted key)."""
 
 
 class Change(msgspec.Struct, gc=False):
@@ -41,16 +41,14 @@ class Journal:
         self.nonces: dict[bytes, int] = {}
         """Sender -> nonce before the block."""
 
-
-def record_changes(state_type: StateType, journal: Journal, changes: list[NetChange]) -> None:
-    """Add an executed action's net changes to the block's."""
-    for position, encoded, key, before, after, leaf in changes:
-        touched = journal.fields[position]
+    def record(self, field: StateField, encoded: bytes, key: Any, before: Any, after: Any, leaf: bytes) -> None:
+        """Enter one net change of an executed action."""
+        touched = self.fields[field.position]
         known = touched.get(encoded)
         if known is None:
             touched[encoded] = Change(key, before, after, leaf)
-            if state_type.fields[position].settled:
-                journal.order.append((position, encoded))
+            if field.settled:
+                self.order.append((field.position, encoded))
         else:
             known.after = after
             known.leaf = leaf

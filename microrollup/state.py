@@ -212,8 +212,8 @@ def _no_key(_: bytes) -> None:
 def _guard_leaf(path: str, encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     def encode_leaf(value: Any) -> bytes:
         raw = encode(value)
-        if type(raw) is not bytes or not 0 < len(raw) <= MAX_LEAF_VALUE_BYTES:
-            raise ValueOutOfBounds(path, "leaf_value's function must return 1 byte or more")
-        return raw
+        if type(raw) is bytes and raw and len(raw) <= MAX_LEAF_VALUE_BYTES:
+            return raw
+        raise ValueOutOfBounds(path, "leaf_value's function must return 1 byte or more")
 
     return encode_leaf

@@ -15,12 +15,12 @@ from msgspec.structs import astuple
 from microrollup.action import Action, Event
 from microrollup.context import Context, Revert
 from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError
-from microrollup.journal import Journal, NetChange, record_changes
+from microrollup.journal import Journal, NetChange
 from microrollup.map import ABSENT, Map, collect_changes
 from microrollup.merkle.indexed import compute_tree_key
 from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES, Address
 from microrollup.receipt import EXECUTED, FAULTED, REJECTED, Receipt
-from microrollup.state import State, StateType
+from microrollup.state import State, StateField
 
 if TYPE_CHECKING:
     from microrollup.rollup import MicroRollup
@@ -124,6 +124,7 @@ def apply_actions(
     """
     app, chain_nonces, forced_count = state.app, state.nonces, state.forced_count
     stfs, journal, audit = rollup.stf_by_action, context.journal, context.audit
+    fields, state_class = rollup.state_type.fields, rollup.state_type.cls
     height, timestamp, seq = context.height, context.timestamp, context.next_seq
     nonces: dict[bytes, int] = {}
     receipts: list[Receipt] = []
@@ -146,21 +147,21 @@ def apply_actions(
                 try:
                     app = stfs[type(action)](pre, action, ctx)
                     context.ticket += 1
-                    changes = _collect_changes(rollup.state_type, pre, app) if app is not pre else _NO_CHANGES
                     if ctx.events:
                         events = _encode_events(rollup, ctx.events)
+                    if app is not pre:
+                        _take_changes(fields, state_class, journal, pre, app)
                 except Revert as revert:
                     app, (status, reason) = pre, _read_reason(revert)
                 except (RecursionError, MemoryError, Interrupted) as limit:
+                    if type(limit) is Interrupted and not context.ticket & 1:
+                        raise  # it came too late to tell what of the outcome was taken
                     app = pre
                     context.ticket += context.ticket & 1
                     raise LimitHit(seq, _LIMIT_NAMES[type(limit)]) from None
                 except (Exception, SystemExit) as error:
                     app, status, events = pre, FAULTED, _NO_EVENTS
                     _log.error("stf_faulted", seq=seq, action=type(action).__name__, error=repr(error), exc_info=error)
-                else:
-                    if changes:
-                        record_changes(rollup.state_type, journal, changes)
                 if context.ticket & 1:
                     context.ticket += 1
                 if frozen is not None and frozen != _freeze(rollup, pre):
@@ -219,18 +220,17 @@ class _BadOutcome(Exception):
     """What an STF returned or emitted cannot be taken; the action has faulted."""
 
 
-_NO_CHANGES: Final[list[NetChange]] = []
+def _take_changes(
+    fields: tuple[StateField, ...], state_class: type[State], journal: Journal, pre: State, post: State
+) -> None:
+    """Check the state that an STF returned, and enter its net changes into the journal, all or none.
 
-
-def _collect_changes(state_type: StateType, pre: State, post: State) -> list[NetChange]:
-    """Check the state that an STF returned and list its net changes, settled ones in the order of (silo, tree key).
-
-    Anything raised here makes the action faulted.
+    Settled changes are entered in the order of (silo, tree key). Anything raised here makes the action faulted.
     """
-    if type(post) is not state_type.cls:
-        raise _BadOutcome(f"returned {type(post).__name__}, not {state_type.cls.__name__}")
+    if type(post) is not state_class:
+        raise _BadOutcome(f"returned {type(post).__name__}, not {state_class.__name__}")
     changes: list[NetChange] = []
-    for field, old, new in zip(state_type.fields, astuple(pre), astuple(post), strict=True):
+    for field, old, new in zip(fields, astuple(pre), astuple(post), strict=True):
         if old is new:
             continue
         if field.is_map:
@@ -245,15 +245,16 @@ def _collect_changes(state_type: StateType, pre: State, post: State) -> list[Net
             if after is not ABSENT:
                 field.check(after)
                 leaf = field.encode_leaf(after)
-            changes.append((field.position, field.encode_key(key), key, before, after, leaf))
+            changes.append((field, field.encode_key(key), key, before, after, leaf))
     if len(changes) > 1:
-        fields = state_type.fields
-        changes.sort(key=lambda change: _leaf_position(fields[change[0]].number, fields[change[0]].settled, change[1]))
-    return changes
+        changes.sort(key=_leaf_position)
+    for field, encoded, key, before, after, leaf in changes:
+        journal.record(field, encoded, key, before, after, leaf)
 
 
-def _leaf_position(number: int, settled: bool, encoded_key: bytes) -> tuple[bool, int, bytes]:
-    return (not settled, number, compute_tree_key(number, encoded_key) if settled else encoded_key)
+def _leaf_position(change: NetChange) -> tuple[bool, int, bytes]:
+    field, encoded = change[0], change[1]
+    return not field.settled, field.number, compute_tree_key(field.number, encoded) if field.settled else encoded
 
 
 def _encode_events(rollup: MicroRollup, events: list[Event]) -> tuple[tuple[str, bytes], ...]:

@@ -9,7 +9,7 @@ import click
 
 from microrollup.block import Block, compute_rollup_id
 from microrollup.cli.directory import open_readable
-from microrollup.cli.output import Output, hex0x, json_option, make_facts, show_progress
+from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, show_progress
 from microrollup.cli.parameters import PATH, app_argument, data_option
 from microrollup.export import write_blocks
 from microrollup.rollup import load_rollup
@@ -18,7 +18,7 @@ from microrollup.verifier.source import StoreSource
 __all__ = ["export_command"]
 
 
-@click.command("export")
+@click.command("export", cls=Command)
 @app_argument
 @data_option()
 @click.option("--out", type=PATH, required=True, metavar="FILE", help="File to write; replaced once it is whole.")

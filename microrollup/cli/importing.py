@@ -16,7 +16,7 @@ from rich.console import RenderableType
 from microrollup.authentication import Authenticated
 from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, split_chunks
 from microrollup.cli.directory import Node, VerifierChoice, open_node
-from microrollup.cli.output import Output, hex0x, json_option, make_facts, make_table, show_progress
+from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import (
     PATH,
     HexBytes,
@@ -160,7 +160,7 @@ def import_lines(
     return ImportReport(count, tally.counts, tally.refusals, ledger.checkpoint.height, ledger.header.state_root)
 
 
-@click.command("import")
+@click.command("import", cls=Command)
 @app_argument
 @click.argument("file")
 @data_option("Directory of the store; made on first use.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, Final, TextIO
 
 import click
@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Output", "hex0x", "json_option", "make_facts", "make_table", "shorten", "show_progress"]
+__all__ = ["Command", "Output", "hex0x", "json_option", "make_facts", "make_table", "shorten", "show_progress"]
 
 _PLAIN_WIDTH: Final = 200
 """Columns where there is no terminal: 32-byte hashes stay on one line."""
@@ -24,8 +24,17 @@ _PLAIN_WIDTH: Final = 200
 Advance = Callable[[int], None]
 
 
+class Command(click.Command):
+    """A command whose standard output holds its result and nothing else: what an app prints goes to standard error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with redirect_stdout(sys.stderr):
+            return super().invoke(ctx)
+
+
 class Output:
-    """Standard output as it was when the command began; what an app prints meanwhile goes to standard error."""
+    """Standard output as it was when the command began."""
 
     def __init__(self, *, as_json: bool, stdout: TextIO) -> None:
         self.as_json = as_json

@@ -7,7 +7,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import Final
 
 import click
@@ -58,18 +57,12 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"microrollup.cli.{COMMANDS[cmd_name][0]}")
         command = getattr(module, f"{cmd_name}_command")
-        assert isinstance(command, click.Command)
-        return command
+        return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table, without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command with `print` sent to standard error: standard output holds the result and nothing else."""
-        with redirect_stdout(sys.stderr):
-            return super().invoke(ctx)
 
 
 @click.command("microrollup", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -106,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _complain(sentence: str) -> None:
     """One line on standard error."""
-    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+    sys.stderr.write(f"error: {' '.join(sentence.split())}\n")
 
 
 def _explain(error: BaseException) -> str:

@@ -13,14 +13,12 @@ from typing import Any, Final
 import click
 
 from microrollup.cli.directory import read_key
-from microrollup.cli.output import Output, json_option, make_facts, show_progress
+from microrollup.cli.output import Command, Output, json_option, make_facts, show_progress
 from microrollup.cli.parameters import PATH, HexBytes, app_argument, choose_workers, workers_option
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.errors import MicrorollupError, UsageError
-from microrollup.rollup import load_rollup
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Progress, Report, Request
 from microrollup.verifier.launch import run_verifier
-from microrollup.verifier.source import open_source
 
 __all__ = ["describe_report", "make_request", "verify_command", "watch_verifier"]
 
@@ -28,7 +26,7 @@ SIGNED_SUFFIX: Final = ".signed"
 """What a key has signed is written down in a directory beside its file: it must outlive every store."""
 
 
-@click.command("verify")
+@click.command("verify", cls=Command)
 @app_argument
 @click.option("--from", "source", type=PATH, required=True, metavar="FILE|DIR", help="Exported blocks, or a store.")
 @click.option("--data", "directory", type=PATH, metavar="DIR", help="The verifier's own store [default: a temporary one].")
@@ -54,8 +52,6 @@ def verify_command(
     """
     if key is not None and l1 is None:
         raise UsageError("--key needs --l1: without a view of L1 a verifier never signs")
-    load_rollup(app)
-    open_source(source)
     with _open_directory(directory) as own:
         request = make_request(app, source, own, l1=l1, key=key, rollup_id=rollup_id, workers=workers)
         outcome = watch_verifier(request)
@@ -98,7 +94,7 @@ def make_request(
         app=app,
         source=str(source.absolute()),
         directory=str(directory.absolute()),
-        python_path=[str(Path(path).absolute()) for path in sys.path],
+        python_path=[str(Path(path).absolute()) for path in ["", *sys.path]],
         l1=None if l1 is None else str(l1.absolute()),
         secret=None if key is None else read_key(key).secret.hex(),
         rollup_id=None if rollup_id is None else rollup_id.hex(),
@@ -119,7 +115,7 @@ def watch_verifier(request: Request) -> Report | DivergenceEvent:
 
         outcome = run_verifier(request, follow)
     if isinstance(outcome, ErrorEvent):
-        raise MicrorollupError(f"{outcome.message} ({outcome.kind})")
+        raise MicrorollupError(outcome.message)
     return outcome
 
 

@@ -17,7 +17,17 @@ import lmdb
 
 from microrollup.errors import CommitFailed, StoreCorrupt, StoreError, StoreFormat, StoreLocked, StoreMissing
 
-__all__ = ["FORMAT", "MAP_SIZE", "TABLES", "Environment", "Tables", "Transaction", "encode_number"]
+__all__ = [
+    "FORMAT",
+    "MAP_SIZE",
+    "TABLES",
+    "Environment",
+    "Tables",
+    "Transaction",
+    "encode_number",
+    "hold_writer_lock",
+    "is_being_written",
+]
 
 Transaction = lmdb.Transaction
 Tables = dict[str, lmdb._Database]
@@ -191,6 +201,31 @@ def _take_lock(path: Path) -> int:
         os.close(handle)
         raise StoreLocked(f"{path.parent} is being written by another process; stop it first") from None
     return handle
+
+
+@contextmanager
+def hold_writer_lock(directory: Path) -> Iterator[None]:
+    """Keep writers out of a directory that a store is about to appear in. Raises `StoreLocked`."""
+    handle = _take_lock(directory / _LOCK_FILE)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_being_written(directory: Path) -> bool:
+    """Whether somebody holds the writer's lock of a store now."""
+    try:
+        handle = os.open(directory / _LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _map_open_error(directory: Path, error: lmdb.Error) -> StoreError:

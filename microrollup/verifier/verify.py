@@ -87,7 +87,8 @@ def _verify_opening(ledger: Ledger, block: Block, l1: L1View | None) -> None:
     require("height", height, header.height)
     require("parent_hash", ledger.checkpoint.block_hash, header.parent_hash)
     require("stf_id", ledger.rollup.stf_id, header.stf_id)
-    require("open", _describe_opening(header), opened)
+    for field in Open.__struct_fields__:
+        require(field, getattr(opened, field), getattr(header, field))
     earliest = parent.timestamp
     require("timestamp", f"{earliest} or later", header.timestamp, header.timestamp >= earliest)
     require("l1_origin", f"{parent.l1_origin} or later", header.l1_origin, header.l1_origin >= parent.l1_origin)
@@ -101,10 +102,6 @@ def _verify_opening(ledger: Ledger, block: Block, l1: L1View | None) -> None:
     count, size = len(block.records), sum(map(len, block.records))
     require("action_count", f"at most {MAX_BLOCK_ACTIONS}", count, count <= MAX_BLOCK_ACTIONS)
     require("records", f"at most {MAX_BLOCK_RECORD_BYTES} bytes", size, size <= MAX_BLOCK_RECORD_BYTES)
-
-
-def _describe_opening(header: Header) -> Open:
-    return Open(header.height, header.timestamp, header.l1_origin, header.stf_id)
 
 
 def _read_entries(ledger: Ledger, block: Block, outcomes: Sequence[Outcome]) -> list[Entry]:
@@ -164,11 +161,15 @@ def _verify_header(closing: Closing, block: Block) -> None:
 
 
 def _verify_seal(ledger: Ledger, block: Block, l1: L1View | None) -> None:
-    """The seal must be the builder's. Without an L1 view only the genesis's builder is known."""
-    header = block.header
+    """The seal must be the builder's, in the one form that builders write (low s, v 27 or 28).
+
+    Without an L1 view only the genesis's builder is known.
+    """
+    header, signature = block.header, block.seal.signature
     builder = ledger.genesis.builder if l1 is None else l1.get_builder(header.l1_origin)
     try:
-        found: object = recover_address(compute_block_hash(header), canonicalize_signature(block.seal.signature))
+        canonical = canonicalize_signature(signature)
+        found: object = recover_address(compute_block_hash(header), canonical) if signature[64] >= 27 else "v below 27"
     except RefusedError as error:
         found = str(error)
     if found != builder:
