@@ -8,7 +8,7 @@ are not in a snapshot; asking for them raises `NotRetained`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,7 @@ from microrollup.genesis import read_genesis
 from microrollup.reading import require_retained
 from microrollup.record import Close, encode_record
 from microrollup.rollup import MicroRollup
-from microrollup.snapshot_file import SnapshotHead, SnapshotWriter
+from microrollup.snapshot_file import OnProgress, SnapshotHead, SnapshotWriter, ignore_progress
 from microrollup.snapshot_restore import restore_snapshot
 from microrollup.store.environment import Environment, Tables, Transaction, encode_number
 from microrollup.store.rows import decode_leaf_index
@@ -38,9 +38,6 @@ from microrollup.store.undo import decode_row_undo
 
 __all__ = ["OnProgress", "SnapshotInfo", "restore_snapshot", "write_snapshot"]
 
-OnProgress = Callable[[int, int], None]
-"""Called with what is done and what there is to do, in tree keys and rows."""
-
 _KEY_BYTES = 32
 _ROWS_BETWEEN_REPORTS = 5_000
 
@@ -58,10 +55,6 @@ class SnapshotInfo(msgspec.Struct, frozen=True):
     row_count: int
     """State entries, nonces included."""
     file_bytes: int
-
-
-def ignore_progress(_done: int, _total: int) -> None:
-    """For callers who do not watch."""
 
 
 def write_snapshot(

@@ -13,7 +13,7 @@ it was written, so the same content has the same bytes and the same id.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, Self
 
@@ -28,9 +28,20 @@ from microrollup.primitives import Bytes32, Uint64
 from microrollup.record import Genesis, Open, Seal
 from microrollup.store.state_rows import MAX_ROW_KEY_BYTES
 
-__all__ = ["MAGIC", "SnapshotHead", "SnapshotReader", "SnapshotWriter", "sync_directory"]
+__all__ = [
+    "MAGIC",
+    "OnProgress",
+    "SnapshotHead",
+    "SnapshotReader",
+    "SnapshotWriter",
+    "ignore_progress",
+    "sync_directory",
+]
 
 MAGIC: Final = b"microrollup snapshot 1\n"
+
+OnProgress = Callable[[int, int], None]
+"""Called with what is done and what there is to do, in tree keys and rows."""
 
 KEY_BYTES: Final = 32
 _KEYS_PER_FRAME: Final = 8192
@@ -240,3 +251,7 @@ def sync_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def ignore_progress(_done: int, _total: int) -> None:
+    """For callers who do not watch."""

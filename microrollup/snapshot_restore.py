@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from blake3 import blake3
 
 from microrollup.block import compute_block_hash, compute_genesis_header, compute_rollup_id
 from microrollup.crypto import EMPTY_HASH, canonicalize_signature, keccak256, recover_address
-from microrollup.errors import (
-    CommitFailed,
-    RefusedError,
-    SnapshotError,
-    StoreError,
-    WrongRollup,
-)
+from microrollup.errors import CommitFailed, RefusedError, SnapshotError, StoreError, WrongRollup
 from microrollup.ledger import Ledger
 from microrollup.lthash import EMPTY_LANES, compute_metadata_root, update_lanes
 from microrollup.merkle.indexed import compute_tree_key
@@ -29,7 +22,7 @@ from microrollup.primitives import ZERO_BYTES32
 from microrollup.record import Close, Open, encode_record
 from microrollup.rollup import KERNEL_FORMAT, MicroRollup
 from microrollup.settlement.protocol import L1View
-from microrollup.snapshot_file import SnapshotHead, SnapshotReader, sync_directory
+from microrollup.snapshot_file import OnProgress, SnapshotHead, SnapshotReader, ignore_progress, sync_directory
 from microrollup.store.environment import (
     DATA_FILE,
     MAP_SIZE,
@@ -71,7 +64,7 @@ def restore_snapshot(
     expected_block_hash: bytes | None = None,
     l1: L1View | None = None,
     map_size: int = MAP_SIZE,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = ignore_progress,
 ) -> Ledger:
     """Make a store in `directory` from a snapshot, and open it.
 
@@ -104,7 +97,7 @@ def restore_snapshot(
 
 
 def _build_and_move(
-    reader: SnapshotReader, directory: Path, rollup: MicroRollup, map_size: int, on_progress: Callable[[int, int], None]
+    reader: SnapshotReader, directory: Path, rollup: MicroRollup, map_size: int, on_progress: OnProgress
 ) -> None:
     part = directory / f".restore-{secrets.token_hex(4)}"
     part.mkdir()
@@ -167,7 +160,7 @@ def _check_anchor(head: SnapshotHead, expected: bytes | None, l1: L1View | None)
             raise SnapshotError(f"the snapshot's seal is no signature: {error}") from None
         if sealer != builder:
             hint = "" if l1 is not None else "; if L1 has changed the builder, give its view"
-            raise SnapshotError(f"the snapshot's seal is 0x{sealer.hex()}'s, not the builder's (0x{builder.hex()}){hint}")
+            raise SnapshotError(f"the snapshot is sealed by 0x{sealer.hex()}, not by the builder 0x{builder.hex()}{hint}")
 
 
 def _get_settled_hash(l1: L1View, height: int, genesis_hash: bytes) -> bytes | None:
@@ -186,7 +179,7 @@ class _Restoring:
         reader: SnapshotReader,
         environment: Environment,
         rollup: MicroRollup,
-        on_progress: Callable[[int, int], None],
+        on_progress: OnProgress,
     ) -> None:
         self._reader = reader
         self._head = reader.head
@@ -208,7 +201,7 @@ class _Restoring:
         root = self._restore_tree(keys, value_hashes)
         if root != header.state_root:
             raise SnapshotError(
-                f"state_root: the snapshot's rows and leaves give 0x{root.hex()}, its header 0x{header.state_root.hex()}"
+                f"state_root: rows and leaves give 0x{root.hex()}, the header says 0x{header.state_root.hex()}"
             )
         checkpoint = Checkpoint(
             height=header.height,

@@ -68,7 +68,7 @@ class Demo:
 
     def import_actions(self, block_size: int) -> ImportReport:
         """The sequencer's part: authenticate, execute, log, acknowledge, seal."""
-        self.tell("1. Import", "Actions signed by two wallet libraries (ethers, viem) are authenticated, executed, logged.")
+        self.tell("1. Import", "Actions that two wallet libraries signed are authenticated, executed and logged.")
         with (
             resources.as_file(self.lines_file) as path,
             path.open("rb") as file,
@@ -82,7 +82,7 @@ class Demo:
 
     def verify(self) -> Report | DivergenceEvent:
         """The verifier's part, in a process and a store of its own, from a file of blocks."""
-        self.tell("2. Verify", "Another process gets a file of blocks, executes every action again, and signs the result.")
+        self.tell("2. Verify", "Another process reads a file of blocks, executes every action again, and signs.")
         blocks = self.directory / "blocks.microrollup"
         with StoreSource(self.directory) as source:
             write_blocks(blocks, source.genesis, source.read_blocks())
@@ -95,18 +95,19 @@ class Demo:
         )
         outcome = watch_verifier(request)
         if isinstance(outcome, Report):
-            facts = {"verified": f"{outcome.verified} blocks, {outcome.actions} actions", "state root": outcome.state_root}
-            self.output.tell(make_facts({**facts, "attestations": len(outcome.attestations)}))
+            verified = f"{outcome.verified} blocks, {outcome.actions} actions"
+            facts = {"verified": verified, "attestations": len(outcome.attestations), "state root": outcome.state_root}
+            self.output.tell(make_facts(dict(facts)))
         return outcome
 
     def settle(self, report: Report) -> bytes:
         """The settlement's part: the attested batches; the state root that it holds then."""
-        self.tell("3. Settle", "The settlement (here a directory that keeps the L1 contract's rules) takes what is attested.")
+        self.tell("3. Settle", "The settlement, here a directory that keeps the inbox's rules, takes what is attested.")
         attestations = parse_attestations(msgspec.json.encode(report.attestations))
         with open_node(self.directory, self.rollup) as node:
             ranges = settle_batches(node, attestations)
             head = node.l1.get_settled()
-        batches = f"{len(ranges)} batches, {sum(settled.bytes for settled in ranges):,} bytes"
+        batches = f"{len(ranges)} new batches, {sum(settled.bytes for settled in ranges):,} bytes"
         facts = {"settled": f"height {head.height}, {batches}", "L1 block": head.l1_number}
         self.output.tell(make_facts({**facts, "state root": hex0x(head.state_root)}))
         return head.state_root
@@ -124,7 +125,8 @@ class Demo:
         verify_exclusion(settled_root, absent.tree_key, absent.proof)
         document: dict[str, Any] = {}
         for name, proof in (("inclusion", present), ("exclusion", absent)):
-            self.output.tell(Text(f"{name} of account {hex0x(proof.key)}", style="bold"), *render_proof(field, proof), "")
+            title = Text(f"{name} of account {hex0x(proof.key)}", style="bold")
+            self.output.tell(title, *render_proof(field, proof), "")
             document[name] = describe_proof(field, proof)
         return document
 
@@ -134,7 +136,7 @@ class Demo:
 
 
 @click.command("demo", cls=Command)
-@click.option("--data", "directory", type=PATH, metavar="DIR", help="Keep everything there [default: a temporary directory].")
+@click.option("--data", "directory", type=PATH, metavar="DIR", help="Keep everything there [default: temporary].")
 @click.option(
     "--block-size",
     type=click.IntRange(1, MAX_BLOCK_ACTIONS),

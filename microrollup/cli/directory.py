@@ -1,4 +1,6 @@
-"""The data directory: the store itself, its local settlement in `l1`, and the keys made for it in `keys`.
+"""The data directory: the store itself, its local settlement, and the keys made for it.
+
+Where what lies:
 
     DIR/data.mdb, leaves, nodes, ...    the store
     DIR/l1                              the local settlement, unless another is named
@@ -10,7 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final

@@ -19,18 +19,18 @@ from microrollup.cli.directory import Node, VerifierChoice, open_node
 from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import (
     PATH,
-    HexBytes,
     app_argument,
     choose_workers,
     data_option,
+    hex_bytes,
     l1_option,
     workers_option,
 )
 from microrollup.errors import RefusedError
 from microrollup.primitives import MAX_ACTION_BYTES, MAX_BLOCK_ACTIONS
+from microrollup.receipt import EXECUTED, FAULTED, REJECTED
 from microrollup.rollup import load_rollup
 from microrollup.sequencer import DEFAULT_BLOCK_SIZE, Outcome, Sequencer
-from microrollup.stf import EXECUTED, FAULTED, REJECTED
 
 __all__ = ["ImportReport", "Refusal", "import_command", "import_lines", "read_lines"]
 
@@ -177,7 +177,7 @@ def import_lines(
 @click.option(
     "--verifier",
     "verifiers",
-    type=HexBytes(20),
+    type=hex_bytes(20),
     multiple=True,
     metavar="ADDRESS",
     help="A verifier of the new rollup, several times for several [default: a key made for development].",

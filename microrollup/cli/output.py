@@ -44,20 +44,20 @@ class Output:
             file=stdout, highlight=False, markup=False, emoji=False, width=None if terminal else _PLAIN_WIDTH
         )
 
-    def show(self, document: dict[str, Any], *renderables: RenderableType) -> None:
-        """The result, once: `document` for programs, `renderables` for people."""
+    def show(self, document: dict[str, Any], *renderables: RenderableType | None) -> None:
+        """The result, once: `document` for programs, `renderables` for people (those that are None are left out)."""
         if self.as_json:
             self._stdout.write(json.dumps(document, separators=(",", ":")) + "\n")
         else:
-            for renderable in renderables:
-                self.console.print(renderable)
+            self.tell(*renderables)
         self._stdout.flush()
 
-    def tell(self, *renderables: RenderableType) -> None:
+    def tell(self, *renderables: RenderableType | None) -> None:
         """A part of the result while the command goes on; for people only."""
         if not self.as_json:
             for renderable in renderables:
-                self.console.print(renderable)
+                if renderable is not None:
+                    self.console.print(renderable)
 
 
 def _make_output(_: click.Context, __: click.Parameter, value: bool) -> Output:

@@ -12,7 +12,7 @@ import click
 from microrollup.codec.json import read_hex
 from microrollup.errors import RefusedError
 
-__all__ = ["HexBytes", "app_argument", "choose_workers", "data_option", "l1_option", "workers_option"]
+__all__ = ["PATH", "app_argument", "choose_workers", "data_option", "hex_bytes", "l1_option", "workers_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,25 +20,19 @@ SMALL_INPUT_BYTES: Final = 1_000_000
 """Up to here a file is authenticated sooner (2,000 actions in 0.1 s) than worker processes start."""
 
 
-class HexBytes(click.ParamType):
-    """So many bytes as hex digits, with or without 0x."""
+def hex_bytes(size: int) -> Callable[[str], bytes]:
+    """The type of an option that takes so many bytes as hex digits, with or without 0x."""
 
-    name = "hex"
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
-        """The bytes; a usage error for anything else."""
-        if isinstance(value, bytes):
-            return value
+    def convert(text: str) -> bytes:
         try:
-            raw = read_hex(value if value[:2] == "0x" else f"0x{value}", "")
+            raw = read_hex(text if text[:2] == "0x" else f"0x{text}", "")
         except RefusedError:
             raw = b""
-        if len(raw) != self._size:
-            self.fail(f"{value!r} is not {self._size} bytes in hex digits", param, ctx)
+        if len(raw) != size:
+            raise click.BadParameter(f"{text!r} is not {size} bytes in hex digits")
         return raw
+
+    return convert
 
 
 PATH: Final = click.Path(path_type=Path)

@@ -109,7 +109,7 @@ def _render_leaf(proof: StateProof) -> RenderableType:
     high = hex0x(leaf.next_key) if leaf.next_prefix else "(above every key)"
     if proof.exists:
         return make_facts({f"leaf {proof.proof.leaf_index}": low, "next key": high})
-    facts = {f"leaf {proof.proof.leaf_index}": low, "is below": hex0x(proof.tree_key), "is below its next": high}
+    facts = {f"leaf {proof.proof.leaf_index}": low, "the key": hex0x(proof.tree_key), "next key": high}
     return make_facts(dict(facts))
 
 

@@ -59,7 +59,7 @@ def replay_command(app: str, directory: Path, into: Path | None, workers: int | 
     table = make_table("table", "key", "difference")
     for difference in differences:
         table.add_row(difference.table, difference.key, difference.reason)
-    output.show(document, make_facts(facts), *(["", table] if differences else []))
+    output.show(document, make_facts(facts), table if differences else None)
     return EXIT_FAILED if differences else 0
 
 

@@ -34,7 +34,7 @@ COMMANDS: Final = {
     "settle": ("settling", "Settle attested blocks in the local settlement."),
     "replay": ("replaying", "Rebuild everything from the log and compare it to the byte."),
     "prove": ("proving", "Prove that a key holds a value, or that it is absent."),
-    "log": ("logging", "Show the records of the action log in words."),
+    "log": ("records", "Show the records of the action log in words."),
     "snapshot": ("snapshots", "Write the state at a height to one file."),
     "restore": ("snapshots", "Make a store from a snapshot."),
     "scrub": ("scrubbing", "Read every page and record, and name what is damaged."),
@@ -47,11 +47,11 @@ COMMANDS: Final = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used; the list of them is the table above."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         """All commands, in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, its module imported now; the attribute is the command's name with an underscore."""
         if cmd_name not in COMMANDS:
             return None
@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
         command = getattr(module, f"{cmd_name}_command")
         return command if isinstance(command, click.Command) else None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table, without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])

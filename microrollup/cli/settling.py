@@ -73,7 +73,7 @@ def settle_command(app: str, directory: Path, l1: Path | None, files: tuple[str,
     table = make_table("heights", "bytes", "attestations")
     for settled in ranges:
         table.add_row(f"{settled.first_height} to {settled.last_height}", str(settled.bytes), str(settled.attestations))
-    output.show(document, make_facts(dict(facts)), *(["", table] if ranges else []))
+    output.show(document, make_facts(dict(facts)), table if ranges else None)
 
 
 def _read_file(file: str) -> bytes:
@@ -115,8 +115,8 @@ def settle_batches(node: Node, attestations: Iterable[SignedAttestation]) -> lis
             blocks = _read_blocks(node, attestation)
             batch = encode_batch(node.ledger.rollup_id, blocks)
             _settle(node, batch, blocks[-1], batches[attestation])
-            range_ = SettledRange(blocks[0].header.height, blocks[-1].header.height, len(batch), len(batches[attestation]))
-            settled.append(range_)
+            first, last = blocks[0].header.height, blocks[-1].header.height
+            settled.append(SettledRange(first, last, len(batch), len(batches[attestation])))
     finally:
         head = node.l1.get_settled()
         if 0 < head.height <= node.ledger.checkpoint.height:

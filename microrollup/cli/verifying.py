@@ -14,7 +14,7 @@ import click
 
 from microrollup.cli.directory import read_key
 from microrollup.cli.output import Command, Output, json_option, make_facts, show_progress
-from microrollup.cli.parameters import PATH, HexBytes, app_argument, choose_workers, workers_option
+from microrollup.cli.parameters import PATH, app_argument, choose_workers, hex_bytes, workers_option
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.errors import MicrorollupError, UsageError
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Progress, Report, Request
@@ -29,10 +29,10 @@ SIGNED_SUFFIX: Final = ".signed"
 @click.command("verify", cls=Command)
 @app_argument
 @click.option("--from", "source", type=PATH, required=True, metavar="FILE|DIR", help="Exported blocks, or a store.")
-@click.option("--data", "directory", type=PATH, metavar="DIR", help="The verifier's own store [default: a temporary one].")
+@click.option("--data", "directory", type=PATH, metavar="DIR", help="The verifier's own store [default: temporary].")
 @click.option("--l1", type=PATH, metavar="DIR", help="Local settlement, to check time, builder and forced actions too.")
 @click.option("--key", type=PATH, metavar="KEYFILE", help="Attest with this verifier's key; needs --l1.")
-@click.option("--rollup-id", type=HexBytes(32), metavar="ID", help="Verify this rollup or none.")
+@click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="Verify this rollup or none.")
 @workers_option
 @json_option
 def verify_command(

@@ -94,7 +94,7 @@ class BlockRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 class LogStart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where the records of a restored store begin again behind the genesis: with the `Close` of the snapshot's height."""
+    """Where a restored store's records begin again behind the genesis: with the `Close` of the snapshot's height."""
 
     height: Uint64
     number: Uint64
