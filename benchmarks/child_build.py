@@ -7,38 +7,66 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from benchmarks.measure import MemorySampler, read_anonymous_mb
 from benchmarks.stores import LARGE_BLOCK, build_block, create_ledger
-from benchmarks.subprocesses import BuildResult
+from benchmarks.subprocesses import run_python
 from benchmarks.workload import Population
+from microrollup.authentication import Authenticated
+from microrollup.ledger import Ledger
 
-__all__ = ["main"]
+__all__ = ["Build", "Phase", "build_store_apart"]
 
 
-def main(directory: Path, accounts: int, updates: int) -> BuildResult:
-    """Build the store and say what it took."""
+class Phase(msgspec.Struct, frozen=True):
+    """One kind of work until so many actions were in the log."""
+
+    actions: int
+    """In the log at its end."""
+    seconds: float
+    peak_mb: float
+    """Anonymous memory, sampled."""
+
+
+class Build(msgspec.Struct, frozen=True):
+    """A store that a process of its own built, and what that took."""
+
+    directory: str
+    accounts: int
+    updates: int
+    base_mb: float
+    """Anonymous memory once everything is imported."""
+    registering: Phase
+    updating: Phase
+
+
+def build_store_apart(directory: Path, accounts: int, updates: int) -> Build:
+    """Build a store of that many accounts, and that many updates of them, in a fresh process."""
+    raw = run_python("-m", "benchmarks.child_build", str(directory), str(accounts), str(updates))
+    return msgspec.json.decode(raw, type=Build)
+
+
+def _build(directory: Path, accounts: int, updates: int) -> Build:
     base_mb = read_anonymous_mb()
     population = Population()
+    with create_ledger(directory) as ledger:
+        registering = _run(ledger, population.make_registers, accounts)
+        updating = _run(ledger, population.make_updates, updates)
+    return Build(str(directory), accounts, updates, base_mb, registering, updating)
+
+
+def _run(ledger: Ledger, make: Callable[[int], list[Authenticated]], count: int) -> Phase:
     started = time.perf_counter()
-    with MemorySampler() as memory, create_ledger(directory) as ledger:
-        while population.accounts < accounts:
-            build_block(ledger, population.make_registers(min(LARGE_BLOCK, accounts - population.accounts)))
-        for first in range(0, updates, LARGE_BLOCK):
-            build_block(ledger, population.make_updates(min(LARGE_BLOCK, updates - first)))
-    return BuildResult(
-        directory=str(directory),
-        accounts=accounts,
-        seconds=time.perf_counter() - started,
-        base_mb=base_mb,
-        peak_mb=memory.peak_mb,
-        end_mb=read_anonymous_mb(),
-    )
+    with MemorySampler() as memory:
+        for first in range(0, count, LARGE_BLOCK):
+            build_block(ledger, make(min(LARGE_BLOCK, count - first)))
+    return Phase(ledger.next_seq, time.perf_counter() - started, memory.peak_mb)
 
 
 if __name__ == "__main__":
-    found = main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    found = _build(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
     sys.stdout.buffer.write(msgspec.json.encode(found))

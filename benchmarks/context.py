@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
+from benchmarks.child_build import Build, build_store_apart
 from benchmarks.measure import Fsync, measure_fsync
 from benchmarks.signing import SignedWork, sign_work
 from benchmarks.stores import Store
-from benchmarks.subprocesses import BuildResult, build_in_process
 from benchmarks.workload import Population
 
 __all__ = ["FULL", "QUICK", "TINY", "Bench", "Sizes"]
@@ -105,19 +105,19 @@ class Bench:
         return measure_fsync(self.directory)
 
     @cached_property
-    def built(self) -> BuildResult:
+    def built(self) -> Build:
         """What building the large store took, in a process of its own."""
-        self.say(f"building a store of {self.sizes.accounts:,} accounts")
-        return build_in_process(self._large, self.sizes.accounts)
+        sizes = self.sizes
+        self.say(f"building a store of {sizes.accounts:,} accounts and {sizes.updates:,} updates of them")
+        return build_store_apart(self.make_directory("large"), sizes.accounts, sizes.updates)
 
     @cached_property
     def store(self) -> Store:
         """The large store."""
-        return Store(Path(self.built.directory), Population(self.built.accounts))
-
-    @cached_property
-    def _large(self) -> Path:
-        return self.make_directory("large")
+        built = self.built
+        population = Population(built.accounts)
+        population.make_updates(built.updates)  # its nonces are where the store's are
+        return Store(Path(built.directory), population)
 
     @cached_property
     def signed(self) -> SignedWork:

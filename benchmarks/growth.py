@@ -74,6 +74,7 @@ def _measure_points(bench: Bench, points: list[_Point], block_size: int) -> Row:
         bars=BARS,
         repetitions=len(first.block_seconds),
         fsync=fsync,
+        points=tuple((point.accounts, cost) for point, cost in zip(points, costs, strict=True)),
         note=f"{shown}; unsigned, 60 % Register, 40 % Update, durable by groups of 1,000, files synced once",
     )
 

@@ -48,19 +48,19 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Our path and its limit, each in seconds a unit of work, and the median of the repetitions' own ratios.
-
-    A ratio is taken within a repetition, whose two halves saw the same neighbours on the machine.
-    """
+    """Our path and its limit: medians of interleaved repetitions, in seconds a unit of work."""
 
     ours: float
     limit: float
-    ratio: float
-    """Limit / ours: the share of the limit's speed that our path reaches."""
     low: float
     high: float
-    """The ratio's extremes over the repetitions."""
+    """The extremes of the repetitions' own ratios: how much the machine's neighbours matter."""
     repetitions: int
+
+    @property
+    def ratio(self) -> float:
+        """Limit / ours: the share of the limit's speed that our path reaches."""
+        return self.limit / self.ours
 
 
 def compare(ours: Callable[[int], float], limit: Callable[[int], float], repetitions: int) -> Comparison:
@@ -74,7 +74,6 @@ def compare(ours: Callable[[int], float], limit: Callable[[int], float], repetit
     return Comparison(
         ours=statistics.median(own for own, _ in pairs),
         limit=statistics.median(bare for _, bare in pairs),
-        ratio=statistics.median(ratios),
         low=ratios[0],
         high=ratios[-1],
         repetitions=repetitions,

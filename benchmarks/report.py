@@ -36,6 +36,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     repetitions: int = 1
     fsync: Fsync | None = None
     """Beside durable figures: the disk's own latency at that time."""
+    points: tuple[tuple[float, float], ...] = ()
+    """A curve: (accounts, microseconds)."""
     note: str = ""
 
     @property
@@ -100,6 +102,7 @@ def make_size_row(
     limit_name: str = "-",
     repetitions: int = 1,
     fsync: Fsync | None = None,
+    points: tuple[tuple[float, float], ...] = (),
     note: str = "",
 ) -> Row:
     """A figure that is its own score: seconds, megabytes, a growth factor; the less the better."""
@@ -115,6 +118,7 @@ def make_size_row(
         higher_is_better=False,
         repetitions=repetitions,
         fsync=fsync,
+        points=points,
         note=note,
     )
 
@@ -137,12 +141,16 @@ def print_report(console: Console, report: Report) -> None:
             f"[bold]{row.name}[/]\n{row.what}",
             _show(row.ours, row.unit),
             f"{_show(row.limit, row.unit)}\n{row.limit_name}" if row.limit is not None else row.limit_name,
-            f"[{style}]{row.score:.2f}[/]" if row.higher_is_better and style else f"{row.score:.2f}" if row.higher_is_better else "",
+            _colour(f"{row.score:.2f}" if row.higher_is_better else "", style),
             _show_bar(row, row.first_bar),
-            f"[{style}]{_show_bar(row, row.goal)}[/]" if style else _show_bar(row, row.goal),
+            _colour(_show_bar(row, row.goal), style),
             row.note + (f"; fsync {row.fsync.p50_us:.0f}/{row.fsync.p90_us:.0f} us" if row.fsync else ""),
         )
     console.print(table)
+
+
+def _colour(text: str, style: str) -> str:
+    return f"[{style}]{text}[/]" if style and text else text
 
 
 def _show(value: float, unit: str) -> str:

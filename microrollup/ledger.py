@@ -351,8 +351,19 @@ class Ledger:
         """Take back the blocks from `height` on and make ready to execute their entries again under `stf_id`.
 
         Follow with `resume`, `compute_header` and `finish` until `resume` gives None or a block that is not `replayed`.
-        Raises `StoreError` unless the height is above what is settled and no block is open, `NotRetained` for a height
-        that a snapshot brought.
+        Raises what `require_rebuildable` raises, and `CommitFailed`.
+        """
+        self.require_rebuildable(height)
+        take_blocks_back(
+            self.environment, self.tree, Rebuild(height, stf_id), self.checkpoint.height, self._length, self._chain
+        )
+        self.tree.close()
+        self._load()
+
+    def require_rebuildable(self, height: int) -> None:
+        """Raises `StoreError` unless the height is closed, above what is settled, and no block is open.
+
+        Raises `NotRetained` for a height that a snapshot brought.
         """
         settled = self.environment.cursor("settled")
         lowest = int.from_bytes(settled.key(), "big") + 1 if settled.last() else 1
@@ -361,11 +372,6 @@ class Ledger:
             raise NotRetained(f"block {height} cannot be built again: the store was restored at height {start.height}")
         if self.block is not None or not lowest <= height <= self.checkpoint.height:
             raise StoreError(f"a rebuild begins at a closed height from {lowest} to {self.checkpoint.height}")
-        take_blocks_back(
-            self.environment, self.tree, Rebuild(height, stf_id), self.checkpoint.height, self._length, self._chain
-        )
-        self.tree.close()
-        self._load()
 
     def read_entry(self, record: bytes) -> Entry:
         """Authenticate a record of this log (forced ones are taken as they are). Raises `StoreCorrupt`."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, get_type_hints
 
 from microrollup.action import Action, ActionTypes, Event
@@ -137,7 +138,22 @@ def load_rollup(reference: str) -> MicroRollup:
         raise UsageError(f"{module_name} cannot be imported: {error}") from error
     except Exception as error:
         raise UsageError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error
+    if getattr(module, "__file__", None) is None:
+        module = _import_from_within(module)
     rollup = getattr(module, attribute or "app", None)
     if not isinstance(rollup, MicroRollup):
         raise UsageError(f"{module_name} has no MicroRollup named {attribute or 'app'!r}")
     return rollup
+
+
+def _import_from_within(package: ModuleType) -> ModuleType:
+    """The module of the same name in a plain directory, as `microrollup new` makes it, so that it works from outside
+    as from within, and under the same name.
+    """
+    name = package.__name__
+    for directory in package.__path__:
+        if "." not in name and (Path(directory) / f"{name}.py").is_file():
+            del sys.modules[name]
+            sys.path.insert(0, directory)
+            return importlib.import_module(name)
+    return package

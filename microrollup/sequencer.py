@@ -10,7 +10,8 @@ import platform
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Final, Generic, TypeVar
 
@@ -23,11 +24,9 @@ from microrollup.crypto import PrivateKey, compute_address, sign_digest
 from microrollup.entry import make_forced_entry, make_signed_entry
 from microrollup.errors import (
     ActionLimit,
-    CommitFailed,
     DuplicateAction,
     IntakeStopped,
     LimitExceeded,
-    MicrorollupError,
     NonceUsed,
     RefusedError,
     UsageError,
@@ -97,6 +96,7 @@ class Sequencer(Generic[T]):
         self._gaps: GapQueue[T] = GapQueue()
         self._recent: dict[bytes, tuple[int, int]] = {}
         self._stopped: str | None = None
+        self._failed = False
         self._block_seconds = 0.0
         self._watchdog = ledger.watchdog = Watchdog(action_seconds)
         self._finish_rebuild()
@@ -119,15 +119,10 @@ class Sequencer(Generic[T]):
         self._require_intake()
         outcomes: list[tuple[T, Outcome]] = []
         queue = deque(group)
-        try:
+        with self._stopping_on_failure():
             while queue:
                 self._take(queue, outcomes)
             self.ledger.commit()
-        except (CommitFailed, LimitExceeded, Interrupted) as error:
-            self._stop(f"{error or 'an STF was interrupted'}; restart to go on from what is durable")
-            if isinstance(error, MicrorollupError):
-                raise
-            raise LimitExceeded("an STF ran over its time limit while its outcome was being taken") from None
         return outcomes
 
     def give_up_waiting(self) -> list[tuple[T, Outcome]]:
@@ -257,13 +252,12 @@ class Sequencer(Generic[T]):
         return self._seal_block()
 
     def _seal_block(self) -> Header:
-        try:
+        if self._failed:
+            self._require_intake()
+        with self._stopping_on_failure():
             closing = self.ledger.compute_header()
             signature = sign_digest(self._key, compute_block_hash(closing.header))
             header = self.ledger.finish(closing, Seal(signature, _BUILD_INFO))
-        except CommitFailed as error:
-            self._stop(f"{error}; restart to go on from what is durable")
-            raise
         self._recent.clear()
         self._block_seconds = 0.0
         return header
@@ -285,8 +279,6 @@ class Sequencer(Generic[T]):
         l1_origin = self._choose_origin()
         latest = min(self.l1.get_time(self.l1.get_number()), self.l1.get_time(l1_origin) + MAX_CLOCK_LEAD_SECONDS)
         timestamp = max(ledger.header.timestamp, min(int(self._clock()), latest))
-        block = ledger.begin(Open(ledger.header.height + 1, timestamp, l1_origin, ledger.rollup.stf_id))
-        entries = self.l1.get_forced_entries(ledger.checkpoint.forced_count, l1_origin, MAX_FORCED_PER_BLOCK)
         forced = [
             Forced(
                 entry.index,
@@ -295,15 +287,17 @@ class Sequencer(Generic[T]):
                 entry.payload,
                 self.l1.is_voided(entry.index, l1_origin),
             )
-            for entry in entries
+            for entry in self.l1.get_forced_entries(ledger.checkpoint.forced_count, l1_origin, MAX_FORCED_PER_BLOCK)
         ]
-        try:
-            receipts = ledger.execute([make_forced_entry(ledger.rollup, ledger.rollup_id, entry) for entry in forced])
-        except LimitHit as hit:
-            index = forced[len(hit.receipts)].index
-            raise LimitExceeded(
-                f"the forced action {index} hits the limit of {hit.limit}; no block can be built until it is voided"
-            ) from None
+        with self._stopping_on_failure():
+            block = ledger.begin(Open(ledger.header.height + 1, timestamp, l1_origin, ledger.rollup.stf_id))
+            try:
+                receipts = ledger.execute([make_forced_entry(ledger.rollup, ledger.rollup_id, each) for each in forced])
+            except LimitHit as hit:
+                index = forced[len(hit.receipts)].index
+                raise LimitExceeded(
+                    f"the forced action {index} hits the limit of {hit.limit}; no block can be built until it is voided"
+                ) from None
         self._remember(receipts, block.open.height)
         return block
 
@@ -318,10 +312,14 @@ class Sequencer(Generic[T]):
 
         The log keeps every action at its seq; outcomes may change. Intake is open again afterwards.
         """
+        if self._failed:
+            self._require_intake()
         if self.ledger.block is not None:
             self._seal_block()
-        self.ledger.rebuild(height, self.ledger.rollup.stf_id)
-        self._finish_rebuild()
+        self.ledger.require_rebuildable(height)
+        with self._stopping_on_failure():
+            self.ledger.rebuild(height, self.ledger.rollup.stf_id)
+            self._finish_rebuild()
         self._stopped = None
 
     def stop(self, reason: str) -> None:
@@ -333,6 +331,19 @@ class Sequencer(Generic[T]):
         while block is not None and block.replayed:
             self._seal_block()
             block = self.ledger.resume()
+
+    @contextmanager
+    def _stopping_on_failure(self) -> Iterator[None]:
+        """Whatever ends this early leaves the ledger's memory ahead of its store: nothing but a restart helps then."""
+        try:
+            yield
+        except BaseException as error:
+            if not self._failed:
+                self._failed = True
+                self._stop(f"{str(error) or type(error).__name__}; restart to go on from what is durable")
+            if isinstance(error, Interrupted):
+                raise LimitExceeded("an STF ran over its time limit while its outcome was being taken") from None
+            raise
 
     def _stop(self, reason: str) -> None:
         self._stopped = reason

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from kernel_fixtures import BUILDER_KEY, MISCHIEF, OWNER, Chain, Misbehave, Zoo, get_receipts, make_key, make_steps, zoo
 
 from microrollup.context import Context
 from microrollup.crypto import compute_address
 from microrollup.entry import decode_forced, encode_forced_payload, is_forced_record
-from microrollup.errors import Divergence, IntakeStopped, LimitExceeded
+from microrollup.errors import Divergence, IntakeStopped, LimitExceeded, UsageError
 from microrollup.ledger import Ledger
 from microrollup.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED, VOIDED_FORCED
 from microrollup.record import Forced
@@ -20,6 +21,7 @@ from microrollup.sequencer import Acknowledgement, Sequencer
 from microrollup.settlement.forced import ForcedEntry, compute_forced_id
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
 from microrollup.settlement.local import LocalSettlement
+from microrollup.store.tables import get_receipt
 
 TICKET = make_steps(("set_ticket", 5, 50))
 
@@ -40,13 +42,9 @@ def verifier(chain: Chain) -> Iterator[Ledger]:
 
 def read_statuses(chain: Chain, height: int) -> list[int]:
     """The receipts' statuses of a closed block."""
-    from microrollup.store.tables import get_receipt
-
     header = chain.get_blocks(height)[0].header
     numbers = range(header.first_seq, header.first_seq + header.action_count)
     txn, tables = chain.ledger.environment.reader, chain.ledger.environment.tables
-    import msgspec
-
     return [msgspec.msgpack.decode(get_receipt(txn, tables, seq) or b"\xc0")[2] for seq in numbers]
 
 
@@ -219,10 +217,11 @@ class LyingView:
     def get_forced_entries(self, first_index: int, up_to_block: int, limit: int) -> list[ForcedEntry]:
         return self._lie(self._l1.get_forced_entries(first_index, up_to_block, 1_000))
 
+    def is_voided(self, index: int, l1_origin: int) -> bool:
+        return index < self._l1.get_forced_count(l1_origin) and self._l1.is_voided(index, l1_origin)
+
 
 def rename(entries: list[ForcedEntry], **changes: Any) -> list[ForcedEntry]:
-    import msgspec
-
     return [msgspec.structs.replace(entries[0], **changes), *entries[1:]]
 
 
@@ -270,7 +269,7 @@ def test_lying_about_voids(chain: Chain, verifier: Ledger, voided: bool) -> None
         effective = chain.l1.void(index, caller=OWNER)
         chain.advance(effective + 1 - chain.l1.get_number())
     view = LyingView(chain.l1, list)
-    view.is_voided = lambda *_: voided  # type: ignore[attr-defined]
+    view.is_voided = lambda index, l1_origin: voided  # type: ignore[method-assign]
     chain.sequencer.l1 = view  # type: ignore[assignment]
     assert chain.sequencer.poll() is not None
     with pytest.raises(Divergence) as caught:
@@ -362,8 +361,6 @@ def test_limit_behind_a_durable_block(tmp_path: Path) -> None:
 
 def test_builder_key(chain: Chain) -> None:
     """A sequencer says when its key is not the builder that the inbox names."""
-    from microrollup.errors import UsageError
-
     chain.sequencer.check_builder()
     sequencer: Sequencer[int] = Sequencer(chain.ledger, make_key("mallory"), chain.l1)
     with pytest.raises(UsageError):

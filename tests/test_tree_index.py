@@ -12,7 +12,7 @@ def test_gaps_and_keys() -> None:
     index.add([(b"k", 1), (b"c", 2)])
     index.add([(b"x", 3)])
     assert len(index) == 3
-    assert [1, 2, 3, None] == [index.find(key) for key in (b"k", b"c", b"x", b"m")]
+    assert {b"k": 1, b"c": 2, b"x": 3} == index.find_all([b"k", b"c", b"x", b"m"])
     assert index.low_neighbour(b"a") == (None, 0, b"c")
     assert index.low_neighbour(b"d") == (b"c", 2, b"k")
     assert index.low_neighbour(b"z") == (b"x", 3, None)

@@ -21,8 +21,8 @@ from microrollup.genesis import read_genesis
 from microrollup.receipt import STATUS_NAMES, Receipt
 from microrollup.record import Genesis
 from microrollup.rollup import MicroRollup, load_rollup
-from microrollup.store.environment import Environment, Transaction, encode_number
-from microrollup.store.tables import get_block_row, get_checkpoint, get_receipt, iterate_log
+from microrollup.store.environment import Environment, Transaction
+from microrollup.store.tables import get_block_row, get_checkpoint, get_log_start, get_receipt, iterate_log
 
 __all__ = ["log_command"]
 
@@ -35,7 +35,7 @@ _COLUMNS: Final = ("record", "kind", "seq", "type", "sender", "nonce", "status")
 @click.command("log", cls=Command)
 @app_argument
 @data_option()
-@click.option("--from", "first", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="First record.")
+@click.option("--from", "first", type=click.IntRange(0), default=0, metavar="N", help="First record [default: 0].")
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -53,15 +53,17 @@ def log_command(app: str, directory: Path, first: int, limit: int, output: Outpu
     rollup = load_rollup(app)
     with open_readable(directory, rollup) as environment, environment.snapshot() as txn:
         records = list(_read_records(environment, txn, rollup, first, limit))
-        total = environment.count("log")
     table = make_table(*_COLUMNS)
     for record in records:
-        table.add_row(*[_show(record.get(column)) for column in _COLUMNS])
-    shown = f"{total} records" if not records else f"records {first} to {first + len(records) - 1} of {total}"
-    output.show({"records": records, "total": total}, table, "", shown)
+        table.add_row(*[_show(record, column) for column in _COLUMNS])
+    shown = f"records {records[0]['record']} to {records[-1]['record']}" if records else "no records there"
+    output.show({"records": records}, table, "", shown)
 
 
-def _show(value: object) -> str:
+def _show(record: dict[str, Any], column: str) -> str:
+    if column == "type" and "height" in record:
+        return f"block {record['height']}"
+    value = record.get(column)
     return "" if value is None else str(value)
 
 
@@ -71,6 +73,7 @@ def _read_records(
     genesis = read_genesis(environment)
     authenticator = Authenticator(rollup.action_types, genesis.domain)
     start, seq = _find_start(environment, txn, first)
+    first = max(first, start) if get_log_start(txn, environment.tables) else first
     rollup_id = compute_rollup_id(genesis)
     for number, record in iterate_log(txn, environment.tables, rollup_id, start):
         if number >= first + limit:
@@ -86,9 +89,17 @@ def _read_records(
 
 
 def _find_start(environment: Environment, txn: Transaction, first: int) -> tuple[int, int]:
-    """The newest closed block's first entry at or before a record, with its seq; else the log's beginning."""
+    """The newest closed block's first entry at or before a record, with its seq; else where the log begins.
+
+    The log of a restored store begins with the record that closes the snapshot's height.
+    """
     low, high = 0, get_checkpoint(txn, environment.tables).height
     start, seq = 0, 0
+    restored = get_log_start(txn, environment.tables)
+    if restored is not None:
+        low, start = restored.height + 1, restored.number
+        row = get_block_row(txn, environment.tables, restored.height)
+        seq = 0 if row is None else row.header.first_seq + row.header.action_count
     while low <= high:
         height = (low + high) // 2
         row = get_block_row(txn, environment.tables, height)
@@ -97,7 +108,7 @@ def _find_start(environment: Environment, txn: Transaction, first: int) -> tuple
         else:
             start, seq = row.first_record, row.header.first_seq
             low = height + 1
-    return start if start <= first else 0, seq
+    return start, seq
 
 
 def _describe_kernel_record(record: msgspec.Struct) -> dict[str, Any]:
@@ -106,7 +117,7 @@ def _describe_kernel_record(record: msgspec.Struct) -> dict[str, Any]:
         return {"kind": kind, "name": record.name, "rollupId": hex0x(compute_rollup_id(record))}
     members = {to_camel_case(name): value for name, value in msgspec.structs.asdict(record).items() if name != "seal"}
     shown = {name: hex0x(value) if isinstance(value, bytes) else value for name, value in members.items()}
-    return {"kind": kind, **shown, "type": f"block {shown['height']}"}
+    return {"kind": kind, **shown}
 
 
 def _describe_entry(rollup: MicroRollup, authenticator: Authenticator, record: bytes) -> dict[str, Any]:

@@ -26,10 +26,14 @@ class FlatFile:
     process. Opening reads nothing but the file's size.
     """
 
-    def __init__(self, path: Path, row_bytes: int, *, row_count: int) -> None:
-        """Open a file that must hold `row_count` rows. Raises `StoreMissing` or `StoreCorrupt` (too short)."""
+    def __init__(self, path: Path, row_bytes: int, *, row_count: int, private: bool = False) -> None:
+        """Open a file that must hold `row_count` rows. Raises `StoreMissing` or `StoreCorrupt` (too short).
+
+        What is written to `rows` of a `private` file stays in this process; the file itself is only read.
+        """
+        self._private = private
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            self._fd = os.open(path, (os.O_RDONLY if private else os.O_RDWR) | os.O_CLOEXEC)
         except FileNotFoundError:
             raise StoreMissing(f"{path}: no such file") from None
         self.path = path
@@ -51,7 +55,11 @@ class FlatFile:
         return cls(path, row_bytes, row_count=0)
 
     def _map(self, size: int) -> None:
-        self.buffer = mmap.mmap(self._fd, size, access=mmap.ACCESS_WRITE)
+        access = mmap.ACCESS_COPY if self._private else mmap.ACCESS_WRITE
+        self.buffer: mmap.mmap | bytearray = mmap.mmap(self._fd, size, access=access)
+        self._view(size)
+
+    def _view(self, size: int) -> None:
         whole = size - size % self.row_bytes
         cells = np.frombuffer(self.buffer, np.uint8, count=whole)
         self.rows: npt.NDArray[np.uint8] = cells.reshape(-1, self.row_bytes)
@@ -62,19 +70,25 @@ class FlatFile:
             return
         wanted = row_count * self.row_bytes
         size = -(-(wanted + wanted // 8) // _STEP_BYTES) * _STEP_BYTES
+        if self._private:
+            self.buffer = bytearray(self.buffer).ljust(size, b"\0")
+            self._view(size)
+            return
         _allocate(self._fd, size, self.path)
         self._map(size)
 
     def read_row(self, position: int) -> bytes:
         """A copy of one row."""
         start = position * self.row_bytes
-        return self.buffer[start : start + self.row_bytes]
+        return bytes(self.buffer[start : start + self.row_bytes])
 
     def sync(self) -> None:
         """Return once every write to `rows` is on disk: msync, which on Linux also makes the size durable.
 
         Raises `CommitFailed`.
         """
+        if not isinstance(self.buffer, mmap.mmap):
+            return
         try:
             self.buffer.flush()
             os.fdatasync(self._fd)
@@ -86,8 +100,9 @@ class FlatFile:
         if self._fd < 0:
             return
         self.rows = np.empty((0, self.row_bytes), np.uint8)
-        with suppress(BufferError):
-            self.buffer.close()
+        if isinstance(self.buffer, mmap.mmap):
+            with suppress(BufferError):
+                self.buffer.close()
         os.close(self._fd)
         self._fd = -1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 import lmdb
@@ -80,10 +80,10 @@ class StoredKeys:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    def find(self, tree_key: bytes) -> int | None:
-        """The leaf index of a key, None if it never was set."""
-        raw = self._environment.get("tree", tree_key)
-        return None if raw is None else decode_leaf_index(raw)
+    def find_all(self, tree_keys: Iterable[bytes]) -> Mapping[bytes, int]:
+        """The leaf indices of those keys that ever were set."""
+        found = self._environment.cursor("tree").getmulti(sorted(tree_keys))
+        return {bytes(key): decode_leaf_index(bytes(raw)) for key, raw in found}
 
     def low_neighbour(self, tree_key: bytes) -> tuple[bytes | None, int, bytes | None]:
         """The greatest key below (None for the dummy), its leaf index, and the least key above."""

@@ -40,15 +40,16 @@ NODES_FILE: Final = "nodes"
 class FlatTree:
     """Owns the two files. One process has them open; `prove` may run in its other threads between two `apply`s."""
 
-    def __init__(self, directory: Path, leaf_count: int) -> None:
+    def __init__(self, directory: Path, leaf_count: int, *, private: bool = False) -> None:
         """Open the tree as of the last `sync`, when it had `leaf_count` leaves. Reads no more than the files' sizes.
 
-        Raises `StoreMissing`, or `StoreCorrupt` if a file is too short.
+        Changes of a `private` tree stay in this process; the files are only read. Raises `StoreMissing`, or `StoreCorrupt` if a file is too short.
         """
         self.leaf_count = leaf_count
-        self._leaves = FlatFile(directory / LEAVES_FILE, LEAF_BYTES, row_count=leaf_count)
+        self._leaves = FlatFile(directory / LEAVES_FILE, LEAF_BYTES, row_count=leaf_count, private=private)
         try:
-            self._nodes = FlatFile(directory / NODES_FILE, HASH_BYTES, row_count=compute_node_rows(leaf_count))
+            rows = compute_node_rows(leaf_count)
+            self._nodes = FlatFile(directory / NODES_FILE, HASH_BYTES, row_count=rows, private=private)
         except Exception:
             self._leaves.close()
             raise

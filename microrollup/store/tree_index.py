@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 __all__ = ["KeyIndex", "MemoryKeyIndex"]
@@ -12,8 +12,8 @@ __all__ = ["KeyIndex", "MemoryKeyIndex"]
 class KeyIndex(Protocol):
     """The keys in the tree, as the last applied delta left them. Keys never leave it."""
 
-    def find(self, tree_key: bytes) -> int | None:
-        """The leaf index of a key, None if it never was set."""
+    def find_all(self, tree_keys: Iterable[bytes]) -> Mapping[bytes, int]:
+        """The leaf indices of those keys that ever were set."""
 
     def low_neighbour(self, tree_key: bytes) -> tuple[bytes | None, int, bytes | None]:
         """The gap of a key that is not in the tree: the greatest key below (None for the dummy), its leaf index (0 for
@@ -31,9 +31,10 @@ class MemoryKeyIndex:
     def __len__(self) -> int:
         return len(self._sorted)
 
-    def find(self, tree_key: bytes) -> int | None:
-        """The leaf index of a key, None if it never was set."""
-        return self._leaf_indices.get(tree_key)
+    def find_all(self, tree_keys: Iterable[bytes]) -> Mapping[bytes, int]:
+        """The leaf indices of those keys that ever were set."""
+        known = self._leaf_indices
+        return {key: known[key] for key in tree_keys if key in known}
 
     def low_neighbour(self, tree_key: bytes) -> tuple[bytes | None, int, bytes | None]:
         """The key below, its leaf index, and the key above; see `KeyIndex`."""

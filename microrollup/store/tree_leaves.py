@@ -39,8 +39,9 @@ def compute_leaf_changes(leaves: Rows, leaf_count: int, changes: Mapping[bytes, 
     """`changes` maps tree keys to value hashes in the order of their first change; `leaves` is only read."""
     known: dict[int, bytes] = {}
     fresh: dict[bytes, bytes] = {}
+    found = index.find_all(changes)
     for key, value_hash in changes.items():
-        leaf_index = index.find(key)
+        leaf_index = found.get(key)
         if leaf_index is None:
             fresh[key] = value_hash
         else:

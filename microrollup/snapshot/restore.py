@@ -22,7 +22,7 @@ from microrollup.primitives import ZERO_BYTES32
 from microrollup.record import Close, Open, encode_record
 from microrollup.rollup import KERNEL_FORMAT, MicroRollup
 from microrollup.settlement.protocol import L1View
-from microrollup.snapshot_file import OnProgress, SnapshotHead, SnapshotReader, ignore_progress, sync_directory
+from microrollup.snapshot.file import OnProgress, SnapshotHead, SnapshotReader, ignore_progress, sync_directory
 from microrollup.store.environment import (
     DATA_FILE,
     MAP_SIZE,
@@ -160,7 +160,7 @@ def _check_anchor(head: SnapshotHead, expected: bytes | None, l1: L1View | None)
             raise SnapshotError(f"the snapshot's seal is no signature: {error}") from None
         if sealer != builder:
             hint = "" if l1 is not None else "; if L1 has changed the builder, give its view"
-            raise SnapshotError(f"the snapshot is sealed by 0x{sealer.hex()}, not by the builder 0x{builder.hex()}{hint}")
+            raise SnapshotError(f"its seal is that of 0x{sealer.hex()}, not of the builder 0x{builder.hex()}{hint}")
 
 
 def _get_settled_hash(l1: L1View, height: int, genesis_hash: bytes) -> bytes | None:

@@ -1,10 +1,4 @@
-"""Snapshots: a rollup at one closed height in a file that names itself by its content, and a store made of it.
-
-Whoever restores one trusts nobody: state and metadata roots are computed again from the rows, and the header that
-commits to them must be the one that L1 settled, or that the caller knows. What no header commits to (number and chain
-of the last log record) is only where the restored log goes on. Receipts, older blocks and the log before the height
-are not in a snapshot; asking for them raises `NotRetained`.
-"""
+"""Writing the snapshot of a closed height, newest or older, while the owner of the store goes on."""
 
 from __future__ import annotations
 
@@ -19,8 +13,7 @@ from microrollup.genesis import read_genesis
 from microrollup.reading import require_retained
 from microrollup.record import Close, encode_record
 from microrollup.rollup import MicroRollup
-from microrollup.snapshot_file import OnProgress, SnapshotHead, SnapshotWriter, ignore_progress
-from microrollup.snapshot_restore import restore_snapshot
+from microrollup.snapshot.file import OnProgress, SnapshotHead, SnapshotWriter, ignore_progress
 from microrollup.store.environment import Environment, Tables, Transaction, encode_number
 from microrollup.store.rows import decode_leaf_index
 from microrollup.store.tables import (
@@ -36,7 +29,7 @@ from microrollup.store.tables import (
 )
 from microrollup.store.undo import decode_row_undo
 
-__all__ = ["OnProgress", "SnapshotInfo", "restore_snapshot", "write_snapshot"]
+__all__ = ["SnapshotInfo", "write_snapshot"]
 
 _KEY_BYTES = 32
 _ROWS_BETWEEN_REPORTS = 5_000

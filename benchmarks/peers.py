@@ -1,0 +1,145 @@
+"""Row 9: a peer on the same machine in the same run, the `eventsourcing` library; both sides durable, neither signed."""
+
+from __future__ import annotations
+
+import time
+from importlib import metadata
+from typing import Final
+
+import msgspec
+
+from apps.keystore import app
+from apps.keystore.accounts import compute_account_key
+from apps.keystore.transitions import Register, Update
+from benchmarks.context import Bench
+from benchmarks.eventsourcing_peer import PeerKeystore
+from benchmarks.measure import Comparison, Fsync, compare
+from benchmarks.report import Row, make_ratio_row
+from benchmarks.stores import LARGE_BLOCK, MADE_UP_SEAL, begin_block, create_genesis, create_ledger, make_entries
+from benchmarks.workload import Population
+from microrollup.authentication import Authenticated
+from microrollup.entry import decode_kernel_record, make_signed_entry
+from microrollup.journal import Journal
+from microrollup.ledger import Ledger
+from microrollup.map import Map
+from microrollup.stf import BlockContext, ChainState, apply_actions
+from microrollup.store.tables import iterate_log
+
+__all__ = ["STACKR", "measure"]
+
+STACKR: Final = "Stackr SDK 0.6.0, as measured elsewhere: 38 actions/s at 100 accounts, 11 at 1,000, 2 at 5,000"
+_BATCH: Final = 100
+
+
+def measure(bench: Bench) -> list[Row]:
+    """Stored one by one, stored in batches of 100, replayed."""
+    fsync = bench.measure_fsync()
+    rows = []
+    for size, what in ((1, "one by one, durable each"), (_BATCH, f"batches of {_BATCH}, durable each")):
+        bench.say(f"a peer: {what}")
+        rows.append(_measure_storing(bench, size, what, fsync))
+    bench.say("a peer: replay")
+    return [*rows, _measure_replay(bench)]
+
+
+def _make_row(what: str, found: Comparison, fsync: Fsync | None, note: str) -> Row:
+    peer = f"eventsourcing {metadata.version('eventsourcing')}"
+    rates = f"{1 / found.ours:,.0f} actions/s, the peer {1 / found.limit:,.0f} events/s; {note}"
+    return make_ratio_row("peers", what, found, limit_name=peer, fsync=fsync, note=rates)
+
+
+def _measure_storing(bench: Bench, size: int, what: str, fsync: Fsync) -> Row:
+    count, repetitions = bench.sizes.peer_events, bench.sizes.repetitions
+    population = Population()
+    shares = [population.make_mix(count) if share else population.make_registers(count) for share in range(repetitions + 1)]
+    peer = PeerKeystore(bench.make_directory("peer"))
+    with create_ledger(bench.make_directory("beside-peer")) as ledger:
+        _store(ledger, shares[0], size)
+        _store_peer(peer, shares[0], size)
+        found = compare(
+            lambda number: _store(ledger, shares[number + 1], size) / count,
+            lambda number: _store_peer(peer, shares[number + 1], size) / count,
+            repetitions,
+        )
+    durable = "its SQLite with synchronous = FULL" if peer.is_durable() else "its SQLite NOT synced at each commit"
+    peer.close()
+    note = f"{durable}; ours with state root, receipts and blocks of up to {LARGE_BLOCK:,}; {STACKR}"
+    return _make_row(what, found, fsync, note)
+
+
+def _store(ledger: Ledger, actions: list[Authenticated], size: int) -> float:
+    """Records to closed blocks, committed by groups of `size`."""
+    started = time.perf_counter()
+    for block in range(0, len(actions), LARGE_BLOCK):
+        begin_block(ledger)
+        for first in range(block, min(block + LARGE_BLOCK, len(actions)), size):
+            ledger.execute(make_entries(actions[first : first + size]))
+            ledger.commit()
+        ledger.finish(ledger.compute_header(), MADE_UP_SEAL)
+    return time.perf_counter() - started
+
+
+def _store_peer(peer: PeerKeystore, actions: list[Authenticated], size: int) -> float:
+    """The same actions, decoded beforehand, as events; accounts stay in memory."""
+    steps = [_read_step(action) for action in actions]
+    started = time.perf_counter()
+    for first in range(0, len(steps), size):
+        peer.save([peer.apply(*step) for step in steps[first : first + size]])
+    return time.perf_counter() - started
+
+
+def _read_step(action: Authenticated) -> tuple[bytes, Register | Update, bytes]:
+    """Account key, action, sender: all that the peer needs."""
+    body = make_signed_entry(app, action).action
+    if isinstance(body, Register):
+        key = compute_account_key(body.salt, body.code_hash + body.config_hash, action.sender)
+        return key, body, action.sender
+    if not isinstance(body, Update):
+        raise TypeError(type(body))
+    return body.key, body, action.sender
+
+
+def _measure_replay(bench: Bench) -> Row:
+    count = bench.sizes.peer_events
+    population = Population()
+    actions = [*population.make_registers(count), *population.make_mix(count)]
+    peer = PeerKeystore(bench.make_directory("peer"))
+    _store_peer(peer, actions, _BATCH)
+    directory = bench.make_directory("beside-peer")
+    with create_ledger(directory) as ledger:
+        _store(ledger, actions, _BATCH)
+
+        def replay(_: int) -> float:
+            started = time.perf_counter()
+            _replay(ledger, actions)
+            return (time.perf_counter() - started) / len(actions)
+
+        def replay_peer(_: int) -> float:
+            started = time.perf_counter()
+            events = peer.replay()
+            return (time.perf_counter() - started) / events
+
+        found = compare(replay, replay_peer, bench.sizes.repetitions)
+    peer.close()
+    note = "state in memory from what is stored; ours reads the chained log and runs the STFs again, senders known"
+    return _make_row("replay of what is stored", found, None, note)
+
+
+def _replay(ledger: Ledger, actions: list[Authenticated]) -> None:
+    """The log's records, their chain checked, executed over an empty state; senders are those of `actions`."""
+    environment = ledger.environment
+    state = ChainState(app.genesis, Map(), 0)
+    with environment.snapshot() as txn:
+        records = [
+            record
+            for _, record in iterate_log(txn, environment.tables, ledger.rollup_id, first=1)
+            if decode_kernel_record(record) is None
+        ]
+    entries = [
+        make_signed_entry(app, msgspec.structs.replace(action, record=record))
+        for action, record in zip(actions, records, strict=True)
+    ]
+    context = BlockContext(1, 0, 0, Journal(len(app.state_fields)))
+    state, receipts = apply_actions(app, state, entries, context)
+    if len(receipts) != len(actions) or any(receipt.status for receipt in receipts):
+        raise AssertionError("an action did not execute")

@@ -1,0 +1,80 @@
+"""Row 8: proving an account at the newest height and at an old one, and checking the proof."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from apps.keystore import app
+from benchmarks.context import Bench
+from benchmarks.report import Row, make_size_row
+from microrollup.ledger import Ledger
+from microrollup.merkle.indexed import verify_exclusion, verify_inclusion
+from microrollup.reading import StateProof, prove_state
+
+__all__ = ["BARS", "measure"]
+
+T = TypeVar("T")
+
+BARS: Final = (1.0, 0.1)
+_FIELD: Final = app.state_type.fields[0]
+
+
+def measure(bench: Bench) -> list[Row]:
+    """Inclusion, now and then; exclusion; verification."""
+    population = bench.store.population
+    chosen = random.Random(2).sample(range(population.accounts), min(bench.sizes.proofs, population.accounts))
+    present = [population.get_key(account) for account in chosen]
+    absent = [bytes(reversed(key)) for key in present]
+    with bench.store.open() as ledger:
+        tip = ledger.checkpoint.height
+        old = max(1, tip - bench.sizes.back)
+        bench.say(f"proving accounts at heights {tip} and {old}")
+        rounds = bench.sizes.repetitions
+        proofs = [_prove(ledger, key, None) for key in present]
+        rows = [
+            _time("inclusion, newest height", rounds, lambda key: _prove(ledger, key, None), present, f"height {tip}"),
+            _time("exclusion, newest height", rounds, lambda key: _prove(ledger, key, None), absent, f"height {tip}"),
+            _time(
+                f"inclusion or exclusion, {tip - old} heights back",
+                rounds,
+                lambda key: _prove(ledger, key, old),
+                present[: max(1, len(present) // 5)],
+                f"height {old}; leaf and nodes as they were, found in the undo of later blocks",
+            ),
+            _time("verification", rounds, _verify, proofs, f"{len(proofs[0].proof.siblings)} siblings", bars=None),
+        ]
+    return rows
+
+
+def _prove(ledger: Ledger, key: bytes, height: int | None) -> StateProof:
+    return prove_state(ledger.environment, ledger.tree, _FIELD, key, height)
+
+
+def _verify(proof: StateProof) -> None:
+    if proof.exists:
+        verify_inclusion(proof.header.state_root, proof.tree_key, proof.value, proof.proof)
+    else:
+        verify_exclusion(proof.header.state_root, proof.tree_key, proof.proof)
+
+
+def _time(
+    what: str,
+    rounds: int,
+    work: Callable[[T], object],
+    items: Sequence[T],
+    note: str,
+    bars: tuple[float, float] | None = BARS,
+) -> Row:
+    means: list[float] = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        for item in items:
+            work(item)
+        means.append((time.perf_counter() - started) / len(items))
+    return make_size_row(
+        "proof", what, 1e3 * statistics.median(means), "ms", bars=bars, repetitions=rounds, note=f"{len(items):,} accounts a run, {note}"
+    )

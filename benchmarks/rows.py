@@ -1,0 +1,36 @@
+"""The rows in the order of the table, by the names that `--only` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from benchmarks import (
+    end_to_end,
+    execution,
+    growth,
+    imports,
+    memory,
+    opening,
+    peers,
+    proofs,
+    replaying,
+    state_root,
+)
+from benchmarks.context import Bench
+from benchmarks.report import Row
+
+__all__ = ["ROWS"]
+
+ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
+    "execution": execution.measure,
+    "end-to-end": end_to_end.measure,
+    "state-root": state_root.measure,
+    "growth": growth.measure,
+    "replay": replaying.measure,
+    "opening": opening.measure,
+    "memory": memory.measure,
+    "proof": proofs.measure,
+    "peers": peers.measure,
+    "imports": imports.measure,
+}

@@ -1,0 +1,95 @@
+"""`microrollup snapshot` and `microrollup restore`: the state at a height in one file, and a store made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+
+import click
+
+from microrollup.cli.directory import open_readable
+from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, show_progress
+from microrollup.cli.parameters import PATH, app_argument, data_option, hex_bytes
+from microrollup.rollup import load_rollup
+from microrollup.settlement.local import LocalSettlement
+from microrollup.snapshot import restore_snapshot, write_snapshot
+
+__all__ = ["restore_command", "snapshot_command"]
+
+
+@click.command("snapshot", cls=Command)
+@app_argument
+@data_option()
+@click.option("--out", type=PATH, required=True, metavar="FILE", help="File to write; replaced once it is whole.")
+@click.option("--height", type=click.IntRange(0), metavar="H", help="Height of the block [default: the newest].")
+@json_option
+def snapshot_command(app: str, directory: Path, out: Path, height: int | None, output: Output) -> None:
+    """Write the state at a height to one file.
+
+    The file is named by its content: the same state gives the same id, wherever it was written.
+    """
+    rollup = load_rollup(app)
+    with open_readable(directory, rollup) as environment, _follow("writing") as follow:
+        info = write_snapshot(environment, rollup, out, height, follow)
+    document = {
+        "file": str(out),
+        "id": info.id,
+        "height": info.height,
+        "blockHash": hex0x(info.block_hash),
+        "stateRoot": hex0x(info.state_root),
+        "leaves": info.leaf_count,
+        "rows": info.row_count,
+        "bytes": info.file_bytes,
+    }
+    output.show(document, make_facts(dict(document)))
+
+
+@click.command("restore", cls=Command)
+@app_argument
+@data_option("Directory of the new store.")
+@click.option("--from", "source", type=PATH, required=True, metavar="FILE", help="The snapshot.")
+@click.option("--block-hash", type=hex_bytes(32), metavar="HASH", help="Take this block's snapshot or none.")
+@click.option("--l1", type=PATH, metavar="DIR", help="Local settlement that must have settled the block.")
+@json_option
+def restore_command(
+    app: str, directory: Path, source: Path, block_hash: bytes | None, l1: Path | None, output: Output
+) -> None:
+    """Make a store from a snapshot.
+
+    State and metadata roots are computed again from the rows and must be the header's. Whether the header is right
+    says --l1 or --block-hash; without both it is the builder's word alone.
+    """
+    rollup = load_rollup(app)
+    view = nullcontext() if l1 is None else closing(LocalSettlement.open(l1))
+    with (
+        view as settlement,
+        _follow("restoring") as follow,
+        restore_snapshot(
+            source, directory, rollup, expected_block_hash=block_hash, l1=settlement, on_progress=follow
+        ) as ledger,
+    ):
+        header = ledger.header
+        document = {
+            "height": header.height,
+            "blockHash": hex0x(ledger.checkpoint.block_hash),
+            "stateRoot": hex0x(header.state_root),
+            "rollupId": hex0x(ledger.rollup_id),
+            "vouchedFor": [name for name, given in (("l1", l1), ("blockHash", block_hash)) if given is not None],
+        }
+    facts = {**document, "vouchedFor": ", ".join(document["vouchedFor"]) or "the builder's seal alone"}
+    output.show(document, make_facts(facts))
+
+
+@contextmanager
+def _follow(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar for work that tells how much is done of how much."""
+    with show_progress(description) as advance:
+        seen = 0
+
+        def follow(done: int, _: int) -> None:
+            nonlocal seen
+            advance(done - seen)
+            seen = done
+
+        yield follow
