@@ -66,9 +66,8 @@ def main(
     if store is not None:
         store.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="microrollup-bench-", dir=store) as directory:
-        bench = Bench(
-            Path(directory), sizes, len(os.sched_getaffinity(0)), lambda text: progress.print(f"... {text}", style="dim")
-        )
+        cores = len(os.sched_getaffinity(0))
+        bench = Bench(Path(directory), sizes, cores, lambda text: progress.print(f"... {text}", style="dim"))
         if profiled is not None:
             console.print(profile(bench, profiled, _PROFILE_LINES), highlight=False, markup=False)
             return

@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from apps.keystore import app
 from benchmarks.context import Bench
 from benchmarks.measure import compare
 from benchmarks.recovery import BareRecovery
 from benchmarks.report import Row, make_ratio_row
 from benchmarks.stores import BUILDER, LARGE_BLOCK, create_genesis
-from apps.keystore import app
 from microrollup.authentication_pool import AuthenticationPool, split_chunks
 from microrollup.crypto import compute_address
 from microrollup.ledger import Ledger
@@ -83,7 +83,8 @@ def measure(bench: Bench) -> list[Row]:
         fsync = bench.measure_fsync()
         found = compare(run_ours, run_bare, bench.sizes.repetitions)
     note = (
-        f"{1 / found.ours:,.0f} actions/s, {size:,} lines a run, {bench.workers} processes authenticate, blocks of up to {LARGE_BLOCK:,}"
+        f"{1 / found.ours:,.0f} actions/s, {size:,} lines a run, {bench.workers} processes authenticate,"
+        f" blocks of up to {LARGE_BLOCK:,}"
     )
     return [
         make_ratio_row(

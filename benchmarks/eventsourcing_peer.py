@@ -1,4 +1,4 @@
-"""The peer: the same registers and updates as events of the `eventsourcing` library, stored durably by its SQLite module."""
+"""The peer: the same registers and updates as events of the `eventsourcing` library, stored by its SQLite module."""
 
 from __future__ import annotations
 

@@ -117,7 +117,10 @@ def measure(bench: Bench) -> list[Row]:
     gc.freeze()  # the accounts are neither side's garbage
     try:
         rows = []
-        for what, make in (("60 % Register, 40 % Update", population.make_mix), ("all Register", population.make_registers)):
+        for what, make, bars in (
+            ("60 % Register, 40 % Update", population.make_mix, BARS),
+            ("all Register", population.make_registers, None),
+        ):
             batches = [make(sizes.fold) for _ in range(repetitions + 1)]
             steps = [[_read_step(action) for action in batch] for batch in batches]
             hashes = _check_hashes(ours, accounts, nonces, batches.pop(0), steps.pop(0))
@@ -134,8 +137,8 @@ def measure(bench: Bench) -> list[Row]:
 
             found = compare(run_ours, run_fold, repetitions)
             _check_equal(ours, accounts, nonces, population)
-            note = f"unsigned, keystore, {sizes.accounts:,} accounts; {hashes / sizes.fold:.1f} keccaks an action on both sides"
-            bars = BARS if make == population.make_mix else None
+            hashed = f"{hashes / sizes.fold:.1f} keccaks an action on both sides"
+            note = f"unsigned, keystore, {sizes.accounts:,} accounts; {hashed}"
             rows.append(make_ratio_row("execution", what, found, limit_name=LIMIT, bars=bars, note=note))
         return rows
     finally:

@@ -14,7 +14,7 @@ from benchmarks.subprocesses import run_python
 __all__ = ["measure"]
 
 _BARE: Final = ("-c", "pass")
-_COMMANDS: Final = (
+_COMMANDS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("import microrollup", ("-c", "import microrollup")),
     ("import apps.keystore", ("-c", "import apps.keystore")),
 )

@@ -1,4 +1,4 @@
-"""Measuring on a noisy machine: interleaved repetitions and their medians, sync latency, anonymous memory, machine facts."""
+"""Measuring on a noisy machine: interleaved repetitions, their medians, sync latency, memory, facts of the machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -131,14 +131,14 @@ def read_anonymous_mb() -> float:
 
 
 class MemorySampler:
-    """Looks at this process's anonymous memory from a thread of its own and keeps the peak. Use it in a `with` statement."""
+    """Looks at this process's anonymous memory from a thread and keeps the peak. Use it in a `with` statement."""
 
     def __init__(self) -> None:
         self.peak_mb = read_anonymous_mb()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
-    def __enter__(self) -> MemorySampler:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -27,5 +27,5 @@ def measure(bench: Bench) -> list[Row]:
 
 def _make_row(what: str, phase: Phase, actions: int, base_mb: float) -> Row:
     rate = f"{1e6 * phase.seconds / max(1, actions):.0f} us an action, unsigned, durable"
-    note = f"peak of RssAnon of the importing process, {base_mb:.0f} MB of it imports; blocks of {LARGE_BLOCK:,}; {rate}"
+    note = f"peak RssAnon of the importing process, {base_mb:.0f} MB of it imports; blocks of {LARGE_BLOCK:,}; {rate}"
     return make_size_row("memory", what, phase.peak_mb, "MB", bars=BARS, note=note)

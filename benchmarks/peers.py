@@ -1,4 +1,4 @@
-"""Row 9: a peer on the same machine in the same run, the `eventsourcing` library; both sides durable, neither signed."""
+"""Row 9: a peer on the same machine in the same run, the `eventsourcing` library. Both are durable, neither signed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.context import Bench
 from benchmarks.eventsourcing_peer import PeerKeystore
 from benchmarks.measure import Comparison, Fsync, compare
 from benchmarks.report import Row, make_ratio_row
-from benchmarks.stores import LARGE_BLOCK, MADE_UP_SEAL, begin_block, create_genesis, create_ledger, make_entries
+from benchmarks.stores import LARGE_BLOCK, MADE_UP_SEAL, begin_block, create_ledger, make_entries
 from benchmarks.workload import Population
 from microrollup.authentication import Authenticated
 from microrollup.entry import decode_kernel_record, make_signed_entry
@@ -27,7 +27,7 @@ from microrollup.store.tables import iterate_log
 
 __all__ = ["STACKR", "measure"]
 
-STACKR: Final = "Stackr SDK 0.6.0, as measured elsewhere: 38 actions/s at 100 accounts, 11 at 1,000, 2 at 5,000"
+STACKR: Final = "Stackr SDK 0.6.0, in another run: 38 actions/s at 100 accounts, 11 at 1,000, 2 at 5,000"
 _BATCH: Final = 100
 
 
@@ -51,7 +51,7 @@ def _make_row(what: str, found: Comparison, fsync: Fsync | None, note: str) -> R
 def _measure_storing(bench: Bench, size: int, what: str, fsync: Fsync) -> Row:
     count, repetitions = bench.sizes.peer_events, bench.sizes.repetitions
     population = Population()
-    shares = [population.make_mix(count) if share else population.make_registers(count) for share in range(repetitions + 1)]
+    shares = [population.make_registers(count), *[population.make_mix(count) for _ in range(repetitions)]]
     peer = PeerKeystore(bench.make_directory("peer"))
     with create_ledger(bench.make_directory("beside-peer")) as ledger:
         _store(ledger, shares[0], size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from benchmarks.report import Report, Row
 
@@ -13,23 +13,20 @@ __all__ = ["write_png"]
 
 _COLOURS: Final = {"goal": "#2a7f4f", "first bar": "#2f6f9f", "below": "#b0413e"}
 
+_LABEL_BOX: Final = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.7}
+
 
 def write_png(path: Path, report: Report) -> None:
     """Draw the rows that have bars, and the growth curves if there are any."""
-    mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415 - the backend is chosen first
-
     barred = [row for row in report.rows if row.verdict]
     curves = [row for row in report.rows if row.points]
-    figure, panels = pyplot.subplots(
-        1, 2, figsize=(15, 1.8 + 0.42 * max(6, len(barred))), width_ratios=(3, 2), layout="constrained"
-    )
+    figure = Figure(figsize=(15, 1.8 + 0.42 * max(6, len(barred))), layout="constrained")
+    panels = figure.subplots(1, 2, width_ratios=(3, 2))
     _draw_goals(panels[0], barred)
     _draw_growth(panels[1], curves)
     machine = report.machine
     figure.suptitle(f"{machine.cores} cores, {machine.cpu}, {machine.python}", fontsize=10)
     figure.savefig(path, dpi=110)
-    pyplot.close(figure)
 
 
 def _compute_share(row: Row, score: float) -> float:
@@ -44,13 +41,15 @@ def _draw_goals(axes: Any, rows: list[Row]) -> None:
     axes.barh(places, [_compute_share(row, row.score) for row in rows], color=[_COLOURS[row.verdict] for row in rows])
     for place, row in enumerate(rows):
         if row.first_bar is not None:
-            axes.plot([_compute_share(row, row.first_bar)] * 2, [place - 0.4, place + 0.4], color="black", linewidth=1.5)
+            bar = _compute_share(row, row.first_bar)
+            axes.plot([bar, bar], [place - 0.4, place + 0.4], color="black", linewidth=1.5)
         shown = f" {row.score:.2f}" if row.higher_is_better else f" {row.score:.3g} {row.unit}"
-        axes.text(_compute_share(row, row.score), place, shown, va="center", fontsize=8)
+        axes.text(_compute_share(row, row.score), place, shown, va="center", fontsize=8, bbox=_LABEL_BOX)
     axes.axvline(1, color="black", linestyle="--", linewidth=1)
     axes.set_yticks(places, [f"{row.name}: {row.what}" for row in rows], fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.margins(x=0.18)
     axes.set_xlabel("share of the goal (dashed: the goal, short line: the first bar); right is better")
 
 

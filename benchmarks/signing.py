@@ -12,8 +12,8 @@ import msgspec
 
 from apps.keystore import app
 from apps.keystore.accounts import compute_account_key
-from benchmarks.workload import ACTIONS_PER_SENDER, MIX, make_register, make_update
 from apps.keystore.transitions import Register
+from benchmarks.workload import ACTIONS_PER_SENDER, MIX, make_register, make_update
 from microrollup.action import Action
 from microrollup.crypto import canonicalize_signature, compute_address, keccak256, load_private_key, sign_digest
 from microrollup.eip712 import compile_digest, compute_domain_separator

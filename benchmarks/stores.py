@@ -85,7 +85,7 @@ def execute_block(ledger: Ledger, entries: Sequence[Entry]) -> None:
 
 
 def build_block(ledger: Ledger, actions: Sequence[Authenticated], group: int = GROUP) -> None:
-    """One block, from records to checkpoint: decoded, executed and made durable by groups, closed with a made-up seal."""
+    """One block, from records to checkpoint: decoded, executed and made durable by groups; its seal is made up."""
     begin_block(ledger)
     for first in range(0, len(actions), group):
         ledger.execute(make_entries(actions[first : first + group]))

@@ -103,7 +103,8 @@ class Population:
         account = self._random.randrange(accounts)
         self._changes += 1
         owner = account // ACTIONS_PER_SENDER
-        return self._sign(owner, make_update(self.get_key(account), make_sender(self._first_sender + owner), self._changes))
+        sender = make_sender(self._first_sender + owner)
+        return self._sign(owner, make_update(self.get_key(account), sender, self._changes))
 
     def _sign(self, owner: int, action: Action) -> Authenticated:
         nonce = self._nonces.get(owner)
@@ -112,5 +113,6 @@ class Population:
         self._nonces[owner] = nonce + 1
         sender = make_sender(self._first_sender + owner)
         action_hash = keccak256(sender + nonce.to_bytes(8, "big"))
-        record = app.action_types.by_name[type(action).__name__].encode_record(action, nonce, action_hash * 2 + b"\0")
+        action_type = app.action_types.by_name[type(action).__name__]
+        record = action_type.encode_record(action, nonce, action_hash * 2 + b"\0")
         return Authenticated(record, sender, nonce, action_hash)

@@ -340,7 +340,7 @@ class Ledger:
     def resume(self) -> OpenBlock | None:
         """Execute again the entries of the next block if the log holds it: behind a crash, or during a rebuild."""
         if self.block is None:
-            logged = read_logged_block(self.environment, self.checkpoint.height + 1, self._length)
+            logged = read_logged_block(self.environment, self.rollup_id, self.checkpoint.height + 1)
             if logged is not None:
                 block = self._begin(logged.open, logged.first_record)
                 block.replayed = logged.closed

@@ -19,7 +19,7 @@ from microrollup.store.tables import (
     Checkpoint,
     append_records,
     get_block_row,
-    get_record,
+    iterate_log,
 )
 from microrollup.store.tree import FlatTree
 from microrollup.store.tree_delta import DeltaView
@@ -91,30 +91,26 @@ class LoggedBlock(msgspec.Struct, frozen=True):
     """A `Close` followed the entries: the block is being rebuilt, under the newest rebuild's code."""
 
 
-def read_logged_block(environment: Environment, height: int, log_length: int) -> LoggedBlock | None:
-    """The block at a height that the log has opened; None if it has not. Raises `StoreCorrupt`."""
+def read_logged_block(environment: Environment, rollup_id: bytes, height: int) -> LoggedBlock | None:
+    """The block at a height that the log has opened; None if it has not.
+
+    Every record is checked against the chain, because forced ones bear no signature. Raises `StoreCorrupt`.
+    """
     raw = environment.get("openings", encode_number(height))
     if raw is None:
         return None
     number = int.from_bytes(raw, "big")
-    opened = decode_kernel_record(_read_record(environment, number))
+    log = iterate_log(environment.reader, environment.tables, rollup_id, number)
+    opened = decode_kernel_record(next(log, (number, b""))[1])
     if not isinstance(opened, Open) or opened.height != height:
         raise StoreCorrupt(f"log/{number}", f"is not the opening of block {height}")
     records: list[bytes] = []
-    for entry_number in range(number + 1, log_length):
-        record = _read_record(environment, entry_number)
+    for _, record in log:
         if decode_kernel_record(record) is not None:
             opened = msgspec.structs.replace(opened, stf_id=_read_rebuild(environment).stf_id)
             return LoggedBlock(opened, number + 1, records, closed=True)
         records.append(record)
     return LoggedBlock(opened, number + 1, records, closed=False)
-
-
-def _read_record(environment: Environment, number: int) -> bytes:
-    record = get_record(environment.reader, environment.tables, number)
-    if record is None:
-        raise StoreCorrupt(f"log/{number}", "missing")
-    return record
 
 
 def _read_rebuild(environment: Environment) -> Rebuild:

@@ -19,7 +19,7 @@ from microrollup.entry import (
     make_forced_entry,
     make_signed_entry,
 )
-from microrollup.errors import StoreCorrupt
+from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.genesis import read_genesis
 from microrollup.ledger import Ledger
 from microrollup.merkle.indexed import LEAF_BYTES, compute_depth
@@ -75,7 +75,7 @@ def replay_log(
     try:
         with source.snapshot() as txn:
             for number, record in iterate_log(txn, source.tables, rollup_id, first=1):
-                kernel = decode_kernel_record(record)
+                kernel = _decode_kernel_record(record, number)
                 if kernel is None:
                     group.append(_read_entry(rollup, rollup_id, record, number, outcomes))
                     if len(group) >= _GROUP:
@@ -97,19 +97,30 @@ def _authenticate(source: Environment, rollup_id: bytes, pool: AuthenticationPoo
 
     def read_signed() -> Iterator[bytes]:
         with source.snapshot() as txn:
-            for _, record in iterate_log(txn, source.tables, rollup_id, first=1):
-                if not is_forced_record(record) and decode_kernel_record(record) is None:
+            for number, record in iterate_log(txn, source.tables, rollup_id, first=1):
+                if not is_forced_record(record) and _decode_kernel_record(record, number) is None:
                     yield record
 
     for chunk in pool.authenticate_records(split_chunks(read_signed())):
         yield from chunk
 
 
+def _decode_kernel_record(record: bytes, number: int) -> object:
+    """The kernel's own record, None for an entry. Raises `StoreCorrupt`."""
+    try:
+        return decode_kernel_record(record)
+    except DecodeError as error:
+        raise StoreCorrupt(f"log/{number}", error.reason) from None
+
+
 def _read_entry(
     rollup: MicroRollup, rollup_id: bytes, record: bytes, number: int, outcomes: Iterator[Outcome]
 ) -> Entry:
     if is_forced_record(record):
-        return make_forced_entry(rollup, rollup_id, decode_forced(record))
+        try:
+            return make_forced_entry(rollup, rollup_id, decode_forced(record))
+        except DecodeError as error:
+            raise StoreCorrupt(f"log/{number}", error.reason) from None
     outcome = next(outcomes)
     if not isinstance(outcome, Authenticated):
         raise StoreCorrupt(f"log/{number}", f"not a valid action: {outcome}")

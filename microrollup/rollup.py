@@ -131,29 +131,28 @@ def load_rollup(reference: str) -> MicroRollup:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        module = importlib.import_module(module_name)
+        module = _import(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise UsageError(f"there is no module {module_name!r} here or installed") from None
         raise UsageError(f"{module_name} cannot be imported: {error}") from error
     except Exception as error:
         raise UsageError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error
-    if getattr(module, "__file__", None) is None:
-        module = _import_from_within(module)
     rollup = getattr(module, attribute or "app", None)
     if not isinstance(rollup, MicroRollup):
         raise UsageError(f"{module_name} has no MicroRollup named {attribute or 'app'!r}")
     return rollup
 
 
-def _import_from_within(package: ModuleType) -> ModuleType:
-    """The module of the same name in a plain directory, as `microrollup new` makes it, so that it works from outside
-    as from within, and under the same name.
+def _import(name: str) -> ModuleType:
+    """The module; or, where a plain directory NAME holds NAME.py, as `microrollup new` makes it, that file. So such an
+    app works from outside its directory as from within, under the same name.
     """
-    name = package.__name__
-    for directory in package.__path__:
-        if "." not in name and (Path(directory) / f"{name}.py").is_file():
-            del sys.modules[name]
-            sys.path.insert(0, directory)
-            return importlib.import_module(name)
-    return package
+    module = importlib.import_module(name)
+    if getattr(module, "__file__", None) is None and "." not in name:
+        for directory in getattr(module, "__path__", ()):
+            if (Path(directory) / f"{name}.py").is_file():
+                del sys.modules[name]
+                sys.path.insert(0, directory)
+                return importlib.import_module(name)
+    return module

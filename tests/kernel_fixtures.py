@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -191,6 +192,12 @@ def make_steps(*steps: tuple[str, int, int]) -> Edit:
     return Edit([Step(KINDS.index(kind), key, value) for kind, key, value in steps], reject=False)
 
 
+def make_random_edit(rng: Random, keys: int = 12) -> Edit:
+    """Up to six changes among a few keys, deletions included; one in ten is rejected."""
+    steps = [Step(rng.randrange(len(KINDS)), rng.randrange(keys), rng.choice((0, 1, rng.getrandbits(64)))) for _ in range(rng.randrange(7))]
+    return Edit(steps, reject=rng.random() < 0.1)
+
+
 # --- a chain ---------------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +277,18 @@ class Chain:
         (outcome,) = self.submit(self.signer.sign(make_steps(*steps), name))
         assert isinstance(outcome, Acknowledgement)
         return outcome
+
+    def work(self, rng: Random, blocks: int, *, actions: int = 5) -> None:
+        """Some blocks of random edits by three senders, every third with forced actions, and time passing."""
+        for number in range(blocks):
+            if number % 3 == 1:
+                self.force(make_random_edit(rng), "frank")
+                self.force(rng.randbytes(40))
+            self.submit(
+                *[self.signer.sign(make_random_edit(rng), f"sender {rng.randrange(3)}") for _ in range(rng.randrange(1, 2 * actions))]
+            )
+            self.sequencer.close_block()
+            self.advance()
 
     def close_block(self, **options: bool) -> Header:
         """Close the open block, which must be there."""

@@ -134,7 +134,10 @@ def open_node(
             raise WrongRollup(f"{l1_path} is the settlement of another rollup than {directory} holds")
         if verifiers is not None:
             _check_verifiers(ledger.genesis, verifiers)
-        yield Node(ledger, settlement, read_key(builder_key_path(directory)))
+        key_path = builder_key_path(directory)
+        if not key_path.exists():
+            raise UsageError(f"{key_path} is missing: without the builder's key no block can be sealed")
+        yield Node(ledger, settlement, read_key(key_path))
 
 
 def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice | None, l1_path: Path) -> Ledger:

@@ -73,7 +73,7 @@ def new_command(name: str, directory: Path | None, output: Output) -> None:
 def _check_name(name: str) -> None:
     """Raises `UsageError` unless the name can be a module's that hides no other."""
     if not _NAME.fullmatch(name) or keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        raise UsageError(f"{name!r} is no name for an app: 1 to 40 of a-z, 0-9 and _, a letter first, no Python keyword")
+        raise UsageError(f"{name!r} is no name for an app: 1 to 40 of a-z, 0-9 and _, a letter first, no keyword")
     if name in sys.stdlib_module_names or name in _TAKEN:
         raise UsageError(f"{name!r} is the name of another module; choose another one")
 
@@ -94,7 +94,7 @@ def _sign_samples(name: str, path: Path) -> str:
     increment: type[Action] = module.Increment
     key = load_private_key(secrets.token_bytes(31).rjust(32, b"\1"))
     lines = [
-        sign_action(rollup, increment(by=by), nonce, key)  # type: ignore[call-arg]
+        sign_action(rollup, increment(by=by), nonce, key)
         for nonce, by in enumerate(_SAMPLE_INCREMENTS)
     ]
     return "".join(f"{line.decode()}\n" for line in lines)

@@ -70,14 +70,15 @@ def restore_command(
         ) as ledger,
     ):
         header = ledger.header
+        vouched = [name for name, given in (("l1", l1), ("blockHash", block_hash)) if given is not None]
         document = {
             "height": header.height,
             "blockHash": hex0x(ledger.checkpoint.block_hash),
             "stateRoot": hex0x(header.state_root),
             "rollupId": hex0x(ledger.rollup_id),
-            "vouchedFor": [name for name, given in (("l1", l1), ("blockHash", block_hash)) if given is not None],
+            "vouchedFor": vouched,
         }
-    facts = {**document, "vouchedFor": ", ".join(document["vouchedFor"]) or "the builder's seal alone"}
+    facts = {**document, "vouchedFor": ", ".join(vouched) or "the builder's seal alone"}
     output.show(document, make_facts(facts))
 
 

@@ -43,7 +43,8 @@ class FlatTree:
     def __init__(self, directory: Path, leaf_count: int, *, private: bool = False) -> None:
         """Open the tree as of the last `sync`, when it had `leaf_count` leaves. Reads no more than the files' sizes.
 
-        Changes of a `private` tree stay in this process; the files are only read. Raises `StoreMissing`, or `StoreCorrupt` if a file is too short.
+        Changes of a `private` tree stay in this process; the files are only read. Raises `StoreMissing`, or
+        `StoreCorrupt` if a file is too short.
         """
         self.leaf_count = leaf_count
         self._leaves = FlatFile(directory / LEAVES_FILE, LEAF_BYTES, row_count=leaf_count, private=private)
@@ -68,6 +69,16 @@ class FlatTree:
     def root(self) -> bytes:
         """The 32-byte state root of what is applied."""
         return self._nodes.read_row(compute_node_position(compute_depth(self.leaf_count), 0))
+
+    @property
+    def leaf_rows(self) -> npt.NDArray[np.uint8]:
+        """All leaves in use, as they stand in the file, shape (leaf count, 99); for whoever checks them."""
+        return self._leaves.rows[: self.leaf_count]
+
+    @property
+    def node_rows(self) -> npt.NDArray[np.uint8]:
+        """The node file as it stands, 32 bytes a row; see `microrollup.merkle.levels` for which row is which node."""
+        return self._nodes.rows
 
     def get_leaf(self, leaf_index: int) -> Leaf:
         """A leaf in use. Raises `IndexError` beyond them and `StoreCorrupt` if a flag is impossible."""

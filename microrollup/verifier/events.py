@@ -6,6 +6,7 @@ from typing import Self
 
 import msgspec
 
+from microrollup.codec.schema import to_camel_case
 from microrollup.errors import Divergence
 
 __all__ = ["DivergenceEvent", "ErrorEvent", "Event", "Progress", "Report", "Request"]
@@ -61,13 +62,14 @@ class DivergenceEvent(msgspec.Struct, frozen=True, rename="camel", tag="divergen
     height: int
     seq: int | None
     field: str
+    """In camelCase, as headers are written in JSON."""
     expected: str
     found: str
 
     @classmethod
     def of(cls, error: Divergence) -> Self:
         """The event of an error."""
-        return cls(error.height, error.seq, error.field, _show(error.expected), _show(error.found))
+        return cls(error.height, error.seq, to_camel_case(error.field), _show(error.expected), _show(error.found))
 
 
 class ErrorEvent(msgspec.Struct, frozen=True, rename="camel", tag="error"):

@@ -1,0 +1,165 @@
+"""Checks of what blocks say of the log: headers, seals, receipts, and the index of action hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from blake3 import blake3
+
+from microrollup.block import compute_block_hash, compute_genesis_header
+from microrollup.codec.canonical import decode_canonical
+from microrollup.crypto import canonicalize_signature, recover_address
+from microrollup.errors import DecodeError, RefusedError
+from microrollup.merkle.items import compute_items_root
+from microrollup.receipt import Receipt
+from microrollup.record import Close, Open, decode_genesis, encode_record
+from microrollup.scrub.scan import Scan, show
+from microrollup.store.environment import encode_number
+from microrollup.store.tables import BlockRow, decode_block_row, get_receipt, get_record
+
+__all__ = ["check_blocks", "check_index", "check_receipts"]
+
+_MAX_RECEIPT_BYTES: Final = 1 << 20
+_RECEIPT_DECODER: Final = msgspec.msgpack.Decoder(Receipt)
+
+
+def _iterate_blocks(scan: Scan) -> Iterator[BlockRow]:
+    """All rows that decode and stand at their height."""
+    for key, raw in scan.txn.cursor(scan.tables["blocks"]):
+        try:
+            row = decode_block_row(raw)
+        except DecodeError:
+            continue
+        if key == encode_number(row.header.height):
+            yield row
+
+
+def check_blocks(scan: Scan) -> None:
+    """Heights without gaps up to the checkpoint's, each header naming the one before, sealed as the log says."""
+    tip, lowest = scan.checkpoint, scan.start[0]
+    total = scan.environment.count("blocks")
+    expected, before = 0, b""
+    for count, (key, raw) in enumerate(scan.txn.cursor(scan.tables["blocks"]), 1):
+        scan.report("blocks", count, total)
+        height = int.from_bytes(key, "big")
+        if lowest and expected == 1:
+            expected, before = lowest, b""
+        if height != expected or len(key) != 8:
+            scan.find("blocks", show(key) if height < expected else expected, "a height is missing or out of place")
+            before = b""
+        expected = height + 1
+        try:
+            row = decode_block_row(raw)
+        except DecodeError as error:
+            scan.find("blocks", height, error.reason)
+            before = b""
+            continue
+        _check_row(scan, height, row)
+        if before and row.header.parent_hash != before:
+            scan.find("blocks", height, f"does not name block {height - 1} as its parent: one of the two is damaged")
+        before = compute_block_hash(row.header)
+    if expected != tip.height + 1:
+        scan.find("blocks", expected, f"missing: the checkpoint stands at {tip.height}")
+    elif before and before != tip.block_hash:
+        scan.find("blocks", tip.height, "its hash is not the checkpoint's: one of the two is damaged")
+
+
+def _check_row(scan: Scan, height: int, row: BlockRow) -> None:
+    """A block by itself, and against the records of the log."""
+    header = row.header
+    opened = Open(header.height, header.timestamp, header.l1_origin, header.stf_id)
+    if (header.rollup_id, header.height, row.open) != (scan.rollup_id, height, opened):
+        scan.find("blocks", height, "rollup, height or opening are not those of its header")
+    if height == 0:
+        record = get_record(scan.txn, scan.tables, 0) or b""
+        try:
+            genesis_header = compute_genesis_header(decode_genesis(record))
+        except DecodeError:
+            return
+        if row != BlockRow(genesis_header, opened, None, 1):
+            scan.find("blocks", 0, "is not the block of the genesis record")
+        return
+    if row.seal is None:
+        scan.find("blocks", height, "has no seal")
+        return
+    try:
+        recover_address(compute_block_hash(header), canonicalize_signature(row.seal.signature))
+    except RefusedError as error:
+        scan.find("blocks", height, f"its seal is no signature: {error}")
+    if scan.log is None:
+        scan.skip(f"blocks/{height}: the log was not checked by the same process")
+        return
+    number, end = scan.log.ends.get(height, (0, b""))
+    if end != blake3(encode_record(Close(height, row.seal))).digest():
+        scan.find("blocks", height, "its seal is not the one with which the log closes it")
+    if height == scan.start[0]:
+        first = number - header.action_count
+    else:
+        first = scan.log.openings.get(height, -1) + 1
+    if row.first_record != first:
+        scan.find("blocks", height, f"its entries begin at record {first}, not at {row.first_record}")
+
+
+def check_receipts(scan: Scan) -> None:
+    """Entries and receipts of each block hash to its header's roots; every receipt is in the index."""
+    total, count = scan.environment.count("receipts"), 0
+    end = 0
+    for row in _iterate_blocks(scan):
+        header = row.header
+        end = header.first_seq + header.action_count
+        if header.height <= scan.start[0]:
+            continue
+        numbers = range(row.first_record, row.first_record + header.action_count)
+        records = [get_record(scan.txn, scan.tables, number) for number in numbers]
+        known = [record for record in records if record is not None]
+        if len(known) != len(records) or compute_items_root(known) != header.actions_root:
+            scan.find("blocks", header.height, "the log's entries do not hash to its actions root")
+        receipts = []
+        for seq in range(header.first_seq, end):
+            raw = get_receipt(scan.txn, scan.tables, seq)
+            if raw is None:
+                scan.find("receipts", seq, "missing")
+                continue
+            receipts.append(raw)
+            _check_receipt(scan, seq, header.height, raw)
+            count += 1
+            scan.report("receipts", count, total)
+        if len(receipts) == header.action_count and compute_items_root(receipts) != header.receipts_root:
+            scan.find("receipts", header.first_seq, f"those of block {header.height} do not hash to its receipts root")
+    if count != total:
+        cursor = scan.txn.cursor(scan.tables["receipts"])
+        where = show(cursor.key()) if cursor.set_range(encode_number(end)) else None
+        scan.find("receipts", where, f"{total} rows where the blocks have {count} entries")
+
+
+def _check_receipt(scan: Scan, seq: int, height: int, raw: bytes) -> None:
+    try:
+        receipt = decode_canonical(_RECEIPT_DECODER, raw, what="receipt", limit=_MAX_RECEIPT_BYTES)
+    except DecodeError as error:
+        scan.find("receipts", seq, error.reason)
+        return
+    if receipt.seq != seq:
+        scan.find("receipts", seq, f"is that of seq {receipt.seq}")
+    if "index" in scan.unreadable:
+        return
+    place = scan.txn.get(receipt.action_hash, db=scan.tables["index"])
+    if place != encode_number(seq) + encode_number(height):
+        where = f"0x{receipt.action_hash.hex()}"
+        scan.find("index", where, f"the action of seq {seq} in block {height} is not found here")
+
+
+def check_index(scan: Scan) -> None:
+    """Every action hash leads to a receipt that names it."""
+    total = scan.environment.count("index")
+    for count, (key, place) in enumerate(scan.txn.cursor(scan.tables["index"]), 1):
+        scan.report("index", count, total)
+        seq = int.from_bytes(place[:8], "big")
+        raw = get_receipt(scan.txn, scan.tables, seq) if len(place) == 16 else None
+        try:
+            found = None if raw is None else _RECEIPT_DECODER.decode(raw).action_hash
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        if found != key:
+            scan.find("index", show(key), f"the receipt of seq {seq} is of another action")

@@ -1,0 +1,164 @@
+"""Running the scan in processes of its own, one after another as long as they die."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from microrollup import errors
+from microrollup.errors import MicrorollupError, StoreMissing
+from microrollup.scrub.report import (
+    Counted,
+    Damage,
+    Event,
+    Failed,
+    Finished,
+    Found,
+    Progress,
+    Reading,
+    Request,
+    ScrubReport,
+    Unchecked,
+    choose_repair,
+)
+from microrollup.store.environment import DATA_FILE, is_being_written
+
+__all__ = ["OnProgress", "scrub_store"]
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with a table's or file's name, the rows that are read, and how many there are."""
+
+_SILENCE_SECONDS: Final = 300
+"""A process that says nothing for so long has lost its way in damaged pages."""
+
+_READ_BYTES: Final = 1 << 16
+_DECODER: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
+
+
+def _ignore_progress(_table: str, _done: int, _total: int) -> None:
+    """For callers who do not watch."""
+
+
+def scrub_store(directory: Path, app: str, on_progress: OnProgress = _ignore_progress) -> ScrubReport:
+    """Scan the store in `directory`, of the rollup that `app` names (`module:name`); nothing is changed or locked.
+
+    A writer may be active; the report says so. Raises `StoreMissing`, and what loading the app raises.
+    """
+    if not (directory / DATA_FILE).is_file():
+        raise StoreMissing(f"there is no store in {directory}")
+    writer_active = is_being_written(directory)
+    scan = _Scan(on_progress)
+    first = 0
+    while first is not None:
+        request = Request(str(directory.absolute()), app, _find_path(), first, scan.unreadable, scan.wrong)
+        first = scan.run(request)
+    return ScrubReport(
+        checked=scan.checked,
+        damages=[
+            Damage(found.where, found.reason, choose_repair(found.where, restored=scan.restored)) for found in scan.found
+        ],
+        unchecked=scan.unchecked,
+        writer_active=writer_active or is_being_written(directory),
+    )
+
+
+def _find_path() -> list[str]:
+    """Where the process finds this package and the app: absolute, because it need not work here."""
+    return [str(Path(path).absolute()) for path in sys.path]
+
+
+class _Scan:
+    """What the processes have told so far."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self.checked: dict[str, int] = {}
+        self.found: list[Found] = []
+        self.unchecked: list[str] = []
+        self.unreadable: list[str] = []
+        self.wrong: list[str] = []
+        self.restored = False
+        self._on_progress = on_progress
+
+    def run(self, request: Request) -> int | None:
+        """Run one process; the stage at which another has to go on, None if all are done."""
+        reading = Reading(request.first_stage, DATA_FILE)
+        with tempfile.TemporaryFile() as complaints:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "microrollup.scrub.process"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(request.python_path)},
+            )
+            try:
+                for event in _converse(process, request):
+                    if isinstance(event, Finished):
+                        self.restored = event.restored
+                        return None
+                    if isinstance(event, Reading):
+                        reading = event
+                    self._take(event)
+                reason = _describe_end(process, complaints)
+            except TimeoutError:
+                reason = f"reading it does not come to an end within {_SILENCE_SECONDS} s"
+            finally:
+                process.kill()
+                process.wait()
+        self._take(Found(reading.table, reason, unreadable=True))
+        return reading.stage + 1
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Progress():
+                self._on_progress(event.table, event.done, event.total)
+            case Counted():
+                self.checked[event.table] = event.rows
+            case Unchecked():
+                self.unchecked.append(event.what)
+            case Found():
+                self.found.append(event)
+                table = event.where.partition("/")[0]
+                for tables in (self.wrong, self.unreadable) if event.unreadable else (self.wrong,):
+                    if table not in tables:
+                        tables.append(table)
+            case Failed():
+                kind = getattr(errors, event.kind, MicrorollupError)
+                raise kind(event.message)
+            case _:
+                pass
+
+
+def _converse(process: subprocess.Popen[bytes], request: Request) -> Iterator[Event]:
+    """The events that a process writes until it ends. Raises `TimeoutError` if it falls silent."""
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("the process was started with pipes")
+    process.stdin.write(msgspec.json.encode(request))
+    process.stdin.close()
+    output, rest = process.stdout.fileno(), b""
+    while True:
+        if not select.select([output], [], [], _SILENCE_SECONDS)[0]:
+            raise TimeoutError
+        part = os.read(output, _READ_BYTES)
+        if not part:
+            return
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield _DECODER.decode(line)
+
+
+def _describe_end(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> str:
+    """In words, why a process ended before it was done."""
+    code = process.wait()
+    how = f"ends the process ({signal.Signals(-code).name})" if code < 0 else f"fails (exit code {code})"
+    complaints.seek(0)
+    last = complaints.read(_READ_BYTES).decode(errors="replace").strip().rpartition("\n")[2]
+    return f"reading it {how}" + (f": {last[:200]}" if last else "")

@@ -1,0 +1,150 @@
+"""The scan's own process: `python -m microrollup.scrub.process`, started by `microrollup.scrub.launch`.
+
+It reads one `Request` from standard input and writes one JSON line an event to standard output. Before it touches a
+table it says so: if it dies, whoever started it knows where, and starts another behind that.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import lmdb
+import msgspec
+
+from microrollup.errors import MicrorollupError, StoreCorrupt, StoreError, UsageError, WrongRollup
+from microrollup.rollup import load_rollup
+from microrollup.scrub.blocks import check_blocks, check_index, check_receipts
+from microrollup.scrub.history import check_history
+from microrollup.scrub.log import check_log, check_meta, check_openings, check_settled
+from microrollup.scrub.report import Event, Failed, Finished, Found, Reading, Request
+from microrollup.scrub.scan import Scan, show
+from microrollup.scrub.state import check_nodes, check_state, check_tree
+from microrollup.store.environment import DATA_FILE, TABLES, Environment
+from microrollup.store.tables import LOG_START_KEY
+
+__all__ = ["main"]
+
+MEMORY_BYTES: Final = 8 << 30
+"""RLIMIT_DATA: damaged lengths must not take the machine with them."""
+
+Check = Callable[[Scan], None]
+
+_CHECKS: Final[tuple[tuple[str, tuple[str, ...], Check], ...]] = (
+    ("meta", (), check_meta),
+    ("log", ("meta",), check_log),
+    ("openings", ("log",), check_openings),
+    ("blocks", ("meta", "log"), check_blocks),
+    ("receipts", ("meta", "log", "blocks"), check_receipts),
+    ("index", ("meta", "blocks", "receipts"), check_index),
+    ("settled", ("meta",), check_settled),
+    ("tree", ("meta", "blocks", "undo_tree"), check_tree),
+    ("state", ("meta", "blocks", "tree", "undo_tree"), check_state),
+    ("nodes", ("meta", "blocks", "undo_tree"), check_nodes),
+    ("undo_tree", ("meta", "blocks", "tree", "state", "undo_rows", "undo_checkpoint"), check_history),
+)
+"""What is checked once the pages of all tables are read: the table in question, and those that it is compared with."""
+
+
+def main() -> int:
+    """Read a request, scan, report."""
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what an app prints while it is imported is no event
+
+    def emit(event: Event) -> None:
+        output.write(msgspec.json.encode(event) + b"\n")
+        output.flush()
+
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        emit(_scan(request, emit))
+    except MicrorollupError as error:
+        emit(Failed(type(error).__name__, str(error)))
+    return 0
+
+
+def _scan(request: Request, emit: Callable[[Event], None]) -> Finished:
+    """Raises `WrongRollup` and `UsageError`; everything else is damage."""
+    try:
+        rollup = load_rollup(request.app)
+    except MicrorollupError as error:
+        raise UsageError(str(error)) from error
+    stages = len(TABLES) + len(_CHECKS)
+    if request.first_stage == 0:
+        emit(Reading(stages, DATA_FILE))
+    try:
+        environment = Environment(Path(request.directory), read_only=True)
+    except (StoreError, lmdb.Error) as error:
+        emit(Found(DATA_FILE, f"it cannot be opened: {error}", unreadable=True))
+        return Finished(restored=False)
+    with environment:
+        scan = Scan(environment, rollup, request, emit)
+        for stage in range(request.first_stage, stages):
+            scan.begin_stage()
+            if stage < len(TABLES):
+                emit(Reading(stage, TABLES[stage]))
+                _read_pages(scan, TABLES[stage])
+            else:
+                table, needed, check = _CHECKS[stage - len(TABLES)]
+                emit(Reading(stage, table))
+                _run_check(scan, table, needed, check)
+            scan.end_stage()
+        return Finished(restored=_was_restored(scan))
+
+
+def _was_restored(scan: Scan) -> bool:
+    return "meta" not in scan.unreadable and scan.get_number(LOG_START_KEY) is not None
+
+
+def _read_pages(scan: Scan, table: str) -> None:
+    """Read every row of a table in order, and find each by its key."""
+    txn, database = scan.txn, scan.tables[table]
+    last: bytes | None = None
+    count = 0
+    try:
+        if any(database.flags(txn).values()):
+            scan.find(table, None, "its flags are not those of any table here", unreadable=True)
+            return
+        total = txn.stat(database)["entries"]
+        for key, value in txn.cursor(database):
+            if (last is not None and key <= last) or count >= total:
+                scan.find(table, show(key), "its key is not in order", unreadable=True)
+                return
+            if txn.get(key, db=database) != value:
+                scan.find(table, show(key), "the row is there and is not found by its key", unreadable=True)
+            last = key
+            count += 1
+            scan.report(table, count, total)
+        if count != total:
+            scan.find(table, None, f"{count} rows where {total} are counted", unreadable=True)
+    except (lmdb.Error, MemoryError) as error:
+        behind = "" if last is None else f" behind {show(last)}"
+        scan.find(table, None, f"its pages cannot be read{behind}: {error}", unreadable=True)
+    scan.count(table, count)
+
+
+def _run_check(scan: Scan, table: str, needed: tuple[str, ...], check: Check) -> None:
+    """Run a check, unless a table that it reads is unreadable; what stops it is damage."""
+    broken = sorted(scan.unreadable & {table, *needed})
+    if broken:
+        scan.skip(f"{table}: not compared with other tables, because {', '.join(broken)} cannot be read")
+        return
+    try:
+        check(scan)
+    except WrongRollup:
+        raise
+    except StoreCorrupt as error:
+        where, _, key = error.where.partition("/")
+        scan.find(where, key or None, error.reason)
+    except Exception as error:
+        scan.find(table, None, f"the check cannot be done: {type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
