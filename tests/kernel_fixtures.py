@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -36,10 +40,13 @@ from microrollup.entry import encode_forced_payload
 from microrollup.errors import RefusedError
 from microrollup.genesis import make_genesis
 from microrollup.ledger import Ledger
+from microrollup.logs import configure_logging
 from microrollup.record import Genesis, Seal
 from microrollup.sequencer import Acknowledgement, Sequencer
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
 from microrollup.verifier.follow import verify_blocks
+
+configure_logging()  # or each faulted action prints a page
 
 START: Final = 150_000_000
 """L1 block number at which the tests' clock begins."""
@@ -196,6 +203,15 @@ def make_random_edit(rng: Random, keys: int = 12) -> Edit:
     """Up to six changes among a few keys, deletions included; one in ten is rejected."""
     steps = [Step(rng.randrange(len(KINDS)), rng.randrange(keys), rng.choice((0, 1, rng.getrandbits(64)))) for _ in range(rng.randrange(7))]
     return Edit(steps, reject=rng.random() < 0.1)
+
+
+@contextmanager
+def fast_directory() -> Iterator[Path]:
+    """A directory whose syncs cost nothing, where the system has one: for tests of many blocks, not of durability."""
+    shared = Path("/dev/shm")  # noqa: S108
+    usable = shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 1 << 28
+    with TemporaryDirectory(dir=shared if usable else None) as directory:
+        yield Path(directory)
 
 
 # --- a chain ---------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ _RECEIPT_DECODER: Final = msgspec.msgpack.Decoder(Receipt)
 
 def _iterate_blocks(scan: Scan) -> Iterator[BlockRow]:
     """All rows that decode and stand at their height."""
-    for key, raw in scan.txn.cursor(scan.tables["blocks"]):
+    for key, raw in scan.iterate("blocks"):
         try:
             row = decode_block_row(raw)
         except DecodeError:
@@ -41,7 +41,7 @@ def check_blocks(scan: Scan) -> None:
     tip, lowest = scan.checkpoint, scan.start[0]
     total = scan.environment.count("blocks")
     expected, before = 0, b""
-    for count, (key, raw) in enumerate(scan.txn.cursor(scan.tables["blocks"]), 1):
+    for count, (key, raw) in enumerate(scan.iterate("blocks"), 1):
         scan.report("blocks", count, total)
         height = int.from_bytes(key, "big")
         if lowest and expected == 1:
@@ -60,8 +60,10 @@ def check_blocks(scan: Scan) -> None:
         if before and row.header.parent_hash != before:
             scan.find("blocks", height, f"does not name block {height - 1} as its parent: one of the two is damaged")
         before = compute_block_hash(row.header)
-    if expected != tip.height + 1:
+    if expected <= tip.height:
         scan.find("blocks", expected, f"missing: the checkpoint stands at {tip.height}")
+    elif expected > tip.height + 1:
+        scan.find("meta", "checkpoint", f"stands at {tip.height}, the newest block at {expected - 1}")
     elif before and before != tip.block_hash:
         scan.find("blocks", tip.height, "its hash is not the checkpoint's: one of the two is damaged")
 
@@ -94,10 +96,8 @@ def _check_row(scan: Scan, height: int, row: BlockRow) -> None:
     number, end = scan.log.ends.get(height, (0, b""))
     if end != blake3(encode_record(Close(height, row.seal))).digest():
         scan.find("blocks", height, "its seal is not the one with which the log closes it")
-    if height == scan.start[0]:
-        first = number - header.action_count
-    else:
-        first = scan.log.openings.get(height, -1) + 1
+    restored = height == scan.start[0]
+    first = number - header.action_count if restored else scan.log.openings.get(height, -1) + 1
     if row.first_record != first:
         scan.find("blocks", height, f"its entries begin at record {first}, not at {row.first_record}")
 
@@ -115,7 +115,7 @@ def check_receipts(scan: Scan) -> None:
         records = [get_record(scan.txn, scan.tables, number) for number in numbers]
         known = [record for record in records if record is not None]
         if len(known) != len(records) or compute_items_root(known) != header.actions_root:
-            scan.find("blocks", header.height, "the log's entries do not hash to its actions root")
+            scan.find("log", row.first_record, f"the entries of block {header.height} do not hash to its actions root")
         receipts = []
         for seq in range(header.first_seq, end):
             raw = get_receipt(scan.txn, scan.tables, seq)
@@ -130,7 +130,7 @@ def check_receipts(scan: Scan) -> None:
             scan.find("receipts", header.first_seq, f"those of block {header.height} do not hash to its receipts root")
     if count != total:
         cursor = scan.txn.cursor(scan.tables["receipts"])
-        where = show(cursor.key()) if cursor.set_range(encode_number(end)) else None
+        where = show(bytes(cursor.key())) if cursor.set_range(encode_number(end)) else None
         scan.find("receipts", where, f"{total} rows where the blocks have {count} entries")
 
 
@@ -144,7 +144,7 @@ def _check_receipt(scan: Scan, seq: int, height: int, raw: bytes) -> None:
         scan.find("receipts", seq, f"is that of seq {receipt.seq}")
     if "index" in scan.unreadable:
         return
-    place = scan.txn.get(receipt.action_hash, db=scan.tables["index"])
+    place = scan.get("index", receipt.action_hash)
     if place != encode_number(seq) + encode_number(height):
         where = f"0x{receipt.action_hash.hex()}"
         scan.find("index", where, f"the action of seq {seq} in block {height} is not found here")
@@ -153,7 +153,7 @@ def _check_receipt(scan: Scan, seq: int, height: int, raw: bytes) -> None:
 def check_index(scan: Scan) -> None:
     """Every action hash leads to a receipt that names it."""
     total = scan.environment.count("index")
-    for count, (key, place) in enumerate(scan.txn.cursor(scan.tables["index"]), 1):
+    for count, (key, place) in enumerate(scan.iterate("index"), 1):
         scan.report("index", count, total)
         seq = int.from_bytes(place[:8], "big")
         raw = get_receipt(scan.txn, scan.tables, seq) if len(place) == 16 else None

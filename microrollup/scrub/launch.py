@@ -51,20 +51,22 @@ def _ignore_progress(_table: str, _done: int, _total: int) -> None:
 def scrub_store(directory: Path, app: str, on_progress: OnProgress = _ignore_progress) -> ScrubReport:
     """Scan the store in `directory`, of the rollup that `app` names (`module:name`); nothing is changed or locked.
 
-    A writer may be active; the report says so. Raises `StoreMissing`, and what loading the app raises.
+    A writer may be active; the report says so. Raises `StoreMissing`, `WrongRollup`, `UsageError` if the app cannot be
+    loaded, and `MicrorollupError` if no process can be started.
     """
     if not (directory / DATA_FILE).is_file():
         raise StoreMissing(f"there is no store in {directory}")
     writer_active = is_being_written(directory)
     scan = _Scan(on_progress)
-    first = 0
+    first: int | None = 0
     while first is not None:
         request = Request(str(directory.absolute()), app, _find_path(), first, scan.unreadable, scan.wrong)
         first = scan.run(request)
     return ScrubReport(
         checked=scan.checked,
         damages=[
-            Damage(found.where, found.reason, choose_repair(found.where, restored=scan.restored)) for found in scan.found
+            Damage(found.where, found.reason, choose_repair(found.where, restored=scan.restored))
+            for found in scan.found
         ],
         unchecked=scan.unchecked,
         writer_active=writer_active or is_being_written(directory),
@@ -90,15 +92,8 @@ class _Scan:
 
     def run(self, request: Request) -> int | None:
         """Run one process; the stage at which another has to go on, None if all are done."""
-        reading = Reading(request.first_stage, DATA_FILE)
-        with tempfile.TemporaryFile() as complaints:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "microrollup.scrub.process"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(request.python_path)},
-            )
+        reading: Reading | None = None
+        with tempfile.TemporaryFile() as complaints, _start(request, complaints) as process:
             try:
                 for event in _converse(process, request):
                     if isinstance(event, Finished):
@@ -109,12 +104,13 @@ class _Scan:
                     self._take(event)
                 reason = _describe_end(process, complaints)
             except TimeoutError:
-                reason = f"reading it does not come to an end within {_SILENCE_SECONDS} s"
+                reason = f"reading it does not come to an end: nothing was heard for {_SILENCE_SECONDS} s"
             finally:
                 process.kill()
-                process.wait()
+        if reading is None:
+            raise MicrorollupError(f"the scan could not begin: {reason}")
         self._take(Found(reading.table, reason, unreadable=True))
-        return reading.stage + 1
+        return None if reading.table == DATA_FILE else reading.stage + 1
 
     def _take(self, event: Event) -> None:
         match event:
@@ -135,6 +131,16 @@ class _Scan:
                 raise kind(event.message)
             case _:
                 pass
+
+
+def _start(request: Request, complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "microrollup.scrub.process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=complaints,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(request.python_path)},
+    )
 
 
 def _converse(process: subprocess.Popen[bytes], request: Request) -> Iterator[Event]:

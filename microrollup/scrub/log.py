@@ -31,7 +31,7 @@ _NUMBERS: Final = (_FORMAT_KEY, SYNCED_KEY, REWINDING_KEY)
 
 def check_meta(scan: Scan) -> None:
     """Every key is known, and what it holds decodes."""
-    for key, raw in scan.txn.cursor(scan.tables["meta"]):
+    for key, raw in scan.iterate("meta"):
         name = bytes(key).decode(errors="backslashreplace")
         try:
             if key in _NUMBERS:
@@ -62,7 +62,7 @@ def check_log(scan: Scan) -> None:
     chain, total = scan.rollup_id, scan.environment.count("log")
     chains = {chain}
     number = 0
-    for count, (key, row) in enumerate(scan.txn.cursor(scan.tables["log"]), 1):
+    for count, (key, row) in enumerate(scan.iterate("log"), 1):
         scan.report("log", count, total)
         found = int.from_bytes(key, "big")
         if len(key) != 8:
@@ -82,9 +82,7 @@ def check_log(scan: Scan) -> None:
         _note_record(scan, facts, found, record)
         number = found + 1
     facts.length = number
-    if 0 in facts.openings:
-        del facts.openings[0]
-    if facts.rebuild != scan.txn.get(REBUILD_KEY, db=scan.tables["meta"]):
+    if facts.rebuild != scan.get("meta", REBUILD_KEY):
         scan.find("meta", "rebuild", "is not the log's newest rebuild record")
     scan.log = facts
 
@@ -120,7 +118,7 @@ def check_openings(scan: Scan) -> None:
         scan.skip("openings: the log was not checked by the same process")
         return
     seen = set()
-    for key, raw in scan.txn.cursor(scan.tables["openings"]):
+    for key, raw in scan.iterate("openings"):
         height = int.from_bytes(key, "big")
         seen.add(height)
         expected = scan.log.openings.get(height)
@@ -135,7 +133,7 @@ def check_openings(scan: Scan) -> None:
 def check_settled(scan: Scan) -> None:
     """Heights that exist, each with a time that does not go back."""
     last = 0
-    for key, raw in scan.txn.cursor(scan.tables["settled"]):
+    for key, raw in scan.iterate("settled"):
         height, time = int.from_bytes(key, "big"), int.from_bytes(raw, "big")
         if len(key) != 8 or len(raw) != 8 or height > scan.checkpoint.height or time < last:
             scan.find("settled", show(key), "no height of a block, or a time before that of the height below")

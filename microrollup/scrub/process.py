@@ -21,6 +21,7 @@ from microrollup.rollup import load_rollup
 from microrollup.scrub.blocks import check_blocks, check_index, check_receipts
 from microrollup.scrub.history import check_history
 from microrollup.scrub.log import check_log, check_meta, check_openings, check_settled
+from microrollup.scrub.pages import check_pages
 from microrollup.scrub.report import Event, Failed, Finished, Found, Reading, Request
 from microrollup.scrub.scan import Scan, show
 from microrollup.scrub.state import check_nodes, check_state, check_tree
@@ -75,9 +76,8 @@ def _scan(request: Request, emit: Callable[[Event], None]) -> Finished:
         rollup = load_rollup(request.app)
     except MicrorollupError as error:
         raise UsageError(str(error)) from error
-    stages = len(TABLES) + len(_CHECKS)
-    if request.first_stage == 0:
-        emit(Reading(stages, DATA_FILE))
+    stages = 1 + len(TABLES) + len(_CHECKS)
+    emit(Reading(request.first_stage, DATA_FILE))
     try:
         environment = Environment(Path(request.directory), read_only=True)
     except (StoreError, lmdb.Error) as error:
@@ -87,11 +87,15 @@ def _scan(request: Request, emit: Callable[[Event], None]) -> Finished:
         scan = Scan(environment, rollup, request, emit)
         for stage in range(request.first_stage, stages):
             scan.begin_stage()
-            if stage < len(TABLES):
-                emit(Reading(stage, TABLES[stage]))
-                _read_pages(scan, TABLES[stage])
+            if stage == 0:
+                emit(Reading(stage, "pages"))
+                _run_check(scan, DATA_FILE, (), check_pages)
+            elif stage <= len(TABLES):
+                table = TABLES[stage - 1]
+                emit(Reading(stage, table))
+                _read_rows(scan, table)
             else:
-                table, needed, check = _CHECKS[stage - len(TABLES)]
+                table, needed, check = _CHECKS[stage - 1 - len(TABLES)]
                 emit(Reading(stage, table))
                 _run_check(scan, table, needed, check)
             scan.end_stage()
@@ -102,21 +106,23 @@ def _was_restored(scan: Scan) -> bool:
     return "meta" not in scan.unreadable and scan.get_number(LOG_START_KEY) is not None
 
 
-def _read_pages(scan: Scan, table: str) -> None:
+def _read_rows(scan: Scan, table: str) -> None:
     """Read every row of a table in order, and find each by its key."""
-    txn, database = scan.txn, scan.tables[table]
+    database = scan.tables[table]
     last: bytes | None = None
+    lost: bytes | None = None
     count = 0
     try:
-        if any(database.flags(txn).values()):
+        if any(database.flags().values()):
             scan.find(table, None, "its flags are not those of any table here", unreadable=True)
             return
-        total = txn.stat(database)["entries"]
-        for key, value in txn.cursor(database):
+        total = scan.txn.stat(database)["entries"]
+        for key, value in scan.iterate(table):
             if (last is not None and key <= last) or count >= total:
                 scan.find(table, show(key), "its key is not in order", unreadable=True)
                 return
-            if txn.get(key, db=database) != value:
+            if lost is None and scan.get(table, key) != value:
+                lost = key
                 scan.find(table, show(key), "the row is there and is not found by its key", unreadable=True)
             last = key
             count += 1
@@ -126,6 +132,7 @@ def _read_pages(scan: Scan, table: str) -> None:
     except (lmdb.Error, MemoryError) as error:
         behind = "" if last is None else f" behind {show(last)}"
         scan.find(table, None, f"its pages cannot be read{behind}: {error}", unreadable=True)
+        scan.recover()
     scan.count(table, count)
 
 
@@ -135,6 +142,7 @@ def _run_check(scan: Scan, table: str, needed: tuple[str, ...], check: Check) ->
     if broken:
         scan.skip(f"{table}: not compared with other tables, because {', '.join(broken)} cannot be read")
         return
+    scan.hold()
     try:
         check(scan)
     except WrongRollup:
@@ -144,6 +152,8 @@ def _run_check(scan: Scan, table: str, needed: tuple[str, ...], check: Check) ->
         scan.find(where, key or None, error.reason)
     except Exception as error:
         scan.find(table, None, f"the check cannot be done: {type(error).__name__}: {error}")
+        scan.recover()
+    scan.release(table)
 
 
 if __name__ == "__main__":

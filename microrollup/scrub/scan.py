@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Final
+from typing import Final, cast
 
+import lmdb
 import msgspec
 from blake3 import blake3
 
@@ -15,9 +16,10 @@ from microrollup.errors import DecodeError, StoreCorrupt, WrongRollup
 from microrollup.record import decode_genesis
 from microrollup.rollup import MicroRollup
 from microrollup.scrub.report import Counted, Event, Found, Progress, Request, Unchecked
-from microrollup.store.environment import Environment, encode_number
+from microrollup.store.environment import Environment, Transaction, encode_number
 from microrollup.store.tables import (
     CHAIN_BYTES,
+    CHECKPOINT_KEY,
     REWINDING_KEY,
     SYNCED_KEY,
     Checkpoint,
@@ -25,7 +27,7 @@ from microrollup.store.tables import (
     get_checkpoint,
     get_log_start,
 )
-from microrollup.store.tree import FlatTree
+from microrollup.store.tree import LEAVES_FILE, NODES_FILE, FlatTree
 from microrollup.store.tree_delta import DeltaView
 
 __all__ = ["LogFacts", "Scan", "show"]
@@ -60,13 +62,14 @@ class Scan:
     ) -> None:
         self.environment = environment
         self.tables = environment.tables
-        self.txn = environment.reader
         self.rollup = rollup
         self.unreadable = set(request.unreadable)
         self.wrong = set(request.wrong)
         self.log: LogFacts | None = None
         self._emit = emit
         self._held: list[Found] | None = None
+        self._told: set[Found] = set()
+        self._state = self._read_state(environment.reader)
         self._found_in_stage = 0
 
     # Reporting
@@ -80,8 +83,11 @@ class Scan:
         self.wrong.add(table)
         if unreadable:
             self.unreadable.add(table)
-        self._found_in_stage += 1
         found = Found(table if key is None else f"{table}/{key}", reason, unreadable)
+        if found in self._told:
+            return
+        self._told.add(found)
+        self._found_in_stage += 1
         if self._held is not None:
             self._held.append(found)
         elif self._found_in_stage <= _MAX_FOUND:
@@ -112,20 +118,49 @@ class Scan:
     def release(self, what: str) -> None:
         """Tell what was kept back, unless the writer has finished a block meanwhile."""
         held, self._held = self._held or [], None
-        with self.environment.snapshot() as txn:
-            moved = txn.id() != self.txn.id()
-        if held and moved:
+        if held and self._is_written():
             self.skip(f"{what}: the store was written meanwhile; scrub again, or stop the writer first")
             return
         for found in held[:_MAX_FOUND]:
             self._emit(found)
+
+    def _is_written(self) -> bool:
+        """Whether somebody has finished a block since the scan's transaction began."""
+        with self.environment.snapshot() as txn:
+            return self._read_state(txn) != self._state
+
+    def _read_state(self, txn: Transaction) -> list[bytes] | None:
+        """What changes in the store when the flat files do; None if that cannot be read."""
+        try:
+            return [bytes(txn.get(key, b"", db=self.tables["meta"])) for key in (CHECKPOINT_KEY, REWINDING_KEY)]
+        except lmdb.Error:
+            return None
+
+    # Reading
+
+    @property
+    def txn(self) -> Transaction:
+        """The transaction in which everything is read, as long as no damaged page has ended it."""
+        return self.environment.reader
+
+    def recover(self) -> None:
+        """Go on after a damaged page."""
+        self.environment.refresh()
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """One row."""
+        return self.environment.get(table, key)
+
+    def iterate(self, table: str) -> Iterator[tuple[bytes, bytes]]:
+        """All rows of a table, ascending."""
+        return cast("Iterator[tuple[bytes, bytes]]", iter(self.environment.cursor(table)))
 
     # What is known of the store
 
     @cached_property
     def rollup_id(self) -> bytes:
         """Of the genesis record, or of the newest block if that record is damaged. Raises `StoreCorrupt`."""
-        raw = self.txn.get(encode_number(0), db=self.tables["log"])
+        raw = self.get("log", encode_number(0))
         try:
             genesis = decode_genesis((raw or b"")[CHAIN_BYTES:])
             rollup_id = compute_rollup_id(genesis)
@@ -162,12 +197,12 @@ class Scan:
 
     def get_number(self, key: bytes) -> int | None:
         """A number of the `meta` table."""
-        raw = self.txn.get(key, db=self.tables["meta"])
+        raw = self.get("meta", key)
         return None if raw is None else int.from_bytes(raw, "big")
 
     def get_delta(self, height: int) -> DeltaView:
         """What a block changed in the tree. Raises `StoreCorrupt`, `DecodeError`."""
-        raw = self.txn.get(encode_number(height), db=self.tables["undo_tree"])
+        raw = self.get("undo_tree", encode_number(height))
         if raw is None:
             raise StoreCorrupt(f"undo_tree/{height}", "missing")
         delta = DeltaView(raw)
@@ -189,6 +224,9 @@ class Scan:
             leaf_count = deltas[0].leaf_count_before
         else:
             leaf_count = self.checkpoint.leaf_count if rewinding is None else self.get_delta(tip).leaf_count
+        for name in (LEAVES_FILE, NODES_FILE):
+            if not (self.environment.directory / name).is_file():
+                raise StoreCorrupt(name, "the file is missing")
         tree = FlatTree(self.environment.directory, leaf_count, private=True)
         tree.redo(deltas)
         if rewinding is not None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from microrollup.block import compute_block_hash, compute_genesis_header, compute_rollup_id
 from microrollup.crypto import EMPTY_HASH, canonicalize_signature, keccak256, recover_address
 from microrollup.errors import CommitFailed, RefusedError, SnapshotError, StoreError, WrongRollup
+from microrollup.genesis import check_genesis
 from microrollup.ledger import Ledger
 from microrollup.lthash import EMPTY_LANES, compute_metadata_root, update_lanes
 from microrollup.merkle.indexed import compute_tree_key
@@ -71,6 +72,7 @@ def restore_snapshot(
     The header must have `expected_block_hash`, if given, and with an L1 view be the last block of a settled batch, or
     the genesis (an expected hash will do instead). The seal must be the builder's: of L1 as of the block's origin, or
     without an L1 view the genesis's. With neither a hash nor an L1 view it is the builder's word alone that is taken.
+    Nothing but an L1 view vouches for the signing domain in the genesis record: the rollup id does not hold it.
 
     The store is built in a directory of its own within `directory`, and moved into place when everything is checked;
     other things there, as keys or signed heights, are left alone. Raises `SnapshotError` or `DecodeError` for whatever
@@ -114,8 +116,7 @@ def _build_and_move(
 def _check_head(head: SnapshotHead, rollup: MicroRollup) -> None:
     """What can be said of the head by itself."""
     genesis, header = head.genesis, head.header
-    if genesis.name != rollup.name:
-        raise WrongRollup(f"the snapshot is of the rollup {genesis.name!r}, not of {rollup.name!r}")
+    check_genesis(rollup, genesis)
     next_seq = header.first_seq + header.action_count
     opened = Open(header.height, header.timestamp, header.l1_origin, header.stf_id)
     checks = {

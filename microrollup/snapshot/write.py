@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from microrollup.block import compute_block_hash, compute_rollup_id
-from microrollup.errors import StoreCorrupt, WrongRollup
-from microrollup.genesis import read_genesis
+from microrollup.errors import StoreCorrupt
+from microrollup.genesis import check_genesis, read_genesis
 from microrollup.reading import require_retained
 from microrollup.record import Close, encode_record
 from microrollup.rollup import MicroRollup
@@ -64,8 +64,7 @@ def write_snapshot(
     `WrongRollup`, and `CommitFailed`.
     """
     genesis = read_genesis(environment)
-    if genesis.name != rollup.name:
-        raise WrongRollup(f"{environment.directory} holds the rollup {genesis.name!r}, not {rollup.name!r}")
+    check_genesis(rollup, genesis)
     with environment.snapshot() as txn:
         tables = environment.tables
         tip = get_checkpoint(txn, tables)

@@ -66,12 +66,17 @@ class Environment:
         """
         self.directory = directory
         self.read_only = read_only
+        self.fault: BaseException | None = None
+        """A failure to read that happened while an STF ran, whatever the STF made of it."""
         exists = (directory / DATA_FILE).exists()
         if not exists and not create:
             raise StoreMissing(f"there is no store in {directory}")
-        if create:
-            directory.mkdir(parents=True, exist_ok=True)
-        self._lock = None if read_only else _take_lock(directory / _LOCK_FILE)
+        try:
+            if create:
+                directory.mkdir(parents=True, exist_ok=True)
+            self._lock = None if read_only else _take_lock(directory / _LOCK_FILE)
+        except OSError as error:
+            raise StoreError(f"{directory} cannot be used: {error.strerror}") from error
         try:
             self._env = lmdb.open(
                 str(directory), map_size=map_size, max_dbs=len(TABLES) + 2, readonly=read_only, max_readers=512,
@@ -87,7 +92,8 @@ class Environment:
             if isinstance(error, lmdb.Error):
                 raise _map_open_error(directory, error) from error
             raise
-        self._reader: lmdb.Transaction | None = self._env.begin(buffers=False)
+        self._closed = False
+        self._reader: lmdb.Transaction | None = None
 
     def _open_tables(self, *, create: bool) -> dict[str, lmdb._Database]:
         if create:
@@ -122,33 +128,40 @@ class Environment:
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """One value, read by the owner's own thread in its standing snapshot (renewed at each commit)."""
-        if self._reader is None:
-            raise StoreError("the store is closed")
-        return cast("bytes | None", self._reader.get(key, db=self.tables[table]))
+        return cast("bytes | None", (self._reader or self.reader).get(key, db=self.tables[table]))
 
     def cursor(self, table: str) -> lmdb.Cursor:
         """A cursor of the owner's standing snapshot; use it before the next commit."""
-        if self._reader is None:
-            raise StoreError("the store is closed")
-        return self._reader.cursor(self.tables[table])
+        return self.reader.cursor(self.tables[table])
 
     @property
     def reader(self) -> lmdb.Transaction:
         """The owner's standing read transaction."""
         if self._reader is None:
-            raise StoreError("the store is closed")
+            self._reader = self._begin_reading(buffers=False)
         return self._reader
 
     def refresh(self) -> None:
-        """Let the standing snapshot see what other processes have committed."""
+        """Let the standing snapshot see what has been committed since, and hold nothing until it is used again.
+
+        A snapshot that a reader keeps open makes the writer's file grow: who only reads calls this when done.
+        """
         if self._reader is not None:
             self._reader.abort()
-        self._reader = self._env.begin(buffers=False)
+            self._reader = None
+
+    def _begin_reading(self, *, buffers: bool) -> lmdb.Transaction:
+        if self._closed:
+            raise StoreError("the store is closed")
+        try:
+            return self._env.begin(buffers=buffers)
+        except lmdb.Error as error:
+            raise StoreError(f"{self.directory} cannot be read: {error}") from error
 
     @contextmanager
     def snapshot(self) -> Iterator[lmdb.Transaction]:
         """A short read transaction of its own, for threads other than the writer's; values are zero-copy views."""
-        with self._env.begin(buffers=True) as txn:
+        with self._begin_reading(buffers=True) as txn:
             yield txn
 
     @contextmanager
@@ -157,7 +170,12 @@ class Environment:
 
         Raises `CommitFailed` if the disk refuses (full, map full, I/O).
         """
-        txn = self._env.begin(write=True)
+        if self._closed:
+            raise StoreError("the store is closed")
+        try:
+            txn = self._env.begin(write=True)
+        except lmdb.Error as error:
+            raise CommitFailed(f"the store could not be written: {error}") from error
         try:
             yield txn
             txn.commit()
@@ -174,9 +192,9 @@ class Environment:
 
     def close(self) -> None:
         """Close the environment and let go of the writer's lock. May be called again."""
-        if self._reader is not None:
-            self._reader.abort()
-            self._reader = None
+        if not self._closed:
+            self.refresh()
+            self._closed = True
             self._env.close()
         self._release_lock()
 

@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 import lmdb
 
+from microrollup.codec.schema import IntegerType, StringType
 from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.map import ABSENT, Absent, StoreFault
 from microrollup.state import StateField
@@ -16,6 +17,9 @@ __all__ = ["StoredKeys", "StoredRows", "decode_leaf_index", "encode_leaf_index",
 
 LEAF_INDEX_BYTES: Final = 4
 
+_KEY_CLASSES: Final[dict[type, type]] = {IntegerType: int, StringType: str}
+"""All other keys are `bytes`."""
+
 
 class StoredRows:
     """The stored entries of one map field, as of the last block. Every failure is a `StoreFault`."""
@@ -23,6 +27,7 @@ class StoredRows:
     def __init__(self, environment: Environment, field: StateField) -> None:
         self._environment = environment
         self._field = field
+        self.key_class = _KEY_CLASSES.get(type(field.key_type), bytes)
 
     def load(self, key: Any) -> Any | Absent:
         """The stored value of a key, or `ABSENT`. Raises `ValueOutOfBounds` if the key is not of the key type."""
@@ -32,7 +37,7 @@ class StoredRows:
             raw = self._environment.get("state", row_key)
             return ABSENT if raw is None else field.decode_row(raw)
         except (lmdb.Error, DecodeError) as error:
-            raise StoreFault(f"state row 0x{row_key.hex()} of {field.name} cannot be read: {error}") from error
+            raise self._note(f"state row 0x{row_key.hex()} of {field.name} cannot be read: {error}") from error
 
     def iterate(self) -> Iterator[tuple[Any, Any]]:
         """All stored entries in the order of their encoded keys."""
@@ -46,7 +51,12 @@ class StoredRows:
                         return
                     yield field.decode_key(row_key[2:]), field.decode_row(raw)
         except (lmdb.Error, DecodeError) as error:
-            raise StoreFault(f"the rows of {field.name} cannot be read: {error}") from error
+            raise self._note(f"the rows of {field.name} cannot be read: {error}") from error
+
+    def _note(self, text: str) -> StoreFault:
+        """The fault, kept where whoever executes finds it even if an STF swallows it."""
+        self._environment.fault = StoreFault(text)
+        return self._environment.fault
 
     def sort_key(self, key: Any) -> bytes:
         """The encoded key."""

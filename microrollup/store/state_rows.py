@@ -47,16 +47,17 @@ class StateRowReader:
         if field is NONCES:
             _check_nonce(encoded_key, raw)
             return StateRow(place, encoded_key, raw)
-        if field.encode_key(field.decode_key(encoded_key)) != encoded_key:
-            raise DecodeError(f"state row of {field.name}", "its key is not canonical")
-        value = field.decode_row(raw)
+        what = f"state row of {field.name}"
         try:
+            if field.encode_key(field.decode_key(encoded_key)) != encoded_key:
+                raise DecodeError(what, "its key is not canonical")
+            value = field.decode_row(raw)
             field.check(value)
             return StateRow(place, encoded_key, field.encode_leaf(value))
-        except ValueOutOfBounds as error:
-            raise DecodeError(f"state row of {field.name}", str(error)) from None
+        except (DecodeError, ValueOutOfBounds) as error:
+            raise DecodeError(what, error.reason) from None
         except Exception as error:  # an app's own encoder, handed a value that its STFs never made
-            raise DecodeError(f"state row of {field.name}", f"its leaf cannot be encoded: {error!r}") from error
+            raise DecodeError(what, f"its leaf cannot be encoded: {error!r}") from error
 
 
 def _check_nonce(sender: bytes, raw: bytes) -> None:
