@@ -11,8 +11,8 @@ from microrollup.errors import StoreCorrupt, UsageError, WrongRollup
 from microrollup.journal import Journal
 from microrollup.lthash import EMPTY_LANES, compute_metadata_root
 from microrollup.map import Map
-from microrollup.primitives import ZERO_BYTES32
-from microrollup.record import DomainConfig, Genesis, Open, decode_genesis, encode_record
+from microrollup.primitives import ZERO_ADDRESS, ZERO_BYTES32
+from microrollup.record import Genesis, Open, decode_genesis, encode_record
 from microrollup.rollup import KERNEL_FORMAT, MicroRollup
 from microrollup.stf import ChainState
 from microrollup.store.environment import Environment, encode_number
@@ -28,7 +28,7 @@ from microrollup.store.tables import (
 from microrollup.store.tree import FlatTree
 from microrollup.store.tree_index import MemoryKeyIndex
 
-__all__ = ["make_genesis", "read_genesis", "write_genesis"]
+__all__ = ["check_genesis", "make_genesis", "read_genesis", "write_genesis"]
 
 
 def make_genesis(
@@ -40,10 +40,11 @@ def make_genesis(
     l1_start: int,
     genesis_time: int,
     l1_chain_id: int,
-    domain: DomainConfig | None = None,
+    verifying_contract: bytes = ZERO_ADDRESS,
     salt: bytes = ZERO_BYTES32,
 ) -> Genesis:
     """The genesis record of a new rollup. `verifiers` are 20-byte addresses; more than half of them must be the quorum.
+    `verifying_contract` is the L1 inbox of the actions' EIP-712 domain, zero with the local settlement.
 
     Raises `UsageError` for a verifier set that could attest two histories.
     """
@@ -62,8 +63,21 @@ def make_genesis(
         quorum=quorum,
         l1_start=l1_start,
         salt=salt,
-        domain=domain or rollup.make_domain(),
+        domain=rollup.make_domain(l1_chain_id, verifying_contract),
     )
+
+
+def check_genesis(rollup: MicroRollup, genesis: Genesis) -> None:
+    """Raises `WrongRollup` unless the record is this app's, and wallets sign for this app on this L1.
+
+    The rollup id does not commit to the signing domain, so what the app and the rollup id determine of it is compared.
+    The inbox in it is known from L1 alone.
+    """
+    if genesis.name != rollup.name:
+        raise WrongRollup(f"the genesis record is of the rollup {genesis.name!r}, not of {rollup.name!r}")
+    expected = rollup.make_domain(genesis.l1_chain_id, genesis.domain.verifying_contract)
+    if genesis.domain != expected:
+        raise WrongRollup(f"the genesis record has the signing domain {genesis.domain}, the app's is {expected}")
 
 
 def _compute_genesis_changes(rollup: MicroRollup) -> StateChanges:
@@ -85,6 +99,7 @@ def _enter_genesis(rollup: MicroRollup, tree: FlatTree) -> StateChanges:
 
 def write_genesis(directory: Path, environment: Environment, rollup: MicroRollup, genesis: Genesis) -> None:
     """Fill an empty store with height 0. Raises `WrongRollup` if the app's first state is not the one committed to."""
+    check_genesis(rollup, genesis)
     tree = FlatTree.create(directory)
     try:
         changes = _enter_genesis(rollup, tree)

@@ -26,7 +26,7 @@ from microrollup.entry import (
     make_signed_entry,
 )
 from microrollup.errors import DecodeError, NotRetained, RefusedError, StoreCorrupt, StoreError, WrongRollup
-from microrollup.genesis import read_genesis, write_genesis
+from microrollup.genesis import check_genesis, read_genesis, write_genesis
 from microrollup.journal import Journal
 from microrollup.map import Map, bind_map, rebind_map
 from microrollup.open_block import OpenBlock
@@ -38,7 +38,7 @@ from microrollup.settlement.forced import compute_queue_hash
 from microrollup.state import NONCES
 from microrollup.stf import BlockContext, ChainState, Entry, LimitHit, apply_actions
 from microrollup.store.environment import MAP_SIZE, Environment, Transaction, encode_number
-from microrollup.store.retention import Retention, prune
+from microrollup.store.retention import Retention, get_lowest_height, prune
 from microrollup.store.rows import StoredKeys, StoredRows, read_scalar
 from microrollup.store.tables import (
     CHECKPOINT_KEY,
@@ -54,7 +54,7 @@ from microrollup.store.tables import (
     get_log_length,
     get_log_start,
 )
-from microrollup.watchdog import Watchdog
+from microrollup.watchdog import Watchdog, relaxed_recursion
 
 __all__ = ["Ledger"]
 
@@ -110,8 +110,7 @@ class Ledger:
         environment = Environment(directory, map_size=map_size)
         try:
             genesis = read_genesis(environment)
-            if genesis.name != rollup.name:
-                raise WrongRollup(f"{directory} holds the rollup {genesis.name!r}, not {rollup.name!r}")
+            check_genesis(rollup, genesis)
             ledger = cls(rollup, environment, genesis, audit=audit)
         except BaseException:
             environment.close()
@@ -210,6 +209,8 @@ class Ledger:
             self._note(block, entries[: len(hit.receipts)], hit.receipts)
             self._pending.extend([entry.record for entry in entries[: len(hit.receipts)]])
             raise
+        if self.environment.fault is not None:
+            raise self.environment.fault
         self._note(block, entries, receipts)
         return receipts
 
@@ -344,7 +345,8 @@ class Ledger:
             if logged is not None:
                 block = self._begin(logged.open, logged.first_record)
                 block.replayed = logged.closed
-                self._execute([self.read_entry(record) for record in logged.records])
+                with relaxed_recursion():
+                    self._execute([self.read_entry(record) for record in logged.records])
         return self.block
 
     def rebuild(self, height: int, stf_id: bytes) -> None:
@@ -372,6 +374,9 @@ class Ledger:
             raise NotRetained(f"block {height} cannot be built again: the store was restored at height {start.height}")
         if self.block is not None or not lowest <= height <= self.checkpoint.height:
             raise StoreError(f"a rebuild begins at a closed height from {lowest} to {self.checkpoint.height}")
+        kept = get_lowest_height(self.environment.reader, self.environment.tables, self.checkpoint.height)
+        if height <= kept:
+            raise NotRetained(f"block {height} cannot be taken back any more, the lowest that can is {kept + 1}")
 
     def read_entry(self, record: bytes) -> Entry:
         """Authenticate a record of this log (forced ones are taken as they are). Raises `StoreCorrupt`."""
