@@ -1,7 +1,7 @@
 """Actions and events: their base classes, and what is compiled once per action type.
 
-An action as the log stores it is the canonical msgpack of `[type, [members...], nonce, signature]`; the signature's 65
-bytes are `r || s || recovery id` with the low s.
+An action as the log stores it is the canonical msgpack of `[type, [members...], nonce, signature]`; the signature is in
+the one form that `signatures.schemes.canonicalize` gives.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from microrollup.crypto import keccak256
 from microrollup.eip712 import encode_type
 from microrollup.errors import DeclarationError, DecodeError
 from microrollup.primitives import MAX_ACTION_BYTES, Uint64
+from microrollup.signatures.schemes import MAX_SIGNATURE_BYTES, MIN_SIGNATURE_BYTES, to_wallet_form
 
 __all__ = [
     "Action",
@@ -61,8 +62,8 @@ class SignedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     action: Any
     nonce: Uint64
     """The sender's; consecutive from 0."""
-    signature: Annotated[bytes, Meta(min_length=65, max_length=65)]
-    """`r(32) || s(32) || recovery id(1)`, low s."""
+    signature: Annotated[bytes, Meta(min_length=MIN_SIGNATURE_BYTES, max_length=MAX_SIGNATURE_BYTES)]
+    """secp256k1: `r(32) || s(32) || recovery id(1)`, low s. Others: scheme byte and the scheme's own form."""
 
 
 ActionClass: TypeAlias = type[Action]
@@ -94,15 +95,14 @@ class ActionType(msgspec.Struct, frozen=True):
     form: WireForm
 
     def encode_record(self, action: Action, nonce: int, signature: bytes) -> bytes:
-        """The stored record of a (checked) action and a canonical 65-byte signature."""
+        """The stored record of a (checked) action and a canonical signature."""
         body = action if self.form.lower is None else self.form.lower(action)
         return encode_canonical((self.name, body, nonce, signature))
 
     def to_json(self, action: Action, nonce: int, signature: bytes) -> dict[str, Any]:
-        """The JSON form of a signed action as plain objects; v is written as 27 or 28, as wallets do."""
-        shown = signature[:64] + bytes((27 + signature[64],))
+        """The JSON form of a signed action as plain objects; secp256k1's v is written as 27 or 28, as wallets do."""
         message = {**to_json_value(self.type, action), "nonce": to_json_value(NONCE_TYPE, nonce)}
-        return {"type": self.name, "message": message, "signature": f"0x{shown.hex()}"}
+        return {"type": self.name, "message": message, "signature": f"0x{to_wallet_form(signature).hex()}"}
 
 
 def compile_action_type(cls: type[Action]) -> ActionType:

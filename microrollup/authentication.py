@@ -14,7 +14,7 @@ import msgspec
 from microrollup.action import ActionType, ActionTypes
 from microrollup.codec.json import check_members, read_hex
 from microrollup.codec.json_text import clip, is_shallow, parse_json
-from microrollup.crypto import canonicalize_signature, keccak256, recover_address
+from microrollup.crypto import keccak256
 from microrollup.eip712 import compile_digest, compute_domain_separator
 from microrollup.errors import (
     DecodeError,
@@ -28,6 +28,7 @@ from microrollup.errors import (
 )
 from microrollup.primitives import MAX_ACTION_BYTES, Address, Bytes32, Uint64
 from microrollup.record import DomainConfig
+from microrollup.signatures.schemes import canonicalize, recover_sender
 
 __all__ = ["Authenticated", "Authenticator", "compute_action_hash", "parse_json_fast"]
 
@@ -48,7 +49,7 @@ class Authenticated(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     record: bytes
     """Canonical msgpack `[type, [members...], nonce, signature]`."""
     sender: Address
-    """The 20-byte address that the signature gives."""
+    """20 bytes that the signature gives: an Ethereum address, or what another scheme makes of its key."""
     nonce: Uint64
     action_hash: Bytes32
     """See `compute_action_hash`."""
@@ -96,13 +97,13 @@ class Authenticator:
             raise UnknownType(f"this rollup has no action {clip(name)}")
         action_type, compute_digest = compiled
         action, nonce = action_type.read_message(envelope["message"])
-        signature = canonicalize_signature(read_hex(envelope["signature"], "signature"))
+        signature = canonicalize(read_hex(envelope["signature"], "signature"))
         stated = _read_sender(envelope["sender"]) if "sender" in envelope else None
         record = action_type.encode_record(action, nonce, signature)
         if len(record) > MAX_ACTION_BYTES:
             raise TooLarge(f"{len(record)} bytes as a record, the limit is {MAX_ACTION_BYTES}")
         digest = compute_digest(action, nonce)
-        sender = recover_address(digest, signature)
+        sender = recover_sender(digest, signature)
         if stated is not None and stated != sender:
             raise SenderMismatch(
                 f"the signature gives 0x{sender.hex()}, not 0x{stated.hex()}: another domain, message or key was signed"
@@ -112,7 +113,8 @@ class Authenticator:
     def authenticate_record(self, raw: bytes) -> Authenticated:
         """Authenticate a stored record, as the log, a block or a batch carries it.
 
-        Raises `DecodeError` unless it is the canonical record of a known action, `BadSignature` if no key made it.
+        Raises `DecodeError` unless it is the canonical record of a known action, and a class of `RefusedError`
+        (`BadSignature` or what the signature's scheme refuses) if no key made it.
         """
         record = self._action_types.decode_record(raw)
         _, compute_digest = self._by_name[self._action_types.by_record_type[type(record)].name]
@@ -120,7 +122,7 @@ class Authenticator:
         if not _is_canonical(record.signature):
             raise DecodeError(_WHAT, "the signature is not in the form that the log stores")
         digest = compute_digest(action, record.nonce)
-        sender = recover_address(digest, record.signature)
+        sender = recover_sender(digest, record.signature)
         return Authenticated(raw, sender, record.nonce, keccak256(digest + sender))
 
 
@@ -143,7 +145,7 @@ def parse_json_fast(line: bytes) -> Any:
 
 def _is_canonical(signature: bytes) -> bool:
     try:
-        return canonicalize_signature(signature) == signature
+        return canonicalize(signature) == signature
     except RefusedError:
         return False
 

@@ -6,7 +6,8 @@
     ├── RefusedError                an action that is not logged; `code` says why, nothing is consumed
     │   ├── form:       NotJson, InvalidUtf8, TooLarge, TooDeep, DuplicateMember, UnknownType, UnknownMember,
     │   │               MissingMember, WrongJsonType, WrongLength, OutOfRange, BadHex
-    │   ├── signature:  BadSignature, HighS, SenderMismatch
+    │   ├── signature:  BadSignature, HighS, UnknownScheme, SenderMismatch
+    │   ├── passkey:    BadClientData, WrongChallenge, UserNotVerified
     │   └── order:      DuplicateAction, NonceUsed, NonceGap, NonceTooHigh, QueueFull, ActionLimit
     ├── DecodeError                 bytes of a binary form are malformed or not canonical
     ├── ValueOutOfBounds            a value does not fit its declared type
@@ -17,9 +18,12 @@
     ├── StoreError                  StoreCorrupt, StoreLocked, StoreFormat, StoreMissing, WrongRollup, CommitFailed,
     │                               NotRetained
     ├── ProofError                  a Merkle proof does not prove what it claims
+    │   └── receipt:    WrongBlock, ForeignRollup, WrongSeal
     ├── SnapshotError               a snapshot is damaged or is not of the header that it names
     ├── IntakeStopped               the sequencer takes no actions any more; says why and what to do
+    ├── AcknowledgementError        a signed acknowledgement is not what it should be: WrongOperator, ReceiptMismatch
     ├── AttestationConflict         a verifier is asked to sign a second block hash for one height
+    ├── ClientError                 a node could not be used over the network; one class a cause (`client.errors`)
     └── SettlementError             what the inbox refuses; one class a rule (see `microrollup.settlement`)
 
 Errors of other libraries are mapped to these where they enter.
@@ -141,10 +145,34 @@ class HighS(RefusedError):
     code = "high_s"
 
 
+class UnknownScheme(RefusedError):
+    """The first byte of a signature, neither 64 nor 65 bytes long, names no signature scheme."""
+
+    code = "unknown_scheme"
+
+
 class SenderMismatch(RefusedError):
     """The signature gives another sender than the one stated: another domain or message was signed."""
 
     code = "sender_mismatch"
+
+
+class BadClientData(RefusedError):
+    """A WebAuthn assertion's clientDataJSON is not strict UTF-8 JSON of an assertion."""
+
+    code = "bad_client_data"
+
+
+class WrongChallenge(RefusedError):
+    """A WebAuthn assertion's challenge is not the action's digest: another domain or message was signed."""
+
+    code = "wrong_challenge"
+
+
+class UserNotVerified(RefusedError):
+    """A WebAuthn authenticator did not see its user, or did not verify that it was its user."""
+
+    code = "user_not_verified"
 
 
 class DuplicateAction(RefusedError):
@@ -279,6 +307,53 @@ class ProofError(MicrorollupError):
     """A Merkle proof does not prove what it claims."""
 
 
+class WrongBlock(ProofError):
+    """A proof's header is not that of the block which it is shown for; `expected` and `found` are block hashes."""
+
+    def __init__(self, reason: str, *, expected: bytes, found: bytes) -> None:
+        super().__init__(f"{reason}: expected 0x{expected.hex()}, found 0x{found.hex()}")
+        self.expected = expected
+        self.found = found
+
+
+class ForeignRollup(ProofError):
+    """A proof's header is another rollup's; `expected` and `found` are rollup ids."""
+
+    def __init__(self, expected: bytes, found: bytes) -> None:
+        super().__init__(f"the header is of rollup 0x{found.hex()}, not of 0x{expected.hex()}")
+        self.expected = expected
+        self.found = found
+
+
+class WrongSeal(ProofError):
+    """A header is not sealed by its builder (`expected`, None for anybody); `found` is None if no key can have."""
+
+    def __init__(self, expected: bytes | None, found: bytes | None) -> None:
+        sealer = "nobody" if found is None else f"0x{found.hex()}"
+        builder = "" if expected is None else f", not by the builder 0x{expected.hex()}"
+        super().__init__(f"the header is sealed by {sealer}{builder}")
+        self.expected = expected
+        self.found = found
+
+
+class AcknowledgementError(MicrorollupError):
+    """A signed acknowledgement does not bind the operator to what it is shown for."""
+
+
+class WrongOperator(AcknowledgementError):
+    """Not the operator's signature over these words in this domain; `found` is None if no key can have made it."""
+
+    def __init__(self, expected: bytes, found: bytes | None) -> None:
+        signer = "nobody" if found is None else f"0x{found.hex()}"
+        super().__init__(f"the acknowledgement is signed by {signer}, not by the operator 0x{expected.hex()}")
+        self.expected = expected
+        self.found = found
+
+
+class ReceiptMismatch(AcknowledgementError):
+    """The operator signed another receipt than the one that is shown."""
+
+
 class SnapshotError(MicrorollupError):
     """A snapshot is damaged, or is not of the header that it names."""
 
@@ -295,6 +370,10 @@ class AttestationConflict(MicrorollupError):
         self.height = height
         self.signed = signed
         self.asked = asked
+
+
+class ClientError(MicrorollupError):
+    """A node could not be used over the network. The classes below it stand in `microrollup.client.errors`."""
 
 
 class SettlementError(MicrorollupError):
