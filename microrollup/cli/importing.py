@@ -27,6 +27,7 @@ from microrollup.cli.parameters import (
     workers_option,
 )
 from microrollup.errors import RefusedError
+from microrollup.limits import MEMORY_BYTES, limited_memory
 from microrollup.primitives import MAX_ACTION_BYTES, MAX_BLOCK_ACTIONS
 from microrollup.receipt import EXECUTED, FAULTED, REJECTED
 from microrollup.rollup import load_rollup
@@ -38,13 +39,14 @@ GROUP_CHUNKS: Final = 4
 """Chunks that are committed together: one sync for 1,000 actions."""
 
 _SHOWN_REFUSALS: Final = 20
+_EXPLAINED_REFUSALS: Final = 1_000
 _STDIN: Final = "-"
 
 Acknowledge = Callable[[list[tuple[int, int]]], None]
 """Is told (line, seq) of what has just become durable."""
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """A line that was not logged."""
 
     line: int
@@ -52,6 +54,7 @@ class Refusal(msgspec.Struct, frozen=True):
     error: str
     """The code of the `RefusedError`."""
     detail: str
+    """Why, in words; empty behind the first `_EXPLAINED_REFUSALS`, so that a million of them fit into memory."""
 
 
 class ImportReport(msgspec.Struct, frozen=True):
@@ -101,7 +104,8 @@ class _Tally:
         self._acknowledge = acknowledge
 
     def refuse(self, line: int, error: RefusedError) -> None:
-        self.refusals.append(Refusal(line, error.code, error.detail))
+        detail = error.detail if len(self.refusals) < _EXPLAINED_REFUSALS else ""
+        self.refusals.append(Refusal(line, error.code, detail))
 
     def take(self, outcomes: list[tuple[int, Outcome]]) -> None:
         acknowledged = []
@@ -210,14 +214,15 @@ def import_command(
     rollup = load_rollup(app)
     path = None if file == _STDIN else Path(file)
     with (
+        limited_memory(MEMORY_BYTES),
         _open_input(path) as source,
         open_node(directory, rollup, verifiers=VerifierChoice(verifiers, quorum), l1=l1) as node,
         AuthenticationPool(app, node.ledger.genesis.domain, choose_workers(workers, path)) as pool,
         _open_acks(acks) as acknowledge,
-        show_progress("importing") as advance,
+        _follow(source, path) as on_lines,
     ):
         report = import_lines(
-            node, pool, read_lines(source), block_size=block_size, acknowledge=acknowledge, on_lines=advance
+            node, pool, read_lines(source), block_size=block_size, acknowledge=acknowledge, on_lines=on_lines
         )
     output.show(report.to_json(), *render_report(report))
 
@@ -229,6 +234,25 @@ def _open_input(path: Path | None) -> Iterator[BinaryIO]:
         return
     with path.open("rb") as file:
         yield file
+
+
+@contextmanager
+def _follow(source: BinaryIO, path: Path | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar: how much of a file is read, or how many lines of what has no end yet."""
+    if path is None or not path.is_file():
+        with show_progress("importing") as advance:
+            yield advance
+        return
+    with show_progress("importing", path.stat().st_size, in_bytes=True) as advance:
+        seen = 0
+
+        def follow(_: int) -> None:
+            nonlocal seen
+            position = source.tell()
+            advance(position - seen)
+            seen = position
+
+        yield follow
 
 
 @contextmanager

@@ -12,7 +12,15 @@ from typing import Any, Final, TextIO
 
 import click
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -71,12 +79,13 @@ json_option = click.option(
 
 
 @contextmanager
-def show_progress(description: str, total: int | None = None) -> Iterator[Advance]:
+def show_progress(description: str, total: int | None = None, *, in_bytes: bool = False) -> Iterator[Advance]:
     """A progress bar, advanced by calling what is given; nothing at all where standard error is no terminal."""
     if not sys.stderr.isatty():
         yield _ignore
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    count = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
         task = progress.add_task(description, total=total)
         yield lambda count: progress.advance(task, count)

@@ -11,6 +11,7 @@ import click
 
 from microrollup.codec.json import read_hex
 from microrollup.errors import RefusedError
+from microrollup.store.environment import DATA_FILE
 
 __all__ = ["PATH", "app_argument", "choose_workers", "data_option", "hex_bytes", "l1_option", "workers_option"]
 
@@ -56,9 +57,10 @@ workers_option = click.option(
 
 
 def choose_workers(workers: int | None, path: Path | None) -> int:
-    """How many worker processes to start: what was asked for, none for a small file, or one a usable core."""
+    """How many worker processes to start: what was asked for, none for a small file or store, or one a usable core."""
     if workers is not None:
         return workers
-    if path is not None and path.is_file() and path.stat().st_size <= SMALL_INPUT_BYTES:
+    file = None if path is None else path / DATA_FILE if path.is_dir() else path
+    if file is not None and file.is_file() and file.stat().st_size <= SMALL_INPUT_BYTES:
         return 0
     return len(os.sched_getaffinity(0))

@@ -37,7 +37,7 @@ def replay_command(app: str, directory: Path, into: Path | None, workers: int | 
     with Ledger.open(directory, rollup) as source, _open_directory(into) as target:
         records = source.environment.count("log")
         with (
-            AuthenticationPool(app, source.genesis.domain, choose_workers(workers, None)) as pool,
+            AuthenticationPool(app, source.genesis.domain, choose_workers(workers, directory)) as pool,
             show_progress("replaying", records) as advance,
             replay_log(source.environment, rollup, target, pool, lambda _: advance(1)) as replayed,
         ):

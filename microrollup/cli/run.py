@@ -47,20 +47,22 @@ COMMANDS: Final = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used; the list of them is the table above."""
 
-    def list_commands(self, _ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of the table."""
+        del ctx  # the table is the same in every context
         return list(COMMANDS)
 
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, its module imported now; the attribute is the command's name with an underscore."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, its module imported now; the attribute is named after the command."""
         if cmd_name not in COMMANDS:
-            return None
+            return super().get_command(ctx, cmd_name)
         module = importlib.import_module(f"microrollup.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, f"{cmd_name}_command")
+        command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command if isinstance(command, click.Command) else None
 
-    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table, without importing anything."""
+        del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
 
@@ -79,22 +81,31 @@ def cli(*, verbose: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (the process's own by default) and return the exit code; raises nothing."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        outcome = cli.main(given, prog_name="microrollup", standalone_mode=False)
+        outcome = _run(given)
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_stdout()
         return _EXIT_PIPE
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         _complain("interrupted; whatever was acknowledged is durable, and the same command goes on from there")
         return _EXIT_INTERRUPTED
     except (Exception, SystemExit) as error:
         _complain(_explain(error))
-        if "--verbose" in given[:1]:
+        if given[0] == "--verbose":
             traceback.print_exc()
         return EXIT_ERROR
     return outcome if isinstance(outcome, int) else 0
+
+
+def _run(arguments: list[str]) -> object:
+    """Parse and run; click's own handling of interrupts, closed pipes and exit codes is left out."""
+    try:
+        with cli.make_context("microrollup", list(arguments)) as ctx:
+            return cli.invoke(ctx)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
 
 
 def _complain(sentence: str) -> None:

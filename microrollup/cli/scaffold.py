@@ -7,6 +7,7 @@ import keyword
 import re
 import secrets
 import sys
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -91,7 +92,7 @@ def _sign_samples(name: str, path: Path) -> str:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     rollup: MicroRollup = module.app
-    increment: type[Action] = module.Increment
+    increment: Callable[..., Action] = module.Increment
     key = load_private_key(secrets.token_bytes(31).rjust(32, b"\1"))
     lines = [
         sign_action(rollup, increment(by=by), nonce, key)
