@@ -30,8 +30,11 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     block_sizes: tuple[int, ...]
     fold: int
     """Actions of one repetition in memory."""
+    growth_actions: int
+    """Actions at each size of store: enough for the tree's files to be synced on the way."""
     signed: int
     """Signed lines of one repetition."""
+    signed_rounds: int
     tree_updates: int
     back: int
     """How many heights back an old proof is taken."""
@@ -46,7 +49,9 @@ FULL: Final = Sizes(
     growth=(1_000, 10_000, 100_000),
     block_sizes=(1_000, 3_200),
     fold=1_000,
-    signed=6_000,
+    growth_actions=26_000,
+    signed=10_000,
+    signed_rounds=5,
     tree_updates=1_000,
     back=200,
     proofs=500,
@@ -60,7 +65,9 @@ QUICK: Final = Sizes(
     growth=(1_000, 10_000),
     block_sizes=(1_000,),
     fold=1_000,
-    signed=2_000,
+    growth_actions=4_000,
+    signed=3_000,
+    signed_rounds=3,
     tree_updates=1_000,
     back=20,
     proofs=100,
@@ -74,7 +81,9 @@ TINY: Final = Sizes(
     growth=(100,),
     block_sizes=(50,),
     fold=100,
+    growth_actions=100,
     signed=20,
+    signed_rounds=1,
     tree_updates=20,
     back=2,
     proofs=5,
@@ -122,6 +131,6 @@ class Bench:
     @cached_property
     def signed(self) -> SignedWork:
         """Signed lines for all repetitions."""
-        count = self.sizes.signed * self.sizes.repetitions
+        count = self.sizes.signed * self.sizes.signed_rounds
         self.say(f"signing {count:,} actions")
         return sign_work(count, self.workers)

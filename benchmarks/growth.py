@@ -5,81 +5,98 @@ from __future__ import annotations
 import statistics
 import time
 from contextlib import ExitStack
-from typing import Final
-
-import msgspec
+from typing import Final, Self
 
 from benchmarks.context import Bench
 from benchmarks.report import Row, make_size_row
 from benchmarks.stores import Store, build_block, build_store
-from microrollup.ledger import Ledger
+from microrollup.recovery import read_number
+from microrollup.store.tables import SYNCED_KEY
 
 __all__ = ["BARS", "measure"]
 
 BARS: Final = (3.0, 1.5)
 
 
-class _Point(msgspec.Struct):
-    """A store of one size, open, and what its blocks took."""
+class SizePoint:
+    """A store of one size and what its blocks took. Use it in a `with` statement.
 
-    accounts: int
-    store: Store
-    ledger: Ledger
-    block_seconds: list[float] = []
-    sync_seconds: float = 0.0
+    Three actions of five add an account, so a small store is made anew once it has doubled.
+    """
+
+    def __init__(self, bench: Bench, accounts: int, store: Store | None = None) -> None:
+        """`store` is one that is there and large enough not to double."""
+        self.accounts = accounts
+        self._bench = bench
+        self._store = store or self._make_store()
+        self._ledger = self._store.open()
+        self._plain_seconds: list[float] = []
+        self._sync_seconds: list[float] = []
+        """Of blocks at whose end the tree's files were synced."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ledger.close()
+
+    def _make_store(self) -> Store:
+        directory = self._bench.make_directory(f"growth-{self.accounts}")
+        return Store(directory, build_store(directory, self.accounts))
+
+    def build(self, block_size: int) -> None:
+        """Build one block and note what it took."""
+        if self._store.population.accounts >= 2 * self.accounts:
+            self._ledger.close()
+            self._store = self._make_store()
+            self._ledger = self._store.open()
+        actions = self._store.population.make_mix(block_size)
+        synced = self._read_synced_height()
+        started = time.perf_counter()
+        build_block(self._ledger, actions)
+        seconds = time.perf_counter() - started
+        (self._plain_seconds if self._read_synced_height() == synced else self._sync_seconds).append(seconds)
+
+    def _read_synced_height(self) -> int | None:
+        return read_number(self._ledger.environment, SYNCED_KEY)
+
+    def compute_cost(self, block_size: int) -> float:
+        """Microseconds an action: plain blocks by their median, so that neighbours do not count, syncs as they came."""
+        plain = len(self._plain_seconds)
+        seconds = sum(self._sync_seconds) + (plain * statistics.median(self._plain_seconds) if plain else 0)
+        return 1e6 * seconds / (plain + len(self._sync_seconds)) / block_size
 
 
 def measure(bench: Bench) -> list[Row]:
     """Blocks of the wallet file's mix; the stores of all sizes take turns."""
     rows = []
     for block_size in bench.sizes.block_sizes:
-        stores = [(accounts, _build(bench, accounts)) for accounts in bench.sizes.growth]
+        bench.say(f"blocks of {block_size:,} actions at {len(bench.sizes.growth) + 1} sizes")
         with ExitStack() as stack:
-            points = [
-                _Point(accounts, store, stack.enter_context(store.open()))
-                for accounts, store in [*stores, (bench.sizes.accounts, bench.store)]
-            ]
+            points = [stack.enter_context(SizePoint(bench, accounts)) for accounts in bench.sizes.growth]
+            points.append(stack.enter_context(SizePoint(bench, bench.sizes.accounts, bench.store)))
             rows.append(_measure_points(bench, points, block_size))
     return rows
 
 
-def _build(bench: Bench, accounts: int) -> Store:
-    bench.say(f"building a store of {accounts:,} accounts")
-    directory = bench.make_directory(f"growth-{accounts}")
-    return Store(directory, build_store(directory, accounts))
-
-
-def _measure_points(bench: Bench, points: list[_Point], block_size: int) -> Row:
-    bench.say(f"blocks of {block_size:,} actions at {len(points)} sizes")
+def _measure_points(bench: Bench, points: list[SizePoint], block_size: int) -> Row:
+    """One row. The block size is to be stated; bars are held against the largest that fits a batch."""
     fsync = bench.measure_fsync()
-    for _ in range(bench.sizes.repetitions):
+    rounds = max(1, bench.sizes.growth_actions // block_size)
+    for _ in range(rounds):
         for point in points:
-            actions = point.store.population.make_mix(block_size)
-            started = time.perf_counter()
-            build_block(point.ledger, actions)
-            point.block_seconds.append(time.perf_counter() - started)
-    for point in points:
-        started = time.perf_counter()
-        point.ledger.sync_tree()
-        point.sync_seconds = time.perf_counter() - started
-    costs = [_compute_cost(point, block_size) for point in points]
+            point.build(block_size)
+    costs = [point.compute_cost(block_size) for point in points]
     shown = ", ".join(f"{cost:.1f} us at {point.accounts:,}" for cost, point in zip(costs, points, strict=True))
-    first, last = points[0], points[-1]
     return make_size_row(
         "growth",
-        f"cost an action, {first.accounts:,} to {last.accounts:,} accounts, blocks of {block_size:,}",
+        f"cost an action, {points[0].accounts:,} to {points[-1].accounts:,} accounts, blocks of {block_size:,}",
         costs[-1] / costs[0],
         "x",
         limit_name="flat",
-        bars=BARS,
-        repetitions=len(first.block_seconds),
+        bars=BARS if block_size == max(bench.sizes.block_sizes) else None,
+        repetitions=rounds,
         fsync=fsync,
         points=tuple((point.accounts, cost) for point, cost in zip(points, costs, strict=True)),
-        note=f"{shown}; unsigned, 60 % Register, 40 % Update, durable by groups of 1,000, files synced once",
+        note=f"{shown}; unsigned, 60 % Register, 40 % Update, durable by groups of 1,000",
     )
-
-
-def _compute_cost(point: _Point, block_size: int) -> float:
-    """Microseconds an action: the median block, and its part of making the tree's files durable."""
-    seconds = statistics.median(point.block_seconds) + point.sync_seconds / len(point.block_seconds)
-    return 1e6 * seconds / block_size
