@@ -10,6 +10,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -119,6 +120,29 @@ class AuthenticationPool:
         """For each chunk of stored records the outcome of each record, in order; raises as `authenticate_lines`."""
         return self._run(_authenticate_records, self._authenticator.authenticate_record, chunks)
 
+    def start_lines(self, chunk: Sequence[bytes]) -> Callable[[], list[Authenticated | RefusedError]]:
+        """Begin with one chunk of JSON lines; the function that is returned waits for the outcomes, in order.
+
+        It raises `WorkerDied` if a process ended meanwhile; then the pool is of no more use. Without processes the work
+        is done here and now.
+        """
+        if self._executor is None:
+            outcomes = [_try(self._authenticator.authenticate_line, line) for line in chunk]
+            return lambda: [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
+        try:
+            future = self._executor.submit(_authenticate_lines, _encode(list(chunk)))
+        except BrokenProcessPool as error:
+            raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
+
+        def collect() -> list[Authenticated | RefusedError]:
+            try:
+                raw = future.result()
+            except BrokenProcessPool as error:
+                raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
+            return [outcome for outcome in self._restore(raw) if not isinstance(outcome, DecodeError)]
+
+        return collect
+
     def _run(
         self,
         work: Callable[[bytes], bytes],
@@ -181,6 +205,7 @@ _worker: list[Authenticator] = []
 def _start_worker(rollup_ref: str, domain: DomainConfig) -> None:
     """Make the process's authenticator; leave Ctrl-C to the parent, and end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout = sys.stderr  # the parent's standard output is not for what an app prints here
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -31,6 +31,8 @@ FORCED_FORMAT: Final = b"\x00"
 """First byte of a payload that this version decodes: `abi.encode(type hash, members without nonce)` follows."""
 
 _FORCED_PREFIX: Final = b"\x96\xa6forced"
+_KERNEL_TAGS: Final = frozenset({b"\xa7g", b"\xa4o", b"\xa5c", b"\xa7r"})
+"""Length and first letter of the kernel's tags; the names of actions begin with a capital."""
 _MAX_FORCED_RECORD_BYTES: Final = MAX_FORCED_PAYLOAD_BYTES + 256
 _FORCED_DECODER: Final = msgspec.msgpack.Decoder(Forced)
 _KERNEL_DECODER: Final[msgspec.msgpack.Decoder[Genesis | Open | Close | Rebuild]] = msgspec.msgpack.Decoder(
@@ -50,7 +52,7 @@ def decode_forced(record: bytes) -> Forced:
 
 def decode_kernel_record(record: bytes) -> Genesis | Open | Close | Rebuild | None:
     """The kernel's own record, or None if it is an entry (a signed or forced action). Raises `DecodeError`."""
-    if record[1:2] and record[2:3] in b"gocr" and not record.startswith(_FORCED_PREFIX):
+    if record[1:3] in _KERNEL_TAGS:
         return decode_canonical(_KERNEL_DECODER, record, what="record", limit=64 * 1024)
     return None
 
@@ -69,14 +71,9 @@ def encode_forced_payload(rollup: MicroRollup, action: object) -> bytes:
 
 def make_signed_entry(rollup: MicroRollup, authenticated: Authenticated) -> Entry:
     """The entry of a signed action whose sender is known; authentication has made sure that its record is canonical."""
-    types = rollup.action_types
-    return Entry(
-        record=authenticated.record,
-        sender=authenticated.sender,
-        nonce=authenticated.nonce,
-        action_hash=authenticated.action_hash,
-        action=types.to_action(types.decode_trusted(authenticated.record)),
-    )
+    record, types = authenticated.record, rollup.action_types
+    action = types.to_action(types.decode_trusted(record))
+    return Entry(record, authenticated.sender, authenticated.nonce, authenticated.action_hash, action)
 
 
 def make_forced_entry(rollup: MicroRollup, rollup_id: bytes, forced: Forced) -> Entry:

@@ -28,6 +28,7 @@ from microrollup.entry import (
 from microrollup.errors import DecodeError, NotRetained, RefusedError, StoreCorrupt, StoreError, WrongRollup
 from microrollup.genesis import check_genesis, read_genesis, write_genesis
 from microrollup.journal import Journal
+from microrollup.limits import relaxed_recursion
 from microrollup.map import Map, bind_map, rebind_map
 from microrollup.open_block import OpenBlock
 from microrollup.receipt import Receipt
@@ -37,7 +38,7 @@ from microrollup.rollup import MicroRollup
 from microrollup.settlement.forced import compute_queue_hash
 from microrollup.state import NONCES
 from microrollup.stf import BlockContext, ChainState, Entry, LimitHit, apply_actions
-from microrollup.store.environment import MAP_SIZE, Environment, Transaction, encode_number
+from microrollup.store.environment import MAP_SIZE, Environment, Transaction, encode_number, map_errors
 from microrollup.store.retention import Retention, get_lowest_height, prune
 from microrollup.store.rows import StoredKeys, StoredRows, read_scalar
 from microrollup.store.tables import (
@@ -54,7 +55,7 @@ from microrollup.store.tables import (
     get_log_length,
     get_log_start,
 )
-from microrollup.watchdog import Watchdog, relaxed_recursion
+from microrollup.watchdog import Watchdog
 
 __all__ = ["Ledger"]
 
@@ -109,14 +110,16 @@ class Ledger:
         """
         environment = Environment(directory, map_size=map_size)
         try:
-            genesis = read_genesis(environment)
-            check_genesis(rollup, genesis)
-            ledger = cls(rollup, environment, genesis, audit=audit)
+            with map_errors(directory):
+                genesis = read_genesis(environment)
+                check_genesis(rollup, genesis)
+                ledger = cls(rollup, environment, genesis, audit=audit)
         except BaseException:
             environment.close()
             raise
         try:
-            ledger.resume()
+            with map_errors(directory):
+                ledger.resume()
         except BaseException:
             ledger.abandon()
             raise

@@ -76,6 +76,11 @@ class MapSource(Protocol[K, V_co]):
         """The stored value of a key, or `ABSENT`. Raises `ValueOutOfBounds` if the key is not of the key type."""
         ...
 
+    @property
+    def key_class(self) -> type:
+        """The very class of all keys."""
+        ...
+
     def iterate(self) -> Iterator[tuple[K, V_co]]:
         """All stored entries in the order of their encoded keys."""
         ...
@@ -89,26 +94,28 @@ class MapSource(Protocol[K, V_co]):
 class Table(Generic[K, V]):
     """What all versions of one map share: the entries known in memory, their source, and how many there are."""
 
-    __slots__ = ("entries", "fault", "serial", "size", "source")
+    __slots__ = ("entries", "key_class", "serial", "size", "source")
 
     def __init__(self, entries: dict[K, V | Absent], size: int, source: MapSource[K, V] | None) -> None:
         self.entries = entries
         self.size = size
         self.source = source
         self.serial = 0
-        self.fault: BaseException | None = None
+        self.key_class = None if source is None else source.key_class
+        """None: of whatever class. A dict takes True for 1, so what is in memory would decide what such a key finds."""
 
     def fetch(self, key: K) -> V | Absent:
         """Load an entry that `entries` lacks, and keep it."""
         if self.source is None:
             return ABSENT
-        try:
-            value = self.source.load(key)
-        except StoreFault as fault:
-            self.fault = fault
-            raise
+        value = self.source.load(key)
         self.entries[key] = value
         return value
+
+    def check_class(self, key: K) -> None:
+        """Raises `TypeError` for a key of another class than the source's keys."""
+        if self.key_class is not None and type(key) is not self.key_class:
+            raise TypeError(f"a key of this map is exactly {self.key_class.__name__}, not {type(key).__name__}")
 
 
 class Map(Generic[K, V]):
@@ -135,16 +142,22 @@ class Map(Generic[K, V]):
     def _peek(self, key: K) -> V | Absent:
         if self._next is not None:
             _reroot(self)
-        value = self._table.entries.get(key, _UNKNOWN)
-        return self._table.fetch(key) if value is _UNKNOWN else value
+        table = self._table
+        if type(key) is not table.key_class:
+            table.check_class(key)
+        value = table.entries.get(key, _UNKNOWN)
+        return table.fetch(key) if value is _UNKNOWN else value
 
     def get(self, key: K, default: D = None) -> V | D:  # type: ignore[assignment]
         """The value of `key`, or `default` if there is none."""
         if self._next is not None:
             _reroot(self)
-        value = self._table.entries.get(key, _UNKNOWN)
+        table = self._table
+        if type(key) is not table.key_class:
+            table.check_class(key)
+        value = table.entries.get(key, _UNKNOWN)
         if value is _UNKNOWN:
-            value = self._table.fetch(key)
+            value = table.fetch(key)
         return default if value is ABSENT else value  # type: ignore[return-value]
 
     def set(self, key: K, value: V) -> Map[K, V]:
@@ -152,6 +165,8 @@ class Map(Generic[K, V]):
         if self._next is not None:
             _reroot(self)
         table = self._table
+        if type(key) is not table.key_class:
+            table.check_class(key)
         entries = table.entries
         old = entries.get(key, _UNKNOWN)
         if old is _UNKNOWN:
@@ -288,9 +303,10 @@ def rebind_map(version: Map[K, V], source: MapSource[K, V]) -> Map[K, V]:
 
 
 def collect_changes(pre: Map[K, V], post: Map[K, V]) -> list[tuple[K, V | Absent, V | Absent]]:
-    """What `post` changed against `pre`: (key, old value, new value) for each key whose value differs.
+    """What `post` changed against `pre`: (key, old value, new value) for each key that got another object.
 
-    Raises `NotDescended` unless `post` was made from `pre` by `set` and `delete`.
+    Objects may be equal and yet of other classes (True and 1): the caller checks before it compares. Raises
+    `NotDescended` unless `post` was made from `pre` by `set` and `delete`.
     """
     if post._next is not None:
         _reroot(post)
@@ -302,7 +318,7 @@ def collect_changes(pre: Map[K, V], post: Map[K, V]) -> list[tuple[K, V | Absent
     if following is post and post._serial > first:  # one set or delete, the common case
         key, old = pre._key, pre._old
         new = entries[key]
-        return [] if new is old or new == old else [(key, old, new)]
+        return [] if new is old else [(key, old, new)]
     olds: dict[K, V | Absent] = {}
     while following is not None:
         if following._serial < first:
@@ -312,7 +328,7 @@ def collect_changes(pre: Map[K, V], post: Map[K, V]) -> list[tuple[K, V | Absent
         following = node._next
     if node is not post:
         raise NotDescended
-    return [(key, old, entries[key]) for key, old in olds.items() if entries[key] is not old and entries[key] != old]
+    return [(key, old, entries[key]) for key, old in olds.items() if entries[key] is not old]
 
 
 def get_loaded(version: Map[K, V]) -> list[tuple[K, V | Absent]]:

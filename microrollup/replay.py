@@ -22,6 +22,7 @@ from microrollup.entry import (
 from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.genesis import read_genesis
 from microrollup.ledger import Ledger
+from microrollup.limits import relaxed_recursion
 from microrollup.merkle.indexed import LEAF_BYTES, compute_depth
 from microrollup.merkle.levels import HASH_BYTES
 from microrollup.record import Close, Open, Rebuild
@@ -68,7 +69,8 @@ def replay_log(
 
     def flush() -> None:
         if group:
-            ledger.execute(group)
+            with relaxed_recursion():
+                ledger.execute(group)
             ledger.commit()
             group.clear()
 

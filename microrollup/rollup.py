@@ -95,8 +95,11 @@ class MicroRollup:
 def _read_action_class(stf: Stf, state_class: type[State]) -> type[Action]:
     """The action class that an STF's annotations name."""
     name = getattr(stf, "__qualname__", repr(stf))
-    parameters = list(inspect.signature(stf).parameters)
-    hints = get_type_hints(stf)
+    try:
+        parameters = list(inspect.signature(stf).parameters)
+        hints = get_type_hints(stf)
+    except Exception as error:  # annotations can fail with whatever their expressions raise
+        raise DeclarationError(name, f"its annotations cannot be read: {error}") from error
     if len(parameters) != 3:
         raise DeclarationError(name, "a state transition function takes (state, action, ctx)")
     if hints.get(parameters[0]) is not state_class or hints.get("return") is not state_class:

@@ -27,12 +27,14 @@ from microrollup.errors import (
     DuplicateAction,
     IntakeStopped,
     LimitExceeded,
+    NonceGap,
     NonceUsed,
     RefusedError,
     UsageError,
 )
 from microrollup.gaps import GapQueue
 from microrollup.ledger import Ledger
+from microrollup.limits import ACTION_SECONDS, BLOCK_SECONDS
 from microrollup.open_block import OpenBlock
 from microrollup.primitives import (
     MAX_BLOCK_ACTIONS,
@@ -44,7 +46,7 @@ from microrollup.receipt import Receipt
 from microrollup.record import Forced, Open, Seal
 from microrollup.settlement.protocol import L1View
 from microrollup.stf import Entry, Interrupted, LimitHit
-from microrollup.watchdog import ACTION_SECONDS, BLOCK_SECONDS, Watchdog
+from microrollup.watchdog import Watchdog
 
 __all__ = ["DEFAULT_BLOCK_SIZE", "Acknowledgement", "Outcome", "Sequencer"]
 
@@ -128,6 +130,19 @@ class Sequencer(Generic[T]):
     def give_up_waiting(self) -> list[tuple[T, Outcome]]:
         """Refuse all that still wait for lower nonces (`nonce_gap`)."""
         return [(ticket, refusal) for ticket, refusal in self._gaps.clear()]
+
+    def give_up(self, action: Authenticated) -> tuple[T, RefusedError] | None:
+        """Refuse one action that waits for lower nonces (`nonce_gap`); None if it does not wait."""
+        waiting = self._gaps.pop(action.sender, action.nonce)
+        if waiting is None:
+            return None
+        detail = f"nonce {action.nonce} came, lower nonces of 0x{action.sender.hex()} did not come in time"
+        return waiting[0], NonceGap(detail)
+
+    @property
+    def stopped(self) -> str | None:
+        """Why no actions are taken; None while they are."""
+        return self._stopped
 
     def _take(self, queue: deque[tuple[T, Authenticated]], outcomes: list[tuple[T, Outcome]]) -> None:
         """Fill the open block with what may follow now, execute it, and close the block if it is full."""

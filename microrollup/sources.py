@@ -29,7 +29,10 @@ def collect_sources(modules: Iterable[str]) -> dict[str, str]:
         spec = _find_spec(name)
         if spec is None or spec.origin is None:
             raise DeclarationError(name, "the module has no source file; put the rollup in a .py file")
-        sources[name] = Path(spec.origin).read_text(encoding="utf-8")
+        try:
+            sources[name] = Path(spec.origin).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DeclarationError(name, f"its source cannot be read: {error}") from error
         package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
         if package:
             pending.extend(

@@ -132,7 +132,10 @@ def describe_state(cls: type[State]) -> StateType:
     """Compile a state shape. Raises `DeclarationError` naming the field that cannot be kept or committed to."""
     if not issubclass(cls, State) or not cls.__struct_config__.frozen:
         raise DeclarationError(cls.__qualname__, "a state is a subclass of State with frozen=True")
-    hints = get_type_hints(cls, include_extras=True)
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+    except Exception as error:  # annotations can fail with whatever their expressions raise
+        raise DeclarationError(cls.__qualname__, f"an annotation cannot be read: {error}") from error
     fields: list[StateField] = []
     counts = {True: 0, False: 0}
     for name in cls.__struct_fields__:

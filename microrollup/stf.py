@@ -16,7 +16,7 @@ from microrollup.action import Action, Event
 from microrollup.context import Context, Revert
 from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError
 from microrollup.journal import Journal, NetChange
-from microrollup.map import ABSENT, Map, collect_changes
+from microrollup.map import ABSENT, Map, StoreFault, collect_changes
 from microrollup.merkle.indexed import compute_tree_key
 from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES, Address
 from microrollup.receipt import EXECUTED, FAULTED, REJECTED, Receipt
@@ -96,7 +96,7 @@ class ChainState(msgspec.Struct, frozen=True):
 class BlockContext:
     """What the entries of one block share while they execute."""
 
-    __slots__ = ("audit", "height", "journal", "next_seq", "ticket", "timestamp")
+    __slots__ = ("audit", "height", "interrupted", "journal", "next_seq", "ticket", "timestamp")
 
     def __init__(self, height: int, timestamp: int, next_seq: int, journal: Journal, *, audit: bool = False) -> None:
         self.height = height
@@ -108,6 +108,8 @@ class BlockContext:
         """Check after each action that the STF left its pre-state and its action as they were (verifier)."""
         self.ticket = 0
         """Odd while an STF runs; changes with every action. What a watchdog looks at."""
+        self.interrupted = False
+        """Set by a watchdog before it interrupts, so that an STF which swallows `Interrupted` gains nothing."""
 
 
 _NO_EVENTS: Final[tuple[tuple[str, bytes], ...]] = ()
@@ -146,24 +148,33 @@ def apply_actions(
                 context.ticket += 1
                 try:
                     app = stfs[type(action)](pre, action, ctx)
+                    if context.interrupted:
+                        raise Interrupted
                     context.ticket += 1
                     if ctx.events:
                         events = _encode_events(rollup, ctx.events)
                     if app is not pre:
                         _take_changes(fields, state_class, journal, pre, app)
                 except Revert as revert:
-                    app, (status, reason) = pre, _read_reason(revert)
+                    context.ticket += context.ticket & 1
+                    app, events, (status, reason) = pre, _NO_EVENTS, _read_reason(revert)
                 except (RecursionError, MemoryError, Interrupted) as limit:
-                    if type(limit) is Interrupted and not context.ticket & 1:
+                    if isinstance(limit, Interrupted) and not context.ticket & 1:
                         raise  # it came too late to tell what of the outcome was taken
                     app = pre
                     context.ticket += context.ticket & 1
-                    raise LimitHit(seq, _LIMIT_NAMES[type(limit)]) from None
-                except (Exception, SystemExit) as error:
+                    context.interrupted = False
+                    raise LimitHit(seq, _name_limit(limit)) from None
+                except (StoreFault, KeyboardInterrupt):
+                    context.ticket += context.ticket & 1
+                    raise
+                except BaseException as error:  # whatever class the STF made up for it
+                    context.ticket += context.ticket & 1
                     app, status, events = pre, FAULTED, _NO_EVENTS
-                    _log.error("stf_faulted", seq=seq, action=type(action).__name__, error=repr(error), exc_info=error)
-                if context.ticket & 1:
-                    context.ticket += 1
+                    _report_fault(seq, action, error)
+                if context.interrupted:
+                    app, context.interrupted = pre, False
+                    raise LimitHit(seq, "time")
                 if frozen is not None and frozen != _freeze(rollup, pre):
                     raise ImpureStf(f"the STF of {type(action).__name__} changed its pre-state in place (seq {seq})")
             if nonce >= 0:
@@ -197,21 +208,29 @@ def _finish(
     return ChainState(app, chain_nonces, forced_count)
 
 
-_LIMIT_NAMES: Final[dict[type[BaseException], str]] = {
-    RecursionError: "recursion",
-    MemoryError: "memory",
-    Interrupted: "time",
-}
+def _name_limit(limit: BaseException) -> str:
+    if isinstance(limit, Interrupted):
+        return "time"
+    return "memory" if isinstance(limit, MemoryError) else "recursion"
+
+
+def _report_fault(seq: int, action: Action, error: BaseException) -> None:
+    """Say it in the log, as far as the exception lets itself be shown."""
+    name = type(action).__name__
+    try:
+        _log.error("stf_faulted", seq=seq, action=name, error=repr(error), exc_info=error)
+    except Exception:
+        _log.error("stf_faulted", seq=seq, action=name, error=type(error).__name__)
 
 
 def _read_reason(revert: Revert) -> tuple[int, str]:
     """Rejected with its reason; faulted if the reason is no text that a receipt can hold."""
-    reason = revert.reason
     try:
+        reason = revert.reason
         if type(reason) is str and len(reason.encode()) <= MAX_REASON_BYTES:
             return REJECTED, reason
-    except UnicodeEncodeError:
-        pass
+    except Exception:  # no UTF-8, or a subclass without a reason
+        _log.debug("reason_unreadable")
     _log.error("stf_faulted", error="the reason of a rejection is text of at most 256 bytes")
     return FAULTED, ""
 
@@ -238,12 +257,13 @@ def _take_changes(
                 raise _BadOutcome(f"{field.name} is no Map")
             pairs = collect_changes(old, new)
         else:
-            field.check(new)
-            pairs = [(None, old, new)] if new != old else []
+            pairs = [(None, old, new)]
         for key, before, after in pairs:
             leaf = b""
             if after is not ABSENT:
                 field.check(after)
+                if after == before:
+                    continue
                 leaf = field.encode_leaf(after)
             changes.append((field, field.encode_key(key), key, before, after, leaf))
     if len(changes) > 1:

@@ -9,16 +9,7 @@ from typing import Final, Self
 
 from microrollup.stf import BlockContext, Interrupted
 
-__all__ = ["ACTION_SECONDS", "BLOCK_SECONDS", "VERIFIER_FACTOR", "Watchdog"]
-
-ACTION_SECONDS: Final = 1.0
-"""What one action may take in the sequencer."""
-
-BLOCK_SECONDS: Final = 30.0
-"""A block closes once its STFs took this long in the sequencer."""
-
-VERIFIER_FACTOR: Final = 10
-"""The verifier's limits are higher by this factor, so that what the sequencer admits never hits them by chance."""
+__all__ = ["Watchdog"]
 
 _LOOKS: Final = 4
 """Looks per limit: an STF is interrupted after 1 to 1.25 limits."""
@@ -61,7 +52,8 @@ class Watchdog:
             now = None if context is None or not context.ticket & 1 else (id(context), context.ticket)
             if now is None or now != seen:
                 seen, since = now, time.monotonic()
-            elif time.monotonic() - since >= self._limit:
+            elif context is not None and time.monotonic() - since >= self._limit:
+                context.interrupted = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(self._thread_id), ctypes.py_object(Interrupted)
                 )

@@ -205,6 +205,33 @@ def make_random_edit(rng: Random, keys: int = 12) -> Edit:
     return Edit(steps, reject=rng.random() < 0.1)
 
 
+def mutate(rng: Random, raw: bytes) -> bytes:
+    """Hostile bytes near good ones: flipped bits, lengths of msgpack made huge, cuts, copies, insertions."""
+    changed = bytearray(raw)
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        at = rng.randrange(len(changed) + 1)
+        match rng.randrange(7):
+            case 0 if at < len(changed):
+                changed[at] ^= 1 << rng.randrange(8)
+            case 1 if at < len(changed):
+                changed[at] = rng.choice(HEADS)
+            case 2:
+                del changed[at:]
+            case 3:
+                del changed[at : at + rng.randrange(5)]
+            case 4:
+                changed[at:at] = rng.randbytes(rng.randrange(1, 5))
+            case 5:
+                changed[at:at] = bytes((rng.choice((0xDD, 0xC6, 0xDB, 0xDF)),)) + rng.choice((b"\xff" * 4, b"\x00\x00\x00\x01"))
+            case _:
+                start = rng.randrange(len(changed) + 1)
+                changed[at:at] = changed[start : start + rng.randrange(40)]
+    return bytes(changed)
+
+
+HEADS: Final = (0x00, 0x7F, 0x80, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xC4, 0xC6, 0xCB, 0xCC, 0xCF, 0xD3, 0xD9, 0xDB, 0xDC, 0xDD, 0xDF, 0xFF)
+
+
 @contextmanager
 def fast_directory() -> Iterator[Path]:
     """A directory whose syncs cost nothing, where the system has one: for tests of many blocks, not of durability."""

@@ -8,8 +8,8 @@ import pytest
 import microrollup
 
 ROWS = [
-    {"errors", "primitives", "logs"},
-    {"crypto", "codec"},
+    {"errors", "primitives", "logs", "limits"},
+    {"crypto", "codec", "signatures"},
     {"merkle", "lthash", "eip712", "map"},
     {"state", "action", "record", "sources"},
     {"rollup", "block", "authentication", "authentication_pool", "context", "receipt", "journal"},

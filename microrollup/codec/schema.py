@@ -198,6 +198,8 @@ def _describe_struct(
 ) -> StructType:
     if not cls.__struct_config__.frozen:
         raise DeclarationError(path, f"{cls.__name__} can change; declare it with `frozen=True`")
+    if not cls.__struct_config__.eq or cls.__eq__ is not msgspec.Struct.__eq__:
+        raise DeclarationError(path, f"{cls.__name__} has an equality of its own; values are equal by their fields")
     if cls in outer:
         raise DeclarationError(path, f"{cls.__name__} contains itself")
     if not _TYPE_NAME.fullmatch(cls.__name__):

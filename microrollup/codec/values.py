@@ -125,7 +125,7 @@ def _check_struct(path: str, t: StructType) -> Check:
     The generated text accepts; a field that is not plainly right goes to the field's own check, which gives the reason.
     """
     scope: dict[str, Any] = {"cls": t.cls, "path": path, "refuse": _refuse_type, "unset": _refuse_unset}
-    lines = ["def check(value):", " if type(value) is not cls: raise refuse(path, cls, value)", " try:"]
+    lines = ["def check(value):", " if type(value) is not cls: raise refuse(path, cls, value)", " try:", "  pass"]
     for position, field in enumerate(t.fields):
         scope[f"check_{position}"] = compile_check(field.type, f"{path}.{field.name}")
         condition = _write_condition(field.type)

@@ -17,6 +17,7 @@ import lmdb
 import msgspec
 
 from microrollup.errors import MicrorollupError, StoreCorrupt, StoreError, UsageError, WrongRollup
+from microrollup.limits import limited_memory
 from microrollup.rollup import load_rollup
 from microrollup.scrub.blocks import check_blocks, check_index, check_receipts
 from microrollup.scrub.history import check_history
@@ -30,7 +31,7 @@ from microrollup.store.tables import LOG_START_KEY
 
 __all__ = ["main"]
 
-MEMORY_BYTES: Final = 8 << 30
+SCAN_BYTES: Final = 8 << 30
 """RLIMIT_DATA: damaged lengths must not take the machine with them."""
 
 Check = Callable[[Scan], None]
@@ -61,10 +62,10 @@ def main() -> int:
         output.write(msgspec.json.encode(event) + b"\n")
         output.flush()
 
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        emit(_scan(request, emit))
+        with limited_memory(SCAN_BYTES):
+            emit(_scan(request, emit))
     except MicrorollupError as error:
         emit(Failed(type(error).__name__, str(error)))
     return 0

@@ -27,6 +27,7 @@ __all__ = [
     "encode_number",
     "hold_writer_lock",
     "is_being_written",
+    "map_errors",
 ]
 
 Transaction = lmdb.Transaction
@@ -83,6 +84,8 @@ class Environment:
                 metasync=True, sync=True, meminit=False, readahead=False,
             )  # fmt: skip
             try:
+                if not read_only:
+                    self._fill_file()
                 self.tables = self._open_tables(create=create)
             except BaseException:
                 self._env.close()
@@ -94,6 +97,13 @@ class Environment:
             raise
         self._closed = False
         self._reader: lmdb.Transaction | None = None
+
+    def _fill_file(self) -> None:
+        """Zeros where a data file was cut off: LMDB calls them damage, while a page that is not there kills a process."""
+        path = self.directory / DATA_FILE
+        size = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+        if path.stat().st_size < size:
+            os.truncate(path, size)
 
     def _open_tables(self, *, create: bool) -> dict[str, lmdb._Database]:
         if create:
@@ -154,7 +164,7 @@ class Environment:
         if self._closed:
             raise StoreError("the store is closed")
         try:
-            return self._env.begin(buffers=buffers)
+            return self._env.begin(buffers=True) if buffers else self._env.begin()
         except lmdb.Error as error:
             raise StoreError(f"{self.directory} cannot be read: {error}") from error
 
@@ -244,6 +254,15 @@ def is_being_written(directory: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+@contextmanager
+def map_errors(directory: Path) -> Iterator[None]:
+    """Turn what LMDB finds while a store is read into `StoreCorrupt` and other `StoreError`s."""
+    try:
+        yield
+    except lmdb.Error as error:
+        raise _map_open_error(directory, error) from error
 
 
 def _map_open_error(directory: Path, error: lmdb.Error) -> StoreError:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, Outcome
 from microrollup.block import Block, compute_block_hash
 from microrollup.crypto import PrivateKey
 from microrollup.entry import is_forced_record
-from microrollup.errors import Divergence, StoreCorrupt
+from microrollup.errors import Divergence, MicrorollupError, StoreCorrupt
 from microrollup.ledger import Ledger
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
 from microrollup.settlement.batch import Batch, BatchBlock, compute_data_hash, decode_batch
@@ -19,20 +20,32 @@ from microrollup.verifier.verify import verify_block
 
 __all__ = ["attest", "authenticate_blocks", "verify_blocks"]
 
+_BLOCKS_AT_ONCE: Final = 64
+"""Blocks with few actions are not read ahead without end."""
+
 
 def authenticate_blocks(blocks: Iterable[Block], pool: AuthenticationPool) -> Iterator[tuple[Block, list[Outcome]]]:
-    """Each block with the outcomes of its signed records, whose signatures the pool checks ahead of their turn."""
+    """Each block with the outcomes of its signed records, whose signatures the pool checks ahead of their turn.
+
+    Where `blocks` cannot be read on, the error is raised behind the last block that could.
+    """
     waiting: deque[tuple[Block, int]] = deque()
+    failures: list[MicrorollupError] = []
 
     def collect_chunks() -> Iterator[list[bytes]]:
         chunk: list[bytes] = []
-        for block in blocks:
-            signed = [record for record in block.records if not is_forced_record(record)]
-            waiting.append((block, len(signed)))
-            chunk += signed
-            while len(chunk) >= CHUNK_SIZE:
-                yield chunk[:CHUNK_SIZE]
-                chunk = chunk[CHUNK_SIZE:]
+        unsent = 0
+        try:
+            for block in blocks:
+                signed = [record for record in block.records if not is_forced_record(record)]
+                waiting.append((block, len(signed)))
+                chunk += signed
+                unsent += 1
+                while len(chunk) >= CHUNK_SIZE or unsent >= _BLOCKS_AT_ONCE:
+                    yield chunk[:CHUNK_SIZE]
+                    chunk, unsent = chunk[CHUNK_SIZE:], 0
+        except MicrorollupError as error:
+            failures.append(error)
         yield chunk
 
     ready: deque[Outcome] = deque()
@@ -41,6 +54,8 @@ def authenticate_blocks(blocks: Iterable[Block], pool: AuthenticationPool) -> It
         while waiting and waiting[0][1] <= len(ready):
             block, count = waiting.popleft()
             yield block, [ready.popleft() for _ in range(count)]
+    if failures:
+        raise failures[0]
 
 
 def verify_blocks(

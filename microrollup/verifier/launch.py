@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,19 +38,20 @@ def run_verifier(
         "TZ": "VRF-11:37",
         "LC_ALL": "C",
     }
-    with tempfile.TemporaryDirectory() as elsewhere:
-        process = subprocess.Popen(
+    with (
+        tempfile.TemporaryDirectory() as elsewhere,
+        subprocess.Popen(
             [sys.executable, "-P", "-m", "microrollup.verifier.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=elsewhere,
             env=environment,
-        )
+        ) as process,
+    ):
         try:
             return _converse(process, request, on_progress)
         finally:
             process.kill()
-            process.wait()
 
 
 def _find_package() -> str:
@@ -64,13 +66,14 @@ def _converse(
 ) -> Report | DivergenceEvent | ErrorEvent:
     if process.stdin is None or process.stdout is None:
         raise AssertionError("the process was started with pipes")
-    process.stdin.write(msgspec.json.encode(request))
-    process.stdin.close()
+    with suppress(BrokenPipeError):  # it has ended already; its exit code says more
+        process.stdin.write(msgspec.json.encode(request))
+        process.stdin.close()
     outcome: Event | None = None
     for line in process.stdout:
         try:
             outcome = _EVENT_DECODER.decode(line)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise MicrorollupError(f"the verifier's process wrote something else than an event: {error}") from None
         if isinstance(outcome, Progress):
             on_progress(outcome)

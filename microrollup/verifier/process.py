@@ -7,7 +7,6 @@ whoever started it, in a bare environment, and under limits of its own, so that 
 
 from __future__ import annotations
 
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from microrollup.block import Block, compute_rollup_id
 from microrollup.crypto import PrivateKey, compute_address, load_private_key
 from microrollup.errors import Divergence, MicrorollupError, StoreMissing, UsageError, WrongRollup
 from microrollup.ledger import Ledger
+from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
 from microrollup.rollup import MicroRollup, load_rollup
 from microrollup.settlement.attestation import SignedAttestation, attestation_to_json
@@ -33,16 +33,11 @@ from microrollup.verifier.follow import attest, verify_blocks
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.source import BlockSource, open_source, read_batches
 from microrollup.verifier.verify import UNCHECKED_WITHOUT_L1
-from microrollup.watchdog import ACTION_SECONDS, VERIFIER_FACTOR, Watchdog
+from microrollup.watchdog import Watchdog
 
 __all__ = ["main"]
 
-MEMORY_BYTES = 10 << 30
-"""RLIMIT_DATA of the verifier: ten times what the sequencer allows itself."""
-
-RECURSION_LIMIT = 10_000
-"""Ten times CPython's default, which holds in the sequencer."""
-
+_MEMORY_BYTES = MEMORY_BYTES * VERIFIER_FACTOR
 _SIGNED_DIRECTORY = "signed"
 _STORE_DIRECTORY = "store"
 
@@ -57,18 +52,17 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, who ends it
     configure_logging()
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.path[:0] = request.python_path
     emit = partial(_emit, sys.stdout.buffer)
     try:
-        with redirect_stdout(sys.stderr):  # what an app prints is no event
+        with limited_memory(_MEMORY_BYTES), redirect_stdout(sys.stderr):  # what an app prints is no event
             report = _verify(request, emit)
     except Divergence as error:
         emit(DivergenceEvent.of(error))
         return 1
     except MemoryError:
-        emit(ErrorEvent("LimitExceeded", f"the verifier's limit of {MEMORY_BYTES} bytes of memory was hit"))
+        emit(ErrorEvent("LimitExceeded", f"the verifier's limit of {_MEMORY_BYTES} bytes of memory was hit"))
         return 2
     except (MicrorollupError, OSError) as error:
         emit(ErrorEvent(type(error).__name__, str(error)))

@@ -23,10 +23,10 @@ class SignedHeights:
 
     def __init__(self, directory: Path) -> None:
         """Open or create the table in `directory`. Raises `StoreError`."""
-        directory.mkdir(parents=True, exist_ok=True)
         try:
+            directory.mkdir(parents=True, exist_ok=True)
             self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, metasync=True, sync=True)
-        except lmdb.Error as error:
+        except (lmdb.Error, OSError) as error:
             raise StoreError(f"the table of signed heights in {directory} cannot be opened: {error}") from error
 
     def record(self, rollup_id: bytes, blocks: Iterable[tuple[int, bytes]]) -> None:

@@ -38,6 +38,7 @@ class StoreSource:
         """Open the store read-only. Raises `StoreMissing` and other `StoreError`s."""
         self._environment = Environment(directory, read_only=True)
         self.genesis = read_genesis(self._environment)
+        self._environment.refresh()
         self._rollup_id = compute_rollup_id(self.genesis)
 
     def read_tip(self) -> int:

@@ -17,6 +17,7 @@ from microrollup.crypto import canonicalize_signature, recover_address
 from microrollup.entry import decode_forced, is_forced_record, make_forced_entry, make_signed_entry
 from microrollup.errors import DecodeError, Divergence, LimitExceeded, RefusedError
 from microrollup.ledger import Ledger
+from microrollup.limits import BLOCK_SECONDS, VERIFIER_FACTOR
 from microrollup.primitives import (
     MAX_BLOCK_ACTIONS,
     MAX_BLOCK_RECORD_BYTES,
@@ -26,7 +27,6 @@ from microrollup.primitives import (
 from microrollup.record import Forced, Open
 from microrollup.settlement.protocol import L1View
 from microrollup.stf import Entry, LimitHit, NonceMismatch
-from microrollup.watchdog import BLOCK_SECONDS, VERIFIER_FACTOR
 
 __all__ = ["UNCHECKED_WITHOUT_L1", "verify_block"]
 
