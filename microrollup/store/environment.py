@@ -99,7 +99,7 @@ class Environment:
         self._reader: lmdb.Transaction | None = None
 
     def _fill_file(self) -> None:
-        """Zeros where a data file was cut off: LMDB calls them damage, while a page that is not there kills a process."""
+        """Zeros where a data file was cut off: LMDB calls them damage, while a missing page would kill the process."""
         path = self.directory / DATA_FILE
         size = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
         if path.stat().st_size < size:
