@@ -19,6 +19,7 @@ from microrollup.record import Open
 from microrollup.rollup import MicroRollup
 from microrollup.state import NONCES
 from microrollup.stf import ChainState
+from microrollup.store.action_index import encode_place, make_index_key
 from microrollup.store.environment import Tables, Transaction, encode_number
 from microrollup.store.rows import encode_leaf_index
 from microrollup.store.tables import Checkpoint
@@ -175,7 +176,10 @@ def put_closing(txn: Transaction, tables: Tables, closing: Closing) -> None:
     numbers = range(header.first_seq, header.first_seq + header.action_count)
     receipts = zip([encode_number(seq) for seq in numbers], closing.receipts, strict=True)
     txn.cursor(tables["receipts"]).putmulti(list(receipts), append=True)
-    hashes = zip(closing.action_hashes, [encode_number(seq) + height for seq in numbers], strict=True)
-    txn.cursor(tables["index"]).putmulti(sorted(hashes))
+    places = [
+        (make_index_key(seq, action_hash), encode_place(seq, header.height))
+        for seq, action_hash in zip(numbers, closing.action_hashes, strict=True)
+    ]
+    txn.cursor(tables["index"]).putmulti(sorted(places))
     txn.put(height, encode_row_undo(changes.undo_rows), db=tables["undo_rows"])
     txn.put(height, encode_delta(changes.delta), db=tables["undo_tree"])

@@ -10,6 +10,7 @@ from microrollup.entry import decode_kernel_record
 from microrollup.errors import StoreCorrupt
 from microrollup.receipt import Receipt
 from microrollup.record import Open, Rebuild, encode_record
+from microrollup.store.action_index import make_index_key
 from microrollup.store.environment import Environment, Tables, Transaction, encode_number
 from microrollup.store.tables import (
     CHECKPOINT_KEY,
@@ -156,7 +157,7 @@ def _take_block_back(txn: Transaction, tables: Tables, height: int) -> None:
         receipt = txn.pop(encode_number(seq), db=tables["receipts"])
         if receipt is None:
             raise StoreCorrupt(f"receipts/{seq}", "missing")
-        txn.delete(_RECEIPT_DECODER.decode(receipt).action_hash, db=tables["index"])
+        txn.delete(make_index_key(seq, _RECEIPT_DECODER.decode(receipt).action_hash), db=tables["index"])
     for table in ("blocks", "undo_rows", "undo_checkpoint"):
         txn.delete(key, db=tables[table])
     txn.put(CHECKPOINT_KEY, before, db=tables["meta"])

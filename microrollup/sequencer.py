@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import metadata
 from typing import Final, Generic, TypeVar
 
@@ -46,6 +47,7 @@ from microrollup.receipt import Receipt
 from microrollup.record import Forced, Open, Seal
 from microrollup.settlement.protocol import L1View
 from microrollup.stf import Entry, Interrupted, LimitHit
+from microrollup.store.action_index import find_action
 from microrollup.watchdog import Watchdog
 
 __all__ = ["DEFAULT_BLOCK_SIZE", "Acknowledgement", "Outcome", "Sequencer"]
@@ -240,8 +242,9 @@ class Sequencer(Generic[T]):
         known = self._recent.get(action_hash)
         if known is not None:
             return known[0]
-        raw = self.ledger.environment.get("index", action_hash)
-        return None if raw is None else int.from_bytes(raw[:8], "big")
+        get = partial(self.ledger.environment.get, "index")
+        place = find_action(get, action_hash, self.ledger.checkpoint.next_seq)
+        return None if place is None else place.seq
 
     # Blocks
 

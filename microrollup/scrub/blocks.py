@@ -16,6 +16,7 @@ from microrollup.merkle.items import compute_items_root
 from microrollup.receipt import Receipt
 from microrollup.record import Close, Open, decode_genesis, encode_record
 from microrollup.scrub.scan import Scan, show
+from microrollup.store.action_index import encode_place, make_index_key
 from microrollup.store.environment import encode_number
 from microrollup.store.tables import BlockRow, decode_block_row, get_receipt, get_record
 
@@ -144,8 +145,8 @@ def _check_receipt(scan: Scan, seq: int, height: int, raw: bytes) -> None:
         scan.find("receipts", seq, f"is that of seq {receipt.seq}")
     if "index" in scan.unreadable:
         return
-    place = scan.get("index", receipt.action_hash)
-    if place != encode_number(seq) + encode_number(height):
+    place = scan.get("index", make_index_key(seq, receipt.action_hash))
+    if place != encode_place(seq, height):
         where = f"0x{receipt.action_hash.hex()}"
         scan.find("index", where, f"the action of seq {seq} in block {height} is not found here")
 
@@ -158,7 +159,7 @@ def check_index(scan: Scan) -> None:
         seq = int.from_bytes(place[:8], "big")
         raw = get_receipt(scan.txn, scan.tables, seq) if len(place) == 16 else None
         try:
-            found = None if raw is None else _RECEIPT_DECODER.decode(raw).action_hash
+            found = None if raw is None else make_index_key(seq, _RECEIPT_DECODER.decode(raw).action_hash)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
         if found != key:

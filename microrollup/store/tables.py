@@ -6,7 +6,7 @@
     receipts    seq -> canonical receipt
     state       row prefix(2) || encoded key -> canonical msgpack of the value (nonces: 8 bytes)
     tree        tree key -> leaf index
-    index       action hash -> seq(8) || height(8)
+    index       bucket(4) || action hash -> seq(8) || height(8); see `microrollup.store.action_index`
     undo_rows   height -> state rows before the block; undo_tree, undo_checkpoint: the same for tree and checkpoint
     settled     height -> L1 time (seconds) at which it settled
     meta        format, checkpoint, tree_synced (height of the flat files on disk), rewinding (old tip, while
