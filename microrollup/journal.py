@@ -40,15 +40,3 @@ class Journal:
         self.order: list[tuple[int, bytes]] = []
         self.nonces: dict[bytes, int] = {}
         """Sender -> nonce before the block."""
-
-    def record(self, field: StateField, encoded: bytes, key: Any, before: Any, after: Any, leaf: bytes) -> None:
-        """Enter one net change of an executed action."""
-        touched = self.fields[field.position]
-        known = touched.get(encoded)
-        if known is None:
-            touched[encoded] = Change(key, before, after, leaf)
-            if field.settled:
-                self.order.append((field.position, encoded))
-        else:
-            known.after = after
-            known.leaf = leaf

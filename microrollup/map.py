@@ -23,6 +23,7 @@ __all__ = [
     "collect_changes",
     "get_loaded",
     "rebind_map",
+    "set_all",
 ]
 
 K = TypeVar("K")
@@ -199,7 +200,15 @@ class Map(Generic[K, V]):
         return cast("V", value)
 
     def __contains__(self, key: K) -> bool:
-        return self._peek(key) is not ABSENT
+        if self._next is not None:
+            _reroot(self)
+        table = self._table
+        if type(key) is not table.key_class:
+            table.check_class(key)
+        value = table.entries.get(key, _UNKNOWN)
+        if value is _UNKNOWN:
+            value = table.fetch(key)
+        return value is not ABSENT
 
     def __len__(self) -> int:
         if self._next is not None:
@@ -329,6 +338,34 @@ def collect_changes(pre: Map[K, V], post: Map[K, V]) -> list[tuple[K, V | Absent
     if node is not post:
         raise NotDescended
     return [(key, old, entries[key]) for key, old in olds.items() if entries[key] is not old]
+
+
+def set_all(version: Map[K, V], items: Mapping[K, V]) -> tuple[Map[K, V], list[tuple[K, V | Absent]]]:
+    """`set` for many keys of the very key class: the last version, and (key, old value) for each."""
+    if version._next is not None:
+        _reroot(version)
+    table = version._table
+    entries, serial = table.entries, table.serial
+    olds: list[tuple[K, V | Absent]] = []
+    for key, value in items.items():
+        old = entries.get(key, _UNKNOWN)
+        if old is _UNKNOWN:
+            old = table.fetch(key)
+        if old is ABSENT:
+            table.size += 1
+        olds.append((key, old))
+        newer: Map[K, V] = Map.__new__(Map)
+        newer._table = table
+        newer._next = None
+        serial += 1
+        newer._serial = serial
+        version._key = key
+        version._old = old
+        version._next = newer
+        entries[key] = value
+        version = newer
+    table.serial = serial
+    return version, olds
 
 
 def get_loaded(version: Map[K, V]) -> list[tuple[K, V | Absent]]:

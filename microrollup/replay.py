@@ -38,7 +38,7 @@ DERIVED_TABLES: Final = ("log", "openings", "blocks", "receipts", "state", "tree
 UNDO_TABLES: Final = ("undo_rows", "undo_tree", "undo_checkpoint")
 _ROWS_AT_ONCE: Final = 1 << 16
 _GROUP: Final = 1_000
-"""Entries that are executed and committed together."""
+"""Entries that are executed together; they become durable with their block, since nobody waits for them."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -71,7 +71,6 @@ def replay_log(
         if group:
             with relaxed_recursion():
                 ledger.execute(group)
-            ledger.commit()
             group.clear()
 
     try:

@@ -65,7 +65,7 @@ class MicroRollup:
                 raise DeclarationError(action.__name__, "two state transition functions take this action")
             self.stf_by_action[action] = stf
         self.action_types = ActionTypes(tuple(self.stf_by_action))
-        self._event_encoders: dict[type[Event], Callable[[Event], tuple[str, bytes]]] = {}
+        self.event_encoders: dict[type[Event], Callable[[Event], tuple[str, bytes]]] = {}
 
     def make_domain(self, chain_id: int = DEFAULT_CHAIN_ID, verifying_contract: bytes = ZERO_ADDRESS) -> DomainConfig:
         """The EIP-712 domain of the actions; `verifying_contract` is the L1 inbox (zero with local settlement)."""
@@ -86,9 +86,9 @@ class MicroRollup:
 
     def encode_event(self, event: Event) -> tuple[str, bytes]:
         """Name and canonical msgpack of an event. Raises if it is no event or a value does not fit its field."""
-        encoder = self._event_encoders.get(type(event))
+        encoder = self.event_encoders.get(type(event))
         if encoder is None:
-            encoder = self._event_encoders[type(event)] = _compile_event_encoder(type(event))
+            encoder = self.event_encoders[type(event)] = _compile_event_encoder(type(event))
         return encoder(event)
 
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 import structlog
-from msgspec.structs import astuple
 
 from microrollup.action import Action, Event
 from microrollup.context import Context, Revert
 from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError
-from microrollup.journal import Journal, NetChange
-from microrollup.map import ABSENT, Map, StoreFault, collect_changes
+from microrollup.journal import Change, Journal, NetChange
+from microrollup.map import ABSENT, Map, StoreFault, collect_changes, set_all
 from microrollup.merkle.indexed import compute_tree_key
 from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES, Address
 from microrollup.receipt import EXECUTED, FAULTED, REJECTED, Receipt
@@ -199,11 +198,11 @@ def _finish(
     seq: int,
 ) -> ChainState:
     """The state behind the entries that were executed, their nonces consumed."""
+    chain_nonces, olds = set_all(chain_nonces, nonces)
     old_nonces = context.journal.nonces
-    for sender, nonce in nonces.items():
+    for sender, old in olds:
         if sender not in old_nonces:
-            old_nonces[sender] = chain_nonces.get(sender, 0)
-        chain_nonces = chain_nonces.set(sender, nonce)
+            old_nonces[sender] = old if isinstance(old, int) else 0
     context.next_seq = seq
     return ChainState(app, chain_nonces, forced_count)
 
@@ -249,7 +248,9 @@ def _take_changes(
     if type(post) is not state_class:
         raise _BadOutcome(f"returned {type(post).__name__}, not {state_class.__name__}")
     changes: list[NetChange] = []
-    for field, old, new in zip(fields, astuple(pre), astuple(post), strict=True):
+    for field in fields:
+        name = field.name
+        old, new = getattr(pre, name), getattr(post, name)
         if old is new:
             continue
         if field.is_map:
@@ -269,7 +270,15 @@ def _take_changes(
     if len(changes) > 1:
         changes.sort(key=_leaf_position)
     for field, encoded, key, before, after, leaf in changes:
-        journal.record(field, encoded, key, before, after, leaf)
+        touched = journal.fields[field.position]
+        known = touched.get(encoded)
+        if known is None:
+            touched[encoded] = Change(key, before, after, leaf)
+            if field.settled:
+                journal.order.append((field.position, encoded))
+        else:
+            known.after = after
+            known.leaf = leaf
 
 
 def _leaf_position(change: NetChange) -> tuple[bool, int, bytes]:
@@ -280,6 +289,12 @@ def _leaf_position(change: NetChange) -> tuple[bool, int, bytes]:
 def _encode_events(rollup: MicroRollup, events: list[Event]) -> tuple[tuple[str, bytes], ...]:
     if len(events) > MAX_EVENTS:
         raise _BadOutcome(f"more than {MAX_EVENTS} events")
+    if len(events) == 1:
+        event = events[0]
+        encode = rollup.event_encoders.get(type(event)) or rollup.encode_event
+        pair = encode(event)
+        if len(pair[0]) + len(pair[1]) <= MAX_EVENT_BYTES:
+            return (pair,)
     size, encoded = 0, []
     for event in events:
         pair = rollup.encode_event(event)
