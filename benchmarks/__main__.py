@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import click
 import msgspec
@@ -22,7 +23,7 @@ from benchmarks.rows import ROWS
 
 __all__ = ["main", "run"]
 
-_PROFILE_LINES = 24
+_PROFILE_LINES: Final = 24
 
 
 def run(bench: Bench, names: tuple[str, ...], *, quick: bool) -> Report:

@@ -29,7 +29,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """Accounts at which an action's cost is taken, besides `accounts`."""
     block_sizes: tuple[int, ...]
     fold: int
-    """Actions of one repetition in memory."""
+    """Actions of one repetition in memory: a group as the authentication pool hands it to the sequencer."""
     growth_actions: int
     """Actions at each size of store: enough for the tree's files to be synced on the way."""
     signed: int
@@ -48,7 +48,7 @@ FULL: Final = Sizes(
     updates=1_000_000,
     growth=(1_000, 10_000, 100_000),
     block_sizes=(1_000, 3_200),
-    fold=1_000,
+    fold=250,
     growth_actions=26_000,
     signed=10_000,
     signed_rounds=5,
@@ -64,7 +64,7 @@ QUICK: Final = Sizes(
     updates=30_000,
     growth=(1_000, 10_000),
     block_sizes=(1_000,),
-    fold=1_000,
+    fold=250,
     growth_actions=4_000,
     signed=3_000,
     signed_rounds=3,

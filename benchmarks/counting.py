@@ -33,9 +33,9 @@ def count_keccaks() -> Iterator[KeccakCount]:
         if name != __name__ and vars(module).get("keccak256") is keccak256
     ]
     for module in holders:
-        setattr(module, "keccak256", count)  # noqa: B010 - the modules' type knows no such attribute
+        vars(module)["keccak256"] = count
     try:
         yield count
     finally:
         for module in holders:
-            setattr(module, "keccak256", keccak256)  # noqa: B010
+            vars(module)["keccak256"] = keccak256

@@ -75,8 +75,8 @@ class PeerKeystore:
 
     def is_durable(self) -> bool:
         """Whether a commit waits for the disk: SQLite's `synchronous` is FULL."""
-        datastore: Any = getattr(self._app.factory, "datastore")  # noqa: B009 - the factory's base class has none
-        with datastore.transaction(commit=False) as cursor:
+        factory: Any = self._app.factory
+        with factory.datastore.transaction(commit=False) as cursor:
             cursor.execute("PRAGMA synchronous")
             return int(cursor.fetchone()[0]) >= _FULL_SYNC
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -33,8 +34,8 @@ __all__ = ["BARS", "LIMIT", "KernelFold", "fold", "make_kernel_fold", "measure"]
 BARS: Final = (0.5, 0.8)
 LIMIT: Final = "bare fold"
 
-_ROUNDS: Final = 10
-"""Repetitions for each of the run's: a group takes a hundredth of a second."""
+_ROUNDS: Final = 40
+"""Repetitions for each of the run's: a group takes milliseconds."""
 
 Accounts = dict[bytes, tuple[bytes, bytes]]
 Step = tuple[str, Any, bytes, int]
@@ -47,7 +48,8 @@ class KernelFold:
     def __init__(self, accounts: Accounts, nonces: dict[bytes, int]) -> None:
         """Start from equal contents in objects of its own, so that neither side warms the other's cache lines."""
         stored = {_copy(key): Account(_copy(data), _copy(vk)) for key, (data, vk) in accounts.items()}
-        self.state = ChainState(Keystore(accounts=Map(stored)), Map(nonces), 0)
+        counts = {_copy(sender): nonce for sender, nonce in nonces.items()}
+        self.state = ChainState(Keystore(accounts=Map(stored)), Map(counts), 0)
 
     def run(self, actions: list[Authenticated]) -> list[bytes]:
         """The encoded receipts of a group."""
@@ -111,67 +113,97 @@ def make_kernel_fold(accounts: int) -> tuple[KernelFold, Population]:
     return KernelFold(*_make_accounts(accounts, population)), population
 
 
+class _Contest:
+    """Both sides over equal accounts. A repetition's actions are made just before it, as if they had just come in."""
+
+    def __init__(self, accounts: int, size: int) -> None:
+        self.population = Population(accounts)
+        self.accounts, self.nonces = _make_accounts(accounts, self.population)
+        self.ours = KernelFold(self.accounts, self.nonces)
+        self._size = size
+        self._number = -1
+        self._batch: list[Authenticated] = []
+        self._steps: list[Step] = []
+
+    def prepare(self, number: int, make: Callable[[int], list[Authenticated]]) -> None:
+        """The actions of the repetition, made once for both sides."""
+        if number != self._number:
+            self._number = number
+            self._batch = make(self._size)
+            self._steps = [_read_step(action) for action in self._batch]
+
+    def run_ours(self) -> float:
+        """Seconds an action."""
+        started = time.perf_counter()
+        self.ours.run(self._batch)
+        return (time.perf_counter() - started) / self._size
+
+    def run_fold(self) -> float:
+        """Seconds an action."""
+        started = time.perf_counter()
+        fold(self.accounts, self.nonces, self._steps)
+        return (time.perf_counter() - started) / self._size
+
+    def count_hashes(self) -> int:
+        """Run both sides once; how often each calls Keccak-256, which must be the same, on the same bytes."""
+        with count_keccaks() as one:
+            self.ours.run(self._batch)
+        with count_keccaks() as other:
+            done = fold(self.accounts, self.nonces, self._steps)
+        if one.sizes != other.sizes or not all(done):
+            raise AssertionError(f"our path hashes {len(one.sizes)} times, its limit {len(other.sizes)} times")
+        return len(one.sizes)
+
+    def check_equal(self) -> None:
+        """Both sides hold the same state: as many entries, and the same newest ones."""
+        state, nonces = self.ours.state.app, self.ours.state.nonces
+        if not isinstance(state, Keystore):
+            raise TypeError(type(state))
+        if (len(state.accounts), len(nonces)) != (len(self.accounts), len(self.nonces)):
+            raise AssertionError("the two folds ended with different numbers of accounts or nonces")
+        newest = self.population.accounts
+        for account in range(max(0, newest - 1000), newest):
+            key = self.population.get_key(account)
+            if msgspec.structs.astuple(state.accounts[key]) != self.accounts[key]:
+                raise AssertionError(f"the two folds differ in account {account}")
+
+
 def measure(bench: Bench) -> list[Row]:
     """The wallet file's mix, and registers alone."""
-    sizes = bench.sizes
-    repetitions = _ROUNDS * sizes.repetitions
-    bench.say(f"folding over {sizes.accounts:,} accounts in memory")
-    population = Population(sizes.accounts)
-    accounts, nonces = _make_accounts(sizes.accounts, population)
-    ours = KernelFold(accounts, nonces)
+    bench.say(f"folding over {bench.sizes.accounts:,} accounts in memory")
+    contest = _Contest(bench.sizes.accounts, bench.sizes.fold)
+    population = contest.population
     gc.collect()
     gc.freeze()  # the accounts are neither side's garbage
     try:
-        rows = []
-        for what, make, bars in (
-            ("60 % Register, 40 % Update", population.make_mix, BARS),
-            ("all Register", population.make_registers, None),
-        ):
-            batches = [make(sizes.fold) for _ in range(repetitions + 1)]
-            steps = [[_read_step(action) for action in batch] for batch in batches]
-            hashes = _check_hashes(ours, accounts, nonces, batches.pop(0), steps.pop(0))
-
-            def run_ours(number: int, batches: list[list[Authenticated]] = batches) -> float:
-                started = time.perf_counter()
-                ours.run(batches[number])
-                return (time.perf_counter() - started) / sizes.fold
-
-            def run_fold(number: int, steps: list[list[Step]] = steps) -> float:
-                started = time.perf_counter()
-                fold(accounts, nonces, steps[number])
-                return (time.perf_counter() - started) / sizes.fold
-
-            found = compare(run_ours, run_fold, repetitions)
-            _check_equal(ours, accounts, nonces, population)
-            hashed = f"{hashes / sizes.fold:.1f} keccaks an action on both sides"
-            note = f"unsigned, keystore, {sizes.accounts:,} accounts; {hashed}"
-            rows.append(make_ratio_row("execution", what, found, limit_name=LIMIT, bars=bars, note=note))
-        return rows
+        return [
+            _measure_work(bench, contest, "60 % Register, 40 % Update", population.make_mix, BARS),
+            _measure_work(bench, contest, "all Register", population.make_registers, None),
+        ]
     finally:
         gc.unfreeze()
 
 
-def _check_hashes(
-    ours: KernelFold, accounts: Accounts, nonces: dict[bytes, int], batch: list[Authenticated], steps: list[Step]
-) -> int:
-    """Run a group on both sides; how often each calls Keccak-256, which must be the same."""
-    with count_keccaks() as one:
-        ours.run(batch)
-    with count_keccaks() as other:
-        done = fold(accounts, nonces, steps)
-    if one.sizes != other.sizes or not all(done):
-        raise AssertionError(f"our path hashes {len(one.sizes)} times, its limit {len(other.sizes)} times")
-    return len(one.sizes)
+def _measure_work(
+    bench: Bench,
+    contest: _Contest,
+    what: str,
+    make: Callable[[int], list[Authenticated]],
+    bars: tuple[float, float] | None,
+) -> Row:
+    sizes = bench.sizes
+    contest.prepare(-2, make)
+    hashes = contest.count_hashes()
 
+    def run(side: Callable[[], float]) -> Callable[[int], float]:
+        def run_side(number: int) -> float:
+            contest.prepare(number, make)
+            return side()
 
-def _check_equal(ours: KernelFold, accounts: Accounts, nonces: dict[bytes, int], population: Population) -> None:
-    """Both sides hold the same state: as many entries, and the same newest ones."""
-    state = ours.state.app
-    if not isinstance(state, Keystore) or (len(state.accounts), len(ours.state.nonces)) != (len(accounts), len(nonces)):
-        raise AssertionError("the two folds ended with different numbers of accounts")
-    for account in range(max(0, population.accounts - 1000), population.accounts):
-        key = population.get_key(account)
-        if msgspec.structs.astuple(state.accounts[key]) != accounts[key]:
-            raise AssertionError(f"the two folds differ in account {account}")
+        return run_side
 
-
+    found = compare(run(contest.run_ours), run(contest.run_fold), _ROUNDS * sizes.repetitions)
+    contest.check_equal()
+    hashed = f"{hashes / sizes.fold:.1f} keccaks an action on both sides"
+    note = f"unsigned, keystore, {sizes.accounts:,} accounts, groups of {sizes.fold}; {hashed}"
+    return make_ratio_row("execution", what, found, limit_name=LIMIT, bars=bars, note=note)

@@ -24,6 +24,7 @@
     ├── AcknowledgementError        a signed acknowledgement is not what it should be: WrongOperator, ReceiptMismatch
     ├── AttestationConflict         a verifier is asked to sign a second block hash for one height
     ├── ClientError                 a node could not be used over the network; one class a cause (`client.errors`)
+    ├── SourceUnavailable           blocks cannot be fetched from where they are to come from
     └── SettlementError             what the inbox refuses; one class a rule (see `microrollup.settlement`)
 
 Errors of other libraries are mapped to these where they enter.
@@ -374,6 +375,10 @@ class AttestationConflict(MicrorollupError):
 
 class ClientError(MicrorollupError):
     """A node could not be used over the network. The classes below it stand in `microrollup.client.errors`."""
+
+
+class SourceUnavailable(MicrorollupError):
+    """Blocks cannot be had from where they are to come from: no connection, or an answer that is none."""
 
 
 class SettlementError(MicrorollupError):

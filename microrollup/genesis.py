@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from microrollup.block import compute_block_hash, compute_genesis_header, compute_rollup_id
 from microrollup.closing import StateChanges, compute_changes, put_changes, record_genesis
-from microrollup.errors import StoreCorrupt, UsageError, WrongRollup
+from microrollup.errors import StoreCorrupt, StoreFormat, UsageError, WrongRollup
 from microrollup.journal import Journal
 from microrollup.lthash import EMPTY_LANES, compute_metadata_root
 from microrollup.map import Map
@@ -68,11 +68,13 @@ def make_genesis(
 
 
 def check_genesis(rollup: MicroRollup, genesis: Genesis) -> None:
-    """Raises `WrongRollup` unless the record is this app's, and wallets sign for this app on this L1.
+    """Raises `WrongRollup` unless the record is this app's, and wallets sign for this app on this L1; `StoreFormat`.
 
     The rollup id does not commit to the signing domain, so what the app and the rollup id determine of it is compared.
     The inbox in it is known from L1 alone.
     """
+    if genesis.format != KERNEL_FORMAT:
+        raise StoreFormat(f"the genesis record has format {genesis.format}, this microrollup knows {KERNEL_FORMAT}")
     if genesis.name != rollup.name:
         raise WrongRollup(f"the genesis record is of the rollup {genesis.name!r}, not of {rollup.name!r}")
     expected = rollup.make_domain(genesis.l1_chain_id, genesis.domain.verifying_contract)

@@ -37,11 +37,12 @@ def read_number(environment: Environment, key: bytes) -> int | None:
     return None if raw is None else int.from_bytes(raw, "big")
 
 
-def open_tree(environment: Environment, checkpoint: Checkpoint, state_root: bytes) -> FlatTree:
+def open_tree(environment: Environment, checkpoint: Checkpoint, state_root: bytes | None) -> FlatTree:
     """Open the flat files and bring them to the checkpoint, whatever a crash left of them.
 
     Deltas since the last sync are done again; an unfinished rewinding is finished. If the root is still not the
-    header's, all nodes are hashed again from the leaves. Raises `StoreCorrupt` if that does not help either.
+    header's, all nodes are hashed again from the leaves. Raises `StoreCorrupt` if that does not help either. A root of
+    None is not compared: the header is known to be wrong.
     """
     rewinding = read_number(environment, REWINDING_KEY)
     tip = checkpoint.height if rewinding is None else rewinding
@@ -58,7 +59,7 @@ def open_tree(environment: Environment, checkpoint: Checkpoint, state_root: byte
         tree.redo(views)
         if rewinding is not None:
             finish_rewinding(environment, tree, checkpoint.height, rewinding)
-        if tree.root() != state_root:
+        if state_root is not None and tree.root() != state_root:
             tree.rehash()
             if tree.root() != state_root:
                 raise StoreCorrupt(

@@ -102,7 +102,7 @@ class Sequencer(Generic[T]):
         self._stopped: str | None = None
         self._failed = False
         self._block_seconds = 0.0
-        self._watchdog = ledger.watchdog = Watchdog(action_seconds)
+        self._watchdog = Watchdog(action_seconds)
         self._finish_rebuild()
         if ledger.block is not None:
             self._remember(ledger.block.receipts, ledger.block.open.height)
@@ -251,11 +251,14 @@ class Sequencer(Generic[T]):
     def poll(self) -> Header | None:
         """Build a block if a forced action is due and none is open; to be called when nothing comes in."""
         self._require_intake()
-        if self.ledger.block is not None:
+        block = self.ledger.block
+        if block is not None and block.records:
             return None
         l1_origin = self._choose_origin()
         if self.l1.get_forced_count(l1_origin) <= self.ledger.checkpoint.forced_count:
             return None
+        if block is not None:
+            self._seal_block()  # the action that it was opened for hit a limit; it cannot take what is due now
         self._open_block()
         return self.close_block()
 
@@ -284,6 +287,9 @@ class Sequencer(Generic[T]):
         block = self.ledger.block
         if block is not None and block.record_bytes + len(first.record) > MAX_BLOCK_RECORD_BYTES:
             self.close_block()
+            block = None
+        if block is not None and not block.records and block.open.l1_origin < self._choose_origin():
+            self._seal_block()  # opened in vain, and a while ago: its time and its view of L1 are out of date
             block = None
         while block is None or len(block.records) >= self._block_size:
             if block is not None:
@@ -345,10 +351,13 @@ class Sequencer(Generic[T]):
         self._stop(reason)
 
     def _finish_rebuild(self) -> None:
+        """Without a watchdog: what was acknowledged executes again, however long it takes this time."""
+        self.ledger.watchdog = None
         block = self.ledger.resume()
         while block is not None and block.replayed:
             self._seal_block()
             block = self.ledger.resume()
+        self.ledger.watchdog = self._watchdog
 
     @contextmanager
     def _stopping_on_failure(self) -> Iterator[None]:

@@ -16,7 +16,6 @@ import signal
 import sys
 
 import apps.keystore
-import microrollup.settlement.local  # loaded for the children
 from microrollup.cli import importing, main
 
 

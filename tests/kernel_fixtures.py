@@ -17,7 +17,6 @@ from microrollup import (
     Action,
     Address,
     Bytes,
-    Bytes32,
     Context,
     Event,
     Map,
@@ -34,7 +33,14 @@ from microrollup import (
 from microrollup.authentication import Authenticated, Authenticator
 from microrollup.authentication_pool import AuthenticationPool
 from microrollup.block import Block, Header, compute_block_hash
-from microrollup.crypto import PrivateKey, canonicalize_signature, compute_address, keccak256, load_private_key, sign_digest
+from microrollup.crypto import (
+    PrivateKey,
+    canonicalize_signature,
+    compute_address,
+    keccak256,
+    load_private_key,
+    sign_digest,
+)
 from microrollup.eip712 import compile_digest, compute_domain_separator
 from microrollup.entry import encode_forced_payload
 from microrollup.errors import RefusedError
@@ -201,7 +207,10 @@ def make_steps(*steps: tuple[str, int, int]) -> Edit:
 
 def make_random_edit(rng: Random, keys: int = 12) -> Edit:
     """Up to six changes among a few keys, deletions included; one in ten is rejected."""
-    steps = [Step(rng.randrange(len(KINDS)), rng.randrange(keys), rng.choice((0, 1, rng.getrandbits(64)))) for _ in range(rng.randrange(7))]
+    steps = [
+        Step(rng.randrange(len(KINDS)), rng.randrange(keys), rng.choice((0, 1, rng.getrandbits(64))))
+        for _ in range(rng.randrange(7))
+    ]
     return Edit(steps, reject=rng.random() < 0.1)
 
 
@@ -222,14 +231,39 @@ def mutate(rng: Random, raw: bytes) -> bytes:
             case 4:
                 changed[at:at] = rng.randbytes(rng.randrange(1, 5))
             case 5:
-                changed[at:at] = bytes((rng.choice((0xDD, 0xC6, 0xDB, 0xDF)),)) + rng.choice((b"\xff" * 4, b"\x00\x00\x00\x01"))
+                changed[at:at] = bytes((rng.choice((0xDD, 0xC6, 0xDB, 0xDF)),)) + rng.choice(
+                    (b"\xff" * 4, b"\x00\x00\x00\x01")
+                )
             case _:
                 start = rng.randrange(len(changed) + 1)
                 changed[at:at] = changed[start : start + rng.randrange(40)]
     return bytes(changed)
 
 
-HEADS: Final = (0x00, 0x7F, 0x80, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xC4, 0xC6, 0xCB, 0xCC, 0xCF, 0xD3, 0xD9, 0xDB, 0xDC, 0xDD, 0xDF, 0xFF)
+HEADS: Final = (
+    0x00,
+    0x7F,
+    0x80,
+    0x90,
+    0x9F,
+    0xA0,
+    0xBF,
+    0xC0,
+    0xC1,
+    0xC2,
+    0xC4,
+    0xC6,
+    0xCB,
+    0xCC,
+    0xCF,
+    0xD3,
+    0xD9,
+    0xDB,
+    0xDC,
+    0xDD,
+    0xDF,
+    0xFF,
+)
 
 
 @contextmanager
@@ -328,7 +362,10 @@ class Chain:
                 self.force(make_random_edit(rng), "frank")
                 self.force(rng.randbytes(40))
             self.submit(
-                *[self.signer.sign(make_random_edit(rng), f"sender {rng.randrange(3)}") for _ in range(rng.randrange(1, 2 * actions))]
+                *[
+                    self.signer.sign(make_random_edit(rng), f"sender {rng.randrange(3)}")
+                    for _ in range(rng.randrange(1, 2 * actions))
+                ]
             )
             self.sequencer.close_block()
             self.advance()
@@ -346,9 +383,7 @@ class Chain:
 
     def make_verifier(self, name: str = "verifier", rollup: MicroRollup | None = None) -> Ledger:
         """A verifier's empty store."""
-        return Ledger.create(
-            self.root / name, rollup or self.rollup, self.genesis, audit=True, map_size=self.map_size
-        )
+        return Ledger.create(self.root / name, rollup or self.rollup, self.genesis, audit=True, map_size=self.map_size)
 
     def verify(self, ledger: Ledger, blocks: Iterable[Block] | None = None, *, l1: bool = True) -> None:
         """Verify blocks (default: all that the builder has and the ledger lacks)."""

@@ -80,7 +80,8 @@ def test_locked_in_this_process(store: Path) -> None:
 def test_locked_by_another_process(store: Path) -> None:
     """A second writing process is refused, which LMDB itself would admit; a reading one is welcome."""
     write = "from microrollup.store.environment import *; Environment(Path(sys.argv[1]))"
-    read = "from microrollup.store.environment import *; print(Environment(Path(sys.argv[1]), read_only=True).count('log'))"
+    read = "from microrollup.store.environment import *\n"
+    read += "print(Environment(Path(sys.argv[1]), read_only=True).count('log'))"
     with Environment(store):
         refused = run(write, store)
         assert "StoreLocked" in refused.stderr
@@ -90,7 +91,8 @@ def test_locked_by_another_process(store: Path) -> None:
 
 def test_lock_goes_with_its_owner(store: Path) -> None:
     """A killed writer leaves no lock behind."""
-    code = "import os; from microrollup.store.environment import *; e = Environment(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    code = "import os\nfrom microrollup.store.environment import *\n"
+    code += "e = Environment(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     assert -9 == run(code, store).returncode
     Environment(store).close()
 
@@ -242,7 +244,7 @@ for line in sys.stdin:
 
 
 def test_a_followers_snapshot_is_not_kept(tmp_path: Path) -> None:
-    """A process that follows a store holds no snapshot between looks, sees new blocks, and does not make the file grow."""
+    """A process that follows a store sees new blocks, holds no snapshot between looks, and so keeps no old pages."""
     chain = Chain(tmp_path)
     chain.edit(("count", 0, 1))
     chain.close_block()

@@ -187,9 +187,7 @@ def test_a_batch_of_other_blocks(followed: Followed) -> None:
         assert ("batch", 1) == (caught.value.field, caught.value.height)
     with pytest.raises(Divergence):
         followed.attest(followed.encode(*followed.blocks[1:3]))
-    foreign = [
-        msgspec.structs.replace(block, header=msgspec.structs.replace(block.header, rollup_id=bytes(32)))
-    ]
+    foreign = [msgspec.structs.replace(block, header=msgspec.structs.replace(block.header, rollup_id=bytes(32)))]
     with pytest.raises(Divergence):
         followed.attest(encode_batch(bytes(32), foreign))
     for garbage in (b"", b"garbage", followed.encode(block)[:-1]):

@@ -1,4 +1,4 @@
-"""Forced actions from the local L1: taken when due, in order, at most 64 a block, in the sequencer and in the verifier."""
+"""Forced actions from the local L1: taken when due, in order, at most 64 a block, by sequencer and verifier."""
 
 from __future__ import annotations
 
@@ -134,7 +134,19 @@ GOOD = encode_forced_payload(zoo, TICKET)
         GOOD[:-64] + b"\xff" * 64,
         bytes(4096),
     ],
-    ids=["empty", "tag", "other-tag", "no-members", "short", "long", "word-more", "unknown-type", "offset", "range", "zeros"],
+    ids=[
+        "empty",
+        "tag",
+        "other-tag",
+        "no-members",
+        "short",
+        "long",
+        "word-more",
+        "unknown-type",
+        "offset",
+        "range",
+        "zeros",
+    ],
 )
 def test_undecodable(chain: Chain, verifier: Ledger, payload: bytes) -> None:
     """What does not decode strictly is logged whole with status 3; the entry behind it executes."""
@@ -312,7 +324,7 @@ def recurse(state: Zoo, ctx: Context) -> Zoo:
 
 
 def test_limit_stops_the_sequencer_until_voided(chain: Chain, verifier: Ledger) -> None:
-    """A forced action that hits a limit is an error of its own: no block can skip it, and none is built until its void."""
+    """A forced action that hits a limit is an error of its own: no block skips it, none is built until its void."""
     MISCHIEF["recurse"] = recurse
     chain.edit(("count", 0, 1))
     chain.close_block()

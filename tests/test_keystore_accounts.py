@@ -35,7 +35,14 @@ def test_leaf() -> None:
 
 @pytest.mark.parametrize(
     ("vk", "known"),
-    [(VK, True), (b"\x00" * 19 + b"\x01", True), (bytes(20), False), (VK[:-1], False), (VK + b"\x00", False), (b"", False)],
+    [
+        (VK, True),
+        (b"\x00" * 19 + b"\x01", True),
+        (bytes(20), False),
+        (VK[:-1], False),
+        (VK + b"\x00", False),
+        (b"", False),
+    ],
 )
 def test_known_vk(vk: bytes, known: bool) -> None:
     """Known is a 20-byte sender that is not the zero address, and nothing else today."""

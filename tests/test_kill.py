@@ -104,7 +104,7 @@ def check(data: Path, actions: list[Authenticated]) -> int:
         return ledger.next_seq
 
 
-def app_key(data: Path):  # noqa: ANN201
+def app_key(data: Path):
     from microrollup.cli.directory import builder_key_path, read_key
 
     return read_key(builder_key_path(data))
@@ -119,7 +119,9 @@ def test_killed_importing(zygote: Zygote, actions: list[Authenticated], tmp_path
         count = finished = 0
         while not finished:
             # Early kills hit the making of the store; later ones have to get beyond what is imported already.
-            seconds = None if kills >= KILLS else rng.choice((0.02, 0.1, 0.5)) * rng.random() + 0.0001 * count * rng.random()
+            seconds = (
+                None if kills >= KILLS else rng.choice((0.02, 0.1, 0.5)) * rng.random() + 0.0001 * count * rng.random()
+            )
             code = zygote.run(data, rng.choice((7, 100, 1_000)), seconds)
             assert code in (0, -signal.SIGKILL)
             finished = code == 0

@@ -126,9 +126,7 @@ class Versions(RuleBasedStateMachine):
             post = post.delete(key) if value is None else post.set(key, value)
             after.pop(key, None) if value is None else after.__setitem__(key, value)
         noise[0].get(0)
-        changes = {
-            key: (before, now) for key, before, now in collect_changes(version, post) if before != now
-        }
+        changes = {key: (before, now) for key, before, now in collect_changes(version, post) if before != now}
         expected = {
             key: (model.get(key, ABSENT), after.get(key, ABSENT))
             for key in model | after
@@ -240,7 +238,7 @@ def test_faults_of_the_store() -> None:
 
 
 def test_rebind() -> None:
-    """Once a block is stored its maps go on over the store: same entries, none loaded again; older versions are dead."""
+    """Once a block is stored its maps go on over the store, nothing loaded again; older versions are dead."""
     source = DictSource({1: 10, 2: 20})
     old = bind_map(source, 2)
     new = old.set(1, 11).delete(2).set(3, 30)

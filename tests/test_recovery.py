@@ -1,4 +1,4 @@
-"""Crashes: at every write of a rebuild, between log and checkpoint, between LMDB and flat files, and torn flat files."""
+"""Crashes: at every write of a rebuild, between log and checkpoint, between LMDB and flat files, torn files."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def read_tickets(chain: Chain) -> list[tuple[int, int]]:
 def test_crash_while_files_rewind(
     bad: BadChain, rebuilt: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """A rebuild that ends after its first commit, its flat files half rewound on disk, is mended whatever pages are new."""
+    """A rebuild that ends after its first commit, its flat files half rewound, is mended whatever pages are new."""
     chain = bad.open(tmp_path)
     rng = Random(seed)
     store = tmp_path / "builder"
@@ -185,6 +185,27 @@ def test_crash_while_files_rewind(
     chain.ledger.sync_tree()
     assert rebuilt.ledger.header == chain.ledger.header
     assert [] == compare_stores(rebuilt.ledger.environment, chain.ledger.environment)
+    chain.sequencer.close()
+    chain.ledger.close()
+
+
+def test_files_are_durable_before_the_deltas_go(bad: BadChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rewound files are synced after the rewinding and before the transaction that forgets how to rewind them."""
+    chain = bad.open(tmp_path)
+    happened: list[str] = []
+    for cls, name in ((FlatTree, "rewind"), (FlatTree, "sync"), (Environment, "write")):
+        original = getattr(cls, name)
+
+        def note(self: object, *rest: object, name: str = name, original: object = original) -> object:
+            happened.append(name)
+            return original(self, *rest)  # type: ignore[operator]
+
+        monkeypatch.setattr(cls, name, note)
+    chain.sequencer.close_block()
+    happened.clear()
+    chain.ledger.rebuild(3, zoo.stf_id)
+    assert ["write", "rewind", "sync", "write"] == happened
+    monkeypatch.undo()
     chain.sequencer.close()
     chain.ledger.close()
 
@@ -218,7 +239,7 @@ def test_rebuild_limits(bad: BadChain, tmp_path: Path) -> None:
 
 
 def test_rebuilds_upon_rebuilds(bad: BadChain, tmp_path: Path) -> None:
-    """A rebuild above and a rebuild below an earlier one, blocks and a crash in between: replay still gives the store."""
+    """Rebuilds above and below an earlier one, blocks and a crash in between: replay still gives the store."""
     chain = bad.open(tmp_path)
     chain.sequencer.rebuild(5)
     chain.edit(("set_ticket", 1, 1), name="erin")
@@ -249,7 +270,7 @@ def chain(tmp_path: Path) -> Iterator[Chain]:
 
 
 def test_between_log_and_checkpoint(chain: Chain, tmp_path: Path) -> None:
-    """Acknowledged entries behind the last checkpoint are executed again on opening: same state, receipts and header."""
+    """Acknowledged entries behind the last checkpoint execute again on opening: same state, receipts, header."""
     rng = Random(1)
     chain.work(rng, 3)
     chain.force(make_steps(("set_ticket", 70, 7)), "carol")
@@ -280,9 +301,7 @@ def test_uncommitted_entries_are_forgotten(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_after_commit_before_files(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int
-) -> None:
+def test_after_commit_before_files(chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int) -> None:
     """LMDB has the block, the flat files lack it: opening does the deltas again."""
     rng = Random(2)
     chain.work(rng, 2)

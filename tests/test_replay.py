@@ -95,7 +95,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]
 
 def open_pair(pair: tuple[Path, Path], directory: Path) -> tuple[Environment, Environment]:
     shutil.copytree(pair[1], directory / "damaged")
-    return Environment(pair[0], read_only=True, map_size=MAP_SIZE), Environment(directory / "damaged", map_size=MAP_SIZE)
+    return Environment(pair[0], read_only=True, map_size=MAP_SIZE), Environment(
+        directory / "damaged", map_size=MAP_SIZE
+    )
 
 
 @pytest.mark.parametrize("change", ["value", "key", "missing", "more"])
@@ -154,7 +156,7 @@ def test_checkpoint_is_compared(pair: tuple[Path, Path], tmp_path: Path) -> None
 
 @pytest.mark.parametrize("seed", range(12))
 def test_damaged_log(pair: tuple[Path, Path], tmp_path: Path, seed: int) -> None:
-    """A flipped bit anywhere behind the genesis, or a record that is gone, stops the replay with the record's number."""
+    """A flipped bit anywhere behind the genesis, or a record that is gone, stops the replay at its number."""
     rng = Random(seed)
     left, source = open_pair(pair, tmp_path)
     left.close()
@@ -192,7 +194,14 @@ def test_records_that_cannot_follow(pair: tuple[Path, Path], tmp_path: Path) -> 
         genesis, rollup_id = ledger.genesis, ledger.rollup_id
     seal = Seal(bytes(65), "")
     for index, record in enumerate(
-        (encode_record(Close(9, seal)), encode_record(genesis), b"\x93nonsense", b"", b"\x95\xa4open", b"\x96\xa6forced"),
+        (
+            encode_record(Close(9, seal)),
+            encode_record(genesis),
+            b"\x93nonsense",
+            b"",
+            b"\x95\xa4open",
+            b"\x96\xa6forced",
+        ),
     ):
         (tmp_path / str(index)).mkdir()
         left, source = open_pair(pair, tmp_path / str(index))

@@ -76,7 +76,7 @@ def takes_a_union(state: Small, action: Add | Edit, ctx: Context) -> Small:
     return state
 
 
-def takes_the_unknown(state: Small, action: "Unknown", ctx: Context) -> Small:  # type: ignore[name-defined]  # noqa: F821
+def takes_the_unknown(state: Small, action: Unknown, ctx: Context) -> Small:  # type: ignore[name-defined]  # noqa: F821
     return state
 
 
@@ -157,7 +157,7 @@ ACTION_LIES = {
     "dict": "by: dict[str, Uint8]",
 }
 
-APP = '''
+APP = """
 from __future__ import annotations
 from typing import Any
 from microrollup import *
@@ -173,11 +173,16 @@ def increment(state: Counter, action: Increment, ctx: Context) -> Counter:
     return replace(state, value=state.value + {amount})
 
 app = MicroRollup(name="counter", version="{version}", genesis=Counter(), stfs=[increment])
-'''
+"""
 
 
 def write_app(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, *, field: str = "by: Uint64", amount: str = "1", version: str = "1"
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    field: str = "by: Uint64",
+    amount: str = "1",
+    version: str = "1",
 ) -> str:
     """A module of its own name with a counter in it; its name."""
     name = f"counter_{next(NUMBERS)}"
@@ -188,7 +193,7 @@ def write_app(
 
 @pytest.mark.parametrize("kind", ACTION_LIES)
 def test_refused_action_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """An action whose members wallets cannot sign one by one is refused when the app is imported, by the field's name."""
+    """An action whose members wallets cannot sign one by one is refused at import, by the field's name."""
     name = write_app(tmp_path, monkeypatch, field=ACTION_LIES[kind])
     field = ACTION_LIES[kind].split(":")[0]
     with pytest.raises(UsageError, match=rf"DeclarationError: Increment\.{field}"):
@@ -199,7 +204,7 @@ def test_refused_action_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k
 
 
 def test_stf_id_binds_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another version, schema or line of source gives another stfId; the same text under another line ending does not."""
+    """Another version, schema or line of source gives another stfId; other line endings do not."""
 
     def compute(text: str) -> bytes:
         path.write_bytes(text.encode())

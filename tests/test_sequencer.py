@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from kernel_fixtures import (
     VERIFIER_KEY,
     Chain,
     Misbehave,
+    Mischief,
     Zoo,
     buggy_zoo,
     get_receipts,
@@ -23,9 +26,11 @@ from kernel_fixtures import (
 )
 
 from microrollup.authentication import Authenticated
+from microrollup.authentication_pool import AuthenticationPool
 from microrollup.block import Block, compute_block_hash
 from microrollup.context import Context
 from microrollup.errors import (
+    ActionLimit,
     AttestationConflict,
     CommitFailed,
     Divergence,
@@ -40,12 +45,14 @@ from microrollup.ledger import Ledger
 from microrollup.map import StoreFault
 from microrollup.primitives import MAX_BLOCK_ACTIONS, MAX_BLOCK_RECORD_BYTES, MAX_CLOCK_LEAD_SECONDS
 from microrollup.receipt import EXECUTED
+from microrollup.rollup import load_rollup
 from microrollup.sequencer import Acknowledgement, Sequencer
 from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.settlement.local import SECONDS_PER_BLOCK
+from microrollup.store.flat_file import FlatFile
 from microrollup.store.rows import StoredRows
 from microrollup.store.tables import get_receipt
-from microrollup.verifier.follow import attest
+from microrollup.verifier.follow import attest, verify_blocks
 from microrollup.verifier.signatures import SignedHeights
 
 COUNT = make_steps(("count", 0, 1))
@@ -129,7 +136,9 @@ def test_model_of_admission(tmp_path: Path) -> None:
     rng = Random(11)
     chain = Chain(tmp_path, block_size=7)
     pool = [chain.signer.sign(COUNT, name, nonce) for name in ("ann", "ben", "cat") for nonce in range(30)]
-    rivals = [chain.signer.sign(make_steps(("count", 0, 2)), name, nonce) for name in ("ann", "ben") for nonce in range(30)]
+    rivals = [
+        chain.signer.sign(make_steps(("count", 0, 2)), name, nonce) for name in ("ann", "ben") for nonce in range(30)
+    ]
     logged: dict[bytes, int] = {}
     nexts: dict[bytes, int] = {}
     waiting: dict[tuple[bytes, int], tuple[int, Authenticated]] = {}
@@ -163,7 +172,9 @@ def test_model_of_admission(tmp_path: Path) -> None:
                     nexts[taken.sender] = taken.nonce + 1
                     following_action = waiting.pop((taken.sender, taken.nonce + 1), None)
         outcomes = chain.sequencer.submit(group)
-        assert expected == dict(zip([number for number, _ in outcomes], describe([o for _, o in outcomes]), strict=True))
+        assert expected == dict(
+            zip([number for number, _ in outcomes], describe([o for _, o in outcomes]), strict=True)
+        )
     assert len(logged) == chain.ledger.next_seq > 50
     chain.close()
 
@@ -214,7 +225,12 @@ def test_empty_blocks_only_if_asked_for(chain: Chain) -> None:
     assert chain.sequencer.close_block() is None
     before = chain.ledger.header
     header = chain.close_block(allow_empty=True)
-    assert (1, 0, bytes(32), bytes(32)) == (header.height, header.action_count, header.actions_root, header.receipts_root)
+    assert (1, 0, bytes(32), bytes(32)) == (
+        header.height,
+        header.action_count,
+        header.actions_root,
+        header.receipts_root,
+    )
     assert (before.state_root, before.metadata_root) == (header.state_root, header.metadata_root)
     verifier = chain.make_verifier()
     chain.verify(verifier)
@@ -269,7 +285,7 @@ def test_refused_before_it_is_logged(chain: Chain) -> None:
 
 
 def test_failed_commit_stops_intake(tmp_path: Path) -> None:
-    """When the map is full nothing of the group is acknowledged and intake stops; a restart has what was acknowledged."""
+    """When the map is full nothing of the group is acknowledged, intake stops, and a restart has what was."""
     chain = Chain(tmp_path, block_size=50, map_size=1 << 19)
     acknowledged = []
     large = make_steps(*[("set_note", 4_000_000, 2**64 - 1)] * 100)
@@ -318,6 +334,80 @@ def test_a_fault_of_the_store_is_no_outcome(
     assert [1, 2] == describe(chain.submit(*actions))
 
 
+def spend(seconds: float) -> Mischief:
+    def function(state: Zoo, ctx: Context) -> Zoo:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            pass
+        return state
+
+    return function
+
+
+def test_rebuilding_takes_its_time(chain: Chain) -> None:
+    """An action that was acknowledged is never interrupted when it executes again, in a rebuild or on opening."""
+    MISCHIEF["spend"] = spend(0.3)
+    chain.submit(chain.signer.sign(Misbehave("spend")))
+    chain.close_block()
+    chain.submit(chain.signer.sign(Misbehave("spend")))
+    chain.sequencer.close()
+    chain.sequencer = chain.make_sequencer(action_seconds=0.05)
+    chain.sequencer.rebuild(1)
+    assert 2 == chain.ledger.checkpoint.height
+    (outcome,) = chain.submit(chain.signer.sign(Misbehave("spend")))
+    assert isinstance(outcome, ActionLimit)
+
+
+def test_a_block_opened_in_vain(chain: Chain) -> None:
+    """A block whose only action hit a limit stays open and empty; it holds nothing up, and takes no late action."""
+
+    def recurse(state: Zoo, ctx: Context) -> Zoo:
+        return recurse(state, ctx)
+
+    MISCHIEF["recurse"] = recurse
+    for reopen in (False, True):
+        (outcome,) = chain.submit(chain.signer.sign(Misbehave("recurse"), "bob", 0))
+        assert isinstance(outcome, ActionLimit)
+        assert chain.ledger.block is not None
+        assert [] == chain.ledger.block.records
+        assert chain.sequencer.close_block() is None
+        if reopen:
+            chain.reopen(abandon=True)
+        chain.force(COUNT, "carol")
+        header = chain.sequencer.poll()
+        assert header is not None
+        assert (1, header.l1_origin) == (header.action_count, chain.l1.get_number() - 1)
+        chain.submit(chain.signer.sign(Misbehave("recurse"), "bob", 0))
+        chain.advance(100)
+        acknowledgement = chain.edit(("count", 0, 1))
+        assert chain.ledger.block is not None
+        assert int(chain.seconds) == chain.ledger.block.open.timestamp
+        assert acknowledgement.receipt.seq == header.first_seq + 1
+        chain.close_block()
+    verifier = chain.make_verifier()
+    chain.verify(verifier)
+    assert chain.ledger.header == verifier.header
+    verifier.close()
+
+
+def test_no_room_for_the_files(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk without room for the tree's files fails the block before it is committed; later the same block closes."""
+    chain.edit(("count", 0, 1))
+
+    def refuse(self: FlatFile, row_count: int) -> None:
+        raise CommitFailed("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FlatFile, "reserve", refuse)
+        with pytest.raises(CommitFailed):
+            chain.sequencer.close_block()
+        for use in (chain.sequencer.close_block, chain.sequencer.poll, lambda: chain.sequencer.rebuild(1)):
+            with pytest.raises(IntakeStopped):
+                use()
+    chain.reopen(abandon=True)
+    assert 1 == chain.close_block().action_count
+
+
 # --- C2X and rebuild -------------------------------------------------------------------------------------------------
 
 
@@ -338,8 +428,7 @@ def build_badly(root: Path) -> tuple[Chain, list[Acknowledgement]]:
     chain = Chain(root, buggy_zoo, block_size=3)
     acknowledged = [chain.edit(("count", 0, value), ("set_note", value, 1)) for value in range(6)]
     chain.force(make_steps(("set_ticket", 80, 8)), "carol")
-    for value in range(9):
-        acknowledged.append(chain.edit(("set_ticket", value, value), ("count", 0, 1), name="bob"))
+    acknowledged += [chain.edit(("set_ticket", value, value), ("count", 0, 1), name="bob") for value in range(9)]
     return chain, acknowledged
 
 
@@ -472,3 +561,59 @@ def test_stop_by_hand(chain: Chain) -> None:
         chain.sequencer.close_block(allow_empty=True)
     chain.reopen()
     assert isinstance(chain.edit(("count", 0, 1)), Acknowledgement)
+
+
+COUNTER = """
+from microrollup import Action, Context, MicroRollup, State, Uint64, replace
+
+class Counter(State, frozen=True):
+    value: Uint64 = 0
+
+class Increment(Action, frozen=True):
+    by: Uint64
+
+def increment(state: Counter, action: Increment, ctx: Context) -> Counter:
+    return replace(state, value=state.value + action.by{mistake})
+
+app = MicroRollup(name="counter", version="1", genesis=Counter(), stfs=[increment])
+"""
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["at once", "after a crash"])
+def test_rebuild_under_another_stf_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: bool) -> None:
+    """Blocks that are built again carry the id of the code that built them, and a verifier with that code takes them."""
+    names = [f"counter_{kind}_{crash}" for kind in ("wrong", "right")]
+    for name, mistake in zip(names, (" + 1", ""), strict=True):
+        (tmp_path / f"{name}.py").write_text(COUNTER.format(mistake=mistake))
+    monkeypatch.syspath_prepend(tmp_path)
+    wrong, right = (load_rollup(name) for name in names)
+    assert wrong.stf_id != right.stf_id
+    chain = Chain(tmp_path, wrong, block_size=2)
+    increment: Any = next(iter(wrong.stf_by_action))
+    chain.submit(*[chain.signer.sign(increment(5)) for _ in range(5)])
+    assert {wrong.stf_id} == {block.header.stf_id for block in chain.get_blocks()}
+    chain.reopen(right)
+    if crash:
+        with monkeypatch.context() as patch:
+            patch.setattr(chain.sequencer, "_finish_rebuild", lambda: None)
+            chain.sequencer.rebuild(1)
+        chain.reopen(right, abandon=True)
+    else:
+        chain.sequencer.rebuild(1)
+    assert [right.stf_id] * 3 == [block.header.stf_id for block in chain.get_blocks()]
+    assert 25 == chain.ledger.state.app.value  # type: ignore[attr-defined]
+    verifier = chain.make_verifier()
+    with AuthenticationPool(names[1], chain.genesis.domain, 0) as pool:
+        verify_blocks(verifier, chain.get_blocks(), chain.l1, pool)
+    assert chain.ledger.header == verifier.header
+    verifier.close()
+    chain.close()
+
+
+def test_memory_of_actions_ends_with_their_block(chain: Chain) -> None:
+    """What is remembered to tell duplicates apart goes when the index on disk has it."""
+    for _ in range(3):
+        chain.edit(("count", 0, 1))
+    assert 3 == len(chain.sequencer._recent)
+    chain.close_block()
+    assert {} == chain.sequencer._recent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -57,7 +57,6 @@ class HoldsFloat(msgspec.Struct, frozen=True):
         (object, "field"),
         (bytearray, "field"),
         (complex, "field"),
-        (Optional[Uint8], "field"),
         (Uint8 | None, "field"),
         (tuple[Uint8, float], "field[1]"),
         (HoldsFloat, "field.inner"),

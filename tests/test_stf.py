@@ -242,12 +242,16 @@ FAULTS: dict[str, Mischief] = {
     "map value of a subclass": lambda state, ctx: replace(
         state, animals=state.animals.set("animal 1", SubAnimal(*msgspec.structs.astuple(make_animal(5))))
     ),
-    "map value of a twin": lambda state, ctx: replace(state, animals=state.animals.set("animal 1", TwinAnimal(1, "", ()))),
+    "map value of a twin": lambda state, ctx: replace(
+        state, animals=state.animals.set("animal 1", TwinAnimal(1, "", ()))
+    ),
     "nested too large": lambda state, ctx: replace(state, animals=state.animals.set("x", Animal(1, "", (256,)))),
     "nested list": lambda state, ctx: replace(state, animals=state.animals.set("x", Animal(1, "", [1]))),  # type: ignore[arg-type]
     "nested wide": lambda state, ctx: replace(state, animals=state.animals.set("x", Animal(2**256, "", ()))),
     "nested surrogate": lambda state, ctx: replace(state, animals=state.animals.set("x", Animal(1, "\ud800", ()))),
-    "nested str subclass": lambda state, ctx: replace(state, animals=state.animals.set("x", Animal(1, SubStr("a"), ()))),
+    "nested str subclass": lambda state, ctx: replace(
+        state, animals=state.animals.set("x", Animal(1, SubStr("a"), ()))
+    ),
     # keys of maps
     "key text": lambda state, ctx: replace(state, tickets=state.tickets.set("1", 2)),  # type: ignore[arg-type]
     "key negative": lambda state, ctx: replace(state, tickets=state.tickets.set(-1, 2)),
@@ -259,7 +263,9 @@ FAULTS: dict[str, Mischief] = {
     "key long": lambda state, ctx: replace(state, notes=state.notes.set(bytes(257), b"")),
     "key long text": lambda state, ctx: replace(state, animals=state.animals.set("ä" * 129, make_animal(1))),
     "key surrogate": lambda state, ctx: replace(state, animals=state.animals.set("\ud800", make_animal(1))),
-    "key str subclass": lambda state, ctx: replace(state, animals=state.animals.set(SubStr("animal 1"), make_animal(1))),
+    "key str subclass": lambda state, ctx: replace(
+        state, animals=state.animals.set(SubStr("animal 1"), make_animal(1))
+    ),
     "key unhashable": lambda state, ctx: replace(state, notes=state.notes.set(bytearray(b"7"), b"")),
     "reads with a bool": lambda state, ctx: replace(state, visitors=state.tickets.get(True, 0)),
     "reads with a float": lambda state, ctx: replace(state, visitors=state.tickets[1.0]),  # type: ignore[index]
@@ -415,7 +421,8 @@ def test_order_of_leaves(rig: Rig) -> None:
     orders = []
     for chosen in (steps, steps[::-1]):
         _, _, journal = rig.run(
-            lambda state, ctx, chosen=chosen: apply_all(state, chosen), warm=False  # type: ignore[misc]
+            lambda state, ctx, chosen=chosen: apply_all(state, chosen),
+            warm=False,  # type: ignore[misc]
         )
         fields = zoo.state_type.fields
         placed = [(fields[at].number, compute_tree_key(fields[at].number, key)) for at, key in journal.order]
@@ -436,7 +443,7 @@ def apply_all(state: Zoo, steps: list[tuple[str, int, int]]) -> Zoo:
 
 
 def test_earlier_states(tmp_path: Path) -> None:
-    """A map kept from an earlier action faults if the state has moved on since, and from an earlier block in any case."""
+    """A map kept from an earlier action faults if the state has moved on since, from an earlier block always."""
     kept: list[Zoo] = []
     chain = Chain(tmp_path)
 
@@ -537,7 +544,7 @@ def spin_faulting(state: Zoo, ctx: Context) -> Zoo:
     ids=["plain", "swallowing", "rejecting", "faulting", "sleeping"],
 )
 def test_infinite_loop(tmp_path: Path, function: Mischief) -> None:
-    """An action that runs too long is refused before it is logged, whatever it makes of being interrupted; others pass."""
+    """An action that runs too long is refused before it is logged, however it takes the interruption; others pass."""
     chain = Chain(tmp_path)
     chain.sequencer.close()
     chain.sequencer = chain.make_sequencer(action_seconds=0.1)
@@ -731,7 +738,7 @@ def test_nonces_in_order() -> None:
 
 
 def test_forced_entries_have_no_nonce() -> None:
-    """Entries from L1 count the queue up and leave the sender's nonce alone; without an action they only pass through."""
+    """Entries from L1 count the queue up and leave the sender's nonce alone; without an action they pass through."""
     seen: list[tuple[str, bytes, int, int]] = []
 
     def look(state: Zoo, ctx: Context) -> Zoo:
@@ -739,7 +746,11 @@ def test_forced_entries_have_no_nonce() -> None:
         return state
 
     MISCHIEF["look"] = look
-    entries = [make_entry(Misbehave("look")), Entry(b"", SENDER, -1, bytes(32), None, 3), make_entry(Misbehave("look"), 0)]
+    entries = [
+        make_entry(Misbehave("look")),
+        Entry(b"", SENDER, -1, bytes(32), None, 3),
+        make_entry(Misbehave("look"), 0),
+    ]
     state, receipts = apply_actions(zoo, make_state(), entries, BlockContext(7, 99, 0, Journal(len(zoo.state_fields))))
     assert [("l1", SENDER, 7, 99), ("signed", SENDER, 7, 99)] == seen
     assert [EXECUTED, 3, EXECUTED] == [receipt.status for receipt in receipts]
@@ -753,7 +764,9 @@ def test_the_watchdog_leaves_quick_actions_alone() -> None:
     with Watchdog(0.05) as watchdog:
         watchdog.watch(context)
         while time.monotonic() < until:
-            state, _ = apply_actions(zoo, state, [make_entry(make_steps(("count", 0, 1)), nonce + i) for i in range(20)], context)
+            state, _ = apply_actions(
+                zoo, state, [make_entry(make_steps(("count", 0, 1)), nonce + i) for i in range(20)], context
+            )
             nonce += 20
         watchdog.watch(None)
     assert nonce == state.app.visitors  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Lying blocks: whatever a builder alters, with the old seal or under a fresh one of its own, is refused by its name."""
+"""Lying blocks: whatever a builder alters, with the old seal or under a fresh one, is refused by its name."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from typing import Any
 import msgspec
 import pytest
 from kernel_fixtures import (
-    BUILDER_KEY,
+    OWNER,
     START,
     VERIFIER_KEY,
     Chain,
+    make_key,
     make_steps,
     seal,
     verify,
 )
 
-from microrollup.authentication import Authenticated
-from microrollup.block import Block, Header, compute_block_hash
-from microrollup.crypto import PrivateKey
+from microrollup.block import Block, Header
+from microrollup.crypto import compute_address
 from microrollup.entry import decode_forced, is_forced_record
-from microrollup.errors import Divergence, LimitExceeded, MicrorollupError
+from microrollup.errors import Divergence, LimitExceeded
 from microrollup.ledger import Ledger
 from microrollup.merkle.items import compute_items_root
 from microrollup.primitives import MAX_BLOCK_ACTIONS, MAX_BLOCK_RECORD_BYTES, MAX_CLOCK_LEAD_SECONDS
 from microrollup.record import Open, Seal, encode_record
-
-from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
+from microrollup.settlement.local import SECONDS_PER_BLOCK
 from microrollup.verifier.verify import verify_block
 
 UNSIGNED_SEAL_FIELDS = {"info"}
@@ -146,7 +145,10 @@ def test_open_and_header_agree_on_a_lie(scene: Scene, field: str) -> None:
     parent, number = scene.parent.header, scene.chain.l1.get_number()
     lies: dict[str, list[Any]] = {
         "height": [2, 4],
-        "timestamp": [parent.timestamp - 1, scene.block.header.l1_origin * SECONDS_PER_BLOCK + MAX_CLOCK_LEAD_SECONDS + 1],
+        "timestamp": [
+            parent.timestamp - 1,
+            scene.block.header.l1_origin * SECONDS_PER_BLOCK + MAX_CLOCK_LEAD_SECONDS + 1,
+        ],
         "l1_origin": [parent.l1_origin - 1, number, number + 1],
         "stf_id": alter(scene.block.header.stf_id),
     }
@@ -168,7 +170,7 @@ def test_timestamp_bounds(scene: Scene) -> None:
 
 @pytest.mark.parametrize("field", Seal.__struct_fields__)
 def test_seal_field(scene: Scene, field: str) -> None:
-    """Every field of the seal that means anything is refused when it is altered; the words for diagnosis mean nothing."""
+    """Every field of the seal that means anything is refused when altered; the words for diagnosis mean nothing."""
     for lie in alter(getattr(scene.block.seal, field)):
         block = msgspec.structs.replace(scene.block, seal=msgspec.structs.replace(scene.block.seal, **{field: lie}))
         if field in UNSIGNED_SEAL_FIELDS:
@@ -314,7 +316,13 @@ def test_forced_entry_altered(scene: Scene, entry: int) -> None:
     for byte in range(len(raw)):
         block = adapt(scene.block, flip(entry, byte)(scene.block.records))
         assert scene.refuse(block).field in {"forced", "record", "forced_count"}
-        assert scene.refuse(block, l1=False).field in {"forced", "record", "forced_hash", "forced_count", "receipts_root"}
+        assert scene.refuse(block, l1=False).field in {
+            "forced",
+            "record",
+            "forced_hash",
+            "forced_count",
+            "receipts_root",
+        }
     for field, lie in (("sender", bytes(20)), ("inclusion_block", START), ("payload", b""), ("voided", True)):
         forced = msgspec.structs.replace(decode_forced(raw), **{field: lie})
         records = (*scene.block.records[:entry], encode_record(forced), *scene.block.records[entry + 1 :])
@@ -370,7 +378,9 @@ def test_time_limit_is_no_verdict(scene: Scene) -> None:
     """A verifier that runs out of its own time for a block says so, and does not call the block wrong."""
     ledger = Ledger.open(scene.root / "verifier", scene.chain.rollup, audit=True)
     outcomes = [
-        ledger.authenticator.authenticate_record(record) for record in scene.block.records if not is_forced_record(record)
+        ledger.authenticator.authenticate_record(record)
+        for record in scene.block.records
+        if not is_forced_record(record)
     ]
     with pytest.raises(LimitExceeded):
         verify_block(ledger, scene.block, scene.chain.l1, outcomes, limit_seconds=-1.0)
@@ -383,3 +393,25 @@ def test_outcomes_must_fit(scene: Scene) -> None:
     with pytest.raises(ValueError, match="one outcome"):
         verify_block(ledger, scene.block, scene.chain.l1, [])
     ledger.abandon()
+
+
+@pytest.mark.parametrize(("early", "name"), [(1, "builder"), (0, "successor")], ids=["before", "from then on"])
+def test_change_of_the_builder(tmp_path: Path, early: int, name: str) -> None:
+    """A seal is the builder's as of the block's own L1 origin: the old one's up to the change, the new one's from then."""
+    chain = Chain(tmp_path)
+    verifier = chain.make_verifier()
+    effective = chain.l1.change_builder(compute_address(make_key("successor")), caller=OWNER)
+    chain.advance(effective + 1 - early - chain.l1.get_number())
+    assert effective - early == chain.close_block(allow_empty=True).l1_origin
+    (block,) = chain.get_blocks()
+    for signer in ("builder", "successor"):
+        sealed = msgspec.structs.replace(block, seal=seal(block.header, make_key(signer)))
+        if signer != name:
+            with pytest.raises(Divergence) as caught:
+                chain.verify(verifier, [sealed])
+            assert ("seal", compute_address(make_key(name))) == (caught.value.field, caught.value.expected)
+            verifier.abandon()
+            verifier = Ledger.open(tmp_path / "verifier", chain.rollup, audit=True, map_size=chain.map_size)
+    chain.verify(verifier, [msgspec.structs.replace(block, seal=seal(block.header, make_key(name)))])
+    verifier.close()
+    chain.close()

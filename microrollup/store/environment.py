@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self, cast
@@ -69,6 +70,8 @@ class Environment:
         self.read_only = read_only
         self.fault: BaseException | None = None
         """A failure to read that happened while an STF ran, whatever the STF made of it."""
+        self.on_commit: Callable[[float], None] | None = None
+        """Is told how many seconds each durable commit took, its sync included."""
         exists = (directory / DATA_FILE).exists()
         if not exists and not create:
             raise StoreMissing(f"there is no store in {directory}")
@@ -188,12 +191,15 @@ class Environment:
             raise CommitFailed(f"the store could not be written: {error}") from error
         try:
             yield txn
+            started = time.perf_counter()
             txn.commit()
         except BaseException as error:
             txn.abort()
             if isinstance(error, (lmdb.Error, OSError)):
                 raise CommitFailed(f"the store could not be written: {error}") from error
             raise
+        if self.on_commit is not None:
+            self.on_commit(time.perf_counter() - started)
         self.refresh()
 
     def count(self, table: str) -> int:
