@@ -21,6 +21,7 @@ from microrollup.errors import (
     NotRetained,
     SnapshotError,
     StoreError,
+    StoreFormat,
     StoreLocked,
     UsageError,
     WrongRollup,
@@ -496,7 +497,7 @@ def test_every_member_of_the_head_is_checked(world: World, tmp_path: Path) -> No
     for name, values in lies.items():
         for value in values:
             path = rewrite_head(world.path(TIP), tmp_path / "file", **{name: value})
-            with pytest.raises((SnapshotError, DecodeError)):
+            with pytest.raises((SnapshotError, DecodeError, StoreFormat)):
                 restore_snapshot(path, tmp_path / "store", zoo)
     for change in ({"chain": bytes(32)}, {"last_record": head.last_record + 7}):
         path = rewrite_head(world.path(TIP), tmp_path / "file", **change)

@@ -16,8 +16,9 @@ from microrollup.block import Block
 from microrollup.cli.directory import Node, open_node
 from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, make_table
 from microrollup.cli.parameters import app_argument, data_option, l1_option
+from microrollup.codec.json_text import parse_json
 from microrollup.crypto import compute_address
-from microrollup.errors import DecodeError, UsageError
+from microrollup.errors import DecodeError, RefusedError, UsageError
 from microrollup.rollup import load_rollup
 from microrollup.settlement.attestation import BatchAttestation, SignedAttestation, attestation_from_json
 from microrollup.settlement.batch import encode_batch
@@ -90,12 +91,12 @@ def _read_file(file: str) -> bytes:
 def parse_attestations(raw: bytes) -> list[SignedAttestation]:
     """The attestations in what `verify --json` printed, or in a bare list of them. Raises `UsageError`."""
     try:
-        document: Any = json.loads(raw)
+        document: Any = parse_json(raw)
         found = document["attestations"] if isinstance(document, dict) else document
         if not isinstance(found, list):
             raise UsageError("the attestations are not a JSON list")
         return [attestation_from_json(json.dumps(item).encode()) for item in found]
-    except (ValueError, RecursionError, KeyError, DecodeError) as error:
+    except (ValueError, KeyError, DecodeError, RefusedError) as error:
         raise UsageError(f"these are no attestations: {error}; give what `verify --json` prints") from None
 
 
