@@ -1,8 +1,12 @@
 """microrollup: micro-rollups in Python. Declare a state, typed actions and pure state transition functions; get a
 durable log of signed actions, blocks that others re-execute and attest, and proofs against a root that settles on L1.
 
-Here stands what an app needs; everything else is imported from its own module.
+Here stands what an app needs, and `Client` and `SyncClient`, which are loaded when they are first asked for; everything
+else is imported from its own module.
 """
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -14,6 +18,10 @@ from microrollup.map import Map
 from microrollup.primitives import *
 from microrollup.rollup import MicroRollup
 from microrollup.state import State, leaf_value, metadata
+
+if TYPE_CHECKING:
+    from microrollup.client import Client as Client
+    from microrollup.client import SyncClient as SyncClient
 
 __all__ = [
     "Action",
@@ -30,3 +38,10 @@ __all__ = [
     "require",
 ]
 __all__ += [name for name in _primitives.__all__ if not name.startswith("MAX_")]
+
+
+def __getattr__(name: str) -> Any:
+    """The client classes: an app, and a process that executes one, need no network library."""
+    if name in ("Client", "SyncClient"):
+        return getattr(_import_module("microrollup.client"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

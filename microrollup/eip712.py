@@ -33,6 +33,7 @@ __all__ = [
     "compute_domain_separator",
     "compute_type_hash",
     "encode_type",
+    "list_types",
     "typed_data",
 ]
 
@@ -109,10 +110,7 @@ def typed_data(
     t: StructType, action: msgspec.Struct, nonce: int, *, name: str, version: str, chain_id: int, contract: bytes
 ) -> dict[str, Any]:
     """The JSON document that `eth_signTypedData_v4` takes: domain, types, primaryType, message."""
-    referenced = _collect_structs(t)
-    types = {"EIP712Domain": [{"name": member, "type": kind} for kind, member in DOMAIN_FIELDS]}
-    types[t.name] = [*_list_members(t), {"name": "nonce", "type": "uint64"}]
-    types |= {other: _list_members(referenced[other]) for other in sorted(referenced) if other != t.name}
+    types = {"EIP712Domain": [{"name": member, "type": kind} for kind, member in DOMAIN_FIELDS], **list_types(t)}
     return {
         "domain": {
             "name": name,
@@ -124,6 +122,13 @@ def typed_data(
         "primaryType": t.name,
         "message": {**to_json_value(t, action), "nonce": nonce},
     }
+
+
+def list_types(t: StructType) -> dict[str, list[dict[str, str]]]:
+    """The `types` object of wallets for an action: its members with the nonce, and the structs that it refers to."""
+    referenced = _collect_structs(t)
+    types = {t.name: [*_list_members(t), {"name": "nonce", "type": "uint64"}]}
+    return types | {other: _list_members(referenced[other]) for other in sorted(referenced) if other != t.name}
 
 
 def _list_members(t: StructType) -> list[dict[str, str]]:

@@ -15,13 +15,21 @@ _LEVEL: Final = "level"
 _EVENT: Final = "event"
 
 
-def configure_logging(*, verbose: bool = False) -> None:
+def configure_logging(*, verbose: bool = False, as_json: bool = False) -> None:
     """Send this process's log to standard error, whatever that is at the time of writing.
 
-    Quiet: warnings and errors, one line each, no tracebacks. `verbose`: everything, with tracebacks.
+    Quiet: warnings and errors, one line each, no tracebacks. `verbose`: everything, with tracebacks. `as_json`: one
+    JSON object a line, with the time.
     """
     processors: list[structlog.typing.Processor] = [structlog.processors.add_log_level]
-    if verbose:
+    if as_json:
+        verbose = True
+        processors += [
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(default=str),
+        ]
+    elif verbose:
         plain = structlog.dev.plain_traceback
         processors.append(structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain))
     else:

@@ -13,11 +13,15 @@ ROWS = [
     {"merkle", "lthash", "eip712", "map"},
     {"state", "action", "record", "sources"},
     {"rollup", "block", "authentication", "authentication_pool", "context", "receipt", "journal"},
-    {"stf"},
+    {"stf", "acknowledgement", "block_json"},
+    {"receipt_proof"},
     {"store", "settlement", "watchdog", "open_block"},
     {"entry", "closing", "genesis", "recovery", "audit"},
     {"ledger", "reading", "gaps", "export"},
+    {"proof_json"},
     {"sequencer", "verifier", "replay", "snapshot", "scrub", "testing"},
+    {"node", "explorer"},
+    {"rpc", "client"},
     {"cli", "__main__"},
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}

@@ -519,7 +519,7 @@ def spin_swallowing(state: Zoo, ctx: Context) -> Zoo:
     try:
         spin()
     except BaseException:
-        return replace(state, visitors=99)
+        return replace(state, visitors=99, guards=state.guards.set(make_guard(99), 9))
     return state
 
 
@@ -561,6 +561,10 @@ def test_infinite_loop(tmp_path: Path, function: Mischief) -> None:
     ]
     assert 3 == chain.ledger.state.app.visitors  # type: ignore[attr-defined]
     assert 3 == chain.close_block().action_count
+    verifier = chain.make_verifier()
+    chain.verify(verifier)
+    assert chain.ledger.header == verifier.header
+    verifier.close()
     chain.close()
 
 
@@ -673,8 +677,12 @@ def test_store_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: 
     action = chain.signer.sign(Misbehave("function"))
     chain.edit(("count", 0, 1), name="bob")
 
-    def fail(self: Environment, table: str, *_: object) -> bytes:
-        raise lmdb.CorruptedError("page")
+    prefix, get = zoo.state_type.get_field("tickets").row_prefix, Environment.get
+
+    def fail(self: Environment, table: str, key: bytes = b"") -> bytes | None:
+        if table == "state" and key[:2] in (prefix, b""):
+            raise lmdb.CorruptedError("page")
+        return get(self, table, key)
 
     with monkeypatch.context() as patch:
         patch.setattr(Environment, "get", fail)

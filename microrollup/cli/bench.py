@@ -19,9 +19,7 @@ __all__ = ["bench_command"]
 _NEEDED: Final = ("eventsourcing", "matplotlib")
 
 
-@click.command(
-    "bench", cls=Command, context_settings={"ignore_unknown_options": True, "help_option_names": []}
-)
+@click.command("bench", cls=Command, context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def bench_command(arguments: tuple[str, ...]) -> int:
     """Measure, each figure beside its limit.

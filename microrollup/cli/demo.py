@@ -18,15 +18,17 @@ from rich.text import Text
 from microrollup.authentication_pool import AuthenticationPool
 from microrollup.cli.directory import VerifierChoice, get_l1_path, open_node, open_state, verifier_key_path
 from microrollup.cli.importing import ImportReport, import_lines, read_lines, render_report
-from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, make_table, show_progress
+from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import PATH, choose_workers
-from microrollup.cli.proving import describe_proof, render_proof
+from microrollup.cli.proving import render_proof
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.cli.settling import parse_attestations, settle_batches
-from microrollup.cli.verifying import make_request, watch_verifier
+from microrollup.cli.verification import make_request, watch_verifier
+from microrollup.codec.json import hex0x
 from microrollup.export import write_blocks
 from microrollup.merkle.indexed import verify_exclusion, verify_inclusion
 from microrollup.primitives import MAX_BLOCK_ACTIONS
+from microrollup.proof_json import proof_to_json
 from microrollup.reading import get_field, prove_state
 from microrollup.rollup import load_rollup
 from microrollup.verifier.events import DivergenceEvent, Report
@@ -127,7 +129,7 @@ class Demo:
         for name, proof in (("inclusion", present), ("exclusion", absent)):
             title = Text(f"{name} of account {hex0x(proof.key)}", style="bold")
             self.output.tell(title, *render_proof(field, proof), "")
-            document[name] = describe_proof(field, proof)
+            document[name] = proof_to_json(field, proof)
         return document
 
     def tell(self, step: str, what: str) -> None:

@@ -9,8 +9,9 @@ import click
 
 from microrollup.block import Block, compute_rollup_id
 from microrollup.cli.directory import open_readable
-from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, show_progress
+from microrollup.cli.output import Command, Output, json_option, make_facts, show_progress
 from microrollup.cli.parameters import PATH, app_argument, data_option
+from microrollup.codec.json import hex0x
 from microrollup.export import write_blocks
 from microrollup.rollup import load_rollup
 from microrollup.verifier.source import StoreSource

@@ -16,7 +16,7 @@ from rich.console import RenderableType
 from microrollup.authentication import Authenticated
 from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, split_chunks
 from microrollup.cli.directory import Node, VerifierChoice, open_node
-from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, make_table, show_progress
+from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import (
     PATH,
     app_argument,
@@ -26,6 +26,7 @@ from microrollup.cli.parameters import (
     l1_option,
     workers_option,
 )
+from microrollup.codec.json import hex0x
 from microrollup.errors import RefusedError
 from microrollup.limits import MEMORY_BYTES, limited_memory
 from microrollup.primitives import MAX_ACTION_BYTES, MAX_BLOCK_ACTIONS

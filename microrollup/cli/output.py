@@ -24,7 +24,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Command", "Output", "hex0x", "json_option", "make_facts", "make_table", "shorten", "show_progress"]
+from microrollup.codec.json import hex0x
+
+__all__ = ["Command", "Output", "json_option", "make_facts", "make_table", "shorten", "show_progress"]
 
 _PLAIN_WIDTH: Final = 200
 """Columns where there is no terminal: 32-byte hashes stay on one line."""
@@ -111,11 +113,6 @@ def make_facts(facts: dict[str, object], title: str | None = None) -> Table:
     for name, value in facts.items():
         table.add_row(name, Text(str(value)))
     return table
-
-
-def hex0x(raw: bytes) -> str:
-    """Bytes as they are written at the edge."""
-    return f"0x{raw.hex()}"
 
 
 def shorten(raw: bytes) -> str:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
-import msgspec
 from rich.console import RenderableType
 from rich.text import Text
 
 from microrollup.cli.directory import open_state
-from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, make_table, shorten
+from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, shorten
 from microrollup.cli.parameters import app_argument, data_option
-from microrollup.codec.json import compile_json_reader, to_json_value
-from microrollup.codec.schema import to_camel_case
+from microrollup.codec.json import hex0x, to_json_value
 from microrollup.crypto import keccak256
-from microrollup.errors import RefusedError, UsageError
-from microrollup.merkle.indexed import Leaf, Proof, compute_leaf_hash
+from microrollup.merkle.indexed import Proof, compute_leaf_hash
+from microrollup.proof_json import proof_to_json, read_key
 from microrollup.reading import StateProof, get_field, prove_state
 from microrollup.rollup import load_rollup
 from microrollup.state import StateField
 
-__all__ = ["describe_proof", "prove_command", "render_proof"]
+__all__ = ["prove_command", "render_proof"]
 
 
 @click.command("prove", cls=Command)
@@ -43,50 +40,10 @@ def prove_command(
     """
     rollup = load_rollup(app)
     chosen = get_field(rollup, field)
-    encoded = _read_key(chosen, key)
+    encoded = read_key(chosen, key, "KEY")
     with open_state(directory, rollup) as (environment, tree):
         proof = prove_state(environment, tree, chosen, encoded, height)
-    output.show(describe_proof(chosen, proof), *render_proof(chosen, proof))
-
-
-def _read_key(field: StateField, text: str | None) -> bytes:
-    """The encoded key that a text means. Raises `UsageError`."""
-    if field.key_type is None:
-        if text:
-            raise UsageError(f"{field.name} is a scalar field: it has no keys")
-        return b""
-    if text is None:
-        raise UsageError(f"{field.name} is a map: name the KEY to prove")
-    try:
-        return field.encode_key(compile_json_reader(field.key_type, "KEY")(text))
-    except RefusedError as error:
-        raise UsageError(error.detail) from None
-
-
-def describe_proof(field: StateField, proof: StateProof) -> dict[str, Any]:
-    """The proof as programs read it; `value` is what the leaf commits to, null for an absent key."""
-    shown_key = None if field.key_type is None else to_json_value(field.key_type, field.decode_key(proof.key))
-    return {
-        "key": shown_key,
-        "exists": proof.exists,
-        "value": hex0x(proof.value) if proof.exists else None,
-        "leaf": describe_leaf(proof.proof.leaf),
-        "leafIndex": proof.proof.leaf_index,
-        "siblings": [hex0x(sibling) for sibling in proof.proof.siblings],
-        "isLeft": proof.proof.is_left,
-        "stateRoot": hex0x(proof.header.state_root),
-        "height": proof.header.height,
-        "field": proof.field,
-        "encodedKey": hex0x(proof.key),
-        "treeKey": hex0x(proof.tree_key),
-        "stored": None if proof.stored is None else to_json_value(field.value_type, proof.stored),
-    }
-
-
-def describe_leaf(leaf: Leaf) -> dict[str, int | str]:
-    """A leaf's members by name."""
-    members = msgspec.structs.asdict(leaf).items()
-    return {to_camel_case(name): hex0x(value) if isinstance(value, bytes) else value for name, value in members}
+    output.show(proof_to_json(chosen, proof), *render_proof(chosen, proof))
 
 
 def render_proof(field: StateField, proof: StateProof) -> list[RenderableType]:

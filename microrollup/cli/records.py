@@ -12,8 +12,9 @@ import msgspec
 from microrollup.authentication import Authenticator
 from microrollup.block import compute_rollup_id
 from microrollup.cli.directory import open_readable
-from microrollup.cli.output import Command, Output, hex0x, json_option, make_table
+from microrollup.cli.output import Command, Output, json_option, make_table
 from microrollup.cli.parameters import app_argument, data_option
+from microrollup.codec.json import hex0x
 from microrollup.codec.schema import to_camel_case
 from microrollup.entry import decode_forced, decode_kernel_record, is_forced_record
 from microrollup.errors import RefusedError

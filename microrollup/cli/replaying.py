@@ -11,9 +11,10 @@ import click
 import msgspec
 
 from microrollup.authentication_pool import AuthenticationPool
-from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, make_table, show_progress
+from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import PATH, app_argument, choose_workers, data_option, workers_option
 from microrollup.cli.run import EXIT_FAILED
+from microrollup.codec.json import hex0x
 from microrollup.ledger import Ledger
 from microrollup.replay import compare_stores, replay_log
 from microrollup.rollup import load_rollup

@@ -28,11 +28,14 @@ _EXIT_PIPE: Final = 141
 
 COMMANDS: Final = {
     "demo": ("demo", "Watch 2,000 wallet-signed actions become settled, proven state."),
+    "run": ("serving", "Serve a rollup: take actions, build blocks, settle, answer."),
     "import": ("importing", "Execute signed actions from JSON Lines and make them durable."),
     "export": ("exporting", "Write all blocks to one file that anybody can verify."),
     "verify": ("verifying", "Re-execute somebody else's blocks and compare every commitment."),
     "settle": ("settling", "Settle attested blocks in the local settlement."),
     "replay": ("replaying", "Rebuild everything from the log and compare it to the byte."),
+    "submit": ("submitting", "Send actions to a node, and wait for a confirmation."),
+    "check-receipt": ("receipts", "Check a receipt offline: ack, path, header and seal."),
     "prove": ("proving", "Prove that a key holds a value, or that it is absent."),
     "log": ("records", "Show the records of the action log in words."),
     "snapshot": ("snapshots", "Write the state at a height to one file."),
@@ -42,6 +45,10 @@ COMMANDS: Final = {
     "bench": ("bench", "Measure, each figure beside its limit."),
 }
 """Command -> (module under `microrollup.cli`, what it does in one line), in the order of need."""
+
+
+_TABLE_COLUMNS: Final = 90
+"""Each command has one line, also where a terminal is thought to have 80 columns."""
 
 
 class LazyGroup(click.Group):
@@ -63,6 +70,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table, without importing anything."""
         del ctx
+        formatter.width = max(formatter.width, _TABLE_COLUMNS)
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
 

@@ -94,8 +94,5 @@ def _sign_samples(name: str, path: Path) -> str:
     rollup: MicroRollup = module.app
     increment: Callable[..., Action] = module.Increment
     key = load_private_key(secrets.token_bytes(31).rjust(32, b"\1"))
-    lines = [
-        sign_action(rollup, increment(by=by), nonce, key)
-        for nonce, by in enumerate(_SAMPLE_INCREMENTS)
-    ]
+    lines = [sign_action(rollup, increment(by=by), nonce, key) for nonce, by in enumerate(_SAMPLE_INCREMENTS)]
     return "".join(f"{line.decode()}\n" for line in lines)

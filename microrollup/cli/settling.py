@@ -14,8 +14,9 @@ import msgspec
 
 from microrollup.block import Block
 from microrollup.cli.directory import Node, open_node
-from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, make_table
+from microrollup.cli.output import Command, Output, json_option, make_facts, make_table
 from microrollup.cli.parameters import app_argument, data_option, l1_option
+from microrollup.codec.json import hex0x
 from microrollup.codec.json_text import parse_json
 from microrollup.crypto import compute_address
 from microrollup.errors import DecodeError, RefusedError, UsageError

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from microrollup.cli.directory import open_readable
-from microrollup.cli.output import Command, Output, hex0x, json_option, make_facts, show_progress
+from microrollup.cli.output import Command, Output, json_option, make_facts, show_progress
 from microrollup.cli.parameters import PATH, app_argument, data_option, hex_bytes
+from microrollup.codec.json import hex0x
 from microrollup.rollup import load_rollup
 from microrollup.settlement.local import LocalSettlement
 from microrollup.snapshot import restore_snapshot, write_snapshot

@@ -34,7 +34,15 @@ from microrollup.errors import (
     WrongLength,
 )
 
-__all__ = ["Read", "check_members", "compile_json_reader", "compile_object_reader", "read_hex", "to_json_value"]
+__all__ = [
+    "Read",
+    "check_members",
+    "compile_json_reader",
+    "compile_object_reader",
+    "hex0x",
+    "read_hex",
+    "to_json_value",
+]
 
 Read: TypeAlias = Callable[[Any], Any]
 """Turns a parsed JSON value into a value of one type; raises a class of `RefusedError`."""
@@ -193,6 +201,11 @@ def _read_sequence(path: str, container: Callable[[list[Any]], Any], read_item: 
 
 
 # --- values to plain objects -----------------------------------------------------------------------------------------
+
+
+def hex0x(raw: bytes) -> str:
+    """Bytes as they are written at the edge: 0x and lower-case digits."""
+    return f"0x{raw.hex()}"
 
 
 def to_json_value(t: SchemaType, value: Any) -> Any:

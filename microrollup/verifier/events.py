@@ -9,7 +9,7 @@ import msgspec
 from microrollup.codec.schema import to_camel_case
 from microrollup.errors import Divergence
 
-__all__ = ["DivergenceEvent", "ErrorEvent", "Event", "Progress", "Report", "Request"]
+__all__ = ["DivergenceEvent", "ErrorEvent", "Event", "Progress", "Report", "Request", "Tick"]
 
 
 class Request(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -30,6 +30,16 @@ class Request(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
     workers: int | None = None
     signed: str | None = None
     """Where the table of signed heights is, if not in `directory`: it must outlive the store, as the key does."""
+    follow: bool = False
+    """Go on after the first report: a report for each `Tick` on standard input, until that ends."""
+
+
+class Tick(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """To a verifier that follows: look for new blocks, verify them, and attest."""
+
+    last_height: int | None = None
+    """Attest the batch of all that is not settled, up to this height; None for the batches that the source names."""
+    attest: bool = True
 
 
 class Progress(msgspec.Struct, frozen=True, rename="camel", tag="progress"):

@@ -1,17 +1,21 @@
 """The verifier's own process: `python -m microrollup.verifier.process`, started by `microrollup.verifier.launch`.
 
-It reads one `Request` from standard input (JSON) and writes one JSON line an event to standard output: `progress`,
-then `report`, or `divergence`, or `error`. It runs with another hash seed, time zone, locale and working directory than
-whoever started it, in a bare environment, and under limits of its own, so that what depends on them diverges here.
+It reads one `Request` from standard input (a line of JSON) and writes one JSON line an event to standard output:
+`progress`, then `report`, or `divergence`, or `error`. One that follows goes on: each `Tick` that it reads gives
+another `report`, until its standard input ends, as it does when whoever started it is gone.
+
+It runs with another hash seed, time zone, locale and working directory than whoever started it, in a bare environment,
+and under limits of its own, so that what depends on them diverges here.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,10 +30,12 @@ from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VE
 from microrollup.logs import configure_logging
 from microrollup.rollup import MicroRollup, load_rollup
 from microrollup.settlement.attestation import SignedAttestation, attestation_to_json
+from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.local import LocalSettlement
 from microrollup.settlement.protocol import L1View
-from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Event, Progress, Report, Request
+from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Event, Progress, Report, Request, Tick
 from microrollup.verifier.follow import attest, verify_blocks
+from microrollup.verifier.http_source import HttpSource
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.source import BlockSource, open_source, read_batches
 from microrollup.verifier.verify import UNCHECKED_WITHOUT_L1
@@ -37,7 +43,6 @@ from microrollup.watchdog import Watchdog
 
 __all__ = ["main"]
 
-_MEMORY_BYTES = MEMORY_BYTES * VERIFIER_FACTOR
 _SIGNED_DIRECTORY = "signed"
 _STORE_DIRECTORY = "store"
 
@@ -51,29 +56,30 @@ def main() -> int:
     """Read a request, verify, report. Exit code 0: verified, 1: a block diverges, 2: anything else."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, who ends it
     configure_logging()
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.path[:0] = request.python_path
     emit = partial(_emit, sys.stdout.buffer)
     try:
-        with limited_memory(_MEMORY_BYTES), redirect_stdout(sys.stderr):  # what an app prints is no event
-            report = _verify(request, emit)
+        # what an app prints is no event
+        with limited_memory(MEMORY_BYTES * VERIFIER_FACTOR), redirect_stdout(sys.stderr):
+            _verify(request, emit)
     except Divergence as error:
         emit(DivergenceEvent.of(error))
         return 1
     except MemoryError:
-        emit(ErrorEvent("LimitExceeded", f"the verifier's limit of {_MEMORY_BYTES} bytes of memory was hit"))
+        limit = MEMORY_BYTES * VERIFIER_FACTOR
+        emit(ErrorEvent("LimitExceeded", f"the verifier's limit of {limit} bytes of memory was hit"))
         return 2
     except (MicrorollupError, OSError) as error:
         emit(ErrorEvent(type(error).__name__, str(error)))
         return 2
-    emit(report)
     return 0
 
 
-def _verify(request: Request, emit: Callable[[Event], None]) -> Report:
+def _verify(request: Request, emit: Callable[[Event], None]) -> None:
     rollup = load_rollup(request.app)
-    source = open_source(Path(request.source))
+    source = open_source(request.source)
     l1 = None if request.l1 is None else LocalSettlement.open(Path(request.l1))
     key = None if request.secret is None else load_private_key(bytes.fromhex(request.secret))
     _check_genesis(source, l1, request)
@@ -82,27 +88,41 @@ def _verify(request: Request, emit: Callable[[Event], None]) -> Report:
         SignedHeights(directory / _SIGNED_DIRECTORY if request.signed is None else Path(request.signed)) as signed,
         Watchdog(ACTION_SECONDS * VERIFIER_FACTOR) as watchdog,
         _open_ledger(directory / _STORE_DIRECTORY, rollup, source) as ledger,
+        AuthenticationPool(request.app, ledger.genesis.domain, request.workers) as pool,
     ):
         ledger.watchdog = watchdog
-        with AuthenticationPool(request.app, ledger.genesis.domain, request.workers) as pool:
+        for tick in _read_ticks(request):
             first = ledger.checkpoint.height + 1
 
             def report(block: Block) -> None:
                 emit(Progress(block.header.height, block.header.first_seq + block.header.action_count))
 
             verify_blocks(ledger, source.read_blocks(first), l1, pool, report)
-        attestations = _attest(ledger, l1, key, signed, source)
-        return Report(
-            verified=ledger.checkpoint.height,
-            first=first,
-            actions=ledger.checkpoint.next_seq,
-            rollup_id=f"0x{ledger.rollup_id.hex()}",
-            block_hash=f"0x{ledger.checkpoint.block_hash.hex()}",
-            state_root=f"0x{ledger.header.state_root.hex()}",
-            metadata_root=f"0x{ledger.header.metadata_root.hex()}",
-            attestations=[msgspec.Raw(attestation_to_json(attestation)) for attestation in attestations],
-            unchecked=[] if l1 is not None else list(UNCHECKED_WITHOUT_L1),
-        )
+            attestations = _attest(ledger, l1, key, signed, source, tick) if tick.attest else []
+            emit(_describe(ledger, first, attestations, l1))
+
+
+def _read_ticks(request: Request) -> Iterator[Tick]:
+    """The first one is free, unless whoever started this process has its own mind about what is attested when."""
+    if not request.follow:
+        yield Tick()
+        return
+    for line in sys.stdin.buffer:
+        yield msgspec.json.decode(line, type=Tick)
+
+
+def _describe(ledger: Ledger, first: int, attestations: list[SignedAttestation], l1: L1View | None) -> Report:
+    return Report(
+        verified=ledger.checkpoint.height,
+        first=first,
+        actions=ledger.checkpoint.next_seq,
+        rollup_id=f"0x{ledger.rollup_id.hex()}",
+        block_hash=f"0x{ledger.checkpoint.block_hash.hex()}",
+        state_root=f"0x{ledger.header.state_root.hex()}",
+        metadata_root=f"0x{ledger.header.metadata_root.hex()}",
+        attestations=[msgspec.Raw(attestation_to_json(attestation)) for attestation in attestations],
+        unchecked=[] if l1 is not None else list(UNCHECKED_WITHOUT_L1),
+    )
 
 
 def _check_genesis(source: BlockSource, l1: L1View | None, request: Request) -> None:
@@ -127,14 +147,30 @@ def _open_ledger(directory: Path, rollup: MicroRollup, source: BlockSource) -> L
 
 
 def _attest(
-    ledger: Ledger, l1: L1View | None, key: PrivateKey | None, signed: SignedHeights, source: BlockSource
+    ledger: Ledger,
+    l1: L1View | None,
+    key: PrivateKey | None,
+    signed: SignedHeights,
+    source: BlockSource,
+    tick: Tick,
 ) -> list[SignedAttestation]:
     if l1 is None or key is None:
         return []
     verifiers = l1.get_verifiers(l1.get_number())
     if compute_address(key) not in verifiers.addresses:
         raise UsageError(f"0x{compute_address(key).hex()} is not among the rollup's verifiers")
-    return attest(ledger, l1, key, signed, lambda first: read_batches(source, first))
+    return attest(ledger, l1, key, signed, lambda first: _read_batches(source, first, tick))
+
+
+def _read_batches(source: BlockSource, first_height: int, tick: Tick) -> Iterable[bytes]:
+    """The batches to attest: what the builder offers, or up to the height that was named, or all there is."""
+    if isinstance(source, HttpSource):
+        return source.read_batches(first_height)
+    if tick.last_height is None:
+        return read_batches(source, first_height)
+    count = tick.last_height - first_height + 1
+    blocks = list(islice(source.read_blocks(first_height), max(0, count)))
+    return [encode_batch(compute_rollup_id(source.genesis), blocks)] if blocks and len(blocks) == count else []
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where a verifier takes blocks from: a file, or the store of somebody else's node."""
+"""Where a verifier takes blocks from: a file, the store of somebody else's node, or its address."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from microrollup.record import Genesis
 from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.store.environment import DATA_FILE, Environment
 from microrollup.store.tables import get_block, get_checkpoint
+from microrollup.verifier.http_source import HttpSource, is_address
 
 __all__ = ["BlockSource", "StoreSource", "open_source", "read_batches"]
 
@@ -76,8 +77,14 @@ def read_batches(source: BlockSource, first_height: int) -> Iterator[bytes]:
     return (encode_batch(rollup_id, blocks) for blocks in cut_batches(source.read_blocks(first_height)))
 
 
-def open_source(path: Path) -> BlockFile | StoreSource:
-    """A block file, or a directory that holds a store. Raises `UsageError` if it is neither."""
+def open_source(place: str) -> BlockFile | StoreSource | HttpSource:
+    """A node's address (`http://…`), a block file, or a directory that holds a store.
+
+    Raises `UsageError` if it is none of them.
+    """
+    if is_address(place):
+        return HttpSource(place)
+    path = Path(place)
     if path.is_file():
         return BlockFile(path)
     if (path / DATA_FILE).is_file():

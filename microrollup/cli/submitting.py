@@ -1,0 +1,234 @@
+"""`microrollup submit`: actions to a node, signed here or signed already, and how far they were confirmed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import click
+import msgspec
+
+from microrollup.acknowledgement import SignedAcknowledgement, acknowledgement_to_json
+from microrollup.action import Action, compile_action_type
+from microrollup.cli.directory import read_key
+from microrollup.cli.importing import read_lines
+from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
+from microrollup.cli.parameters import PATH, hex_bytes
+from microrollup.cli.run import EXIT_FAILED
+from microrollup.client import (
+    LEVELS,
+    ActionRefused,
+    Client,
+    Confirmation,
+    NodeConfig,
+    Outcome,
+    RpcError,
+    declare_action,
+)
+from microrollup.codec.json import compile_json_reader, hex0x
+from microrollup.codec.json_text import parse_json
+from microrollup.codec.schema import BoolType, SchemaType, SequenceType, StructType
+from microrollup.crypto import PrivateKey
+from microrollup.errors import RefusedError, UsageError
+
+__all__ = ["submit_command"]
+
+_CHUNK_LINES: Final = 500
+_SHOWN_REFUSALS: Final = 20
+_STDIN: Final = "-"
+
+
+@click.command("submit", cls=Command)
+@click.argument("url")
+@click.argument("what", metavar="TYPE|FILE")
+@click.option("--key", type=PATH, metavar="KEYFILE", help="Sign with this private key; names what follows as a TYPE.")
+@click.option("--member", "members", multiple=True, metavar="NAME=VALUE", help="A member of the action; repeat it.")
+@click.option("--wait", "level", type=click.Choice(LEVELS), default="C0", help="Wait until the actions are so far.")
+@click.option("--timeout", type=click.FloatRange(0.1), default=60.0, metavar="SECONDS", help="To wait so long at most.")
+@click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="The rollup that the node has to serve.")
+@click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Who has to sign the acknowledgements.")
+@json_option
+def submit_command(
+    url: str,
+    what: str,
+    key: Path | None,
+    members: tuple[str, ...],
+    level: str,
+    timeout: float,
+    rollup_id: bytes | None,
+    builder: bytes | None,
+    output: Output,
+) -> int:
+    """Send actions to a node, and wait for a confirmation.
+
+    With --key, one action of TYPE is numbered, signed and sent; a VALUE is 0x-hex for bytes, decimal or 0x for
+    integers, plain text for texts, JSON for lists and structs. Without it, the lines of FILE (`-` for standard input)
+    are sent, each a signed action in JSON. Exit code 1: something was refused, or rejected by the rollup.
+    """
+    if key is None and members:
+        raise UsageError("--member makes an action to be signed: name the --key as well")
+    node = _Node(url, rollup_id, builder, level, timeout)
+    if key is not None:
+        return asyncio.run(_submit_one(node, what, read_key(key), members, output))
+    with _open(what) as file:
+        return asyncio.run(_submit_file(node, file, output))
+
+
+class _Node(msgspec.Struct, frozen=True):
+    """Where actions go, what has to be there, and how far they have to come."""
+
+    url: str
+    rollup_id: bytes | None
+    builder: bytes | None
+    level: str
+    timeout: float
+
+    def connect(self) -> Client:
+        return Client(self.url, rollup_id=self.rollup_id, builder=self.builder)
+
+
+def _open(what: str) -> BinaryIO:
+    if what == _STDIN:
+        return sys.stdin.buffer
+    return Path(what).open("rb")
+
+
+# --- one action ------------------------------------------------------------------------------------------------------
+
+
+async def _submit_one(node: _Node, name: str, key: PrivateKey, members: Sequence[str], output: Output) -> int:
+    async with node.connect() as client:
+        action = _make_action(await client.get_config(), name, members)
+        try:
+            acknowledgement = await client.submit(action, key)
+        except ActionRefused as error:
+            output.show({"error": error.refusal, "detail": error.detail}, f"refused ({error.refusal}): {error.detail}")
+            return EXIT_FAILED
+        confirmation = await client.wait(acknowledgement, node.level, timeout=node.timeout)
+    document = {"ack": acknowledgement_to_json(acknowledgement), "confirmation": confirmation.level}
+    facts: dict[str, object] = {
+        "action": hex0x(acknowledgement.action_hash),
+        "outcome": acknowledgement.status + (f": {acknowledgement.reason}" if acknowledgement.reason else ""),
+        "seq": acknowledgement.seq,
+        "block": acknowledgement.height,
+        "confirmation": confirmation.level,
+    }
+    output.show(document, make_facts(facts))
+    return 0 if acknowledgement.receipt.status == 0 else EXIT_FAILED
+
+
+def _make_action(config: NodeConfig, name: str, members: Sequence[str]) -> Action:
+    """The action of a type that the node serves, with members out of texts. Raises `UsageError`."""
+    if name not in config.actions:
+        raise UsageError(f"{config.name} has no action {name!r}; it has {', '.join(config.actions)}")
+    action_type = compile_action_type(declare_action(name, config.actions[name].types))
+    fields = {field.wire_name: field.type for field in action_type.type.fields}
+    texts = _split_members(members)
+    if unknown := [member for member in texts if member not in fields]:
+        raise UsageError(f"{name} has no member {unknown[0]!r}; it has {', '.join(fields)}")
+    if missing := [member for member in fields if member not in texts]:
+        raise UsageError(f"{name} needs the member {missing[0]!r} as well: --member {missing[0]}=VALUE")
+    return action_type.cls(*[_read_value(member, kind, texts[member]) for member, kind in fields.items()])
+
+
+def _split_members(members: Sequence[str]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for member in members:
+        name, sign, value = member.partition("=")
+        if not sign or name in texts:
+            raise UsageError(f"--member {member!r}: write NAME=VALUE, each name once")
+        texts[name] = value
+    return texts
+
+
+def _read_value(member: str, kind: SchemaType, text: str) -> Any:
+    """The value that a text means. Raises `UsageError`."""
+    value: Any = text
+    if isinstance(kind, BoolType | SequenceType | StructType):
+        try:
+            value = parse_json(text.encode(errors="surrogateescape"))
+        except RefusedError as error:
+            raise UsageError(f"{member} is not written as JSON: {error.detail}") from None
+    try:
+        return compile_json_reader(kind, member)(value)
+    except RefusedError as error:
+        raise UsageError(error.detail) from None
+
+
+# --- a file of signed actions ----------------------------------------------------------------------------------------
+
+
+async def _submit_file(node: _Node, file: BinaryIO, output: Output) -> int:
+    outcomes: list[Outcome] = []
+    async with node.connect() as client:
+        with show_progress("Submitting") as advance:
+            for lines in _chunk(read_lines(file)):
+                outcomes += await client.submit_lines(lines)
+                advance(len(lines))
+        confirmation = await _wait_for_all(node, client, outcomes)
+    document = _describe(outcomes, confirmation)
+    output.show(document, *_render(document))
+    return 0 if document["executed"] == document["lines"] else EXIT_FAILED
+
+
+def _chunk(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+    while chunk := list(islice(lines, _CHUNK_LINES)):
+        yield chunk
+
+
+async def _wait_for_all(node: _Node, client: Client, outcomes: Sequence[Outcome]) -> Confirmation | None:
+    """The confirmation of the newest block that holds one of the actions; levels rise from block to block."""
+    acknowledged = [outcome for outcome in outcomes if isinstance(outcome, SignedAcknowledgement)]
+    if not acknowledged:
+        return None
+    newest = max(acknowledged, key=lambda acknowledgement: acknowledgement.height)
+    return await client.wait(newest, node.level, timeout=node.timeout)
+
+
+def _describe(outcomes: Sequence[Outcome], confirmation: Confirmation | None) -> dict[str, Any]:
+    counts = {"executed": 0, "rejected": 0, "faulted": 0}
+    refusals: list[dict[str, Any]] = []
+    for line, outcome in enumerate(outcomes):
+        if isinstance(outcome, SignedAcknowledgement):
+            counts[outcome.status] += 1
+        else:
+            refusals.append({"line": line, "error": _name_error(outcome), "detail": str(outcome)})
+    return {
+        "lines": len(outcomes),
+        **counts,
+        "refused": len(refusals),
+        "refusals": refusals,
+        "confirmation": None if confirmation is None else confirmation.level,
+        "height": None if confirmation is None else confirmation.height,
+    }
+
+
+def _name_error(error: Exception) -> str:
+    """The stable code of a refusal; for anything else the name of its class."""
+    match error:
+        case ActionRefused():
+            return error.refusal
+        case RefusedError():
+            return error.code
+        case RpcError():
+            return str(error.code)
+        case _:
+            return type(error).__name__
+
+
+def _render(document: dict[str, Any]) -> list[Any]:
+    names = ("lines", "executed", "rejected", "faulted", "refused", "confirmation", "height")
+    parts: list[Any] = [make_facts({name: document[name] for name in names if document[name] is not None})]
+    refusals = document["refusals"]
+    if refusals:
+        table = make_table("line", "error", "detail")
+        for refusal in refusals[:_SHOWN_REFUSALS]:
+            table.add_row(str(refusal["line"]), refusal["error"], refusal["detail"])
+        parts += ["", table]
+        if len(refusals) > _SHOWN_REFUSALS:
+            parts.append(f"and {len(refusals) - _SHOWN_REFUSALS} more")
+    return parts

@@ -1,0 +1,80 @@
+"""A node as the other modules see it: its methods, and its config, checked once and kept."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from microrollup.acknowledgement import SignedAcknowledgement, acknowledgement_from_json, verify_acknowledgement
+from microrollup.client.config import NodeConfig, Pins, check_config, read_config
+from microrollup.client.errors import BadAnswer, ForeignNode
+from microrollup.client.transport import Transport
+from microrollup.errors import DecodeError, WrongOperator
+from microrollup.rollup import MicroRollup
+
+__all__ = ["Connection"]
+
+
+class Connection:
+    """Owns the transport to one node, and what is known of the node."""
+
+    def __init__(self, transport: Transport, app: MicroRollup | None, pins: Pins) -> None:
+        self.transport: Final = transport
+        self.app: Final = app
+        self._pins = pins
+        self._config: NodeConfig | None = None
+        self._lock = asyncio.Lock()
+
+    async def call(self, method: str, /, *, timeout: float | None = None, **params: Any) -> Any:
+        """The result of `rollup_{method}`; params that are None are left out."""
+        given = {name: value for name, value in params.items() if value is not None}
+        return await self.transport.call(f"rollup_{method}", given, timeout=timeout)
+
+    async def get_config(self) -> NodeConfig:
+        """The node's config, asked for once. Raises `ForeignNode` if it is not what was pinned, `BadAnswer`."""
+        async with self._lock:
+            if self._config is None:
+                self._config = await self._load()
+            return self._config
+
+    async def _load(self) -> NodeConfig:
+        return check_config(read_config(await self.call("config")), self._pins, self.app)
+
+    async def _reload(self) -> NodeConfig:
+        """Ask again: the builder may have been replaced, but the rollup and the domain may not."""
+        async with self._lock:
+            config = await self._load()
+            if self._config is not None and (config.rollup_id, config.domain) != (
+                self._config.rollup_id,
+                self._config.domain,
+            ):
+                raise ForeignNode("rollup", expected=self._config.rollup_id, found=config.rollup_id)
+            self._config = config
+            return config
+
+    async def read_acknowledgement(self, document: Any, action_hash: bytes | None) -> SignedAcknowledgement:
+        """The acknowledgement of an answer, checked: the operator's, of this rollup, and of the action asked for.
+
+        Raises `BadAnswer`, `ForeignNode`, or an `AcknowledgementError`.
+        """
+        try:
+            signed = acknowledgement_from_json(document)
+        except DecodeError as error:
+            raise BadAnswer(str(error)) from None
+        config = await self.get_config()
+        try:
+            _verify(signed, config)
+        except WrongOperator:
+            if self._pins.builder is not None:
+                raise
+            config = await self._reload()
+            _verify(signed, config)
+        if signed.acknowledgement.rollup_id != config.rollup_id:
+            raise ForeignNode("rollup", expected=config.rollup_id, found=signed.acknowledgement.rollup_id)
+        if action_hash is not None and signed.action_hash != action_hash:
+            raise BadAnswer(f"the acknowledgement of 0x{signed.action_hash.hex()}, not of 0x{action_hash.hex()}")
+        return signed
+
+
+def _verify(signed: SignedAcknowledgement, config: NodeConfig) -> None:
+    verify_acknowledgement(signed, config.builder, chain_id=config.l1_chain_id, inbox=config.domain.verifying_contract)

@@ -1,0 +1,158 @@
+"""What can go wrong between a client and a node; one class a cause.
+
+    ClientError
+    ├── Unreachable             no answer, however often it was tried
+    ├── BadAnswer               an answer that the contract does not allow
+    ├── ForeignNode             the node serves another rollup, domain, builder or action type than expected
+    ├── OutcomeUnknown          an action was sent and no answer came: `signed` may be sent again, as it is
+    ├── BlockInvalid            C2X: a verifier found the block wrong
+    ├── ConfirmationTimeout     the level was not reached in time; nothing is lost
+    └── RpcError                the node answered with an error: `code`, `message`, `data`
+        ├── ActionRefused       -32000: never logged, nothing consumed; `refusal` says why
+        ├── NotFound            -32001
+        ├── HeightNotRetained   -32002
+        ├── IntakeClosed        -32003: the node takes no actions
+        └── NodeBusy            -32004: a limit of the node; nothing was taken
+
+A signature or proof that does not hold raises the kernel's own `AcknowledgementError` or `ProofError`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from microrollup.client.signed import SignedAction
+from microrollup.errors import ClientError
+
+__all__ = [
+    "ActionRefused",
+    "BadAnswer",
+    "BlockInvalid",
+    "ClientError",
+    "ConfirmationTimeout",
+    "ForeignNode",
+    "HeightNotRetained",
+    "IntakeClosed",
+    "NodeBusy",
+    "NotFound",
+    "OutcomeUnknown",
+    "RpcError",
+    "Unreachable",
+    "make_rpc_error",
+]
+
+
+class Unreachable(ClientError):
+    """No answer came. `unanswered` counts the attempts that may have reached the node."""
+
+    def __init__(self, url: str, reason: str, unanswered: int) -> None:
+        super().__init__(f"{url} does not answer: {reason}")
+        self.url = url
+        self.reason = reason
+        self.unanswered = unanswered
+
+
+class BadAnswer(ClientError):
+    """An answer that the contract does not allow; the text says what is wrong with it."""
+
+
+class ForeignNode(ClientError):
+    """The node serves something else than this client was made for."""
+
+    def __init__(self, what: str, *, expected: object, found: object) -> None:
+        super().__init__(f"the node has another {what}: expected {_show(expected)}, found {_show(found)}")
+        self.what = what
+        self.expected = expected
+        self.found = found
+
+
+def _show(value: object) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else repr(value)
+
+
+class OutcomeUnknown(ClientError):
+    """An action was sent, and whether it is logged is not known.
+
+    `Client.submit_signed(error.signed.line)` sends the very same bytes: they are executed at most once, ever.
+    """
+
+    def __init__(self, signed: SignedAction, reason: str) -> None:
+        super().__init__(f"whether the node took the action 0x{signed.action_hash.hex()} is not known: {reason}")
+        self.signed = signed
+        self.reason = reason
+
+
+class BlockInvalid(ClientError):
+    """C2X: a verifier found the block at `height` wrong. Its actions keep their place; outcomes may change."""
+
+    def __init__(self, height: int) -> None:
+        super().__init__(f"a verifier found block {height} wrong (C2X); it will be built again from the same actions")
+        self.height = height
+
+
+class ConfirmationTimeout(ClientError):
+    """The block at `height` did not reach the level `wanted` in time; `reached` is how far it came."""
+
+    def __init__(self, height: int, wanted: str, reached: str) -> None:
+        super().__init__(f"block {height} has not reached {wanted} in time; it stands at {reached}")
+        self.height = height
+        self.wanted = wanted
+        self.reached = reached
+
+
+class RpcError(ClientError):
+    """The node answered with an error of JSON-RPC 2.0. `unanswered` counts earlier attempts that may have reached it
+    without an answer.
+    """
+
+    def __init__(self, code: int, message: str, data: Any = None, *, unanswered: int = 0) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+        self.data = data
+        self.unanswered = unanswered
+
+
+class ActionRefused(RpcError):
+    """Never logged, nothing consumed. `refusal` is the stable code, such as "nonce_used"; `detail` is for people."""
+
+    def __init__(self, code: int, message: str, data: Any = None, *, unanswered: int = 0) -> None:
+        super().__init__(code, message, data, unanswered=unanswered)
+        facts = data if isinstance(data, dict) else {}
+        self.refusal = str(facts.get("code", "refused"))
+        self.detail = str(facts.get("detail", message))
+        self.args = (f"the node refused the action: {self.detail} ({self.refusal})",)
+
+
+class NotFound(RpcError):
+    """There is no such action, receipt or block."""
+
+
+class HeightNotRetained(RpcError):
+    """The node no longer keeps the state of that height."""
+
+
+class IntakeClosed(RpcError):
+    """The node takes no actions; `data` has its reason."""
+
+
+class NodeBusy(RpcError):
+    """A limit of the node is reached; nothing was taken."""
+
+
+ACTION_REFUSED: Final = -32000
+_CLASSES: Final[dict[int, type[RpcError]]] = {
+    ACTION_REFUSED: ActionRefused,
+    -32001: NotFound,
+    -32002: HeightNotRetained,
+    -32003: IntakeClosed,
+    -32004: NodeBusy,
+}
+
+
+def make_rpc_error(error: Any, *, unanswered: int = 0) -> RpcError:
+    """The error object of an answer as an exception. Raises `BadAnswer` if it is none."""
+    if not isinstance(error, dict) or type(error.get("code")) is not int or not isinstance(error.get("message"), str):
+        raise BadAnswer("the error of an answer has no code or no message")
+    code, message = error["code"], error["message"]
+    return _CLASSES.get(code, RpcError)(code, message, error.get("data"), unanswered=unanswered)

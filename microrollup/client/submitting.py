@@ -1,0 +1,241 @@
+"""Submitting: one nonce a signature, the same bytes however often they are sent, an acknowledgement that is checked.
+
+What is signed once is never signed again under another nonce while the first signature might still be executed. Only
+when the node answered the one and only sending with "nonce_used" (another action of the sender took the number, so
+that these bytes are void for ever) the action is signed anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from microrollup.acknowledgement import SignedAcknowledgement
+from microrollup.action import Action
+from microrollup.authentication import Authenticator
+from microrollup.client.config import read_uint64
+from microrollup.client.connection import Connection
+from microrollup.client.errors import (
+    ActionRefused,
+    BadAnswer,
+    ClientError,
+    IntakeClosed,
+    NodeBusy,
+    OutcomeUnknown,
+    RpcError,
+    Unreachable,
+    make_rpc_error,
+)
+from microrollup.client.nonces import Fate, NonceSlot, SenderNonces
+from microrollup.client.signed import SignedAction
+from microrollup.client.signer import Signer, get_address
+from microrollup.client.signing import ActionSigner, make_authenticator
+from microrollup.errors import AcknowledgementError, MicrorollupError, RefusedError
+
+__all__ = ["Outcome", "Submitter"]
+
+Outcome = SignedAcknowledgement | MicrorollupError
+"""Of one action among several: its acknowledgement, or why there is none."""
+
+MAX_BATCH_ACTIONS: Final = 500
+MAX_BATCH_BYTES: Final = 2 << 20
+_MAX_SIGNINGS: Final = 8
+_TOO_EARLY: Final = frozenset({"nonce_gap", "nonce_too_high", "queue_full"})
+_NONCE_REFUSALS: Final = _TOO_EARLY | {"nonce_used"}
+_BUSY_PAUSE_SECONDS: Final = 0.1
+
+
+class Submitter:
+    """Numbers, signs and sends actions through one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._nonces: dict[bytes, SenderNonces] = {}
+        self._signer: ActionSigner | None = None
+        self._authenticator: Authenticator | None = None
+
+    async def submit(self, action: Action, signer: Signer) -> SignedAcknowledgement:
+        """Number, sign and send one action."""
+        action_signer = await self._get_signer()
+        action_signer.check(action)
+        nonces = self._get_nonces(get_address(signer))
+        for _ in range(_MAX_SIGNINGS - 1):
+            try:
+                return await self._submit_once(action, signer, action_signer, nonces)
+            except ActionRefused as error:
+                if error.refusal != "nonce_used" or error.unanswered:
+                    raise
+        return await self._submit_once(action, signer, action_signer, nonces)
+
+    async def _submit_once(
+        self, action: Action, signer: Signer, action_signer: ActionSigner, nonces: SenderNonces
+    ) -> SignedAcknowledgement:
+        async with nonces.take() as slot:
+            slot.fate = "free"
+            signed = await action_signer.sign(action, slot.first, signer)
+            slot.fate = "unknown"
+            try:
+                acknowledgement = await self._send_in_order(signed, slot, nonces)
+            except (RpcError, Unreachable) as error:
+                slot.fate = _judge(error)
+                raise
+            slot.fate = "consumed"
+            return acknowledgement
+
+    async def submit_many(self, actions: Sequence[Action], signer: Signer) -> list[Outcome]:
+        """Number, sign and send actions of one sender in their order, in batches."""
+        action_signer = await self._get_signer()
+        for action in actions:
+            action_signer.check(action)
+        async with self._get_nonces(get_address(signer)).take_all(len(actions)) as slot:
+            numbered = enumerate(actions, slot.first)
+            signed = [await action_signer.sign(action, nonce, signer) for nonce, action in numbered]
+            outcomes = await self._send_all(signed)
+            if all(isinstance(outcome, SignedAcknowledgement) for outcome in outcomes):
+                slot.fate = "consumed"
+        return outcomes
+
+    async def submit_signed(self, line: bytes) -> SignedAcknowledgement:
+        """Send one line that is signed already, perhaps for the second time."""
+        return await self._send(_name(await self._get_authenticator(), line))
+
+    async def submit_lines(self, lines: Sequence[bytes]) -> list[Outcome]:
+        """Send lines that are signed already, in batches; those that no node would take are refused here."""
+        authenticator = await self._get_authenticator()
+        outcomes: list[Outcome | None] = []
+        signed: list[SignedAction] = []
+        for line in lines:
+            try:
+                signed.append(_name(authenticator, line))
+                outcomes.append(None)
+            except RefusedError as error:
+                outcomes.append(error)
+        answers = iter(await self._send_all(signed))
+        return [next(answers) if outcome is None else outcome for outcome in outcomes]
+
+    async def get_nonce(self, sender: bytes) -> int:
+        """The nonce that the node expects next from a sender."""
+        answer = await self._connection.call("getNonce", sender=f"0x{sender.hex()}")
+        try:
+            nonce: int = read_uint64(answer["next"])
+        except (KeyError, TypeError, RefusedError) as error:
+            raise BadAnswer(f"no nonce: {error}") from None
+        return nonce
+
+    # Sending
+
+    async def _send_in_order(
+        self, signed: SignedAction, slot: NonceSlot, nonces: SenderNonces
+    ) -> SignedAcknowledgement:
+        """Send it; and, if it came too long before lower numbers that are under way, the same bytes behind them."""
+        while True:
+            try:
+                return await self._send(signed)
+            except ActionRefused as error:
+                if error.refusal not in _TOO_EARLY or not await nonces.wait_for_lower(slot):
+                    raise
+
+    async def _send(self, signed: SignedAction) -> SignedAcknowledgement:
+        """Raises an `RpcError` or `Unreachable` if nothing was taken, `OutcomeUnknown` if that is open."""
+        try:
+            answer = await self._connection.call("submitAction", action=msgspec.Raw(signed.line))
+        except BadAnswer as error:
+            raise OutcomeUnknown(signed, str(error)) from error
+        except (RpcError, Unreachable) as error:
+            internal = isinstance(error, RpcError) and error.code == _INTERNAL_ERROR
+            if not isinstance(error, ActionRefused) and (error.unanswered or internal):
+                raise OutcomeUnknown(signed, str(error)) from error
+            raise
+        return await self._connection.read_acknowledgement(answer, signed.action_hash)
+
+    async def _send_all(self, signed: Sequence[SignedAction]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for first, last in _cut(signed):
+            outcomes += await self._send_batch(signed[first:last])
+        return outcomes
+
+    async def _send_batch(self, signed: Sequence[SignedAction]) -> list[Outcome]:
+        """The outcomes of one batch; what the node was too busy for is sent again until the time is up."""
+        outcomes: dict[int, Outcome] = {}
+        deadline = time.monotonic() + self._connection.transport.timeout
+        waiting = list(range(len(signed)))
+        while True:
+            answers = await self._call_batch([signed[index] for index in waiting])
+            outcomes.update(zip(waiting, answers, strict=True))
+            waiting = [index for index in waiting if isinstance(outcomes[index], NodeBusy)]
+            if not waiting or time.monotonic() > deadline:
+                return [outcomes[index] for index in range(len(signed))]
+            await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+
+    async def _call_batch(self, signed: Sequence[SignedAction]) -> list[Outcome]:
+        try:
+            answers = await self._connection.call("submitActions", actions=[msgspec.Raw(each.line) for each in signed])
+        except IntakeClosed as error:
+            return [error] * len(signed)
+        except ClientError as error:
+            return [OutcomeUnknown(each, str(error)) for each in signed]
+        if not isinstance(answers, list) or len(answers) != len(signed):
+            return [OutcomeUnknown(each, "the answer is of another length than the batch") for each in signed]
+        return [await self._read_outcome(answer, each) for answer, each in zip(answers, signed, strict=True)]
+
+    async def _read_outcome(self, answer: Any, signed: SignedAction) -> Outcome:
+        try:
+            if isinstance(answer, dict) and "ack" in answer:
+                return await self._connection.read_acknowledgement(answer["ack"], signed.action_hash)
+            return make_rpc_error(answer.get("error") if isinstance(answer, dict) else None)
+        except (ClientError, AcknowledgementError) as error:
+            return error
+
+    # What is made once
+
+    async def _get_signer(self) -> ActionSigner:
+        if self._signer is None:
+            self._signer = ActionSigner(await self._connection.get_config())
+        return self._signer
+
+    async def _get_authenticator(self) -> Authenticator:
+        if self._authenticator is None:
+            self._authenticator = make_authenticator(await self._connection.get_config())
+        return self._authenticator
+
+    def _get_nonces(self, sender: bytes) -> SenderNonces:
+        if sender not in self._nonces:
+            self._nonces[sender] = SenderNonces(partial(self.get_nonce, sender))
+        return self._nonces[sender]
+
+
+_INTERNAL_ERROR: Final = -32603
+
+
+def _judge(error: RpcError | Unreachable) -> Fate:
+    """What became of the nonce of an action that got this answer."""
+    if error.unanswered or isinstance(error, IntakeClosed):
+        return "unknown"
+    if isinstance(error, ActionRefused) and error.refusal in _NONCE_REFUSALS:
+        return "unknown"
+    return "free"
+
+
+def _name(authenticator: Authenticator, line: bytes) -> SignedAction:
+    """A line with its identity. Raises the class of `RefusedError` with which every node would refuse it."""
+    authentic = authenticator.authenticate_line(line)
+    return SignedAction(line, authentic.sender, authentic.nonce, authentic.action_hash)
+
+
+def _cut(signed: Sequence[SignedAction]) -> list[tuple[int, int]]:
+    """Where batches begin and end, so that each stays within a node's limits."""
+    cuts: list[tuple[int, int]] = []
+    first = size = 0
+    for index, each in enumerate(signed):
+        if index > first and (index - first >= MAX_BATCH_ACTIONS or size + len(each.line) > MAX_BATCH_BYTES):
+            cuts.append((first, index))
+            first, size = index, 0
+        size += len(each.line) + 1
+    if first < len(signed):
+        cuts.append((first, len(signed)))
+    return cuts

@@ -1,0 +1,160 @@
+"""`SyncClient`: the same client for code without an event loop, which runs in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any, Self, TypeVar
+
+from microrollup.acknowledgement import SignedAcknowledgement
+from microrollup.action import Action
+from microrollup.block import Header
+from microrollup.client.client import Client, Confirmation
+from microrollup.client.config import NodeConfig
+from microrollup.client.signer import Signer
+from microrollup.client.state import ProvenValue, StateValue
+from microrollup.client.submitting import Outcome
+from microrollup.client.subscription import Notification
+from microrollup.receipt_proof import ReceiptProof
+from microrollup.record import DomainConfig
+from microrollup.rollup import MicroRollup
+
+__all__ = ["SyncClient"]
+
+T = TypeVar("T")
+
+
+class SyncClient:
+    """Each method waits for `Client`'s of the same name. Any thread may call it.
+
+    with SyncClient("http://127.0.0.1:8650", app) as client:
+        ack = client.submit(Register(...), key)
+    """
+
+    def __init__(
+        self,
+        url: str,
+        app: MicroRollup | None = None,
+        *,
+        rollup_id: bytes | None = None,
+        builder: bytes | None = None,
+        domain: DomainConfig | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        """As `Client`'s. Starts the thread; nothing is asked of the node yet."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="microrollup client", daemon=True)
+        self._thread.start()
+
+        async def make() -> Client:
+            return Client(url, app, rollup_id=rollup_id, builder=builder, domain=domain, timeout=timeout)
+
+        try:
+            self._client = self._run(make())
+        except BaseException:
+            self._stop()
+            raise
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def close(self) -> None:
+        """Close the connections and end the thread."""
+        if not self._loop.is_closed():
+            self._run(self._client.close())
+            self._run(self._loop.shutdown_asyncgens())
+            self._stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def call(self, method: str, /, **params: Any) -> Any:
+        """See `Client.call`."""
+        return self._run(self._client.call(method, **params))
+
+    def get_config(self) -> NodeConfig:
+        """See `Client.get_config`."""
+        return self._run(self._client.get_config())
+
+    def submit(self, action: Action, signer: Signer) -> SignedAcknowledgement:
+        """See `Client.submit`."""
+        return self._run(self._client.submit(action, signer))
+
+    def submit_many(self, actions: Sequence[Action], signer: Signer) -> list[Outcome]:
+        """See `Client.submit_many`."""
+        return self._run(self._client.submit_many(actions, signer))
+
+    def submit_signed(self, line: bytes) -> SignedAcknowledgement:
+        """See `Client.submit_signed`."""
+        return self._run(self._client.submit_signed(line))
+
+    def submit_lines(self, lines: Sequence[bytes]) -> list[Outcome]:
+        """See `Client.submit_lines`."""
+        return self._run(self._client.submit_lines(lines))
+
+    def get_nonce(self, sender: bytes) -> int:
+        """See `Client.get_nonce`."""
+        return self._run(self._client.get_nonce(sender))
+
+    def get_receipt_proof(self, action_hash: bytes, *, block_hash: bytes | None = None) -> ReceiptProof:
+        """See `Client.get_receipt_proof`."""
+        return self._run(self._client.get_receipt_proof(action_hash, block_hash=block_hash))
+
+    def get_confirmation(self, target: SignedAcknowledgement | bytes | int) -> Confirmation:
+        """See `Client.get_confirmation`."""
+        return self._run(self._client.get_confirmation(target))
+
+    def wait(
+        self, target: SignedAcknowledgement | bytes | int, level: str = "C2", *, timeout: float = 60.0
+    ) -> Confirmation:
+        """See `Client.wait`."""
+        return self._run(self._client.wait(target, level, timeout=timeout))
+
+    def subscribe(self, topic: str, *, cursor: int | None = None, **filters: Any) -> Iterator[Notification]:
+        """See `Client.subscribe`."""
+        notifications = self._client.subscribe(topic, cursor=cursor, **filters)
+
+        async def get_next() -> Notification:
+            return await anext(notifications)
+
+        async def close() -> None:
+            await notifications.aclose()
+
+        try:
+            while True:
+                yield self._run(get_next())
+        finally:
+            if not self._loop.is_closed():
+                self._run(close())
+
+    def get_height(self) -> int:
+        """See `Client.get_height`."""
+        return self._run(self._client.get_height())
+
+    def get_header(self, height: int | str = "latest") -> Header:
+        """See `Client.get_header`."""
+        return self._run(self._client.get_header(height))
+
+    def get_state(self, field: str, key: Any = None, *, height: int | None = None) -> StateValue:
+        """See `Client.get_state`."""
+        return self._run(self._client.get_state(field, key, height=height))
+
+    def get_proof(
+        self, field: str, key: Any = None, *, height: int | None = None, state_root: bytes | None = None
+    ) -> ProvenValue:
+        """See `Client.get_proof`."""
+        return self._run(self._client.get_proof(field, key, height=height, state_root=state_root))

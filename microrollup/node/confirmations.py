@@ -1,0 +1,108 @@
+"""How far blocks are confirmed: executed, verified, available, settled, or found invalid.
+
+A level is announced only after what it speaks of can be read: C1 behind the commit of the closed block, C2 behind the
+word of a quorum of verifiers, C3 behind the settlement's transaction.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from microrollup.receipt import EXECUTED
+
+__all__ = ["LEVELS", "Confirmation", "Confirmations", "Divergent", "Level", "describe_outcome"]
+
+Level: TypeAlias = Literal["C0", "C1", "C1X", "C2", "C2X", "C3A", "C3B"]
+
+LEVELS: Final[tuple[Level, ...]] = ("C0", "C1", "C1X", "C2", "C2X", "C3A", "C3B")
+"""Acknowledged and durable; executed / rejected or faulted; verified / invalid; data available; settled."""
+
+
+class Divergent(msgspec.Struct, frozen=True, rename="camel"):
+    """C2X: what a verifier found different, at the lowest height that is wrong."""
+
+    height: int
+    seq: int | None
+    field: str
+    expected: str
+    found: str
+
+
+class Confirmation(msgspec.Struct, frozen=True, rename="camel"):
+    """A height has reached a level."""
+
+    height: int
+    level: Level
+    resume: int
+    """The lowest height whose levels may still change: begin there, and nothing is missed."""
+
+
+def describe_outcome(status: int) -> Level:
+    """The level of an action that is executed and no more: by its receipt's status."""
+    return "C1" if status == EXECUTED else "C1X"
+
+
+class Confirmations:
+    """The levels of all heights: four marks that only rise. Any thread may ask; `publish` is told in order."""
+
+    def __init__(self, latest: int, settled: int, publish: Callable[[Confirmation], None]) -> None:
+        self.latest = latest
+        """Newest closed block."""
+        self.verified = settled
+        self.available = settled
+        self.settled = settled
+        self.divergent: Divergent | None = None
+        self._publish = publish
+        self._lock = threading.Lock()
+
+    def get_level(self, height: int) -> Level:
+        """The level of a closed height (or of the open block: C0)."""
+        divergent = self.divergent
+        if height <= self.settled:
+            return "C3B"
+        if height <= self.available:
+            return "C3A"
+        if divergent is not None and height >= divergent.height:
+            return "C2X"
+        if height <= self.verified:
+            return "C2"
+        return "C1" if height <= self.latest else "C0"
+
+    def note_closed(self, height: int) -> None:
+        """A block is closed, and can be read."""
+        with self._lock:
+            for number in range(self.latest + 1, height + 1):
+                self.latest = number
+                self._tell(number, "C1")
+
+    def note_verified(self, height: int) -> None:
+        """A quorum of verifiers vouches for all blocks up to a height."""
+        with self._lock:
+            for number in range(self.verified + 1, min(height, self.latest) + 1):
+                self.verified = number
+                self._tell(number, "C2")
+
+    def note_settled(self, height: int) -> None:
+        """The data of all blocks up to a height are available, and their batch is settled."""
+        with self._lock:
+            self.verified = max(self.verified, height)
+            for number in range(self.available + 1, height + 1):
+                self.available = number
+                self._tell(number, "C3A")
+            for number in range(self.settled + 1, height + 1):
+                self.settled = number
+                self._tell(number, "C3B")
+
+    def note_divergent(self, divergent: Divergent) -> None:
+        """A block is not what re-execution gives; it and all that follow are invalid."""
+        with self._lock:
+            self.divergent = divergent
+            for number in range(divergent.height, self.latest + 1):
+                self._tell(number, "C2X")
+
+    def _tell(self, height: int, level: Level) -> None:
+        self._publish(Confirmation(height, level, self.settled + 1))

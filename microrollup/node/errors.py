@@ -1,0 +1,15 @@
+"""Errors of a running node, beside those of the kernel."""
+
+from __future__ import annotations
+
+from microrollup.errors import MicrorollupError
+
+__all__ = ["NodeBusy", "NotFound"]
+
+
+class NodeBusy(MicrorollupError):
+    """As much is in flight as may be; try again later. Nothing was taken."""
+
+
+class NotFound(MicrorollupError):
+    """There is no such action, receipt or block."""

@@ -1,0 +1,275 @@
+"""What readers ask a node: actions, receipts, blocks, values, proofs. Each call reads one snapshot of the store.
+
+Durable entries of the open block are looked up first: a block's entries are in the store before they leave there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from microrollup.authentication import Authenticator
+from microrollup.block import Block, Header, compute_block_hash
+from microrollup.entry import decode_forced, is_forced_record
+from microrollup.errors import DecodeError, StoreCorrupt, UsageError
+from microrollup.ledger import Ledger
+from microrollup.node.errors import NotFound
+from microrollup.node.open_entries import LoggedAction, OpenEntries
+from microrollup.reading import StateProof, get_field, prove_state, read_value, require_retained
+from microrollup.receipt import Receipt
+from microrollup.receipt_proof import decode_receipt
+from microrollup.record import Seal
+from microrollup.state import NONCES, StateField
+from microrollup.store.action_index import find_action, make_index_key
+from microrollup.store.environment import Transaction
+from microrollup.store.tables import (
+    BlockRow,
+    get_block,
+    get_block_row,
+    get_checkpoint,
+    get_receipt,
+    get_record,
+    read_records,
+)
+
+__all__ = ["ClosedBlock", "Lookups", "Value"]
+
+_MAX_KNOWN_SENDERS: Final = 100_000
+
+
+class ClosedBlock(msgspec.Struct, frozen=True):
+    """A closed block with what became of its entries."""
+
+    header: Header
+    hash: bytes
+    seal: Seal | None
+    """None for genesis only."""
+    actions: list[LoggedAction]
+
+
+class Value(msgspec.Struct, frozen=True):
+    """What a state field holds at a key and height."""
+
+    field: StateField
+    key: bytes
+    exists: bool
+    value: Any
+    height: int
+
+
+class Lookups:
+    """Reads for any thread."""
+
+    def __init__(self, ledger: Ledger, get_open: Callable[[], OpenEntries | None]) -> None:
+        self._ledger = ledger
+        self._environment = ledger.environment
+        self._rollup = ledger.rollup
+        self._authenticator = Authenticator(ledger.rollup.action_types, ledger.genesis.domain)
+        self._get_open = get_open
+        self._senders: dict[bytes, bytes] = {}
+
+    # Actions
+
+    def find_action(self, action_hash: bytes) -> LoggedAction:
+        """A logged action by its identity. Raises `NotFound`."""
+        opened = self._get_open()
+        found = None if opened is None else opened.find(action_hash)
+        if found is not None:
+            return found
+        with self._environment.snapshot() as txn:
+            tables = self._environment.tables
+
+            def get(key: bytes) -> bytes | None:
+                raw = txn.get(key, db=tables["index"])
+                return None if raw is None else bytes(raw)
+
+            place = find_action(get, action_hash, get_checkpoint(txn, tables).next_seq)
+            if place is None:
+                raise NotFound(f"there is no action 0x{action_hash.hex()}")
+            return self._read_action(txn, place.seq, place.height)
+
+    def get_action(self, seq: int) -> LoggedAction:
+        """The logged action at a sequence number. Raises `NotFound`."""
+        opened = self._get_open()
+        found = None if opened is None else opened.get(seq)
+        if found is not None:
+            return found
+        with self._environment.snapshot() as txn:
+            receipt = get_receipt(txn, self._environment.tables, seq)
+            if receipt is None:
+                raise NotFound(f"there is no action at seq {seq}")
+            key = make_index_key(seq, decode_receipt(receipt).action_hash)
+            raw = txn.get(key, db=self._environment.tables["index"])
+            if raw is None:
+                raise StoreCorrupt(f"receipts/{seq}", "its action is not in the index")
+            return self._read_action(txn, seq, int.from_bytes(raw[8:16], "big"))
+
+    def _read_action(self, txn: Transaction, seq: int, height: int) -> LoggedAction:
+        tables = self._environment.tables
+        row = self._require_row(txn, height)
+        record = get_record(txn, tables, row.first_record + seq - row.header.first_seq)
+        receipt = get_receipt(txn, tables, seq)
+        if record is None or receipt is None:
+            raise StoreCorrupt(f"receipts/{seq}", "the action or its receipt is missing")
+        return self._complete(seq, height, record, decode_receipt(receipt))
+
+    def _complete(self, seq: int, height: int, record: bytes, receipt: Receipt) -> LoggedAction:
+        return LoggedAction(seq, height, record, receipt, self._find_sender(record, receipt.action_hash))
+
+    def _find_sender(self, record: bytes, action_hash: bytes) -> bytes:
+        """The sender of a stored record; what a signature gives is remembered for a while."""
+        if is_forced_record(record):
+            return decode_forced(record).sender
+        sender = self._senders.get(action_hash)
+        if sender is None:
+            sender = self._authenticator.authenticate_record(record).sender
+            self.remember_sender(action_hash, sender)
+        return sender
+
+    def remember_sender(self, action_hash: bytes, sender: bytes) -> None:
+        """Keep a sender for whoever asks next, so that its signature need not be recovered again."""
+        if len(self._senders) >= _MAX_KNOWN_SENDERS:
+            self._senders.clear()
+        self._senders[action_hash] = sender
+
+    def read_actions(self, first_seq: int, limit: int) -> list[LoggedAction]:
+        """Up to `limit` logged actions in order, from a sequence number on, the open block's included."""
+        actions: list[LoggedAction] = []
+        opened = self._get_open()
+        with self._environment.snapshot() as txn:
+            tables = self._environment.tables
+            end = min(get_checkpoint(txn, tables).next_seq, first_seq + limit)
+            seq = first_seq
+            while seq < end:
+                receipt = get_receipt(txn, tables, seq)
+                key = None if receipt is None else make_index_key(seq, decode_receipt(receipt).action_hash)
+                raw = None if key is None else txn.get(key, db=tables["index"])
+                if raw is None:
+                    raise NotFound(f"the action at seq {seq} is not here")
+                height = int.from_bytes(raw[8:16], "big")
+                row = self._require_row(txn, height)
+                last = min(end, row.header.first_seq + row.header.action_count)
+                actions += self._read_range(txn, row, seq, last)
+                seq = last
+        while opened is not None and seq < first_seq + limit:
+            found = opened.get(seq)
+            if found is None:
+                break
+            actions.append(found)
+            seq += 1
+        return actions
+
+    def _read_range(self, txn: Transaction, row: BlockRow, first: int, end: int) -> list[LoggedAction]:
+        """Entries of one closed block, from one sequence number up to another."""
+        tables, header = self._environment.tables, row.header
+        records = read_records(
+            txn, tables, self._ledger.rollup_id, row.first_record + first - header.first_seq, end - first
+        )
+        actions = []
+        for seq, record in enumerate(records, first):
+            receipt = get_receipt(txn, tables, seq)
+            if receipt is None:
+                raise StoreCorrupt(f"receipts/{seq}", "missing")
+            actions.append(self._complete(seq, header.height, record, decode_receipt(receipt)))
+        return actions
+
+    # Blocks
+
+    def get_tip(self) -> int:
+        """The height of the newest closed block."""
+        with self._environment.snapshot() as txn:
+            return get_checkpoint(txn, self._environment.tables).height
+
+    def get_header(self, height: int | None) -> Header:
+        """The header at a height (the newest by default). Raises `NotFound`, `NotRetained`."""
+        with self._environment.snapshot() as txn:
+            return self._require_row(txn, self._choose(txn, height)).header
+
+    def get_block(self, height: int | None) -> ClosedBlock:
+        """A closed block with its entries (the newest by default). Raises `NotFound`, `NotRetained`."""
+        with self._environment.snapshot() as txn:
+            row = self._require_row(txn, self._choose(txn, height))
+            header = row.header
+            actions = self._read_range(txn, row, header.first_seq, header.first_seq + header.action_count)
+        return ClosedBlock(header, compute_block_hash(header), row.seal, actions)
+
+    def get_receipts(self, header: Header) -> list[bytes]:
+        """The canonical receipts of a closed block."""
+        with self._environment.snapshot() as txn:
+            numbers = range(header.first_seq, header.first_seq + header.action_count)
+            receipts = [get_receipt(txn, self._environment.tables, seq) for seq in numbers]
+        return [receipt for receipt in receipts if receipt is not None]
+
+    def get_seal(self, height: int) -> Seal | None:
+        """The seal of a closed block; None for genesis."""
+        with self._environment.snapshot() as txn:
+            return self._require_row(txn, height).seal
+
+    def read_headers(self, first: int, limit: int) -> list[Header]:
+        """Up to `limit` headers in order, from a height on."""
+        with self._environment.snapshot() as txn:
+            tip = get_checkpoint(txn, self._environment.tables).height
+            return [self._require_row(txn, height).header for height in range(first, min(tip, first + limit - 1) + 1)]
+
+    def read_blocks(self, first: int, last: int, max_bytes: int) -> list[Block]:
+        """Whole blocks in order, as they travel; at least one, then as many as keep their records within `max_bytes`.
+
+        Raises `NotFound` if there is none, `NotRetained`.
+        """
+        blocks: list[Block] = []
+        size = 0
+        for height in range(first, last + 1):
+            with self._environment.snapshot() as txn:
+                block = get_block(txn, self._environment.tables, self._ledger.rollup_id, height)
+            if block is None:
+                break
+            size += sum(map(len, block.records))
+            if blocks and size > max_bytes:
+                break
+            blocks.append(block)
+        if not blocks:
+            raise NotFound(f"there is no block {first}")
+        return blocks
+
+    def _choose(self, txn: Transaction, height: int | None) -> int:
+        return get_checkpoint(txn, self._environment.tables).height if height is None else height
+
+    def _require_row(self, txn: Transaction, height: int) -> BlockRow:
+        row = get_block_row(txn, self._environment.tables, height) if height < 1 << 64 else None
+        if row is None:
+            raise NotFound(f"there is no block {height}")
+        return row
+
+    # State
+
+    def get_field(self, name: str | None) -> StateField:
+        """A state field by its name; without one, the one settled map. Raises `UsageError`."""
+        return get_field(self._rollup, name)
+
+    def get_value(self, field: StateField, key: bytes, height: int | None) -> Value:
+        """What a field holds at a key and height. Raises `NotRetained`, `UsageError`."""
+        with self._environment.snapshot() as txn:
+            chosen = self._choose(txn, height)
+            require_retained(txn, self._environment, chosen, get_checkpoint(txn, self._environment.tables).height)
+        value = read_value(self._environment, field, key, chosen)
+        return Value(field, key, value is not None, value, chosen)
+
+    def prove(self, field: StateField, key: bytes, height: int | None) -> StateProof:
+        """The proof of what a settled field holds. Raises what `prove_state` raises."""
+        return prove_state(self._environment, self._ledger.tree, field, key, height)
+
+    def get_nonces(self, sender: bytes) -> tuple[int, int]:
+        """A sender's next nonce behind the newest closed block, and behind all that is acknowledged."""
+        opened = self._get_open()
+        pending = None if opened is None else opened.next_nonces.get(sender)
+        stored = read_value(self._environment, NONCES, sender) or 0
+        return stored, stored if pending is None else max(stored, pending)
+
+    def decode_signed(self, record: bytes) -> dict[str, Any]:
+        """The JSON form of a signed action's record. Raises `UsageError` for another record."""
+        try:
+            return self._rollup.action_types.to_json(self._rollup.action_types.decode_record(record))
+        except DecodeError as error:
+            raise UsageError(f"not a signed action: {error}") from None

@@ -1,0 +1,127 @@
+"""What becomes durable: noted by the writer's thread after each commit, published before anybody is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from microrollup.authentication import Authenticated
+from microrollup.block import Header
+from microrollup.entry import decode_forced, is_forced_record
+from microrollup.errors import StoreCorrupt
+from microrollup.ledger import Ledger
+from microrollup.node.open_entries import LoggedAction, OpenEntries
+from microrollup.node.submission import Result
+from microrollup.receipt import Receipt
+from microrollup.receipt_proof import decode_receipt
+from microrollup.store.environment import encode_number
+from microrollup.store.tables import get_block_row, read_records
+
+__all__ = ["Progress", "Publisher"]
+
+
+class Publisher(Protocol):
+    """Is told what has become durable, in order, by the writer's thread; before the submitters are."""
+
+    def publish_actions(self, actions: Sequence[LoggedAction]) -> None:
+        """These are durable and can be read."""
+
+    def publish_block(self, header: Header) -> None:
+        """A block is closed and can be read."""
+
+    def note_commit(self, seconds: float, results: Sequence[Result]) -> None:
+        """A group took so long to execute and to commit; what became of it."""
+
+    def note_stopped(self, reason: str) -> None:
+        """Intake has stopped."""
+
+
+class Progress:
+    """How far the ledger has been published. `open_entries` may be read from any thread.
+
+    A closed block's entries are readable in the store before they leave `open_entries`.
+    """
+
+    def __init__(self, ledger: Ledger, publisher: Publisher) -> None:
+        self._ledger = ledger
+        self._publisher = publisher
+        self._announced = ledger.checkpoint.height
+        self._senders: dict[bytes, tuple[bytes, int]] = {}
+        self.open_entries: OpenEntries | None = None
+
+    def expect(self, action: Authenticated) -> None:
+        """Remember who signed an action that is about to be executed."""
+        self._senders[action.action_hash] = (action.sender, action.nonce)
+
+    def forget(self, action: Authenticated) -> None:
+        """It was not taken."""
+        self._senders.pop(action.action_hash, None)
+
+    def note(self) -> None:
+        """Publish what has become durable since the last time: closed blocks, then entries of the open one."""
+        height = self._ledger.checkpoint.height
+        for number in range(self._announced + 1, height + 1):
+            self._publish_closed(number)
+        self._announced = height
+        self._publish_open()
+
+    def _publish_closed(self, height: int) -> None:
+        """Publish the entries of a closed block that were not published while it was open, then the block."""
+        ledger = self._ledger
+        row = get_block_row(ledger.environment.reader, ledger.environment.tables, height)
+        if row is None:
+            raise AssertionError(f"block {height} was closed and is not there")
+        known, header = self.open_entries, row.header
+        count = len(known.entries) if known is not None and known.height == height else 0
+        if count < header.action_count:
+            first, tables = header.first_seq + count, ledger.environment.tables
+            records = read_records(
+                ledger.environment.reader,
+                tables,
+                ledger.rollup_id,
+                row.first_record + count,
+                header.action_count - count,
+            )
+            fresh = [
+                self._make_entry(seq, height, record, self._read_receipt(seq))[0]
+                for seq, record in enumerate(records, first)
+            ]
+            self._publisher.publish_actions(fresh)
+        self.open_entries = None
+        self._publisher.publish_block(header)
+
+    def _read_receipt(self, seq: int) -> Receipt:
+        raw = self._ledger.environment.get("receipts", encode_number(seq))
+        if raw is None:
+            raise StoreCorrupt(f"receipts/{seq}", "missing")
+        return decode_receipt(raw)
+
+    def _make_entry(
+        self, seq: int, height: int, record: bytes, receipt: Receipt
+    ) -> tuple[LoggedAction, int | None]:
+        """An entry as readers have it, and its nonce if it is a signed action's."""
+        if is_forced_record(record):
+            return LoggedAction(seq, height, record, receipt, decode_forced(record).sender), None
+        known = self._senders.pop(receipt.action_hash, None)
+        if known is None:  # of a block that was open when the node ended
+            entry = self._ledger.read_entry(record)
+            known = (entry.sender, entry.nonce)
+        return LoggedAction(seq, height, record, receipt, known[0]), known[1]
+
+    def _publish_open(self) -> None:
+        """Take over the open block's entries that have been committed."""
+        block = self._ledger.block
+        if block is None:
+            return
+        entries = self.open_entries
+        if entries is None or entries.height != block.open.height:
+            entries = OpenEntries(block.open.height, self._ledger.checkpoint.next_seq)
+            self.open_entries = entries
+        count = len(entries.entries)
+        first = entries.first_seq + count
+        pairs = zip(block.records[count:], block.receipts[count:], strict=True)
+        fresh = [self._make_entry(first + i, block.open.height, *pair) for i, pair in enumerate(pairs)]
+        for entry, nonce in fresh:
+            entries.append(entry, nonce)
+        if fresh:
+            self._publisher.publish_actions([entry for entry, _ in fresh])

@@ -1,0 +1,182 @@
+"""Settling: cut the next batch, gather the attestations of a quorum, hand both to the settlement, note how far it is.
+
+One batch at a time: verifiers sign the builder's very bytes, so these stay as they are until they are settled.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Final
+
+import msgspec
+import structlog
+
+from microrollup.block import Block
+from microrollup.errors import MicrorollupError, SettlementError
+from microrollup.settlement.attestation import (
+    BatchAttestation,
+    SignedAttestation,
+    create_attestation,
+    recover_attester,
+)
+from microrollup.settlement.batch import compute_data_hash, cut_batches, encode_batch
+from microrollup.settlement.errors import FutureTimestamp
+from microrollup.settlement.protocol import SettledHead, Settlement
+
+__all__ = ["AttestationRefused", "Candidate", "Settler"]
+
+RETRY_SECONDS: Final = 1.0
+TROUBLE_SECONDS: Final = 5.0
+MAX_BATCH_BLOCKS: Final = 1_000
+
+_log = structlog.get_logger(__name__)
+
+
+class AttestationRefused(MicrorollupError):
+    """An attestation that settles nothing here; the text says why."""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """The batch that is to be settled next."""
+
+    batch: bytes
+    last: Block
+    attestation: BatchAttestation
+    """What each verifier must sign."""
+
+
+class Settler:
+    """Runs in a thread of its own. `read_blocks` gives closed blocks from a height on, as any thread may read them."""
+
+    def __init__(
+        self,
+        settlement: Settlement,
+        rollup_id: bytes,
+        chain_id: int,
+        submitter: bytes,
+        read_blocks: Callable[[int], Iterable[Block]],
+        on_candidate: Callable[[int], None],
+        on_settled: Callable[[SettledHead], None],
+    ) -> None:
+        self._settlement = settlement
+        self._rollup_id = rollup_id
+        self._chain_id = chain_id
+        self._submitter = submitter
+        self._read_blocks = read_blocks
+        self._on_candidate = on_candidate
+        self._on_settled = on_settled
+        self._condition = threading.Condition()
+        self._closing = False
+        self._halted = False
+        self._candidate: Candidate | None = None
+        self._signed: dict[bytes, SignedAttestation] = {}
+        self._thread = threading.Thread(target=self._run, name="settler", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is a new block."""
+        with self._condition:
+            self._condition.notify()
+
+    def halt(self) -> None:
+        """Settle nothing more: a block is invalid."""
+        self._halted = True
+
+    def close(self) -> None:
+        """End the thread; what is not settled waits for the next start."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        self._thread.join()
+
+    def get_candidate(self, first_height: int) -> Candidate | None:
+        """The batch that begins at a height, if it is the one to be settled next."""
+        candidate = self._candidate
+        found = candidate is not None and candidate.attestation.first_height == first_height
+        return candidate if found else None
+
+    def take(self, signed: SignedAttestation) -> tuple[int, int, bytes]:
+        """Count an attestation of the present batch: how many there are, how many it takes, and who signed.
+
+        Raises `AttestationRefused`.
+        """
+        try:
+            attester = recover_attester(signed, self._chain_id, self._settlement.get_inbox())
+        except MicrorollupError as error:
+            raise AttestationRefused(str(error)) from None
+        verifiers = self._settlement.get_verifiers(self._settlement.get_number())
+        if attester not in verifiers.addresses:
+            raise AttestationRefused(f"0x{attester.hex()} is not among the rollup's verifiers")
+        with self._condition:
+            candidate = self._candidate
+            if candidate is None or signed.attestation != candidate.attestation:
+                raise AttestationRefused("the attestation is not of the batch that is to be settled next")
+            self._signed[attester] = signed
+            count = len(self._signed)
+            self._condition.notify()
+        return count, verifiers.quorum, attester
+
+    def _run(self) -> None:
+        while True:
+            try:
+                delay = self._step()
+            except SettlementError as error:
+                _log.error("batch_not_settled", reason=str(error))
+                self._drop()
+                delay = TROUBLE_SECONDS
+            except MicrorollupError as error:
+                _log.error("settling_failed", reason=str(error))
+                delay = TROUBLE_SECONDS
+            with self._condition:
+                if delay and not self._closing:
+                    self._condition.wait(delay)
+                if self._closing:
+                    return
+
+    def _step(self) -> float:
+        """Do what can be done now; the seconds to wait unless something happens."""
+        if self._halted:
+            return TROUBLE_SECONDS
+        head = self._settlement.get_settled()
+        candidate = self._candidate
+        if candidate is None or candidate.attestation.first_height != head.height + 1:
+            candidate = self._cut(head)
+            if candidate is None:
+                return RETRY_SECONDS
+            self._on_candidate(candidate.attestation.last_height)
+        quorum = self._settlement.get_verifiers(self._settlement.get_number()).quorum
+        with self._condition:
+            signed = list(self._signed.values())
+        if len(signed) < quorum:
+            return RETRY_SECONDS
+        try:
+            settled = self._settlement.settle(
+                candidate.batch, candidate.last.header, signed, submitter=self._submitter
+            )
+        except FutureTimestamp:
+            return RETRY_SECONDS
+        self._drop()
+        self._on_settled(settled)
+        return 0.0
+
+    def _cut(self, head: SettledHead) -> Candidate | None:
+        """The next batch: what is closed and not settled, as much as one batch holds."""
+        blocks = next(cut_batches(islice(self._read_blocks(head.height + 1), MAX_BATCH_BLOCKS)), [])
+        if not blocks:
+            return None
+        batch = encode_batch(self._rollup_id, blocks)
+        last = blocks[-1]
+        attestation = create_attestation(head.block_hash, head.height + 1, last.header, compute_data_hash(batch))
+        candidate = Candidate(batch, last, attestation)
+        with self._condition:
+            self._candidate, self._signed = candidate, {}
+        return candidate
+
+    def _drop(self) -> None:
+        with self._condition:
+            self._candidate, self._signed = None, {}

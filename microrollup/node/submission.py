@@ -1,0 +1,55 @@
+"""What is handed in together, and what became of each action of it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import TypeAlias
+
+from microrollup.errors import MicrorollupError
+from microrollup.sequencer import Acknowledgement
+
+__all__ = ["Result", "Submission", "Ticket"]
+
+Result: TypeAlias = Acknowledgement | MicrorollupError
+"""An acknowledgement is durable; an error is a `RefusedError`, or says why nothing could be decided."""
+
+
+class Submission:
+    """Actions handed in together. `future` has the results, in order, once all of them are decided.
+
+    Only the writer's thread decides.
+    """
+
+    __slots__ = ("_left", "future", "results")
+
+    def __init__(self, count: int) -> None:
+        self.future: Future[list[Result]] = Future()
+        self.results: list[Result | None] = [None] * count
+        self._left = count
+        if count == 0:
+            self.future.set_result([])
+
+    def decide(self, index: int, result: Result) -> None:
+        """Note what became of one action."""
+        if self.results[index] is not None:
+            return
+        self.results[index] = result
+        self._left -= 1
+        if self._left == 0 and not self.future.cancelled():
+            self.future.set_result([result for result in self.results if result is not None])
+
+
+class Ticket:
+    """By which the writer knows a submitter's action again."""
+
+    __slots__ = ("index", "size", "submission")
+
+    def __init__(self, submission: Submission, index: int, size: int) -> None:
+        self.submission = submission
+        self.index = index
+        self.size = size
+        """Bytes of the line, which count against what may be in flight."""
+
+    def decide(self, result: Result) -> None:
+        """Note what became of the action."""
+        self.submission.decide(self.index, result)

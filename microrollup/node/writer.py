@@ -1,0 +1,331 @@
+"""The writer: the one thread that owns ledger and sequencer.
+
+It takes what is queued (bounded), has it executed and committed with one sync, answers, and publishes; it closes blocks
+when they are full or their time is up, looks for forced actions, and runs what other threads ask of the ledger.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+
+from microrollup.authentication import Authenticated
+from microrollup.errors import (
+    IntakeStopped,
+    LimitExceeded,
+    MicrorollupError,
+    NonceGap,
+    RefusedError,
+)
+from microrollup.ledger import Ledger
+from microrollup.node.intake import Chunk
+from microrollup.node.open_entries import OpenEntries
+from microrollup.node.progress import Progress, Publisher
+from microrollup.node.submission import Result, Ticket
+from microrollup.sequencer import Sequencer
+
+__all__ = ["GROUP_SIZE", "Writer", "WriterOptions"]
+
+T = TypeVar("T")
+
+GROUP_SIZE: Final = 1_000
+"""Actions of one commit."""
+
+_log = structlog.get_logger(__name__)
+
+
+class WriterOptions(msgspec.Struct, frozen=True):
+    """When blocks are closed, and how long actions wait."""
+
+    block_seconds: float = 1.0
+    """An open block is closed so long after its first action."""
+    gap_seconds: float = 10.0
+    """So long an action waits for lower nonces."""
+    poll_seconds: float = 1.0
+    """How often L1 is asked for forced actions while no block is open."""
+
+
+class Writer:
+    """Runs the sequencer in a thread of its own."""
+
+    def __init__(
+        self,
+        make_sequencer: Callable[[], Sequencer[Ticket]],
+        ledger: Ledger,
+        publisher: Publisher,
+        release: Callable[[Sequence[Ticket]], None],
+        options: WriterOptions,
+    ) -> None:
+        self._make_sequencer = make_sequencer
+        self._ledger = ledger
+        self._publisher = publisher
+        self._release = release
+        self._options = options
+        self._condition = threading.Condition()
+        self._chunks: deque[Chunk] = deque()
+        self._requests: deque[Callable[[], None]] = deque()
+        self._closing = False
+        self._ended = False
+        self._ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._waiting: dict[Ticket, tuple[Authenticated, float]] = {}
+        self._block_deadline: tuple[int, float] | None = None
+        """Height of the open block, and when it is to be closed."""
+        self._next_poll = 0.0
+        self._progress = Progress(ledger, publisher)
+        self.stopped: str | None = None
+
+    @property
+    def open_entries(self) -> OpenEntries | None:
+        """The durable entries of the open block; for any thread."""
+        return self._progress.open_entries
+
+    def start(self) -> None:
+        """Start the thread; returns when the sequencer has taken over, or raises what it raised."""
+        self._thread.start()
+        self._ready.result()
+
+    def deliver(self, chunk: Chunk) -> None:
+        """Queue a chunk; the intake's own limits bound how many there are."""
+        with self._condition:
+            if not self._ended:
+                self._chunks.append(chunk)
+                self._condition.notify()
+                return
+        self._refuse(chunk)
+
+    def ask(self, request: Callable[[Sequencer[Ticket]], T]) -> Future[T]:
+        """Run a function between two groups, in the writer's thread."""
+        answer: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(request(self._sequencer))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        with self._condition:
+            if self._closing:
+                answer.set_exception(IntakeStopped("the node is shutting down"))
+                return answer
+            self._requests.append(run)
+            self._condition.notify()
+        return answer
+
+    def stop_intake(self, reason: str) -> None:
+        """Take no more actions, as after a C2X; what is queued is refused."""
+        self.ask(lambda sequencer: sequencer.stop(reason))
+
+    def close(self) -> None:
+        """Finish what is queued, close the open block, and end the thread. The intake must be closed before."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        self._thread.join()
+
+    # In the thread
+
+    def _run(self) -> None:
+        try:
+            self._sequencer = self._make_sequencer()
+        except BaseException as error:
+            self._ready.set_exception(error)
+            return
+        try:
+            self._note_progress([])
+            self._ready.set_result(None)
+            while self._step():
+                pass
+            self._finish()
+        except BaseException as error:
+            _log.exception("writer_ended")
+            self._stop(f"the writer ended: {error or type(error).__name__}")
+            self._refuse_everything()
+        finally:
+            self._sequencer.close()
+
+    def _step(self) -> bool:
+        """Wait for work or for time to pass, and do what is to be done; False when it is time to end."""
+        with self._condition:
+            if not self._chunks and not self._requests and not self._closing:
+                self._condition.wait(self._compute_patience())
+            requests, self._requests = self._requests, deque()
+            closing = self._closing
+        for request in requests:
+            request()
+            self._note_progress([])
+        group = self._collect_group()
+        if group:
+            self._submit(group)
+        self._keep_time()
+        return not (closing and not self._chunks)
+
+    def _compute_patience(self) -> float:
+        """Seconds until something is due without anybody asking."""
+        moments = [self._next_poll]
+        if self._block_deadline is not None:
+            moments.append(self._block_deadline[1])
+        for _, deadline in self._waiting.values():
+            moments.append(deadline)
+            break
+        return max(0.0, min(moments) - time.monotonic())
+
+    def _collect_group(self) -> list[tuple[Ticket, Authenticated]]:
+        """Authenticated actions for one commit; those whose authentication failed are answered at once."""
+        group: list[tuple[Ticket, Authenticated]] = []
+        failed: list[tuple[Ticket, Result]] = []
+        while len(group) < GROUP_SIZE:
+            with self._condition:
+                if not self._chunks:
+                    break
+                chunk = self._chunks.popleft()
+            for ticket, outcome in zip(chunk.tickets, chunk.wait(), strict=True):
+                if isinstance(outcome, Authenticated):
+                    group.append((ticket, outcome))
+                else:
+                    failed.append((ticket, outcome))
+        if failed:
+            self._publisher.note_commit(0.0, [result for _, result in failed])
+            self._answer(failed)
+        return group
+
+    def _submit(self, group: list[tuple[Ticket, Authenticated]]) -> None:
+        deadline = time.monotonic() + self._options.gap_seconds
+        for ticket, action in group:
+            self._waiting[ticket] = (action, deadline)
+            self._progress.expect(action)
+        started = time.monotonic()
+        try:
+            outcomes: list[tuple[Ticket, Result]] = [*self._sequencer.submit(group)]
+        except BaseException as error:
+            refusal = error if isinstance(error, MicrorollupError) else IntakeStopped(f"the group was lost: {error}")
+            outcomes = [(ticket, refusal) for ticket, _ in group]
+            if not isinstance(error, MicrorollupError):
+                _log.exception("group_failed")
+            self._answer_failed(outcomes)
+            if not isinstance(error, Exception):
+                raise
+            return
+        seconds = time.monotonic() - started
+        self._note_progress(outcomes, seconds)
+        for ticket, outcome in outcomes:
+            if isinstance(outcome, RefusedError):
+                self._forget(ticket)
+        self._answer(outcomes)
+
+    def _answer_failed(self, outcomes: list[tuple[Ticket, Result]]) -> None:
+        """The group was not committed, or not all of it: nobody is told that anything is durable."""
+        for ticket, _ in outcomes:
+            self._forget(ticket)
+        self._note_stopped()
+        self._answer(outcomes)
+
+    def _forget(self, ticket: Ticket) -> None:
+        waiting = self._waiting.get(ticket)
+        if waiting is not None:
+            self._progress.forget(waiting[0])
+
+    def _answer(self, outcomes: Sequence[tuple[Ticket, Result]]) -> None:
+        self._release([ticket for ticket, _ in outcomes])
+        for ticket, outcome in outcomes:
+            self._waiting.pop(ticket, None)
+            ticket.decide(outcome)
+
+    def _note_progress(self, outcomes: Sequence[tuple[Ticket, Result]], seconds: float | None = None) -> None:
+        """Publish what has become durable since the last time."""
+        self._progress.note()
+        self._watch_block()
+        if seconds is not None:
+            self._publisher.note_commit(seconds, [outcome for _, outcome in outcomes])
+        self._note_stopped()
+
+    def _watch_block(self) -> None:
+        """Let the time of a block run from its first action on."""
+        block = self._ledger.block
+        if block is None or not block.records:
+            self._block_deadline = None
+        elif self._block_deadline is None or self._block_deadline[0] != block.open.height:
+            self._block_deadline = (block.open.height, time.monotonic() + self._options.block_seconds)
+
+    def _note_stopped(self) -> None:
+        reason = self._sequencer.stopped
+        if reason != self.stopped:
+            self.stopped = reason
+            if reason is not None:
+                self._publisher.note_stopped(reason)
+
+    def _stop(self, reason: str) -> None:
+        self.stopped = reason
+        self._publisher.note_stopped(reason)
+
+    def _keep_time(self) -> None:
+        """Close the block whose time is up, look for forced actions, refuse what has waited too long."""
+        now = time.monotonic()
+        self._refuse_late(now)
+        if self.stopped is not None:
+            self._block_deadline = None
+            self._next_poll = now + self._options.poll_seconds
+            return
+        try:
+            if self._block_deadline is not None and now >= self._block_deadline[1]:
+                self._sequencer.close_block()
+            if now >= self._next_poll:
+                self._next_poll = now + self._options.poll_seconds
+                self._sequencer.poll()
+        except LimitExceeded as error:
+            _log.error("forced_action_hits_limit", reason=str(error))
+        except MicrorollupError as error:
+            _log.error("block_not_closed", reason=str(error))
+            self._note_stopped()
+            return
+        self._note_progress([])
+
+    def _refuse_late(self, now: float) -> None:
+        late = []
+        for ticket, (action, deadline) in self._waiting.items():
+            if deadline > now:
+                break
+            late.append((ticket, action))
+        refused: list[tuple[Ticket, Result]] = []
+        for ticket, action in late:
+            found = self._sequencer.give_up(action)
+            self._forget(ticket)
+            refused.append((ticket, NonceGap("lower nonces did not come in time") if found is None else found[1]))
+        if refused:
+            self._publisher.note_commit(0.0, [result for _, result in refused])
+            self._answer(refused)
+
+    def _finish(self) -> None:
+        """Refuse what waits for lower nonces, close the open block, publish it."""
+        waiting = [(ticket, refusal) for ticket, refusal in self._sequencer.give_up_waiting()]
+        self._answer(waiting)
+        if self._sequencer.stopped is None:
+            self._sequencer.close_block()
+            self._note_progress([])
+        self._refuse_everything()
+
+    def _refuse_everything(self) -> None:
+        """Answer whoever still waits; nothing of theirs was taken."""
+        refusal = IntakeStopped(self.stopped or "the node is shutting down")
+        with self._condition:
+            self._closing = self._ended = True
+            chunks, self._chunks = self._chunks, deque()
+            requests, self._requests = self._requests, deque()
+        for chunk in chunks:
+            self._refuse(chunk)
+        self._answer([(ticket, refusal) for ticket in list(self._waiting)])
+        for request in requests:
+            request()
+
+    def _refuse(self, chunk: Chunk) -> None:
+        """Answer a chunk that comes too late."""
+        chunk.wait()
+        refusal = IntakeStopped(self.stopped or "the node is shutting down")
+        self._answer([(ticket, refusal) for ticket in chunk.tickets])

@@ -1,0 +1,236 @@
+"""The ASGI application: JSON-RPC by POST and WebSocket at `/`, the explorer, `/health`, `/metrics`, `/openrpc.json`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from microrollup.explorer import SECURITY_HEADERS, load_static_files
+from microrollup.node.runtime import Node
+from microrollup.rpc.budget import Budget
+from microrollup.rpc.dispatch import Dispatcher
+from microrollup.rpc.envelope import NULL_ID, encode_error
+from microrollup.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
+from microrollup.rpc.guard import is_allowed_host, is_json, is_own_origin
+from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.methods import Api, Method, make_methods
+from microrollup.rpc.news import News
+from microrollup.rpc.openrpc import describe_openrpc
+from microrollup.rpc.sockets import Sockets
+
+__all__ = ["RpcApp", "make_app"]
+
+_JSON: Final = "application/json"
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_POLICY_VIOLATION: Final = 1008
+_DISCARDED: Final = 4
+"""Times the largest body: so much of one that is too large is read and thrown away."""
+
+
+class _TooLarge(Exception):
+    """A body that is not read to its end."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class _Body:
+    """A request's body; no more than the limit is held, and nothing beyond the budget of all."""
+
+    def __init__(self, limits: RpcLimits, bodies: Budget) -> None:
+        self.chunks: list[bytes] = []
+        self._size = 0
+        self._limit = limits.body_bytes
+        self._bodies = bodies
+
+    async def read(self, request: Request) -> None:
+        """Read it. Raises `_TooLarge`."""
+        stated = request.headers.get("content-length", "")
+        if stated.isdecimal() and int(stated[:20]) > self._limit:
+            raise _TooLarge(413, f"the body is larger than {self._limit} bytes")
+        async for chunk in request.stream():
+            if self._size + len(chunk) > self._limit:
+                raise _TooLarge(413, f"the body is larger than {self._limit} bytes")
+            if not self._bodies.take(len(chunk)):
+                raise _TooLarge(503, "too much is being received; try again later")
+            self._size += len(chunk)
+            self.chunks.append(chunk)
+
+    def release(self) -> None:
+        """It is done with."""
+        self.chunks = []
+        self._bodies.give(self._size)
+
+
+class RpcApp:
+    """What the routes share."""
+
+    def __init__(
+        self, node: Node, limits: RpcLimits, more: Sequence[Method], hosts: frozenset[str], address: str
+    ) -> None:
+        self.node = node
+        self.limits = limits
+        self.hosts = hosts
+        self.api = Api(node, limits, lambda: self.sockets.subscriptions)
+        self.methods = make_methods(more)
+        self.openrpc = msgspec.json.encode(describe_openrpc(self.methods, node.rollup.name, address))
+        self._news: News | None = None
+        self.bodies = Budget(limits.bodies_bytes)
+        self.dispatcher = Dispatcher(self.api, self.methods)
+        self.sockets = Sockets(self.api, self.dispatcher, self.get_news, self.bodies)
+        node.metrics.watch("subscribers", "Subscriptions over WebSocket.", lambda: self.sockets.subscriptions)
+        node.metrics.watch("subscribers_dropped", "Subscribers dropped as slow.", lambda: self.sockets.dropped)
+
+    def get_news(self) -> News:
+        """What wakes subscribers; made in the event loop."""
+        if self._news is None:
+            self._news = News(self.node.hub)
+        return self._news
+
+    def close(self) -> None:
+        """Let go of the node."""
+        if self._news is not None:
+            self._news.close()
+        self.dispatcher.close()
+
+    # Routes
+
+    async def post(self, request: Request) -> Response:
+        """JSON-RPC over HTTP."""
+        headers = request.headers
+        if not is_own_origin(headers.get("origin"), headers.get("host")):
+            return _refuse(403, RpcError(INVALID_REQUEST, "pages of other origins are not answered"))
+        if not is_json(headers.get("content-type")):
+            return _refuse(415, RpcError(INVALID_REQUEST, "the Content-Type is application/json"))
+        body = _Body(self.limits, self.bodies)
+        try:
+            async with asyncio.timeout(self.limits.body_seconds):
+                await body.read(request)
+            answer = await self.dispatcher.answer(b"".join(body.chunks))
+        except TimeoutError:
+            return _refuse(408, RpcError(LIMIT_EXCEEDED, "the body took too long"), close=True)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except _TooLarge as refusal:
+            if refusal.status == 413:
+                await self._discard(request)
+            return _refuse(refusal.status, RpcError(LIMIT_EXCEEDED, str(refusal)), close=True)
+        finally:
+            body.release()
+        return Response(status_code=204) if answer is None else Response(answer, media_type=_JSON)
+
+    async def _discard(self, request: Request) -> None:
+        """Read a body that is not taken, for a while: who is cut off while sending does not see the answer."""
+        left = _DISCARDED * self.limits.body_bytes
+        stated = request.headers.get("content-length", "0")
+        with suppress(TimeoutError, ClientDisconnect):
+            async with asyncio.timeout(self.limits.body_seconds if int(stated[:20]) <= left else 0):
+                async for chunk in request.stream():
+                    left -= len(chunk)
+                    if left < 0:
+                        return
+
+    async def serve_socket(self, websocket: WebSocket) -> None:
+        """JSON-RPC over WebSocket, with subscriptions."""
+        headers = websocket.headers
+        allowed = is_allowed_host(headers.get("host"), self.hosts)
+        if not allowed or not is_own_origin(headers.get("origin"), headers.get("host")):
+            await websocket.close(_POLICY_VIOLATION)
+            return
+        await self.sockets.serve(websocket)
+
+    async def get_page(self, request: Request) -> Response:
+        """A file of the explorer."""
+        static = load_static_files().get(request.url.path)
+        if static is None:
+            return Response("not found", 404, media_type="text/plain")
+        headers = {**SECURITY_HEADERS, "ETag": static.etag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == static.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(static.body, headers=headers, media_type=static.media_type)
+
+    async def get_root(self, request: Request) -> Response:
+        """The explorer for browsers; for others a word on how to ask."""
+        if "text/html" in request.headers.get("accept", ""):
+            return await self.get_page(request)
+        return Response("JSON-RPC 2.0: POST here, or open a WebSocket; see /openrpc.json\n", media_type="text/plain")
+
+    async def get_health(self, _: Request) -> Response:
+        """The node's state; 503 unless it takes actions."""
+        status = {**self.node.describe_status(), "subscribers": self.sockets.subscriptions}
+        return _json(msgspec.json.encode(status), 200 if status["intake"] == "open" else 503)
+
+    async def get_metrics(self, _: Request) -> Response:
+        """Metrics for Prometheus."""
+        return Response(self.node.metrics.render(), media_type=_METRICS_TYPE)
+
+    async def get_openrpc(self, _: Request) -> Response:
+        """The OpenRPC document."""
+        return _json(self.openrpc, 200)
+
+
+def _json(body: bytes, status: int) -> Response:
+    return Response(body, status, headers={"Cache-Control": "no-store"}, media_type=_JSON)
+
+
+def _refuse(status: int, error: RpcError, *, close: bool = False) -> Response:
+    headers = {"Connection": "close"} if close else None
+    return Response(encode_error(NULL_ID, error), status, headers=headers, media_type=_JSON)
+
+
+class _HostGuard:
+    """Refuses requests whose `Host` is not this server's."""
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+            if not is_allowed_host(host, self._hosts):
+                refusal = _refuse(421, RpcError(INVALID_REQUEST, "this server has another name; see --allow-host"))
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def make_app(
+    node: Node,
+    limits: RpcLimits | None = None,
+    *,
+    more: Sequence[Method] = (),
+    hosts: frozenset[str] = frozenset(),
+    address: str = "http://127.0.0.1:8650",
+) -> ASGIApp:
+    """The application of a started node. `more` are the app's own methods, `hosts` the names that it is known by."""
+    shared = RpcApp(node, limits or RpcLimits(), more, hosts, address)
+
+    @asynccontextmanager
+    async def live(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            shared.close()
+
+    routes = [
+        Route("/", shared.post, methods=["POST"]),
+        Route("/", shared.get_root, methods=["GET"]),
+        WebSocketRoute("/", shared.serve_socket),
+        Route("/explorer/{path:path}", shared.get_page, methods=["GET"]),
+        Route("/health", shared.get_health, methods=["GET"]),
+        Route("/metrics", shared.get_metrics, methods=["GET"]),
+        Route("/openrpc.json", shared.get_openrpc, methods=["GET"]),
+    ]
+    return _HostGuard(Starlette(routes=routes, lifespan=live), hosts)

@@ -1,0 +1,153 @@
+"""From calls to answers: finds the method, decodes its params, runs it where it may take time, writes the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from microrollup.rpc import params as p
+from microrollup.rpc.envelope import NULL_ID, Call, decode_calls, encode_error, encode_result
+from microrollup.rpc.errors import (
+    INTERNAL,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    LIMIT_EXCEEDED,
+    METHOD_NOT_FOUND,
+    RpcError,
+    describe_error,
+    to_rpc_error,
+)
+from microrollup.rpc.methods import Api, Method, acknowledge
+
+__all__ = ["Dispatcher", "SocketHandler"]
+
+THREADS: Final = 8
+"""Reading threads: more would only wait for each other."""
+
+SocketHandler = Callable[[Any], Awaitable[Any]]
+"""Answers the methods that need a WebSocket."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Dispatcher:
+    """Answers bodies of requests. One event loop uses it."""
+
+    def __init__(self, api: Api, methods: dict[str, Method]) -> None:
+        self._api = api
+        self.methods = methods
+        self._decoders = {
+            method.params: (msgspec.json.Decoder(method.params), msgspec.structs.fields(method.params))
+            for method in methods.values()
+        }
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
+        self._slots = asyncio.Semaphore(api.limits.calls)
+
+    def close(self) -> None:
+        """End the reading threads when they are done."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    async def answer(self, body: bytes, socket: SocketHandler | None = None) -> bytes | None:
+        """The answer to a body, single or batch; None if nothing in it wants one."""
+        try:
+            calls, is_batch = decode_calls(body, self._api.limits)
+        except RpcError as error:
+            return encode_error(NULL_ID, error)
+        if not is_batch:
+            return await self._answer_call(calls[0], socket)
+        answers = [answer for answer in await self._answer_batch(calls, socket) if answer is not None]
+        return b"[" + b",".join(answers) + b"]" if answers else None
+
+    async def _answer_batch(self, calls: list[Call | RpcError], socket: SocketHandler | None) -> list[bytes | None]:
+        """Calls that take actions are begun in order and answered together; the others take turns, and are refused once
+        the answer is too large: a small request is not to make a huge one.
+        """
+        turn, size, limit = asyncio.Lock(), 0, self._api.limits.answer_bytes
+
+        async def answer(call: Call | RpcError) -> bytes | None:
+            nonlocal size
+            if isinstance(call, RpcError) or ((method := self.methods.get(call.method)) and method.submits):
+                return await self._answer_call(call, socket)
+            async with turn:
+                if size > limit and call.id is not None:
+                    return encode_error(call.id, RpcError(LIMIT_EXCEEDED, f"the answer has {limit} bytes already"))
+                answered = await self._answer_call(call, socket)
+                size += len(answered or b"")
+                return answered
+
+        return await asyncio.gather(*[answer(call) for call in calls])
+
+    async def _answer_call(self, call: Call | RpcError, socket: SocketHandler | None) -> bytes | None:
+        if isinstance(call, RpcError):
+            return encode_error(NULL_ID, call)
+        method = self.methods.get(call.method)
+        name = "unknown" if method is None else call.method
+        try:
+            if method is None:
+                raise RpcError(METHOD_NOT_FOUND, call.method[:100])
+            result = await self._run(method, call, socket)
+            answer = None if call.id is None else encode_result(call.id, result)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            refusal = to_rpc_error(error)
+            if refusal.code == INTERNAL:
+                _log.error("rpc_internal_error", method=name, error=type(error).__name__, exc_info=error)
+            self._api.node.metrics.note_call(name, str(refusal.code))
+            return None if call.id is None else encode_error(call.id, refusal)
+        self._api.node.metrics.note_call(name, "ok")
+        return answer
+
+    async def _run(self, method: Method, call: Call, socket: SocketHandler | None) -> Any:
+        params = self._decode_params(method, call)
+        if method.socket_only:
+            if socket is None:
+                raise RpcError(INVALID_REQUEST, f"{call.method} needs a WebSocket")
+            return await socket(params)
+        if method.submits:
+            return await self._submit(params)
+        async with self._slots:
+            handler = method.handler
+            if handler is None:
+                raise AssertionError(method.name)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, handler, self._api, params)
+
+    def _decode_params(self, method: Method, call: Call) -> Any:
+        """The params by name, or by position in the order of the fields. Raises `RpcError`."""
+        decoder, fields = self._decoders[method.params]
+        raw = b"{}" if call.params is None else bytes(call.params)
+        try:
+            if raw.startswith(b"["):
+                values = msgspec.json.decode(raw, type=list[msgspec.Raw])
+                if len(values) > len(fields):
+                    raise RpcError(INVALID_PARAMS, f"at most {len(fields)} params")
+                pairs = zip(fields, values, strict=False)
+                raw = msgspec.json.encode({field.encode_name: value for field, value in pairs})
+            return decoder.decode(raw)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
+            raise RpcError(INVALID_PARAMS, str(error)) from None
+
+    async def _submit(self, params: Any) -> Any:
+        """Hand actions to the node, wait until they are decided, and sign what is durable."""
+        if isinstance(params, p.SubmitParams):
+            (answer,) = await self._submit_lines([bytes(params.action)])
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+        if len(params.actions) > self._api.limits.batch_actions:
+            limit = self._api.limits.batch_actions
+            raise RpcError(LIMIT_EXCEEDED, f"{len(params.actions)} actions, the limit is {limit}")
+        return [
+            {"error": describe_error(to_rpc_error(answer))} if isinstance(answer, BaseException) else {"ack": answer}
+            for answer in await self._submit_lines([bytes(action) for action in params.actions])
+        ]
+
+    async def _submit_lines(self, lines: list[bytes]) -> list[dict[str, Any] | BaseException]:
+        results = await asyncio.shield(asyncio.wrap_future(self._api.node.submit(lines)))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, acknowledge, self._api, results)

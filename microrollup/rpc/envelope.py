@@ -1,0 +1,127 @@
+"""Requests of JSON-RPC 2.0, decoded strictly. Params stay raw: each method decodes its own.
+
+Limits come first: size (whoever reads the body keeps it), UTF-8, nesting; then the count of calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from microrollup.rpc.errors import (
+    INVALID_REQUEST,
+    LIMIT_EXCEEDED,
+    PARSE_ERROR,
+    RpcError,
+    describe_error,
+)
+from microrollup.rpc.limits import RpcLimits
+
+__all__ = ["NULL_ID", "Call", "decode_calls", "encode_error", "encode_result"]
+
+NULL_ID: Final = msgspec.Raw(b"null")
+
+_QUOTE: Final = ord('"')
+_CASE: Final = np.uint8(0x20)
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call. `id` is None for a notification, which gets no answer."""
+
+    method: str
+    params: msgspec.Raw | None
+    id: msgspec.Raw | None
+
+
+class _Form(msgspec.Struct, forbid_unknown_fields=True):
+    """A request object. `jsonrpc` comes last, so that what is wrong about the others is still told with the id."""
+
+    jsonrpc: str
+    method: str
+    params: msgspec.Raw = msgspec.Raw(b"")
+    id: msgspec.Raw = msgspec.Raw(b"")
+
+
+_FORM_DECODER: Final = msgspec.json.Decoder(_Form)
+_LIST_DECODER: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def decode_calls(body: bytes, limits: RpcLimits) -> tuple[list[Call | RpcError], bool]:
+    """The calls of a body, in order, and whether it is a batch. A call that is none stands as its error.
+
+    Raises `RpcError` where nothing can be told apart: no JSON, too deep, too many.
+    """
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise RpcError(PARSE_ERROR, f"byte {error.start} is not part of a UTF-8 character") from None
+    if not is_shallow(body, limits.json_depth):
+        raise RpcError(PARSE_ERROR, f"nests deeper than {limits.json_depth} levels")
+    stripped = body.lstrip(b" \t\r\n")
+    if not stripped.startswith(b"["):
+        return [_decode_call(stripped, limits)], False
+    items = _decode(_LIST_DECODER, stripped)
+    if not items:
+        raise RpcError(INVALID_REQUEST, "the batch is empty")
+    if len(items) > limits.batch_calls:
+        raise RpcError(LIMIT_EXCEEDED, f"{len(items)} calls in a batch, the limit is {limits.batch_calls}")
+    return [_decode_item(bytes(item), limits) for item in items], True
+
+
+def is_shallow(body: bytes, depth: int) -> bool:
+    """Whether a JSON text nests at most `depth` levels, told without decoding it and without stepping through it.
+
+    Brackets count where the quotes before them are even in number, escaped ones left out.
+    """
+    if body.count(b"[") + body.count(b"{") <= depth:
+        return True
+    text = np.frombuffer(body.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
+    outside = text[np.cumsum(text == _QUOTE, dtype=np.uint32) & 1 == 0]
+    folded = outside | _CASE  # [ and { become one byte, ] and } another
+    steps = (folded == ord("{")).view(np.int8) - (folded == ord("}")).view(np.int8)
+    return int(np.cumsum(steps, dtype=np.int32).max(initial=0)) <= depth
+
+
+def _decode_item(raw: bytes, limits: RpcLimits) -> Call | RpcError:
+    try:
+        return _decode_call(raw, limits)
+    except RpcError as error:
+        return RpcError(INVALID_REQUEST, error.detail)
+
+
+def _decode_call(raw: bytes, limits: RpcLimits) -> Call | RpcError:
+    try:
+        form = _FORM_DECODER.decode(raw)
+    except msgspec.ValidationError as error:
+        return RpcError(INVALID_REQUEST, str(error))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RpcError(PARSE_ERROR, str(error)) from None
+    if form.jsonrpc != "2.0":
+        return RpcError(INVALID_REQUEST, '`jsonrpc` is not "2.0"')
+    identity = bytes(form.id)
+    if len(identity) > limits.id_bytes or identity[:1] in (b"[", b"{", b"t", b"f"):
+        return RpcError(INVALID_REQUEST, f"`id` is a string, a number or null of at most {limits.id_bytes} bytes")
+    params = bytes(form.params)
+    if params[:1] not in (b"", b"[", b"{"):
+        return RpcError(INVALID_REQUEST, "`params` is neither an array nor an object")
+    return Call(form.method, msgspec.Raw(params) if params else None, msgspec.Raw(identity) if identity else None)
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RpcError(PARSE_ERROR, str(error)) from None
+
+
+def encode_result(identity: msgspec.Raw, result: Any) -> bytes:
+    """The answer to a call that was carried out."""
+    return _encode({"jsonrpc": "2.0", "id": identity, "result": result})
+
+
+def encode_error(identity: msgspec.Raw, error: RpcError) -> bytes:
+    """The answer to a call that was not."""
+    return _encode({"jsonrpc": "2.0", "id": identity, "error": describe_error(error)})

@@ -1,0 +1,121 @@
+"""Errors as JSON-RPC writes them: the codes of the specification, and this server's own.
+
+-32700  parse error            -32000  action refused; `data.code` is stable, `data.detail` explains
+-32600  invalid request        -32001  not found: action, receipt, block
+-32601  method not found       -32002  height not retained
+-32602  invalid params         -32003  intake stopped; `data.reason`
+-32603  internal error         -32004  a limit is exceeded: too many, or busy; try again later
+-32005  attestation refused
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from microrollup.errors import (
+    DecodeError,
+    DuplicateAction,
+    IntakeStopped,
+    LimitExceeded,
+    NotRetained,
+    RefusedError,
+    UsageError,
+    WorkerDied,
+)
+from microrollup.node.errors import NodeBusy, NotFound
+from microrollup.node.settling import AttestationRefused
+
+__all__ = [
+    "ACTION_REFUSED",
+    "ATTESTATION_REFUSED",
+    "ERRORS",
+    "INTAKE_STOPPED",
+    "INTERNAL",
+    "INVALID_PARAMS",
+    "INVALID_REQUEST",
+    "LIMIT_EXCEEDED",
+    "METHOD_NOT_FOUND",
+    "NOT_FOUND",
+    "NOT_RETAINED",
+    "PARSE_ERROR",
+    "RpcError",
+    "describe_error",
+    "to_rpc_error",
+]
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL: Final = -32603
+ACTION_REFUSED: Final = -32000
+NOT_FOUND: Final = -32001
+NOT_RETAINED: Final = -32002
+INTAKE_STOPPED: Final = -32003
+LIMIT_EXCEEDED: Final = -32004
+ATTESTATION_REFUSED: Final = -32005
+
+ERRORS: Final = {
+    PARSE_ERROR: "parse error",
+    INVALID_REQUEST: "invalid request",
+    METHOD_NOT_FOUND: "method not found",
+    INVALID_PARAMS: "invalid params",
+    INTERNAL: "internal error",
+    ACTION_REFUSED: "action refused",
+    NOT_FOUND: "not found",
+    NOT_RETAINED: "height not retained",
+    INTAKE_STOPPED: "intake stopped",
+    LIMIT_EXCEEDED: "limit exceeded",
+    ATTESTATION_REFUSED: "attestation refused",
+}
+"""Code -> the words that begin each message of it."""
+
+_MAX_DETAIL: Final = 1_000
+
+
+class RpcError(Exception):
+    """An error as it is answered."""
+
+    def __init__(self, code: int, detail: str = "", data: dict[str, Any] | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.data = data
+
+
+def to_rpc_error(error: BaseException) -> RpcError:
+    """The answer for an error of the node or the kernel; what is not foreseen is an internal error without details."""
+    match error:
+        case RpcError():
+            return error
+        case RefusedError():
+            data: dict[str, Any] = {"code": error.code, "detail": error.detail[:_MAX_DETAIL]}
+            if isinstance(error, DuplicateAction) and error.seq >= 0:
+                data["seq"] = error.seq
+            return RpcError(ACTION_REFUSED, error.detail, data)
+        case IntakeStopped():
+            return RpcError(INTAKE_STOPPED, str(error), {"reason": str(error)[:_MAX_DETAIL]})
+        case NotFound():
+            return RpcError(NOT_FOUND, str(error))
+        case NotRetained():
+            return RpcError(NOT_RETAINED, str(error))
+        case NodeBusy() | WorkerDied():
+            return RpcError(LIMIT_EXCEEDED, f"{error}; nothing was taken")
+        case LimitExceeded():
+            return RpcError(LIMIT_EXCEEDED, str(error))
+        case AttestationRefused():
+            return RpcError(ATTESTATION_REFUSED, str(error))
+        case UsageError() | DecodeError():
+            return RpcError(INVALID_PARAMS, str(error))
+        case _:
+            return RpcError(INTERNAL)
+
+
+def describe_error(error: RpcError) -> dict[str, Any]:
+    """The error object: code, one sentence, and data where there is any."""
+    words = ERRORS[error.code]
+    detail = " ".join(error.detail[:_MAX_DETAIL].split())
+    document: dict[str, Any] = {"code": error.code, "message": f"{words}: {detail}" if detail else words}
+    if error.data is not None:
+        document["data"] = error.data
+    return document

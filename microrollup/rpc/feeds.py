@@ -1,0 +1,204 @@
+"""What a subscription reads: items of a topic from a cursor on, written once for all who read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from microrollup.codec.json import hex0x
+from microrollup.node.confirmations import Confirmation
+from microrollup.node.open_entries import LoggedAction
+from microrollup.rpc.methods import Api
+from microrollup.rpc.params import SubscribeParams
+
+__all__ = ["Caches", "Feed", "Item", "make_feed"]
+
+PAGE: Final = 256
+"""Items looked at in one step."""
+
+_MAX_CACHED: Final = 4_096
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One notification: the cursor that it carries, and its result as JSON."""
+
+    cursor: int
+    result: msgspec.Raw
+
+
+class Feed(Protocol):
+    """A place in a topic."""
+
+    @property
+    def cursor(self) -> int:
+        """From where a new subscription would go on."""
+
+    @property
+    def lag(self) -> int:
+        """How many items of the topic are ahead."""
+
+    def read(self) -> list[Item] | None:
+        """The next items without waiting for the disk; None if `load` has to be called in a thread."""
+
+    def load(self) -> list[Item]:
+        """The next items, from the store. Raises what the node raises for what is not kept."""
+
+
+class _Cache:
+    """JSON of items by their number, shared by all feeds of a topic."""
+
+    def __init__(self) -> None:
+        self._raw: dict[int, msgspec.Raw] = {}
+
+    def get(self, number: int, describe: Callable[[], Any]) -> msgspec.Raw:
+        raw = self._raw.get(number)
+        if raw is None:
+            raw = msgspec.Raw(msgspec.json.encode(describe()))
+            if len(self._raw) >= _MAX_CACHED:
+                del self._raw[next(iter(self._raw))]
+            self._raw[number] = raw
+        return raw
+
+
+class Caches:
+    """The caches of one server."""
+
+    def __init__(self) -> None:
+        self.blocks = _Cache()
+        self.receipts = _Cache()
+
+
+class _BlockFeed:
+    def __init__(self, api: Api, caches: Caches, start: int | None) -> None:
+        self._api = api
+        self._cache = caches.blocks
+        self.cursor = api.node.blocks.next if start is None else start
+
+    @property
+    def lag(self) -> int:
+        return self._api.node.blocks.next - self.cursor
+
+    def read(self) -> list[Item] | None:
+        headers = self._api.node.blocks.read(self.cursor, PAGE)
+        return None if headers is None else self._take(headers)
+
+    def load(self) -> list[Item]:
+        return self._take(self._api.node.read_headers(self.cursor, PAGE))
+
+    def _take(self, headers: list[Any]) -> list[Item]:
+        items = []
+        for header in headers:
+            raw = self._cache.get(header.height, partial(self._api.views.block_summary, header))
+            items.append(Item(header.height, raw))
+            self.cursor = header.height + 1
+        return items
+
+
+class _ReceiptFeed:
+    """Receipts, or events, of all senders or of one."""
+
+    def __init__(self, api: Api, caches: Caches, params: SubscribeParams) -> None:
+        self._api = api
+        self._cache = caches.receipts
+        wanted = params.filter
+        self._sender = None if wanted is None or wanted.sender is None else bytes.fromhex(wanted.sender[2:])
+        self._name = None if wanted is None else wanted.name
+        self._events = params.topic == "events"
+        self.cursor = api.node.receipts.next if params.start is None else params.start
+
+    @property
+    def lag(self) -> int:
+        return self._api.node.receipts.next - self.cursor
+
+    def read(self) -> list[Item] | None:
+        actions = self._api.node.receipts.read(self.cursor, PAGE)
+        return None if actions is None else self._take(actions)
+
+    def load(self) -> list[Item]:
+        return self._take(self._api.node.read_receipts(self.cursor, PAGE))
+
+    def _take(self, actions: list[LoggedAction]) -> list[Item]:
+        items: list[Item] = []
+        for action in actions:
+            if self._sender is None or action.sender == self._sender:
+                if self._events:
+                    items += self._take_events(action)
+                elif self._name is None or any(name == self._name for name, _ in action.receipt.events):
+                    raw = self._cache.get(action.seq, partial(self._api.views.receipt, action))
+                    items.append(Item(action.seq, raw))
+            self.cursor = action.seq + 1
+        return items
+
+    def _take_events(self, action: LoggedAction) -> list[Item]:
+        if not action.receipt.events:
+            return []
+        origin = {
+            "actionHash": hex0x(action.receipt.action_hash),
+            "seq": action.seq,
+            "height": action.height,
+            "sender": None if action.sender is None else hex0x(action.sender),
+        }
+        return [
+            Item(action.seq, msgspec.Raw(msgspec.json.encode({**event, **origin})))
+            for event in self._api.views.events(action.receipt)
+            if self._name is None or event["name"] == self._name
+        ]
+
+
+class _ConfirmationFeed:
+    """Levels of heights. From a height on: first the level that each has reached, then what is announced.
+
+    What is announced carries the lowest height whose level may still change, so that who goes on there misses nothing.
+    """
+
+    def __init__(self, api: Api, start: int | None) -> None:
+        self._api = api
+        self._confirmations = api.node.confirmations
+        self._next = api.node.announcements.next
+        self._replay = start
+        self.cursor = self._confirmations.settled + 1 if start is None else start
+
+    @property
+    def lag(self) -> int:
+        return self._api.node.announcements.next - self._next
+
+    def read(self) -> list[Item] | None:
+        if self._replay is not None:
+            return self._read_levels(self._replay)
+        announced = self._api.node.announcements.read(self._next, PAGE)
+        if announced is None:  # too far behind: begin again with what each height has reached
+            self._next = self._api.node.announcements.next
+            self._replay = self.cursor
+            return self._read_levels(self.cursor)
+        self._next += len(announced)
+        return [self._make(each) for each in announced]
+
+    def load(self) -> list[Item]:
+        return self.read() or []
+
+    def _read_levels(self, first: int) -> list[Item]:
+        latest, settled = self._confirmations.latest, self._confirmations.settled
+        heights = range(first, min(latest, first + PAGE - 1) + 1)
+        items = [
+            self._make(Confirmation(height, self._confirmations.get_level(height), min(height, settled + 1)))
+            for height in heights
+        ]
+        self._replay = None if first + PAGE > latest else first + PAGE
+        return items or self.read() or []
+
+    def _make(self, confirmation: Confirmation) -> Item:
+        self.cursor = confirmation.resume
+        result = self._api.views.confirmed(confirmation.height, confirmation.level, None)
+        return Item(confirmation.resume, msgspec.Raw(msgspec.json.encode(result)))
+
+
+def make_feed(api: Api, caches: Caches, params: SubscribeParams) -> Feed:
+    """The feed of a subscription."""
+    if params.topic == "blocks":
+        return _BlockFeed(api, caches, params.start)
+    if params.topic == "confirmations":
+        return _ConfirmationFeed(api, params.start)
+    return _ReceiptFeed(api, caches, params)

@@ -1,0 +1,159 @@
+"""The params of each method: one Struct a method, by name or by position in the order of the fields.
+
+The OpenRPC document is made from these, so what it says is what is decoded.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+__all__ = [
+    "ActionRef",
+    "AttestationParams",
+    "BatchParams",
+    "BlockParams",
+    "BlocksParams",
+    "ConfirmationParams",
+    "HashParams",
+    "HeaderParams",
+    "NoParams",
+    "NonceParams",
+    "Params",
+    "ProofParams",
+    "ReceiptParams",
+    "StateParams",
+    "SubmitManyParams",
+    "SubmitParams",
+    "SubscribeParams",
+    "SubscriptionFilter",
+    "UnsubscribeParams",
+]
+
+MAX_SAFE = 2**53 - 1
+
+Hash = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{64}$", description="32 bytes in hex digits")]
+HexAddress = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$", description="20 bytes in hex digits")]
+Number = Annotated[int, Meta(ge=0, le=MAX_SAFE)]
+HeightOrLatest = Number | Literal["latest"]
+FieldName = Annotated[str, Meta(min_length=1, max_length=128, description="a field of the state")]
+
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Base of all params."""
+
+
+class NoParams(Params, frozen=True):
+    """A method without params."""
+
+
+class SubmitParams(Params, frozen=True):
+    """One signed action in its JSON form, `{type, message, signature[, sender]}`; read strictly by its own rules."""
+
+    action: msgspec.Raw
+
+
+class SubmitManyParams(Params, frozen=True):
+    """Signed actions in their JSON form."""
+
+    actions: list[msgspec.Raw]
+
+
+class HashParams(Params, frozen=True):
+    """An action by its identity."""
+
+    hash: Hash
+
+
+class ActionRef(Params, frozen=True):
+    """An action by its identity or by its place in the log."""
+
+    hash: Hash | Number | None = None
+    seq: Number | None = None
+
+
+ReceiptParams = ActionRef
+
+
+class BlockParams(Params, frozen=True):
+    """A closed block; `withChanges` adds what each action changed."""
+
+    height: HeightOrLatest = "latest"
+    with_changes: bool = False
+
+
+class HeaderParams(Params, frozen=True):
+    """A closed block."""
+
+    height: HeightOrLatest = "latest"
+
+
+class StateParams(Params, frozen=True):
+    """A field of the state, a key if it is a map, and a height."""
+
+    field: FieldName
+    key: Any = None
+    height: HeightOrLatest | None = None
+
+
+class ProofParams(Params, frozen=True):
+    """The same for a settled field, which may be left out where the state has one settled map."""
+
+    field: FieldName | None = None
+    key: Any = None
+    height: HeightOrLatest | None = None
+
+
+class NonceParams(Params, frozen=True):
+    """A sender."""
+
+    sender: HexAddress
+
+
+class ConfirmationParams(Params, frozen=True):
+    """An action by its identity, or a height."""
+
+    hash: Hash | Number | None = None
+    height: Number | None = None
+
+
+class BatchParams(Params, frozen=True):
+    """Where the batch begins."""
+
+    first_height: Number
+
+
+class BlocksParams(Params, frozen=True, rename={"first": "from"}):
+    """Blocks from a height on."""
+
+    first: Number
+    limit: Annotated[int, Meta(ge=1, le=100)] = 100
+
+
+class AttestationParams(Params, frozen=True):
+    """An attestation in its JSON form, `{attestation: {…}, signature}`."""
+
+    attestation: msgspec.Raw
+
+
+class SubscriptionFilter(Params, frozen=True):
+    """Only receipts of a sender, only events of a name."""
+
+    sender: HexAddress | None = None
+    name: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+
+
+class SubscribeParams(Params, frozen=True, rename={"start": "from"}):
+    """A topic, what of it, and where to begin: at a cursor (inclusive), or with what is new from now on."""
+
+    topic: Literal["blocks", "receipts", "events", "confirmations"]
+    filter: SubscriptionFilter | None = None
+    start: Number | None = None
+
+
+class UnsubscribeParams(Params, frozen=True):
+    """A subscription of this connection."""
+
+    subscription: Annotated[str, Meta(max_length=64)]

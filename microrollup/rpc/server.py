@@ -1,0 +1,277 @@
+"""The server: uvicorn with the limits that it leaves to others, stopped by whoever started it.
+
+What is added to uvicorn's protocols: a request's head has to come in time and in bounds, connections are counted, and a
+connection whose other side reads nothing is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from microrollup.errors import UsageError
+from microrollup.rpc.budget import Budget
+from microrollup.rpc.limits import RpcLimits
+
+__all__ = ["Server", "bind"]
+
+BACKLOG: Final = 2_048
+GRACE_SECONDS: Final = 5
+_ABORT_SECONDS: Final = 2.0
+_CONTROL_BYTES: Final = 131
+"""A ping or pong of the largest size, with its head."""
+_READ_BYTES: Final = 64 << 10
+"""So much of an answer has to be read in `send_seconds`."""
+_SOCKET_BYTES: Final = 128 << 10
+"""What the system may hold for a WebSocket that does not read; by itself it would go up to some MiB."""
+
+_log = structlog.get_logger(__name__)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 for any. Raises `UsageError` if the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # or asyncio keeps Nagle
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise UsageError(f"{host}:{port} cannot be listened on: {error.strerror or error}") from None
+    return listener
+
+
+class Server(uvicorn.Server):
+    """Serves an application on a bound socket until it is told to stop, by `stop` or by SIGINT or SIGTERM.
+
+    `on_ready` is called when it answers; `on_stop` in a thread when it begins to stop, before connections are closed.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        limits: RpcLimits,
+        *,
+        on_ready: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            http=_make_http_protocol(limits),
+            ws=_make_websocket_protocol(Budget(limits.bodies_bytes)),
+            ws_max_size=limits.body_bytes,
+            ws_ping_interval=limits.idle_seconds,
+            ws_ping_timeout=limits.idle_seconds,
+            ws_per_message_deflate=False,
+            loop="asyncio",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=limits.idle_seconds,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        super().__init__(config)
+        self._listener = listener
+        self._on_ready = on_ready
+        self._on_stop = on_stop
+        _forward_log()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._listener.getsockname()[1])
+
+    def serve_forever(self) -> None:
+        """Serve in this thread's own event loop until told to stop."""
+        try:
+            self.run(sockets=[self._listener])
+        finally:
+            self._listener.close()
+
+    def stop(self) -> None:
+        """Stop soon; from any thread."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM; what was before is put back, and no signal is raised again behind it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what was taken be answered, then close connections."""
+        await asyncio.get_running_loop().run_in_executor(None, self._on_stop)
+        await super().shutdown(sockets)
+
+
+def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
+    """The HTTP protocol with this server's limits."""
+
+    class HttpProtocol(HttpToolsProtocol):
+        """Bounds a request's head in time and size, and the number of connections."""
+
+        _timer: asyncio.TimerHandle | None = None
+        _head_bytes = 0
+        _in_head = True
+        _writing: asyncio.TimerHandle | None = None
+        _unsent = 0
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)  # type: ignore[arg-type]
+            if len(self.connections) > limits.connections:
+                self.transport.abort()
+                return
+            self._arm()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._disarm()
+            self.resume_writing()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if self._in_head:
+                self._head_bytes += len(data)
+            super().data_received(data)
+            if self._in_head and self._head_bytes > limits.head_bytes and not self.transport.is_closing():
+                self.send_400_response("Request head too large.")
+
+        def on_message_begin(self) -> None:
+            self._in_head = True
+            self._head_bytes = 0
+            self._arm()
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            self._in_head = False
+            self._disarm()
+            super().on_headers_complete()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._unsent = self.transport.get_write_buffer_size()
+            self._writing = self.loop.call_later(limits.send_seconds, self._look)
+
+        def resume_writing(self) -> None:
+            if self._writing is not None:
+                self._writing.cancel()
+            super().resume_writing()
+
+        def _look(self) -> None:
+            """End the connection unless its other side has read something meanwhile."""
+            if self.transport.get_write_buffer_size() > self._unsent - _READ_BYTES:
+                self.transport.abort()
+            else:
+                self.pause_writing()
+
+        def _arm(self) -> None:
+            if self._timer is None:
+                self._timer = self.loop.call_later(limits.head_seconds, self._expire)
+
+        def _disarm(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+        def _expire(self) -> None:
+            if not self.transport.is_closing():
+                self.transport.abort()
+
+    return HttpProtocol
+
+
+def _make_websocket_protocol(partial: Budget) -> type[WebSocketsSansIOProtocol]:
+    """The WebSocket protocol with this server's limits; `partial` bounds messages that have not come to their end."""
+
+    class WebSocketProtocol(WebSocketsSansIOProtocol):
+        """Lets the application end a connection whose other side reads nothing; a silent one ends in the same way."""
+
+        _received = 0
+
+        def handle_connect(self, event: Any) -> None:
+            super().handle_connect(event)
+            if hasattr(self, "scope"):
+                self.scope["state"]["abort"] = self.transport.abort
+            connection = self.transport.get_extra_info("socket")
+            if connection is not None:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+
+        def data_received(self, data: bytes) -> None:
+            if not partial.take(len(data)):
+                self.transport.abort()
+                return
+            self._received += len(data)
+            super().data_received(data)
+
+        def send_receive_event_to_app(self) -> None:
+            self._forget()
+            super().send_receive_event_to_app()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._forget()
+            super().connection_lost(exc)
+
+        def handle_ping(self) -> None:
+            self._forget(_CONTROL_BYTES)
+            super().handle_ping()
+
+        def handle_pong(self, event: Any) -> None:
+            self._forget(_CONTROL_BYTES)
+            super().handle_pong(event)
+
+        def _forget(self, size: int | None = None) -> None:
+            """So much of what was received (all of it by default) is no part of an unfinished message."""
+            known = self._received if size is None else min(size, self._received)
+            partial.give(known)
+            self._received -= known
+
+        def keepalive_timeout(self) -> None:
+            super().keepalive_timeout()
+            self.loop.call_later(_ABORT_SECONDS, self.transport.abort)
+
+    return WebSocketProtocol
+
+
+class _Forward(logging.Handler):
+    """Hands uvicorn's errors to this process's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info is not None and isinstance(record.exc_info[1], UnicodeDecodeError):
+            return  # a client's text is no UTF-8: its connection ends, and that is all
+        _log.error("http_server", text=record.getMessage().strip(), exc_info=record.exc_info)
+
+
+def _forward_log() -> None:
+    logger = logging.getLogger("uvicorn")
+    logger.handlers = [_Forward()]
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    for name in ("uvicorn.error", "uvicorn.asgi"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,142 @@
+"""Blocks of a node elsewhere, over its JSON-RPC. Nothing that it answers is trusted, nor how much.
+
+One connection a call, on the standard library's client: a verifier's process loads nothing that it can do without.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from microrollup.block import Block
+from microrollup.codec.json import read_hex
+from microrollup.errors import DecodeError, RefusedError, SourceUnavailable, UsageError
+from microrollup.export import decode_block
+from microrollup.record import decode_genesis
+
+__all__ = ["HttpSource", "RemoteError", "is_address"]
+
+TIMEOUT_SECONDS: Final = 30.0
+BLOCKS_AT_ONCE: Final = 100
+MAX_ANSWER_BYTES: Final = 32 << 20
+"""Of an answer; a node gives at most 4 MiB of records at once, which hex digits double."""
+
+NOT_FOUND: Final = -32001
+
+
+class RemoteError(SourceUnavailable):
+    """The node answered a call with an error."""
+
+    def __init__(self, method: str, code: int, message: str) -> None:
+        super().__init__(f"{method}: {message} ({code})")
+        self.code = code
+
+
+class _ErrorForm(msgspec.Struct):
+    code: int
+    message: str
+
+
+class _AnswerForm(msgspec.Struct):
+    result: Any = None
+    error: _ErrorForm | None = None
+
+
+_ANSWER_DECODER: Final = msgspec.json.Decoder(_AnswerForm)
+
+
+def is_address(place: str) -> bool:
+    """Whether a text names a node and no file."""
+    return place.startswith(("http://", "https://"))
+
+
+class HttpSource:
+    """The blocks of the node at an address, `http://host:port` or `https://…`."""
+
+    def __init__(self, address: str) -> None:
+        """Ask for the genesis. Raises `SourceUnavailable`, `DecodeError`, `UsageError` for what is no address."""
+        parts = urlsplit(address)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if not parts.hostname or port == -1:
+            raise UsageError(f"{address!r} is no address of a node")
+        self._secure = parts.scheme == "https"
+        self._host, self._port, self._path = parts.hostname, port, parts.path or "/"
+        self.genesis = decode_genesis(_read_bytes(self._call("rollup_getGenesis"), "record"))
+
+    def read_blocks(self, first_height: int = 1) -> Iterator[Block]:
+        """Closed blocks from a height on, until there are no more. Raises `SourceUnavailable`, `DecodeError`."""
+        height = first_height
+        while True:
+            try:
+                answer = self._call("rollup_getBlocks", {"from": height, "limit": BLOCKS_AT_ONCE})
+            except RemoteError as error:
+                if error.code == NOT_FOUND:
+                    return
+                raise
+            if not isinstance(answer, list) or not answer:
+                raise DecodeError("blocks", "the node's answer is no list of blocks")
+            for item in answer:
+                yield decode_block(_read_hex(item))
+            height += len(answer)
+
+    def read_batches(self, first_height: int) -> list[bytes]:
+        """The batch that the builder offers for the blocks from a height on; none if it offers none now."""
+        try:
+            answer = self._call("rollup_getBatch", {"firstHeight": first_height})
+        except RemoteError as error:
+            if error.code == NOT_FOUND:
+                return []
+            raise
+        return [_read_bytes(answer, "batch")]
+
+    def submit_attestation(self, attestation: bytes) -> None:
+        """Hand back an attestation in its JSON form. Raises `SourceUnavailable` if the node does not take it."""
+        self._call("rollup_submitAttestation", {"attestation": msgspec.Raw(attestation)})
+
+    def _call(self, method: str, params: dict[str, Any] | None = None) -> Any:
+        request = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}})
+        try:
+            raw = self._post(request)
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise SourceUnavailable(f"{self._host}:{self._port} does not answer: {reason}") from None
+        try:
+            answer = _ANSWER_DECODER.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise DecodeError("answer", f"not an answer of a node: {error}") from None
+        if answer.error is not None:
+            raise RemoteError(method, answer.error.code, answer.error.message[:500])
+        return answer.result
+
+    def _post(self, body: bytes) -> bytes:
+        make = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        connection = make(self._host, self._port, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request("POST", self._path, body, {"Content-Type": "application/json"})
+            raw = connection.getresponse().read(MAX_ANSWER_BYTES + 1)
+        finally:
+            connection.close()
+        if len(raw) > MAX_ANSWER_BYTES:
+            raise http.client.HTTPException(f"more than {MAX_ANSWER_BYTES} bytes")
+        return raw
+
+
+def _read_bytes(answer: Any, member: str) -> bytes:
+    """The bytes of one member of an answer. Raises `DecodeError`."""
+    if not isinstance(answer, dict):
+        raise DecodeError("answer", "not an object")
+    return _read_hex(answer.get(member))
+
+
+def _read_hex(value: Any) -> bytes:
+    try:
+        return read_hex(value, "answer")
+    except RefusedError as error:
+        raise DecodeError("answer", error.detail) from None

@@ -1,0 +1,176 @@
+"""The client and the real node: what the double cannot show."""
+
+import asyncio
+import threading
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+from kernel_fixtures import make_key
+from node_fixtures import BUILDER_KEY, FAST, Site
+
+from apps.keystore import app
+from apps.keystore.transitions import Register, Registered
+from microrollup.block import compute_rollup_id
+from microrollup.client import LEVELS, Client, IntakeClosed, NotFound, OutcomeUnknown, read_events
+from microrollup.crypto import compute_address
+from microrollup.receipt_proof import check_receipt_proof
+from microrollup.rpc.app import make_app
+from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.server import Server, bind
+from microrollup.testing.passkey import Passkey
+
+ALICE = make_key("alice")
+SENDER = compute_address(ALICE)
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path, "apps.keystore")
+
+
+@contextmanager
+def serve_at(site: Site, port: int = 0, **options):
+    """A node with its server at a port, which a later one can take over."""
+    with site.open(**options) as node:
+        server = Server(make_app(node, RpcLimits()), bind("127.0.0.1", port), RpcLimits())
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.port
+        finally:
+            server.stop()
+            thread.join(20)
+
+
+def drive(site: Site, port: int, use, **options):
+    """The result of `use(client)` with everything pinned that can be."""
+    pins = {
+        "rollup_id": compute_rollup_id(site.genesis),
+        "builder": compute_address(BUILDER_KEY),
+        "domain": site.genesis.domain,
+    }
+
+    async def run():
+        async with Client(f"http://127.0.0.1:{port}", app, **pins, **{"timeout": 10.0, **options}) as client:
+            return await asyncio.wait_for(use(client), 50)
+
+    return asyncio.run(run())
+
+
+def make_register(number: int) -> Register:
+    return Register(b"\x01" * 32, b"\x02" * 32, number.to_bytes(32, "big"))
+
+
+def test_all_the_way_to_settled(site):
+    """Submitted, waited for at every level, read, proven at a height, and proven offline."""
+
+    async def use(client: Client):
+        ack = await client.submit(make_register(0), ALICE)
+        assert ack == await client.submit_signed(await get_line(client, ack.action_hash))
+        for level in LEVELS:
+            reached = await client.wait(ack, level)
+            assert LEVELS.index(reached.level) >= LEVELS.index(level)
+        for found in (await client.wait(ack.height, "C3B"), await client.get_confirmation(ack.action_hash)):
+            assert (reached.level, reached.height) == (found.level, found.height) == ("C3B", ack.height)
+        (event,) = read_events(ack.receipt, Registered)
+        proven = await client.get_proof("accounts", event.key, height=ack.height)
+        assert (True, SENDER) == (proven.exists, proven.stored.vk)
+        assert not (await client.get_proof("accounts", event.key, height=0)).exists
+        assert proven.stored == (await client.get_state("accounts", event.key)).value
+        header = await client.get_header(ack.height)
+        proof = await client.get_receipt_proof(ack.action_hash)
+        assert (ack, header) == (proof.acknowledgement, proof.header)
+        assert (
+            ()
+            == check_receipt_proof(
+                proof, builder=compute_address(BUILDER_KEY), block_hash=proof.block_hash, domain=proof.domain
+            ).unchecked
+        )
+        with pytest.raises(NotFound):
+            await client.get_receipt_proof(bytes(32))
+
+    with serve_at(site, verifiers=1) as port:
+        drive(site, port, use)
+
+
+async def get_line(client: Client, action_hash: bytes) -> bytes:
+    """A logged action in its JSON form."""
+    found = await client.call("getAction", hash=f"0x{action_hash.hex()}")
+    return msgspec.json.encode({name: found[name] for name in ("type", "message", "signature")})
+
+
+def test_many_senders_and_kinds_of_keys(site):
+    """Concurrent actions of several senders, a passkey's among them, and a batch, are executed once each."""
+    signers = [ALICE, make_key("bob"), Passkey(b"\x05" * 32)]
+
+    async def use(client: Client):
+        acks = await asyncio.gather(
+            *[client.submit(make_register(number), signer) for signer in signers for number in range(30)]
+        )
+        acks += await client.submit_many([make_register(number) for number in range(100, 700)], ALICE)
+        return acks
+
+    with serve_at(site) as port:
+        acks = drive(site, port, use)
+    assert {"executed"} == {ack.status for ack in acks}
+    assert list(range(690)) == sorted(ack.seq for ack in acks)
+
+
+def test_a_node_that_comes_back(site):
+    """Through a restart, actions under way end up executed once, and a subscription misses nothing."""
+    count = 40
+
+    async def use(client: Client):
+        stream = client.subscribe("receipts", cursor=0, sender=SENDER)
+        first = await client.submit(make_register(0), ALICE)
+        assert (await anext(stream)).cursor == first.seq
+        ready.set()
+        outcomes, late = [], 0
+        for number in range(1, count):
+            outcomes.append(await insist(client, make_register(number)))
+            late += again.is_set()
+            await asyncio.sleep(0.02)
+        assert 0 < late < count
+        seen = [(await anext(stream)).cursor for _ in range(1, count)]
+        return outcomes, seen
+
+    ready, again = threading.Event(), threading.Event()
+    results = []
+    with serve_at(site) as port:
+        worker = threading.Thread(target=lambda: results.append(drive(site, port, use, timeout=20)))
+        worker.start()
+        assert ready.wait(20)
+    with serve_at(site, port):
+        again.set()
+        worker.join(50)
+    ((outcomes, seen),) = results
+    assert list(range(1, count)) == [ack.seq for ack in outcomes] == seen
+    assert {"executed"} == {ack.status for ack in outcomes}
+
+
+async def insist(client: Client, action: Register):
+    """Submit through a restart: what was not taken is submitted again, what is open is sent again as it is."""
+    while True:
+        try:
+            return await client.submit(action, ALICE)
+        except IntakeClosed:
+            await asyncio.sleep(0.05)
+        except OutcomeUnknown as error:
+            return await client.submit_signed(error.signed.line)
+
+
+def test_a_gap_that_nobody_fills(site):
+    """An action ahead of its time is refused by its code, and the client goes on counting from what the node says."""
+
+    async def use(client: Client):
+        async with Client(f"http://127.0.0.1:{port}", app) as other:
+            await other.submit(make_register(0), ALICE)
+            nonces = client._submitter._get_nonces(SENDER)
+            nonces._next = 3
+            with pytest.raises(Exception, match="nonce_gap"):
+                await client.submit(make_register(1), ALICE)
+            return await client.submit(make_register(2), ALICE)
+
+    with serve_at(site, options=FAST) as port:
+        assert 1 == drive(site, port, use).seq
