@@ -11,6 +11,7 @@ from benchmarks import (
     growth,
     imports,
     memory,
+    node_serving,
     opening,
     peers,
     proofs,
@@ -32,5 +33,6 @@ ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "memory": memory.measure,
     "proof": proofs.measure,
     "peers": peers.measure,
+    "node": node_serving.measure,
     "imports": imports.measure,
 }

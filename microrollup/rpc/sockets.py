@@ -176,7 +176,7 @@ class _Connection:
                 items = feed.read()
                 if items is None:
                     items = await loop.run_in_executor(None, feed.load)
-                elif not items and not feed.lag:
+                elif not items and feed.lag <= 0:  # below 0 where it begins with what is still to come
                     await event.wait()
                     continue
                 for item in items:
