@@ -37,6 +37,9 @@ __all__ = ["Difference", "compare_stores", "replay_log"]
 DERIVED_TABLES: Final = ("log", "openings", "blocks", "receipts", "state", "tree", "index")
 UNDO_TABLES: Final = ("undo_rows", "undo_tree", "undo_checkpoint")
 _ROWS_AT_ONCE: Final = 1 << 16
+_CHUNK: Final = 1_000
+"""Records that a worker authenticates at a time: nobody waits for the first of them."""
+
 _GROUP: Final = 1_000
 """Entries that are executed together; they become durable with their block, since nobody waits for them."""
 
@@ -102,7 +105,7 @@ def _authenticate(source: Environment, rollup_id: bytes, pool: AuthenticationPoo
                 if not is_forced_record(record) and _decode_kernel_record(record, number) is None:
                     yield record
 
-    for chunk in pool.authenticate_records(split_chunks(read_signed())):
+    for chunk in pool.authenticate_records(split_chunks(read_signed(), _CHUNK)):
         yield from chunk
 
 
