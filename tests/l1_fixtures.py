@@ -1,4 +1,4 @@
-"""A real L1 for tests: `anvil` as npm ships it, started on a free port of the loopback and stopped by its process id."""
+"""A real L1 for tests: `anvil` as npm ships it, on a free port of the loopback, stopped by its process id."""
 
 from __future__ import annotations
 
