@@ -64,6 +64,7 @@ class Publisher:
     ) -> SettledHead:
         """Settle a batch; `publication` is `None` if its bytes cannot be published as the options say."""
         await self._follower.sync()
+        transaction = bytes(32)
         for _ in range(_ROUNDS):
             call = await self._prepare(publication, batch, header, attestations, submitter)
             key = self._find_key(submitter)
@@ -75,11 +76,12 @@ class Publisher:
             except SupersededError:
                 await self._follower.sync()
             else:
+                transaction = receipt.transaction_hash
                 await self._sync_to(receipt.number)
             head = self._find_settled(header)
             if head is not None:
                 return head
-        raise TransactionReverted(receipt.transaction_hash) if receipt else AssertionError
+        raise TransactionReverted(transaction)
 
     def _find_settled(self, header: Header) -> SettledHead | None:
         """The head that this very header led to, if L1 shows it."""
