@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -151,7 +152,7 @@ def parse_logs(answer: Any, address: bytes, first: int, last: int) -> list[L1Log
     forms = _convert("logs", answer, Annotated[list[_LogForm], msgspec.Meta(max_length=_MAX_LOGS)])
     logs = [_to_log(form) for form in forms if not form.removed]
     places = [(log.number, log.log_index) for log in logs]
-    if any(place >= other for place, other in zip(places, places[1:], strict=False)):
+    if any(place >= other for place, other in pairwise(places)):
         raise L1BadAnswer("logs", "not in the order of L1")
     for log in logs:
         if log.address != address or not first <= log.number <= last:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from microrollup.settlement.ethereum.answers import L1Block
@@ -23,10 +24,13 @@ class BlockWindow:
         """Consecutive numbers, up to the head."""
         self._times: dict[int, int] = {}
 
-    @property
-    def head(self) -> L1Block | None:
+    def find_head(self) -> L1Block | None:
         """The newest block; `None` before the first."""
         return next(reversed(self._blocks.values()), None)
+
+    def get_head(self) -> L1Block:
+        """The newest block of a window that is not empty."""
+        return next(reversed(self._blocks.values()))
 
     @property
     def lowest(self) -> int:
@@ -48,7 +52,7 @@ class BlockWindow:
 
     def extend(self, blocks: Sequence[L1Block]) -> None:
         """Append linked blocks; a gap before them empties the window."""
-        head = self.head
+        head = self.find_head()
         if head is not None and blocks[0].number != head.number + 1:
             self._blocks = {}
         self._blocks.update({block.number: block for block in blocks})
@@ -65,6 +69,6 @@ class BlockWindow:
 
 def verify_links(blocks: Sequence[L1Block]) -> None:
     """Raise `L1BadAnswer` unless each block follows the one before it, in number, hash and time."""
-    for parent, block in zip(blocks, blocks[1:], strict=False):
+    for parent, block in pairwise(blocks):
         if block.number != parent.number + 1 or block.parent_hash != parent.hash or block.time <= parent.time:
             raise L1BadAnswer("blocks", f"block {block.number} does not follow block {parent.number}")

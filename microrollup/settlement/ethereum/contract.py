@@ -30,7 +30,7 @@ def _index(kind: str) -> dict[str, Any]:
 @cache
 def _errors() -> dict[bytes, tuple[str, list[str]]]:
     return {
-        bytes(function_abi_to_4byte_selector(entry)): (name, get_abi_input_types(entry))
+        bytes(function_abi_to_4byte_selector(entry)): (name, _get_types(entry))
         for name, entry in _index("error").items()
     }
 
@@ -44,7 +44,7 @@ def compute_topic(event: str) -> bytes:
 @cache
 def _function(name: str) -> tuple[bytes, list[str]]:
     entry = _index("function")[name]
-    return bytes(function_abi_to_4byte_selector(entry)), get_abi_input_types(entry)
+    return bytes(function_abi_to_4byte_selector(entry)), _get_types(entry)
 
 
 def encode_call(function: str, *arguments: Any) -> bytes:
@@ -91,7 +91,7 @@ def encode_creation(genesis: Genesis, owner: bytes) -> bytes:
     artifact = load_artifact(_NAME)
     (entry,) = [entry for entry in artifact.abi if entry["type"] == "constructor"]
     arguments = (words, (domain.name, domain.version, domain.chain_id, domain.verifying_contract), owner)
-    return bytes.fromhex(artifact.bytecode[2:]) + eth_abi.abi.encode(get_abi_input_types(entry), arguments)
+    return bytes.fromhex(artifact.bytecode[2:]) + eth_abi.abi.encode(_get_types(entry), arguments)
 
 
 def read_revert(data: bytes) -> rules.SettlementError | None:
@@ -107,3 +107,7 @@ def read_revert(data: bytes) -> rules.SettlementError | None:
 
 def _to_argument(abi: str, value: Any) -> Any:
     return bytes.fromhex(value[2:]) if abi == "address" else value
+
+
+def _get_types(entry: Any) -> list[str]:
+    return list(get_abi_input_types(entry))

@@ -76,18 +76,18 @@ class NoInbox(L1Error):
     """There is no inbox at the address."""
 
     def __init__(self, inbox: bytes, reason: str) -> None:
-        super().__init__(f"0x{inbox.hex()} is no inbox on this L1 ({reason}): check the address, and which chain it is on")
+        super().__init__(f"0x{inbox.hex()} is no inbox on this L1 ({reason}): check address and chain")
         self.inbox = inbox
         self.reason = reason
 
 
 class BlobsMissing(L1Error):
-    """A settled batch's blob is nowhere to be had; nodes drop blobs after some 18 days. `asked`: each source's answer."""
+    """A settled batch's blob is nowhere to be had; nodes drop blobs after some 18 days."""
 
     def __init__(self, versioned_hash: bytes, asked: Sequence[str]) -> None:
         said = "; ".join(clip(line) for line in asked) or "no source is named"
         super().__init__(
-            f"no source has the blob 0x{versioned_hash.hex()} ({said}): name an archive (a directory or a URL) that does"
+            f"no source has the blob 0x{versioned_hash.hex()} ({said}): name an archive that does"
         )
         self.versioned_hash = versioned_hash
         self.asked = tuple(asked)
@@ -97,7 +97,7 @@ class FeeTooHigh(L1Error):
     """L1 asks for more than the options allow; wait, or raise the cap."""
 
     def __init__(self, noun: str, limit: int, needed: int) -> None:
-        super().__init__(f"L1 asks for a {noun} of {needed} wei, the cap is {limit}: wait for lower fees or raise the cap")
+        super().__init__(f"L1 asks for a {noun} of {needed} wei, the cap is {limit}: wait, or raise the cap")
         self.noun = noun
         self.limit = limit
         self.needed = needed
@@ -108,8 +108,8 @@ class TransactionPending(L1Error):
 
     def __init__(self, transaction_hash: bytes, nonce: int, seconds: float) -> None:
         super().__init__(
-            f"transaction 0x{transaction_hash.hex()} (nonce {nonce}) is not included after {seconds:.0f} s; it may still "
-            "be, and the next try replaces it: if this goes on, raise the fee caps"
+            f"transaction 0x{transaction_hash.hex()} (nonce {nonce}) is not included after {seconds:.0f} s; it "
+            "still may be, and the next try replaces it: if this goes on, raise the fee caps"
         )
         self.transaction_hash = transaction_hash
         self.nonce = nonce

@@ -8,14 +8,13 @@ refused whole (`L1BadAnswer`) and the view stays as it was.
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any, Final
 
 import structlog
 
 from microrollup.settlement.ethereum.answers import L1Block, L1Log, parse_block, parse_bytes, parse_logs
 from microrollup.settlement.ethereum.chain import BlockWindow, verify_links
-from microrollup.settlement.ethereum.contract import compute_topic, decode_result, encode_call
+from microrollup.settlement.ethereum.contract import decode_result, encode_call
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Refused, NoInbox
 from microrollup.settlement.ethereum.index import EventIndex
 from microrollup.settlement.ethereum.options import EthereumOptions
@@ -28,6 +27,9 @@ _WINDOW_MARGIN: Final = 52
 
 _TRIES: Final = 4
 """A chain that moves while it is read is read again."""
+
+_TIME_SPAN: Final = 128
+"""Origins ascend, so whoever asks for one time asks for the next ones soon."""
 
 _SETTLED_TYPES: Final = ("(uint256,bytes32,bytes32,uint256,uint256,uint256,uint256,uint256)",)
 _WALK: Final = 16
@@ -65,7 +67,7 @@ class Follower:
 
     async def _sync_once(self) -> L1Block:
         latest = parse_block(await self._transport.ask("eth_getBlockByNumber", "latest", False))
-        known = self.window.head
+        known = self.window.find_head()
         if known is not None and self._is_known(latest, known):
             return known
         if self._created is None:
@@ -141,8 +143,7 @@ class Follower:
             if blocks[0].number <= max(self.window.lowest, lowest):
                 break
             start = max(self.window.lowest, blocks[0].number - _WALK, 0)
-            older = await self._read_range(start, None, blocks[0].number - 1)
-            blocks = [*older, *blocks]
+            blocks = [*await self._read_numbers(range(start, blocks[0].number)), *blocks]
             verify_links(blocks)
             blocks = self._drop_known(blocks)
         return blocks, -1
@@ -164,17 +165,15 @@ class Follower:
                 return number
         return -1
 
-    async def _read_range(self, first: int, latest: L1Block | None, last: int | None = None) -> list[L1Block]:
-        """Blocks `first ..= latest` (or `last`), linked."""
-        end = latest.number if latest is not None else last
-        assert end is not None
-        numbers = range(first, end if latest is not None else end + 1)
-        answers = await self._transport.ask_many([("eth_getBlockByNumber", [hex(n), False]) for n in numbers])
-        blocks = [parse_block(answer, number) for number, answer in zip(numbers, answers, strict=True)]
-        if latest is not None:
-            blocks.append(latest)
+    async def _read_range(self, first: int, latest: L1Block) -> list[L1Block]:
+        """Blocks `first ..= latest`, linked."""
+        blocks = [*await self._read_numbers(range(first, latest.number)), latest]
         verify_links(blocks)
         return blocks
+
+    async def _read_numbers(self, numbers: range) -> list[L1Block]:
+        answers = await self._transport.ask_many([("eth_getBlockByNumber", [hex(n), False]) for n in numbers])
+        return [parse_block(answer, number) for number, answer in zip(numbers, answers, strict=True)]
 
     async def _confirm_reorg(self, blocks: list[L1Block], known: L1Block, ancestor: int) -> None:
         """A node behind a balancer may speak of another chain for a moment; the head must be there when asked again."""
@@ -222,7 +221,12 @@ class Follower:
         return head[1], count
 
     def _take(
-        self, blocks: list[L1Block], known: L1Block | None, ancestor: int, logs: list[L1Log], counters: tuple[bytes, int]
+        self,
+        blocks: list[L1Block],
+        known: L1Block | None,
+        ancestor: int,
+        logs: list[L1Log],
+        counters: tuple[bytes, int],
     ) -> None:
         """Everything at once, or nothing."""
         with self.lock:
@@ -231,7 +235,7 @@ class Follower:
             for log in logs:
                 fresh.apply(log)
             if not fresh.has_genesis() or counters != (fresh.get_head().block_hash, fresh.get_queue_length()):
-                raise L1BadAnswer("logs", f"events are missing: the contract's own counters at {blocks[-1].number} differ")
+                raise L1BadAnswer("logs", f"events are missing: the contract's counters at {blocks[-1].number} differ")
             self.index = fresh
             self.window.rewind(ancestor)
             self.window.extend(blocks)
@@ -243,28 +247,15 @@ class Follower:
 
     async def read_time(self, number: int) -> int:
         """The time of a block that is not in memory; its neighbours above come along."""
-        head = self.window.head
-        assert head is not None
-        last = min(number + _TIME_SPAN - 1, head.number)
-        numbers = range(number, last + 1)
-        answers = await self._transport.ask_many([("eth_getBlockByNumber", [hex(n), False]) for n in numbers])
-        blocks = [parse_block(answer, n) for n, answer in zip(numbers, answers, strict=True)]
+        last = min(number + _TIME_SPAN - 1, self.window.get_head().number)
+        blocks = await self._read_numbers(range(number, last + 1))
         verify_links(blocks)
-        if blocks[-1].number < self.window.lowest and blocks[-1].time >= self._get_lowest_time():
+        lowest = self.window.get_block(self.window.lowest)
+        if lowest is not None and last < lowest.number and blocks[-1].time >= lowest.time:
             raise L1BadAnswer("blocks", f"block {last} is not older than block {self.window.lowest}")
         with self.lock:
             self.window.note_times(blocks)
         return blocks[0].time
-
-    def _get_lowest_time(self) -> int:
-        block = self.window.get_block(self.window.lowest)
-        assert block is not None
-        return block.time
-
-
-_TIME_SPAN: Final = 128
-"""Origins ascend, so whoever asks for one time asks for the next ones soon."""
-
 
 def _verify_log_blocks(logs: list[L1Log], blocks: dict[int, L1Block]) -> None:
     for log in logs:

@@ -32,7 +32,7 @@ from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS, MAX_VERIFIERS
 from microrollup.settlement.protocol import SettledHead, VerifierSet
 
-__all__ = ["Change", "EventIndex", "Settled"]
+__all__ = ["Change", "EventIndex", "Settled", "to_settled_head"]
 
 _GENESIS_FORMAT: Final = 1
 _SIGNATURE_BYTES: Final = 65
@@ -87,16 +87,13 @@ class EventIndex:
         return self._genesis is not None
 
     def get_genesis(self) -> Genesis:
-        assert self._genesis is not None
-        return self._genesis
+        return _expect(Genesis, self._genesis)
 
     def get_head(self) -> SettledHead:
         """The last settled block."""
-        return _to_head(self._settled[-1].header, self._settled[-1].l1_number) if self._settled else self._get_first()
-
-    def _get_first(self) -> SettledHead:
-        assert self._genesis_head is not None
-        return self._genesis_head
+        if not self._settled:
+            return _expect(SettledHead, self._genesis_head)
+        return to_settled_head(self._settled[-1].header, self._settled[-1].l1_number)
 
     def find_settled(self, height: int) -> Settled | None:
         """The batch with this height above 0."""
@@ -202,7 +199,7 @@ class EventIndex:
         ids = (compute_rollup_id(genesis), compute_block_hash(header))
         _require(ids == (event.rollup_id, event.genesis_hash), event, number)
         _require(genesis.l1_chain_id == self._chain_id and genesis.l1_start < number, event, number)
-        self._genesis, self._genesis_head, self.created = genesis, _to_head(header, number), number
+        self._genesis, self._genesis_head, self.created = genesis, to_settled_head(header, number), number
         self._owners.append(Change(number, 0, event.owner))
         self._builders.append(Change(number, 0, genesis.builder))
         self._verifiers.append(Change(number, 0, VerifierSet(genesis.verifiers, genesis.quorum)))
@@ -272,11 +269,13 @@ def _find(changes: list[Change], number: int) -> bytes | VerifierSet:
 
 
 def _expect(cls: type[T], value: object) -> T:
-    assert isinstance(value, cls)
-    return value
+    if isinstance(value, cls):
+        return value
+    raise AssertionError(value)
 
 
-def _to_head(header: Header, number: int) -> SettledHead:
+def to_settled_head(header: Header, number: int) -> SettledHead:
+    """What an inbox remembers of a block that was settled (or, for the genesis, created) in an L1 block."""
     return SettledHead(
         height=header.height,
         block_hash=compute_block_hash(header),

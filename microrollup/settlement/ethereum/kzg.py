@@ -32,10 +32,15 @@ class Sidecar(msgspec.Struct, frozen=True):
     """32 bytes each; what the transaction, and so L1, commits to."""
 
 
+def _load_library() -> Any:
+    import ckzg  # type: ignore[import-not-found]  # noqa: PLC0415  # an extra, with no types
+
+    return ckzg
+
+
 @cache
 def _load_setup() -> Any:
-    import ckzg  # noqa: PLC0415  # nobody who only runs a rollup pays for it
-
+    ckzg = _load_library()
     with as_file(files("eth_account.typed_transactions.blob_transactions") / "kzg_trusted_setup.txt") as path:
         return ckzg.load_trusted_setup(str(path), 0)
 
@@ -56,8 +61,7 @@ def _hash_commitment(commitment: bytes) -> bytes:
 
 
 def _compute_commitment(blob: bytes) -> bytes:
-    import ckzg  # noqa: PLC0415
-
+    ckzg = _load_library()
     if len(blob) != BLOB_BYTES:
         raise DecodeError("blob", f"{len(blob)} bytes, a blob has {BLOB_BYTES}")
     try:
@@ -68,15 +72,13 @@ def _compute_commitment(blob: bytes) -> bytes:
 
 def compute_blob_proofs(sidecar: Sidecar) -> list[bytes]:
     """One proof a blob: what nodes take before Osaka (EIP-4844)."""
-    import ckzg  # noqa: PLC0415
-
+    ckzg = _load_library()
     pairs = zip(sidecar.blobs, sidecar.commitments, strict=True)
     return [bytes(ckzg.compute_blob_kzg_proof(blob, commitment, _load_setup())) for blob, commitment in pairs]
 
 
 def compute_cell_proofs(sidecar: Sidecar) -> list[bytes]:
     """128 proofs a blob: what nodes take from Osaka on (EIP-7594). Some 0.2 s a blob."""
-    import ckzg  # noqa: PLC0415
-
+    ckzg = _load_library()
     setup = _load_setup()
     return [bytes(proof) for blob in sidecar.blobs for proof in ckzg.compute_cells_and_kzg_proofs(blob, setup)[1]]

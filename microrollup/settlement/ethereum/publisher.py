@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from microrollup.block import Header, compute_block_hash
+from microrollup.block import Header
 from microrollup.crypto import PrivateKey
 from microrollup.errors import DecodeError, UsageError
 from microrollup.settlement.attestation import SignedAttestation
@@ -20,6 +20,7 @@ from microrollup.settlement.ethereum.data import Publication, publish
 from microrollup.settlement.ethereum.errors import L1BadAnswer, TransactionReverted
 from microrollup.settlement.ethereum.events import InboxEvent, decode_event
 from microrollup.settlement.ethereum.follower import Follower
+from microrollup.settlement.ethereum.index import to_settled_head
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.preflight import call_inbox, find_difference, is_about_attestations
 from microrollup.settlement.ethereum.sender import Sender, SupersededError
@@ -89,15 +90,7 @@ class Publisher:
             settled = self._follower.index.find_settled(header.height)
         if settled is None or settled.header != header:
             return None
-        return SettledHead(
-            height=header.height,
-            block_hash=compute_block_hash(header),
-            state_root=header.state_root,
-            timestamp=header.timestamp,
-            forced_count=header.forced_count,
-            l1_origin=header.l1_origin,
-            l1_number=settled.l1_number,
-        )
+        return to_settled_head(header, settled.l1_number)
 
     async def _prepare(
         self,
@@ -139,8 +132,7 @@ class Publisher:
         return encode_call("settleCalldata", words, claim, signatures, publication.batch)
 
     async def _call(self, sender: bytes, data: bytes, publication: Publication | None = None) -> bytes:
-        head = self._follower.window.head
-        assert head is not None
+        head = self._follower.window.get_head()
         sidecar = None if publication is None else publication.sidecar
         return await call_inbox(
             self._transport, sender, self._options.inbox, data, head, self._options.seconds_per_block, sidecar
@@ -190,7 +182,7 @@ class Publisher:
 
 
 def _compute_gas(data: bytes, signatures: int) -> int:
-    """Enough, without asking: a batch takes some 120,000, a signature 6,000, a byte of calldata at most 40 (EIP-7623)."""
+    """Enough, without asking: a batch takes some 120,000, a signature 6,000, a byte of data at most 40 (EIP-7623)."""
     zeros = data.count(0)
     return 300_000 + 12_000 * signatures + 10 * zeros + 40 * (len(data) - zeros)
 

@@ -16,7 +16,13 @@ from typing import Any, Final
 import structlog
 
 from microrollup.crypto import PrivateKey, compute_address
-from microrollup.settlement.ethereum.answers import L1Receipt, parse_block, parse_quantity, parse_receipt, parse_transaction
+from microrollup.settlement.ethereum.answers import (
+    L1Receipt,
+    parse_block,
+    parse_quantity,
+    parse_receipt,
+    parse_transaction,
+)
 from microrollup.settlement.ethereum.errors import (
     FeeTooHigh,
     L1BadAnswer,
@@ -40,7 +46,7 @@ _GRACE_LOOKS: Final = 5
 _MAX_BUMPS: Final = 64
 
 # What nodes say (go-ethereum, reth, Nethermind, Besu, Erigon, anvil), in words of their own.
-_KNOWN: Final = re.compile(r"already (known|imported|exists)|known transaction|ALREADY_EXISTS|AlreadyKnown", re.IGNORECASE)
+_KNOWN: Final = re.compile(r"already[ _]?(known|imported|exists)|known transaction", re.IGNORECASE)
 _UNDERPRICED: Final = re.compile(r"underpriced|replacement|fee too low|FeeTooLow|less than the minimum", re.IGNORECASE)
 _NONCE_USED: Final = re.compile(r"nonce (too low|is too low)|OldNonce|lower than", re.IGNORECASE)
 _PROOFS: Final = re.compile(r"sidecar|proof|wrapper|cell|blob.*version|version.*blob|rlp|decode", re.IGNORECASE)
@@ -139,7 +145,8 @@ class _Attempt:
                 _log.warning("l1_transaction_unknown", nonce=self._nonce, reason=str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK_SECONDS, self._options.bump_seconds)
-        raise TransactionPending(self._sent[-1].hash if self._sent else bytes(32), self._nonce, time.monotonic() - started)
+        newest = self._sent[-1].hash if self._sent else bytes(32)
+        raise TransactionPending(newest, self._nonce, time.monotonic() - started)
 
     async def _suggest(self) -> Fees:
         block = parse_block(await self._transport.ask("eth_getBlockByNumber", "latest", False))

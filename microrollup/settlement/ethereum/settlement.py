@@ -140,16 +140,13 @@ class EthereumSettlement:
 
     def get_origin(self) -> int:
         self._look()
-        head = self._follower.window.head
-        assert head is not None
-        return max(0, head.number - self._options.depth)
+        return max(0, self._follower.window.get_head().number - self._options.depth)
 
     def get_time(self, number: int) -> int:
         self._look()
         with self._follower.lock:
-            current, head = self._follower.number, self._follower.window.head
+            current, head = self._follower.number, self._follower.window.get_head()
             found = self._follower.window.get_time(number)
-        assert head is not None
         if not 0 <= number <= current:
             raise BadOrigin(0, current, number)
         if number > head.number:
@@ -252,7 +249,8 @@ class EthereumSettlement:
 
     def force(self, payload: bytes, *, sender: bytes) -> int:
         event, _ = self._transact(sender, "force", payload)
-        assert isinstance(event, ActionForced)
+        if not isinstance(event, ActionForced):
+            raise L1BadAnswer("receipt", f"{type(event).__name__} instead of ActionForced")
         return event.index
 
     def void(self, index: int, *, caller: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Signed transactions as bytes: type 2 (EIP-1559), and type 3 (EIP-4844) in the wrapper that nodes of each fork take."""
+"""Signed transactions as bytes: type 2 (EIP-1559), and type 3 (EIP-4844) as nodes of each fork take it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from typing import Any, Literal
 
 import msgspec
-import rlp
+import rlp  # type: ignore[import-untyped]
 
 from microrollup.crypto import PrivateKey, keccak256
 from microrollup.settlement.ethereum.fees import Fees
@@ -44,7 +44,7 @@ class Wrapper:
         self._items: dict[ProofKind, list[Any]] = {}
 
     def wrap(self, payload: bytes, kind: ProofKind) -> bytes:
-        """`0x03 || rlp([body, 1, blobs, commitments, cell proofs])`, before Osaka without the 1 and with blob proofs."""
+        """`0x03 || rlp([body, 1, blobs, commitments, cell proofs])`, without the 1 before Osaka."""
         if kind not in self._items:
             blobs, commitments = list(self._sidecar.blobs), list(self._sidecar.commitments)
             if kind == "cells":

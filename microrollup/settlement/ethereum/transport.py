@@ -120,7 +120,8 @@ class Transport:
         except _TooLargeError:
             raise L1BadAnswer(method, f"longer than {MAX_ANSWER_BYTES} bytes") from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise L1Unreachable(self.place, f"{type(error).__name__} {_without(str(error), self._options.url)}") from None
+            said = str(error).replace(self._options.url, self.place)
+            raise L1Unreachable(self.place, f"{type(error).__name__} {said}") from None
         return _parse(method, raw)
 
 
@@ -128,10 +129,6 @@ def name_place(url: str) -> str:
     """Scheme, host and port of a URL: what may be shown, since user names, paths and queries hold keys."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-
-
-def _without(text: str, url: str) -> str:
-    return text.replace(url, name_place(url))
 
 
 def _parse(method: str, raw: bytes) -> Any:
