@@ -17,6 +17,14 @@ Rewrite = Callable[[list[Any], Any], Any]
 """(parameters, the result as the node gave it) -> the result as it is told."""
 
 
+class JsonRpcError(Exception):
+    """What a rewrite raises to tell an error instead of a result."""
+
+    def __init__(self, code: int, message: str, data: str | None = None) -> None:
+        super().__init__(message)
+        self.form = {"code": code, "message": message} | ({} if data is None else {"data": data})
+
+
 class L1Proxy:
     """What it does to whom, by JSON-RPC method; change it at any time."""
 
@@ -56,7 +64,11 @@ class L1Proxy:
         for call in calls:
             rewrite, item = self.rewrite.get(call["method"]), answers[call["id"]]
             if rewrite is not None and "result" in item:
-                item["result"] = rewrite(call["params"], item["result"])
+                try:
+                    item["result"] = rewrite(call["params"], item["result"])
+                except JsonRpcError as error:
+                    del item["result"]
+                    item["error"] = error.form
         return json.dumps(answer).encode()
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from ethereum_harness import DEPLOYER, get_head
-from ethereum_site import Site, make_site, run_l1, settle, settle_next
+from ethereum_site import Site, make_site, run_l1, settle, settle_next, wait_for
 from l1_fixtures import Anvil
+from l1_proxy import JsonRpcError
 from structlog.testing import capture_logs
 
 from microrollup.crypto import compute_address
@@ -120,8 +121,6 @@ def test_closed(site: Site) -> None:
 
 def test_followed_beside_its_callers(site: Site) -> None:
     """A task of its own follows L1: after a moment questions that cost no request tell what is new."""
-    from ethereum_site import wait_for
-
     inbox = site.open(poll_seconds=0.05)
     number = inbox.get_number()
     site.anvil.mine(3)
@@ -131,7 +130,14 @@ def test_followed_beside_its_callers(site: Site) -> None:
     wait_for(lambda: inbox.get_number() == number + 5)
 
 
-# Reorgs.
+# Reorgs. anvil replaces empty blocks by the very same ones, so something is in them here.
+
+
+def make_block(anvil: Anvil) -> None:
+    """A block with a transaction."""
+    account = anvil.call("eth_accounts")[9]
+    transaction = anvil.call("eth_sendTransaction", {"from": account, "to": account})
+    wait_for(lambda: anvil.call("eth_getTransactionReceipt", transaction))
 
 
 @pytest.mark.parametrize("depth", range(1, 11))
@@ -169,7 +175,7 @@ def test_reorg_to_a_shorter_chain(site: Site) -> None:
     number = inbox.get_number()
     site.anvil.call("anvil_rollback", 5)
     assert number == inbox.get_number()
-    site.anvil.mine(1)
+    make_block(site.anvil)
     assert number == inbox.get_number()
     assert [number - 5] == [reorg.l1_number for reorg in inbox.poll_reorgs()]
     assert inbox.get_time(number - 1) < inbox.get_time(number)
@@ -180,7 +186,8 @@ def test_reorg_to_a_shorter_chain(site: Site) -> None:
 def test_reorg_deeper_than_the_buffer(site: Site) -> None:
     """It is reported with the number from which on, and logged as an error."""
     inbox = site.open(depth=3)
-    site.anvil.mine(10)
+    make_block(site.anvil)
+    site.anvil.mine(5)
     number = inbox.get_number()
     site.anvil.call("anvil_reorg", 6, [])
     with capture_logs() as logs:
@@ -192,7 +199,8 @@ def test_reorg_of_more_than_the_window(site: Site) -> None:
     """Even one that reaches below all that is remembered is found, and everything is read again."""
     inbox = site.open(depth=0)
     settle_next(inbox)
-    site.anvil.mine(60)
+    make_block(site.anvil)
+    site.anvil.mine(59)
     assert inbox.get_confirmations(1) == 61
     site.anvil.call("anvil_reorg", 60, [])
     (reorg,) = inbox.poll_reorgs()
@@ -205,6 +213,8 @@ def test_reorg_while_away(site: Site) -> None:
     inbox = site.open()
     settle_next(inbox)
     site.anvil.mine(3)
+    make_block(site.anvil)
+    site.anvil.mine(1)
     number = inbox.get_number()
     site.anvil.call("anvil_reorg", 2, [])
     site.anvil.mine(100)
@@ -368,7 +378,7 @@ def test_lies_are_refused(site: Site, lie: str) -> None:
     known = inbox.get_number(), inbox.get_settled(), inbox.get_forced_entries(0, 1 << 40, 9)
     honest = site.open()
     honest.force(b"second", sender=STRANGER)
-    settle_next(honest)
+    settle_next(honest, l1_origin=honest.get_settled().l1_origin)
     method, rewrite = LIES[lie]
     site.proxy.rewrite[method] = rewrite
     with capture_logs() as logs:
@@ -504,7 +514,9 @@ def test_ranges_of_logs_are_halved(site: Site) -> None:
     site.anvil.mine(40)
 
     def limit(params: Any, answer: Any) -> Any:
-        return answer if int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) < 5 else "range too large"
+        if int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) < 5:
+            return answer
+        raise JsonRpcError(-32005, "query returned more than we like")
 
     site.proxy.rewrite["eth_getLogs"] = limit
     assert 1 == site.open().get_settled().height
