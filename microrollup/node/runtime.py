@@ -16,7 +16,7 @@ from microrollup.acknowledgement import SignedAcknowledgement, sign_acknowledgem
 from microrollup.authentication_pool import AuthenticationPool
 from microrollup.block import Block, Header
 from microrollup.crypto import PrivateKey, compute_address
-from microrollup.errors import DuplicateAction, IntakeStopped, MicrorollupError
+from microrollup.errors import Divergence, DuplicateAction, IntakeStopped, MicrorollupError
 from microrollup.ledger import Ledger
 from microrollup.node.confirmations import Confirmation, Confirmations, Divergent
 from microrollup.node.divergence_note import keep_divergence
@@ -26,16 +26,16 @@ from microrollup.node.intake import Intake
 from microrollup.node.lookups import Lookups
 from microrollup.node.metrics import Metrics, read_memory
 from microrollup.node.open_entries import LoggedAction, OpenEntries
-from microrollup.node.settling import Settler
+from microrollup.node.settling import Settler, find_final_height
 from microrollup.node.submission import Result, Ticket
 from microrollup.node.verifiers import VerifierLink
 from microrollup.node.writer import Writer, WriterOptions
 from microrollup.receipt import FAULTED, Receipt
 from microrollup.sequencer import DEFAULT_BLOCK_SIZE, Acknowledgement, Sequencer
 from microrollup.settlement.attestation import SignedAttestation
-from microrollup.settlement.local import LocalSettlement
-from microrollup.settlement.protocol import SettledHead
+from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
 from microrollup.verifier.events import DivergenceEvent, Report, Request
+from microrollup.verifier.verify import verify_block_on_l1
 
 __all__ = ["Node", "NodeOptions", "VerifierSpec"]
 
@@ -70,7 +70,7 @@ class Node:
         self,
         reference: str,
         ledger: Ledger,
-        l1: LocalSettlement,
+        l1: Settlement,
         key: PrivateKey,
         *,
         verifiers: Sequence[VerifierSpec] = (),
@@ -98,7 +98,9 @@ class Node:
         self.receipts: Ring[LoggedAction] = Ring(ledger.checkpoint.next_seq, self.hub.wake)
         self.blocks: Ring[Header] = Ring(latest + 1, self.hub.wake)
         self.announcements: Ring[Confirmation] = Ring(0, self.hub.wake)
-        self.confirmations = Confirmations(latest, min(settled, latest), self.announcements.append)
+        final = find_final_height(l1, 0, settled)
+        self.confirmations = Confirmations(latest, min(final, latest), self.announcements.append)
+        self.confirmations.note_available(min(settled, latest))
         self.intake = Intake(self._make_pool)
         self._writer = Writer(self._make_sequencer, ledger, self, self.intake.release, self.options.timing)
         self.intake.deliver = self._writer.deliver
@@ -111,8 +113,7 @@ class Node:
             self.genesis.l1_chain_id,
             self.operator,
             self._read_closed,
-            self._offer_batch,
-            self._note_settled,
+            self,
         )
         self._links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, self) for spec in verifiers]
         self._stopping = threading.Event()
@@ -298,14 +299,33 @@ class Node:
 
         return read()
 
-    def _offer_batch(self, last_height: int) -> None:
+    def note_candidate(self, last_height: int) -> None:
+        """There is a batch to attest."""
         for link in self._links:
             link.tick(last_height)
 
-    def _note_settled(self, head: SettledHead) -> None:
+    def note_included(self, head: SettledHead) -> None:
         """The settlement took a batch: note it in the ledger, then say so."""
         self._note_height(head)
-        self.confirmations.note_settled(head.height)
+        self.confirmations.note_available(head.height)
+
+    def note_final(self, height: int) -> None:
+        """What settled up to a height stays."""
+        self.confirmations.note_settled(min(height, self.confirmations.latest))
+
+    def note_reorg(self, reorg: Reorg) -> None:
+        """L1 replaced blocks of its own. What was built on them must still be right, or intake stops."""
+        self.confirmations.note_taken_back(reorg.head.height)
+        if reorg.l1_number > self.ledger.header.l1_origin:
+            return  # within the buffer: nothing was built on what is gone
+        try:
+            for block in self._read_closed(reorg.head.height + 1):
+                verify_block_on_l1(block, self.l1)
+        except Divergence as error:
+            self._writer.stop_intake(
+                f"L1 took back its blocks from {reorg.l1_number} on, deeper than this node stays behind its head, and"
+                f' block {error.height} was built on them ({error.field}); see "Deep reorgs" in the README'
+            )
 
     def _note_height(self, head: SettledHead) -> None:
         time_settled = self.l1.get_time(head.l1_number)
