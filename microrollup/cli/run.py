@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "export": ("exporting", "Write all blocks to one file that anybody can verify."),
     "verify": ("verifying", "Re-execute others' blocks, or what L1 settled; compare every commitment."),
     "settle": ("settling", "Hand attested blocks to the settlement."),
+    "force": ("forcing", "Put an action into the queue on L1, past the operator."),
+    "status": ("status", "Show how far a rollup is confirmed, and what L1 holds."),
     "replay": ("replaying", "Rebuild everything from the log and compare it to the byte."),
     "submit": ("submitting", "Send actions to a node, and wait for a confirmation."),
     "check-receipt": ("receipts", "Check a receipt offline: ack, path, header and seal."),
