@@ -87,13 +87,13 @@ def l1_options(function: F) -> F:
 
 
 def make_ethereum_place(
-    url: str | None, inbox: bytes | None, data: Literal["blobs", "calldata"], depth: int, blobs: tuple[str, ...]
+    url: str | None, inbox: bytes | None, da: Literal["blobs", "calldata"], depth: int, blobs: tuple[str, ...]
 ) -> EthereumPlace:
     """The place that the options name. Raises `UsageError` if one of the two that it takes is missing."""
     if url is None or inbox is None:
         raise UsageError("an inbox on Ethereum is named by both --inbox ADDRESS and the URL of an L1 node")
     sources = tuple(source if "://" in source else str(Path(source).absolute()) for source in blobs)
-    return EthereumPlace(url, hex0x(inbox), data, depth, sources)
+    return EthereumPlace(url, hex0x(inbox), da, depth, sources)
 
 
 def local_place(directory: Path) -> LocalPlace:

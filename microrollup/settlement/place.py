@@ -9,12 +9,14 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from microrollup.crypto import PrivateKey
+from microrollup.errors import UsageError
+from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.local import LocalSettlement
 from microrollup.settlement.protocol import Inbox
 
-__all__ = ["DEFAULT_DEPTH", "EthereumPlace", "L1Place", "LocalPlace", "open_l1"]
+__all__ = ["DEFAULT_DEPTH", "EthereumPlace", "L1Place", "LocalPlace", "make_options", "open_l1"]
 
-DEFAULT_DEPTH: Final = 6
+DEFAULT_DEPTH: Final = 12
 """L1 blocks that a node keeps behind L1's head: a reorg within them changes nothing that a block was built on."""
 
 
@@ -31,7 +33,7 @@ class EthereumPlace(msgspec.Struct, frozen=True, rename="camel", tag="ethereum",
     url: str
     """JSON-RPC of an L1 node."""
     inbox: Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{40}$")]
-    data: Literal["blobs", "calldata"] = "blobs"
+    da: Literal["blobs", "calldata"] = "blobs"
     """Where batches are published."""
     depth: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = DEFAULT_DEPTH
     blobs: tuple[str, ...] = ()
@@ -47,6 +49,20 @@ def open_l1(place: L1Place, keys: Sequence[PrivateKey] = ()) -> Inbox:
     """Open it; `keys` sign the transactions of their addresses. Raises what opening a backend raises."""
     if isinstance(place, LocalPlace):
         return LocalSettlement.open(Path(place.directory))
-    from microrollup.settlement.ethereum import open_ethereum  # noqa: PLC0415  (web3 takes 0.7 s to import)
+    try:
+        from microrollup.settlement.ethereum.settlement import EthereumSettlement  # noqa: PLC0415  # 0.7 s
+    except ImportError as error:
+        raise UsageError(f"{error}: settling on Ethereum needs `pip install 'microrollup[ethereum]'`") from None
+    return EthereumSettlement.open(make_options(place), keys)
 
-    return open_ethereum(place, keys)
+
+def make_options(place: EthereumPlace) -> EthereumOptions:
+    """The backend's own options. The L1 node is asked for blobs last: some answer for their beacon node too."""
+    return EthereumOptions(
+        url=place.url,
+        inbox=bytes.fromhex(place.inbox[2:]),
+        da=place.da,
+        depth=place.depth,
+        blob_sources=(*place.blobs, place.url),
+        archive=None if place.archive is None else Path(place.archive),
+    )
