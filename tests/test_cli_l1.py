@@ -58,7 +58,7 @@ def test_status_of_a_directory(command: CommandLine, data: Path) -> None:
     """The levels of a data directory, whose node does not run, and what its L1 holds."""
     status = command.ask("status", data)
     assert {"latest": 4, "available": 4, "settled": 4} == status["height"]
-    assert 40 == status["actions"]
+    assert 40 == status["acknowledged"]
     assert (4, 0, 0) == tuple(status["l1"][name] for name in ("settledHeight", "forcedQueue", "forcedTaken"))
     text = command("status", data)
     assert 0 == text.code

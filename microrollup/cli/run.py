@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "export": ("exporting", "Write all blocks to one file that anybody can verify."),
     "verify": ("verifying", "Re-execute others' blocks, or what L1 settled; compare every commitment."),
     "settle": ("settling", "Hand attested blocks to the settlement."),
+    "deploy": ("deploying", "Create a rollup's inbox on Ethereum."),
     "force": ("forcing", "Put an action into the queue on L1, past the operator."),
     "status": ("status", "Show how far a rollup is confirmed, and what L1 holds."),
     "replay": ("replaying", "Rebuild everything from the log and compare it to the byte."),

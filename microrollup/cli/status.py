@@ -42,22 +42,20 @@ def status_command(place: str | None, l1: L1Place | None, output: Output) -> Non
     """
     if place is None and l1 is None:
         raise UsageError("name a node's URL, a data directory, or an L1 (--l1, or --l1-url and --inbox)")
-    heights: dict[str, int] = {}
-    document: dict[str, Any] = {}
+    document: dict[str, Any] = {"acknowledged": None, "height": {}, "l1": None}
     if place is not None and is_address(place):
         with SyncClient(place) as client:
-            status = client.call("rollup_status")
-        heights = dict(status["height"])
-        document |= {"intake": status["intake"], "reason": status["reason"], "queueDepth": status["queueDepth"]}
+            status = client.call("status")
+        document |= {name: status[name] for name in ("intake", "reason", "queueDepth", "acknowledged", "height", "l1")}
     elif place is not None:
-        document["actions"], heights["latest"] = _read_store(Path(place))
+        document["acknowledged"], document["height"]["latest"] = _read_store(Path(place))
         l1 = find_place(Path(place), l1)
     if l1 is not None:
         with closing(open_l1(l1)) as settlement:
             head = settlement.get_settled()
-            heights |= {"available": head.height, "settled": find_final_height(settlement, 0, head.height)}
+            final = find_final_height(settlement, 0, head.height)
+            document["height"] |= {"available": head.height, "settled": final}
             document["l1"] = _describe_l1(settlement)
-    document["height"] = heights
     output.show(document, *_render(document))
 
 
@@ -79,7 +77,7 @@ def _describe_l1(settlement: Settlement) -> dict[str, Any]:
         "settledHeight": head.height,
         "settledRoot": hex0x(head.state_root),
         "settledIn": head.l1_number,
-        "l1Origin": head.l1_origin,
+        "origin": settlement.get_origin(),
         "forcedQueue": settlement.get_forced_count(number),
         "forcedTaken": head.forced_count,
         "builder": hex0x(settlement.get_builder(number)),
@@ -89,27 +87,25 @@ def _describe_l1(settlement: Settlement) -> dict[str, Any]:
 
 
 def _render(document: dict[str, Any]) -> list[Any]:
-    table = make_table("level", "", "height", "what it means")
+    table = make_table("level", "", "up to", "what it means")
+    if document["acknowledged"] is not None:
+        table.add_row("C0", "acknowledged", f"{document['acknowledged']} actions", "durable in the log")
     for level, noun, name, meaning in _LEVELS:
         if name in document["height"]:
-            table.add_row(level, noun, str(document["height"][name]), meaning)
+            table.add_row(level, noun, f"block {document['height'][name]}", meaning)
     parts: list[Any] = [table]
     if "intake" in document:
         intake = document["intake"] + (f": {document['reason']}" if document["reason"] else "")
         parts += ["", make_facts({"intake": intake, "queue": f"{document['queueDepth']} actions"})]
-    if "actions" in document:
-        parts += ["", make_facts({"actions in closed blocks": document["actions"]})]
-    if "l1" in document:
-        l1 = document["l1"]
-        waiting = l1["forcedQueue"] - l1["forcedTaken"]
-        facts: dict[str, object] = {
-            "L1 block": l1["number"],
-            "inbox": l1["inbox"],
-            "settled": f"height {l1['settledHeight']} in L1 block {l1['settledIn']}",
-            "state root": l1["settledRoot"],
-            "forced actions": f"{l1['forcedQueue']}, {waiting} of them not settled yet",
-            "builder": l1["builder"],
-            "quorum": f"{l1['quorum']} of {l1['verifiers']} verifiers",
-        }
-        parts += ["", make_facts(facts)]
+    if document["l1"] is not None:
+        parts += ["", make_facts(_render_l1(document["l1"]))]
     return parts
+
+
+def _render_l1(l1: dict[str, Any]) -> dict[str, object]:
+    facts: dict[str, object] = {"L1 block": l1["number"], "last batch": f"in L1 block {l1['settledIn']}"}
+    if "inbox" in l1:
+        facts |= {"inbox": l1["inbox"], "settled": f"height {l1['settledHeight']}", "state root": l1["settledRoot"]}
+        facts |= {"builder": l1["builder"], "quorum": f"{l1['quorum']} of {l1['verifiers']} verifiers"}
+    facts["forced actions"] = f"{l1['forcedQueue']}, {l1['forcedQueue'] - l1['forcedTaken']} of them not taken yet"
+    return facts

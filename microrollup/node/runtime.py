@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
@@ -24,9 +24,10 @@ from microrollup.node.errors import NotFound
 from microrollup.node.hub import Hub, Ring
 from microrollup.node.intake import Intake
 from microrollup.node.lookups import Lookups
-from microrollup.node.metrics import Metrics, read_memory
+from microrollup.node.metrics import Metrics
 from microrollup.node.open_entries import LoggedAction, OpenEntries
 from microrollup.node.settling import Settler, find_final_height
+from microrollup.node.status import watch_gauges
 from microrollup.node.submission import Result, Ticket
 from microrollup.node.verifiers import VerifierLink
 from microrollup.node.writer import Writer, WriterOptions
@@ -115,10 +116,10 @@ class Node:
             self._read_closed,
             self,
         )
-        self._links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, self) for spec in verifiers]
+        self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, self) for spec in verifiers]
         self._stopping = threading.Event()
         self._started = False
-        self._watch_gauges()
+        watch_gauges(self)
 
     # Starting and stopping
 
@@ -133,9 +134,9 @@ class Node:
         self._started = True
         self.intake.start()
         self._settler.start()
-        for link in self._links:
+        for link in self.links:
             link.start()
-        _log.info("node_started", height=self.confirmations.latest, verifiers=len(self._links))
+        _log.info("node_started", height=self.confirmations.latest, verifiers=len(self.links))
 
     def stop(self) -> None:
         """Answer what was taken, close the open block, end threads and processes. The ledger stays open."""
@@ -150,7 +151,7 @@ class Node:
         self._settler.close()
         self._writer.close()
         self.intake.close_pool()
-        for link in self._links:
+        for link in self.links:
             link.close()
         self.hub.wake()
         _log.info("node_stopped", height=self.ledger.checkpoint.height)
@@ -217,7 +218,7 @@ class Node:
         self.blocks.append(header, wake=False)
         self.confirmations.note_closed(header.height)
         self._settler.wake()
-        for link in self._links:
+        for link in self.links:
             link.tick(None)
 
     def note_commit(self, seconds: float, results: Sequence[Result]) -> None:
@@ -301,7 +302,7 @@ class Node:
 
     def note_candidate(self, last_height: int) -> None:
         """There is a batch to attest."""
-        for link in self._links:
+        for link in self.links:
             link.tick(last_height)
 
     def note_included(self, head: SettledHead) -> None:
@@ -350,45 +351,3 @@ class Node:
     def get_settled_depth(self, height: int) -> int | None:
         """How many L1 blocks deep the batch with this height is settled."""
         return self.l1.get_confirmations(height)
-
-    def describe_status(self) -> dict[str, object]:
-        """What `/health` and `status` say."""
-        confirmations, divergent = self.confirmations, self.confirmations.divergent
-        reason = self.stopped
-        return {
-            "intake": "open" if reason is None else "stopped",
-            "reason": reason,
-            "divergence": None if divergent is None else msgspec.to_builtins(divergent),
-            "height": {
-                "latest": confirmations.latest,
-                "verified": confirmations.verified,
-                "available": confirmations.available,
-                "settled": confirmations.settled,
-            },
-            "queueDepth": self.intake.depth,
-            "uptime": round(time.time() - self.started_at, 3),
-            "memory": read_memory(),
-            "verifiers": [
-                {"address": link.name, "running": link.pid is not None, "pid": link.pid, "lost": link.failures}
-                for link in self._links
-            ],
-        }
-
-    def _watch_gauges(self) -> None:
-        watch, confirmations = self.metrics.watch, self.confirmations
-        levels: dict[str, Callable[[], float]] = {
-            "C1": lambda: confirmations.latest,
-            "C2": lambda: confirmations.verified,
-            "C3A": lambda: confirmations.available,
-            "C3B": lambda: confirmations.settled,
-        }
-        for level, read in levels.items():
-            watch("block_height", "Newest block by confirmation level.", read, confirmation=level)
-        watch("queue_depth", "Actions taken and not yet decided.", lambda: self.intake.depth)
-        watch("process_memory_bytes", "Resident memory of this process.", read_memory)
-        watch("intake_open", "1 while actions are taken.", lambda: float(self.stopped is None))
-        watch("verifiers_running", "Verifier processes of this node that run.", self._count_running)
-        self.ledger.environment.on_commit = self.metrics.note_commit
-
-    def _count_running(self) -> int:
-        return len([link for link in self._links if link.pid is not None])
