@@ -317,6 +317,21 @@ def test_past_is_the_same(world: World) -> None:
     assert (world.successor,) == world.contract.call("builder", block=later)
 
 
+def test_storage_that_others_prove(world: World) -> None:
+    """`eth_getProof` of slots 0, 1 and 2 gives root, numbers and hash of the head, at the documented places."""
+    slots = [f"0x{slot:064x}" for slot in range(3)]
+    proof = world.anvil.call("eth_getProof", world.contract.address, slots, "latest")
+    root, packed, block_hash = [int(slot["value"], 16) for slot in proof["storageProof"]]
+    head, l1_time = world.head, world.contract.call("settled")[0][7]
+    assert (head.state_root, head.block_hash) == (root.to_bytes(32, "big"), block_hash.to_bytes(32, "big"))
+    numbers = []
+    for bits in (64, 32, 40, 40, 40, 40):  # from the lowest
+        numbers.append(packed % (1 << bits))
+        packed >>= bits
+    assert [head.height, head.forced_count, head.timestamp, head.l1_origin, head.l1_number, l1_time] == numbers
+    assert 0 == packed
+
+
 def test_contract_judges_as_python_does(world: World) -> None:
     """For any settlement the contract's error, name and arguments, is that of the Python rules; or both take it."""
     seen = set()
