@@ -40,6 +40,17 @@ contract FirstGas is GasTest {
     }
 }
 
+/// @notice The largest set of verifiers.
+contract LargestSetGas is InboxTest {
+    function test_ChangeVerifiers() public {
+        address[] memory addresses = addressesOf(sortKeys(256));
+        vm.cool(address(inbox));
+        vm.prank(owner);
+        inbox.changeVerifiers(addresses, 129);
+        vm.snapshotGasLastCall("inbox", "changeVerifiers, 256");
+    }
+}
+
 /// @notice One batch is settled, and one action is in the queue.
 contract LaterGas is GasTest {
     function setUp() public override {
