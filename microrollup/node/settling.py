@@ -21,7 +21,7 @@ from microrollup.settlement.attestation import (
     create_attestation,
     recover_attester,
 )
-from microrollup.settlement.batch import compute_data_hash, cut_batches, encode_batch
+from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.settlement.errors import FutureTimestamp
 from microrollup.settlement.protocol import SettledHead, Settlement
 
@@ -171,7 +171,8 @@ class Settler:
             return None
         batch = encode_batch(self._rollup_id, blocks)
         last = blocks[-1]
-        attestation = create_attestation(head.block_hash, head.height + 1, last.header, compute_data_hash(batch))
+        data_hash = self._settlement.compute_data_hash(batch)
+        attestation = create_attestation(head.block_hash, head.height + 1, last.header, data_hash)
         candidate = Candidate(batch, last, attestation)
         with self._condition:
             self._candidate, self._signed = candidate, {}

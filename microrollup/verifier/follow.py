@@ -13,7 +13,7 @@ from microrollup.entry import is_forced_record
 from microrollup.errors import Divergence, MicrorollupError, StoreCorrupt
 from microrollup.ledger import Ledger
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
-from microrollup.settlement.batch import Batch, BatchBlock, compute_data_hash, decode_batch
+from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
 from microrollup.settlement.protocol import L1View
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.verify import verify_block
@@ -91,7 +91,7 @@ def attest(
         blocks = _match_blocks(ledger, decode_batch(batch), height + 1)
         if not blocks:
             break
-        data_hash = compute_data_hash(batch)
+        data_hash = l1.compute_data_hash(batch)
         attestation = create_attestation(parent_hash, height + 1, blocks[-1].header, data_hash)
         signed.record(ledger.rollup_id, [(block.header.height, compute_block_hash(block.header)) for block in blocks])
         attestations.append(sign_attestation(key, attestation, ledger.genesis.l1_chain_id, l1.get_inbox()))
