@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, Outcome
 from microrollup.block import Block, compute_block_hash
@@ -24,12 +24,15 @@ _BLOCKS_AT_ONCE: Final = 64
 """Blocks with few actions are not read ahead without end."""
 
 
-def authenticate_blocks(blocks: Iterable[Block], pool: AuthenticationPool) -> Iterator[tuple[Block, list[Outcome]]]:
+B = TypeVar("B", Block, BatchBlock)
+
+
+def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterator[tuple[B, list[Outcome]]]:
     """Each block with the outcomes of its signed records, whose signatures the pool checks ahead of their turn.
 
     Where `blocks` cannot be read on, the error is raised behind the last block that could.
     """
-    waiting: deque[tuple[Block, int]] = deque()
+    waiting: deque[tuple[B, int]] = deque()
     failures: list[MicrorollupError] = []
 
     def collect_chunks() -> Iterator[list[bytes]]:

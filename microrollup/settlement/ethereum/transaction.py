@@ -25,6 +25,8 @@ class Call(msgspec.Struct, frozen=True):
     data: bytes
     gas: int
     sidecar: Sidecar | None = None
+    value: int = 0
+    """Wei."""
 
 
 class SignedTransaction(msgspec.Struct, frozen=True):
@@ -67,7 +69,7 @@ def sign_transaction(
         "maxPriorityFeePerGas": fees.tip,
         "maxFeePerGas": fees.cap,
         "gas": call.gas,
-        "value": 0,
+        "value": call.value,
         "data": call.data,
         "accessList": [],
     }
