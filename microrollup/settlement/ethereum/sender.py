@@ -160,8 +160,9 @@ class _Attempt:
         """Sign and send; raise the fee until it replaces what is in the pool, or until the caps forbid it."""
         while True:
             kind = await self._sender.choose_proofs() if self._wrapper else "cells"
-            signed = sign_transaction(
-                self._key, self._call, self._sender._chain_id, self._nonce, fees, self._wrapper, kind
+            # In a thread, since proofs take up to seconds, and following L1 goes on meanwhile.
+            signed = await asyncio.to_thread(
+                sign_transaction, self._key, self._call, self._sender._chain_id, self._nonce, fees, self._wrapper, kind
             )
             self._sent.append(signed)  # before it leaves: what was sent and not answered may be included
             refusal = await self._broadcast(signed)
