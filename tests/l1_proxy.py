@@ -92,6 +92,8 @@ def run_proxy(target: str) -> Iterator[L1Proxy]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet, or each answer waits 40 ms for an acknowledgement
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             self._tell(proxy.answer(self.rfile.read(int(self.headers["content-length"]))))
