@@ -1,6 +1,6 @@
 """A process that settles empty blocks one after the other until a height; `test_ethereum_kill.py` kills it.
 
-    python ethereum_settler.py URL INBOX DA HEIGHT
+Its arguments are the URL, the inbox, the DA and the height.
 """
 
 from __future__ import annotations

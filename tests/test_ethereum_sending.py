@@ -47,7 +47,7 @@ def read_cap(transaction: dict[str, Any]) -> int:
 
 
 def test_stuck_transaction_gets_a_higher_fee(site: Site) -> None:
-    """A transaction that no block takes is replaced at the same nonce, all fees up by what pools ask; one is included."""
+    """A transaction that no block takes is replaced at the same nonce, with fees as pools ask; one is included."""
     inbox = site.open(bump_seconds=0.4)
     proposal = propose(inbox, extend(inbox))
     site.anvil.call("evm_setAutomine", False)
@@ -146,7 +146,7 @@ def test_unreachable_while_settling(site: Site) -> None:
 
 
 def test_crash_with_a_transaction_in_the_pool(site: Site) -> None:
-    """A process dies after sending. The next one has a longer batch by now: it takes the same nonce, and one settles."""
+    """A process dies after sending. The next one has a longer batch: it takes the same nonce, and one settles."""
     first = site.open(settle_seconds=0.5)
     header = extend(first)
     proposal = propose(first, header)
@@ -166,7 +166,7 @@ def test_crash_with_a_transaction_in_the_pool(site: Site) -> None:
 
 
 def test_crash_with_a_transaction_that_is_included_later(site: Site) -> None:
-    """The dead process's transaction is included while the next one waits to replace it: its batch is the settled one."""
+    """The dead process's transaction is included while the next one waits to replace it: its batch is settled."""
     first = site.open(settle_seconds=0.5)
     header = extend(first)
     proposal = propose(first, header)
