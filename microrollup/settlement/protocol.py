@@ -102,6 +102,9 @@ class L1View(Protocol):
     def is_voided(self, index: int, l1_origin: int) -> bool:
         """Whether the owner's void of an existing entry has taken effect at an L1 origin. Raises `UnknownEntry`."""
 
+    def get_max_batch_bytes(self) -> int:
+        """How long a batch should be at most, compressed; a single block may be longer, up to `MAX_BATCH_BYTES`."""
+
     def compute_data_hash(self, batch: bytes) -> bytes:
         """The 32-byte `dataHash` under which a batch is published here, as calldata or in blobs: what is attested."""
 
