@@ -10,10 +10,11 @@ import pytest
 from ethereum_harness import KEYS
 from ethereum_site import Running, Site, make_site, run_l1, run_site, settle, settle_next, wait_for
 from l1_fixtures import Anvil
+from l1_proxy import JsonRpcError
 
 from microrollup.block import compute_block_hash
 from microrollup.errors import UsageError
-from microrollup.settlement.errors import HeightGap
+from microrollup.settlement.errors import HeightGap, WrongData
 from microrollup.settlement.ethereum.errors import (
     FeeTooHigh,
     L1Unreachable,
@@ -21,7 +22,7 @@ from microrollup.settlement.ethereum.errors import (
     TransactionRefused,
 )
 from microrollup.settlement.ethereum.settlement import EthereumSettlement
-from microrollup.testing.settlement_harness import BUILDER, extend, propose
+from microrollup.testing.settlement_harness import BUILDER, attest, extend, propose
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +259,29 @@ def test_refused_proofs_are_changed(blob_site: Site, monkeypatch: pytest.MonkeyP
     refused.append("blobs")
     with pytest.raises(TransactionRefused):
         settle_next(inbox)
+
+
+def test_batch_that_blobs_cannot_give_back(blob_site: Site) -> None:
+    """Bytes that are no zlib stream, or that go on after it, are refused although a quorum attested them."""
+    inbox = blob_site.open()
+    proposal = propose(inbox, extend(inbox))
+    for batch in (b"no stream" * 20_000, proposal.batch + b"\x00"):
+        attestation = msgspec.structs.replace(proposal.attestation, data_hash=inbox.compute_data_hash(batch))
+        changed = msgspec.structs.replace(proposal, batch=batch, attestations=attest(inbox, attestation))
+        with pytest.raises(WrongData):
+            settle(inbox, changed)
+    assert 1 == settle(inbox, proposal).height
+
+
+def test_other_kind_pending(site: Site) -> None:
+    """A node that holds another kind of this account's transactions is waited for, not given up."""
+
+    def refuse(_: Any, __: Any) -> Any:
+        raise JsonRpcError(-32000, "address already reserved")
+
+    site.proxy.rewrite["eth_sendRawTransaction"] = refuse
+    assert 1 == settle_next(site.open()).height
+    assert (1, 1) == (site.count_settled(), site.count_nonces())
 
 
 def test_no_funds(blob_site: Site) -> None:
