@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 import pytest
 from command_line import APP, LINES, ROOT
 from node_fixtures import Caller, receive, subscribe
-from test_run import TIMEOUT, run_node, submit, wait_for
+from process_fixtures import TIMEOUT, run_node, submit, wait_for
 
 LIAR = """
 import sys
