@@ -28,7 +28,10 @@ from microrollup.rpc.limits import RpcLimits
 __all__ = ["Server", "bind"]
 
 BACKLOG: Final = 2_048
-GRACE_SECONDS: Final = 5
+GRACE_SECONDS: Final = 3
+"""So long clients may go on to read their answers when the server stops."""
+_CANCEL_SECONDS: Final = 5
+"""What is left running so long after that hangs by a fault of ours: uvicorn cancels it, and says so."""
 _ABORT_SECONDS: Final = 2.0
 _CONTROL_BYTES: Final = 131
 """A ping or pong of the largest size, with its head."""
@@ -84,7 +87,7 @@ class Server(uvicorn.Server):
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=limits.idle_seconds,
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS + _CANCEL_SECONDS,
         )
         super().__init__(config)
         self._listener = listener
@@ -127,9 +130,22 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let what was taken be answered, then close connections."""
-        await asyncio.get_running_loop().run_in_executor(None, self._on_stop)
-        await super().shutdown(sockets)
+        """Let what was taken be answered, then close connections; those that take no answer are cut off in the end.
+
+        uvicorn would cancel their requests instead, and log each one as an exception of the application.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._on_stop)
+        cutting = loop.call_later(GRACE_SECONDS, self._cut_off)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+
+    def _cut_off(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
