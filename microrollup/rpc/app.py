@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from microrollup.explorer import SECURITY_HEADERS, load_static_files
+from microrollup.explorer import INDEX_PATH, SECURITY_HEADERS, load_static_files
 from microrollup.node.runtime import Node
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.dispatch import Dispatcher
@@ -32,6 +32,9 @@ __all__ = ["RpcApp", "make_app"]
 
 _JSON: Final = "application/json"
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_NEGOTIATED: Final = {"Vary": "Accept"}
+"""At `/` a browser gets another text than others: a cache must keep them apart."""
+
 _POLICY_VIOLATION: Final = 1008
 _DISCARDED: Final = 4
 """Times the largest body: so much of one that is too large is read and thrown away."""
@@ -156,6 +159,8 @@ class RpcApp:
         if static is None:
             return Response("not found", 404, media_type="text/plain")
         headers = {**SECURITY_HEADERS, "ETag": static.etag, "Cache-Control": "no-cache"}
+        if request.url.path == INDEX_PATH:
+            headers |= _NEGOTIATED
         if request.headers.get("if-none-match") == static.etag:
             return Response(status_code=304, headers=headers)
         return Response(static.body, headers=headers, media_type=static.media_type)
@@ -164,7 +169,8 @@ class RpcApp:
         """The explorer for browsers; for others a word on how to ask."""
         if "text/html" in request.headers.get("accept", ""):
             return await self.get_page(request)
-        return Response("JSON-RPC 2.0: POST here, or open a WebSocket; see /openrpc.json\n", media_type="text/plain")
+        text = "JSON-RPC 2.0: POST here, or open a WebSocket; see /openrpc.json\n"
+        return Response(text, headers={**_NEGOTIATED, "Cache-Control": "no-cache"}, media_type="text/plain")
 
     async def get_health(self, _: Request) -> Response:
         """The node's state; 503 unless it takes actions."""

@@ -170,7 +170,7 @@ def _get_confirmation(api: Api, params: p.ConfirmationParams) -> Any:
         height, level = action.height, api.views.level(action)
     else:
         height = (params.height if params.height is not None else params.hash) or 0
-        if height > node.lookups.get_tip():
+        if not node.lookups.is_block(height):
             raise NotFound(f"there is no block {height}")
         level = node.confirmations.get_level(height)
     depth = node.get_settled_depth(height) if level == "C3B" else None
@@ -261,7 +261,7 @@ _METHODS: Final = (
     Method("getNonce", "A sender's next nonce.", p.NonceParams, s.NONCES, _get_nonce),
     Method(
         "getConfirmation",
-        "How far an action or a height is confirmed.",
+        "How far an action or a height is confirmed. The open block is at C0 as soon as it holds a durable action.",
         p.ConfirmationParams,
         s.CONFIRMATION,
         _get_confirmation,
