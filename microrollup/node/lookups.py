@@ -194,6 +194,13 @@ class Lookups:
         with self._environment.snapshot() as txn:
             return self._require_row(txn, self._choose(txn, height)).header
 
+    def find_hash(self, height: int) -> bytes | None:
+        """The hash of the closed block at a height; None if there is none."""
+        try:
+            return compute_block_hash(self.get_header(height))
+        except NotFound:
+            return None
+
     def get_block(self, height: int | None) -> ClosedBlock:
         """A closed block with its entries (the newest by default). Raises `NotFound`, `NotRetained`."""
         with self._environment.snapshot() as txn:
