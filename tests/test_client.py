@@ -32,6 +32,7 @@ from microrollup.client import (
     NodeBusy,
     NotFound,
     OutcomeUnknown,
+    RateExceeded,
     RpcError,
     SyncClient,
     Unreachable,
@@ -363,9 +364,21 @@ def test_errors_of_the_node(used, code, error):
     refuse(used, error, lambda client: client.submit(make_register(0), ALICE), timeout=0.5)
 
 
+@pytest.mark.parametrize(("stated", "least"), [(300, 0.3), (None, 0.0), ("soon", 0.0), (-1, 0.0)])
+def test_who_asks_too_much_waits(used, stated, least):
+    """After too many calls the client waits as long as the node says, and what it asked for is done once."""
+    used.double.refusals = [RefusedCall(-32006, "too many", {"retryAfterMs": stated})]
+    started = time.monotonic()
+    before = len(used.double.lines)
+    drive(used, lambda client: client.submit(make_register(0), ALICE))
+    assert (2, 1) == (used.double.calls.count("submitAction"), len(used.double.lines) - before)
+    assert least <= time.monotonic() - started < 2
+
+
 def test_error_classes_by_code():
     """The documented codes, and what is no error object."""
     codes = {-32000: ActionRefused, -32001: NotFound, -32002: HeightNotRetained, -32003: IntakeClosed, -32004: NodeBusy}
+    codes |= {-32006: RateExceeded}
     for code, cls in {**codes, -32601: RpcError}.items():
         assert type(make_rpc_error({"code": code, "message": "no"})) is cls
     for error in (None, {}, {"code": "1", "message": ""}, {"code": True, "message": ""}, {"code": 1}):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,7 +19,7 @@ from starlette.websockets import WebSocket
 from microrollup.explorer import INDEX_PATH, SECURITY_HEADERS, load_static_files
 from microrollup.node.runtime import Node
 from microrollup.rpc.budget import Budget
-from microrollup.rpc.dispatch import Dispatcher
+from microrollup.rpc.dispatch import Caller, Dispatcher
 from microrollup.rpc.envelope import NULL_ID, encode_error
 from microrollup.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from microrollup.rpc.guard import is_allowed_host, is_json, is_own_origin
@@ -26,7 +27,8 @@ from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.methods import Api, Method, make_methods
 from microrollup.rpc.news import News
 from microrollup.rpc.openrpc import describe_openrpc
-from microrollup.rpc.sockets import Sockets
+from microrollup.rpc.rates import name_client
+from microrollup.rpc.sockets import TRY_AGAIN_LATER, Sockets
 
 __all__ = ["RpcApp", "make_app"]
 
@@ -93,6 +95,7 @@ class RpcApp:
         self.dispatcher = Dispatcher(self.api, self.methods)
         self.sockets = Sockets(self.api, self.dispatcher, self.get_news, self.bodies)
         node.metrics.watch("subscribers", "Subscriptions over WebSocket.", lambda: self.sockets.subscriptions)
+        node.metrics.watch("rate_exceeded", "Calls refused for their rate.", lambda: self.dispatcher.rates.refused)
         node.metrics.watch("subscribers_dropped", "Subscribers dropped as slow.", lambda: self.sockets.dropped)
 
     def get_news(self) -> News:
@@ -120,7 +123,7 @@ class RpcApp:
         try:
             async with asyncio.timeout(self.limits.body_seconds):
                 await body.read(request)
-            answer = await self.dispatcher.answer(b"".join(body.chunks))
+            answer = await self.dispatcher.answer(b"".join(body.chunks), Caller(_name_client(request)))
         except TimeoutError:
             return _refuse(408, RpcError(LIMIT_EXCEEDED, "the body took too long"), close=True)
         except ClientDisconnect:
@@ -151,7 +154,22 @@ class RpcApp:
         if not allowed or not is_own_origin(headers.get("origin"), headers.get("host")):
             await websocket.close(_POLICY_VIOLATION)
             return
+        if self.dispatcher.rates.take(_name_client(websocket)):
+            await websocket.close(TRY_AGAIN_LATER)
+            return
         await self.sockets.serve(websocket)
+
+    def pay(self, serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """A page that costs as much as a call."""
+
+        async def serve_paid(request: Request) -> Response:
+            wait = self.dispatcher.rates.take(_name_client(request))
+            if wait:
+                headers = {"Retry-After": str(math.ceil(wait))}
+                return Response("too many requests from one address\n", 429, headers, media_type="text/plain")
+            return await serve(request)
+
+        return serve_paid
 
     async def get_page(self, request: Request) -> Response:
         """A file of the explorer."""
@@ -184,6 +202,10 @@ class RpcApp:
     async def get_openrpc(self, _: Request) -> Response:
         """The OpenRPC document."""
         return _json(self.openrpc, 200)
+
+
+def _name_client(connection: HTTPConnection) -> str:
+    return name_client(None if connection.client is None else connection.client.host)
 
 
 def _json(body: bytes, status: int) -> Response:
@@ -232,11 +254,11 @@ def make_app(
 
     routes = [
         Route("/", shared.post, methods=["POST"]),
-        Route("/", shared.get_root, methods=["GET"]),
+        Route("/", shared.pay(shared.get_root), methods=["GET"]),
         WebSocketRoute("/", shared.serve_socket),
-        Route("/explorer/{path:path}", shared.get_page, methods=["GET"]),
-        Route("/health", shared.get_health, methods=["GET"]),
-        Route("/metrics", shared.get_metrics, methods=["GET"]),
-        Route("/openrpc.json", shared.get_openrpc, methods=["GET"]),
+        Route("/explorer/{path:path}", shared.pay(shared.get_page), methods=["GET"]),
+        Route("/health", shared.pay(shared.get_health), methods=["GET"]),
+        Route("/metrics", shared.pay(shared.get_metrics), methods=["GET"]),
+        Route("/openrpc.json", shared.pay(shared.get_openrpc), methods=["GET"]),
     ]
     return _HostGuard(Starlette(routes=routes, lifespan=live), hosts)

@@ -18,15 +18,16 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from microrollup.rpc.budget import Budget
-from microrollup.rpc.dispatch import Dispatcher
+from microrollup.rpc.dispatch import Caller, Dispatcher
 from microrollup.rpc.envelope import NULL_ID, encode_error
 from microrollup.rpc.errors import LIMIT_EXCEEDED, NOT_FOUND, RpcError, to_rpc_error
 from microrollup.rpc.feeds import Caches, Feed, Item, make_feed
 from microrollup.rpc.methods import Api
 from microrollup.rpc.news import News
 from microrollup.rpc.params import SubscribeParams, UnsubscribeParams
+from microrollup.rpc.rates import name_client
 
-__all__ = ["Sockets"]
+__all__ = ["TRY_AGAIN_LATER", "Sockets"]
 
 LOOK_SECONDS: Final = 0.25
 """How often a notification that is not taken is looked at."""
@@ -74,6 +75,7 @@ class _Connection:
         self._sockets = sockets
         self._limits = sockets.api.limits
         self._websocket = websocket
+        self._client = name_client(None if websocket.client is None else websocket.client.host)
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(self._limits.calls_per_socket)
@@ -129,7 +131,7 @@ class _Connection:
         async def handle(params: Any) -> Any:
             return await self._handle(params, after)
 
-        answer = await self._sockets.dispatcher.answer(body, handle)
+        answer = await self._sockets.dispatcher.answer(body, Caller(self._client, handle))
         try:
             if answer is not None:
                 await self._send(answer, None)
