@@ -127,8 +127,8 @@ class AuthenticationPool:
         is done here and now.
         """
         if self._executor is None:
-            outcomes = [_try(self._authenticator.authenticate_line, line) for line in chunk]
-            return lambda: [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
+            outcomes = self.authenticate_here(chunk)
+            return lambda: outcomes
         try:
             future = self._executor.submit(_authenticate_lines, _encode(list(chunk)))
         except BrokenProcessPool as error:
@@ -142,6 +142,11 @@ class AuthenticationPool:
             return [outcome for outcome in self._restore(raw) if not isinstance(outcome, DecodeError)]
 
         return collect
+
+    def authenticate_here(self, chunk: Sequence[bytes]) -> list[Authenticated | RefusedError]:
+        """The outcomes of JSON lines, in order, worked out in this thread."""
+        outcomes = [_try(self._authenticator.authenticate_line, line) for line in chunk]
+        return [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
 
     def _run(
         self,

@@ -217,19 +217,26 @@ def _refuse(status: int, error: RpcError, *, close: bool = False) -> Response:
     return Response(encode_error(NULL_ID, error), status, headers=headers, media_type=_JSON)
 
 
-class _HostGuard:
-    """Refuses requests whose `Host` is not this server's."""
+class _Entrance:
+    """Refuses requests whose `Host` is not this server's, and takes the calls past the router to their one place.
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+    Routing and its layers of middleware take a sixth of the time of a call that is acknowledged alone.
+    """
+
+    def __init__(self, app: ASGIApp, shared: RpcApp) -> None:
         self._app = app
-        self._hosts = hosts
+        self._shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
-            if not is_allowed_host(host, self._hosts):
+            if not is_allowed_host(host, self._shared.hosts):
                 refusal = _refuse(421, RpcError(INVALID_REQUEST, "this server has another name; see --allow-host"))
                 await refusal(scope, receive, send)
+                return
+            if scope["method"] == "POST" and scope["path"] == "/":
+                answer = await self._shared.post(Request(scope, receive))
+                await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -253,7 +260,6 @@ def make_app(
             shared.close()
 
     routes = [
-        Route("/", shared.post, methods=["POST"]),
         Route("/", shared.pay(shared.get_root), methods=["GET"]),
         WebSocketRoute("/", shared.serve_socket),
         Route("/explorer/{path:path}", shared.pay(shared.get_page), methods=["GET"]),
@@ -261,4 +267,4 @@ def make_app(
         Route("/metrics", shared.pay(shared.get_metrics), methods=["GET"]),
         Route("/openrpc.json", shared.pay(shared.get_openrpc), methods=["GET"]),
     ]
-    return _HostGuard(Starlette(routes=routes, lifespan=live), hosts)
+    return _Entrance(Starlette(routes=routes, lifespan=live), shared)

@@ -11,7 +11,9 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from microrollup.node.submission import Result
 from microrollup.rpc import params as p
+from microrollup.rpc.decisions import Decisions
 from microrollup.rpc.envelope import NULL_ID, Call, decode_calls, encode_error, encode_result
 from microrollup.rpc.errors import (
     INTERNAL,
@@ -31,6 +33,9 @@ __all__ = ["Caller", "Dispatcher", "SocketHandler", "make_rate_error"]
 
 THREADS: Final = 8
 """Reading threads: more would only wait for each other."""
+
+SIGNED_AT_ONCE: Final = 4
+"""So few acknowledgements are signed in the event loop, 30 us each: the way to a thread and back takes longer."""
 
 SocketHandler = Callable[[Any], Awaitable[Any]]
 """Answers the methods that need a WebSocket."""
@@ -60,6 +65,7 @@ class Dispatcher:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
         self._slots = asyncio.Semaphore(api.limits.calls)
         self.rates = RateLimiter(api.limits)
+        self._decisions: Decisions[list[Result]] | None = None
 
     def close(self) -> None:
         """End the reading threads when they are done."""
@@ -166,9 +172,13 @@ class Dispatcher:
         ]
 
     async def _submit_lines(self, lines: list[bytes]) -> list[dict[str, Any] | BaseException]:
-        results = await asyncio.shield(asyncio.wrap_future(self._api.node.submit(lines)))
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, acknowledge, self._api, results)
+        future = self._api.node.submit(lines)
+        if self._decisions is None:
+            self._decisions = Decisions()
+        results = await self._decisions.wait(future)
+        if len(results) <= SIGNED_AT_ONCE:
+            return acknowledge(self._api, results)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, acknowledge, self._api, results)
 
 
 def make_rate_error(wait: float) -> RpcError:

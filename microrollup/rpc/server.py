@@ -24,6 +24,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from microrollup.errors import UsageError
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.sockets import ABORT, WRITABLE
 
 __all__ = ["Server", "bind"]
 
@@ -234,7 +235,7 @@ def _make_websocket_protocol(partial: Budget) -> type[WebSocketsSansIOProtocol]:
         def handle_connect(self, event: Any) -> None:
             super().handle_connect(event)
             if hasattr(self, "scope"):
-                self.scope["state"]["abort"] = self.transport.abort
+                self.scope["state"] |= {ABORT: self.transport.abort, WRITABLE: self.writable}
             connection = self.transport.get_extra_info("socket")
             if connection is not None:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)

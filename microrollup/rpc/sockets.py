@@ -27,14 +27,17 @@ from microrollup.rpc.news import News
 from microrollup.rpc.params import SubscribeParams, UnsubscribeParams
 from microrollup.rpc.rates import name_client
 
-__all__ = ["TRY_AGAIN_LATER", "Sockets"]
+__all__ = ["ABORT", "TRY_AGAIN_LATER", "WRITABLE", "Sockets"]
 
 LOOK_SECONDS: Final = 0.25
 """How often a notification that is not taken is looked at."""
 
 LAST_WORD_SECONDS: Final = 1.0
 TRY_AGAIN_LATER: Final = 1013
-_ABORT: Final = "abort"
+ABORT: Final = "abort"
+"""Under which the protocol lends the function that ends a connection whatever its other side does."""
+WRITABLE: Final = "writable"
+"""Under which it lends the event that is set while a message goes out without waiting."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _log = structlog.get_logger(__name__)
@@ -200,6 +203,9 @@ class _Connection:
         async with self._sending:
             if self._dropping:
                 raise Slow
+            if self._is_writable():
+                await self._websocket.send_text(body.decode())
+                return
             sending = asyncio.ensure_future(self._websocket.send_text(body.decode()))
             sending.add_done_callback(_note_outcome)
             started = time.monotonic()
@@ -216,6 +222,11 @@ class _Connection:
                 if not sending.done():
                     sending.cancel()
 
+    def _is_writable(self) -> bool:
+        """Whether a message goes out at once, so that nobody has to watch it."""
+        writable: asyncio.Event | None = self._websocket.scope["state"].get(WRITABLE)
+        return writable is not None and writable.is_set()
+
     async def _drop(self, identity: str | None) -> None:
         """Say why, if the other side can still be told, and end the connection whatever it does."""
         if self._dropping:
@@ -223,7 +234,7 @@ class _Connection:
         self._dropping = True
         self._sockets.dropped += 1
         _log.info("subscriber_dropped")
-        abort = self._websocket.scope["state"].get(_ABORT)
+        abort = self._websocket.scope["state"].get(ABORT)
         if abort is not None:
             asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, abort)
         await self._say_last_word(identity, "slow")
