@@ -22,7 +22,7 @@ from microrollup.node.settling import AttestationRefused
 from microrollup.node.writer import WriterOptions
 from microrollup.sequencer import Acknowledgement
 from microrollup.settlement.attestation import sign_attestation
-from microrollup.verifier.events import Report
+from microrollup.verifier.events import DivergenceEvent, Report
 
 
 def submit(node, *lines):
@@ -281,3 +281,24 @@ def test_a_writer_that_fails_refuses_all(tmp_path, monkeypatch):
         for _ in range(6):
             (result,) = node.intake.submit([b"{}"]).result(5)
             assert isinstance(result, IntakeStopped)
+
+
+def test_the_lowest_invalid_block_is_kept(tmp_path, monkeypatch):
+    """Of two verifiers' divergences the lower one is shown and kept; and a disk that is full keeps intake no less shut."""
+    site = Site(tmp_path)
+    event = DivergenceEvent(2, None, "stateRoot", "0x01", "0x02")
+    with site.open() as node:
+        for _ in range(3):
+            submit(node, site.line(("count", 0, 1)))
+            wait_for(lambda: node.ledger.block is None)
+        node.note_divergence("0x11", event)
+        node.note_divergence("0x22", msgspec.structs.replace(event, height=3))
+        assert (2, 2) == (node.confirmations.divergent.height, read_divergence(tmp_path / "node").height)
+        monkeypatch.setattr("microrollup.node.runtime.keep_divergence", _fill_disk)
+        node.note_divergence("0x33", msgspec.structs.replace(event, height=1))
+        assert (1, "C2X") == (node.confirmations.divergent.height, node.confirmations.get_level(1))
+        wait_for(lambda: "block 1 is invalid" in (node.stopped or ""))
+
+
+def _fill_disk(*_):
+    raise OSError(28, "No space left on device")

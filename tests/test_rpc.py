@@ -331,6 +331,32 @@ def test_the_open_block_is_at_c0(tmp_path):
         assert -32001 == caller.fail("getConfirmation", height=2)[0]
 
 
+def test_changes_too_far_back_are_not_looked_for(caller, monkeypatch):
+    """The walk back to an old state, and the execution, have a time limit."""
+    assert caller.call("getBlock", height=1, withChanges=True)["actions"][0]["changes"]
+    monkeypatch.setattr("microrollup.node.changes.LIMIT_SECONDS", -1)
+    code, message = caller.fail("getBlock", height=1, withChanges=True)
+    assert (-32004, True) == (code, "too far back" in message)
+
+
+def test_one_acknowledgement_that_fails_costs_no_other():
+    """A known action whose receipt is not kept is answered with its error; the others have their acknowledgements."""
+    from types import SimpleNamespace
+
+    from microrollup.node.errors import NotFound
+    from microrollup.rpc.methods import acknowledge
+
+    errors = [NotFound("not kept"), NotFound("no")]
+
+    def answer(result):
+        if result == "gone":
+            raise errors[0]
+        return errors[1]
+
+    api = SimpleNamespace(node=SimpleNamespace(acknowledge=answer))
+    assert [errors[1], errors[0], errors[1]] == acknowledge(api, ["one", "gone", "two"])
+
+
 # The document
 
 

@@ -12,7 +12,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from microrollup.crypto import compute_address
 from microrollup.node.runtime import NodeOptions
 from microrollup.node.writer import WriterOptions
+from microrollup.rpc import schemas
 from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.methods import Method
+from microrollup.rpc.params import NoParams
 
 OPTIONS = NodeOptions(block_size=10, timing=WriterOptions(block_seconds=0.05, gap_seconds=0.5, poll_seconds=60))
 
@@ -229,3 +232,84 @@ def test_a_pipelined_gap_does_not_block(site, caller):
             ws.send(b'{"jsonrpc":"2.0","id":%d,"method":"rollup_submitAction","params":[%s]}' % (number, line))
         answers = {answer["id"]: answer for answer in (json.loads(ws.recv(timeout=5)) for _ in range(2))}
     assert answers[0]["result"]["seq"] + 1 == answers[1]["result"]["seq"]
+
+
+def test_levels_are_those_of_the_moment(tmp_path):
+    """What was read at one level is told at another when it has come further, to whoever subscribes then."""
+    site = Site(tmp_path)
+    with site.serve(verifiers=1, options=FAST) as caller, caller.connect() as early:
+        subscribe(early, "blocks")
+        caller.submit(site.line(("count", 0, 1)))
+        assert "C1" == receive(early, 1)[0]["result"]["confirmation"]
+        deadline = time.monotonic() + 20
+        while caller.call("height")["settled"] < 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for topic, start in (("blocks", 1), ("receipts", 0)):
+            with caller.connect() as late:
+                subscribe(late, topic, **{"from": start})
+                assert "C3B" == receive(late, 1)[0]["result"]["confirmation"]
+
+
+def test_a_subscription_that_fails_says_so(site, caller, monkeypatch):
+    """A fault while history is read ends the subscription with a last word without details, and nothing else."""
+
+    def fail(*_):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(caller.node, "read_headers", fail)
+    with caller.connect() as ws:
+        monkeypatch.setattr(caller.node.blocks, "read", lambda *_: None)
+        subscribed = subscribe(ws, "blocks", **{"from": 0})
+        (told,) = receive(ws, 1)
+        assert {"subscription": subscribed["subscription"], "error": "internal error"} == told
+        assert caller.call("height") == socket_call(ws, "height")
+
+
+BIG = Method("zoo_big", "A large answer.", NoParams, schemas.TEXT, lambda _api, _params: "x" * 8_000_000)
+ASK_BIG = b'{"jsonrpc":"2.0","id":1,"method":"zoo_big"}'
+
+
+def test_answers_of_all_are_bounded(tmp_path):
+    """Answers that nobody reads are held up to a budget, over HTTP and WebSocket together; then large ones are refused
+    and small ones are not; when their readers are gone there is room again.
+    """
+    limits = RpcLimits(answers_bytes=17_000_000, send_seconds=60)
+    with Site(tmp_path).serve(limits=limits, more=[BIG]) as caller:
+        stuck = _connect_small(caller.port)
+        stuck.sendall(_frame(ASK_BIG))
+        http = socket.create_connection(("127.0.0.1", caller.port))
+        http.sendall(
+            f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(ASK_BIG)}\r\n\r\n".encode() + ASK_BIG
+        )
+
+        def ask():
+            return json.loads(caller.post(ASK_BIG)[1])
+
+        wait_for(lambda: ask().get("error", {}).get("code") == -32004)
+        assert 0 == caller.call("height")["latest"]
+        stuck.close()
+        wait_for(lambda: "result" in ask())
+        http.close()
+        wait_for(lambda: "result" in ask())
+
+
+def test_a_large_answer_has_time_to_be_read(tmp_path):
+    """Who reads a large answer over a WebSocket steadily gets all of it, however long that takes."""
+    limits = RpcLimits(send_seconds=0.3)
+    with Site(tmp_path).serve(limits=limits, more=[BIG]) as caller, _connect_small(caller.port) as slow:
+        slow.settimeout(10)
+        slow.sendall(_frame(ASK_BIG))
+        started, count = time.monotonic(), 0
+        while count < 8_000_000:
+            count += len(slow.recv(1 << 20))
+            time.sleep(0.002 if count % 3 else 0)
+        assert time.monotonic() - started > 2 * limits.send_seconds
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

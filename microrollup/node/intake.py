@@ -11,14 +11,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 import structlog
 
 from microrollup.authentication import Authenticated
 from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool
-from microrollup.errors import IntakeStopped, RefusedError, WorkerDied
-from microrollup.node.errors import NodeBusy
+from microrollup.errors import IntakeStopped, MicrorollupError, RefusedError, WorkerDied
+from microrollup.node.errors import NodeBusy, NodeFault
 from microrollup.node.submission import Result, Submission, Ticket
 
 __all__ = ["MAX_IN_FLIGHT", "MAX_IN_FLIGHT_BYTES", "Chunk", "Intake"]
@@ -33,6 +34,8 @@ FEW: Final = 4
 
 _CHUNKS_PER_WORKER: Final = 2
 
+_Outcomes: TypeAlias = list[Authenticated | RefusedError]
+
 _log = structlog.get_logger(__name__)
 
 
@@ -44,7 +47,7 @@ class Chunk:
     def __init__(
         self,
         tickets: list[Ticket],
-        collect: Callable[[], list[Authenticated | RefusedError]],
+        collect: Callable[[], _Outcomes],
         end: Callable[[WorkerDied | None], None],
     ) -> None:
         """`collect` waits for the outcomes; `end` is told that they were collected, and what went wrong."""
@@ -52,14 +55,17 @@ class Chunk:
         self._collect = collect
         self._end = end
 
-    def wait(self) -> list[Authenticated | RefusedError | WorkerDied]:
-        """The outcomes in order; to be called once, by the writer."""
+    def wait(self) -> list[Authenticated | MicrorollupError]:
+        """The outcomes in order; to be called once, by the writer, whom nothing that goes wrong here may end."""
         failure: WorkerDied | None = None
         try:
             return [*self._collect()]
         except WorkerDied as error:
             failure = error
             return [error] * len(self.tickets)
+        except Exception:
+            _log.exception("authentication_failed")
+            return [NodeFault("the signatures could not be checked")] * len(self.tickets)
         finally:
             self._end(failure)
 
@@ -110,8 +116,7 @@ class Intake:
                 self._lines.extend(zip(lines, tickets, strict=True))
                 self._condition.notify()
                 return submission.future
-        outcomes = self._pool.authenticate_here(lines)
-        self.deliver(Chunk(tickets, lambda: outcomes, _end_nothing))
+        self.deliver(Chunk(tickets, _do_now(partial(self._pool.authenticate_here, lines)), _end_nothing))
         return submission.future
 
     def release(self, tickets: Sequence[Ticket]) -> None:
@@ -159,9 +164,10 @@ class Intake:
             self._pool.close()
             self._pool = self._make_pool()
             self._broken = False
+        start = partial(self._pool.start_lines, [line for line, _ in taken])
         try:
-            return Chunk(tickets, self._pool.start_lines([line for line, _ in taken]), self._end_chunk)
-        except WorkerDied as error:
+            return Chunk(tickets, start(), self._end_chunk)
+        except Exception as error:
             return Chunk(tickets, _raise_later(error), self._end_chunk)
 
 
@@ -169,8 +175,17 @@ def _end_nothing(_: WorkerDied | None) -> None:
     """What was authenticated at once held no slot."""
 
 
-def _raise_later(error: WorkerDied) -> Callable[[], list[Authenticated | RefusedError]]:
-    def collect() -> list[Authenticated | RefusedError]:
+def _do_now(work: Callable[[], _Outcomes]) -> Callable[[], _Outcomes]:
+    """What is done now, to be collected later, be it an error."""
+    try:
+        outcomes = work()
+    except Exception as error:
+        return _raise_later(error)
+    return lambda: outcomes
+
+
+def _raise_later(error: Exception) -> Callable[[], _Outcomes]:
+    def collect() -> _Outcomes:
         raise error
 
     return collect

@@ -145,6 +145,7 @@ class Node:
         self._stopping.set()
         self.intake.close("the node is shutting down")
         if not self._started:
+            self._writer.close()
             self.intake.close_pool()
             return
         self.intake.join()
@@ -251,8 +252,14 @@ class Node:
         """A verifier of this node says that a block is wrong: C2X."""
         divergent = Divergent(event.height, event.seq, event.field, event.expected, event.found)
         _log.error("divergence", verifier=name, height=event.height, field=event.field)
-        keep_divergence(self.directory, divergent)
+        known = self.confirmations.divergent
+        if known is not None and known.height <= divergent.height:
+            return
         self._shut(divergent)
+        try:
+            keep_divergence(self.directory, divergent)
+        except OSError as error:  # the next start does not know it, until a verifier says it again
+            _log.error("divergence_not_kept", reason=str(error))
 
     def _shut(self, divergent: Divergent) -> None:
         """Take no more actions and settle nothing: a block is invalid."""

@@ -128,7 +128,8 @@ class Writer:
         with self._condition:
             self._closing = True
             self._condition.notify()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     # In the thread
 
@@ -146,7 +147,7 @@ class Writer:
             self._finish()
         except BaseException as error:
             _log.exception("writer_ended")
-            self._stop(f"the writer ended: {error or type(error).__name__}")
+            self._stop(f"the writer ended by a fault ({type(error).__name__}); restart to go on from what is durable")
             self._refuse_everything()
         finally:
             self._sequencer.close()
@@ -205,7 +206,7 @@ class Writer:
         try:
             outcomes: list[tuple[Ticket, Result]] = [*self._sequencer.submit(group)]
         except BaseException as error:
-            refusal = error if isinstance(error, MicrorollupError) else IntakeStopped(f"the group was lost: {error}")
+            refusal = error if isinstance(error, MicrorollupError) else IntakeStopped("the group was lost by a fault")
             outcomes = [(ticket, refusal) for ticket, _ in group]
             if not isinstance(error, MicrorollupError):
                 _log.exception("group_failed")

@@ -38,6 +38,7 @@ _NEGOTIATED: Final = {"Vary": "Accept"}
 """At `/` a browser gets another text than others: a cache must keep them apart."""
 
 _POLICY_VIOLATION: Final = 1008
+_PIECE_BYTES: Final = 64 << 10
 _DISCARDED: Final = 4
 """Times the largest body: so much of one that is too large is read and thrown away."""
 
@@ -95,7 +96,7 @@ class RpcApp:
         self.dispatcher = Dispatcher(self.api, self.methods)
         self.sockets = Sockets(self.api, self.dispatcher, self.get_news, self.bodies)
         node.metrics.watch("subscribers", "Subscriptions over WebSocket.", lambda: self.sockets.subscriptions)
-        node.metrics.watch("rate_exceeded", "Calls refused for their rate.", lambda: self.dispatcher.rates.refused)
+        node.metrics.watch("rate_exceeded", "Calls refused, pages of history put off.", lambda: self.dispatcher.rates.refused)
         node.metrics.watch("subscribers_dropped", "Subscribers dropped as slow.", lambda: self.sockets.dropped)
 
     def get_news(self) -> News:
@@ -112,8 +113,17 @@ class RpcApp:
 
     # Routes
 
-    async def post(self, request: Request) -> Response:
-        """JSON-RPC over HTTP."""
+    async def serve_call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """JSON-RPC over HTTP, from the request to the last byte that the client reads."""
+        request = Request(scope, receive)
+        caller = Caller(_name_client(request))
+        try:
+            answer = await self._post(request, caller)
+            await answer(scope, receive, send)
+        finally:
+            self.dispatcher.release(caller)
+
+    async def _post(self, request: Request, caller: Caller) -> Response:
         headers = request.headers
         if not is_own_origin(headers.get("origin"), headers.get("host")):
             return _refuse(403, RpcError(INVALID_REQUEST, "pages of other origins are not answered"))
@@ -123,7 +133,7 @@ class RpcApp:
         try:
             async with asyncio.timeout(self.limits.body_seconds):
                 await body.read(request)
-            answer = await self.dispatcher.answer(b"".join(body.chunks), Caller(_name_client(request)))
+            answer = await self.dispatcher.answer(b"".join(body.chunks), caller)
         except TimeoutError:
             return _refuse(408, RpcError(LIMIT_EXCEEDED, "the body took too long"), close=True)
         except ClientDisconnect:
@@ -134,7 +144,7 @@ class RpcApp:
             return _refuse(refusal.status, RpcError(LIMIT_EXCEEDED, str(refusal)), close=True)
         finally:
             body.release()
-        return Response(status_code=204) if answer is None else Response(answer, media_type=_JSON)
+        return Response(status_code=204) if answer is None else _Answer(answer, media_type=_JSON)
 
     async def _discard(self, request: Request) -> None:
         """Read a body that is not taken, for a while: who is cut off while sending does not see the answer."""
@@ -204,6 +214,21 @@ class RpcApp:
         return _json(self.openrpc, 200)
 
 
+class _Answer(Response):
+    """An answer that is handed over in pieces, as the client reads: it is done when nearly all of it has been read."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(self.body) <= _PIECE_BYTES:
+            await super().__call__(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        whole = memoryview(self.body)
+        for first in range(0, len(whole), _PIECE_BYTES):
+            piece = bytes(whole[first : first + _PIECE_BYTES])
+            more = first + _PIECE_BYTES < len(whole)
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
 def _name_client(connection: HTTPConnection) -> str:
     return name_client(None if connection.client is None else connection.client.host)
 
@@ -235,8 +260,7 @@ class _Entrance:
                 await refusal(scope, receive, send)
                 return
             if scope["method"] == "POST" and scope["path"] == "/":
-                answer = await self._shared.post(Request(scope, receive))
-                await answer(scope, receive, send)
+                await self._shared.serve_call(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -13,6 +13,7 @@ import structlog
 
 from microrollup.node.submission import Result
 from microrollup.rpc import params as p
+from microrollup.rpc.budget import Budget
 from microrollup.rpc.decisions import Decisions
 from microrollup.rpc.envelope import NULL_ID, Call, decode_calls, encode_error, encode_result
 from microrollup.rpc.errors import (
@@ -43,13 +44,17 @@ SocketHandler = Callable[[Any], Awaitable[Any]]
 _log = structlog.get_logger(__name__)
 
 
-class Caller(msgspec.Struct, frozen=True):
-    """Who asks."""
+class Caller:
+    """Who asks, for as long as it takes until the answer has been read."""
 
-    client: str
-    """Whose rate it counts against; see `name_client`."""
-    socket: SocketHandler | None = None
-    """There is one where the call came over a WebSocket."""
+    __slots__ = ("client", "held", "socket")
+
+    def __init__(self, client: str, socket: SocketHandler | None = None) -> None:
+        """`client` is whose rate it counts against (see `name_client`); `socket` there is if it came over one."""
+        self.client = client
+        self.socket = socket
+        self.held = 0
+        """Bytes of answers that count against the budget of all."""
 
 
 class Dispatcher:
@@ -65,6 +70,7 @@ class Dispatcher:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
         self._slots = asyncio.Semaphore(api.limits.calls)
         self.rates = RateLimiter(api.limits)
+        self.answers = Budget(api.limits.answers_bytes)
         self._decisions: Decisions[list[Result]] | None = None
 
     def close(self) -> None:
@@ -113,7 +119,7 @@ class Dispatcher:
             if method is None:
                 raise RpcError(METHOD_NOT_FOUND, call.method[:100])
             result = await self._run(method, call, caller)
-            answer = None if call.id is None else encode_result(call.id, result)
+            answer = None if call.id is None else self._hold(encode_result(call.id, result), caller)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -124,6 +130,18 @@ class Dispatcher:
             return None if call.id is None else encode_error(call.id, refusal)
         self._api.node.metrics.note_call(name, "ok")
         return answer
+
+    def _hold(self, answer: bytes, caller: Caller) -> bytes:
+        """Count an answer until `release`; a call whose answer has no room is refused."""
+        if not self.answers.take(len(answer)):
+            raise RpcError(LIMIT_EXCEEDED, "too many answers wait to be read; try again later")
+        caller.held += len(answer)
+        return answer
+
+    def release(self, caller: Caller) -> None:
+        """Its answers have been read, or never will be."""
+        self.answers.give(caller.held)
+        caller.held = 0
 
     async def _run(self, method: Method, call: Call, caller: Caller) -> Any:
         params = self._decode_params(method, call)

@@ -24,6 +24,8 @@ class RpcLimits(msgspec.Struct, frozen=True, rename="camel"):
     """Actions of one `submitActions`."""
     answer_bytes: int = 8 << 20
     """Of a batch's answer; calls that come when it is reached are refused."""
+    answers_bytes: int = 128 << 20
+    """Answers in memory that clients have not read yet, over all connections; calls beyond are refused."""
     json_depth: int = 64
     """Nesting of a request, checked before it is decoded."""
     id_bytes: int = 256

@@ -12,7 +12,7 @@ import msgspec
 
 from microrollup.acknowledgement import SignedAcknowledgement, acknowledgement_to_json
 from microrollup.codec.json import hex0x
-from microrollup.errors import UsageError
+from microrollup.errors import MicrorollupError, UsageError
 from microrollup.export import encode_block
 from microrollup.node.changes import read_changes
 from microrollup.node.errors import NotFound
@@ -208,7 +208,10 @@ def acknowledge(api: Api, results: Sequence[Any]) -> list[dict[str, Any] | BaseE
     """The acknowledgements of what is durable, signed now, and the errors of the rest."""
     answers: list[dict[str, Any] | BaseException] = []
     for result in results:
-        signed = api.node.acknowledge(result)
+        try:
+            signed = api.node.acknowledge(result)
+        except MicrorollupError as error:  # a known action whose receipt is not kept: no reason to lose the others
+            signed = error
         answers.append(acknowledgement_to_json(signed) if isinstance(signed, SignedAcknowledgement) else signed)
     return answers
 

@@ -51,7 +51,7 @@ class RateLimiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         """Client -> tokens at a time; the one that asked longest ago comes first."""
         self.refused = 0
-        """Calls for which there was no token."""
+        """Calls, and pages of history, for which there was no token."""
 
     def __len__(self) -> int:
         """Clients that are remembered."""

@@ -24,7 +24,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from microrollup.errors import UsageError
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.limits import RpcLimits
-from microrollup.rpc.sockets import ABORT, WRITABLE
+from microrollup.rpc.sockets import OUTLET, READ_BYTES, Outlet
 
 __all__ = ["Server", "bind"]
 
@@ -36,8 +36,6 @@ _CANCEL_SECONDS: Final = 5
 _ABORT_SECONDS: Final = 2.0
 _CONTROL_BYTES: Final = 131
 """A ping or pong of the largest size, with its head."""
-_READ_BYTES: Final = 64 << 10
-"""So much of an answer has to be read in `send_seconds`."""
 _SOCKET_BYTES: Final = 128 << 10
 """What the system may hold for a WebSocket that does not read; by itself it would go up to some MiB."""
 
@@ -203,7 +201,7 @@ def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
 
         def _look(self) -> None:
             """End the connection unless its other side has read something meanwhile."""
-            if self.transport.get_write_buffer_size() > self._unsent - _READ_BYTES:
+            if self.transport.get_write_buffer_size() > self._unsent - READ_BYTES:
                 self.transport.abort()
             else:
                 self.pause_writing()
@@ -235,7 +233,8 @@ def _make_websocket_protocol(partial: Budget) -> type[WebSocketsSansIOProtocol]:
         def handle_connect(self, event: Any) -> None:
             super().handle_connect(event)
             if hasattr(self, "scope"):
-                self.scope["state"] |= {ABORT: self.transport.abort, WRITABLE: self.writable}
+                transport = self.transport
+                self.scope["state"][OUTLET] = Outlet(transport.abort, self.writable, transport.get_write_buffer_size)
             connection = self.transport.get_extra_info("socket")
             if connection is not None:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
