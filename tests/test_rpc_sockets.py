@@ -184,10 +184,10 @@ def _read_dropped(caller):
     return float(line.split()[1])
 
 
-def _connect_small(port):
+def _connect_small(port, receive_bytes=2048):
     """A WebSocket by hand, whose system takes next to nothing and whose owner reads nothing."""
     stuck = socket.socket()
-    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
     stuck.connect(("127.0.0.1", port))
     stuck.sendall(
         f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -298,13 +298,17 @@ def test_answers_of_all_are_bounded(tmp_path):
 def test_a_large_answer_has_time_to_be_read(tmp_path):
     """Who reads a large answer over a WebSocket steadily gets all of it, however long that takes."""
     limits = RpcLimits(send_seconds=0.3)
-    with Site(tmp_path).serve(limits=limits, more=[BIG]) as caller, _connect_small(caller.port) as slow:
+    with Site(tmp_path).serve(limits=limits, more=[BIG]) as caller, _connect_small(caller.port, 1 << 16) as slow:
         slow.settimeout(10)
         slow.sendall(_frame(ASK_BIG))
-        started, count = time.monotonic(), 0
+        started, count, paused = time.monotonic(), 0, 0
         while count < 8_000_000:
-            count += len(slow.recv(1 << 20))
-            time.sleep(0.002 if count % 3 else 0)
+            chunk = slow.recv(1 << 16)
+            assert chunk, f"ended after {count} bytes"
+            count += len(chunk)
+            if count - paused > 400_000:
+                paused = count
+                time.sleep(0.1)
         assert time.monotonic() - started > 2 * limits.send_seconds
 
 

@@ -238,10 +238,11 @@ class _Connection:
             if self._outlet.writable.is_set() and len(body) <= _LARGE_BYTES:
                 await self._websocket.send_text(body.decode())
                 return
+            unread = self._outlet.get_unread() + len(body)
             sending = asyncio.ensure_future(self._transmit(body))
             sending.add_done_callback(_note_outcome)
             try:
-                await self._watch(sending, feed)
+                await self._watch(sending, unread, feed)
             finally:
                 if not sending.done():
                     sending.cancel()
@@ -251,9 +252,9 @@ class _Connection:
         await self._websocket.send_text(body.decode())
         await self._outlet.writable.wait()
 
-    async def _watch(self, sending: asyncio.Future[None], feed: Feed | None) -> None:
+    async def _watch(self, sending: asyncio.Future[None], unread: int, feed: Feed | None) -> None:
         """Wait for a message to be read. Raises `Slow` unless the other side reads some of it in `send_seconds`."""
-        unread, looked = self._outlet.get_unread(), time.monotonic()
+        looked = time.monotonic()
         while True:
             done, _ = await asyncio.wait({sending}, timeout=LOOK_SECONDS)
             if done:
