@@ -9,6 +9,7 @@ from kernel_fixtures import make_key
 from node_fixtures import BUILDER_KEY, FAST, Site, to_line
 
 from microrollup.acknowledgement import SignedAcknowledgement, verify_acknowledgement
+from microrollup.authentication_pool import Started
 from microrollup.crypto import compute_address
 from microrollup.errors import DuplicateAction, IntakeStopped, NonceGap, NonceUsed, RefusedError, UsageError, WorkerDied
 from microrollup.ledger import Ledger
@@ -298,7 +299,7 @@ def test_a_fault_of_authentication_is_nobodys_end(site, monkeypatch, count):
     with site.open(options=SLOW_BLOCKS) as node:
         lines = [site.line(("count", 0, 1)) for _ in range(count)]
         with monkeypatch.context() as patch:
-            patch.setattr(node.intake._pool, "authenticate_here", _fault)
+            patch.setattr(node.intake._pool, "start_here", _fault)
             assert [NodeFault] * count == [type(result) for result in submit(node, *lines)]
         assert 0 == node.intake.depth
         assert list(range(count)) == [result.receipt.seq for result in submit(node, *lines)]
@@ -318,3 +319,28 @@ def test_a_start_that_fails_leaves_nothing_running(site, monkeypatch):
         assert node._writer._thread.is_alive()
         node.stop()
         assert not node._writer._thread.is_alive()
+
+
+def test_what_is_ready_waits_for_no_signatures(site, monkeypatch):
+    """A chunk whose signatures are checked is committed while the next one's still are; order stays."""
+    with site.open(options=SLOW_BLOCKS) as node:
+        checked = threading.Event()
+        lines = [[site.line(("count", 0, 1), name=name)] for name in ("alice", "bob")]
+        start = node.intake._pool.start_here
+
+        def start_slowly(chunk):
+            started = start(chunk)
+            return Started(lambda: checked.wait(10) and started.collect(), checked.is_set)
+
+        held = threading.Event()
+        ask = node._writer.ask(lambda _: held.wait(10))
+        first = node.submit(lines[0])
+        monkeypatch.setattr(node.intake._pool, "start_lines", start_slowly)
+        second = node.submit(lines[1])
+        wait_for(lambda: len(node._writer._chunks) == 2)
+        held.set()
+        ask.result(10)
+        assert 0 == first.result(5)[0].receipt.seq
+        assert not second.done()
+        checked.set()
+        assert 1 == second.result(5)[0].receipt.seq

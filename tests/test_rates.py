@@ -5,7 +5,7 @@ import time
 
 import msgspec
 import pytest
-from node_fixtures import FAST, Site, serve_node
+from node_fixtures import FAST, Site, receive, serve_node, subscribe
 
 import microrollup.rpc.app
 from microrollup.rpc import rates
@@ -143,3 +143,17 @@ def test_this_machine_has_a_rate_of_its_own(tmp_path):
     with site.serve(limits=RpcLimits(rate=1, burst_seconds=1)) as caller:
         assert {0} == {caller.call("height")["latest"] for _ in range(200)}
         assert b"microrollup_rate_exceeded 0.0" in caller.get("/metrics")[1]
+
+
+def test_history_is_read_at_a_rate(served):
+    """Who follows from long ago waits between pages of the store instead of being refused, and misses nothing."""
+    lines = [served.site.line(("count", 0, 1)) for _ in range(600)]
+    limited = served.node.receipts.read
+    assert 600 == len(served.node.submit(lines).result(10))
+    served.node.receipts.read = lambda *_: None  # as if the ring did not reach back
+    with served.connect() as ws:
+        started = time.monotonic()
+        subscribe(ws, "receipts", **{"from": 0})
+        assert list(range(600)) == [told["cursor"] for told in receive(ws, 600)]
+        assert time.monotonic() - started > 1
+    served.node.receipts.read = limited

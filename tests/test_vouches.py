@@ -13,6 +13,13 @@ def make_hash(height, salt=0):
     return bytes([salt, height]) * 16 if height <= 9 else None
 
 
+def reopen(directory, find_hash=make_hash):
+    """What is read at the next start."""
+    vouches = Vouches(directory, find_hash)
+    vouches.load()
+    return vouches
+
+
 def test_a_quorum_counts(tmp_path):
     """The height of a quorum is the highest that so many verifiers reach; marks only rise."""
     vouches = Vouches(tmp_path, make_hash)
@@ -38,18 +45,18 @@ def test_it_is_kept(tmp_path):
     vouches = Vouches(tmp_path, make_hash)
     vouches.note(ONE, 4, ALL)
     vouches.note(TWO, 6, ALL)
-    assert 4 == Vouches(tmp_path, make_hash).find_height(ALL)
-    mended = Vouches(tmp_path, lambda height: make_hash(height, salt=1 if height > 5 else 0))
+    assert 4 == reopen(tmp_path).find_height(ALL)
+    mended = reopen(tmp_path, lambda height: make_hash(height, salt=1 if height > 5 else 0))
     assert [4, 0] == [mended.get_height(verifier) for verifier in (ONE, TWO)]
     vouches.note(THREE, 1, VerifierSet((ONE, THREE), 1))
-    assert [4, 0, 1] == [Vouches(tmp_path, make_hash).get_height(verifier) for verifier in (ONE, TWO, THREE)]
+    assert [4, 0, 1] == [reopen(tmp_path).get_height(verifier) for verifier in (ONE, TWO, THREE)]
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[]", b'{"zz":{"height":1,"blockHash":""}}', b'{"01":{"height":"x"}}'])
 def test_a_damaged_file_is_as_none(tmp_path, raw):
     """It is derived from what verifiers know: a damaged one is left aside and written anew."""
     (tmp_path / "verified.json").write_bytes(raw)
-    vouches = Vouches(tmp_path, make_hash)
+    vouches = reopen(tmp_path)
     assert 0 == vouches.find_height(ALL)
     vouches.note(ONE, 1, ALL)
-    assert 1 == Vouches(tmp_path, make_hash).get_height(ONE)
+    assert 1 == reopen(tmp_path).get_height(ONE)

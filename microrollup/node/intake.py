@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, NoReturn
 
 import structlog
 
 from microrollup.authentication import Authenticated
-from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool
-from microrollup.errors import IntakeStopped, MicrorollupError, RefusedError, WorkerDied
+from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, Started
+from microrollup.errors import IntakeStopped, MicrorollupError, WorkerDied
 from microrollup.node.errors import NodeBusy, NodeFault
 from microrollup.node.submission import Result, Submission, Ticket
 
@@ -34,32 +34,35 @@ FEW: Final = 4
 
 _CHUNKS_PER_WORKER: Final = 2
 
-_Outcomes: TypeAlias = list[Authenticated | RefusedError]
-
 _log = structlog.get_logger(__name__)
 
 
 class Chunk:
     """Lines whose authentication has begun."""
 
-    __slots__ = ("_collect", "_end", "tickets")
+    __slots__ = ("_end", "_started", "tickets")
 
     def __init__(
-        self,
-        tickets: list[Ticket],
-        collect: Callable[[], _Outcomes],
-        end: Callable[[WorkerDied | None], None],
+        self, tickets: list[Ticket], start: Callable[[], Started], end: Callable[[WorkerDied | None], None]
     ) -> None:
-        """`collect` waits for the outcomes; `end` is told that they were collected, and what went wrong."""
+        """Calls `start`, and `end` when the outcomes have been collected, with what went wrong."""
         self.tickets = tickets
-        self._collect = collect
         self._end = end
+        try:
+            self._started = start()
+        except Exception as error:
+            self._started = Started(partial(_raise, error), lambda: True)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `wait` returns at once."""
+        return self._started.is_done()
 
     def wait(self) -> list[Authenticated | MicrorollupError]:
         """The outcomes in order; to be called once, by the writer, whom nothing that goes wrong here may end."""
         failure: WorkerDied | None = None
         try:
-            return [*self._collect()]
+            return [*self._started.collect()]
         except WorkerDied as error:
             failure = error
             return [error] * len(self.tickets)
@@ -116,7 +119,7 @@ class Intake:
                 self._lines.extend(zip(lines, tickets, strict=True))
                 self._condition.notify()
                 return submission.future
-        self.deliver(Chunk(tickets, _do_now(partial(self._pool.authenticate_here, lines)), _end_nothing))
+        self.deliver(Chunk(tickets, partial(self._pool.start_here, lines), _end_nothing))
         return submission.future
 
     def release(self, tickets: Sequence[Ticket]) -> None:
@@ -164,28 +167,12 @@ class Intake:
             self._pool.close()
             self._pool = self._make_pool()
             self._broken = False
-        start = partial(self._pool.start_lines, [line for line, _ in taken])
-        try:
-            return Chunk(tickets, start(), self._end_chunk)
-        except Exception as error:
-            return Chunk(tickets, _raise_later(error), self._end_chunk)
+        return Chunk(tickets, partial(self._pool.start_lines, [line for line, _ in taken]), self._end_chunk)
 
 
 def _end_nothing(_: WorkerDied | None) -> None:
     """What was authenticated at once held no slot."""
 
 
-def _do_now(work: Callable[[], _Outcomes]) -> Callable[[], _Outcomes]:
-    """What is done now, to be collected later, be it an error."""
-    try:
-        outcomes = work()
-    except Exception as error:
-        return _raise_later(error)
-    return lambda: outcomes
-
-
-def _raise_later(error: Exception) -> Callable[[], _Outcomes]:
-    def collect() -> _Outcomes:
-        raise error
-
-    return collect
+def _raise(error: Exception) -> NoReturn:
+    raise error

@@ -128,6 +128,7 @@ class Node:
         if 0 < head.height <= self.confirmations.latest:  # a crash may have come before this was noted
             self._note_height(head)
         verifiers = self.l1.get_verifiers(self.l1.get_number())
+        self._vouches.load()
         self.confirmations.note_verified(self._vouches.find_height(verifiers))
         if self._divergent is not None:
             self._shut(self._divergent)

@@ -38,7 +38,13 @@ class Vouches:
         self._path = directory / _FILE
         self._find_hash = find_hash
         self._lock = threading.Lock()
-        self._vouched = self._load()
+        self._vouched: dict[bytes, _Vouch] = {}
+
+    def load(self) -> None:
+        """Read what was kept; to be called when blocks that were taken back have been built again."""
+        vouched = self._read()
+        with self._lock:
+            self._vouched = {address: vouch for address, vouch in vouched.items() if self._is_ours(vouch)}
 
     def note(self, verifier: bytes, height: int, verifiers: VerifierSet, block_hash: bytes | None = None) -> bool:
         """Note that a verifier (20-byte address) vouches for everything up to a height.
@@ -67,19 +73,18 @@ class Vouches:
         heights = sorted([self.get_height(address) for address in verifiers.addresses], reverse=True)
         return heights[verifiers.quorum - 1]
 
-    def _load(self) -> dict[bytes, _Vouch]:
-        """Those of blocks that are still the ones that were verified."""
+    def _read(self) -> dict[bytes, _Vouch]:
         try:
             found = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Vouch])
-            vouched = {bytes.fromhex(address): vouch for address, vouch in found.items()}
+            return {bytes.fromhex(address): vouch for address, vouch in found.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors too
             _log.warning("vouches_not_read", path=str(self._path), reason=str(error))
             return {}
-        return {address: vouch for address, vouch in vouched.items() if self._is_ours(vouch)}
 
     def _is_ours(self, vouch: _Vouch) -> bool:
+        """Whether it speaks of a block that is still the one that was verified."""
         found = self._find_hash(vouch.height)
         return found is not None and found.hex() == vouch.block_hash
 

@@ -179,12 +179,15 @@ class Writer:
         return max(0.0, min(moments) - time.monotonic())
 
     def _collect_group(self) -> list[tuple[Ticket, Authenticated]]:
-        """Authenticated actions for one commit; those whose authentication failed are answered at once."""
+        """Authenticated actions for one commit; those whose authentication failed are answered at once.
+
+        What is ready does not wait for signatures that are still being checked: these come with the next commit.
+        """
         group: list[tuple[Ticket, Authenticated]] = []
         failed: list[tuple[Ticket, Result]] = []
         while len(group) < GROUP_SIZE:
             with self._condition:
-                if not self._chunks:
+                if not self._chunks or (group and not self._chunks[0].is_ready):
                     break
                 chunk = self._chunks.popleft()
             for ticket, outcome in zip(chunk.tickets, chunk.wait(), strict=True):

@@ -96,7 +96,8 @@ class RpcApp:
         self.dispatcher = Dispatcher(self.api, self.methods)
         self.sockets = Sockets(self.api, self.dispatcher, self.get_news, self.bodies)
         node.metrics.watch("subscribers", "Subscriptions over WebSocket.", lambda: self.sockets.subscriptions)
-        node.metrics.watch("rate_exceeded", "Calls refused, pages of history put off.", lambda: self.dispatcher.rates.refused)
+        rates = self.dispatcher.rates
+        node.metrics.watch("rate_exceeded", "Calls refused, pages of history put off.", lambda: rates.refused)
         node.metrics.watch("subscribers_dropped", "Subscribers dropped as slow.", lambda: self.sockets.dropped)
 
     def get_news(self) -> News:

@@ -52,7 +52,7 @@ class Feed(Protocol):
 
 
 class _Cache:
-    """JSON of items by number and the level that it tells, shared by all feeds of a topic, in the loop and in threads."""
+    """JSON of items by number and the level that it tells, shared by all feeds of a topic, whatever thread reads."""
 
     def __init__(self) -> None:
         self._raw: dict[tuple[int, str], msgspec.Raw] = {}

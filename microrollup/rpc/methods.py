@@ -109,9 +109,7 @@ def _get_receipt_proof(api: Api, params: p.HashParams) -> Any:
         raise NotFound("genesis has no receipts")
     ack = node.sign(action.height, action.receipt) if action.receipt.status <= FAULTED else None
     domain = InboxDomain(node.genesis.l1_chain_id, node.l1.get_inbox())
-    proof = make_receipt_proof(
-        header, seal, lookups.get_receipts(header), action.seq - header.first_seq, ack, domain
-    )
+    proof = make_receipt_proof(header, seal, lookups.get_receipts(header), action.seq - header.first_seq, ack, domain)
     return receipt_proof_to_json(proof)
 
 
@@ -320,4 +318,3 @@ def make_methods(more: Sequence[Method] = ()) -> dict[str, Method]:
             raise UsageError(f"a method cannot be called {method.name!r}")
         methods[method.name] = method
     return methods
-

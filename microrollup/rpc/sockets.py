@@ -217,8 +217,10 @@ class _Connection:
     async def _pay_for_history(self) -> None:
         """Wait until whoever asks has room in its rate for a page of the store."""
         rates = self._sockets.dispatcher.rates
-        while wait := rates.take(self._client):
+        wait = rates.take(self._client)
+        while wait > 0:
             await asyncio.sleep(wait)
+            wait = rates.take(self._client)
         rates.overdraw(self._client, PAGE_TOKENS - 1)
 
     async def _end_subscription(self, identity: str, error: Exception) -> None:
