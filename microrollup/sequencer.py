@@ -326,8 +326,8 @@ class Sequencer(Generic[T]):
         return block
 
     def _choose_origin(self) -> int:
-        """The newest past L1 block."""
-        return max(self.l1.get_number() - 1, self.ledger.header.l1_origin)
+        """The newest L1 block that L1 is not expected to take back."""
+        return max(self.l1.get_origin(), self.ledger.header.l1_origin)
 
     # When something is wrong
 

@@ -108,6 +108,7 @@ class NodeDouble:
             "version": rollup.version,
             "rollupId": hex0x(compute_rollup_id(genesis)),
             "l1ChainId": genesis.l1_chain_id,
+            "inbox": "0x" + genesis.domain.verifying_contract.hex(),
             "builder": hex0x(BUILDER),
             "domain": {
                 "name": domain.name,

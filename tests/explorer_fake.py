@@ -178,6 +178,7 @@ class FakeNode:
             "genesisHash": self.do_getHeader(0)["hash"],
             "stfId": hex0x(self.rollup.stf_id),
             "l1ChainId": self.genesis.l1_chain_id,
+            "inbox": "0x" + "00" * 20,
             "builder": hex0x(self.genesis.builder),
             "verifiers": [hex0x(verifier) for verifier in self.genesis.verifiers],
             "quorum": self.genesis.quorum,

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import shutil
 import subprocess
-import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final
 
 import pytest
+
+import microrollup.testing.anvil
+from microrollup.testing.anvil import Anvil
+
+__all__ = ["Anvil", "find_tool", "install_foundry", "run_anvil"]
 
 FOUNDRY: Final = Path(__file__).parent / "foundry"
 _OFFLINE: Final = (
     "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH", "ERR_SOCKET_TIMEOUT"
 )  # fmt: skip
 _INSTALL_SECONDS: Final = 240
-_START_SECONDS: Final = 30
 
 
 def install_foundry() -> Path:
@@ -69,54 +69,8 @@ def find_tool(name: str) -> str:
     return str(found[0])
 
 
-class Anvil:
-    """A running anvil: its URL, and its JSON-RPC for what only a test may do."""
-
-    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
-        self.process = process
-        self.url = url
-
-    def call(self, method: str, *params: Any) -> Any:
-        """One JSON-RPC call. Raises `AssertionError` with L1's own words if it says no."""
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-        request = urllib.request.Request(self.url, body, {"content-type": "application/json"})  # noqa: S310
-        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-            answer = json.loads(response.read())
-        assert "error" not in answer, answer["error"]
-        return answer["result"]
-
-    def mine(self, count: int = 1) -> None:
-        """Let L1 pass by so many blocks of 12 seconds."""
-        self.call("anvil_mine", hex(count), hex(12))
-
-
 @contextmanager
 def run_anvil(*arguments: str, timestamp: int | None = None) -> Iterator[Anvil]:
-    """An L1 whose blocks come with each transaction, 12 seconds apart; chain id 31337, ten funded accounts."""
-    command = [
-        find_tool("anvil"), "--host", "127.0.0.1", "--port", "0", "--chain-id", "31337",
-        "--timestamp", str(int(time.time()) // 12 * 12 - 120_000 if timestamp is None else timestamp), *arguments,
-    ]  # fmt: skip
-    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would stop it once it is full
-        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
-        try:
-            anvil = Anvil(process, _wait_for_url(process, said))
-            anvil.call("anvil_setBlockTimestampInterval", 12)
-            yield anvil
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _wait_for_url(process: subprocess.Popen[bytes], said: TextIO) -> str:
-    """The address on which it says that it listens."""
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        said.seek(0)
-        text = said.read()
-        for line in text.splitlines(keepends=True):
-            if line.startswith("Listening on ") and line.endswith("\n"):
-                return f"http://{line.removeprefix('Listening on ').strip()}"
-        assert process.poll() is None, f"anvil did not start: {text}"
-        assert time.monotonic() < deadline, f"anvil does not say where it listens: {text}"
-        time.sleep(0.02)
+    """An L1 of the installed anvil."""
+    with microrollup.testing.anvil.run_anvil([find_tool("anvil")], *arguments, timestamp=timestamp) as anvil:
+        yield anvil

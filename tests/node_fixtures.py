@@ -28,6 +28,7 @@ from microrollup.rpc.app import make_app
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import Server, bind
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
+from microrollup.settlement.place import LocalPlace
 from microrollup.verifier.events import Request
 
 ZOO = "kernel_fixtures:zoo"
@@ -72,7 +73,7 @@ class Site:
             source=str(self.root / "node"),
             directory=str(self.root / f"verifier-{address.hex()}"),
             python_path=[TESTS],
-            l1=str(self.root / "l1"),
+            l1=LocalPlace(str(self.root / "l1")),
             secret=key.secret.hex(),
             workers=0,
             signed=str(self.root / f"signed-{address.hex()}"),

@@ -512,7 +512,7 @@ def test_configs_that_lack_something():
     with serve() as node:
         config = node.run(node.double.config)
     assert "keystore" == read_config(config).name
-    for name in ("rollupId", "builder", "l1ChainId", "domain", "actions", "fields", "name"):
+    for name in ("rollupId", "builder", "l1ChainId", "inbox", "domain", "actions", "fields", "name"):
         with pytest.raises(BadAnswer):
             read_config({key: value for key, value in config.items() if key != name})
         with pytest.raises(BadAnswer):

@@ -17,6 +17,7 @@ from microrollup.rollup import load_rollup
 from microrollup.settlement.attestation import attestation_from_json
 from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.local import LocalSettlement
+from microrollup.settlement.place import LocalPlace
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Progress, Report, Request
 from microrollup.verifier.launch import run_verifier
 from microrollup.verifier.verify import UNCHECKED_WITHOUT_L1
@@ -83,7 +84,7 @@ def test_from_a_file(built: Built, tmp_path: Path) -> None:
 def test_from_a_store_with_l1(built: Built, tmp_path: Path) -> None:
     """Blocks of a store, checked against L1, are attested; L1 takes the attestation."""
     request = built.request(
-        tmp_path, source=str(built.root / "builder"), l1=str(built.root / "l1"), secret=SECRET, workers=1
+        tmp_path, source=str(built.root / "builder"), l1=LocalPlace(str(built.root / "l1")), secret=SECRET, workers=1
     )
     report = expect_report(run_verifier(request))
     assert ([], 1) == (report.unchecked, len(report.attestations))
@@ -122,7 +123,7 @@ def test_divergence(built: Built, tmp_path: Path) -> None:
         ({"source": "/no/such/file"}, "UsageError"),
         ({"source": HERE}, "UsageError"),
         ({"source": __file__}, "DecodeError"),
-        ({"l1": "/no/such/l1"}, "StoreMissing"),
+        ({"l1": LocalPlace("/no/such/l1")}, "StoreMissing"),
         ({"secret": "01" * 32, "l1": "L1"}, "UsageError"),
     ],
     ids=str,
@@ -130,7 +131,7 @@ def test_divergence(built: Built, tmp_path: Path) -> None:
 def test_errors(built: Built, tmp_path: Path, changes: dict[str, Any], kind: str) -> None:
     """What keeps the verifier from its work is told by kind and in words, and is no verdict."""
     if changes.get("l1") == "L1":
-        changes = changes | {"l1": str(built.root / "l1")}
+        changes = changes | {"l1": LocalPlace(str(built.root / "l1"))}
     outcome = run_verifier(built.request(tmp_path, **changes))
     assert isinstance(outcome, ErrorEvent), outcome
     assert kind == outcome.kind
@@ -155,7 +156,7 @@ def test_never_two_blocks_of_a_height(built: Built, tmp_path: Path) -> None:
                 tmp_path / name,
                 app=app,
                 source=str(tmp_path / "chain" / "builder"),
-                l1=str(tmp_path / "chain" / "l1"),
+                l1=LocalPlace(str(tmp_path / "chain" / "l1")),
                 secret=SECRET,
                 signed=str(tmp_path / "signed"),
             )

@@ -19,6 +19,7 @@ from microrollup.node.confirmations import Divergent
 from microrollup.node.divergence_note import keep_divergence, read_divergence
 from microrollup.node.runtime import NodeOptions
 from microrollup.node.settling import AttestationRefused
+from microrollup.node.status import describe_status
 from microrollup.node.writer import WriterOptions
 from microrollup.sequencer import Acknowledgement
 from microrollup.settlement.attestation import sign_attestation
@@ -68,7 +69,7 @@ def test_a_lost_verifier_is_started_again(tmp_path):
     with site.open(verifiers=1) as node:
         submit(node, site.line(("count", 0, 1)))
         wait_for(lambda: node.confirmations.verified == 1)
-        (link,) = node._links
+        (link,) = node.links
         first = link.pid
         os.kill(first, signal.SIGKILL)
         for _ in range(3):
@@ -84,7 +85,7 @@ def test_a_quorum_attests_the_same_batch(tmp_path):
     site = Site(tmp_path, verifiers=3)
     with site.open(verifiers=1) as node:
         submit(node, site.line(("count", 0, 1)))
-        (link,) = node._links
+        (link,) = node.links
         wait_for(lambda: node._vouches.get_height(bytes.fromhex(link.name[2:])) == 1)
         wait_for(lambda: node._settler.get_candidate(1) is not None)
         assert (0, 0) == (node.confirmations.verified, node.confirmations.settled)
@@ -172,7 +173,7 @@ def test_a_lying_builder_is_found(tmp_path, field):
         acked += submit(node, *[site.line(("count", 0, 1)) for _ in range(3)])
         acked += list(_submit_until_stopped(site, node))
         wait_for(lambda: node.stopped is not None)
-        status = node.describe_status()
+        status = describe_status(node)
         assert "stopped" == status["intake"]
         assert (2, field) == (status["divergence"]["height"], _snake(status["divergence"]["field"]))
         assert "C2X" in status["reason"]
@@ -237,7 +238,7 @@ def test_a_verifier_of_nobody_is_not_counted(tmp_path):
     site.keys = [stranger]
     with site.open(verifiers=1, options=FAST) as node:
         submit(node, site.line(("count", 0, 1)))
-        (link,) = node._links
+        (link,) = node.links
         wait_for(lambda: link.failures > 0)
         assert (0, 0) == (node.confirmations.verified, node.confirmations.settled)
         assert compute_address(stranger).hex() == link.name[2:]

@@ -16,8 +16,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from microrollup.authentication_pool import AuthenticationPool
-from microrollup.cli.directory import VerifierChoice, get_l1_path, open_node, open_state, verifier_key_path
+from microrollup.cli.directory import VerifierChoice, open_node, open_state, verifier_key_path
 from microrollup.cli.importing import ImportReport, import_lines, read_lines, render_report
+from microrollup.cli.l1 import find_place
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import PATH, choose_workers
 from microrollup.cli.proving import render_proof
@@ -92,7 +93,7 @@ class Demo:
             APP,
             blocks,
             self.directory / "verifier",
-            l1=get_l1_path(self.directory, None),
+            l1=find_place(self.directory, None),
             key=verifier_key_path(self.directory),
         )
         outcome = watch_verifier(request)

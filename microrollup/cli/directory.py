@@ -3,7 +3,9 @@
 Where what lies:
 
     DIR/data.mdb, leaves, nodes, ...    the store
-    DIR/l1                              the local settlement, unless another is named
+    DIR/l1                              the local settlement, unless another one is named
+    DIR/l1.json                         instead: the inbox on Ethereum, as `microrollup deploy` wrote it down
+    DIR/blobs                           what was published in blobs, under their versioned hashes
     DIR/keys/builder.key, verifier.key  64 hex digits each, readable by their owner only
 """
 
@@ -19,6 +21,7 @@ from typing import Final
 
 import msgspec
 
+from microrollup.cli.l1 import find_place
 from microrollup.codec.json import read_hex
 from microrollup.crypto import PrivateKey, compute_address, load_private_key
 from microrollup.errors import RefusedError, StoreLocked, StoreMissing, UsageError, WrongRollup
@@ -27,6 +30,8 @@ from microrollup.ledger import Ledger
 from microrollup.record import Genesis
 from microrollup.rollup import MicroRollup
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
+from microrollup.settlement.place import EthereumPlace, L1Place, LocalPlace, open_l1
+from microrollup.settlement.protocol import Inbox
 from microrollup.store.environment import Environment
 from microrollup.store.tables import get_checkpoint
 from microrollup.store.tree import FlatTree
@@ -35,7 +40,7 @@ __all__ = [
     "Node",
     "VerifierChoice",
     "builder_key_path",
-    "get_l1_path",
+    "make_key",
     "open_node",
     "open_readable",
     "open_state",
@@ -61,7 +66,7 @@ class Node(msgspec.Struct, frozen=True):
     """A data directory opened by its one writer."""
 
     ledger: Ledger
-    l1: LocalSettlement
+    l1: Inbox
     key: PrivateKey
     """The builder's."""
 
@@ -74,11 +79,6 @@ def builder_key_path(directory: Path) -> Path:
 def verifier_key_path(directory: Path) -> Path:
     """Where the development verifier's key lies."""
     return directory / "keys" / "verifier.key"
-
-
-def get_l1_path(directory: Path, l1: Path | None) -> Path:
-    """The local settlement that was named, or the directory's own."""
-    return directory / "l1" if l1 is None else l1
 
 
 def read_key(path: Path) -> PrivateKey:
@@ -94,7 +94,7 @@ def read_key(path: Path) -> PrivateKey:
     raise UsageError(f"{path} holds no private key: 64 hex digits of a number that the curve has")
 
 
-def _make_key(path: Path) -> PrivateKey:
+def make_key(path: Path) -> PrivateKey:
     """The key in a file, made now if there is none; the file is whole or absent, whatever happens."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -120,48 +120,60 @@ def _make_secret() -> str:
 
 @contextmanager
 def open_node(
-    directory: Path, rollup: MicroRollup, *, verifiers: VerifierChoice | None = None, l1: Path | None = None
+    directory: Path, rollup: MicroRollup, *, verifiers: VerifierChoice | None = None, l1: L1Place | None = None
 ) -> Iterator[Node]:
     """Open a data directory for writing; with `verifiers` given, make it on first use.
 
     Raises `StoreMissing`, `StoreLocked`, `WrongRollup` and other `StoreError`s, and `UsageError` if the directory has
     other verifiers than asked for.
     """
-    l1_path = get_l1_path(directory, l1)
-    ledger = _open_ledger(directory, rollup, verifiers, l1_path)
-    with ledger, closing(LocalSettlement.open(l1_path)) as settlement:
-        if settlement.get_genesis() != ledger.genesis:
-            raise WrongRollup(f"{l1_path} is the settlement of another rollup than {directory} holds")
-        if verifiers is not None:
-            _check_verifiers(ledger.genesis, verifiers)
+    place = find_place(directory, l1)
+    if isinstance(place, EthereumPlace) and place.archive is None:
+        place = msgspec.structs.replace(place, archive=str((directory / "blobs").absolute()))
+    with _open_ledger(directory, rollup, verifiers, place) as ledger:
         key_path = builder_key_path(directory)
         if not key_path.exists():
             raise UsageError(f"{key_path} is missing: without the builder's key no block can be sealed")
-        yield Node(ledger, settlement, read_key(key_path))
+        key = read_key(key_path)
+        with closing(open_l1(place, [key])) as settlement:
+            if settlement.get_genesis() != ledger.genesis:
+                raise WrongRollup(f"{_describe(place)} is the settlement of another rollup than {directory} holds")
+            if verifiers is not None:
+                _check_verifiers(ledger.genesis, verifiers)
+            yield Node(ledger, settlement, key)
 
 
-def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice | None, l1_path: Path) -> Ledger:
+def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice | None, place: L1Place) -> Ledger:
     try:
         return Ledger.open(directory, rollup)
     except StoreMissing:
         if verifiers is None:
             raise
     directory.mkdir(parents=True, exist_ok=True)
-    key = _make_key(builder_key_path(directory))
+    key = make_key(builder_key_path(directory))
     try:
-        with closing(LocalSettlement.open(l1_path)) as settlement:
+        with closing(open_l1(place)) as settlement:
             genesis = settlement.get_genesis()
             if settlement.get_settled().height > 0:
-                raise UsageError(f"{l1_path} has settled blocks that {directory} does not hold: restore a snapshot")
+                raise UsageError(
+                    f"{_describe(place)} has settled blocks that {directory} does not hold: restore a snapshot, which"
+                    " whoever derives the blocks from L1 (`microrollup verify --from-l1`) can write"
+                )
     except StoreMissing:
+        if not isinstance(place, LocalPlace):
+            raise
         genesis = _make_genesis(directory, rollup, compute_address(key), verifiers)
-        LocalSettlement.create(l1_path, genesis, compute_address(key)).close()
+        LocalSettlement.create(Path(place.directory), genesis, compute_address(key)).close()
     return Ledger.create(directory, rollup, genesis)
+
+
+def _describe(place: L1Place) -> str:
+    return place.directory if isinstance(place, LocalPlace) else f"the inbox {place.inbox} at {place.url}"
 
 
 def _make_genesis(directory: Path, rollup: MicroRollup, builder: bytes, verifiers: VerifierChoice) -> Genesis:
     """A genesis on the newest past block of the local L1."""
-    addresses = verifiers.addresses or (compute_address(_make_key(verifier_key_path(directory))),)
+    addresses = verifiers.addresses or (compute_address(make_key(verifier_key_path(directory))),)
     number = int(time.time()) // SECONDS_PER_BLOCK - 1
     return make_genesis(
         rollup,

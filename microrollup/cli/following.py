@@ -51,11 +51,12 @@ class _Follower:
 
     def take_attestation(self, signed: SignedAttestation) -> None:
         """Hand it to the node, once."""
-        if signed in self._handed or not is_address(self._request.source):
+        source = self._request.source
+        if signed in self._handed or source is None or not is_address(source):
             return
         try:
             if self._node is None:
-                self._node = HttpSource(self._request.source)
+                self._node = HttpSource(source)
             self._node.submit_attestation(attestation_to_json(signed))
             self._handed = {signed}
         except MicrorollupError as error:

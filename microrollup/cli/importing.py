@@ -16,16 +16,9 @@ from rich.console import RenderableType
 from microrollup.authentication import Authenticated
 from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, split_chunks
 from microrollup.cli.directory import Node, VerifierChoice, open_node
+from microrollup.cli.l1 import l1_options
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
-from microrollup.cli.parameters import (
-    PATH,
-    app_argument,
-    choose_workers,
-    data_option,
-    hex_bytes,
-    l1_option,
-    workers_option,
-)
+from microrollup.cli.parameters import PATH, app_argument, choose_workers, data_option, hex_bytes, workers_option
 from microrollup.codec.json import hex0x
 from microrollup.errors import RefusedError
 from microrollup.limits import MEMORY_BYTES, limited_memory
@@ -33,6 +26,7 @@ from microrollup.primitives import MAX_ACTION_BYTES, MAX_BLOCK_ACTIONS
 from microrollup.receipt import EXECUTED, FAULTED, REJECTED
 from microrollup.rollup import load_rollup
 from microrollup.sequencer import DEFAULT_BLOCK_SIZE, Outcome, Sequencer
+from microrollup.settlement.place import L1Place
 
 __all__ = ["ImportReport", "Refusal", "import_command", "import_lines", "read_lines"]
 
@@ -178,7 +172,7 @@ def import_lines(
     help="Actions a block.",
 )
 @workers_option
-@l1_option
+@l1_options
 @click.option(
     "--verifier",
     "verifiers",
@@ -201,7 +195,7 @@ def import_command(
     directory: Path,
     block_size: int,
     workers: int | None,
-    l1: Path | None,
+    l1: L1Place | None,
     verifiers: tuple[bytes, ...],
     quorum: int | None,
     acks: Path | None,

@@ -13,7 +13,7 @@ from microrollup.codec.json import read_hex
 from microrollup.errors import RefusedError
 from microrollup.store.environment import DATA_FILE
 
-__all__ = ["PATH", "app_argument", "choose_workers", "data_option", "hex_bytes", "l1_option", "workers_option"]
+__all__ = ["PATH", "app_argument", "choose_workers", "data_option", "hex_bytes", "workers_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,8 +45,6 @@ def data_option(help_text: str = "Directory of the store.") -> Callable[[F], F]:
     """`--data DIR`."""
     return click.option("--data", "directory", type=PATH, required=True, metavar="DIR", help=help_text)
 
-
-l1_option = click.option("--l1", type=PATH, metavar="DIR", help="Local settlement [default: l1 in the data directory].")
 
 workers_option = click.option(
     "--workers",

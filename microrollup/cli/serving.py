@@ -1,4 +1,4 @@
-"""`microrollup run`: serve a rollup: ingress, sequencer, verifiers, local settlement and the API, in one command."""
+"""`microrollup run`: serve a rollup: ingress, sequencer, verifiers, settlement and the API, in one command."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 
-from microrollup.cli.directory import VerifierChoice, get_l1_path, open_node, read_key, verifier_key_path
+from microrollup.cli.directory import VerifierChoice, open_node, read_key, verifier_key_path
+from microrollup.cli.l1 import find_place, l1_options
 from microrollup.cli.output import Command, Output, json_option, make_facts
-from microrollup.cli.parameters import PATH, app_argument, data_option, hex_bytes, l1_option, workers_option
+from microrollup.cli.parameters import PATH, app_argument, data_option, hex_bytes, workers_option
 from microrollup.cli.verification import make_request
 from microrollup.codec.json import hex0x
 from microrollup.crypto import compute_address
@@ -30,6 +31,7 @@ from microrollup.rpc.app import make_app
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import Server, bind
 from microrollup.sequencer import DEFAULT_BLOCK_SIZE
+from microrollup.settlement.place import EthereumPlace, L1Place
 from microrollup.store.environment import Environment
 
 __all__ = ["run_command"]
@@ -98,7 +100,12 @@ def read_duration(text: str) -> float:
 )
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="A name by which clients call this server.")
 @workers_option
-@l1_option
+@click.option(
+    "--settle",
+    type=click.Choice(["local", "ethereum"]),
+    help="Where the rollup settles [default: where the options or the data directory say].",
+)
+@l1_options
 @click.option("--log-json", is_flag=True, help="Log as JSON lines.")
 @json_option
 def run_command(
@@ -114,7 +121,8 @@ def run_command(
     rate: float,
     hosts: tuple[str, ...],
     workers: int | None,
-    l1: Path | None,
+    settle: Literal["local", "ethereum"] | None,
+    l1: L1Place | None,
     log_json: bool,
     output: Output,
 ) -> None:
@@ -127,6 +135,12 @@ def run_command(
     if log_json:
         configure_logging(as_json=True)
     rollup = load_rollup(app)
+    if settle is not None and (settle == "ethereum") != isinstance(find_place(directory, l1), EthereumPlace):
+        raise UsageError(
+            "--settle ethereum needs --l1-url and --inbox, or a data directory that `microrollup deploy` made"
+            if settle == "ethereum"
+            else f"{directory} settles on Ethereum; `--settle local` would begin another history"
+        )
     listed = {*addresses, *[compute_address(read_key(path)) for path in keys]}
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     chosen = max(0, len(os.sched_getaffinity(0)) - BUSY_PROCESSES) if workers is None else workers
@@ -142,7 +156,7 @@ def _open(
     rollup: MicroRollup,
     choice: VerifierChoice,
     keys: Sequence[Path],
-    l1: Path | None,
+    l1: L1Place | None,
     options: NodeOptions,
 ) -> Iterator[Node]:
     """The node over a directory, not started yet; blocks that a verifier found wrong are taken back first."""
@@ -155,12 +169,12 @@ def _open(
         chosen = list(keys)
         if not chosen and verifier_key_path(directory).exists():
             chosen = [verifier_key_path(directory)]
-        l1_path = get_l1_path(directory, l1)
+        place = find_place(directory, l1)
         specs = []
         for path in chosen:
             address = compute_address(read_key(path))
             own = directory / _VERIFIERS_DIRECTORY / address.hex()
-            request = make_request(app, directory, own, l1=l1_path, key=path, workers=0, follow=True)
+            request = make_request(app, directory, own, l1=place, key=path, workers=0, follow=True)
             specs.append(VerifierSpec(address, request))
         verifiers = opened.l1.get_verifiers(opened.l1.get_number()).addresses
         strangers = [spec for spec in specs if spec.address not in verifiers]

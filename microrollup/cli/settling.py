@@ -1,4 +1,4 @@
-"""`microrollup settle`: hand attested batches to the local settlement, as the builder."""
+"""`microrollup settle`: hand attested batches to the settlement, as the builder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import msgspec
 
 from microrollup.block import Block
 from microrollup.cli.directory import Node, open_node
+from microrollup.cli.l1 import l1_options
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table
-from microrollup.cli.parameters import app_argument, data_option, l1_option
+from microrollup.cli.parameters import app_argument, data_option
 from microrollup.codec.json import hex0x
 from microrollup.codec.json_text import parse_json
 from microrollup.crypto import compute_address
@@ -25,6 +26,7 @@ from microrollup.settlement.attestation import BatchAttestation, SignedAttestati
 from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.errors import FutureTimestamp
 from microrollup.settlement.local import SECONDS_PER_BLOCK
+from microrollup.settlement.place import L1Place
 from microrollup.settlement.protocol import SettledHead
 
 __all__ = ["SettledRange", "parse_attestations", "settle_batches", "settle_command"]
@@ -45,7 +47,7 @@ class SettledRange(msgspec.Struct, frozen=True, rename="camel"):
 @click.command("settle", cls=Command)
 @app_argument
 @data_option()
-@l1_option
+@l1_options
 @click.option(
     "--attestations",
     "files",
@@ -55,8 +57,8 @@ class SettledRange(msgspec.Struct, frozen=True, rename="camel"):
     help="What `verify --json` printed, one file a verifier; `-` is standard input.",
 )
 @json_option
-def settle_command(app: str, directory: Path, l1: Path | None, files: tuple[str, ...], output: Output) -> None:
-    """Settle attested blocks in the local settlement.
+def settle_command(app: str, directory: Path, l1: L1Place | None, files: tuple[str, ...], output: Output) -> None:
+    """Hand attested blocks to the settlement.
 
     Nothing settles without the attestations of a quorum, and nothing is settled twice.
     """

@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 
 from microrollup.cli.directory import open_readable
+from microrollup.cli.l1 import l1_options
 from microrollup.cli.output import Command, Output, json_option, make_facts, show_progress
 from microrollup.cli.parameters import PATH, app_argument, data_option, hex_bytes
 from microrollup.codec.json import hex0x
 from microrollup.rollup import load_rollup
-from microrollup.settlement.local import LocalSettlement
+from microrollup.settlement.place import L1Place, open_l1
 from microrollup.snapshot import restore_snapshot, write_snapshot
 
 __all__ = ["restore_command", "snapshot_command"]
@@ -51,18 +52,18 @@ def snapshot_command(app: str, directory: Path, out: Path, height: int | None, o
 @data_option("Directory of the new store.")
 @click.option("--from", "source", type=PATH, required=True, metavar="FILE", help="The snapshot.")
 @click.option("--block-hash", type=hex_bytes(32), metavar="HASH", help="Take this block's snapshot or none.")
-@click.option("--l1", type=PATH, metavar="DIR", help="Local settlement that must have settled the block.")
+@l1_options
 @json_option
 def restore_command(
-    app: str, directory: Path, source: Path, block_hash: bytes | None, l1: Path | None, output: Output
+    app: str, directory: Path, source: Path, block_hash: bytes | None, l1: L1Place | None, output: Output
 ) -> None:
     """Make a store from a snapshot.
 
     State and metadata roots are computed again from the rows and must be the header's. Whether the header is right
-    says --l1 or --block-hash; without both it is the builder's word alone.
+    says an L1 (which must have settled the block) or --block-hash; without both it is the builder's word alone.
     """
     rollup = load_rollup(app)
-    view = nullcontext() if l1 is None else closing(LocalSettlement.open(l1))
+    view = nullcontext() if l1 is None else closing(open_l1(l1))
     with (
         view as settlement,
         _follow("restoring") as follow,

@@ -16,6 +16,7 @@ from microrollup.acknowledgement import SignedAcknowledgement, acknowledgement_t
 from microrollup.action import Action, compile_action_type
 from microrollup.cli.directory import read_key
 from microrollup.cli.importing import read_lines
+from microrollup.cli.members import make_action, members_option
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import PATH, hex_bytes
 from microrollup.cli.run import EXIT_FAILED
@@ -29,9 +30,7 @@ from microrollup.client import (
     RpcError,
     declare_action,
 )
-from microrollup.codec.json import compile_json_reader, hex0x
-from microrollup.codec.json_text import parse_json
-from microrollup.codec.schema import BoolType, SchemaType, SequenceType, StructType
+from microrollup.codec.json import hex0x
 from microrollup.crypto import PrivateKey
 from microrollup.errors import RefusedError, UsageError
 
@@ -46,7 +45,7 @@ _STDIN: Final = "-"
 @click.argument("url")
 @click.argument("what", metavar="TYPE|FILE")
 @click.option("--key", type=PATH, metavar="KEYFILE", help="Sign with this private key; names what follows as a TYPE.")
-@click.option("--member", "members", multiple=True, metavar="NAME=VALUE", help="A member of the action; repeat it.")
+@members_option
 @click.option("--wait", "level", type=click.Choice(LEVELS), default="C0", help="Wait until the actions are so far.")
 @click.option("--timeout", type=click.FloatRange(0.1), default=60.0, metavar="SECONDS", help="To wait so long at most.")
 @click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="The rollup that the node has to serve.")
@@ -125,38 +124,7 @@ def _make_action(config: NodeConfig, name: str, members: Sequence[str]) -> Actio
     """The action of a type that the node serves, with members out of texts. Raises `UsageError`."""
     if name not in config.actions:
         raise UsageError(f"{config.name} has no action {name!r}; it has {', '.join(config.actions)}")
-    action_type = compile_action_type(declare_action(name, config.actions[name].types))
-    fields = {field.wire_name: field.type for field in action_type.type.fields}
-    texts = _split_members(members)
-    if unknown := [member for member in texts if member not in fields]:
-        raise UsageError(f"{name} has no member {unknown[0]!r}; it has {', '.join(fields)}")
-    if missing := [member for member in fields if member not in texts]:
-        raise UsageError(f"{name} needs the member {missing[0]!r} as well: --member {missing[0]}=VALUE")
-    return action_type.cls(*[_read_value(member, kind, texts[member]) for member, kind in fields.items()])
-
-
-def _split_members(members: Sequence[str]) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for member in members:
-        name, sign, value = member.partition("=")
-        if not sign or name in texts:
-            raise UsageError(f"--member {member!r}: write NAME=VALUE, each name once")
-        texts[name] = value
-    return texts
-
-
-def _read_value(member: str, kind: SchemaType, text: str) -> Any:
-    """The value that a text means. Raises `UsageError`."""
-    value: Any = text
-    if isinstance(kind, BoolType | SequenceType | StructType):
-        try:
-            value = parse_json(text.encode(errors="surrogateescape"))
-        except RefusedError as error:
-            raise UsageError(f"{member} is not written as JSON: {error.detail}") from None
-    try:
-        return compile_json_reader(kind, member)(value)
-    except RefusedError as error:
-        raise UsageError(error.detail) from None
+    return make_action(compile_action_type(declare_action(name, config.actions[name].types)), members)
 
 
 # --- a file of signed actions ----------------------------------------------------------------------------------------

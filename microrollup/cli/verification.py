@@ -13,6 +13,7 @@ from microrollup.cli.directory import read_key
 from microrollup.cli.output import Output, make_facts, show_progress
 from microrollup.cli.parameters import choose_workers
 from microrollup.errors import MicrorollupError
+from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Progress, Report, Request
 from microrollup.verifier.launch import run_verifier
 
@@ -24,10 +25,10 @@ SIGNED_SUFFIX: Final = ".signed"
 
 def make_request(
     app: str,
-    source: Path | str,
+    source: Path | str | None,
     directory: Path,
     *,
-    l1: Path | None = None,
+    l1: L1Place | None = None,
     key: Path | None = None,
     rollup_id: bytes | None = None,
     workers: int | None = None,
@@ -36,13 +37,13 @@ def make_request(
     """The request to the verifier's process, which works elsewhere: all paths are made absolute."""
     return Request(
         app=app,
-        source=source if isinstance(source, str) else str(source.absolute()),
+        source=str(source.absolute()) if isinstance(source, Path) else source,
         directory=str(directory.absolute()),
         python_path=[str(Path(path).absolute()) for path in ["", *sys.path]],
-        l1=None if l1 is None else str(l1.absolute()),
+        l1=l1,
         secret=None if key is None else read_key(key).secret.hex(),
         rollup_id=None if rollup_id is None else rollup_id.hex(),
-        workers=choose_workers(workers, None if isinstance(source, str) else source),
+        workers=choose_workers(workers, source if isinstance(source, Path) else None),
         signed=None if key is None else f"{key.absolute()}{SIGNED_SUFFIX}",
         follow=follow,
     )
@@ -91,7 +92,7 @@ def render_report(report: Report) -> RenderableType:
         "attestations": len(report.attestations),
     }
     if report.unchecked:
-        facts["unchecked"] = f"{', '.join(report.unchecked)} (give --l1)"
+        facts["unchecked"] = f"{', '.join(report.unchecked)} (give an L1)"
     return make_facts(facts)
 
 

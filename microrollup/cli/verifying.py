@@ -6,10 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from microrollup.cli.following import follow_blocks
+from microrollup.cli.l1 import ethereum_options, local_place, make_ethereum_place
 from microrollup.cli.output import Command, Output, json_option
 from microrollup.cli.parameters import PATH, app_argument, hex_bytes, workers_option
 from microrollup.cli.run import EXIT_FAILED
@@ -21,6 +23,7 @@ from microrollup.cli.verification import (
     watch_verifier,
 )
 from microrollup.errors import UsageError
+from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent
 from microrollup.verifier.http_source import is_address
 
@@ -29,37 +32,53 @@ __all__ = ["verify_command"]
 
 @click.command("verify", cls=Command)
 @app_argument
+@click.option("--from", "source", metavar="FILE|DIR|URL", help="Exported blocks, a store, or a node's address.")
 @click.option(
-    "--from", "source", required=True, metavar="FILE|DIR|URL", help="Exported blocks, a store, or a node's address."
+    "--from-l1", metavar="URL|DIR", help="Derive what L1 settled, without any operator; an URL needs --inbox."
 )
 @click.option("--data", "directory", type=PATH, metavar="DIR", help="The verifier's own store [default: temporary].")
-@click.option("--l1", type=PATH, metavar="DIR", help="Local settlement, to check time, builder and forced actions too.")
-@click.option("--key", type=PATH, metavar="KEYFILE", help="Attest with this verifier's key; needs --l1.")
+@click.option("--l1", "local", type=PATH, metavar="DIR", help="Local settlement: checks time, builder, forced actions.")
+@ethereum_options()
+@click.option("--key", type=PATH, metavar="KEYFILE", help="Attest with this verifier's key; needs a view of L1.")
 @click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="Verify this rollup or none.")
 @click.option("--follow", is_flag=True, help="Go on with new blocks until stopped; attestations go back to a node.")
 @workers_option
 @json_option
 def verify_command(
     app: str,
-    source: str,
+    source: str | None,
+    from_l1: str | None,
     directory: Path | None,
-    l1: Path | None,
+    local: Path | None,
+    url: str | None,
+    inbox: bytes | None,
+    da: Literal["blobs", "calldata"],
+    depth: int,
+    blobs: tuple[str, ...],
     key: Path | None,
     rollup_id: bytes | None,
     follow: bool,
     workers: int | None,
     output: Output,
 ) -> int:
-    """Re-execute somebody else's blocks and compare every commitment.
+    """Re-execute others' blocks, or what L1 settled; compare every commitment.
 
     Every signature is checked again and every action executed again, in a process of its own that trusts nobody.
     Exit code 1: a block is not what re-execution gives; the first field that differs is named. With --follow each
-    report is a line of its own; a node or store that cannot be reached is tried again.
+    report is a line of its own; a node or store that cannot be reached is tried again. The verifier's store is
+    `store` in --data: `microrollup prove` serves proofs from it while no operator does.
     """
+    if (source is None) == (from_l1 is None):
+        raise UsageError("give either --from FILE|DIR|URL or --from-l1 URL|DIR")
+    if from_l1 is not None:
+        url, local = (from_l1, local) if "://" in from_l1 else (url, Path(from_l1))
+    l1: L1Place | None = None if local is None else local_place(local)
+    if url is not None or inbox is not None:
+        l1 = make_ethereum_place(url, inbox, da, depth, blobs)
     if key is not None and l1 is None:
-        raise UsageError("--key needs --l1: without a view of L1 a verifier never signs")
+        raise UsageError("--key needs --l1 or --l1-url: without a view of L1 a verifier never signs")
     with _open_directory(directory) as own:
-        place = source if is_address(source) else Path(source)
+        place = source if source is None or is_address(source) else Path(source)
         request = make_request(app, place, own, l1=l1, key=key, rollup_id=rollup_id, workers=workers, follow=follow)
         if follow:
             return follow_blocks(request, output)

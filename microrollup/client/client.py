@@ -148,7 +148,7 @@ class Client:
             rollup_id=config.rollup_id,
             builder=config.builder,
             block_hash=block_hash,
-            domain=InboxDomain(config.l1_chain_id, config.domain.verifying_contract),
+            domain=InboxDomain(config.l1_chain_id, config.inbox),
         )
         if checked.receipt.action_hash != action_hash:
             raise ProofError("the receipt is of another action")

@@ -51,10 +51,12 @@ class NodeConfig(msgspec.Struct, frozen=True):
     version: str
     rollup_id: Bytes32
     l1_chain_id: Uint64
+    inbox: Address
+    """On that L1: acknowledgements and attestations are signed for it. Zero with the local settlement."""
     builder: Address
     """Seals blocks and signs acknowledgements."""
     domain: DomainConfig
-    """Under which actions are signed; its contract is the inbox."""
+    """Under which actions are signed; its contract is the inbox, or zero."""
     actions: dict[str, ActionConfig]
     fields: tuple[FieldConfig, ...]
     """In declared order."""
@@ -124,6 +126,7 @@ def _read(document: Any) -> NodeConfig:
         version=_read_text(document["version"]),
         rollup_id=read_hash(document["rollupId"]),
         l1_chain_id=read_uint64(document["l1ChainId"]),
+        inbox=read_address(document["inbox"]),
         builder=read_address(document["builder"]),
         domain=DomainConfig(
             _read_text(domain["name"]),

@@ -77,4 +77,4 @@ class Connection:
 
 
 def _verify(signed: SignedAcknowledgement, config: NodeConfig) -> None:
-    verify_acknowledgement(signed, config.builder, chain_id=config.l1_chain_id, inbox=config.domain.verifying_contract)
+    verify_acknowledgement(signed, config.builder, chain_id=config.l1_chain_id, inbox=config.inbox)

@@ -27,6 +27,7 @@ export async function renderRollupPage(context) {
           ["genesis hash", renderFullHash(config.genesisHash)],
           ["code (stfId)", renderFullHash(config.stfId)],
           ["L1 chain", renderValue(config.l1ChainId)],
+          ["inbox", renderValue(config.inbox)],
           ["builder", renderFullHash(config.builder)],
           [
             "verifiers",

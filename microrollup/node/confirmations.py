@@ -47,7 +47,10 @@ def describe_outcome(status: int) -> Level:
 
 
 class Confirmations:
-    """The levels of all heights: four marks that only rise. Any thread may ask; `publish` is told in order."""
+    """The levels of all heights: four marks that rise, the last two but for L1's reorgs. Any thread may ask.
+
+    `publish` is told in order.
+    """
 
     def __init__(self, latest: int, settled: int, publish: Callable[[Confirmation], None]) -> None:
         self.latest = latest
@@ -88,16 +91,33 @@ class Confirmations:
                 self.verified = number
                 self._tell(number, "C2")
 
-    def note_settled(self, height: int) -> None:
-        """The data of all blocks up to a height are available, and their batch is settled."""
+    def note_available(self, height: int) -> None:
+        """The data of all blocks up to a height are on L1, with a batch that L1 may still take back."""
         with self._lock:
-            self.verified = max(self.verified, height)
-            for number in range(self.available + 1, height + 1):
-                self.available = number
-                self._tell(number, "C3A")
+            self._raise_available(height)
+
+    def note_settled(self, height: int) -> None:
+        """The batch of all blocks up to a height is as deep in L1 as the settlement asks for."""
+        with self._lock:
+            self._raise_available(height)
             for number in range(self.settled + 1, height + 1):
                 self.settled = number
                 self._tell(number, "C3B")
+
+    def _raise_available(self, height: int) -> None:
+        self.verified = max(self.verified, height)
+        for number in range(self.available + 1, height + 1):
+            self.available = number
+            self._tell(number, "C3A")
+
+    def note_taken_back(self, height: int) -> None:
+        """L1 took back the batches above a height: their blocks are verified still, and settle again."""
+        with self._lock:
+            lowest = min(height, self.available) + 1
+            taken_back = range(lowest, self.available + 1)
+            self.available, self.settled = min(height, self.available), min(height, self.settled)
+            for number in taken_back:
+                self._tell(number, "C2")
 
     def note_divergent(self, divergent: Divergent) -> None:
         """A block is not what re-execution gives; it and all that follow are invalid, but for what is settled."""

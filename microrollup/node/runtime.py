@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ from microrollup.acknowledgement import SignedAcknowledgement, sign_acknowledgem
 from microrollup.authentication_pool import AuthenticationPool
 from microrollup.block import Block, Header
 from microrollup.crypto import PrivateKey, compute_address
-from microrollup.errors import DuplicateAction, IntakeStopped, MicrorollupError
+from microrollup.errors import Divergence, DuplicateAction, IntakeStopped, MicrorollupError
 from microrollup.ledger import Ledger
 from microrollup.node.confirmations import Confirmation, Confirmations, Divergent
 from microrollup.node.divergence_note import keep_divergence
@@ -24,9 +24,10 @@ from microrollup.node.errors import NotFound
 from microrollup.node.hub import Hub, Ring
 from microrollup.node.intake import Intake
 from microrollup.node.lookups import Lookups
-from microrollup.node.metrics import Metrics, read_memory
+from microrollup.node.metrics import Metrics
 from microrollup.node.open_entries import LoggedAction, OpenEntries
-from microrollup.node.settling import Settler
+from microrollup.node.settling import Settler, find_final_height
+from microrollup.node.status import watch_gauges
 from microrollup.node.submission import Result, Ticket
 from microrollup.node.verifiers import VerifierLink
 from microrollup.node.vouches import Vouches
@@ -34,9 +35,9 @@ from microrollup.node.writer import Writer, WriterOptions
 from microrollup.receipt import FAULTED, Receipt
 from microrollup.sequencer import DEFAULT_BLOCK_SIZE, Acknowledgement, Sequencer
 from microrollup.settlement.attestation import SignedAttestation
-from microrollup.settlement.local import LocalSettlement
-from microrollup.settlement.protocol import SettledHead
+from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
 from microrollup.verifier.events import DivergenceEvent, Report, Request
+from microrollup.verifier.verify import verify_block_on_l1
 
 __all__ = ["Node", "NodeOptions", "VerifierSpec"]
 
@@ -71,7 +72,7 @@ class Node:
         self,
         reference: str,
         ledger: Ledger,
-        l1: LocalSettlement,
+        l1: Settlement,
         key: PrivateKey,
         *,
         verifiers: Sequence[VerifierSpec] = (),
@@ -99,7 +100,9 @@ class Node:
         self.receipts: Ring[LoggedAction] = Ring(ledger.checkpoint.next_seq, self.hub.wake)
         self.blocks: Ring[Header] = Ring(latest + 1, self.hub.wake)
         self.announcements: Ring[Confirmation] = Ring(0, self.hub.wake)
-        self.confirmations = Confirmations(latest, min(settled, latest), self.announcements.append)
+        final = find_final_height(l1, 0, settled)
+        self.confirmations = Confirmations(latest, min(final, latest), self.announcements.append)
+        self.confirmations.note_available(min(settled, latest))
         self.intake = Intake(self._make_pool)
         self._writer = Writer(self._make_sequencer, ledger, self, self.intake.release, self.options.timing)
         self.intake.deliver = self._writer.deliver
@@ -111,13 +114,12 @@ class Node:
             self.genesis.l1_chain_id,
             self.operator,
             self._read_closed,
-            self._offer_batch,
-            self._note_settled,
+            self,
         )
-        self._links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, self) for spec in verifiers]
+        self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, self) for spec in verifiers]
         self._stopping = threading.Event()
         self._started = False
-        self._watch_gauges()
+        watch_gauges(self)
 
     # Starting and stopping
 
@@ -135,9 +137,9 @@ class Node:
         self._started = True
         self.intake.start()
         self._settler.start()
-        for link in self._links:
+        for link in self.links:
             link.start()
-        _log.info("node_started", height=self.confirmations.latest, verifiers=len(self._links))
+        _log.info("node_started", height=self.confirmations.latest, verifiers=len(self.links))
 
     def stop(self) -> None:
         """Answer what was taken, close the open block, end threads and processes. The ledger stays open."""
@@ -153,7 +155,7 @@ class Node:
         self._settler.close()
         self._writer.close()
         self.intake.close_pool()
-        for link in self._links:
+        for link in self.links:
             link.close()
         self.hub.wake()
         _log.info("node_stopped", height=self.ledger.checkpoint.height)
@@ -220,7 +222,7 @@ class Node:
         self.blocks.append(header, wake=False)
         self.confirmations.note_closed(header.height)
         self._settler.wake()
-        for link in self._links:
+        for link in self.links:
             link.tick(None)
 
     def note_commit(self, seconds: float, results: Sequence[Result]) -> None:
@@ -256,11 +258,11 @@ class Node:
         known = self.confirmations.divergent
         if known is not None and known.height <= divergent.height:
             return
-        self._shut(divergent)
         try:
             keep_divergence(self.directory, divergent)
         except OSError as error:  # the next start does not know it, until a verifier says it again
             _log.error("divergence_not_kept", reason=str(error))
+        self._shut(divergent)
 
     def _shut(self, divergent: Divergent) -> None:
         """Take no more actions and settle nothing: a block is invalid."""
@@ -308,14 +310,33 @@ class Node:
 
         return read()
 
-    def _offer_batch(self, last_height: int) -> None:
-        for link in self._links:
+    def note_candidate(self, last_height: int) -> None:
+        """There is a batch to attest."""
+        for link in self.links:
             link.tick(last_height)
 
-    def _note_settled(self, head: SettledHead) -> None:
+    def note_included(self, head: SettledHead) -> None:
         """The settlement took a batch: note it in the ledger, then say so."""
         self._note_height(head)
-        self.confirmations.note_settled(head.height)
+        self.confirmations.note_available(head.height)
+
+    def note_final(self, height: int) -> None:
+        """What settled up to a height stays."""
+        self.confirmations.note_settled(min(height, self.confirmations.latest))
+
+    def note_reorg(self, reorg: Reorg) -> None:
+        """L1 replaced blocks of its own. What was built on them must still be right, or intake stops."""
+        self.confirmations.note_taken_back(reorg.head.height)
+        if reorg.l1_number > self.ledger.header.l1_origin:
+            return  # within the buffer: nothing was built on what is gone
+        try:
+            for block in self._read_closed(reorg.head.height + 1):
+                verify_block_on_l1(block, self.l1)
+        except Divergence as error:
+            self._writer.stop_intake(
+                f"L1 took back its blocks from {reorg.l1_number} on, deeper than this node stays behind its head, and"
+                f' block {error.height} was built on them ({error.field}); see "Deep reorgs" in the README'
+            )
 
     def _note_height(self, head: SettledHead) -> None:
         time_settled = self.l1.get_time(head.l1_number)
@@ -340,45 +361,3 @@ class Node:
     def get_settled_depth(self, height: int) -> int | None:
         """How many L1 blocks deep the batch with this height is settled."""
         return self.l1.get_confirmations(height)
-
-    def describe_status(self) -> dict[str, object]:
-        """What `/health` and `status` say."""
-        confirmations, divergent = self.confirmations, self.confirmations.divergent
-        reason = self.stopped
-        return {
-            "intake": "open" if reason is None else "stopped",
-            "reason": reason,
-            "divergence": None if divergent is None else msgspec.to_builtins(divergent),
-            "height": {
-                "latest": confirmations.latest,
-                "verified": confirmations.verified,
-                "available": confirmations.available,
-                "settled": confirmations.settled,
-            },
-            "queueDepth": self.intake.depth,
-            "uptime": round(time.time() - self.started_at, 3),
-            "memory": read_memory(),
-            "verifiers": [
-                {"address": link.name, "running": link.pid is not None, "pid": link.pid, "lost": link.failures}
-                for link in self._links
-            ],
-        }
-
-    def _watch_gauges(self) -> None:
-        watch, confirmations = self.metrics.watch, self.confirmations
-        levels: dict[str, Callable[[], float]] = {
-            "C1": lambda: confirmations.latest,
-            "C2": lambda: confirmations.verified,
-            "C3A": lambda: confirmations.available,
-            "C3B": lambda: confirmations.settled,
-        }
-        for level, read in levels.items():
-            watch("block_height", "Newest block by confirmation level.", read, confirmation=level)
-        watch("queue_depth", "Actions taken and not yet decided.", lambda: self.intake.depth)
-        watch("process_memory_bytes", "Resident memory of this process.", read_memory)
-        watch("intake_open", "1 while actions are taken.", lambda: float(self.stopped is None))
-        watch("verifiers_running", "Verifier processes of this node that run.", self._count_running)
-        self.ledger.environment.on_commit = self.metrics.note_commit
-
-    def _count_running(self) -> int:
-        return len([link for link in self._links if link.pid is not None])

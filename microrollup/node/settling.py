@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -21,11 +21,11 @@ from microrollup.settlement.attestation import (
     create_attestation,
     recover_attester,
 )
-from microrollup.settlement.batch import compute_data_hash, cut_batches, encode_batch
+from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.settlement.errors import FutureTimestamp
-from microrollup.settlement.protocol import SettledHead, Settlement
+from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
 
-__all__ = ["AttestationRefused", "Candidate", "Settler"]
+__all__ = ["AttestationRefused", "Candidate", "Settler", "SettlingListener", "find_final_height"]
 
 RETRY_SECONDS: Final = 1.0
 TROUBLE_SECONDS: Final = 5.0
@@ -36,6 +36,38 @@ _log = structlog.get_logger(__name__)
 
 class AttestationRefused(MicrorollupError):
     """An attestation that settles nothing here; the text says why."""
+
+
+class SettlingListener(Protocol):
+    """Is told how settling goes, by the settler's thread."""
+
+    def note_candidate(self, last_height: int) -> None:
+        """There is a batch to attest, up to a height."""
+
+    def note_included(self, head: SettledHead) -> None:
+        """The settlement took a batch."""
+
+    def note_final(self, height: int) -> None:
+        """What settled up to a height is deep enough to stay."""
+
+    def note_reorg(self, reorg: Reorg) -> None:
+        """L1 replaced blocks of its own."""
+
+
+def find_final_height(settlement: Settlement, low: int, high: int) -> int:
+    """The highest of the heights `low ..= high` that is settled as deep as this view of L1 waits for reorgs.
+
+    `low` is known to be one; depth falls as heights rise, so halving finds it.
+    """
+    depth = settlement.get_number() - 1 - settlement.get_origin()
+    while low < high:
+        middle = (low + high + 1) // 2
+        found = settlement.get_confirmations(middle)
+        if found is not None and found >= depth:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -57,16 +89,15 @@ class Settler:
         chain_id: int,
         submitter: bytes,
         read_blocks: Callable[[int], Iterable[Block]],
-        on_candidate: Callable[[int], None],
-        on_settled: Callable[[SettledHead], None],
+        listener: SettlingListener,
     ) -> None:
         self._settlement = settlement
         self._rollup_id = rollup_id
         self._chain_id = chain_id
         self._submitter = submitter
         self._read_blocks = read_blocks
-        self._on_candidate = on_candidate
-        self._on_settled = on_settled
+        self._listener = listener
+        self._final = 0
         self._condition = threading.Condition()
         self._closing = False
         self._halted = False
@@ -142,13 +173,19 @@ class Settler:
         """Do what can be done now; the seconds to wait unless something happens."""
         if self._halted:
             return TROUBLE_SECONDS
+        for reorg in self._settlement.poll_reorgs():
+            _log.warning("l1_reorg", l1_number=reorg.l1_number, settled=reorg.head.height)
+            self._final = min(self._final, reorg.head.height)
+            self._drop()
+            self._listener.note_reorg(reorg)
         head = self._settlement.get_settled()
+        self._note_final(head)
         candidate = self._candidate
         if candidate is None or candidate.attestation.first_height != head.height + 1:
             candidate = self._cut(head)
             if candidate is None:
                 return RETRY_SECONDS
-            self._on_candidate(candidate.attestation.last_height)
+            self._listener.note_candidate(candidate.attestation.last_height)
         quorum = self._settlement.get_verifiers(self._settlement.get_number()).quorum
         with self._condition:
             signed = list(self._signed.values())
@@ -161,8 +198,15 @@ class Settler:
         except FutureTimestamp:
             return RETRY_SECONDS
         self._drop()
-        self._on_settled(settled)
+        self._listener.note_included(settled)
         return 0.0
+
+    def _note_final(self, head: SettledHead) -> None:
+        """Tell of the batches that have become as deep in L1 as the settlement asks for."""
+        final = find_final_height(self._settlement, self._final, head.height)
+        if final > self._final:
+            self._final = final
+            self._listener.note_final(final)
 
     def _cut(self, head: SettledHead) -> Candidate | None:
         """The next batch: what is closed and not settled, as much as one batch holds."""
@@ -171,7 +215,8 @@ class Settler:
             return None
         batch = encode_batch(self._rollup_id, blocks)
         last = blocks[-1]
-        attestation = create_attestation(head.block_hash, head.height + 1, last.header, compute_data_hash(batch))
+        data_hash = self._settlement.compute_data_hash(batch)
+        attestation = create_attestation(head.block_hash, head.height + 1, last.header, data_hash)
         candidate = Candidate(batch, last, attestation)
         with self._condition:
             self._candidate, self._signed = candidate, {}

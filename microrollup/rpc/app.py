@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket
 
 from microrollup.explorer import INDEX_PATH, SECURITY_HEADERS, load_static_files
 from microrollup.node.runtime import Node
+from microrollup.node.status import describe_status
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.dispatch import Caller, Dispatcher
 from microrollup.rpc.envelope import NULL_ID, encode_error
@@ -203,7 +204,7 @@ class RpcApp:
 
     async def get_health(self, _: Request) -> Response:
         """The node's state; 503 unless it takes actions."""
-        status = {**self.node.describe_status(), "subscribers": self.sockets.subscriptions}
+        status = {**describe_status(self.node), "subscribers": self.sockets.subscriptions}
         return _json(msgspec.json.encode(status), 200 if status["intake"] == "open" else 503)
 
     async def get_metrics(self, _: Request) -> Response:

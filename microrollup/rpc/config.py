@@ -43,6 +43,7 @@ def describe_config(node: Node, limits: RpcLimits) -> dict[str, Any]:
         "genesisHash": hex0x(compute_block_hash(compute_genesis_header(genesis))),
         "stfId": hex0x(rollup.stf_id),
         "l1ChainId": genesis.l1_chain_id,
+        "inbox": hex0x(node.l1.get_inbox()),
         "builder": hex0x(node.l1.get_builder(number)),
         "verifiers": [hex0x(address) for address in verifiers.addresses],
         "quorum": verifiers.quorum,

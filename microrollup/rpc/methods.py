@@ -18,6 +18,7 @@ from microrollup.node.changes import read_changes
 from microrollup.node.errors import NotFound
 from microrollup.node.open_entries import LoggedAction
 from microrollup.node.runtime import Node
+from microrollup.node.status import describe_status
 from microrollup.proof_json import proof_to_json, read_key
 from microrollup.receipt import FAULTED
 from microrollup.receipt_proof import InboxDomain, make_receipt_proof, receipt_proof_to_json
@@ -191,7 +192,7 @@ def _get_genesis(api: Api, _: p.NoParams) -> Any:
 
 
 def _status(api: Api, _: p.NoParams) -> Any:
-    return {**api.node.describe_status(), "subscribers": api.count_subscribers()}
+    return {**describe_status(api.node), "subscribers": api.count_subscribers()}
 
 
 # Writing

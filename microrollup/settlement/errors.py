@@ -1,14 +1,14 @@
 """What an inbox refuses, one class a rule; every backend raises the same class for the same cause.
 
     SettlementError
-    ├── set-up:        AlreadyInitialised, BadQuorum
+    ├── set-up:        AlreadyInitialised, BadQuorum, WrongChain, WrongDomain
     ├── position:      WrongRollupId, HeightGap, WrongParent
     ├── time:          StaleTimestamp, FutureTimestamp, BadOrigin
     ├── attestations:  WrongAttestation, WrongData, MalleableSignature, ForeignAttester, DuplicateAttester,
     │                  TooFewAttestations
     ├── forced queue:  PayloadTooLarge, UnknownEntry, ForcedSkipped, WrongForcedHash, AlreadyVoided
     ├── permission:    NotBuilder, NotOwner, ZeroBuilder
-    └── data:          BatchTooLarge
+    └── data:          BatchTooLarge, NoBlobs, NotTopLevel
 
 An argument is always an integer or bytes, so that the contract's custom errors can have these names and arguments.
 """
@@ -29,15 +29,19 @@ __all__ = [
     "FutureTimestamp",
     "HeightGap",
     "MalleableSignature",
+    "NoBlobs",
     "NotBuilder",
     "NotOwner",
+    "NotTopLevel",
     "PayloadTooLarge",
     "SettlementError",
     "StaleTimestamp",
     "TooFewAttestations",
     "UnknownEntry",
     "WrongAttestation",
+    "WrongChain",
     "WrongData",
+    "WrongDomain",
     "WrongForcedHash",
     "WrongParent",
     "WrongRollupId",
@@ -66,6 +70,24 @@ class BadQuorum(SettlementError):
         )
         self.count = count
         self.quorum = quorum
+
+
+class WrongChain(SettlementError):
+    """The genesis is of another L1 than the one on which the inbox would be."""
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(f"the genesis is for chain {found}, this is chain {expected}")
+        self.expected = expected
+        self.found = found
+
+
+class WrongDomain(SettlementError):
+    """Wallets would sign for another contract than this inbox (or zero)."""
+
+    def __init__(self, expected: bytes, found: bytes) -> None:
+        super().__init__(f"the domain's verifyingContract is 0x{found.hex()}, the inbox is 0x{expected.hex()}")
+        self.expected = expected
+        self.found = found
 
 
 class _Mismatch(SettlementError):
@@ -257,3 +279,18 @@ class BatchTooLarge(SettlementError):
         super().__init__(f"a batch of {found} bytes, the limit is {limit}")
         self.limit = limit
         self.found = found
+
+
+class NoBlobs(SettlementError):
+    """A batch was to be settled with the blobs of a transaction that has none."""
+
+    def __init__(self) -> None:
+        super().__init__("the transaction carries no blobs")
+
+
+class NotTopLevel(SettlementError):
+    """A batch in calldata must stand in the transaction's own input, where readers of L1 find it."""
+
+    def __init__(self, caller: bytes) -> None:
+        super().__init__(f"0x{caller.hex()} is not the transaction's own sender, or has code")
+        self.caller = caller

@@ -20,6 +20,7 @@ from microrollup.errors import DecodeError, StoreFormat, StoreMissing, UsageErro
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, ZERO_ADDRESS
 from microrollup.record import Genesis, decode_genesis
 from microrollup.settlement.attestation import SignedAttestation
+from microrollup.settlement.batch import compute_data_hash
 from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, NotOwner, PayloadTooLarge
 from microrollup.settlement.forced import ForcedEntry
 from microrollup.settlement.inbox import (
@@ -117,6 +118,9 @@ class LocalSettlement:
         with self._write() as (_, number):  # waits for whoever still writes into a block that ends now
             return number
 
+    def get_origin(self) -> int:
+        return self.get_number() - 1
+
     def get_time(self, number: int) -> int:
         current = self.get_number()
         if not 0 <= number <= current:
@@ -152,6 +156,9 @@ class LocalSettlement:
         with self._read() as rows:
             effective = rows.get_void(index)
         return effective is not None and effective <= l1_origin
+
+    def compute_data_hash(self, batch: bytes) -> bytes:
+        return compute_data_hash(batch)
 
     def get_settled(self) -> SettledHead:
         with self._read() as rows:

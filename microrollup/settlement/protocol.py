@@ -72,6 +72,9 @@ class L1View(Protocol):
     def get_number(self) -> int:
         """The current L1 block number: the one in which a transaction sent now would be. Never goes back."""
 
+    def get_origin(self) -> int:
+        """The newest L1 block that a new block may bind to: a past one, below which this view expects no reorg."""
+
     def get_time(self, number: int) -> int:
         """The time of an L1 block in seconds. Raises `BadOrigin` for one after the current."""
 
@@ -98,6 +101,9 @@ class L1View(Protocol):
 
     def is_voided(self, index: int, l1_origin: int) -> bool:
         """Whether the owner's void of an existing entry has taken effect at an L1 origin. Raises `UnknownEntry`."""
+
+    def compute_data_hash(self, batch: bytes) -> bytes:
+        """The 32-byte `dataHash` under which a batch is published here, as calldata or in blobs: what is attested."""
 
     def get_settled(self) -> SettledHead:
         """The last settled block."""

@@ -21,7 +21,7 @@ from microrollup.settlement.attestation import (
     create_attestation,
     sign_attestation,
 )
-from microrollup.settlement.batch import compute_data_hash, encode_batch
+from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.protocol import Inbox
 
 __all__ = [
@@ -120,7 +120,8 @@ def propose(inbox: Inbox, *headers: Header, keys: Sequence[PrivateKey] = VERIFIE
     blocks = [_make_block(header) for header in headers]
     batch = encode_batch(headers[0].rollup_id, blocks)
     settled = inbox.get_settled()
-    attestation = create_attestation(settled.block_hash, settled.height + 1, headers[-1], compute_data_hash(batch))
+    data_hash = inbox.compute_data_hash(batch)
+    attestation = create_attestation(settled.block_hash, settled.height + 1, headers[-1], data_hash)
     return Proposal(batch, headers[-1], attestation, attest(inbox, attestation, keys))
 
 

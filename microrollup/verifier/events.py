@@ -8,6 +8,7 @@ import msgspec
 
 from microrollup.codec.schema import to_camel_case
 from microrollup.errors import Divergence
+from microrollup.settlement.place import L1Place
 
 __all__ = ["DivergenceEvent", "ErrorEvent", "Event", "Progress", "Report", "Request", "Tick"]
 
@@ -17,12 +18,13 @@ class Request(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
 
     app: str
     """`module:name`"""
-    source: str
+    source: str | None
+    """A file, a store, a node's address; None: what L1 settled, from L1 and its data alone."""
     directory: str
     """The verifier's own: its store and its table of signed heights."""
     python_path: list[str]
     """Where to look for the app's module."""
-    l1: str | None = None
+    l1: L1Place | None = None
     secret: str | None = None
     """The attesting key, 64 hex digits; passed on a pipe and never as an argument."""
     rollup_id: str | None = None

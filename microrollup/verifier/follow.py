@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, Outcome
 from microrollup.block import Block, compute_block_hash
@@ -13,7 +13,7 @@ from microrollup.entry import is_forced_record
 from microrollup.errors import Divergence, MicrorollupError, StoreCorrupt
 from microrollup.ledger import Ledger
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
-from microrollup.settlement.batch import Batch, BatchBlock, compute_data_hash, decode_batch
+from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
 from microrollup.settlement.protocol import L1View
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.verify import verify_block
@@ -24,12 +24,15 @@ _BLOCKS_AT_ONCE: Final = 64
 """Blocks with few actions are not read ahead without end."""
 
 
-def authenticate_blocks(blocks: Iterable[Block], pool: AuthenticationPool) -> Iterator[tuple[Block, list[Outcome]]]:
+B = TypeVar("B", Block, BatchBlock)
+
+
+def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterator[tuple[B, list[Outcome]]]:
     """Each block with the outcomes of its signed records, whose signatures the pool checks ahead of their turn.
 
     Where `blocks` cannot be read on, the error is raised behind the last block that could.
     """
-    waiting: deque[tuple[Block, int]] = deque()
+    waiting: deque[tuple[B, int]] = deque()
     failures: list[MicrorollupError] = []
 
     def collect_chunks() -> Iterator[list[bytes]]:
@@ -91,7 +94,7 @@ def attest(
         blocks = _match_blocks(ledger, decode_batch(batch), height + 1)
         if not blocks:
             break
-        data_hash = compute_data_hash(batch)
+        data_hash = l1.compute_data_hash(batch)
         attestation = create_attestation(parent_hash, height + 1, blocks[-1].header, data_hash)
         signed.record(ledger.rollup_id, [(block.header.height, compute_block_hash(block.header)) for block in blocks])
         attestations.append(sign_attestation(key, attestation, ledger.genesis.l1_chain_id, l1.get_inbox()))

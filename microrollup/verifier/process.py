@@ -13,7 +13,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import redirect_stdout
+from contextlib import ExitStack, closing, redirect_stdout
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,17 +22,19 @@ from typing import BinaryIO
 import msgspec
 
 from microrollup.authentication_pool import AuthenticationPool
-from microrollup.block import Block, compute_rollup_id
+from microrollup.block import Header, compute_rollup_id
 from microrollup.crypto import PrivateKey, compute_address, load_private_key
 from microrollup.errors import Divergence, MicrorollupError, StoreMissing, UsageError, WrongRollup
 from microrollup.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
+from microrollup.record import Genesis
 from microrollup.rollup import MicroRollup, load_rollup
 from microrollup.settlement.attestation import SignedAttestation, attestation_to_json
 from microrollup.settlement.batch import encode_batch
-from microrollup.settlement.local import LocalSettlement
+from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
+from microrollup.verifier.derive import SettledSource, derive_blocks
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Event, Progress, Report, Request, Tick
 from microrollup.verifier.follow import attest, verify_blocks
 from microrollup.verifier.http_source import HttpSource
@@ -79,27 +81,42 @@ def main() -> int:
 
 def _verify(request: Request, emit: Callable[[Event], None]) -> None:
     rollup = load_rollup(request.app)
-    source = open_source(request.source)
-    l1 = None if request.l1 is None else LocalSettlement.open(Path(request.l1))
     key = None if request.secret is None else load_private_key(bytes.fromhex(request.secret))
-    _check_genesis(source, l1, request)
-    directory = Path(request.directory)
-    with (
-        SignedHeights(directory / _SIGNED_DIRECTORY if request.signed is None else Path(request.signed)) as signed,
-        Watchdog(ACTION_SECONDS * VERIFIER_FACTOR) as watchdog,
-        _open_ledger(directory / _STORE_DIRECTORY, rollup, source) as ledger,
-        AuthenticationPool(request.app, ledger.genesis.domain, request.workers) as pool,
-    ):
+    with ExitStack() as stack:
+        l1 = None if request.l1 is None else stack.enter_context(closing(open_l1(request.l1)))
+        source = _open_source(request.source, l1)
+        _check_genesis(source.genesis, l1, request.rollup_id)
+        directory = Path(request.directory)
+        signed = stack.enter_context(
+            SignedHeights(directory / _SIGNED_DIRECTORY if request.signed is None else Path(request.signed))
+        )
+        watchdog = stack.enter_context(Watchdog(ACTION_SECONDS * VERIFIER_FACTOR))
+        ledger = stack.enter_context(_open_ledger(directory / _STORE_DIRECTORY, rollup, source.genesis))
         ledger.watchdog = watchdog
+        pool = stack.enter_context(AuthenticationPool(request.app, ledger.genesis.domain, request.workers))
+
+        def report(header: Header) -> None:
+            emit(Progress(header.height, header.first_seq + header.action_count))
+
         for tick in _read_ticks(request):
             first = ledger.checkpoint.height + 1
-
-            def report(block: Block) -> None:
-                emit(Progress(block.header.height, block.header.first_seq + block.header.action_count))
-
-            verify_blocks(ledger, source.read_blocks(first), l1, pool, report)
-            attestations = _attest(ledger, l1, key, signed, source, tick) if tick.attest else []
+            attestations: list[SignedAttestation] = []
+            if isinstance(source, SettledSource):
+                derive_blocks(ledger, source.l1, pool, report)
+            else:
+                verify_blocks(ledger, source.read_blocks(first), l1, pool, lambda block: report(block.header))
+                if tick.attest:
+                    attestations = _attest(ledger, l1, key, signed, source, tick)
             emit(_describe(ledger, first, attestations, l1))
+
+
+def _open_source(place: str | None, l1: L1View | None) -> BlockSource | SettledSource:
+    """The named source; without one, what L1 settled."""
+    if place is not None:
+        return open_source(place)
+    if l1 is None:
+        raise UsageError("there is neither a source of blocks nor an L1 to derive them from")
+    return SettledSource(l1)
 
 
 def _read_ticks(request: Request) -> Iterator[Tick]:
@@ -125,22 +142,22 @@ def _describe(ledger: Ledger, first: int, attestations: list[SignedAttestation],
     )
 
 
-def _check_genesis(source: BlockSource, l1: L1View | None, request: Request) -> None:
+def _check_genesis(genesis: Genesis, l1: L1View | None, rollup_id: str | None) -> None:
     """The rollup must be the one that was asked for, and the one that L1 knows."""
-    found = compute_rollup_id(source.genesis)
-    if request.rollup_id is not None and found.hex() != request.rollup_id:
-        raise WrongRollup(f"the blocks are of rollup 0x{found.hex()}, not 0x{request.rollup_id}")
-    if l1 is not None and l1.get_genesis() != source.genesis:
+    found = compute_rollup_id(genesis)
+    if rollup_id is not None and found.hex() != rollup_id:
+        raise WrongRollup(f"the blocks are of rollup 0x{found.hex()}, not 0x{rollup_id}")
+    if l1 is not None and l1.get_genesis() != genesis:
         raise WrongRollup(f"L1 holds another rollup than 0x{found.hex()}")
 
 
-def _open_ledger(directory: Path, rollup: MicroRollup, source: BlockSource) -> Ledger:
+def _open_ledger(directory: Path, rollup: MicroRollup, genesis: Genesis) -> Ledger:
     """The verifier's own store, made from the source's genesis the first time."""
     try:
         ledger = Ledger.open(directory, rollup, audit=True)
     except StoreMissing:
-        return Ledger.create(directory, rollup, source.genesis, audit=True)
-    if ledger.genesis != source.genesis:
+        return Ledger.create(directory, rollup, genesis, audit=True)
+    if ledger.genesis != genesis:
         ledger.close()
         raise WrongRollup(f"{directory} follows another rollup; give --data another directory")
     return ledger

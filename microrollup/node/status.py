@@ -1,0 +1,75 @@
+"""What a node says of itself: `/health` and `rollup_status`, and the gauges of `/metrics`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from microrollup.node.metrics import read_memory
+
+if TYPE_CHECKING:
+    from microrollup.node.runtime import Node
+
+__all__ = ["describe_status", "watch_gauges"]
+
+
+def describe_status(node: Node) -> dict[str, object]:
+    """How far everything is, and whether actions are taken. Asks neither disk nor network."""
+    confirmations, divergent = node.confirmations, node.confirmations.divergent
+    reason = node.stopped
+    return {
+        "intake": "open" if reason is None else "stopped",
+        "reason": reason,
+        "divergence": None if divergent is None else msgspec.to_builtins(divergent),
+        "acknowledged": node.receipts.next,
+        "height": {
+            "latest": confirmations.latest,
+            "verified": confirmations.verified,
+            "available": confirmations.available,
+            "settled": confirmations.settled,
+        },
+        "l1": _describe_l1(node),
+        "queueDepth": node.intake.depth,
+        "uptime": round(time.time() - node.started_at, 3),
+        "memory": read_memory(),
+        "verifiers": [
+            {"address": link.name, "running": link.pid is not None, "pid": link.pid, "lost": link.failures}
+            for link in node.links
+        ],
+    }
+
+
+def _describe_l1(node: Node) -> dict[str, int]:
+    head, number = node.l1.get_settled(), node.l1.get_number()
+    return {
+        "number": number,
+        "origin": node.l1.get_origin(),
+        "settledIn": head.l1_number,
+        "forcedQueue": node.l1.get_forced_count(number),
+        "forcedTaken": node.ledger.checkpoint.forced_count,
+    }
+
+
+def watch_gauges(node: Node) -> None:
+    """Let the metrics look at a node whenever they are read."""
+    watch, confirmations = node.metrics.watch, node.confirmations
+    levels: dict[str, Callable[[], float]] = {
+        "C1": lambda: confirmations.latest,
+        "C2": lambda: confirmations.verified,
+        "C3A": lambda: confirmations.available,
+        "C3B": lambda: confirmations.settled,
+    }
+    for level, read in levels.items():
+        watch("block_height", "Newest block by confirmation level.", read, confirmation=level)
+    watch("queue_depth", "Actions taken and not yet decided.", lambda: node.intake.depth)
+    watch("process_memory_bytes", "Resident memory of this process.", read_memory)
+    watch("intake_open", "1 while actions are taken.", lambda: float(node.stopped is None))
+    watch(
+        "verifiers_running",
+        "Verifier processes of this node that run.",
+        lambda: len([link for link in node.links if link.pid is not None]),
+    )
+    node.ledger.environment.on_commit = node.metrics.note_commit

@@ -1,0 +1,113 @@
+"""The inbox contract as its artifact describes it: calls to bytes, answers and reverts back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final
+
+import eth_abi.abi
+from eth_abi.exceptions import DecodingError
+from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector, get_abi_input_types
+
+from microrollup.contracts import load_artifact
+from microrollup.record import Genesis
+from microrollup.settlement import errors as rules
+from microrollup.settlement.ethereum.errors import L1BadAnswer
+
+__all__ = ["compute_topic", "decode_call", "decode_result", "encode_call", "encode_creation", "read_revert"]
+
+_NAME: Final = "RollupInbox"
+_NO_INPUT: Final = b""
+
+
+@cache
+def _index(kind: str) -> dict[str, Any]:
+    """The entries of the ABI of one kind ("function", "event", "error"), by name. No name stands twice."""
+    return {entry["name"]: entry for entry in load_artifact(_NAME).abi if entry["type"] == kind}
+
+
+@cache
+def _errors() -> dict[bytes, tuple[str, list[str]]]:
+    return {
+        bytes(function_abi_to_4byte_selector(entry)): (name, _get_types(entry))
+        for name, entry in _index("error").items()
+    }
+
+
+@cache
+def compute_topic(event: str) -> bytes:
+    """The first topic of an event."""
+    return bytes(event_abi_to_log_topic(_index("event")[event]))
+
+
+@cache
+def _function(name: str) -> tuple[bytes, list[str]]:
+    entry = _index("function")[name]
+    return bytes(function_abi_to_4byte_selector(entry)), _get_types(entry)
+
+
+def encode_call(function: str, *arguments: Any) -> bytes:
+    """The input of a transaction that calls a function; structs are tuples."""
+    selector, types = _function(function)
+    return selector + eth_abi.abi.encode(types, arguments)
+
+
+def decode_call(function: str, raw: bytes) -> Sequence[Any]:
+    """The arguments in a transaction's input. Raises `L1BadAnswer` if it is no such call."""
+    selector, types = _function(function)
+    if raw[:4] != selector:
+        raise L1BadAnswer("transaction", f"does not call {function}")
+    return _decode("transaction", types, raw[4:])
+
+
+def decode_result(what: str, types: Sequence[str], raw: bytes) -> Sequence[Any]:
+    """What a view returned. Raises `L1BadAnswer`."""
+    return _decode(what, types, raw)
+
+
+def _decode(what: str, types: Sequence[str], raw: bytes) -> Sequence[Any]:
+    try:
+        return eth_abi.abi.decode(types, raw)
+    except (DecodingError, ValueError, OverflowError, RecursionError) as error:
+        raise L1BadAnswer(what, f"not as its ABI: {error}") from None
+
+
+def encode_creation(genesis: Genesis, owner: bytes) -> bytes:
+    """The input of the transaction that creates the inbox of a rollup, owned by a 20-byte address."""
+    words = (
+        genesis.name,
+        genesis.l1_chain_id,
+        genesis.genesis_time,
+        genesis.state_root,
+        genesis.metadata_root,
+        genesis.builder,
+        genesis.verifiers,
+        genesis.quorum,
+        genesis.l1_start,
+        genesis.salt,
+    )
+    domain = genesis.domain
+    artifact = load_artifact(_NAME)
+    (entry,) = [entry for entry in artifact.abi if entry["type"] == "constructor"]
+    arguments = (words, (domain.name, domain.version, domain.chain_id, domain.verifying_contract), owner)
+    return bytes.fromhex(artifact.bytecode[2:]) + eth_abi.abi.encode(_get_types(entry), arguments)
+
+
+def read_revert(data: bytes) -> rules.SettlementError | None:
+    """The error that the inbox reverted with; `None` for anything else (out of gas, a panic, another contract)."""
+    found = _errors().get(data[:4])
+    if found is None:
+        return None
+    name, types = found
+    arguments = [_to_argument(t, value) for t, value in zip(types, _decode("revert", types, data[4:]), strict=True)]
+    error: rules.SettlementError = getattr(rules, name)(*arguments)
+    return error
+
+
+def _to_argument(abi: str, value: Any) -> Any:
+    return bytes.fromhex(value[2:]) if abi == "address" else value
+
+
+def _get_types(entry: Any) -> list[str]:
+    return list(get_abi_input_types(entry))

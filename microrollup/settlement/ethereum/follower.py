@@ -1,0 +1,264 @@
+"""Following L1: what is new since the last look, whether it continues what was known, and what a reorg took back.
+
+A node's word is taken only where it fits: new blocks link to known ones by hash, events lie in those blocks and follow
+from the ones before, and the contract's own counters must agree with the events at the very block. What does not fit is
+refused whole (`L1BadAnswer`) and the view stays as it was.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+import structlog
+
+from microrollup.settlement.ethereum.answers import L1Block, L1Log, parse_block, parse_bytes, parse_logs
+from microrollup.settlement.ethereum.chain import BlockWindow, verify_links
+from microrollup.settlement.ethereum.contract import decode_result, encode_call
+from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Refused, NoInbox
+from microrollup.settlement.ethereum.index import EventIndex
+from microrollup.settlement.ethereum.options import EthereumOptions
+from microrollup.settlement.ethereum.transport import Transport
+
+__all__ = ["Follower"]
+
+_WINDOW_MARGIN: Final = 52
+"""So many blocks more than the depth are kept with their hashes: a reorg that goes deeper reads everything again."""
+
+_TRIES: Final = 4
+"""A chain that moves while it is read is read again."""
+
+_TIME_SPAN: Final = 128
+"""Origins ascend, so whoever asks for one time asks for the next ones soon."""
+
+_SETTLED_TYPES: Final = ("(uint256,bytes32,bytes32,uint256,uint256,uint256,uint256,uint256)",)
+_WALK: Final = 16
+
+_log = structlog.get_logger(__name__)
+
+
+class Follower:
+    """The view of one inbox on one L1. `sync` belongs to the event loop; `lock` guards `window` and `index`."""
+
+    def __init__(self, transport: Transport, options: EthereumOptions, chain_id: int) -> None:
+        self._transport = transport
+        self._options = options
+        self._size = options.depth + _WINDOW_MARGIN
+        self.lock = threading.RLock()
+        self.window = BlockWindow(self._size)
+        self.index = EventIndex(options.inbox, chain_id)
+        self.number = 0
+        """The current block number as it was told, which never goes back."""
+        self.replaced: list[int] = []
+        """First numbers of what reorgs replaced, until they are asked for."""
+        self._created: int | None = None
+        self._complaint = ""
+
+    async def sync(self) -> L1Block:
+        """Take in what is new; gives the head. Raises `L1Unreachable`, `L1BadAnswer`, `L1Refused`, `NoInbox`."""
+        for remaining in reversed(range(_TRIES)):
+            try:
+                return await self._sync_once()
+            except L1BadAnswer as error:
+                if not remaining:
+                    _log.warning("l1_answer_refused", reason=str(error))
+                    raise
+        raise AssertionError
+
+    async def _sync_once(self) -> L1Block:
+        latest = parse_block(await self._transport.ask("eth_getBlockByNumber", "latest", False))
+        known = self.window.find_head()
+        if known is not None and self._is_known(latest, known):
+            return known
+        if self._created is None:
+            self._created = await self._read_created(latest)
+        blocks, ancestor = await self._read_blocks(latest, known)
+        if known is not None and ancestor < known.number:
+            await self._confirm_reorg(blocks, known, ancestor)
+            if ancestor < self._created:
+                self._created = await self._read_created(latest)
+        first = max(ancestor + 1, self._created)
+        logs = await self._read_logs(first, latest.number)
+        _verify_log_blocks(logs, {block.number: block for block in blocks})
+        counters = await self._read_counters(latest)
+        self._take(blocks, known, ancestor, logs, counters)
+        self._complaint = ""
+        return latest
+
+    def _is_known(self, latest: L1Block, known: L1Block) -> bool:
+        """Nothing is new: the same head, or an older one of the same chain, by a node that lags (or lies)."""
+        if latest.hash == known.hash:
+            return True
+        same = self.window.get_block(latest.number)
+        if same is None or same.hash != latest.hash:
+            return False
+        self._complain("l1_head_went_back", known=known.number, told=latest.number)
+        return True
+
+    def _complain(self, event: str, **values: int) -> None:
+        """Once an episode, not once a second."""
+        if self._complaint != event:
+            self._complaint = event
+            _log.warning(event, **values)
+
+    async def _read_created(self, latest: L1Block) -> int:
+        place = f"0x{self._options.inbox.hex()}"
+        requests: list[tuple[str, list[Any]]] = [
+            ("eth_getCode", [place, hex(latest.number)]),
+            ("eth_call", [{"to": place, "data": f"0x{encode_call('createdAt').hex()}"}, hex(latest.number)]),
+        ]
+        try:
+            code, answer = await self._transport.ask_many(requests)
+        except L1Refused as error:
+            raise NoInbox(self._options.inbox, str(error)) from None
+        if code == "0x":
+            raise NoInbox(self._options.inbox, "there is no contract")
+        try:
+            (created,) = decode_result("createdAt", ["uint256"], parse_bytes("createdAt", answer, 32))
+        except L1BadAnswer as error:
+            raise NoInbox(self._options.inbox, error.reason) from None
+        if not 0 < created <= latest.number:
+            raise NoInbox(self._options.inbox, f"it says that it was created in block {created}")
+        return int(created)
+
+    # Blocks.
+
+    async def _read_blocks(self, latest: L1Block, known: L1Block | None) -> tuple[list[L1Block], int]:
+        """New blocks up to the latest, linked, and the number of the newest known block that they leave in place.
+
+        That is -1 if none is left in the window. After a long absence only the window's worth of new blocks is read.
+        """
+        lowest = max(0, latest.number - self._size + 1)
+        if known is None or lowest > known.number + 1:
+            blocks = await self._read_range(lowest, latest)
+            if known is None:
+                return blocks, -1
+            return blocks, await self._find_ancestor(known)
+        first = min(known.number + 1, latest.number)
+        blocks = await self._read_range(first, latest)
+        while blocks[0].number > 0:
+            parent = self.window.get_block(blocks[0].number - 1)
+            if parent is not None and parent.hash == blocks[0].parent_hash:
+                return blocks, parent.number
+            if blocks[0].number <= max(self.window.lowest, lowest):
+                break
+            start = max(self.window.lowest, blocks[0].number - _WALK, 0)
+            blocks = [*await self._read_numbers(range(start, blocks[0].number)), *blocks]
+            verify_links(blocks)
+            blocks = self._drop_known(blocks)
+        return blocks, -1
+
+    def _drop_known(self, blocks: list[L1Block]) -> list[L1Block]:
+        """The blocks without those at the beginning that are in the window already."""
+        for at, block in enumerate(blocks):
+            same = self.window.get_block(block.number)
+            if same is None or same.hash != block.hash:
+                return blocks[at:]
+        return blocks[-1:]
+
+    async def _find_ancestor(self, known: L1Block) -> int:
+        """The newest block of the window that is still in L1's chain, asked for by number."""
+        for number in range(known.number, self.window.lowest - 1, -1):
+            answer = await self._transport.ask("eth_getBlockByNumber", hex(number), False)
+            mine = self.window.get_block(number)
+            if answer is not None and mine is not None and parse_block(answer, number).hash == mine.hash:
+                return number
+        return -1
+
+    async def _read_range(self, first: int, latest: L1Block) -> list[L1Block]:
+        """Blocks `first ..= latest`, linked."""
+        blocks = [*await self._read_numbers(range(first, latest.number)), latest]
+        verify_links(blocks)
+        return blocks
+
+    async def _read_numbers(self, numbers: range) -> list[L1Block]:
+        answers = await self._transport.ask_many([("eth_getBlockByNumber", [hex(n), False]) for n in numbers])
+        return [parse_block(answer, number) for number, answer in zip(numbers, answers, strict=True)]
+
+    async def _confirm_reorg(self, blocks: list[L1Block], known: L1Block, ancestor: int) -> None:
+        """A node behind a balancer may speak of another chain for a moment; the head must be there when asked again."""
+        newest = blocks[-1]
+        again = parse_block(
+            await self._transport.ask("eth_getBlockByNumber", hex(newest.number), False), newest.number
+        )
+        if again.hash != newest.hash:
+            raise L1BadAnswer("blocks", f"block {newest.number} changes from one answer to the next")
+        deep = known.number - ancestor > self._options.depth
+        say = _log.error if deep else _log.warning
+        say("l1_reorg", first=ancestor + 1, replaced=known.number - ancestor, deeper_than_buffer=deep)
+
+    # Events.
+
+    async def _read_logs(self, first: int, last: int) -> list[L1Log]:
+        logs: list[L1Log] = []
+        span = self._options.log_range
+        while first <= last:
+            end = min(first + span - 1, last)
+            asked = {"address": f"0x{self._options.inbox.hex()}", "fromBlock": hex(first), "toBlock": hex(end)}
+            try:
+                answer = await self._transport.ask("eth_getLogs", asked)
+            except (L1Refused, L1BadAnswer) as error:
+                if end == first:
+                    raise
+                span = max(1, (end - first + 1) // 2)  # nodes limit ranges and answers, each in words of its own
+                _log.info("l1_smaller_range", blocks=span, reason=str(error))
+                continue
+            logs += parse_logs(answer, self._options.inbox, first, end)
+            first = end + 1
+        return logs
+
+    async def _read_counters(self, latest: L1Block) -> tuple[bytes, int]:
+        """The settled block's hash and the queue's length, by the contract itself at this very block."""
+        place = f"0x{self._options.inbox.hex()}"
+        calls = [{"to": place, "data": f"0x{encode_call(name).hex()}"} for name in ("settled", "queueLength")]
+        where = {"blockHash": f"0x{latest.hash.hex()}"}
+        try:
+            settled, length = await self._transport.ask_many([("eth_call", [call, where]) for call in calls])
+        except L1Refused as error:  # the block was replaced, or its state is gone already
+            raise L1BadAnswer("eth_call", error.message) from None
+        (head,) = decode_result("settled", _SETTLED_TYPES, parse_bytes("settled", settled, 256))
+        (count,) = decode_result("queueLength", ["uint256"], parse_bytes("queueLength", length, 32))
+        return head[1], count
+
+    def _take(
+        self,
+        blocks: list[L1Block],
+        known: L1Block | None,
+        ancestor: int,
+        logs: list[L1Log],
+        counters: tuple[bytes, int],
+    ) -> None:
+        """Everything at once, or nothing."""
+        with self.lock:
+            is_same = known is not None and ancestor == known.number and not logs
+            fresh = self.index if is_same else self.index.fork(ancestor)
+            for log in logs:
+                fresh.apply(log)
+            if not fresh.has_genesis() or counters != (fresh.get_head().block_hash, fresh.get_queue_length()):
+                raise L1BadAnswer("logs", f"events are missing: the contract's counters at {blocks[-1].number} differ")
+            self.index = fresh
+            self.window.rewind(ancestor)
+            self.window.extend(blocks)
+            self.number = max(self.number, blocks[-1].number + 1)
+            if known is not None and ancestor < known.number:
+                self.replaced.append(ancestor + 1)
+
+    # Times.
+
+    async def read_time(self, number: int) -> int:
+        """The time of a block that is not in memory; its neighbours above come along."""
+        last = min(number + _TIME_SPAN - 1, self.window.get_head().number)
+        blocks = await self._read_numbers(range(number, last + 1))
+        verify_links(blocks)
+        lowest = self.window.get_block(self.window.lowest)
+        if lowest is not None and last < lowest.number and blocks[-1].time >= lowest.time:
+            raise L1BadAnswer("blocks", f"block {last} is not older than block {self.window.lowest}")
+        with self.lock:
+            self.window.note_times(blocks)
+        return blocks[0].time
+
+def _verify_log_blocks(logs: list[L1Log], blocks: dict[int, L1Block]) -> None:
+    for log in logs:
+        block = blocks.get(log.number)
+        if block is not None and block.hash != log.block_hash:
+            raise L1BadAnswer("logs", f"an event of another block {log.number} than the one in L1's chain")

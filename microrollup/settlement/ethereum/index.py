@@ -1,0 +1,287 @@
+"""All that the inbox's events say, in memory: every question of an `L1View` is answered from here.
+
+Pure: no requests. Nothing is taken over on a node's word alone where it can be computed: ids and hashes of the genesis,
+the chain of batches with the signatures of each quorum, the queue's hashes, the dates from which changes hold.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Final, TypeVar
+
+import msgspec
+
+from microrollup.block import Header, compute_block_hash, compute_genesis_header, compute_rollup_id
+from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES
+from microrollup.record import Genesis
+from microrollup.settlement.attestation import SignedAttestation, create_attestation, recover_attester
+from microrollup.settlement.errors import SettlementError, UnknownEntry
+from microrollup.settlement.ethereum.answers import L1Log
+from microrollup.settlement.ethereum.errors import L1BadAnswer
+from microrollup.settlement.ethereum.events import (
+    ActionForced,
+    ActionVoided,
+    BatchSettled,
+    BuilderChanged,
+    OwnerChanged,
+    RollupCreated,
+    VerifiersChanged,
+    decode_event,
+)
+from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute_queue_hash
+from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS, MAX_VERIFIERS
+from microrollup.settlement.protocol import SettledHead, VerifierSet
+
+__all__ = ["Change", "EventIndex", "Settled", "to_settled_head"]
+
+_GENESIS_FORMAT: Final = 1
+_SIGNATURE_BYTES: Final = 65
+
+T = TypeVar("T")
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """A batch as L1 tells of it."""
+
+    first_height: int
+    header: Header
+    attestations: tuple[SignedAttestation, ...]
+    data_hash: bytes
+    in_blobs: bool
+    submitter: bytes
+    l1_number: int
+    transaction_hash: bytes
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Something that the owner announced in block `announced`, in force from block `effective` on."""
+
+    announced: int
+    effective: int
+    value: bytes | VerifierSet
+
+
+class EventIndex:
+    """The events of one inbox up to a block. Whoever writes keeps readers of other threads out."""
+
+    def __init__(self, inbox: bytes, chain_id: int) -> None:
+        self._inbox = inbox
+        self._chain_id = chain_id
+        self.created = 0
+        """L1 block of the inbox's creation."""
+        self._genesis: Genesis | None = None
+        self._genesis_head: SettledHead | None = None
+        self._settled: list[Settled] = []
+        self._entries: list[ForcedEntry] = []
+        self._hashes: list[bytes] = []
+        """Of the queue, after each entry."""
+        self._voids: dict[int, Change] = {}
+        self._owners: list[Change] = []
+        self._builders: list[Change] = []
+        self._verifiers: list[Change] = []
+
+    # Reading.
+
+    def has_genesis(self) -> bool:
+        """Whether the inbox's first event was read."""
+        return self._genesis is not None
+
+    def get_genesis(self) -> Genesis:
+        return _expect(Genesis, self._genesis)
+
+    def get_head(self) -> SettledHead:
+        """The last settled block."""
+        if not self._settled:
+            return _expect(SettledHead, self._genesis_head)
+        return to_settled_head(self._settled[-1].header, self._settled[-1].l1_number)
+
+    def find_settled(self, height: int) -> Settled | None:
+        """The batch with this height above 0."""
+        at = bisect_right(self._settled, height, key=lambda settled: settled.first_height) - 1
+        if height <= 0 or at < 0 or self._settled[at].header.height < height:
+            return None
+        return self._settled[at]
+
+    def get_owner(self, number: int) -> bytes:
+        return _expect(bytes, _find(self._owners, number))
+
+    def get_builder(self, number: int) -> bytes:
+        return _expect(bytes, _find(self._builders, number))
+
+    def get_verifiers(self, number: int) -> VerifierSet:
+        return _expect(VerifierSet, _find(self._verifiers, number))
+
+    def get_queue_length(self) -> int:
+        return len(self._entries)
+
+    def get_forced_count(self, up_to_block: int) -> int:
+        return bisect_right(self._entries, up_to_block, key=lambda entry: entry.inclusion_block)
+
+    def get_forced_entries(self, first_index: int, up_to_block: int, limit: int) -> list[ForcedEntry]:
+        end = min(self.get_forced_count(up_to_block), first_index + limit)
+        return self._entries[first_index:end]
+
+    def get_queue_hash(self, length: int) -> bytes:
+        """The hash over the first `length` entries. Raises `UnknownEntry`."""
+        if not 0 <= length <= len(self._hashes):
+            raise UnknownEntry(len(self._hashes), length)
+        return self._hashes[length - 1] if length else EMPTY_QUEUE_HASH
+
+    def is_voided(self, index: int, l1_origin: int) -> bool:
+        """Raises `UnknownEntry`."""
+        if not 0 <= index < len(self._entries):
+            raise UnknownEntry(len(self._entries), index)
+        void = self._voids.get(index)
+        return void is not None and void.effective <= l1_origin
+
+    # Writing.
+
+    def fork(self, number: int) -> EventIndex:
+        """A copy as of the end of an L1 block: events are tried on it, and it is taken over if all of them fit."""
+        fresh = EventIndex(self._inbox, self._chain_id)
+        if self._genesis is None or self.created > number:
+            return fresh
+        fresh.created, fresh._genesis, fresh._genesis_head = self.created, self._genesis, self._genesis_head
+        fresh._settled, fresh._entries, fresh._hashes = self._settled[:], self._entries[:], self._hashes[:]
+        fresh._voids, fresh._owners = dict(self._voids), self._owners[:]
+        fresh._builders, fresh._verifiers = self._builders[:], self._verifiers[:]
+        fresh._rewind(number)
+        return fresh
+
+    def _rewind(self, number: int) -> None:
+        """Forget everything after an L1 block."""
+        del self._settled[bisect_right(self._settled, number, key=lambda settled: settled.l1_number) :]
+        count = self.get_forced_count(number)
+        del self._entries[count:], self._hashes[count:]
+        self._voids = {index: void for index, void in self._voids.items() if void.announced <= number}
+        for changes in (self._owners, self._builders, self._verifiers):
+            del changes[bisect_right(changes, number, key=lambda change: change.announced) :]
+
+    def apply(self, log: L1Log) -> None:
+        """Take in the next event. Raises `L1BadAnswer` if the inbox cannot have emitted it here."""
+        event = decode_event(log)
+        if isinstance(event, RollupCreated) == self.has_genesis():
+            raise L1BadAnswer("logs", f"{type(event).__name__} in block {log.number} is not what comes next")
+        match event:
+            case RollupCreated():
+                self._create(event, log.number)
+            case BatchSettled():
+                self._settle(event, log)
+            case ActionForced():
+                self._force(event, log.number)
+            case ActionVoided():
+                _require(event.index < len(self._entries) and event.index not in self._voids, event, log.number)
+                self._voids[event.index] = _change(event, log.number, b"")
+            case VerifiersChanged():
+                self._verifiers.append(_change(event, log.number, VerifierSet(event.verifiers, event.quorum)))
+            case BuilderChanged():
+                self._builders.append(_change(event, log.number, event.builder))
+            case OwnerChanged():
+                self._owners.append(_change(event, log.number, event.owner))
+
+    def _create(self, event: RollupCreated, number: int) -> None:
+        words = event.genesis
+        genesis = Genesis(
+            format=_GENESIS_FORMAT,
+            name=words.name,
+            l1_chain_id=words.l1_chain_id,
+            genesis_time=words.genesis_time,
+            state_root=words.state_root,
+            metadata_root=words.metadata_root,
+            builder=words.builder,
+            verifiers=words.verifiers,
+            quorum=words.quorum,
+            l1_start=words.l1_start,
+            salt=words.salt,
+            domain=event.domain,
+        )
+        header = compute_genesis_header(genesis)
+        ids = (compute_rollup_id(genesis), compute_block_hash(header))
+        _require(ids == (event.rollup_id, event.genesis_hash), event, number)
+        _require(genesis.l1_chain_id == self._chain_id and genesis.l1_start < number, event, number)
+        self._genesis, self._genesis_head, self.created = genesis, to_settled_head(header, number), number
+        self._owners.append(Change(number, 0, event.owner))
+        self._builders.append(Change(number, 0, genesis.builder))
+        self._verifiers.append(Change(number, 0, VerifierSet(genesis.verifiers, genesis.quorum)))
+
+    def _settle(self, event: BatchSettled, log: L1Log) -> None:
+        head, header = self.get_head(), event.header
+        follows = event.first_height == head.height + 1 <= header.height == event.last_height
+        _require(follows and header.rollup_id == compute_rollup_id(self.get_genesis()), event, log.number)
+        _require(header.l1_origin < log.number, event, log.number)
+        attestation = create_attestation(head.block_hash, event.first_height, header, event.data_hash)
+        raw = event.signatures
+        _require(len(raw) % _SIGNATURE_BYTES == 0 and len(raw) <= MAX_VERIFIERS * _SIGNATURE_BYTES, event, log.number)
+        signed = tuple(
+            [
+                SignedAttestation(attestation, raw[at : at + _SIGNATURE_BYTES])
+                for at in range(0, len(raw), _SIGNATURE_BYTES)
+            ]
+        )
+        self._require_quorum(signed, event, log.number)
+        self._settled.append(
+            Settled(
+                event.first_height,
+                header,
+                signed,
+                event.data_hash,
+                event.in_blobs,
+                event.submitter,
+                log.number,
+                log.transaction_hash,
+            )
+        )
+
+    def _require_quorum(self, signed: tuple[SignedAttestation, ...], event: BatchSettled, number: int) -> None:
+        """The verifiers' signatures are the one thing that no node can make up."""
+        verifiers = self.get_verifiers(number)
+        try:
+            attesters = {recover_attester(one, self._chain_id, self._inbox) for one in signed}
+        except SettlementError as error:
+            raise L1BadAnswer("logs", f"BatchSettled in block {number}: {error}") from None
+        enough = len(attesters) == len(signed) >= verifiers.quorum
+        _require(enough and attesters <= set(verifiers.addresses), event, number)
+
+    def _force(self, event: ActionForced, number: int) -> None:
+        expected = compute_queue_hash(self.get_queue_hash(len(self._hashes)), event.sender, number, event.payload)
+        fits = event.index == len(self._entries) and len(event.payload) <= MAX_FORCED_PAYLOAD_BYTES
+        _require(fits and (expected, number) == (event.queue_hash, event.inclusion_block), event, number)
+        self._entries.append(ForcedEntry(event.index, event.sender, number, event.payload))
+        self._hashes.append(expected)
+
+
+def _require(holds: bool, event: object, number: int) -> None:
+    if not holds:
+        raise L1BadAnswer("logs", f"{type(event).__name__} in block {number} is not what the inbox can have emitted")
+
+
+def _change(
+    event: ActionVoided | VerifiersChanged | BuilderChanged | OwnerChanged, number: int, value: bytes | VerifierSet
+) -> Change:
+    _require(event.effective_block == number + CHANGE_DELAY_BLOCKS, event, number)
+    return Change(number, event.effective_block, value)
+
+
+def _find(changes: list[Change], number: int) -> bytes | VerifierSet:
+    """What is in force in a block; of two changes for one block the later."""
+    at = bisect_right(changes, number, key=lambda change: change.effective)
+    return changes[max(at - 1, 0)].value
+
+
+def _expect(cls: type[T], value: object) -> T:
+    if isinstance(value, cls):
+        return value
+    raise AssertionError(value)
+
+
+def to_settled_head(header: Header, number: int) -> SettledHead:
+    """What an inbox remembers of a block that was settled (or, for the genesis, created) in an L1 block."""
+    return SettledHead(
+        height=header.height,
+        block_hash=compute_block_hash(header),
+        state_root=header.state_root,
+        timestamp=header.timestamp,
+        forced_count=header.forced_count,
+        l1_origin=header.l1_origin,
+        l1_number=number,
+    )

@@ -1,0 +1,195 @@
+"""Transactions to the inbox: what is said no to before it is sent, and what L1 shows afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from microrollup.block import Header
+from microrollup.crypto import PrivateKey
+from microrollup.errors import DecodeError, UsageError
+from microrollup.settlement.attestation import SignedAttestation
+from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_blob_data_hash
+from microrollup.settlement.errors import BatchTooLarge, SettlementError, WrongData
+from microrollup.settlement.ethereum.answers import L1Receipt, parse_quantity
+from microrollup.settlement.ethereum.contract import encode_call
+from microrollup.settlement.ethereum.data import Publication, publish
+from microrollup.settlement.ethereum.errors import L1BadAnswer, TransactionReverted
+from microrollup.settlement.ethereum.events import InboxEvent, decode_event
+from microrollup.settlement.ethereum.follower import Follower
+from microrollup.settlement.ethereum.index import to_settled_head
+from microrollup.settlement.ethereum.options import EthereumOptions
+from microrollup.settlement.ethereum.preflight import call_inbox, find_difference, is_about_attestations
+from microrollup.settlement.ethereum.sender import Sender, SupersededError
+from microrollup.settlement.ethereum.sources import archive_blobs
+from microrollup.settlement.ethereum.transaction import Call
+from microrollup.settlement.ethereum.transport import Transport
+from microrollup.settlement.protocol import SettledHead
+
+__all__ = ["Publisher", "try_publish"]
+
+_ROUNDS: Final = 3
+"""How often a call begins anew, after its nonce was used by something else or L1 took its transaction back."""
+
+_SYNC_TRIES: Final = 40
+_SYNC_PAUSE: Final = 0.05
+
+
+class Publisher:
+    """Sends to one inbox. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        options: EthereumOptions,
+        follower: Follower,
+        sender: Sender,
+        keys: Mapping[bytes, PrivateKey],
+    ) -> None:
+        self._transport = transport
+        self._options = options
+        self._follower = follower
+        self._sender = sender
+        self._keys = keys
+
+    async def settle(
+        self,
+        publication: Publication | None,
+        batch: bytes,
+        header: Header,
+        attestations: Sequence[SignedAttestation],
+        submitter: bytes,
+    ) -> SettledHead:
+        """Settle a batch; `publication` is `None` if its bytes cannot be published as the options say."""
+        await self._follower.sync()
+        transaction = bytes(32)
+        for _ in range(_ROUNDS):
+            call = await self._prepare(publication, batch, header, attestations, submitter)
+            key = self._find_key(submitter)
+            if call.sidecar is not None and self._options.archive is not None:
+                blobs = dict(zip(call.sidecar.versioned_hashes, call.sidecar.blobs, strict=True))
+                archive_blobs(self._options.archive, blobs)
+            try:
+                receipt = await self._sender.transact(key, call)
+            except SupersededError:
+                await self._follower.sync()
+            else:
+                transaction = receipt.transaction_hash
+                await self._sync_to(receipt.number)
+            head = self._find_settled(header)
+            if head is not None:
+                return head
+        raise TransactionReverted(transaction)
+
+    def _find_settled(self, header: Header) -> SettledHead | None:
+        """The head that this very header led to, if L1 shows it."""
+        with self._follower.lock:
+            settled = self._follower.index.find_settled(header.height)
+        if settled is None or settled.header != header:
+            return None
+        return to_settled_head(header, settled.l1_number)
+
+    async def _prepare(
+        self,
+        publication: Publication | None,
+        batch: bytes,
+        header: Header,
+        attestations: Sequence[SignedAttestation],
+        submitter: bytes,
+    ) -> Call:
+        """The call that settles, if the inbox would take it. Raises the `SettlementError` of the broken rule."""
+        if len(batch) > MAX_BATCH_BYTES:
+            raise BatchTooLarge(MAX_BATCH_BYTES, len(batch))
+        shown = publication or publish(batch, "calldata")
+        data = self._encode(shown, header, attestations)
+        difference = find_difference(header, attestations)
+        try:
+            await self._call(submitter, data, shown)
+        except SettlementError as error:
+            if difference is None or not is_about_attestations(error):
+                raise
+        if difference is not None:
+            raise difference
+        if publication is None:  # attested, but nobody could read these bytes back from blobs
+            raise WrongData(compute_blob_data_hash(()), attestations[0].attestation.data_hash)
+        return Call(self._options.inbox, data, _compute_gas(data, len(attestations)), shown.sidecar)
+
+    def _encode(self, publication: Publication, header: Header, attestations: Sequence[SignedAttestation]) -> bytes:
+        if attestations:
+            said = attestations[0].attestation
+            claim = (said.first_height, said.parent_hash, said.data_hash)
+        else:
+            with self._follower.lock:
+                head = self._follower.index.get_head()
+            claim = (head.height + 1, head.block_hash, publication.data_hash)
+        words = msgspec.structs.astuple(header)
+        signatures = b"".join([signed.signature for signed in attestations])
+        if publication.sidecar is not None:
+            return encode_call("settleBlobs", words, claim, signatures)
+        return encode_call("settleCalldata", words, claim, signatures, publication.batch)
+
+    async def _call(self, sender: bytes, data: bytes, publication: Publication | None = None) -> bytes:
+        head = self._follower.window.get_head()
+        sidecar = None if publication is None else publication.sidecar
+        return await call_inbox(
+            self._transport, sender, self._options.inbox, data, head, self._options.seconds_per_block, sidecar
+        )
+
+    def _find_key(self, address: bytes) -> PrivateKey:
+        key = self._keys.get(address)
+        if key is None:
+            raise UsageError(f"there is no key for 0x{address.hex()}; give the key of whoever is to send")
+        return key
+
+    async def _sync_to(self, number: int) -> None:
+        """Follow L1 up to a block: the node that answers may be a little behind the one that took the transaction."""
+        for _ in range(_SYNC_TRIES):
+            head = await self._follower.sync()
+            if head.number >= number:
+                return
+            await asyncio.sleep(_SYNC_PAUSE)
+
+    async def transact(self, sender: bytes, function: str, *arguments: Any) -> tuple[InboxEvent, int]:
+        """Call a function of the inbox: the event that it emits, and the L1 block. Raises its `SettlementError`."""
+        data = encode_call(function, *arguments)
+        await self._follower.sync()
+        for _ in range(_ROUNDS):
+            await self._call(sender, data)
+            key = self._find_key(sender)
+            gas = await self._estimate(sender, data)
+            try:
+                receipt = await self._sender.transact(key, Call(self._options.inbox, data, gas))
+            except SupersededError:
+                await self._follower.sync()
+                continue
+            await self._sync_to(receipt.number)
+            if receipt.succeeded:
+                return self._read_event(receipt), receipt.number
+        raise TransactionReverted(bytes(32))
+
+    async def _estimate(self, sender: bytes, data: bytes) -> int:
+        form = {"from": f"0x{sender.hex()}", "to": f"0x{self._options.inbox.hex()}", "data": f"0x{data.hex()}"}
+        return parse_quantity("eth_estimateGas", await self._transport.ask("eth_estimateGas", form)) * 5 // 4
+
+    def _read_event(self, receipt: L1Receipt) -> InboxEvent:
+        logs = [log for log in receipt.logs if log.address == self._options.inbox]
+        if len(logs) != 1:
+            raise L1BadAnswer("receipt", f"{len(logs)} events of the inbox")
+        return decode_event(logs[0])
+
+
+def _compute_gas(data: bytes, signatures: int) -> int:
+    """Enough, without asking: a batch takes some 120,000, a signature 6,000, a byte of data at most 40 (EIP-7623)."""
+    zeros = data.count(0)
+    return 300_000 + 12_000 * signatures + 10 * zeros + 40 * (len(data) - zeros)
+
+
+def try_publish(batch: bytes, da: str) -> Publication | None:
+    """`publish`, or `None` for bytes that cannot be published so."""
+    try:
+        return publish(batch, da)
+    except DecodeError:
+        return None

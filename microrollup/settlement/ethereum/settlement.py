@@ -1,0 +1,290 @@
+"""The Ethereum settlement: an inbox contract on an L1, read from its events and written to by transactions.
+
+One connection, an event loop in a thread of its own, and everything read kept in memory: a question costs no request
+unless it is about an old block's time or a batch's data. The head is asked for once a second beside the callers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Final, Self
+
+import structlog
+
+from microrollup.block import Header
+from microrollup.crypto import PrivateKey, compute_address
+from microrollup.errors import UsageError
+from microrollup.primitives import ZERO_ADDRESS
+from microrollup.record import Genesis
+from microrollup.settlement.attestation import SignedAttestation
+from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
+from microrollup.settlement.errors import BadOrigin
+from microrollup.settlement.ethereum.answers import parse_quantity, parse_transaction
+from microrollup.settlement.ethereum.data import Publication, read_blob_hashes, read_blobs, read_calldata
+from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Error
+from microrollup.settlement.ethereum.events import ActionForced, InboxEvent
+from microrollup.settlement.ethereum.follower import Follower
+from microrollup.settlement.ethereum.index import EventIndex, Settled
+from microrollup.settlement.ethereum.loop import LoopThread
+from microrollup.settlement.ethereum.options import EthereumOptions
+from microrollup.settlement.ethereum.publisher import Publisher, try_publish
+from microrollup.settlement.ethereum.sender import Sender
+from microrollup.settlement.ethereum.sources import BlobReader
+from microrollup.settlement.ethereum.transport import Transport
+from microrollup.settlement.forced import ForcedEntry
+from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
+from microrollup.settlement.protocol import Reorg, SettledBatch, SettledHead, VerifierSet
+
+__all__ = ["EthereumSettlement"]
+
+_KEPT_BATCHES: Final = 8
+_MAX_UINT256: Final = (1 << 256) - 1
+
+_log = structlog.get_logger(__name__)
+
+
+class EthereumSettlement:
+    """An inbox on an L1; an `Inbox`, so also a `Settlement` and an `L1View`, whose docstrings hold here.
+
+    Once open, reads never fail because of L1: while it is unreachable or answers nonsense, which is logged, they tell
+    what was known last. Sending raises `L1Error`s, after which the same call can be made again.
+
+    Depth: `get_confirmations` is 1 for what L1's newest block includes, and grows by one with each block. Blobs are
+    available (C3A) as soon as the transaction is included, since L1's nodes include none without its data; settled for
+    good (C3B) is what the depth that its user asks for makes of it.
+    """
+
+    def __init__(self, options: EthereumOptions, keys: Iterable[PrivateKey], loop: LoopThread) -> None:
+        """Use `open`."""
+        self._options = options
+        self._keys = {compute_address(key): key for key in keys}
+        self._loop = loop
+        self._transport = Transport(options)
+        self._blobs = BlobReader(options)
+        self._batches: OrderedDict[bytes, bytes] = OrderedDict()
+        self._published: tuple[bytes, Publication | None] | None = None
+        self._follower: Follower
+        self._publisher: Publisher
+        self._closed = False
+
+    @classmethod
+    def open(cls, options: EthereumOptions, keys: Iterable[PrivateKey] = ()) -> Self:
+        """Connect, and read all events of the inbox. `keys` are those of whoever is to send; none is needed to read.
+
+        Raises `L1Unreachable`, `L1BadAnswer`, `NoInbox`, or `UsageError` for options that cannot be.
+        """
+        _check_options(options)
+        loop = LoopThread("l1")
+        settlement = cls(options, keys, loop)
+        try:
+            loop.run(settlement._start())
+        except BaseException:
+            settlement.close()
+            raise
+        if options.poll_seconds > 0:
+            loop.start(settlement._poll())
+        return settlement
+
+    async def _start(self) -> None:
+        chain_id = parse_quantity("eth_chainId", await self._transport.ask("eth_chainId"))
+        self._follower = Follower(self._transport, self._options, chain_id)
+        sender = Sender(self._transport, self._options, chain_id)
+        self._publisher = Publisher(self._transport, self._options, self._follower, sender, self._keys)
+        await self._follower.sync()
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.poll_seconds)
+            await self._try_sync()
+
+    async def _try_sync(self) -> None:
+        try:
+            await self._follower.sync()
+        except L1Error as error:
+            _log.warning("l1_not_followed", reason=str(error))
+
+    def _look(self) -> EventIndex:
+        """The newest view; without a task that follows L1, after a look at L1."""
+        if self._options.poll_seconds <= 0:
+            self._loop.run(self._try_sync())
+        elif self._closed:
+            raise UsageError("the connection to L1 is closed")
+        return self._follower.index
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            try:
+                self._loop.run(self._close())
+            finally:
+                self._loop.close()
+
+    async def _close(self) -> None:
+        await self._blobs.close()
+        await self._transport.close()
+
+    def count_requests(self) -> int:
+        """HTTP requests to L1 so far, for measurements."""
+        return self._transport.requests
+
+    # The view of L1.
+
+    def get_inbox(self) -> bytes:
+        return self._options.inbox
+
+    def get_number(self) -> int:
+        self._look()
+        return self._follower.number
+
+    def get_origin(self) -> int:
+        self._look()
+        return max(0, self._follower.window.get_head().number - self._options.depth)
+
+    def get_time(self, number: int) -> int:
+        self._look()
+        with self._follower.lock:
+            current, head = self._follower.number, self._follower.window.get_head()
+            found = self._follower.window.get_time(number)
+        if not 0 <= number <= current:
+            raise BadOrigin(0, current, number)
+        if number > head.number:
+            return head.time + (number - head.number) * self._options.seconds_per_block
+        return self._loop.run(self._follower.read_time(number)) if found is None else found
+
+    def get_genesis(self) -> Genesis:
+        return self._look().get_genesis()
+
+    def get_owner(self, number: int) -> bytes:
+        return self._look().get_owner(number)
+
+    def get_builder(self, number: int) -> bytes:
+        return self._look().get_builder(number)
+
+    def get_verifiers(self, number: int) -> VerifierSet:
+        return self._look().get_verifiers(number)
+
+    def get_forced_count(self, up_to_block: int) -> int:
+        return self._look().get_forced_count(up_to_block)
+
+    def get_forced_entries(self, first_index: int, up_to_block: int, limit: int) -> list[ForcedEntry]:
+        return self._look().get_forced_entries(first_index, up_to_block, limit)
+
+    def get_queue_hash(self, index: int) -> bytes:
+        return self._look().get_queue_hash(index)
+
+    def is_voided(self, index: int, l1_origin: int) -> bool:
+        return self._look().is_voided(index, l1_origin)
+
+    def compute_data_hash(self, batch: bytes) -> bytes:
+        publication = self._publish(batch)
+        # What cannot be published so has no commitment; its hash as calldata settles nothing.
+        return compute_data_hash(batch) if publication is None else publication.data_hash
+
+    def _publish(self, batch: bytes) -> Publication | None:
+        """The last batch's publication is kept: a node asks for it to attest and again to settle."""
+        if self._published is None or self._published[0] != batch:
+            self._published = (batch, try_publish(batch, self._options.da))
+        return self._published[1]
+
+    def get_settled(self) -> SettledHead:
+        return self._look().get_head()
+
+    def get_settled_at(self, height: int) -> SettledBatch | None:
+        settled = self._look().find_settled(height)
+        if settled is None:
+            return None
+        batch = self._batches.get(settled.transaction_hash)
+        if batch is None:
+            batch = self._loop.run(self._read_batch(settled))
+            self._batches[settled.transaction_hash] = batch
+            while len(self._batches) > _KEPT_BATCHES:
+                self._batches.popitem(last=False)
+        return SettledBatch(
+            settled.first_height,
+            settled.header,
+            batch,
+            settled.attestations,
+            settled.l1_number,
+            settled.submitter,
+        )
+
+    async def _read_batch(self, settled: Settled) -> bytes:
+        """The batch from L1 or DA. Raises `BlobsMissing`, `L1BadAnswer`, `L1Unreachable`, `DecodeError`."""
+        answer = await self._transport.ask("eth_getTransactionByHash", f"0x{settled.transaction_hash.hex()}")
+        transaction = parse_transaction(answer, settled.transaction_hash)
+        if transaction is None:
+            raise L1BadAnswer("transaction", f"0x{settled.transaction_hash.hex()} is missing, its event is not")
+        if not settled.in_blobs:
+            return read_calldata(settled, transaction, self._options.inbox)
+        time = self._follower.window.get_time(settled.l1_number)
+        if time is None:
+            time = await self._follower.read_time(settled.l1_number)
+        hashes = read_blob_hashes(settled, transaction)
+        return read_blobs([await self._blobs.read(item, settled.l1_number, time) for item in hashes])
+
+    def get_confirmations(self, height: int) -> int | None:
+        index = self._look()
+        number = self._follower.number
+        if height == 0:
+            return number - index.created
+        settled = index.find_settled(height)
+        return None if settled is None else number - settled.l1_number
+
+    def poll_reorgs(self) -> list[Reorg]:
+        self._look()
+        with self._follower.lock:
+            replaced, self._follower.replaced = self._follower.replaced, []
+            return [Reorg(number, self._follower.index.get_head()) for number in replaced]
+
+    # Transactions.
+
+    def settle(
+        self, batch: bytes, last_header: Header, attestations: Sequence[SignedAttestation], *, submitter: bytes
+    ) -> SettledHead:
+        _check_address(submitter)
+        publication = self._publish(batch) if len(batch) <= MAX_BATCH_BYTES else None
+        return self._loop.run(self._publisher.settle(publication, batch, last_header, attestations, submitter))
+
+    def force(self, payload: bytes, *, sender: bytes) -> int:
+        event, _ = self._transact(sender, "force", payload)
+        if not isinstance(event, ActionForced):
+            raise L1BadAnswer("receipt", f"{type(event).__name__} instead of ActionForced")
+        return event.index
+
+    def void(self, index: int, *, caller: bytes) -> int:
+        if not 0 <= index <= _MAX_UINT256:
+            raise UsageError(f"an index is a uint256, not {index}")
+        return self._transact(caller, "void", index)[1] + CHANGE_DELAY_BLOCKS
+
+    def change_verifiers(self, verifiers: VerifierSet, *, caller: bytes) -> int:
+        for address in verifiers.addresses:
+            _check_address(address)
+        return self._transact(caller, "changeVerifiers", verifiers.addresses, verifiers.quorum)[1] + CHANGE_DELAY_BLOCKS
+
+    def change_builder(self, builder: bytes, *, caller: bytes) -> int:
+        _check_address(builder)
+        return self._transact(caller, "changeBuilder", builder)[1] + CHANGE_DELAY_BLOCKS
+
+    def change_owner(self, owner: bytes, *, caller: bytes) -> int:
+        _check_address(owner)
+        return self._transact(caller, "changeOwner", owner)[1] + CHANGE_DELAY_BLOCKS
+
+    def _transact(self, sender: bytes, function: str, *arguments: object) -> tuple[InboxEvent, int]:
+        _check_address(sender)
+        return self._loop.run(self._publisher.transact(sender, function, *arguments))
+
+
+def _check_address(address: bytes) -> None:
+    if len(address) != 20:
+        raise UsageError(f"an address has 20 bytes, not {len(address)}")
+
+
+def _check_options(options: EthereumOptions) -> None:
+    if len(options.inbox) != 20 or options.inbox == ZERO_ADDRESS:
+        raise UsageError("an Ethereum settlement needs the inbox's address; `deploy_inbox` gives one")
+    if not options.url.startswith(("http://", "https://")):
+        raise UsageError("the L1 is reached by http:// or https://")
+    if options.depth < 0 or options.log_range < 1 or options.seconds_per_block < 1:
+        raise UsageError("depth, log_range and seconds_per_block count upwards")

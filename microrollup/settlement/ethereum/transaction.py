@@ -1,0 +1,100 @@
+"""Signed transactions as bytes: type 2 (EIP-1559), and type 3 (EIP-4844) as nodes of each fork take it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal
+
+import msgspec
+import rlp  # type: ignore[import-untyped]
+
+from microrollup.crypto import PrivateKey, keccak256
+from microrollup.settlement.ethereum.fees import Fees
+from microrollup.settlement.ethereum.kzg import Sidecar, compute_blob_proofs, compute_cell_proofs
+
+__all__ = ["Call", "ProofKind", "SignedTransaction", "Wrapper", "compute_contract_address", "sign_transaction"]
+
+ProofKind = Literal["cells", "blobs"]
+"""128 cell proofs a blob, from Osaka on (EIP-7594), or one proof a blob (EIP-4844)."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What a transaction does; `to` is `None` if it creates a contract."""
+
+    to: bytes | None
+    data: bytes
+    gas: int
+    sidecar: Sidecar | None = None
+    value: int = 0
+    """Wei."""
+
+
+class SignedTransaction(msgspec.Struct, frozen=True):
+    """As it is sent. `raw` holds the blobs, the hash does not."""
+
+    hash: bytes
+    raw: bytes
+    nonce: int
+    fees: Fees
+
+
+class Wrapper:
+    """What travels with a blob transaction, encoded once a kind however often the fee is raised."""
+
+    def __init__(self, sidecar: Sidecar) -> None:
+        self._sidecar = sidecar
+        self._items: dict[ProofKind, list[Any]] = {}
+
+    def wrap(self, payload: bytes, kind: ProofKind) -> bytes:
+        """`0x03 || rlp([body, 1, blobs, commitments, cell proofs])`, without the 1 before Osaka."""
+        if kind not in self._items:
+            blobs, commitments = list(self._sidecar.blobs), list(self._sidecar.commitments)
+            if kind == "cells":
+                self._items[kind] = [b"\x01", blobs, commitments, compute_cell_proofs(self._sidecar)]
+            else:
+                self._items[kind] = [blobs, commitments, compute_blob_proofs(self._sidecar)]
+        encoded: bytes = rlp.encode([rlp.decode(payload[1:]), *self._items[kind]])
+        return payload[:1] + encoded
+
+
+def sign_transaction(
+    key: PrivateKey, call: Call, chain_id: int, nonce: int, fees: Fees, wrapper: Wrapper | None, kind: ProofKind
+) -> SignedTransaction:
+    """Sign; `wrapper` is of the call's sidecar."""
+    account = _load_account()
+    fields: dict[str, Any] = {
+        "type": 2,
+        "chainId": chain_id,
+        "nonce": nonce,
+        "maxPriorityFeePerGas": fees.tip,
+        "maxFeePerGas": fees.cap,
+        "gas": call.gas,
+        "value": call.value,
+        "data": call.data,
+        "accessList": [],
+    }
+    if call.to is not None:
+        fields["to"] = call.to
+    if call.sidecar is not None:
+        hashes = list(call.sidecar.versioned_hashes)
+        fields |= {"type": 3, "maxFeePerBlobGas": fees.blob_cap, "blobVersionedHashes": hashes}
+    signed = account.sign_transaction(fields, key.secret)
+    payload = bytes(signed.raw_transaction)
+    raw = payload if wrapper is None else wrapper.wrap(payload, kind)
+    return SignedTransaction(keccak256(payload), raw, nonce, fees)
+
+
+def _load_account() -> Any:
+    limit = sys.getrecursionlimit()
+    from eth_account import Account  # noqa: PLC0415  # takes half a second, and sets the recursion limit
+
+    sys.setrecursionlimit(limit)
+    return Account
+
+
+def compute_contract_address(deployer: bytes, nonce: int) -> bytes:
+    """The 20-byte address that CREATE gives."""
+    encoded: bytes = rlp.encode([deployer, nonce])
+    return keccak256(encoded)[12:]
+
+

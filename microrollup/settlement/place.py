@@ -1,0 +1,68 @@
+"""Where a rollup settles, as commands, node and verifier processes pass it on: a value, opened by whoever uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from microrollup.crypto import PrivateKey
+from microrollup.errors import UsageError
+from microrollup.settlement.ethereum.options import EthereumOptions
+from microrollup.settlement.local import LocalSettlement
+from microrollup.settlement.protocol import Inbox
+
+__all__ = ["DEFAULT_DEPTH", "EthereumPlace", "L1Place", "LocalPlace", "make_options", "open_l1"]
+
+DEFAULT_DEPTH: Final = 12
+"""L1 blocks that a node keeps behind L1's head: a reorg within them changes nothing that a block was built on."""
+
+
+class LocalPlace(msgspec.Struct, frozen=True, tag="local", forbid_unknown_fields=True):
+    """A directory that keeps the inbox's rules."""
+
+    directory: str
+    """Absolute, since processes work elsewhere."""
+
+
+class EthereumPlace(msgspec.Struct, frozen=True, rename="camel", tag="ethereum", forbid_unknown_fields=True):
+    """An inbox contract, and how to reach it."""
+
+    url: str
+    """JSON-RPC of an L1 node."""
+    inbox: Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{40}$")]
+    da: Literal["blobs", "calldata"] = "blobs"
+    """Where batches are published."""
+    depth: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = DEFAULT_DEPTH
+    blobs: tuple[str, ...] = ()
+    """Where blobs are looked for, in order: beacon APIs and archives (URLs or absolute directories)."""
+    archive: str | None = None
+    """Directory in which whoever settles keeps the blobs of its batches."""
+
+
+L1Place = LocalPlace | EthereumPlace
+
+
+def open_l1(place: L1Place, keys: Sequence[PrivateKey] = ()) -> Inbox:
+    """Open it; `keys` sign the transactions of their addresses. Raises what opening a backend raises."""
+    if isinstance(place, LocalPlace):
+        return LocalSettlement.open(Path(place.directory))
+    try:
+        from microrollup.settlement.ethereum.settlement import EthereumSettlement  # noqa: PLC0415  # 0.7 s
+    except ImportError as error:
+        raise UsageError(f"{error}: settling on Ethereum needs `pip install 'microrollup[ethereum]'`") from None
+    return EthereumSettlement.open(make_options(place), keys)
+
+
+def make_options(place: EthereumPlace) -> EthereumOptions:
+    """The backend's own options. The L1 node is asked for blobs last: some answer for their beacon node too."""
+    return EthereumOptions(
+        url=place.url,
+        inbox=bytes.fromhex(place.inbox[2:]),
+        da=place.da,
+        depth=place.depth,
+        blob_sources=(*place.blobs, place.url),
+        archive=None if place.archive is None else Path(place.archive),
+    )

@@ -1,0 +1,85 @@
+"""Deriving a rollup from L1 and DA alone: no operator, no file, no node.
+
+What L1 settled comes batch by batch. A batch holds blocks without headers; these are computed here, and the last one of
+each batch must be, word for word, the one that the inbox took with the attestations of a quorum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from microrollup.authentication_pool import AuthenticationPool
+from microrollup.block import Header
+from microrollup.errors import Divergence
+from microrollup.ledger import Ledger
+from microrollup.settlement.batch import BatchBlock, decode_batch
+from microrollup.settlement.protocol import L1View
+from microrollup.verifier.follow import authenticate_blocks
+from microrollup.verifier.verify import derive_block, verify_header
+
+__all__ = ["SettledSource", "derive_blocks", "read_settled_blocks"]
+
+_FIELD: Final = "batch"
+
+
+class SettledSource:
+    """What L1 settled, as a source of blocks."""
+
+    def __init__(self, l1: L1View) -> None:
+        self.l1 = l1
+        self.genesis = l1.get_genesis()
+
+
+def read_settled_blocks(
+    l1: L1View, rollup_id: bytes, first_height: int
+) -> Iterator[tuple[BatchBlock, Header | None]]:
+    """Every settled block from a height on, and for the last one of each batch the header that L1 settled.
+
+    A batch is checked to be this rollup's, and to hold exactly the heights that it was settled for. Raises `Divergence`
+    if it does not, `DecodeError` if it is no batch, and what the view raises, as when its data cannot be had.
+    """
+    height = first_height
+    while (settled := l1.get_settled_at(height)) is not None:
+        batch = decode_batch(settled.batch)
+        if batch.rollup_id != rollup_id:
+            raise Divergence(_FIELD, height=height, expected=rollup_id, found=batch.rollup_id)
+        wanted = (settled.first_height, settled.header.height)
+        found = (batch.blocks[0].open.height, batch.blocks[-1].open.height)
+        if found != wanted or not wanted[0] <= height <= wanted[1]:
+            raise Divergence(_FIELD, height=height, expected=_describe(wanted), found=_describe(found))
+        for block in batch.blocks[height - settled.first_height :]:
+            yield block, settled.header if block.open.height == settled.header.height else None
+        height = settled.header.height + 1
+
+
+def _describe(heights: tuple[int, int]) -> str:
+    return f"heights {heights[0]} to {heights[1]}"
+
+
+def derive_blocks(
+    ledger: Ledger, l1: L1View, pool: AuthenticationPool, on_block: Callable[[Header], None] = lambda _: None
+) -> None:
+    """Execute and store all that L1 settled above the ledger's last block.
+
+    Ends at the settled head: its state root is then the ledger's. Raises what `derive_block` and `read_settled_blocks`
+    raise, at the first block that is not right; `Divergence` if L1 settled another block at the ledger's own height.
+    """
+    _check_parent(ledger, l1)
+    headers: dict[int, Header] = {}
+
+    def read() -> Iterator[BatchBlock]:
+        for block, header in read_settled_blocks(l1, ledger.rollup_id, ledger.checkpoint.height + 1):
+            if header is not None:
+                headers[header.height] = header
+            yield block
+
+    for block, outcomes in authenticate_blocks(read(), pool):
+        on_block(derive_block(ledger, block, l1, outcomes, headers.pop(block.open.height, None)))
+
+
+def _check_parent(ledger: Ledger, l1: L1View) -> None:
+    """What was derived before must be what L1 settled, also after L1 has changed its mind."""
+    settled = l1.get_settled_at(ledger.checkpoint.height)
+    if settled is not None and settled.header.height == ledger.checkpoint.height:
+        verify_header(ledger.header, settled.header)
