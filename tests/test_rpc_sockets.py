@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from microrollup.crypto import compute_address
 from microrollup.node.runtime import NodeOptions
 from microrollup.node.writer import WriterOptions
-from microrollup.rpc import schemas
+from microrollup.rpc import feeds, schemas
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.methods import Method
 from microrollup.rpc.params import NoParams
@@ -317,3 +318,29 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_what_feeds_share_is_bounded(monkeypatch):
+    """JSON that subscribers share is kept up to a number and a size, whatever threads ask; the newest stays."""
+    monkeypatch.setattr(feeds, "_MAX_CACHED", 50)
+    monkeypatch.setattr(feeds, "_MAX_CACHED_BYTES", 10_000)
+    cache = feeds.Caches().receipts
+    failures = []
+
+    def work(first):
+        try:
+            for number in range(first, first + 2_000):
+                assert json.dumps("x" * 5) == bytes(cache.get(number % 300, "C1", lambda: "x" * 5)).decode()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in (0, 77, 150, 290)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == failures
+    assert (50, 50 * 7) == (len(cache._raw), cache._size)
+    for number in range(1_000, 1_010):
+        cache.get(number, "C1", lambda: "x" * 2_998)
+    assert ([(1_007, "C1"), (1_008, "C1"), (1_009, "C1")], 9_000) == (list(cache._raw), cache._size)

@@ -24,6 +24,8 @@ PAGE_TOKENS: Final = 25
 """What a page from the store counts as, in calls, against the rate of whoever goes through history."""
 
 _MAX_CACHED: Final = 4_096
+_MAX_CACHED_BYTES: Final = 32 << 20
+"""Of a topic; events alone may take 16 KiB an action, and several times that as JSON."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -56,6 +58,7 @@ class _Cache:
 
     def __init__(self) -> None:
         self._raw: dict[tuple[int, str], msgspec.Raw] = {}
+        self._size = 0
         self._lock = threading.Lock()
 
     def get(self, number: int, level: str, describe: Callable[[], Any]) -> msgspec.Raw:
@@ -64,9 +67,10 @@ class _Cache:
         if raw is None:
             raw = msgspec.Raw(msgspec.json.encode(describe()))
             with self._lock:
+                self._size += len(bytes(raw)) - len(bytes(self._raw.pop(key, b"")))
                 self._raw[key] = raw
-                if len(self._raw) > _MAX_CACHED:
-                    del self._raw[next(iter(self._raw))]
+                while len(self._raw) > _MAX_CACHED or self._size > _MAX_CACHED_BYTES:
+                    self._size -= len(bytes(self._raw.pop(next(iter(self._raw)))))
         return raw
 
 
