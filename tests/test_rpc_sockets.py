@@ -276,14 +276,19 @@ def test_answers_of_all_are_bounded(tmp_path):
     and small ones are not; when their readers are gone there is room again.
     """
     limits = RpcLimits(answers_bytes=17_000_000, send_seconds=60)
-    with Site(tmp_path).serve(limits=limits, more=[BIG]) as caller:
-        stuck = _connect_small(caller.port)
+    with (
+        Site(tmp_path).serve(limits=limits, more=[BIG]) as caller,
+        _connect_small(caller.port) as stuck,
+        socket.create_connection(("127.0.0.1", caller.port)) as http,
+    ):
         stuck.sendall(_frame(ASK_BIG))
-        http = socket.create_connection(("127.0.0.1", caller.port))
         http.sendall(
             f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(ASK_BIG)}\r\n\r\n".encode() + ASK_BIG
         )
+
+        assert stuck.recv(1)  # both answers are there, and go on to be read by nobody
+        assert http.recv(1)
 
         def ask():
             return json.loads(caller.post(ASK_BIG)[1])

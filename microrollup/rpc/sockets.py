@@ -240,11 +240,10 @@ class _Connection:
             if self._outlet.writable.is_set() and len(body) <= _LARGE_BYTES:
                 await self._websocket.send_text(body.decode())
                 return
-            unread = self._outlet.get_unread() + len(body)
             sending = asyncio.ensure_future(self._transmit(body))
             sending.add_done_callback(_note_outcome)
             try:
-                await self._watch(sending, unread, feed)
+                await self._watch(sending, feed)
             finally:
                 if not sending.done():
                     sending.cancel()
@@ -254,9 +253,9 @@ class _Connection:
         await self._websocket.send_text(body.decode())
         await self._outlet.writable.wait()
 
-    async def _watch(self, sending: asyncio.Future[None], unread: int, feed: Feed | None) -> None:
+    async def _watch(self, sending: asyncio.Future[None], feed: Feed | None) -> None:
         """Wait for a message to be read. Raises `Slow` unless the other side reads some of it in `send_seconds`."""
-        looked = time.monotonic()
+        looked, unread = time.monotonic(), -1
         while True:
             done, _ = await asyncio.wait({sending}, timeout=LOOK_SECONDS)
             if done:
@@ -264,8 +263,10 @@ class _Connection:
                 return
             if feed is not None and feed.lag > self._limits.lag:
                 raise Slow
+            left = self._outlet.get_unread()
+            if unread < 0:  # the first look: what the system has taken by now, nobody has read
+                unread = left
             if time.monotonic() - looked > self._limits.send_seconds:
-                left = self._outlet.get_unread()
                 if left > unread - READ_BYTES:
                     raise Slow
                 unread, looked = left, time.monotonic()
