@@ -63,9 +63,9 @@ def submit(caller, lines):
     return [answer["ack"] for answer in caller.submit(*lines)]
 
 
-def wait_for(condition):
+def wait_for(condition, seconds=TIMEOUT):
     """Look again and again until it holds."""
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)

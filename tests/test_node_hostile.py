@@ -377,7 +377,7 @@ def test_who_reads_no_answers_is_ended(caller):
                 read_head(raw)
             raw.sendall((make_frame(question) if number % 2 else over_http) * 20)
         started = time.monotonic()
-        wait_for(lambda: count_connections(caller) <= others)
+        wait_for(lambda: count_connections(caller) <= others, 40)
         assert time.monotonic() - started > 5, "they should have had time to read"
         assert read_memory(caller) - before < 100 << 20
 
