@@ -27,7 +27,7 @@ from microrollup.block import Block
 from microrollup.cli.deploying import deploy_rollup
 from microrollup.cli.directory import Node, open_node
 from microrollup.crypto import PrivateKey, compute_address, keccak256, load_private_key
-from microrollup.errors import MicrorollupError
+from microrollup.errors import MicrorollupError, UsageError
 from microrollup.ledger import Ledger
 from microrollup.sequencer import Sequencer
 from microrollup.settlement.attestation import create_attestation, sign_attestation
@@ -58,11 +58,16 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 def measure(bench: Bench) -> list[Row]:
-    """Gas rows for each kind of data, then derivation from blobs."""
+    """Gas rows for each kind of data, then derivation from blobs; none where no L1 can be started."""
+    try:
+        anvil_command = find_anvil()
+    except UsageError as error:
+        bench.say(str(error))
+        return []
     sizes = bench.sizes.settled
     signed = bench.signed
     rows: list[Row] = []
-    with run_anvil(find_anvil(), "--hardfork", "osaka") as anvil:
+    with run_anvil(anvil_command, "--hardfork", "osaka") as anvil:
         for da in ("blobs", "calldata"):
             place = EthereumPlace(anvil.url, _NOWHERE, "blobs" if da == "blobs" else "calldata", depth=0)
             with _Operator(bench, place) as operator:

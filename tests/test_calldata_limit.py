@@ -66,7 +66,7 @@ def settle(inbox: EthereumSettlement, block: Block) -> tuple[bytes, int]:
 
 
 def test_what_is_too_long_goes_into_blobs(inbox: EthereumSettlement) -> None:
-    """A short block goes where it is said to; a block of forced actions that no calldata hold is settled all the same."""
+    """A short block goes where it is said to; one that no calldata hold, as of forced actions, settles all the same."""
     is_calldata = inbox.get_max_batch_bytes() == MAX_CALLDATA_BYTES
     batch, blobs = settle(inbox, make_block(inbox, 7))
     assert len(batch) <= MAX_CALLDATA_BYTES
