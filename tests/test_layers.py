@@ -9,7 +9,7 @@ import microrollup
 
 ROWS = [
     {"errors", "primitives", "logs", "limits"},
-    {"crypto", "codec", "signatures"},
+    {"crypto", "codec", "signatures", "contracts"},
     {"merkle", "lthash", "eip712", "map"},
     {"state", "action", "record", "sources"},
     {"rollup", "block", "authentication", "authentication_pool", "context", "receipt", "journal"},

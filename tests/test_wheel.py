@@ -37,6 +37,8 @@ def test_what_is_in_the_wheel(wheel):
         "apps/keystore/data/wallet-actions.jsonl",
         "benchmarks/__main__.py",
         "microrollup/cli/__main__.py",
+        "microrollup/contracts/RollupInbox.sol",
+        "microrollup/contracts/artifacts/RollupInbox.json",
         "microrollup/py.typed",
         "microrollup/templates/README.md.txt",
         "microrollup/templates/counter.py.txt",

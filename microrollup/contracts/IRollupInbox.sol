@@ -90,6 +90,8 @@ interface IRollupInbox {
     event OwnerChanged(uint256 indexed effectiveBlock, address owner);
 
     error WrongChain(uint256 expected, uint256 found);
+    /// @notice The wallets' domain names another contract than the inbox (or zero).
+    error WrongDomain(address expected, address found);
     error BadQuorum(uint256 count, uint256 quorum);
     error WrongRollupId(bytes32 expected, bytes32 found);
     error HeightGap(uint256 settled, uint256 first, uint256 last);

@@ -62,7 +62,7 @@ library StateVerifier {
             leafHash := keccak256(leaf, 99)
         }
         if (nextPrefix > 1) return false;
-        return _leadsTo(root, leafHash, isLeft, proof[INCLUSION_HEADER_BYTES:]);
+        return _isRooted(root, leafHash, isLeft, proof, INCLUSION_HEADER_BYTES);
     }
 
     /// @notice Whether the tree of `root` never held anything at `treeKey`: an active leaf lies below the key and that leaf's
@@ -86,27 +86,95 @@ library StateVerifier {
             isLow := and(lt(or(prefix, nextPrefix), 2), and(above, below))
         }
         if (!isLow) return false;
-        return _leadsTo(root, leafHash, isLeft, proof[EXCLUSION_HEADER_BYTES:]);
+        return _isRooted(root, leafHash, isLeft, proof, EXCLUSION_HEADER_BYTES);
     }
 
-    /// @dev Whether hashing upwards from `node` gives `root`. The two children of a node are written to the scratch space.
-    function _leadsTo(bytes32 root, bytes32 node, uint256 isLeft, bytes calldata siblings) private pure returns (bool) {
-        uint256 size = siblings.length;
-        if (size & 31 != 0 || size >> 5 > MAX_DEPTH || isLeft >> (size >> 5) != 0) return false;
+    /// @dev The siblings are all that follows the header, whole words.
+    function _isRooted(bytes32 root, bytes32 leafHash, uint256 isLeft, bytes calldata proof, uint256 headerBytes)
+        private
+        pure
+        returns (bool)
+    {
+        uint256 size;
+        uint256 offset;
         assembly ("memory-safe") {
-            let cursor := siblings.offset
-            let end := add(cursor, size)
-            // The bit of the present level stands at 0x20: it is the place of the node in the scratch space.
-            let sides := shl(5, isLeft)
-            for {} lt(cursor, end) {} {
-                let place := and(sides, 0x20)
-                mstore(place, node)
-                mstore(xor(place, 0x20), calldataload(cursor))
-                node := keccak256(0x00, 0x40)
-                sides := shr(1, sides)
-                cursor := add(cursor, 0x20)
-            }
+            size := sub(proof.length, headerBytes)
+            offset := add(proof.offset, headerBytes)
         }
-        return node == root;
+        if (size & 31 != 0) return false;
+        return _leadsTo(root, leafHash, isLeft, offset, size >> 5);
+    }
+
+    /// @notice Whether `siblings` lead from the hash of a leaf up to `root`; the form in which others carry a path.
+    function leadsTo(bytes32 root, bytes32 leafHash, uint256 isLeft, bytes32[] calldata siblings)
+        internal
+        pure
+        returns (bool)
+    {
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := siblings.offset
+        }
+        return _leadsTo(root, leafHash, isLeft, offset, siblings.length);
+    }
+
+    /// @dev Hashes upwards from `node` over `depth` siblings in calldata. The node stands at 0x20, its sibling on both sides
+    /// of it at 0x00 and 0x40 (the free memory pointer, put back at the end); which 64 bytes are hashed is the side. Written
+    /// out for four levels a round, because a loop of one level costs half as much again as the hashing.
+    function _leadsTo(bytes32 root, bytes32 node, uint256 isLeft, uint256 offset, uint256 depth)
+        private
+        pure
+        returns (bool isRoot)
+    {
+        if (depth > MAX_DEPTH || isLeft >> depth != 0) return false;
+        assembly ("memory-safe") {
+            let freeMemory := mload(0x40)
+            mstore(0x20, node)
+            // The bit of the present level stands at 0x20: set where the sibling is on the right, and where hashing begins.
+            let rights := shl(5, not(isLeft))
+            let end := add(offset, shl(5, depth))
+            if and(depth, 1) {
+                let sibling0 := calldataload(offset)
+                mstore(0x00, sibling0)
+                mstore(0x40, sibling0)
+                mstore(0x20, keccak256(and(rights, 0x20), 0x40))
+                rights := shr(1, rights)
+                offset := add(offset, 0x20)
+            }
+            if and(depth, 2) {
+                let sibling0 := calldataload(offset)
+                mstore(0x00, sibling0)
+                mstore(0x40, sibling0)
+                mstore(0x20, keccak256(and(rights, 0x20), 0x40))
+                let sibling1 := calldataload(add(offset, 0x20))
+                mstore(0x00, sibling1)
+                mstore(0x40, sibling1)
+                mstore(0x20, keccak256(and(shr(1, rights), 0x20), 0x40))
+                rights := shr(2, rights)
+                offset := add(offset, 0x40)
+            }
+            for {} lt(offset, end) {} {
+                let sibling0 := calldataload(offset)
+                mstore(0x00, sibling0)
+                mstore(0x40, sibling0)
+                mstore(0x20, keccak256(and(rights, 0x20), 0x40))
+                let sibling1 := calldataload(add(offset, 0x20))
+                mstore(0x00, sibling1)
+                mstore(0x40, sibling1)
+                mstore(0x20, keccak256(and(shr(1, rights), 0x20), 0x40))
+                let sibling2 := calldataload(add(offset, 0x40))
+                mstore(0x00, sibling2)
+                mstore(0x40, sibling2)
+                mstore(0x20, keccak256(and(shr(2, rights), 0x20), 0x40))
+                let sibling3 := calldataload(add(offset, 0x60))
+                mstore(0x00, sibling3)
+                mstore(0x40, sibling3)
+                mstore(0x20, keccak256(and(shr(3, rights), 0x20), 0x40))
+                rights := shr(4, rights)
+                offset := add(offset, 0x80)
+            }
+            isRoot := eq(mload(0x20), root)
+            mstore(0x40, freeMemory)
+        }
     }
 }

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {SSTORE2} from "solady/src/utils/SSTORE2.sol";
+
+import {Attestations} from "./Attestations.sol";
+import {IRollupInbox} from "./IRollupInbox.sol";
+import {Schedule} from "./Schedule.sol";
+
+/// @title The inbox of one rollup on L1
+/// @notice The rules, their order and their errors are those of the Python module `microrollup.settlement.inbox`.
+/// Nothing here can be upgraded, no value is held, and the only other contract that is ever called is the precompile
+/// `ecrecover`; so nobody can enter it again while it works.
+///
+/// Storage that others prove against L1's state root (`eth_getProof`). It stays where it is:
+///
+///     slot 0   stateRoot     bytes32   the last settled block's state root; at first the genesis's
+///     slot 1   height        uint64    bits   0 ..  63   the last settled block's height
+///              forcedCount   uint32    bits  64 ..  95   forced actions taken up to it
+///              timestamp     uint40    bits  96 .. 135   its own time, in seconds
+///              l1Origin      uint40    bits 136 .. 175   L1 block up to which it read this inbox
+///              l1Number      uint40    bits 176 .. 215   L1 block in which it was settled
+///              l1Time        uint40    bits 216 .. 255   time of that L1 block, in seconds
+///     slot 2   blockHash     bytes32   the last settled block's hash
+///
+/// What the domain of the wallets' actions costs: with `verifyingContract` zero, which is for demonstrations and for
+/// actions that were signed before the inbox had an address, an action is good in every rollup with that domain.
+contract RollupInbox is IRollupInbox {
+    using Schedule for Schedule.Changes;
+
+    /// @dev Two days of 12-second blocks: so far behind the settling transaction a settled L1 origin may lie.
+    uint256 private constant MAX_ORIGIN_AGE_BLOCKS = 14_400;
+    /// @dev A day: after so many L1 blocks without a batch anybody may submit one.
+    uint256 private constant BUILDER_SILENCE_BLOCKS = 7_200;
+    /// @dev Three days, longer than an origin's age: who builds on a permitted origin knows all that is in force there.
+    uint256 private constant CHANGE_DELAY_BLOCKS = 21_600;
+    uint256 private constant MAX_VERIFIERS = 256;
+    uint256 private constant MAX_FORCED_PER_BLOCK = 64;
+    uint256 private constant MAX_PAYLOAD_BYTES = 4096;
+    /// @dev What a blob of 4,096 field elements carries, at 31 bytes each.
+    uint256 private constant BLOB_BYTES = 31 * 4096;
+    uint256 private constant MAX_BATCH_BYTES = 6 * BLOB_BYTES;
+    uint256 private constant HEADER_BYTES = 14 * 32;
+
+    struct Head {
+        uint64 height;
+        uint32 forcedCount;
+        uint40 timestamp;
+        uint40 l1Origin;
+        uint40 l1Number;
+        uint40 l1Time;
+    }
+
+    /// @dev `queueHash` covers the queue up to this entry, so it is `queueHash(index + 1)`.
+    struct Entry {
+        bytes32 queueHash;
+        uint40 inclusionBlock;
+        uint40 voidedFrom;
+    }
+
+    bytes32 private _stateRoot;
+    Head private _head;
+    bytes32 private _blockHash;
+    Schedule.Changes private _builder;
+    /// @dev Each value is a contract whose code holds `abi.encode(quorum, verifiers)`: one access whatever their number.
+    Schedule.Changes private _verifiers;
+    Schedule.Changes private _owner;
+    Entry[] private _queue;
+
+    /// @inheritdoc IRollupInbox
+    bytes32 public immutable rollupId;
+    /// @inheritdoc IRollupInbox
+    uint256 public immutable createdAt;
+    uint256 private immutable _chainId;
+    bytes32 private immutable _domainSeparator;
+
+    /// @param genesis The preimage of the rollup id.
+    /// @param domain Under which wallets sign actions; its contract is this one, or zero (see above).
+    /// @param firstOwner Who may void and change; zero for nobody, ever.
+    constructor(Genesis memory genesis, Domain memory domain, address firstOwner) {
+        if (genesis.l1ChainId != block.chainid) revert WrongChain(block.chainid, genesis.l1ChainId);
+        if (domain.verifyingContract != address(this) && domain.verifyingContract != address(0)) {
+            revert WrongDomain(address(this), domain.verifyingContract);
+        }
+        _verifyVerifiers(genesis.verifiers, genesis.quorum);
+        if (genesis.builder == address(0)) revert ZeroBuilder();
+        if (genesis.genesisTime > block.timestamp) revert FutureTimestamp(block.timestamp, genesis.genesisTime);
+        if (genesis.l1Start >= block.number) revert BadOrigin(0, block.number - 1, genesis.l1Start);
+
+        rollupId = _computeRollupId(genesis);
+        createdAt = block.number;
+        _chainId = block.chainid;
+        _domainSeparator = Attestations.computeDomainSeparator();
+        _builder.newest.value = genesis.builder;
+        _verifiers.newest.value = _store(genesis.verifiers, genesis.quorum);
+        _owner.newest.value = firstOwner;
+
+        Header memory header;
+        header.rollupId = rollupId;
+        header.timestamp = genesis.genesisTime;
+        header.l1Origin = genesis.l1Start;
+        header.stateRoot = genesis.stateRoot;
+        header.metadataRoot = genesis.metadataRoot;
+        _stateRoot = genesis.stateRoot;
+        _blockHash = keccak256(abi.encode(header));
+        _head = Head(
+            0, 0, uint40(genesis.genesisTime), uint40(genesis.l1Start), uint40(block.number), uint40(block.timestamp)
+        );
+        emit RollupCreated(rollupId, _blockHash, genesis, domain, firstOwner);
+    }
+
+    // Settling.
+
+    /// @inheritdoc IRollupInbox
+    function settleBlobs(Header calldata header, Claim calldata claim, bytes calldata signatures) external {
+        Head memory head = _head;
+        _verifySubmitter(head);
+        _settle(head, header, claim, signatures, _computeBlobDataHash(), true);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function settleCalldata(
+        Header calldata header,
+        Claim calldata claim,
+        bytes calldata signatures,
+        bytes calldata batch
+    ) external {
+        if (msg.sender != tx.origin || msg.sender.code.length != 0) revert NotTopLevel(msg.sender);
+        Head memory head = _head;
+        _verifySubmitter(head);
+        if (batch.length > MAX_BATCH_BYTES) revert BatchTooLarge(MAX_BATCH_BYTES, batch.length);
+        _settle(head, header, claim, signatures, keccak256(abi.encodePacked(uint8(1), batch)), false);
+    }
+
+    function _settle(
+        Head memory head,
+        Header calldata header,
+        Claim calldata claim,
+        bytes calldata signatures,
+        bytes32 dataHash,
+        bool inBlobs
+    ) private {
+        _verifyPlace(head, header);
+        _verifyTime(head, header);
+        _verifyForced(head, header);
+        _verifyClaim(head, header, claim, dataHash);
+        bytes32 blockHash = _computeBlockHash(header);
+        (uint256 quorum, address[] memory addresses) = _load(_verifiers.at(block.number));
+        Attestations.verify(
+            Attestations.computeDigest(domainSeparator(), claim, header, blockHash), signatures, addresses, quorum
+        );
+
+        _stateRoot = header.stateRoot;
+        _blockHash = blockHash;
+        // Each of these was compared with a number that fits.
+        _head = Head(
+            uint64(header.height),
+            uint32(header.forcedCount),
+            uint40(header.timestamp),
+            uint40(header.l1Origin),
+            uint40(block.number),
+            uint40(block.timestamp)
+        );
+        emit BatchSettled(claim.firstHeight, header.height, msg.sender, dataHash, inBlobs, header, signatures);
+    }
+
+    function _verifySubmitter(Head memory head) private view {
+        address current = _builder.at(block.number);
+        if (msg.sender != current && block.number - head.l1Number <= BUILDER_SILENCE_BLOCKS) {
+            revert NotBuilder(current, msg.sender);
+        }
+    }
+
+    function _verifyPlace(Head memory head, Header calldata header) private view {
+        if (header.rollupId != rollupId) revert WrongRollupId(rollupId, header.rollupId);
+        if (header.height <= head.height || header.height > type(uint64).max) {
+            revert HeightGap(head.height, uint256(head.height) + 1, header.height);
+        }
+    }
+
+    function _verifyTime(Head memory head, Header calldata header) private view {
+        if (header.timestamp < head.timestamp) revert StaleTimestamp(head.timestamp, header.timestamp);
+        if (header.timestamp > block.timestamp) revert FutureTimestamp(block.timestamp, header.timestamp);
+        uint256 lowest = head.l1Origin;
+        if (block.number > lowest + MAX_ORIGIN_AGE_BLOCKS) lowest = block.number - MAX_ORIGIN_AGE_BLOCKS;
+        if (header.l1Origin < lowest || header.l1Origin >= block.number) {
+            revert BadOrigin(lowest, block.number - 1, header.l1Origin);
+        }
+    }
+
+    /// @dev A batch may stop at 64 entries, since one block takes no more, although more are due.
+    function _verifyForced(Head memory head, Header calldata header) private view {
+        uint256 taken = header.forcedCount;
+        uint256 length = _queue.length;
+        if (taken > length) revert UnknownEntry(length, taken);
+        bool tooFew = taken < head.forcedCount;
+        if (!tooFew && taken < length && taken < head.forcedCount + MAX_FORCED_PER_BLOCK) {
+            tooFew = _queue[taken].inclusionBlock <= header.l1Origin;
+        }
+        if (tooFew) revert ForcedSkipped(head.forcedCount, taken, header.l1Origin);
+        bytes32 expected = taken == 0 ? bytes32(0) : _queue[taken - 1].queueHash;
+        if (header.forcedHash != expected) revert WrongForcedHash(expected, header.forcedHash);
+    }
+
+    function _verifyClaim(Head memory head, Header calldata header, Claim calldata claim, bytes32 dataHash)
+        private
+        view
+    {
+        if (claim.firstHeight != uint256(head.height) + 1) {
+            revert HeightGap(head.height, claim.firstHeight, header.height);
+        }
+        if (claim.parentHash != _blockHash) revert WrongParent(_blockHash, claim.parentHash);
+        if (claim.dataHash != dataHash) revert WrongData(dataHash, claim.dataHash);
+    }
+
+    function _computeBlockHash(Header calldata header) private pure returns (bytes32 blockHash) {
+        // `abi.encode(header)` is the bytes that stand in the calldata: fourteen full words.
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            calldatacopy(free, header, HEADER_BYTES)
+            blockHash := keccak256(free, HEADER_BYTES)
+        }
+    }
+
+    /// @dev All blobs of the transaction, so that a reader need not be told which ones.
+    function _computeBlobDataHash() private view returns (bytes32) {
+        if (blobhash(0) == 0) revert NoBlobs();
+        bytes memory hashes = hex"02";
+        uint256 count = 0;
+        for (bytes32 hash = blobhash(0); hash != 0; hash = blobhash(count)) {
+            hashes = bytes.concat(hashes, hash);
+            ++count;
+        }
+        if (count * BLOB_BYTES > MAX_BATCH_BYTES) revert BatchTooLarge(MAX_BATCH_BYTES, count * BLOB_BYTES);
+        return keccak256(hashes);
+    }
+
+    // The queue of forced actions.
+
+    /// @inheritdoc IRollupInbox
+    function force(bytes calldata payload) external returns (uint256 index) {
+        if (payload.length > MAX_PAYLOAD_BYTES) revert PayloadTooLarge(MAX_PAYLOAD_BYTES, payload.length);
+        index = _queue.length;
+        // What `Head.forcedCount` can hold: years of all of Ethereum's gas.
+        if (index == type(uint32).max) revert UnknownEntry(index, index);
+        bytes32 hash = keccak256(abi.encode(queueHash(index), msg.sender, block.number, keccak256(payload)));
+        _queue.push(Entry(hash, uint40(block.number), 0));
+        emit ActionForced(index, msg.sender, block.number, payload, hash);
+    }
+
+    // What the owner announces.
+
+    /// @inheritdoc IRollupInbox
+    function void(uint256 index) external returns (uint256 effectiveBlock) {
+        effectiveBlock = _verifyOwner();
+        Entry storage voided = _getEntry(index);
+        if (voided.voidedFrom != 0) revert AlreadyVoided(index, voided.voidedFrom);
+        voided.voidedFrom = uint40(effectiveBlock);
+        emit ActionVoided(index, effectiveBlock);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function changeVerifiers(address[] calldata addresses, uint256 quorum) external returns (uint256 effectiveBlock) {
+        effectiveBlock = _verifyOwner();
+        _verifyVerifiers(addresses, quorum);
+        _verifiers.announce(_store(addresses, quorum), effectiveBlock);
+        emit VerifiersChanged(effectiveBlock, addresses, quorum);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function changeBuilder(address next) external returns (uint256 effectiveBlock) {
+        effectiveBlock = _verifyOwner();
+        if (next == address(0)) revert ZeroBuilder();
+        _builder.announce(next, effectiveBlock);
+        emit BuilderChanged(effectiveBlock, next);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function changeOwner(address next) external returns (uint256 effectiveBlock) {
+        effectiveBlock = _verifyOwner();
+        _owner.announce(next, effectiveBlock);
+        emit OwnerChanged(effectiveBlock, next);
+    }
+
+    /// @dev Gives the block from which what the owner announces now is in force. Zero owns nothing, even where a
+    /// simulated call may come from it.
+    function _verifyOwner() private view returns (uint256) {
+        address current = owner();
+        if (msg.sender != current || current == address(0)) revert NotOwner(current, msg.sender);
+        return block.number + CHANGE_DELAY_BLOCKS;
+    }
+
+    // What anybody can ask.
+
+    /// @inheritdoc IRollupInbox
+    function domainSeparator() public view returns (bytes32) {
+        return block.chainid == _chainId ? _domainSeparator : Attestations.computeDomainSeparator();
+    }
+
+    /// @inheritdoc IRollupInbox
+    function settled() external view returns (Settled memory) {
+        Head memory head = _head;
+        return Settled({
+            height: head.height,
+            blockHash: _blockHash,
+            stateRoot: _stateRoot,
+            timestamp: head.timestamp,
+            forcedCount: head.forcedCount,
+            l1Origin: head.l1Origin,
+            l1Number: head.l1Number,
+            l1Time: head.l1Time
+        });
+    }
+
+    /// @inheritdoc IRollupInbox
+    function owner() public view returns (address) {
+        return _owner.at(block.number);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function builder() external view returns (address) {
+        return _builder.at(block.number);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function verifiers() external view returns (address[] memory addresses, uint256 quorum) {
+        (quorum, addresses) = _load(_verifiers.at(block.number));
+    }
+
+    /// @inheritdoc IRollupInbox
+    function queueLength() external view returns (uint256) {
+        return _queue.length;
+    }
+
+    /// @inheritdoc IRollupInbox
+    function queueHash(uint256 index) public view returns (bytes32) {
+        if (index > _queue.length) revert UnknownEntry(_queue.length, index);
+        return index == 0 ? bytes32(0) : _queue[index - 1].queueHash;
+    }
+
+    /// @inheritdoc IRollupInbox
+    function entry(uint256 index) external view returns (uint256 inclusionBlock, uint256 voidedFrom) {
+        Entry storage found = _getEntry(index);
+        return (found.inclusionBlock, found.voidedFrom);
+    }
+
+    function _getEntry(uint256 index) private view returns (Entry storage) {
+        if (index >= _queue.length) revert UnknownEntry(_queue.length, index);
+        return _queue[index];
+    }
+
+    // Verifier sets and the rollup's identity.
+
+    /// @dev They ascend strictly from above zero, so none stands twice and a failed recovery is none of them.
+    function _verifyVerifiers(address[] memory addresses, uint256 quorum) private pure {
+        uint256 count = addresses.length;
+        bool good = count <= MAX_VERIFIERS && quorum <= count && 2 * quorum > count;
+        address lower = address(0);
+        for (uint256 i = 0; good && i < count; ++i) {
+            good = addresses[i] > lower;
+            lower = addresses[i];
+        }
+        if (!good) revert BadQuorum(count, quorum);
+    }
+
+    function _store(address[] memory addresses, uint256 quorum) private returns (address) {
+        return SSTORE2.write(abi.encode(quorum, addresses));
+    }
+
+    function _load(address pointer) private view returns (uint256 quorum, address[] memory addresses) {
+        return abi.decode(SSTORE2.read(pointer), (uint256, address[]));
+    }
+
+    function _computeRollupId(Genesis memory genesis) private pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                genesis.name,
+                genesis.l1ChainId,
+                genesis.genesisTime,
+                genesis.stateRoot,
+                genesis.metadataRoot,
+                genesis.builder,
+                keccak256(abi.encode(genesis.verifiers)),
+                genesis.quorum,
+                genesis.l1Start,
+                genesis.salt
+            )
+        );
+    }
+}

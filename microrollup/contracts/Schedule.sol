@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+/// @title An address that changes at announced L1 blocks
+/// @notice Every value that was ever announced stays, with the block from which it holds; the last one that holds is in
+/// force. Announcements come in the order of their blocks; of two for one block the later replaces the earlier.
+library Schedule {
+    struct Change {
+        address value;
+        uint40 effective;
+    }
+
+    /// @dev The newest change has a slot of its own, so that in the long run a reading costs one load.
+    struct Changes {
+        Change newest;
+        Change[] older;
+    }
+
+    /// @dev `effective` is never below that of an earlier call.
+    function announce(Changes storage changes, address value, uint256 effective) internal {
+        Change memory newest = changes.newest;
+        if (newest.effective != effective) changes.older.push(newest);
+        changes.newest = Change(value, uint40(effective));
+    }
+
+    /// @notice The value that holds in an L1 block.
+    /// @dev A binary search, because an owner who announces something in each block has 21,600 changes pending, and
+    /// going through them one by one would cost more gas than a block has.
+    function at(Changes storage changes, uint256 number) internal view returns (address) {
+        Change memory newest = changes.newest;
+        if (newest.effective <= number) return newest.value;
+        uint256 low = 0; // the first one holds from block 0 on
+        uint256 high = changes.older.length;
+        while (high - low > 1) {
+            uint256 middle = (low + high) / 2;
+            if (changes.older[middle].effective <= number) low = middle;
+            else high = middle;
+        }
+        return changes.older[low].value;
+    }
+}
