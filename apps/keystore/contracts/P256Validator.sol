@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
-import {IValidator} from "../IValidator.sol";
+import {IValidator} from "./IValidator.sol";
 
 /// @title One P-256 key: secure elements, key services
 /// @notice `config` is the point `x 32 | y 32`; `signature` is `r 32 | s 32` over the hash itself, with low s. Verified by the

@@ -2,8 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {WebAuthn} from "@openzeppelin/contracts/utils/cryptography/WebAuthn.sol";
-import {WebAuthn as CompactWebAuthn} from "solady/utils/WebAuthn.sol";
-import {IValidator} from "../IValidator.sol";
+import {WebAuthn as CompactWebAuthn} from "solady/src/utils/WebAuthn.sol";
+import {IValidator} from "./IValidator.sol";
 
 /// @title One passkey
 /// @notice `config` is its point `x 32 | y 32`. `signature` is Solady's compact form of an assertion, whose challenge is the

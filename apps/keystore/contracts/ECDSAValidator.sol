@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {IValidator} from "../IValidator.sol";
+import {IValidator} from "./IValidator.sol";
 
 /// @title One Ethereum key
 /// @notice `config` is its 20-byte address; `signature` is `r 32 | s 32 | v 1`, in the one form with low s and v 27 or 28.

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {IValidator} from "../IValidator.sol";
+import {IValidator} from "./IValidator.sol";
 
 /// @title m of n Ethereum keys
 /// @notice `config` is `threshold 1 | owners 20n`, the owners strictly ascending, 1 <= threshold <= n <= 255. `signature` has
