@@ -23,7 +23,20 @@ library AxiomProof {
         uint256 isLeft;
     }
 
+    /// @notice Fewer bytes than the eight fields' heads.
+    error ShortProof(uint256 length);
+
     uint256 internal constant EXCLUSION_EXTRA_BYTES = 97;
+    uint256 internal constant HEAD_BYTES = 8 * 32;
+
+    /// @notice The proof in `abi.encode` of its eight fields, not wrapped in a tuple, as Axiom's validators take it from
+    /// v0.2.4 on. Nothing is copied; whoever reads a member that lies outside of the calldata reverts.
+    function read(bytes calldata encoded) internal pure returns (KeyDataMerkleProof calldata proof) {
+        if (encoded.length < HEAD_BYTES) revert ShortProof(encoded.length);
+        assembly ("memory-safe") {
+            proof := encoded.offset
+        }
+    }
 
     /// @notice Whether `proof.keyData` is authoritative for `keystoreAddress` under the state root.
     function isAuthoritative(bytes32 root, bytes32 keystoreAddress, KeyDataMerkleProof calldata proof)
