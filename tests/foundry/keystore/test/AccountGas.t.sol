@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
+import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
+import {Validators} from "keystore/Validators.sol";
+import {AccountBase} from "./AccountBase.sol";
+import {YesValidator} from "./HostileValidators.sol";
+
+/// @dev What validation costs: execution gas of `validateUserOp` with all storage and all code cold, and the bytes of the
+/// signature, at depth 30. The snapshot is under version control.
+contract AccountGasTest is AccountBase {
+    string internal constant GROUP = "accounts";
+
+    Holder internal alice;
+    Holder internal yes;
+
+    function setUp() public override {
+        super.setUp();
+        _deploy(type(YesValidator).creationCode);
+        alice = _holder(0xA11CE);
+        yes = _holder(0xA11CE);
+        yes.codeHash = keccak256(type(YesValidator).creationCode);
+    }
+
+    /// @dev As in a transaction of its own: nothing of account, implementation, validator was touched before.
+    function _measure(KeystoreAccount account, Holder memory holder, Opening memory opening, string memory name) private {
+        PackedUserOperation memory operation = _signedTransfer(account, holder, opening);
+        bytes32 userOpHash = entryPoint.getUserOpHash(operation);
+        avm.cool(address(account));
+        avm.cool(address(factory.implementation()));
+        avm.cool(Validators.computeAddress(holder.codeHash));
+        vm.prank(address(entryPoint));
+        uint256 answer = account.validateUserOp(operation, userOpHash, 0);
+        uint256 gasUsed = avm.lastCallGas().gasTotalUsed;
+        assertTrue(FAILED != answer, "valid");
+        vm.snapshotValue(GROUP, string.concat("validateUserOp: ", name), gasUsed);
+        vm.snapshotValue(GROUP, string.concat("signature bytes: ", name), operation.signature.length);
+    }
+
+    function _measureModes(Holder memory holder, string memory validator) private {
+        bytes32 key = _keyOf(holder);
+        Opening memory included = _include(key, holder);
+        Opening memory excluded = _exclude(holder);
+        KeystoreAccount account = _create(key, excluded.root);
+        _measure(account, holder, excluded, string.concat("exclusion, ", validator));
+        _measure(account, holder, _remembering(excluded), string.concat("exclusion, remembered, ", validator));
+        _measure(account, holder, _cached(), string.concat("cached, ", validator));
+        _show(included.root);
+        account.pushRoot();
+        _measure(account, holder, included, string.concat("inclusion, ", validator));
+        _measure(account, holder, _remembering(included), string.concat("inclusion, remembered again, ", validator));
+        _measure(account, holder, excluded, string.concat("exclusion, previous root, ", validator));
+    }
+
+    function test_validation_with_ecdsa() external {
+        _measureModes(alice, "ECDSA");
+    }
+
+    /// @dev Without the validator's own work: what the account's design costs.
+    function test_validation_with_a_validator_that_says_yes() external {
+        _measureModes(yes, "no check");
+    }
+
+    function _push(KeystoreAccount account, string memory name) private {
+        avm.cool(address(account));
+        avm.cool(address(factory.implementation()));
+        avm.cool(address(roots));
+        account.pushRoot();
+        vm.snapshotValue(GROUP, string.concat("pushRoot: ", name), avm.lastCallGas().gasTotalUsed);
+    }
+
+    function test_push() external {
+        Opening memory included = _include(_keyOf(alice), alice);
+        KeystoreAccount account = _create(_keyOf(alice), included.root);
+        _accept(_signedTransfer(account, alice, _remembering(included)));
+        _show(included.root);
+        _push(account, "the same root again");
+        _show(keccak256("second"));
+        _push(account, "second root, memory cut short");
+        _show(keccak256("third"));
+        _push(account, "third root");
+    }
+
+    function test_create() external {
+        _show(keccak256("a root"));
+        address senderCreator = address(entryPoint.senderCreator());
+        avm.cool(address(factory));
+        avm.cool(address(roots));
+        vm.prank(senderCreator);
+        factory.createAccount(_keyOf(alice));
+        vm.snapshotValue(GROUP, "createAccount", avm.lastCallGas().gasTotalUsed);
+    }
+}
