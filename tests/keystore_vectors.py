@@ -22,6 +22,7 @@ from microrollup.crypto import EMPTY_HASH, keccak256
 from microrollup.merkle.indexed import Proof, decode_leaf
 
 FILE: Final = Path(__file__).parent / "foundry" / "keystore" / "fixtures" / "proofs.json"
+AXIOM: Final = Path(__file__).parent / "vectors" / "axiom-imt.json"
 SIZES: Final = (0, 1, 2, 3, 4, 5, 7, 8, 12, 20, 33, 70, 150)
 """Accounts in each tree, so depths from 0 to 8, with and without unused positions."""
 PER_TREE: Final = 3
@@ -61,6 +62,7 @@ def make_vectors(seed: int = 5) -> dict[str, dict[str, list[str]]]:
         for name, value in members.items():
             kinds.setdefault(kind, {}).setdefault(name, []).append(f"0x{value.hex()}")
 
+    _add_published(add)
     for size in SIZES:
         accounts = [Account(draw) for _ in range(size)]
         tree = TreeModel()
@@ -69,6 +71,22 @@ def make_vectors(seed: int = 5) -> dict[str, dict[str, list[str]]]:
         tree.change({account.tree_key: EMPTY_HASH for account in retired})
         _add_tree(draw, tree, accounts, retired, add)
     return kinds
+
+
+def _add_published(add: Callable[..., None]) -> None:
+    """The two trees of which Axiom published exclusion proofs; any key just above the low leaf is absent."""
+    published = json.loads(AXIOM.read_bytes())
+    first, second = published["verified_against_axiom"]["exclusion_proofs"]
+    siblings = [sibling["hash"] for sibling in first["siblings"]]
+    for case, hashes in ((first, siblings), (second, published["keystore_periphery_exclusion"]["proof"])):
+        link = {name: bytes.fromhex(text[2:]) for name, text in case["leaf"].items()}
+        raw = b"\1" + link["keyPrefix"] + link["key"] + link["nextKeyPrefix"] + link["nextKey"]
+        leaf = decode_leaf(raw + (link.get("valueHash") or keccak256(link["value"])))
+        proof = Proof(case["isLeft"], leaf, tuple(bytes.fromhex(text[2:]) for text in hashes), case["isLeft"])
+        absent = (int.from_bytes(leaf.key, "big") + 1).to_bytes(32, "big")
+        root = bytes.fromhex(case["root"][2:])
+        add("published", root=root, present=leaf.key, absent=absent, value=leaf.value_hash,
+            exclusion=encode_exclusion(proof), inclusion=encode_inclusion(proof))  # fmt: skip
 
 
 def _add_tree(

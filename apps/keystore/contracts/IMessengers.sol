@@ -8,6 +8,12 @@ interface IMessageSender {
     function send(address target, bytes calldata message, bytes calldata parameters) external payable;
 }
 
+/// @title Says on an L2 whether a call comes from the broadcaster on L1; each kind of bridge has a thin adapter behind this
+interface IMessageOrigin {
+    /// @notice Whether `caller`, who is calling right now, carries a message of the broadcaster's.
+    function isBroadcaster(address caller) external view returns (bool);
+}
+
 /// @title The part of OP-stack's CrossDomainMessenger that is used, the same on L1 and L2
 interface ICrossDomainMessenger {
     function sendMessage(address target, bytes calldata message, uint32 minGasLimit) external payable;
