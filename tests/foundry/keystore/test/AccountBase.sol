@@ -5,13 +5,15 @@ import {IEntryPoint} from "@account-abstraction/contracts/interfaces/IEntryPoint
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
 import {AccountRoots} from "keystore/AccountRoots.sol";
 import {AccountSignature} from "keystore/AccountSignature.sol";
+import {ArbitrumOrigin} from "keystore/ArbitrumOrigin.sol";
 import {ECDSAValidator} from "keystore/ECDSAValidator.sol";
+import {EitherOrigin} from "keystore/EitherOrigin.sol";
 import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
 import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
 import {KeystoreAccountFactory} from "keystore/KeystoreAccountFactory.sol";
-import {StateVerifier} from "keystore/StateVerifier.sol";
+import {KeystoreRoots} from "keystore/KeystoreRoots.sol";
+import {OpStackOrigin} from "keystore/OpStackOrigin.sol";
 import {Paths} from "./Paths.sol";
-import {ShownRoots} from "./ShownRoots.sol";
 import {Validation} from "./Validation.sol";
 
 /// @title Accounts under the published EntryPoint 0.8 at its canonical address
@@ -46,6 +48,13 @@ abstract contract AccountBase is Validation {
     address internal constant STAKER = address(0x57A4E8);
     address payable internal constant RECIPIENT = payable(address(0x8EC191E27));
 
+    address private constant _INBOX = address(0x1B0);
+    /// @notice The broadcaster's adapter on L1, and how Arbitrum names it on L2.
+    address private constant _SENDER = address(0x5E4DE8);
+    address private constant _SENDER_ALIAS = address(uint160(_SENDER) + uint160(0x1111000000000000000000000000000000001111));
+    address private constant _OP_STACK_MESSENGER = 0x4200000000000000000000000000000000000007;
+    address private constant _OP_STACK_L1_BLOCK = 0x4200000000000000000000000000000000000015;
+
     IEntryPoint internal entryPoint;
     IKeystoreRoots internal roots;
     KeystoreAccountFactory internal factory;
@@ -58,7 +67,7 @@ abstract contract AccountBase is Validation {
         entryPoint = _deployEntryPoint(_ENTRY_POINT_SALT);
         assertEq(_CANONICAL_ENTRY_POINT, address(entryPoint), "the published code is that of the canonical address");
         _deploy(type(ECDSAValidator).creationCode);
-        roots = new ShownRoots();
+        roots = IKeystoreRoots(_deploy(_rootsCode()));
         factory = KeystoreAccountFactory(_deploy(_factoryCode()));
         vm.deal(STAKER, 1 ether);
         vm.prank(STAKER);
@@ -67,6 +76,15 @@ abstract contract AccountBase is Validation {
 
     function _deployEntryPoint(bytes32 salt) internal returns (IEntryPoint) {
         return IEntryPoint(_deploy(vm.parseJsonBytes(vm.readFile(_ENTRY_POINT_ARTIFACT), ".bytecode"), salt));
+    }
+
+    /// @notice Roots that any chain can have, of OP-stack or Arbitrum: every argument is the same everywhere.
+    function _rootsCode() private returns (bytes memory) {
+        address opStack =
+            _deploy(abi.encodePacked(type(OpStackOrigin).creationCode, abi.encode(_OP_STACK_MESSENGER, _SENDER)));
+        address arbitrum = _deploy(abi.encodePacked(type(ArbitrumOrigin).creationCode, abi.encode(_SENDER)));
+        address either = _deploy(abi.encodePacked(type(EitherOrigin).creationCode, abi.encode(opStack, arbitrum)));
+        return abi.encodePacked(type(KeystoreRoots).creationCode, abi.encode(_INBOX, either, _OP_STACK_L1_BLOCK));
     }
 
     function _factoryCode() internal view returns (bytes memory) {
@@ -127,9 +145,10 @@ abstract contract AccountBase is Validation {
         return _exclude(holder, DEPTH);
     }
 
-    /// @notice This chain's roots are shown one more, which L1 held a minute ago.
+    /// @notice A message from L1 brings one more root, which the inbox held a minute ago.
     function _show(bytes32 root) internal {
-        ShownRoots(address(roots)).show(root, ++_height, uint64(time - 60));
+        vm.prank(_SENDER_ALIAS);
+        KeystoreRoots(address(roots)).receiveRoot(root, ++_height, uint64(time - 60));
     }
 
     /// @notice The account of a key, funded, with a copy of a root.

@@ -152,6 +152,8 @@ contract AccountERC1271Test is AccountBase {
         assertEq(NO, account.isValidSignature(hash, signature), "retired");
         _warp(NOW - 61);
         assertEq(NO, account.isValidSignature(hash, signature), "before it was shown");
+        _warp(NOW - 60);
+        assertEq(YES, account.isValidSignature(hash, signature), "when it was shown");
     }
 
     /// @dev The account says that it nests.

@@ -7,7 +7,6 @@ import {AccountRoots} from "keystore/AccountRoots.sol";
 import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
 import {KeystoreAccountFactory} from "keystore/KeystoreAccountFactory.sol";
 import {AccountBase} from "./AccountBase.sol";
-import {ShownRoots} from "./ShownRoots.sol";
 
 /// @dev The factory: an address for each key, the same on every chain, made by the entry point only, with nothing to set.
 contract AccountFactoryTest is AccountBase {
@@ -86,7 +85,7 @@ contract AccountFactoryTest is AccountBase {
     /// @dev There is nothing to initialise twice: making it again changes nothing, pushing again only renews the copy.
     function test_initialised_once() external {
         KeystoreAccount account = _create(KEY, keccak256("a root"));
-        ShownRoots(address(roots)).show(keccak256("another root"), 9, uint64(NOW));
+        _show(keccak256("another root"));
         vm.prank(_senderCreator());
         assertEq(address(account), factory.createAccount(KEY), "the same account");
         (bytes32 root,,,,) = account.getRoots();

@@ -5,7 +5,6 @@ import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/Pac
 import {AccountRoots} from "keystore/AccountRoots.sol";
 import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
 import {AccountBase} from "./AccountBase.sol";
-import {ShownRoots} from "./ShownRoots.sol";
 
 /// @dev The account's copies of roots: pushed by anybody, only from this chain's roots, only forwards, each for its time.
 contract AccountRootsTest is AccountBase {
@@ -78,58 +77,6 @@ contract AccountRootsTest is AccountBase {
         _accept(_signedTransfer(account, alice, included));
         _warp(NOW - 60 + MAX_AGE + 1);
         _refuseAsOutdated(_signedTransfer(account, alice, included));
-    }
-
-    /// @dev A root that L1 will hold in an hour is believed in an hour.
-    function test_future_root() external {
-        ShownRoots(address(roots)).show(rotated.root, 9, uint64(NOW + 1 hours));
-        account.pushRoot();
-        _warp(NOW + 1 hours - 1);
-        _refuseAsOutdated(_signedTransfer(account, next, rotated));
-        _warp(NOW + 1 hours);
-        _accept(_signedTransfer(account, next, rotated));
-    }
-
-    /// @dev Even a bridge that goes back takes no account back with it.
-    function test_regressing_root() external {
-        uint64 l1Time = uint64(NOW - 60);
-        ShownRoots shown = ShownRoots(address(roots));
-        shown.show(rotated.root, 0, l1Time);
-        _expectRegress(0, l1Time);
-        shown.show(rotated.root, 1, l1Time);
-        _expectRegress(1, l1Time);
-        shown.show(included.root, 1, l1Time - 1);
-        _expectRegress(1, l1Time - 1);
-        shown.show(rotated.root, 2, l1Time - 1);
-        _expectRegress(2, l1Time - 1);
-        shown.show(rotated.root, 2, l1Time);
-        account.pushRoot();
-        (bytes32 root, uint64 height, AccountRoots.Window memory window,,) = account.getRoots();
-        assertEq(rotated.root, root, "forwards");
-        assertEq(2, height, "height");
-        assertEq(l1Time, window.validAfter, "from");
-        assertEq(l1Time + MAX_AGE, window.validUntil, "until");
-    }
-
-    function _expectRegress(uint64 height, uint64 l1Time) private {
-        vm.expectRevert(
-            abi.encodeWithSelector(
-                AccountRoots.RegressingRoot.selector, uint64(1), uint64(NOW - 60), height, l1Time
-            )
-        );
-        account.pushRoot();
-    }
-
-    /// @dev No root yet, or a time beyond all times: nothing is pushed.
-    function test_roots_that_are_none() external {
-        ShownRoots(address(roots)).show(bytes32(0), 9, uint64(NOW));
-        vm.expectRevert(AccountRoots.NoRoot.selector);
-        account.pushRoot();
-        ShownRoots(address(roots)).show(rotated.root, 9, type(uint64).max - uint64(MAX_AGE));
-        vm.expectRevert();
-        account.pushRoot();
-        ShownRoots(address(roots)).show(rotated.root, 9, uint64(type(uint40).max - MAX_AGE));
-        account.pushRoot();
     }
 
     /// @dev An attacker's root is no root: there is no way to push one that this chain's roots do not hold.
