@@ -44,7 +44,21 @@ class Project(NamedTuple):
         return self.folder / "artifacts" / f"{contract}.json"
 
 
-PROJECTS: Final = (Project(ROOT / "microrollup" / "contracts", ("RollupInbox",)),)
+PROJECTS: Final = (
+    Project(ROOT / "microrollup" / "contracts", ("RollupInbox",)),
+    Project(
+        ROOT / "apps" / "keystore" / "contracts",
+        (
+            "ArbitrumOrigin",
+            "ArbitrumSender",
+            "KeystoreBroadcaster",
+            "KeystoreRoots",
+            "KeystoreVerifier",
+            "OpStackOrigin",
+            "OpStackSender",
+        ),
+    ),
+)
 
 
 def read_sources(path: Path) -> dict[str, str]:

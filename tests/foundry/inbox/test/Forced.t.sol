@@ -128,6 +128,19 @@ contract ForcedTest is InboxTest {
         settleTaking(3);
     }
 
+    /// @notice What was taken before it was due is not given back, although it is still not due.
+    function test_TakenBack() public {
+        fill(2);
+        pass(3);
+        fill(1); // in the settling block
+        settleTaking(3);
+        Proposal memory proposal = propose();
+        take(proposal, 2);
+        refuse(proposal, skipped(3, 2));
+        take(proposal, 3);
+        settle(proposal);
+    }
+
     /// @notice Entries in another order, or others, have another hash.
     function test_Reordered() public {
         fill(2);

@@ -24,6 +24,18 @@ contract Forwarder {
     }
 }
 
+/// @notice Calls a target while it has no code yet.
+contract Unborn {
+    constructor(address target, bytes memory data) {
+        (bool done, bytes memory answer) = target.call(data);
+        if (!done) {
+            assembly ("memory-safe") {
+                revert(add(answer, 32), mload(answer))
+            }
+        }
+    }
+}
+
 /// @notice No control leaves the inbox, so nobody enters it again; and who may stand before it.
 contract IsolationTest is InboxTest {
     /// @notice What the inbox touches while it works: itself, `ecrecover`, the code that holds the verifiers.
@@ -82,6 +94,19 @@ contract IsolationTest is InboxTest {
         settle(proposal);
         inbox = real;
         settle(proposal);
+    }
+
+    /// @notice So is a contract that is only being created, and has no code that one could see.
+    function test_NotTopLevel_Unborn() public {
+        pass(SILENCE + 1); // anybody may submit
+        Proposal memory proposal = propose();
+        bytes memory data = abi.encodeCall(
+            IRollupInbox.settleCalldata, (proposal.header, proposal.claim, proposal.signatures, proposal.batch)
+        );
+        address unborn = vm.computeCreateAddress(address(this), vm.getNonce(address(this)));
+        vm.expectRevert(abi.encodeWithSelector(IRollupInbox.NotTopLevel.selector, unborn));
+        new Unborn(address(inbox), data);
+        settleAs(stranger, proposal);
     }
 
     /// @notice So is a builder whose account has code (EIP-7702): a transaction to itself could make that call.

@@ -6,7 +6,7 @@ import {Base} from "./Base.sol";
 import {Paths} from "./Paths.sol";
 import {VerifierHarness} from "./VerifierHarness.sol";
 
-/// @title What verification costs, in snapshots/keystore.json
+/// @title What verification costs, in snapshots/proofs.json
 /// @notice Gas of the library call alone, execution only: what the proof costs as calldata depends on the chain, so its
 /// bytes stand beside it. The bars are what was measured of others at the same depth: Axiom's inclusion 7,422 gas and
 /// 1,632 bytes, exclusion 7,866 and 1,760 (five signers); Stackup's proof of 5 levels 12,338.
@@ -20,7 +20,7 @@ contract GasTest is Base {
     bytes32 internal constant VKEY_HASH = keccak256("vkey");
 
     VerifierHarness internal verifier = new VerifierHarness();
-    string internal group = "keystore";
+    string internal group = "proofs";
 
     function take(string memory name, bool accepted, uint256 gas, uint256 size, uint256 goal) internal {
         assertTrue(accepted, name);

@@ -29,6 +29,7 @@ interface Vm {
     function expectCall(address callee, bytes calldata data) external;
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
+    function cool(address account) external;
     function record() external;
     function accesses(address account) external returns (bytes32[] memory reads, bytes32[] memory writes);
     function readFile(string calldata path) external view returns (string memory);
