@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {Vm} from "./Vm.sol";
+import {Vm} from "keystore-test/Vm.sol";
 
 /// @title Further cheat codes, for tests of accounts
 interface AccountVm is Vm {

@@ -2,8 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
-import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
 import {AccountBase} from "./AccountBase.sol";
+import {IKeystoreAccount} from "./IKeystoreAccount.sol";
 
 /// @dev What an account remembers saves proofs, and lives no longer than the root that it was proven against.
 contract AccountMemoryTest is AccountBase {
@@ -12,7 +12,7 @@ contract AccountMemoryTest is AccountBase {
     bytes32 internal key;
     Opening internal included;
     Opening internal rotated;
-    KeystoreAccount internal account;
+    IKeystoreAccount internal account;
 
     function setUp() public override {
         super.setUp();

@@ -2,15 +2,12 @@
 pragma solidity ^0.8.28;
 
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
-import {MultisigValidator} from "keystore/MultisigValidator.sol";
-import {P256Validator} from "keystore/P256Validator.sol";
 import {Validators} from "keystore/Validators.sol";
-import {WebAuthnValidator} from "keystore/WebAuthnValidator.sol";
-import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
 import {AccountBase} from "./AccountBase.sol";
 import {
     BurningValidator, RevertingValidator, TalkingValidator, WritingValidator, YesValidator
 } from "./HostileValidators.sol";
+import {IKeystoreAccount} from "./IKeystoreAccount.sol";
 
 /// @dev An account asks the validator that its data names, whichever it is, and takes nothing but one word 1 for a yes.
 contract AccountValidatorsTest is AccountBase {
@@ -19,7 +16,7 @@ contract AccountValidatorsTest is AccountBase {
     /// @dev The account of a key whose data names this validator; it holds a copy of the root.
     function _account(bytes32 codeHash, bytes memory config)
         private
-        returns (KeystoreAccount account, Holder memory holder, Opening memory opening)
+        returns (IKeystoreAccount account, Holder memory holder, Opening memory opening)
     {
         holder = Holder(PRIVATE_KEY, bytes32(0), codeHash, config, keccak256("vk"));
         opening = _include(_keyOf(holder), holder);
@@ -29,7 +26,7 @@ contract AccountValidatorsTest is AccountBase {
     /// @dev What the account of a hostile validator answers, and the gas of it, for this validator's signature.
     function _answer(bytes memory creationCode, bytes memory signature) private returns (uint256 answer, uint256 gasUsed) {
         _deploy(creationCode);
-        (KeystoreAccount account, Holder memory holder, Opening memory opening) = _account(keccak256(creationCode), "");
+        (IKeystoreAccount account, Holder memory holder, Opening memory opening) = _account(keccak256(creationCode), "");
         PackedUserOperation memory operation = _transfer(address(account));
         operation.signature = _encode(holder, opening, signature);
         answer = _validate(operation);
@@ -84,18 +81,18 @@ contract AccountValidatorsTest is AccountBase {
     function test_not_deployed() external {
         bytes32 codeHash = keccak256("code that nobody deployed");
         assertEq(0, Validators.computeAddress(codeHash).code.length, "nothing there");
-        (KeystoreAccount account, Holder memory holder, Opening memory opening) = _account(codeHash, "");
+        (IKeystoreAccount account, Holder memory holder, Opening memory opening) = _account(codeHash, "");
         _refuse(_sign(_transfer(address(account)), holder, opening));
     }
 
     // The real ones, through an account
 
     function test_multisig() external {
-        _deploy(type(MultisigValidator).creationCode);
+        _deploy(_load("MultisigValidator"));
         (uint256 first, uint256 second) = vm.addr(1) < vm.addr(2) ? (1, 2) : (2, 1);
         bytes memory config = abi.encodePacked(uint8(2), vm.addr(first), vm.addr(second));
-        (KeystoreAccount account, Holder memory holder, Opening memory opening) =
-            _account(keccak256(type(MultisigValidator).creationCode), config);
+        (IKeystoreAccount account, Holder memory holder, Opening memory opening) =
+            _account(keccak256(_load("MultisigValidator")), config);
         PackedUserOperation memory operation = _transfer(address(account));
         bytes32 hash = entryPoint.getUserOpHash(operation);
         operation.signature = _encode(holder, opening, bytes.concat(_sign(first, hash), _sign(first, hash)));
@@ -108,9 +105,9 @@ contract AccountValidatorsTest is AccountBase {
 
     /// forge-config: default.evm_version = "osaka"
     function test_p256() external {
-        _deploy(type(P256Validator).creationCode);
-        (KeystoreAccount account, Holder memory holder, Opening memory opening) =
-            _account(keccak256(type(P256Validator).creationCode), _pointOf(PRIVATE_KEY));
+        _deploy(_load("P256Validator"));
+        (IKeystoreAccount account, Holder memory holder, Opening memory opening) =
+            _account(keccak256(_load("P256Validator")), _pointOf(PRIVATE_KEY));
         PackedUserOperation memory operation = _transfer(address(account));
         bytes32 hash = entryPoint.getUserOpHash(operation);
         operation.signature = _encode(holder, opening, _signP256(0xBAD, hash));
@@ -121,9 +118,9 @@ contract AccountValidatorsTest is AccountBase {
 
     /// forge-config: default.evm_version = "osaka"
     function test_web_authn() external {
-        _deploy(type(WebAuthnValidator).creationCode);
-        (KeystoreAccount account, Holder memory holder, Opening memory opening) =
-            _account(keccak256(type(WebAuthnValidator).creationCode), _pointOf(PRIVATE_KEY));
+        _deploy(_load("WebAuthnValidator"));
+        (IKeystoreAccount account, Holder memory holder, Opening memory opening) =
+            _account(keccak256(_load("WebAuthnValidator")), _pointOf(PRIVATE_KEY));
         PackedUserOperation memory operation = _transfer(address(account));
         bytes32 hash = entryPoint.getUserOpHash(operation);
         operation.signature =

@@ -5,16 +5,11 @@ import {IEntryPoint} from "@account-abstraction/contracts/interfaces/IEntryPoint
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
 import {AccountRoots} from "keystore/AccountRoots.sol";
 import {AccountSignature} from "keystore/AccountSignature.sol";
-import {ArbitrumOrigin} from "keystore/ArbitrumOrigin.sol";
-import {ECDSAValidator} from "keystore/ECDSAValidator.sol";
-import {EitherOrigin} from "keystore/EitherOrigin.sol";
 import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
-import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
-import {KeystoreAccountFactory} from "keystore/KeystoreAccountFactory.sol";
-import {KeystoreRoots} from "keystore/KeystoreRoots.sol";
-import {OpStackOrigin} from "keystore/OpStackOrigin.sol";
-import {Paths} from "./Paths.sol";
+import {IRootReceiver} from "keystore/IRootReceiver.sol";
+import {Paths} from "keystore-test/Paths.sol";
 import {Validation} from "./Validation.sol";
+import {IKeystoreAccount, IKeystoreAccountFactory} from "./IKeystoreAccount.sol";
 
 /// @title Accounts under the published EntryPoint 0.8 at its canonical address
 abstract contract AccountBase is Validation {
@@ -57,18 +52,21 @@ abstract contract AccountBase is Validation {
 
     IEntryPoint internal entryPoint;
     IKeystoreRoots internal roots;
-    KeystoreAccountFactory internal factory;
+    IKeystoreAccountFactory internal factory;
     /// @notice The block's time, kept here because the compiler takes `block.timestamp` for constant within a test.
     uint256 internal time;
     uint64 private _height;
+    bytes32 private _ecdsaHash;
 
     function setUp() public virtual {
         _warp(NOW);
         entryPoint = _deployEntryPoint(_ENTRY_POINT_SALT);
         assertEq(_CANONICAL_ENTRY_POINT, address(entryPoint), "the published code is that of the canonical address");
-        _deploy(type(ECDSAValidator).creationCode);
+        bytes memory validator = _load("ECDSAValidator");
+        _deploy(validator);
+        _ecdsaHash = keccak256(validator);
         roots = IKeystoreRoots(_deploy(_rootsCode()));
-        factory = KeystoreAccountFactory(_deploy(_factoryCode()));
+        factory = IKeystoreAccountFactory(_deploy(_factoryCode()));
         vm.deal(STAKER, 1 ether);
         vm.prank(STAKER);
         factory.addStake{value: 1 ether}(1 days);
@@ -81,14 +79,14 @@ abstract contract AccountBase is Validation {
     /// @notice Roots that any chain can have, of OP-stack or Arbitrum: every argument is the same everywhere.
     function _rootsCode() private returns (bytes memory) {
         address opStack =
-            _deploy(abi.encodePacked(type(OpStackOrigin).creationCode, abi.encode(_OP_STACK_MESSENGER, _SENDER)));
-        address arbitrum = _deploy(abi.encodePacked(type(ArbitrumOrigin).creationCode, abi.encode(_SENDER)));
-        address either = _deploy(abi.encodePacked(type(EitherOrigin).creationCode, abi.encode(opStack, arbitrum)));
-        return abi.encodePacked(type(KeystoreRoots).creationCode, abi.encode(_INBOX, either, _OP_STACK_L1_BLOCK));
+            _deploy(abi.encodePacked(_load("OpStackOrigin"), abi.encode(_OP_STACK_MESSENGER, _SENDER)));
+        address arbitrum = _deploy(abi.encodePacked(_load("ArbitrumOrigin"), abi.encode(_SENDER)));
+        address either = _deploy(abi.encodePacked(_load("EitherOrigin"), abi.encode(opStack, arbitrum)));
+        return abi.encodePacked(_load("KeystoreRoots"), abi.encode(_INBOX, either, _OP_STACK_L1_BLOCK));
     }
 
     function _factoryCode() internal view returns (bytes memory) {
-        return abi.encodePacked(type(KeystoreAccountFactory).creationCode, abi.encode(entryPoint, roots, STAKER));
+        return abi.encodePacked(_load("KeystoreAccountFactory"), abi.encode(entryPoint, roots, STAKER));
     }
 
     function _warp(uint256 timestamp) internal {
@@ -99,9 +97,9 @@ abstract contract AccountBase is Validation {
     // The keystore's side
 
     /// @notice Whoever has one Ethereum key, which is vk and validator's owner.
-    function _holder(uint256 privateKey) internal pure returns (Holder memory) {
+    function _holder(uint256 privateKey) internal view returns (Holder memory) {
         bytes memory owner = abi.encodePacked(vm.addr(privateKey));
-        return Holder(privateKey, bytes32(0), keccak256(type(ECDSAValidator).creationCode), owner, keccak256(owner));
+        return Holder(privateKey, bytes32(0), _ecdsaHash, owner, keccak256(owner));
     }
 
     function _dataHash(Holder memory holder) internal pure returns (bytes32) {
@@ -148,14 +146,14 @@ abstract contract AccountBase is Validation {
     /// @notice A message from L1 brings one more root, which the inbox held a minute ago.
     function _show(bytes32 root) internal {
         vm.prank(_SENDER_ALIAS);
-        KeystoreRoots(address(roots)).receiveRoot(root, ++_height, uint64(time - 60));
+        IRootReceiver(address(roots)).receiveRoot(root, ++_height, uint64(time - 60));
     }
 
     /// @notice The account of a key, funded, with a copy of a root.
-    function _create(bytes32 key, bytes32 root) internal returns (KeystoreAccount account) {
+    function _create(bytes32 key, bytes32 root) internal returns (IKeystoreAccount account) {
         _show(root);
         vm.prank(address(entryPoint.senderCreator()));
-        account = KeystoreAccount(payable(factory.createAccount(key)));
+        account = IKeystoreAccount(payable(factory.createAccount(key)));
         vm.deal(address(account), 10 ether);
     }
 
@@ -205,7 +203,7 @@ abstract contract AccountBase is Validation {
         return operation;
     }
 
-    function _signedTransfer(KeystoreAccount account, Holder memory holder, Opening memory opening)
+    function _signedTransfer(IKeystoreAccount account, Holder memory holder, Opening memory opening)
         internal
         view
         returns (PackedUserOperation memory)
@@ -247,6 +245,6 @@ abstract contract AccountBase is Validation {
     function _validate(PackedUserOperation memory operation) internal returns (uint256) {
         bytes32 userOpHash = entryPoint.getUserOpHash(operation);
         vm.prank(address(entryPoint));
-        return KeystoreAccount(payable(operation.sender)).validateUserOp(operation, userOpHash, 0);
+        return IKeystoreAccount(payable(operation.sender)).validateUserOp(operation, userOpHash, 0);
     }
 }

@@ -4,9 +4,8 @@ pragma solidity ^0.8.28;
 import {IStakeManager} from "@account-abstraction/contracts/interfaces/IStakeManager.sol";
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
 import {AccountRoots} from "keystore/AccountRoots.sol";
-import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
-import {KeystoreAccountFactory} from "keystore/KeystoreAccountFactory.sol";
 import {AccountBase} from "./AccountBase.sol";
+import {IKeystoreAccount, IKeystoreAccountFactory} from "./IKeystoreAccount.sol";
 
 /// @dev The factory: an address for each key, the same on every chain, made by the entry point only, with nothing to set.
 contract AccountFactoryTest is AccountBase {
@@ -19,7 +18,7 @@ contract AccountFactoryTest is AccountBase {
     function testFuzz_address_of_a_key(bytes32 key, bytes32 otherKey) external {
         vm.assume(key != otherKey);
         address expected = factory.getAccount(key);
-        KeystoreAccount account = _create(key, keccak256("a root"));
+        IKeystoreAccount account = _create(key, keccak256("a root"));
         assertEq(expected, address(account), "as foretold");
         assertEq(key, account.key(), "its key");
         assertTrue(expected != factory.getAccount(otherKey), "another key, another address");
@@ -30,7 +29,7 @@ contract AccountFactoryTest is AccountBase {
         assertEq(address(factory), _addressOf(_factoryCode()), "of the factory");
         assertEq(factory.getAccount(KEY), _addressOfClone(address(factory), KEY), "of the account");
         vm.chainId(10);
-        KeystoreAccount account = _create(KEY, keccak256("a root"));
+        IKeystoreAccount account = _create(KEY, keccak256("a root"));
         assertEq(address(account), _addressOfClone(_addressOf(_factoryCode()), KEY), "on another chain");
     }
 
@@ -60,7 +59,7 @@ contract AccountFactoryTest is AccountBase {
         _show(excluded.root);
         bytes32 key = _keyOf(alice);
         vm.prank(address(0xF807));
-        vm.expectRevert(abi.encodeWithSelector(KeystoreAccountFactory.NotSenderCreator.selector, address(0xF807)));
+        vm.expectRevert(abi.encodeWithSelector(IKeystoreAccountFactory.NotSenderCreator.selector, address(0xF807)));
         factory.createAccount(key);
         PackedUserOperation memory operation = _transfer(factory.getAccount(key));
         vm.deal(operation.sender, 1 ether);
@@ -84,7 +83,7 @@ contract AccountFactoryTest is AccountBase {
 
     /// @dev There is nothing to initialise twice: making it again changes nothing, pushing again only renews the copy.
     function test_initialised_once() external {
-        KeystoreAccount account = _create(KEY, keccak256("a root"));
+        IKeystoreAccount account = _create(KEY, keccak256("a root"));
         _show(keccak256("another root"));
         vm.prank(_senderCreator());
         assertEq(address(account), factory.createAccount(KEY), "the same account");
@@ -102,7 +101,7 @@ contract AccountFactoryTest is AccountBase {
 
     /// @dev The implementation is nobody's: it takes its key from where its code holds none.
     function test_implementation() external {
-        KeystoreAccount implementation = factory.implementation();
+        IKeystoreAccount implementation = factory.implementation();
         Holder memory alice = _holder(0xA11CE);
         Opening memory included = _include(_keyOf(alice), alice);
         _show(included.root);
@@ -119,7 +118,7 @@ contract AccountFactoryTest is AccountBase {
         assertTrue(info.staked, "staked");
         assertEq(1 ether, info.stake, "stake");
         vm.deal(address(this), 1 ether);
-        bytes memory error_ = abi.encodeWithSelector(KeystoreAccountFactory.NotOwner.selector, address(this));
+        bytes memory error_ = abi.encodeWithSelector(IKeystoreAccountFactory.NotOwner.selector, address(this));
         vm.expectRevert(error_);
         factory.addStake{value: 1 ether}(1 days);
         vm.expectRevert(error_);

@@ -4,10 +4,8 @@ pragma solidity ^0.8.28;
 import {BaseAccount} from "@account-abstraction/contracts/core/BaseAccount.sol";
 import {IEntryPoint} from "@account-abstraction/contracts/interfaces/IEntryPoint.sol";
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
-import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
-import {KeystoreAccountFactory} from "keystore/KeystoreAccountFactory.sol";
-import {MultisigValidator} from "keystore/MultisigValidator.sol";
 import {AccountBase} from "./AccountBase.sol";
+import {IKeystoreAccount, IKeystoreAccountFactory} from "./IKeystoreAccount.sol";
 
 /// @dev Who may act for an account: those whom the keystore names, for this account, chain and entry point.
 contract KeystoreAccountTest is AccountBase {
@@ -17,7 +15,7 @@ contract KeystoreAccountTest is AccountBase {
     Holder internal alice;
     bytes32 internal key;
     Opening internal included;
-    KeystoreAccount internal account;
+    IKeystoreAccount internal account;
 
     function setUp() public override {
         super.setUp();
@@ -66,9 +64,9 @@ contract KeystoreAccountTest is AccountBase {
 
     /// @dev The config is Alice's, the validator is not the one that goes with it.
     function test_wrong_validator_for_the_config() external {
-        _deploy(type(MultisigValidator).creationCode);
+        _deploy(_load("MultisigValidator"));
         Holder memory other = _holder(ALICE);
-        other.codeHash = keccak256(type(MultisigValidator).creationCode);
+        other.codeHash = keccak256(_load("MultisigValidator"));
         _refuse(_signedTransfer(account, other, included));
     }
 
@@ -165,7 +163,7 @@ contract KeystoreAccountTest is AccountBase {
         while (_treeKey(_keyOf(above)) <= _treeKey(key)) {
             above.salt = bytes32(uint256(above.salt) + 1);
         }
-        KeystoreAccount other = _create(_keyOf(above), included.root);
+        IKeystoreAccount other = _create(_keyOf(above), included.root);
         _accept(_signedTransfer(other, above, Opening(0, 1, abi.encodePacked(above.salt, above.vkHash, proof))));
     }
 
@@ -174,7 +172,7 @@ contract KeystoreAccountTest is AccountBase {
     function test_first_data_claimed_after_it_was_changed() external {
         Holder memory bob = _holder(0xB0B);
         Opening memory excluded = _exclude(bob);
-        KeystoreAccount hers = _create(_keyOf(bob), excluded.root);
+        IKeystoreAccount hers = _create(_keyOf(bob), excluded.root);
         Holder memory next = _holder(0xCAFE);
         Opening memory changed = _include(_keyOf(bob), next);
         _show(changed.root);
@@ -201,7 +199,7 @@ contract KeystoreAccountTest is AccountBase {
         Holder memory second = _holder(ALICE);
         second.salt = bytes32(uint256(2));
         Opening memory opening = _include(_keyOf(second), second);
-        KeystoreAccount other = _create(_keyOf(second), opening.root);
+        IKeystoreAccount other = _create(_keyOf(second), opening.root);
         PackedUserOperation memory operation = _transfer(address(account));
         bytes memory signature = _sign(ALICE, entryPoint.getUserOpHash(operation));
         operation.sender = address(other);
@@ -233,7 +231,7 @@ contract KeystoreAccountTest is AccountBase {
         );
         _handle(operation);
         bytes32 hash = own.getUserOpHash(operation);
-        KeystoreAccount twin = _accountOfEntryPoint(entryPoint);
+        IKeystoreAccount twin = _accountOfEntryPoint(entryPoint);
         operation.sender = address(twin);
         assertEq(FAILED, _validate(operation), "another entry point's hash");
         vm.prank(address(own));
@@ -242,11 +240,11 @@ contract KeystoreAccountTest is AccountBase {
     }
 
     /// @dev The account of the same key under another entry point, by another factory.
-    function _accountOfEntryPoint(IEntryPoint other) private returns (KeystoreAccount) {
+    function _accountOfEntryPoint(IEntryPoint other) private returns (IKeystoreAccount) {
         address second = _deploy(_factoryCode());
         assertTrue(second != address(factory), "another entry point, another factory");
         vm.prank(address(other.senderCreator()));
-        return KeystoreAccount(payable(KeystoreAccountFactory(second).createAccount(key)));
+        return IKeystoreAccount(payable(IKeystoreAccountFactory(second).createAccount(key)));
     }
 
     // Execution

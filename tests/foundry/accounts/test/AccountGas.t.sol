@@ -2,9 +2,9 @@
 pragma solidity ^0.8.28;
 
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
-import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
 import {AccountBase} from "./AccountBase.sol";
 import {YesValidator} from "./HostileValidators.sol";
+import {IKeystoreAccount} from "./IKeystoreAccount.sol";
 
 /// @dev What validation costs at depth 30: execution gas of the call `validateUserOp`, and the bytes of the signature. The
 /// account's storage is cold, as at an account's first operation in a transaction, or warm; code is warm (cold, it costs 2,500
@@ -23,7 +23,7 @@ contract AccountGasTest is AccountBase {
         yes.codeHash = keccak256(type(YesValidator).creationCode);
     }
 
-    function _measure(KeystoreAccount account, Holder memory holder, Opening memory opening, string memory name) private {
+    function _measure(IKeystoreAccount account, Holder memory holder, Opening memory opening, string memory name) private {
         PackedUserOperation memory operation = _signedTransfer(account, holder, opening);
         avm.cool(address(account));
         assertTrue(FAILED != _validate(operation), "valid");
@@ -37,7 +37,7 @@ contract AccountGasTest is AccountBase {
         bytes32 key = _keyOf(holder);
         Opening memory included = _include(key, holder);
         Opening memory excluded = _exclude(holder);
-        KeystoreAccount account = _create(key, excluded.root);
+        IKeystoreAccount account = _create(key, excluded.root);
         _measure(account, holder, excluded, string.concat("exclusion, ", validator));
         _measure(account, holder, _remembering(excluded), string.concat("exclusion, remembered, ", validator));
         _measure(account, holder, _cached(), string.concat("cached, ", validator));
@@ -57,7 +57,7 @@ contract AccountGasTest is AccountBase {
         _measureModes(yes, "no check");
     }
 
-    function _push(KeystoreAccount account, string memory name) private {
+    function _push(IKeystoreAccount account, string memory name) private {
         avm.cool(address(account));
         avm.cool(address(roots));
         account.pushRoot();
@@ -66,7 +66,7 @@ contract AccountGasTest is AccountBase {
 
     function test_push() external {
         Opening memory included = _include(_keyOf(alice), alice);
-        KeystoreAccount account = _create(_keyOf(alice), included.root);
+        IKeystoreAccount account = _create(_keyOf(alice), included.root);
         _accept(_signedTransfer(account, alice, _remembering(included)));
         _show(included.root);
         _push(account, "the same root again");

@@ -5,7 +5,7 @@ import {Base64} from "@openzeppelin/contracts/utils/Base64.sol";
 import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
 import {Validators} from "keystore/Validators.sol";
 import {AccountVm} from "./AccountVm.sol";
-import {Base} from "./Base.sol";
+import {Base} from "keystore-test/Base.sol";
 
 /// @title Keys that sign, and validators where their creation code puts them
 abstract contract Validation is Base {
@@ -16,6 +16,12 @@ abstract contract Validation is Base {
     uint256 internal constant P256_N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551;
     uint8 internal constant USER_PRESENT = 0x01;
     uint8 internal constant USER_VERIFIED = 0x04;
+
+    /// @notice The creation code of one of our contracts: the artifact's.
+    function _load(string memory contract_) internal view returns (bytes memory) {
+        string memory path = string.concat("../../../apps/keystore/contracts/artifacts/", contract_, ".json");
+        return vm.parseJsonBytes(vm.readFile(path), ".bytecode");
+    }
 
     /// @notice Deploy through the deterministic deployment proxy, with salt 0, unless it is there. Gives the address.
     function _deploy(bytes memory creationCode) internal returns (address) {

@@ -3,8 +3,8 @@ pragma solidity ^0.8.28;
 
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
 import {AccountRoots} from "keystore/AccountRoots.sol";
-import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
 import {AccountBase} from "./AccountBase.sol";
+import {IKeystoreAccount} from "./IKeystoreAccount.sol";
 
 /// @dev The account's copies of roots: pushed by anybody, only from this chain's roots, only forwards, each for its time.
 contract AccountRootsTest is AccountBase {
@@ -13,7 +13,7 @@ contract AccountRootsTest is AccountBase {
     bytes32 internal key;
     Opening internal included;
     Opening internal rotated;
-    KeystoreAccount internal account;
+    IKeystoreAccount internal account;
 
     function setUp() public override {
         super.setUp();

@@ -2,10 +2,9 @@
 pragma solidity ^0.8.28;
 
 import {AccountRoots} from "keystore/AccountRoots.sol";
-import {KeystoreAccount} from "keystore/KeystoreAccount.sol";
-import {KeystoreAccountFactory} from "keystore/KeystoreAccountFactory.sol";
 import {AccountBase} from "./AccountBase.sol";
 import {ShownRoots} from "./ShownRoots.sol";
+import {IKeystoreAccount, IKeystoreAccountFactory} from "./IKeystoreAccount.sol";
 
 /// @dev Roots that regress or come from the future. `KeystoreRoots` lets none in; accounts do not rely on it.
 contract AccountLyingRootsTest is AccountBase {
@@ -15,7 +14,7 @@ contract AccountLyingRootsTest is AccountBase {
     Opening internal included;
     Opening internal rotated;
     ShownRoots internal shown;
-    KeystoreAccount internal account;
+    IKeystoreAccount internal account;
 
     function setUp() public override {
         super.setUp();
@@ -24,10 +23,10 @@ contract AccountLyingRootsTest is AccountBase {
         rotated = _include(_keyOf(alice), _holder(0xCAFE));
         shown = new ShownRoots();
         roots = shown;
-        factory = KeystoreAccountFactory(_deploy(_factoryCode()));
+        factory = IKeystoreAccountFactory(_deploy(_factoryCode()));
         shown.show(included.root, 5, SHOWN_AT);
         vm.prank(address(entryPoint.senderCreator()));
-        account = KeystoreAccount(payable(factory.createAccount(_keyOf(alice))));
+        account = IKeystoreAccount(payable(factory.createAccount(_keyOf(alice))));
         vm.deal(address(account), 1 ether);
     }
 

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {ECDSAValidator} from "keystore/ECDSAValidator.sol";
 import {IValidator} from "keystore/IValidator.sol";
-import {MultisigValidator} from "keystore/MultisigValidator.sol";
-import {P256Validator} from "keystore/P256Validator.sol";
 import {Validators} from "keystore/Validators.sol";
-import {WebAuthnValidator} from "keystore/WebAuthnValidator.sol";
 import {Validation} from "./Validation.sol";
 
 /// @dev Each validator accepts what its configuration's holders signed, in one form, and nothing beside it.
@@ -19,10 +15,10 @@ contract ValidatorsTest is Validation {
     IValidator internal webAuthn;
 
     function setUp() external {
-        ecdsa = IValidator(_deploy(type(ECDSAValidator).creationCode));
-        multisig = IValidator(_deploy(type(MultisigValidator).creationCode));
-        p256 = IValidator(_deploy(type(P256Validator).creationCode));
-        webAuthn = IValidator(_deploy(type(WebAuthnValidator).creationCode));
+        ecdsa = IValidator(_deploy(_load("ECDSAValidator")));
+        multisig = IValidator(_deploy(_load("MultisigValidator")));
+        p256 = IValidator(_deploy(_load("P256Validator")));
+        webAuthn = IValidator(_deploy(_load("WebAuthnValidator")));
     }
 
     function isValid(bytes32 codeHash, bytes calldata signature, bytes calldata config) external view returns (bool) {
@@ -31,7 +27,7 @@ contract ValidatorsTest is Validation {
 
     /// @dev A validator's address follows from its creation code alone.
     function test_address_of_code_hash() external view {
-        bytes32 codeHash = keccak256(type(ECDSAValidator).creationCode);
+        bytes32 codeHash = keccak256(_load("ECDSAValidator"));
         assertEq(address(ecdsa), Validators.computeAddress(codeHash), "address");
         assertTrue(address(ecdsa) != Validators.computeAddress(keccak256("other code")), "other code");
     }
@@ -144,7 +140,7 @@ contract ValidatorsTest is Validation {
         for (uint256 i; i < 255; ++i) {
             signature = bytes.concat(signature, _sign(keys[i], HASH));
         }
-        bytes32 codeHash = keccak256(type(MultisigValidator).creationCode);
+        bytes32 codeHash = keccak256(_load("MultisigValidator"));
         assertTrue(this.isValid(codeHash, signature, _config(255, keys)), "255 of 255");
         vm.snapshotValue("accounts", "validator: multisig 255 of 255, call", avm.lastCallGas().gasTotalUsed);
         bytes memory one = _sign(keys[0], HASH);
