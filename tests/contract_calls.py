@@ -47,8 +47,8 @@ def get_selector(entry: dict[str, Any]) -> bytes:
 
 def encode_creation(artifact: Artifact, arguments: Sequence[Any]) -> str:
     """The data of a creating transaction."""
-    (constructor,) = [entry for entry in artifact.abi if entry["type"] == "constructor"]
-    return artifact.bytecode + encode(get_types(constructor["inputs"]), arguments).hex()
+    inputs = [entry["inputs"] for entry in artifact.abi if entry["type"] == "constructor"]
+    return artifact.bytecode + encode(get_types(inputs[0] if inputs else []), arguments).hex()
 
 
 class Contract:

@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any, Final
 
-from eth_abi.abi import encode as abi_encode
+from contract_calls import Contract
 from l1_fixtures import Anvil, run_anvil
 
 from apps.keystore.root_proofs import STORAGE_SLOTS, RootProof, make_root_proof
 from microrollup.block import Header, compute_block_hash, compute_genesis_header
-from microrollup.contracts.artifact import load_artifact
+from microrollup.contracts import load_artifact
 from microrollup.crypto import EMPTY_HASH, PrivateKey, compute_address, keccak256
 from microrollup.record import DomainConfig, Genesis
 from microrollup.settlement.attestation import create_attestation, sign_attestation
@@ -25,15 +24,6 @@ CHAIN_ID: Final = 31337
 START: Final = 1_700_000_004
 """The fixture's L1 begins then, so that a second run gives the same bytes."""
 
-_HEADER: Final = (
-    "(bytes32,uint256,bytes32,uint256,bytes32,uint256,uint256,bytes32,uint256,uint256,bytes32,bytes32,bytes32,bytes32)"
-)
-_SETTLE: Final = (_HEADER, "(uint256,bytes32,bytes32)", "bytes", "bytes")
-_CREATE: Final = (
-    "(string,uint256,uint256,bytes32,bytes32,address,address[],uint256,uint256,bytes32)",
-    "(string,string,uint256,address)",
-    "address",
-)
 _VERIFIER: Final = PrivateKey(keccak256(b"verifier"))
 
 
@@ -56,9 +46,9 @@ class InboxTwin:
             genesis.name, genesis.l1_chain_id, genesis.genesis_time, genesis.state_root, genesis.metadata_root,
             genesis.builder, list(genesis.verifiers), genesis.quorum, genesis.l1_start, genesis.salt,
         )  # fmt: skip
-        arguments = abi_encode(_CREATE, [words, ("twin", "1", CHAIN_ID, bytes(20)), bytes(20)])
-        receipt = send(anvil, None, bytes.fromhex(load_artifact("RollupInbox").bytecode[2:]) + arguments)
-        self.address: str = receipt["contractAddress"]
+        arguments = [words, ("twin", "1", CHAIN_ID, bytes(20)), bytes(20)]
+        self.contract = Contract.deploy(anvil, load_artifact("RollupInbox"), arguments, self.builder)
+        self.address = self.contract.address
 
     def settle(self, state_root: bytes) -> None:
         """One more block with that state root, attested, its batch in the calldata."""
@@ -75,36 +65,13 @@ class InboxTwin:
         signed = sign_attestation(_VERIFIER, attestation, CHAIN_ID, bytes.fromhex(self.address[2:]))
         words = tuple(getattr(self.header, name) for name in Header.__struct_fields__)
         claim = (self.header.height, self.header.parent_hash, attestation.data_hash)
-        call(self.anvil, self.address, "settleCalldata", _SETTLE, words, claim, signed.signature, batch)
+        self.contract.send("settleCalldata", words, claim, signed.signature, batch, sender=self.builder)
 
     def prove(self) -> tuple[dict[str, Any], RootProof]:
         """The newest L1 block, and what the inbox holds in it."""
         block = self.anvil.call("eth_getBlockByNumber", "latest", False)
         proof = self.anvil.call("eth_getProof", self.address, list(STORAGE_SLOTS), block["number"])
         return block, make_root_proof(block, proof)
-
-
-def send(anvil: Anvil, to: str | None, data: bytes, value: int = 0) -> dict[str, Any]:
-    """A transaction of the first account; its receipt, which must be of a success."""
-    request = {"from": anvil.call("eth_accounts")[0], "data": f"0x{data.hex()}", "value": hex(value)}
-    identity = anvil.call("eth_sendTransaction", request if to is None else {**request, "to": to})
-    deadline = time.monotonic() + 30
-    while (receipt := anvil.call("eth_getTransactionReceipt", identity)) is None:
-        assert time.monotonic() < deadline, "anvil does not mine"
-        time.sleep(0.005)
-    assert "0x1" == receipt["status"], receipt
-    answer: dict[str, Any] = receipt
-    return answer
-
-
-def encode_call(name: str, types: tuple[str, ...], *arguments: Any) -> bytes:
-    """Selector and arguments."""
-    return keccak256(f"{name}({','.join(types)})".encode())[:4] + abi_encode(types, arguments)
-
-
-def call(anvil: Anvil, to: str, name: str, types: tuple[str, ...], *arguments: Any) -> dict[str, Any]:
-    """A transaction that calls a function."""
-    return send(anvil, to, encode_call(name, types, *arguments))
 
 
 def make_fixture() -> dict[str, Any]:
