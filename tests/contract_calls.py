@@ -106,6 +106,8 @@ class Contract:
         return _send(self.anvil, {"from": sender, "to": self.address, "data": self.encode(name, *arguments)})
 
     def _decode_error(self, data: bytes) -> Reverted:
+        if not data:  # what the compiler itself checks reverts without a word
+            return Reverted("", {})
         entry = self.errors[data[:4]]
         values = decode(get_types(entry["inputs"]), data[4:])
         named = zip(entry["inputs"], values, strict=True)
