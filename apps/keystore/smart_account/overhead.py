@@ -20,15 +20,17 @@ _HEAD_BYTES: Final = 1 + 32 + 2 + 2
 _WORD_BYTES: Final = 32
 
 # Execution gas of `validateUserOp` without the validator's own work, storage cold, by mode: at depth 0, and a level.
-_VALIDATION_GAS: Final = {MODE_INCLUSION: (9_600, 106), MODE_EXCLUSION: (12_300, 109), MODE_CACHED: (6_000, 0)}
-_REMEMBER_GAS: Final = 22_300
-"""A new word of storage, and reading it first."""
-_SECOND_ROOT_GAS: Final = 6_300
-"""Two more words of storage, if the proof is one of the previous root; its hashing comes on top."""
+_VALIDATION_GAS: Final = {MODE_INCLUSION: (9_600, 106), MODE_EXCLUSION: (9_900, 106), MODE_CACHED: (6_000, 0)}
+_REMEMBER_GAS: Final = 22_200
+"""A new word of storage."""
+_SECOND_ROOT_GAS: Final = 2_600
+"""Another word of storage, if the proof is one of the previous root; its hashing comes on top."""
 _COLD_CODE_GAS: Final = 2 * 2_500
 """Implementation and validator, when the transaction touches them first."""
-_CREATION_GAS: Final = 125_000
-"""Making the account with its first copy of a root, its contracts cold."""
+_ENTRY_POINT_GAS: Final = 18_000
+"""What the entry point does within the limit: the nonce, and the account's payment."""
+_CREATION_GAS: Final = 155_000
+"""Making the account with its first copy of a root and its first nonce, the contracts cold."""
 _MARGIN_PERCENT: Final = 10
 _NONZERO_GAS: Final = 16
 _ZERO_GAS: Final = 4
@@ -73,5 +75,6 @@ def recommend_verification_gas_limit(
     """
     overhead = estimate_overhead(mode, depth, config_bytes)
     again = 0 if mode == MODE_CACHED else _SECOND_ROOT_GAS + _VALIDATION_GAS[mode & ~MODE_REMEMBER][1] * depth
-    gas = overhead.validation_gas + validator_gas + again + _COLD_CODE_GAS + (_CREATION_GAS if creates else 0)
+    gas = overhead.validation_gas + validator_gas + again + _COLD_CODE_GAS + _ENTRY_POINT_GAS
+    gas += _CREATION_GAS if creates else 0
     return gas * (100 + _MARGIN_PERCENT) // 100

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
+import {Validators} from "keystore/Validators.sol";
 import {AccountBase} from "./AccountBase.sol";
 import {YesValidator} from "./HostileValidators.sol";
 import {IKeystoreAccount} from "./IKeystoreAccount.sol";
@@ -25,12 +26,20 @@ contract AccountGasTest is AccountBase {
 
     function _measure(IKeystoreAccount account, Holder memory holder, Opening memory opening, string memory name) private {
         PackedUserOperation memory operation = _signedTransfer(account, holder, opening);
+        _warm(account, holder);
         avm.cool(address(account));
         assertTrue(FAILED != _validate(operation), "valid");
         vm.snapshotValue(GROUP, string.concat("validateUserOp, storage cold: ", name), avm.lastCallGas().gasTotalUsed);
         assertTrue(FAILED != _validate(operation), "valid again");
         vm.snapshotValue(GROUP, string.concat("validateUserOp, storage warm: ", name), avm.lastCallGas().gasTotalUsed);
         vm.snapshotValue(GROUP, string.concat("signature bytes: ", name), operation.signature.length);
+    }
+
+    /// @dev Touch account, implementation and validator, and change nothing.
+    function _warm(IKeystoreAccount account, Holder memory holder) private view {
+        account.key();
+        (bool success,) = Validators.computeAddress(holder.codeHash).staticcall("");
+        success;
     }
 
     function _measureModes(Holder memory holder, string memory validator) private {
