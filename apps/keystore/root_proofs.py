@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from microrollup.crypto import keccak256
-from microrollup.errors import DecodeError, ProofError
+from microrollup.errors import DecodeError, ProofError, UsageError
 
 __all__ = ["RootProof", "STORAGE_SLOTS", "encode_header", "make_root_proof"]
 
@@ -57,10 +57,12 @@ def encode_header(block: Mapping[str, Any]) -> bytes:
     """The RLP of an L1 block's header, from the JSON of `eth_getBlockByNumber`.
 
     Raises `DecodeError` if the JSON is no block, or the header's hash is not the one that it states, as after a fork
-    that added a field which is not known here.
+    that added a field which is not known here; `UsageError` without the extra `ethereum`.
     """
-    # It comes with web3, which only those who talk to L1 have.
-    import rlp  # type: ignore[import-untyped]  # noqa: PLC0415
+    try:
+        import rlp  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and only those who talk to L1 have it
+    except ImportError:
+        raise UsageError("L1 headers need RLP: pip install 'microrollup[ethereum]'") from None
 
     names = [*_FIELDS, *[field for field in _LATER_FIELDS if field[0] in block]]
     header: bytes = rlp.encode([_read_field(block, name, size) for name, size in names])

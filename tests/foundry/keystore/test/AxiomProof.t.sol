@@ -91,6 +91,43 @@ contract AxiomProofTest is Base {
         }
     }
 
+    /// @dev Leaves that hash so do not exist; like everywhere, they are refused before that is asked.
+    function test_flags_are_zero_or_one() external view {
+        (bytes32 low, bytes32 high) = around();
+        bytes32 treeKey = bytes32(uint256(low) + 1);
+        for (uint8 flag = 1; flag < 4; ++flag) {
+            Paths.Leaf memory leaf = Paths.Leaf(1, flag, low, 1, high, OTHER_VALUE);
+            Paths.Path memory path = Paths.grow(leaf.hash(), 3, 5, "prefix");
+            bytes memory extra = abi.encodePacked(flag, low, SALT, OTHER_VALUE);
+            AxiomProof.KeyDataMerkleProof memory p = AxiomProof.KeyDataMerkleProof(
+                true, extra, 0x01, high, VKEY_HASH, keyData, path.siblings, path.isLeft
+            );
+            assertEq(flag == 1, verifier.isAuthoritative(path.root, getAddress(), encode(p)), "prefix");
+
+            bytes32 value = keccak256(abi.encodePacked(keccak256(keyData), VKEY_HASH));
+            path = Paths.grow(Paths.Leaf(1, 1, treeKey, flag, high, value).hash(), 3, 5, "next prefix");
+            p = AxiomProof.KeyDataMerkleProof(
+                false, "", bytes1(flag), high, VKEY_HASH, keyData, path.siblings, path.isLeft
+            );
+            assertEq(flag == 1, verifier.isAuthoritative(path.root, getAddress(), encode(p)), "next prefix");
+        }
+    }
+
+    /// @dev The first and the last of the list: a bound that is not there does not count.
+    function test_the_ends_of_the_list() external view {
+        for (uint256 end; end < 2; ++end) {
+            Paths.Leaf memory leaf = end == 0
+                ? Paths.Leaf(1, 0, 0, 1, bytes32(type(uint256).max), OTHER_VALUE)
+                : Paths.Leaf(1, 1, bytes32(uint256(1)), 0, 0, OTHER_VALUE);
+            Paths.Path memory path = Paths.grow(leaf.hash(), 3, 5, "ends");
+            bytes memory extra = abi.encodePacked(leaf.prefix, leaf.key, SALT, OTHER_VALUE);
+            AxiomProof.KeyDataMerkleProof memory p = AxiomProof.KeyDataMerkleProof(
+                true, extra, bytes1(leaf.nextPrefix), leaf.nextKey, VKEY_HASH, keyData, path.siblings, path.isLeft
+            );
+            assertTrue(verifier.isAuthoritative(path.root, getAddress(), encode(p)), "at an end");
+        }
+    }
+
     function testFuzz_a_changed_field_is_refused(uint256 field, uint256 position, uint8 mask, bool exclusion)
         external
         view

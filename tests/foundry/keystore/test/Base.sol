@@ -30,6 +30,10 @@ abstract contract Base {
         if (expected != actual) revert Unequal(abi.encode(expected), abi.encode(actual), what);
     }
 
+    function assertEq(bool expected, bool actual, string memory what) internal pure {
+        if (expected != actual) revert Unequal(abi.encode(expected), abi.encode(actual), what);
+    }
+
     function assertEq(address expected, address actual, string memory what) internal pure {
         if (expected != actual) revert Unequal(abi.encode(expected), abi.encode(actual), what);
     }
