@@ -1,7 +1,7 @@
 """A keystore with its accounts' contracts on a real EVM: what tests of smart accounts are played on.
 
-Nothing in it is a stand-in but the bridge, whose alias anvil impersonates: a real ledger proves, the real roots' contract
-takes what the bridge brings, the published EntryPoint 0.8 handles operations at its canonical address.
+Nothing in it is a stand-in but the bridge, whose alias anvil impersonates: a real ledger proves, the real roots'
+contract takes what the bridge brings, the published EntryPoint 0.8 handles operations at its canonical address.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from contract_calls import _send as send_transaction
 from eth_abi.abi import decode, encode
 from kernel_fixtures import Chain, fast_directory
 from l1_fixtures import FOUNDRY, Anvil, run_anvil
+from msgspec.structs import replace
 
 from apps.keystore import app
 from apps.keystore.accounts import compute_account_key
 from apps.keystore.smart_account import (
     DEPLOYER,
     ENTRY_POINT,
+    Call,
     Configuration,
     Opening,
     UserOperation,
@@ -31,11 +33,14 @@ from apps.keystore.smart_account import (
     compute_deployed_address,
     compute_user_operation_hash,
     encode_deployment,
+    encode_execute,
     encode_factory_creation,
     encode_handle_ops,
+    encode_signature,
     load_creation_code,
     open_absent,
     open_present,
+    sign_ecdsa,
 )
 from apps.keystore.transitions import Register, Update
 from microrollup.authentication import Authenticator
@@ -232,6 +237,27 @@ class World:
         """The bundler's transaction for one operation."""
         data = encode_handle_ops([operation], bytes.fromhex(self.bundler[2:]))
         return {"from": self.bundler, "to": show(ENTRY_POINT), "data": show(data), "gas": hex(8_000_000)}
+
+    def make_transfer(self, account: bytes, init_code: bytes = b"") -> UserOperation:
+        """An operation that sends one wei, paid for by the account, not signed yet."""
+        return UserOperation(
+            account,
+            self.get_nonce(account),
+            encode_execute(Call(RECIPIENT, 1)),
+            init_code,
+            verification_gas_limit=600_000,
+            call_gas_limit=100_000,
+            pre_verification_gas=60_000,
+            max_priority_fee_per_gas=10**9,
+            max_fee_per_gas=4 * 10**9,
+        )
+
+    def sign(
+        self, operation: UserOperation, configuration: Configuration, opening: Opening, name: str
+    ) -> UserOperation:
+        """The operation, signed by the Ethereum key of a name."""
+        signature = sign_ecdsa(make_key(name), self.compute_hash(operation))
+        return replace(operation, signature=encode_signature(configuration, opening, signature))
 
     def refuse(self, operation: UserOperation) -> str:
         """Why the entry point refuses an operation; empty if it takes it."""

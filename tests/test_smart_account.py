@@ -54,7 +54,8 @@ SNAPSHOT = FOUNDRY / "accounts" / "snapshots" / "accounts.json"
 def tree() -> TreeModel:
     """A tree in which 40 accounts are registered, the first with the configuration."""
     made, draw = TreeModel(), random.Random(7)
-    made.change({compute_account_tree_key(KEY): keccak256(encode_account_leaf(Account(compute_data(CONFIGURATION), VK)))})
+    value = encode_account_leaf(Account(compute_data(CONFIGURATION), VK))
+    made.change({compute_account_tree_key(KEY): keccak256(value)})
     for _ in range(39):
         made.change({draw.randbytes(32): draw.randbytes(32)})
     return made
@@ -120,7 +121,8 @@ def test_encode_signature() -> None:
     assert 1 + 32 + 2 + 0xFFFF + 2 + 0xFFFF == len(
         encode_signature(replace(CONFIGURATION, config=longest), CACHED, longest)
     )
-    for configuration, signature in ((replace(CONFIGURATION, config=longest + b"\0"), b""), (CONFIGURATION, longest + b"\0")):
+    longer = longest + b"\0"
+    for configuration, signature in ((replace(CONFIGURATION, config=longer), b""), (CONFIGURATION, longer)):
         with pytest.raises(UsageError):
             encode_signature(configuration, CACHED, signature)
 
@@ -188,10 +190,10 @@ def test_json_for_bundlers() -> None:
     """Members as ERC-7769 names them; factory and paymaster only where there is one."""
     bare = encode_user_operation_json(UserOperation(OWNER, 5, b"\x01", signature=b"\x02"))
     assert {"factory", "factoryData", "paymaster", "paymasterData"} & set(bare) == set()
-    assert ("0x" + OWNER.hex(), "0x5", "0x01", "0x02") == (bare["sender"], bare["nonce"], bare["callData"], bare["signature"])
-    full = encode_user_operation_json(
-        UserOperation(OWNER, 5, b"", VK + b"make", paymaster_and_data=VK + bytes(15) + b"\x07" + bytes(15) + b"\x08" + b"pay")
-    )
+    shown = tuple(bare[name] for name in ("sender", "nonce", "callData", "signature"))
+    assert ("0x" + OWNER.hex(), "0x5", "0x01", "0x02") == shown
+    paymaster = VK + bytes(15) + b"\x07" + bytes(15) + b"\x08" + b"pay"
+    full = encode_user_operation_json(UserOperation(OWNER, 5, b"", VK + b"make", paymaster_and_data=paymaster))
     assert ("0x" + VK.hex(), "0x" + b"make".hex()) == (full["factory"], full["factoryData"])
     assert ("0x7", "0x8", "0x" + b"pay".hex()) == tuple(
         full[name] for name in ("paymasterVerificationGasLimit", "paymasterPostOpGasLimit", "paymasterData")

@@ -10,6 +10,7 @@ from account_world import ENTRY_POINT_SALT, ETHER, RECIPIENT, VALIDATORS, World,
 from contract_calls import Reverted
 from msgspec.structs import replace
 
+from apps.keystore.accounts import compute_account_key
 from apps.keystore.smart_account import (
     CACHED,
     Call,
@@ -25,7 +26,6 @@ from apps.keystore.smart_account import (
     configure_multisig,
     configure_p256,
     configure_webauthn,
-    encode_execute,
     encode_execute_batch,
     encode_init_code,
     encode_p256,
@@ -40,7 +40,6 @@ from apps.keystore.smart_account import (
     sign_ecdsa,
     sign_multisig,
 )
-from apps.keystore.accounts import compute_account_key
 from microrollup.crypto import keccak256
 from microrollup.testing.passkey import P256Key, Passkey
 
@@ -56,32 +55,12 @@ def world() -> Iterator[World]:
         yield made
 
 
-def make_transfer(world: World, account: bytes, value: int = 1) -> UserOperation:
-    """An operation that sends some wei, not signed yet."""
-    return UserOperation(
-        account,
-        world.get_nonce(account),
-        encode_execute(Call(RECIPIENT, value)),
-        verification_gas_limit=600_000,
-        call_gas_limit=100_000,
-        pre_verification_gas=60_000,
-        max_priority_fee_per_gas=10**9,
-        max_fee_per_gas=4 * 10**9,
-    )
-
-
-def sign(world: World, operation: UserOperation, configuration: Configuration, opening: Opening, name: str) -> UserOperation:
-    """Signed by one Ethereum key."""
-    signature = sign_ecdsa(make_key(name), world.compute_hash(operation))
-    return replace(operation, signature=encode_signature(configuration, opening, signature))
-
-
 def create(world: World, key: bytes, configuration: Configuration, opening: Opening, name: str) -> bytes:
     """Have the account of a key made by its first operation."""
     account = world.account_of(key)
     world.fund(account)
-    operation = replace(make_transfer(world, account), init_code=encode_init_code(world.factory, key))
-    world.handle(sign(world, operation, configuration, opening, name))
+    operation = world.make_transfer(account, encode_init_code(world.factory, key))
+    world.handle(world.sign(operation, configuration, opening, name))
     return account
 
 
@@ -135,25 +114,25 @@ def test_life_of_an_account(world: World) -> None:
     assert key == world.keystore.register(first, "owner")
     world.mirror()
     present = world.keystore.open(key, first, vk)
-    operation = make_transfer(world, account)
-    assert SIGNATURE_ERROR == world.refuse(sign(world, operation, first, present, "first")), "the root was not pushed"
+    operation = world.make_transfer(account)
+    assert SIGNATURE_ERROR == world.refuse(world.sign(operation, first, present, "first")), "the root was not pushed"
     world.push(account)
-    assert "" == world.refuse(sign(world, operation, first, absent, "first")), "the root before, in its grace"
-    world.handle(sign(world, operation, first, remember(present), "first"))
-    world.handle(sign(world, make_transfer(world, account), first, CACHED, "first"))
+    assert "" == world.refuse(world.sign(operation, first, absent, "first")), "the root before, in its grace"
+    world.handle(world.sign(operation, first, remember(present), "first"))
+    world.handle(world.sign(world.make_transfer(account), first, CACHED, "first"))
 
     world.keystore.rotate(key, second, "owner")
     world.mirror()
     world.push(account)
     rotated = world.keystore.open(key, second, vk)
-    world.handle(sign(world, make_transfer(world, account), second, rotated, "second"))
+    world.handle(world.sign(world.make_transfer(account), second, rotated, "second"))
     world.anvil.mine(GRACE_SECONDS // 12 + 5)
-    operation = make_transfer(world, account)
-    assert OUTDATED == world.refuse(sign(world, operation, first, CACHED, "first"))
-    assert OUTDATED == world.refuse(sign(world, operation, first, present, "first"))
-    assert SIGNATURE_ERROR == world.refuse(sign(world, operation, first, absent, "first"))
-    assert SIGNATURE_ERROR == world.refuse(sign(world, operation, second, rotated, "first"))
-    world.handle(sign(world, operation, second, rotated, "second"))
+    operation = world.make_transfer(account)
+    assert OUTDATED == world.refuse(world.sign(operation, first, CACHED, "first"))
+    assert OUTDATED == world.refuse(world.sign(operation, first, present, "first"))
+    assert SIGNATURE_ERROR == world.refuse(world.sign(operation, first, absent, "first"))
+    assert SIGNATURE_ERROR == world.refuse(world.sign(operation, second, rotated, "first"))
+    world.handle(world.sign(operation, second, rotated, "second"))
     assert balance + 5 == world.get_balance(RECIPIENT)
 
 
@@ -164,7 +143,7 @@ def test_proof_is_exchanged_without_a_signature(world: World) -> None:
     world.mirror()
     vk = address_of("waiting")
     account = create(world, key, configuration, world.keystore.open(key, configuration, vk), "waiting")
-    operation = make_transfer(world, account)
+    operation = world.make_transfer(account)
     signature = sign_ecdsa(make_key("waiting"), world.compute_hash(operation))
     outdated = world.keystore.open(key, configuration, vk)
     for name in ("passing by", "passing too"):
@@ -188,8 +167,8 @@ def test_push_within_an_operation(world: World) -> None:
     world.keystore.register(configure_ecdsa(address_of("newer")), "newer")
     world.mirror()
     calls = [Call(RECIPIENT, 3), Call(account, 0, encode_push_root())]
-    operation = replace(make_transfer(world, account), call_data=encode_execute_batch(calls))
-    world.handle(sign(world, operation, configuration, opening, "batch"))
+    operation = replace(world.make_transfer(account), call_data=encode_execute_batch(calls))
+    world.handle(world.sign(operation, configuration, opening, "batch"))
     root, height = world.keystore.get_root()
     shown = world.call_contract(account, "KeystoreAccount").call("getRoots")
     assert not isinstance(shown, Reverted)
@@ -221,7 +200,7 @@ def test_every_validator(world: World) -> None:
         opening = world.keystore.open(key, configuration, address_of(name))
         account = world.account_of(key)
         world.fund(account)
-        operation = replace(make_transfer(world, account), init_code=encode_init_code(world.factory, key))
+        operation = world.make_transfer(account, encode_init_code(world.factory, key))
         digest = world.compute_hash(operation)
         refused = replace(operation, signature=encode_signature(configuration, opening, bad(digest)))
         assert SIGNATURE_ERROR == world.refuse(refused)
@@ -234,7 +213,8 @@ def test_erc1271(world: World) -> None:
     keys = [world.keystore.register(configuration, "signer", bytes(31) + bytes((salt,))) for salt in range(2)]
     world.mirror()
     openings = [world.keystore.open(key, configuration, vk) for key in keys]
-    accounts = [create(world, key, configuration, opening, "signer") for key, opening in zip(keys, openings, strict=True)]
+    pairs = zip(keys, openings, strict=True)
+    accounts = [create(world, key, configuration, opening, "signer") for key, opening in pairs]
     text, domain, contents = keccak256(b"a text"), keccak256(b"a domain"), keccak256(b"contents")
     typed_hash = keccak256(b"\x19\x01" + domain + contents)
     permit = "Permit(address spender,uint256 amount)"
@@ -264,18 +244,17 @@ def test_recommended_gas_limit(world: World) -> None:
         return recommend_verification_gas_limit(opening.mode, depth, 20, validator_gas=6_000, creates=creates)
 
     made = replace(
-        make_transfer(world, account),
-        init_code=encode_init_code(world.factory, key),
+        world.make_transfer(account, encode_init_code(world.factory, key)),
         verification_gas_limit=limit(opening, creates=True),
     )
-    signed = sign(world, made, configuration, opening, "thrifty")
+    signed = world.sign(made, configuration, opening, "thrifty")
     assert estimate_overhead(opening.mode, depth, 20).signature_bytes + 65 == len(signed.signature)
     world.handle(signed)
     world.keystore.register(configure_ecdsa(address_of("later")), "later")
     world.mirror()
     world.push(account)
     for tried in (opening, remember(opening), CACHED):
-        operation = replace(make_transfer(world, account), verification_gas_limit=limit(tried))
-        world.handle(sign(world, operation, configuration, tried, "thrifty"))
-    starved = replace(make_transfer(world, account), verification_gas_limit=limit(opening) // 2)
-    assert "" != world.refuse(sign(world, starved, configuration, opening, "thrifty"))
+        operation = replace(world.make_transfer(account), verification_gas_limit=limit(tried))
+        world.handle(world.sign(operation, configuration, tried, "thrifty"))
+    starved = replace(world.make_transfer(account), verification_gas_limit=limit(opening) // 2)
+    assert "" != world.refuse(world.sign(starved, configuration, opening, "thrifty"))
