@@ -21,7 +21,7 @@ abstract contract AccountRoots {
     /// @notice The roots' contract of this chain went back, by height, by L1 time, or to another root at a known height.
     error RegressingRoot(uint64 knownHeight, uint64 knownTime, uint64 height, uint64 l1Time);
 
-    /// @notice From when until when (seconds, both included) something may be believed; nothing is if `validUntil` is 0.
+    /// @notice From when until when (seconds, both included) a root is believed; it is not if `validUntil` is 0.
     struct Window {
         uint40 validAfter;
         uint40 validUntil;
@@ -65,7 +65,11 @@ abstract contract AccountRoots {
         view
         returns (bytes32 root, uint64 height, Window memory window, bytes32 previousRoot, Window memory previousWindow)
     {
-        return (_root, _times.height, _getWindow(), _previousRoot, _getPreviousWindow());
+        root = _root;
+        if (root != 0) (window.validAfter, window.validUntil) = _getWindow();
+        previousRoot = _previousRoot;
+        (previousWindow.validAfter, previousWindow.validUntil) = _getPreviousWindow();
+        height = _times.height;
     }
 
     /// @notice The first 27 bytes of the remembered configuration's hash, and until when it serves.
@@ -118,21 +122,21 @@ abstract contract AccountRoots {
         return _previousRoot;
     }
 
-    function _getWindow() internal view returns (Window memory) {
-        if (_root == 0) return Window(0, 0);
-        uint40 shownAt = _times.shownAt;
-        return Window(shownAt, uint40(shownAt + MAX_ROOT_AGE));
+    /// @dev The window of the present root, which must be there.
+    function _getWindow() internal view returns (uint40 validAfter, uint40 validUntil) {
+        validAfter = _times.shownAt;
+        validUntil = uint40(validAfter + MAX_ROOT_AGE);
     }
 
-    function _getPreviousWindow() internal view returns (Window memory) {
-        return Window(_times.previousShownAt, _times.previousUntil);
+    function _getPreviousWindow() internal view returns (uint40, uint40) {
+        return (_times.previousShownAt, _times.previousUntil);
     }
 
     /// @dev The window that is left to a remembered configuration, if it is this one.
-    function _getRememberedWindow(bytes32 dataHash) internal view returns (Window memory) {
+    function _getRememberedWindow(bytes32 dataHash) internal view returns (uint40, uint40) {
         uint256 remembered = _remembered;
         bool isSame = remembered >> _UNTIL_BITS == uint256(dataHash) >> _UNTIL_BITS;
-        return isSame ? Window(0, uint40(remembered)) : Window(0, 0);
+        return (0, isSame ? uint40(remembered) : 0);
     }
 
     function _remember(bytes32 dataHash, uint40 validUntil) internal {

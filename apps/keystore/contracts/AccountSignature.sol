@@ -40,17 +40,26 @@ library AccountSignature {
         )
     {
         config = signature = opening = encoded[:0];
-        if (encoded.length < _HEAD_BYTES) return (false, 0, false, 0, config, signature, opening);
-        uint256 configEnd = _HEAD_BYTES + uint16(bytes2(encoded[33:35]));
-        if (encoded.length < configEnd + 2) return (false, 0, false, 0, config, signature, opening);
-        uint256 signatureEnd = configEnd + 2 + uint16(bytes2(encoded[configEnd:configEnd + 2]));
-        if (encoded.length < signatureEnd) return (false, 0, false, 0, config, signature, opening);
-        mode = uint8(encoded[0]) & ~REMEMBER;
-        remember = uint8(encoded[0]) != mode;
-        codeHash = bytes32(encoded[1:33]);
-        config = encoded[_HEAD_BYTES:configEnd];
-        signature = encoded[configEnd + 2:signatureEnd];
-        opening = encoded[signatureEnd:];
+        if (encoded.length < _HEAD_BYTES + 2) return (false, 0, false, 0, config, signature, opening);
+        uint256 left;
+        assembly ("memory-safe") {
+            let cursor := encoded.offset
+            let end := add(cursor, encoded.length)
+            let first := byte(0, calldataload(cursor))
+            remember := shr(7, first)
+            mode := and(first, 0x7f)
+            codeHash := calldataload(add(cursor, 1))
+            // Lengths have two bytes: no sum overflows, and what lies beyond the end is refused below.
+            config.offset := add(cursor, _HEAD_BYTES)
+            config.length := shr(240, calldataload(add(cursor, 33)))
+            cursor := add(config.offset, config.length)
+            signature.offset := add(cursor, 2)
+            signature.length := shr(240, calldataload(cursor))
+            opening.offset := add(signature.offset, signature.length)
+            left := sub(end, opening.offset)
+            opening.length := left
+        }
+        if (left > encoded.length) return (false, 0, false, 0, encoded[:0], encoded[:0], encoded[:0]);
         if (mode == CACHED) wellFormed = !remember && opening.length == 0;
         else if (mode == INCLUSION) wellFormed = opening.length >= 32;
         else if (mode == EXCLUSION) wellFormed = opening.length >= 64;

@@ -7,6 +7,7 @@ import {SIG_VALIDATION_FAILED, _packValidationData} from "@account-abstraction/c
 import {IEntryPoint} from "@account-abstraction/contracts/interfaces/IEntryPoint.sol";
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {AbstractSigner} from "@openzeppelin/contracts/utils/cryptography/signers/AbstractSigner.sol";
 import {ERC7739} from "@openzeppelin/contracts/utils/cryptography/signers/draft-ERC7739.sol";
 import {AccountRoots} from "./AccountRoots.sol";
@@ -54,12 +55,11 @@ contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountR
         override
         returns (uint256 validationData)
     {
-        (Window memory window, bytes32 remembered) = _authenticate(userOpHash, userOp.signature);
-        if (window.validUntil == 0) return SIG_VALIDATION_FAILED;
-        if (remembered != 0) _remember(remembered, window.validUntil);
+        (uint40 validAfter, uint40 validUntil, bytes32 remembered) = _authenticate(userOpHash, userOp.signature);
+        if (validUntil == 0) return SIG_VALIDATION_FAILED;
+        if (remembered != 0) _remember(remembered, validUntil);
         // The entry point takes `validAfter` itself as too early.
-        uint48 validAfter = window.validAfter == 0 ? 0 : window.validAfter - 1;
-        return _packValidationData(false, window.validUntil, validAfter);
+        return _packValidationData(false, validUntil, validAfter == 0 ? 0 : validAfter - 1);
     }
 
     /// @dev ERC-1271. `hash` comes from ERC-7739, which binds this account and this chain: a signature for one account of a signer
@@ -70,16 +70,16 @@ contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountR
         override(AbstractSigner)
         returns (bool)
     {
-        (Window memory window,) = _authenticate(hash, signature);
-        return window.validAfter <= block.timestamp && block.timestamp <= window.validUntil;
+        (uint40 validAfter, uint40 validUntil,) = _authenticate(hash, signature);
+        return validAfter <= block.timestamp && block.timestamp <= validUntil;
     }
 
-    /// @dev In which window the configuration that `encoded` opens is the account's and signed `hash`; none unless both.
-    /// `remembered` is the data's hash, if it shall be remembered.
+    /// @dev In which window the configuration that `encoded` opens is the account's and signed `hash`; in none, which is a
+    /// `validUntil` of 0, unless both. `remembered` is the data's hash, if it shall be remembered.
     function _authenticate(bytes32 hash, bytes calldata encoded)
         private
         view
-        returns (Window memory window, bytes32 remembered)
+        returns (uint40 validAfter, uint40 validUntil, bytes32 remembered)
     {
         (
             bool wellFormed,
@@ -90,16 +90,16 @@ contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountR
             bytes calldata signature,
             bytes calldata opening
         ) = AccountSignature.decode(encoded);
-        if (!wellFormed) return (window, 0);
-        bytes32 dataHash = keccak256(abi.encodePacked(codeHash, keccak256(config)));
-        window = mode == AccountSignature.CACHED ? _getRememberedWindow(dataHash) : _open(mode, dataHash, opening);
-        if (window.validUntil == 0) return (window, 0);
-        if (!Validators.isValid(codeHash, hash, signature, config)) return (Window(0, 0), 0);
+        if (!wellFormed) return (0, 0, 0);
+        bytes32 dataHash = Hashes.efficientKeccak256(codeHash, keccak256(config));
+        (validAfter, validUntil) =
+            mode == AccountSignature.CACHED ? _getRememberedWindow(dataHash) : _open(mode, dataHash, opening);
+        if (validUntil == 0 || !Validators.isValid(codeHash, hash, signature, config)) return (0, 0, 0);
         remembered = remember ? dataHash : bytes32(0);
     }
 
     /// @dev The window of the root, present or previous, under which the keystore holds `dataHash` for this account.
-    function _open(uint8 mode, bytes32 dataHash, bytes calldata opening) private view returns (Window memory) {
+    function _open(uint8 mode, bytes32 dataHash, bytes calldata opening) private view returns (uint40, uint40) {
         bytes32 key_ = key();
         bytes32 treeKey = StateVerifier.computeTreeKey(key_);
         if (mode == AccountSignature.INCLUSION) {
@@ -107,12 +107,12 @@ contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountR
             bytes calldata inclusion = opening[32:];
             if (StateVerifier.isIncluded(_getRoot(), treeKey, valueHash, inclusion)) return _getWindow();
             if (StateVerifier.isIncluded(_getPreviousRoot(), treeKey, valueHash, inclusion)) return _getPreviousWindow();
-            return Window(0, 0);
+            return (0, 0);
         }
-        if (keccak256(abi.encodePacked(opening[:32], dataHash, opening[32:64])) != key_) return Window(0, 0);
+        if (keccak256(abi.encodePacked(opening[:32], dataHash, opening[32:64])) != key_) return (0, 0);
         bytes calldata exclusion = opening[64:];
         if (StateVerifier.isExcluded(_getRoot(), treeKey, exclusion)) return _getWindow();
         if (StateVerifier.isExcluded(_getPreviousRoot(), treeKey, exclusion)) return _getPreviousWindow();
-        return Window(0, 0);
+        return (0, 0);
     }
 }
