@@ -10,7 +10,7 @@ library Validators {
     /// it to a new one, by its pre-signed transaction). It deploys with CREATE2 whatever creation code it is sent.
     address internal constant DEPLOYER = 0x4e59b44847b379578588920cA78FbF26c0B4956C;
 
-    /// @notice The most gas that one validator may burn: three P-256 verifications in Solidity, or 255 ECDSA owners.
+    /// @notice The most gas that one validator may burn. The largest multisig, 255 owners, takes 1.29 million.
     uint256 internal constant GAS_LIMIT = 1_500_000;
 
     /// @notice The address that the creation code of hash `codeHash` gets with salt 0: the same on every chain.

@@ -157,6 +157,18 @@ contract AccountERC1271Test is AccountBase {
         assertEq(YES, account.isValidSignature(hash, signature), "when it was shown");
     }
 
+    /// @dev What an operation had remembered serves here; what is only shown here is not remembered.
+    function test_memory() external {
+        bytes32 hash = keccak256("\x19Ethereum Signed Message:\n5hello");
+        bytes memory signature = _sign(0xA11CE, _personalDigest(address(account), hash));
+        assertEq(YES, account.isValidSignature(hash, _encode(alice, _remembering(included), signature)), "shown");
+        assertEq(NO, account.isValidSignature(hash, _encode(alice, _cached(), signature)), "not remembered");
+        _accept(_signedTransfer(account, alice, _remembering(included)));
+        assertEq(YES, account.isValidSignature(hash, _encode(alice, _cached(), signature)), "remembered");
+        _warp(NOW - 60 + MAX_AGE + 1);
+        assertEq(NO, account.isValidSignature(hash, _encode(alice, _cached(), signature)), "forgotten");
+    }
+
     /// @dev The account says that it nests.
     function test_detection() external view {
         bytes32 question = 0x7739773977397739773977397739773977397739773977397739773977397739;

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IStakeManager} from "@account-abstraction/contracts/interfaces/IStakeManager.sol";
+import {ISenderCreator} from "@account-abstraction/contracts/interfaces/ISenderCreator.sol";
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
 import {AccountRoots} from "keystore/AccountRoots.sol";
 import {AccountBase} from "./AccountBase.sol";
@@ -64,6 +65,9 @@ contract AccountFactoryTest is AccountBase {
         PackedUserOperation memory operation = _transfer(factory.getAccount(key));
         vm.deal(operation.sender, 1 ether);
         operation.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createAccount, (key)));
+        ISenderCreator helper = entryPoint.senderCreator();
+        vm.expectRevert("AA97 should call from EntryPoint");
+        helper.createSender(operation.initCode);
         _accept(_sign(operation, alice, excluded));
     }
 

@@ -2,6 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
+import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
+import {IRootReceiver} from "keystore/IRootReceiver.sol";
 import {AccountRoots} from "keystore/AccountRoots.sol";
 import {AccountBase} from "./AccountBase.sol";
 import {IKeystoreAccount} from "./IKeystoreAccount.sol";
@@ -79,10 +81,13 @@ contract AccountRootsTest is AccountBase {
         _refuseAsOutdated(_signedTransfer(account, alice, included));
     }
 
-    /// @dev An attacker's root is no root: there is no way to push one that this chain's roots do not hold.
+    /// @dev An attacker's root is no root: this chain's roots do not take it, and accounts take theirs only.
     function test_attackers_root() external {
         Holder memory mallory = _holder(0xBAD);
         Opening memory hers = _include(key, mallory);
+        IRootReceiver receiver = IRootReceiver(address(roots));
+        vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, address(this)));
+        receiver.receiveRoot(hers.root, 99, uint64(NOW));
         account.pushRoot();
         _refuse(_signedTransfer(account, mallory, hers));
         (bytes32 root,,, bytes32 previous,) = account.getRoots();
