@@ -40,7 +40,7 @@ class UserOperation(Struct, frozen=True):
     """192 bits of a key that the wallet chooses, 64 bits that count."""
     call_data: bytes
     init_code: bytes = b""
-    """`factory(20) || call data`, if the operation makes the account."""
+    """`factory(20) || call data`, if the operation makes the account. (EIP-7702's marker is hashed in another way.)"""
     verification_gas_limit: int = 0
     call_gas_limit: int = 0
     pre_verification_gas: int = 0
