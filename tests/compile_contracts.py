@@ -51,11 +51,18 @@ PROJECTS: Final = (
         (
             "ArbitrumOrigin",
             "ArbitrumSender",
+            "ECDSAValidator",
+            "EitherOrigin",
+            "KeystoreAccount",
+            "KeystoreAccountFactory",
             "KeystoreBroadcaster",
             "KeystoreRoots",
             "KeystoreVerifier",
+            "MultisigValidator",
             "OpStackOrigin",
             "OpStackSender",
+            "P256Validator",
+            "WebAuthnValidator",
         ),
     ),
 )

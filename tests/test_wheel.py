@@ -34,6 +34,7 @@ def test_what_is_in_the_wheel(wheel):
         names = set(archive.namelist())
     needed = {
         "apps/keystore/contracts/StateVerifier.sol",
+        "apps/keystore/contracts/artifacts/KeystoreAccountFactory.json",
         "apps/keystore/contracts/artifacts/KeystoreRoots.json",
         "apps/keystore/data/wallet-actions.expected.json",
         "apps/keystore/data/wallet-actions.jsonl",

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const readSource = (path) => {
+  if (!path.startsWith("../") && !path.startsWith("/")) return { error: "not among the sources" };
   try {
     return { contents: readFileSync(path, "utf8") };
   } catch (error) {
