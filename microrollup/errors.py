@@ -25,6 +25,7 @@
     ├── AttestationConflict         a verifier is asked to sign a second block hash for one height
     ├── ClientError                 a node could not be used over the network; one class a cause (`client.errors`)
     ├── SourceUnavailable           blocks cannot be fetched from where they are to come from
+    ├── L1Error                     L1 cannot be read, or takes no transaction (see `settlement.ethereum.errors`)
     └── SettlementError             what the inbox refuses; one class a rule (see `microrollup.settlement`)
 
 Errors of other libraries are mapped to these where they enter.

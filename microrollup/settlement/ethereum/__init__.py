@@ -1,5 +1,5 @@
-"""The Ethereum settlement: an inbox contract on L1, data in EIP-4844 blobs or calldata.
+"""The Ethereum settlement: an inbox contract on L1, data in EIP-4844 blobs or in calldata.
 
-See `settlement.EthereumSettlement`. Importing this package is cheap; web3, eth_account and ckzg are loaded when an L1
-is opened.
+Begin with `settlement.EthereumSettlement` and `deploy.deploy_inbox`. Importing `options` and `errors` is cheap; the
+other modules load web3 (0.7 s), and the set-up of KZG (1.4 s) is loaded when the first blob is made or checked.
 """

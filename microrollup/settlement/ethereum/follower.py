@@ -7,6 +7,7 @@ refused whole (`L1BadAnswer`) and the view stays as it was.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any, Final
 
@@ -53,17 +54,17 @@ class Follower:
         """First numbers of what reorgs replaced, until they are asked for."""
         self._created: int | None = None
         self._complaint = ""
+        self._one_at_a_time = asyncio.Lock()
 
     async def sync(self) -> L1Block:
         """Take in what is new; gives the head. Raises `L1Unreachable`, `L1BadAnswer`, `L1Refused`, `NoInbox`."""
-        for remaining in reversed(range(_TRIES)):
-            try:
-                return await self._sync_once()
-            except L1BadAnswer as error:
-                if not remaining:
-                    _log.warning("l1_answer_refused", reason=str(error))
-                    raise
-        raise AssertionError
+        async with self._one_at_a_time:
+            for _ in range(_TRIES - 1):
+                try:
+                    return await self._sync_once()
+                except L1BadAnswer as error:
+                    _log.debug("l1_read_again", reason=str(error))
+            return await self._sync_once()
 
     async def _sync_once(self) -> L1Block:
         latest = parse_block(await self._transport.ask("eth_getBlockByNumber", "latest", False))
@@ -139,6 +140,7 @@ class Follower:
         while blocks[0].number > 0:
             parent = self.window.get_block(blocks[0].number - 1)
             if parent is not None and parent.hash == blocks[0].parent_hash:
+                verify_links([parent, *blocks])
                 return blocks, parent.number
             if blocks[0].number <= max(self.window.lowest, lowest):
                 break

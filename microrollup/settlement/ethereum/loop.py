@@ -34,10 +34,6 @@ class LoopThread:
             future.cancel()  # a caller that is interrupted leaves nothing running
             raise
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run it beside everything else, until it ends or the loop is closed."""
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-
     def close(self) -> None:
         """Cancel what runs, end the thread. Closing twice does no harm."""
         if not self._loop.is_closed():

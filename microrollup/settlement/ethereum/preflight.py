@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from microrollup.settlement.errors import (
 )
 from microrollup.settlement.ethereum.answers import L1Block, parse_bytes
 from microrollup.settlement.ethereum.contract import read_revert
-from microrollup.settlement.ethereum.errors import L1Refused
+from microrollup.settlement.ethereum.errors import L1Refused, TransactionRefused
 from microrollup.settlement.ethereum.kzg import Sidecar
 from microrollup.settlement.ethereum.transport import Transport
 
@@ -29,6 +30,7 @@ __all__ = ["call_inbox", "find_difference", "is_about_attestations"]
 
 _MAX_RESULT_BYTES: Final = 4096
 _SIGNATURE_BYTES: Final = 65
+_NO_FUNDS: Final = re.compile("funds|balance", re.IGNORECASE)
 
 
 async def call_inbox(
@@ -42,7 +44,7 @@ async def call_inbox(
 ) -> bytes:
     """What the call would return in the block after `head`; without `to`, the code of the contract that it creates.
 
-    Raises the `SettlementError` that the inbox reverts with, or `L1Refused`.
+    Raises the `SettlementError` that the inbox reverts with, or `TransactionRefused` (no funds), or `L1Refused`.
     """
     form: dict[str, Any] = {"from": f"0x{sender.hex()}", "data": f"0x{data.hex()}"}
     if to is not None:
@@ -62,6 +64,8 @@ async def call_inbox(
         error = read_revert(refusal.data) if refusal.data else None
         if error is not None:
             raise error from None
+        if _NO_FUNDS.search(refusal.message):
+            raise TransactionRefused(sender, refusal.message) from None
         raise
     return parse_bytes("eth_call", answer, _MAX_RESULT_BYTES if to is not None else 1 << 16)
 

@@ -34,8 +34,7 @@ __all__ = ["Publisher", "try_publish"]
 _ROUNDS: Final = 3
 """How often a call begins anew, after its nonce was used by something else or L1 took its transaction back."""
 
-_SYNC_TRIES: Final = 40
-_SYNC_PAUSE: Final = 0.05
+_SYNC_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 1.0, 1.0)
 
 
 class Publisher:
@@ -146,11 +145,11 @@ class Publisher:
 
     async def _sync_to(self, number: int) -> None:
         """Follow L1 up to a block: the node that answers may be a little behind the one that took the transaction."""
-        for _ in range(_SYNC_TRIES):
+        for pause in _SYNC_PAUSES:
             head = await self._follower.sync()
             if head.number >= number:
                 return
-            await asyncio.sleep(_SYNC_PAUSE)
+            await asyncio.sleep(pause)
 
     async def transact(self, sender: bytes, function: str, *arguments: Any) -> tuple[InboxEvent, int]:
         """Call a function of the inbox: the event that it emits, and the L1 block. Raises its `SettlementError`."""

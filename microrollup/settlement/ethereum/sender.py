@@ -39,7 +39,9 @@ from microrollup.settlement.ethereum.transport import Transport
 __all__ = ["Sender", "SupersededError"]
 
 _FIRST_LOOK_SECONDS: Final = 0.02
-_LONGEST_LOOK_SECONDS: Final = 2.0
+_LONGEST_LOOK_SECONDS: Final = 0.2
+"""Where the options do not say how often L1 is looked at."""
+
 _GRACE_LOOKS: Final = 5
 """A node may count a nonce as used a moment before it has the receipt."""
 
@@ -127,6 +129,7 @@ class _Attempt:
         self._nonce = await self._sender.count_included(self._address)
         await self._send(await self._suggest())
         sent_at, pause, looks_after_use = time.monotonic(), _FIRST_LOOK_SECONDS, 0
+        longest = self._options.poll_seconds or _LONGEST_LOOK_SECONDS
         while time.monotonic() - started < self._options.settle_seconds:
             try:
                 receipt = await self._find_receipt()
@@ -144,7 +147,7 @@ class _Attempt:
             except (L1Unreachable, L1BadAnswer) as error:  # nothing is known; look again
                 _log.warning("l1_transaction_unknown", nonce=self._nonce, reason=str(error))
             await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_LOOK_SECONDS, self._options.bump_seconds)
+            pause = min(2 * pause, longest)
         newest = self._sent[-1].hash if self._sent else bytes(32)
         raise TransactionPending(newest, self._nonce, time.monotonic() - started)
 

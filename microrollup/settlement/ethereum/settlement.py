@@ -67,7 +67,9 @@ class EthereumSettlement:
         self._published: tuple[bytes, Publication | None] | None = None
         self._follower: Follower
         self._publisher: Publisher
+        self._poller: asyncio.Task[None] | None = None
         self._closed = False
+        self._complaint = ""
 
     @classmethod
     def open(cls, options: EthereumOptions, keys: Iterable[PrivateKey] = ()) -> Self:
@@ -83,8 +85,6 @@ class EthereumSettlement:
         except BaseException:
             settlement.close()
             raise
-        if options.poll_seconds > 0:
-            loop.start(settlement._poll())
         return settlement
 
     async def _start(self) -> None:
@@ -93,6 +93,8 @@ class EthereumSettlement:
         sender = Sender(self._transport, self._options, chain_id)
         self._publisher = Publisher(self._transport, self._options, self._follower, sender, self._keys)
         await self._follower.sync()
+        if self._options.poll_seconds > 0:
+            self._poller = asyncio.create_task(self._poll())
 
     async def _poll(self) -> None:
         while True:
@@ -100,10 +102,22 @@ class EthereumSettlement:
             await self._try_sync()
 
     async def _try_sync(self) -> None:
+        """What goes wrong is told once, and that it goes well again."""
         try:
             await self._follower.sync()
         except L1Error as error:
-            _log.warning("l1_not_followed", reason=str(error))
+            self._complain("l1_not_followed", str(error))
+        except Exception as error:  # a bug here must not end the task that follows L1
+            self._complain("l1_follower_failed", repr(error))
+        else:
+            if self._complaint:
+                _log.info("l1_followed_again", number=self._follower.number)
+            self._complaint = ""
+
+    def _complain(self, event: str, reason: str) -> None:
+        if self._complaint != reason:
+            _log.warning(event, reason=reason)
+        self._complaint = reason
 
     def _look(self) -> EventIndex:
         """The newest view; without a task that follows L1, after a look at L1."""
@@ -122,6 +136,8 @@ class EthereumSettlement:
                 self._loop.close()
 
     async def _close(self) -> None:
+        if self._poller is not None:
+            self._poller.cancel()
         await self._blobs.close()
         await self._transport.close()
 
@@ -195,12 +211,14 @@ class EthereumSettlement:
         settled = self._look().find_settled(height)
         if settled is None:
             return None
-        batch = self._batches.get(settled.transaction_hash)
+        with self._follower.lock:
+            batch = self._batches.get(settled.transaction_hash)
         if batch is None:
             batch = self._loop.run(self._read_batch(settled))
-            self._batches[settled.transaction_hash] = batch
-            while len(self._batches) > _KEPT_BATCHES:
-                self._batches.popitem(last=False)
+            with self._follower.lock:
+                self._batches[settled.transaction_hash] = batch
+                while len(self._batches) > _KEPT_BATCHES:
+                    self._batches.popitem(last=False)
         return SettledBatch(
             settled.first_height,
             settled.header,

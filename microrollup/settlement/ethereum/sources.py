@@ -33,6 +33,7 @@ class _Source(Protocol):
 
     async def fetch(self, versioned_hash: bytes, number: int, time: int) -> list[bytes]:
         """Candidates for the blob of a transaction in an L1 block. Raises `_NotHereError`."""
+        ...
 
     async def close(self) -> None: ...
 

@@ -100,15 +100,14 @@ class Transport:
             method, params = requests[0]
             return [await self.ask(method, *params)]
         forms = [self._provider.form_request(RPCEndpoint(method), params) for method, params in requests]
+        ids = [str(form.get("id")) for form in forms]
         answers = await self._post(requests[0][0], self._provider.encode_batch_request_dicts(forms))
         if not isinstance(answers, list) or len(answers) != len(forms):
             raise L1BadAnswer("batch", "not one answer a request")
-        by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
-        if set(by_id) != {form["id"] for form in forms}:
+        by_id = {str(answer.get("id")): answer for answer in answers if isinstance(answer, dict)}
+        if set(by_id) != set(ids):
             raise L1BadAnswer("batch", "the answers' ids are not the requests'")
-        return [
-            _take_result(method, by_id[form["id"]]) for form, (method, _) in zip(forms, requests, strict=True)
-        ]
+        return [_take_result(method, by_id[item]) for item, (method, _) in zip(ids, requests, strict=True)]
 
     async def _post(self, method: str, body: bytes) -> Any:
         if self._session is None:
