@@ -4,7 +4,7 @@ import time
 
 from command_line import EXPECTED, cli, run_process
 
-from microrollup.cli import demo
+from microrollup.cli import demo, demo_parts
 
 __all__ = ["cli"]
 
@@ -41,7 +41,7 @@ def test_demo_that_fails(cli, tmp_path, monkeypatch):
 
     def begin(self, directory, output):
         real(self, directory, output)
-        self.expected = demo.Expected(
+        self.expected = demo_parts.Expected(
             self.expected.lines, "0x" + "00" * 32, self.expected.sample_accounts, self.expected.sample_absent_keys
         )
 

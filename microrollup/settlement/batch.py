@@ -49,6 +49,10 @@ _MIN_BLOCK_BYTES: Final = 100
 _MAX_BATCH_BLOCKS: Final = MAX_INFLATED_BYTES // _MIN_BLOCK_BYTES
 
 
+_CUT_MARGIN: Final = 128
+"""For what stands before the blocks (39 to 43 bytes), and what a different beginning does to the compression."""
+
+
 class BatchBlock(msgspec.Struct, frozen=True):
     """A block as a batch carries it: everything of `microrollup.block.Block` but the header."""
 
@@ -165,23 +169,42 @@ def compute_blob_data_hash(versioned_hashes: Sequence[bytes]) -> bytes:
     return keccak256(b"\x02" + b"".join(versioned_hashes))
 
 
-def cut_batches(blocks: Iterable[Block], max_body_bytes: int = MAX_BLOCK_RECORD_BYTES) -> Iterator[list[Block]]:
-    """Cut consecutive blocks into batches: greedy, each with as many blocks as keep the uncompressed bytes in bounds.
+def cut_batches(blocks: Iterable[Block], max_bytes: int = MAX_BATCH_BYTES) -> Iterator[list[Block]]:
+    """Cut consecutive blocks into batches: greedy, each with as many blocks as stay in bounds once compressed.
 
     A single block always fits, whatever its size. Pure and lazy: it reads a block ahead and holds one batch.
     """
     batch: list[Block] = []
-    size = 0
+    measure = _Measure()
     for block in blocks:
-        block_size = _compute_block_bytes(block)
-        if batch and size + block_size > max_body_bytes:
+        body = bytes(_encode_block(block))
+        if batch and not measure.try_add(body, max_bytes - _CUT_MARGIN):
             yield batch
-            batch, size = [], 0
+            batch = []
+        if not batch:
+            measure = _Measure()
+            measure.try_add(body, None)
         batch.append(block)
-        size += block_size
     if batch:
         yield batch
 
 
-def _compute_block_bytes(block: Block) -> int:
-    return len(encode_canonical(_WireBlock(block.open, (), block.seal))) + sum(map(len, block.records))
+class _Measure:
+    """How long a batch gets, compressed as far as it goes and finished on trial after each block."""
+
+    def __init__(self) -> None:
+        self._compressor = zlib.compressobj()
+        self._raw_bytes = 0
+        self._compressed_bytes = 0
+
+    def try_add(self, body: bytes, limit: int | None) -> bool:
+        """Add a block unless the batch would pass the limit, or its inflated one."""
+        compressor = self._compressor.copy()
+        size = self._compressed_bytes + len(compressor.compress(body))
+        raw_bytes = self._raw_bytes + len(body)
+        if limit is not None:
+            finished = size + len(compressor.copy().flush())
+            if finished > limit or raw_bytes > MAX_INFLATED_BYTES - _CUT_MARGIN:
+                return False
+        self._compressor, self._compressed_bytes, self._raw_bytes = compressor, size, raw_bytes
+        return True

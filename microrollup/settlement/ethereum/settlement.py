@@ -22,6 +22,7 @@ from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
 from microrollup.settlement.errors import BadOrigin
 from microrollup.settlement.ethereum.answers import parse_quantity, parse_transaction
+from microrollup.settlement.ethereum.costs import TransactionCost, read_cost
 from microrollup.settlement.ethereum.data import Publication, read_blob_hashes, read_blobs, read_calldata
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Error
 from microrollup.settlement.ethereum.events import ActionForced, InboxEvent
@@ -241,6 +242,11 @@ class EthereumSettlement:
             time = await self._follower.read_time(settled.l1_number)
         hashes = read_blob_hashes(settled, transaction)
         return read_blobs([await self._blobs.read(item, settled.l1_number, time) for item in hashes])
+
+    def get_cost(self, height: int) -> TransactionCost | None:
+        """What the batch with this height cost on L1; `None` if it is not settled. Raises `L1Error`s."""
+        settled = self._look().find_settled(height)
+        return None if settled is None else self._loop.run(read_cost(self._transport, settled.transaction_hash))
 
     def get_confirmations(self, height: int) -> int | None:
         index = self._look()
