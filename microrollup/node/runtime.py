@@ -301,9 +301,10 @@ class Node:
         return read()
 
     def note_candidate(self, last_height: int) -> None:
-        """There is a batch to attest."""
+        """There is a batch to attest; whoever has done so need not hear of it again."""
         for link in self.links:
-            link.tick(last_height)
+            if not self._settler.has_signed(bytes.fromhex(link.name[2:])):
+                link.tick(last_height)
 
     def note_included(self, head: SettledHead) -> None:
         """The settlement took a batch: note it in the ledger, then say so."""

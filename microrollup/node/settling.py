@@ -6,6 +6,7 @@ One batch at a time: verifiers sign the builder's very bytes, so these stay as t
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final, Protocol
@@ -42,7 +43,7 @@ class SettlingListener(Protocol):
     """Is told how settling goes, by the settler's thread."""
 
     def note_candidate(self, last_height: int) -> None:
-        """There is a batch to attest, up to a height."""
+        """There is a batch to attest, up to a height; said again while it lacks a quorum."""
 
     def note_included(self, head: SettledHead) -> None:
         """The settlement took a batch."""
@@ -103,6 +104,7 @@ class Settler:
         self._halted = False
         self._candidate: Candidate | None = None
         self._signed: dict[bytes, SignedAttestation] = {}
+        self._told_at = 0.0
         self._thread = threading.Thread(target=self._run, name="settler", daemon=True)
 
     def start(self) -> None:
@@ -130,6 +132,11 @@ class Settler:
         candidate = self._candidate
         found = candidate is not None and candidate.attestation.first_height == first_height
         return candidate if found else None
+
+    def has_signed(self, attester: bytes) -> bool:
+        """Whether this verifier has attested the present batch."""
+        with self._condition:
+            return attester in self._signed
 
     def take(self, signed: SignedAttestation) -> tuple[int, int, bytes]:
         """Count an attestation of the present batch: how many there are, how many it takes, and who signed.
@@ -185,11 +192,13 @@ class Settler:
             candidate = self._cut(head)
             if candidate is None:
                 return RETRY_SECONDS
-            self._listener.note_candidate(candidate.attestation.last_height)
+            self._tell(candidate)
         quorum = self._settlement.get_verifiers(self._settlement.get_number()).quorum
         with self._condition:
             signed = list(self._signed.values())
         if len(signed) < quorum:
+            if time.monotonic() - self._told_at >= RETRY_SECONDS:
+                self._tell(candidate)
             return RETRY_SECONDS
         try:
             settled = self._settlement.settle(
@@ -200,6 +209,11 @@ class Settler:
         self._drop()
         self._listener.note_included(settled)
         return 0.0
+
+    def _tell(self, candidate: Candidate) -> None:
+        """A verifier whose view of L1 is a moment behind attests another batch, or none: it is told again."""
+        self._told_at = time.monotonic()
+        self._listener.note_candidate(candidate.attestation.last_height)
 
     def _note_final(self, head: SettledHead) -> None:
         """Tell of the batches that have become as deep in L1 as the settlement asks for."""
