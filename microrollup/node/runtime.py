@@ -131,6 +131,8 @@ class Node:
             self._note_height(head)
         if self._divergent is not None:
             self._shut(self._divergent)
+        else:
+            self._require_l1(head.height + 1)  # L1 may have taken back blocks while nobody looked
         self._started = True
         self.intake.start()
         self._settler.start()
@@ -318,15 +320,19 @@ class Node:
     def note_reorg(self, reorg: Reorg) -> None:
         """L1 replaced blocks of its own. What was built on them must still be right, or intake stops."""
         self.confirmations.note_taken_back(reorg.head.height)
-        if reorg.l1_number > self.ledger.header.l1_origin:
-            return  # within the buffer: nothing was built on what is gone
+        if self._writer.ask(lambda sequencer: _close_bound(sequencer, reorg.l1_number)).result():
+            self._require_l1(reorg.head.height + 1)  # deeper than the buffer; else nothing was built on what is gone
+
+    def _require_l1(self, first_height: int) -> None:
+        """What is not settled must still be right on L1 as it is now, or intake and settling stop."""
         try:
-            for block in self._read_closed(reorg.head.height + 1):
+            for block in self._read_closed(first_height):
                 verify_block_on_l1(block, self.l1)
         except Divergence as error:
+            self._settler.halt()
             self._writer.stop_intake(
-                f"L1 took back its blocks from {reorg.l1_number} on, deeper than this node stays behind its head, and"
-                f' block {error.height} was built on them ({error.field}); see "Deep reorgs" in the README'
+                f"block {error.height} was built on L1 blocks that L1 has taken back since, deeper than this node stays"
+                f' behind its head ({error.field}: {error.found}, now {error.expected}); see "Deep reorgs" in the README'
             )
 
     def _note_height(self, head: SettledHead) -> None:
@@ -352,3 +358,11 @@ class Node:
     def get_settled_depth(self, height: int) -> int | None:
         """How many L1 blocks deep the batch with this height is settled."""
         return self.l1.get_confirmations(height)
+
+
+def _close_bound(sequencer: Sequencer[Ticket], l1_number: int) -> bool:
+    """Whether a block is bound to an L1 block from a number on; an open one that is will be closed, to be looked at."""
+    block = sequencer.ledger.block
+    if block is not None and block.open.l1_origin >= l1_number:
+        sequencer.close_block(allow_empty=True)
+    return sequencer.ledger.header.l1_origin >= l1_number

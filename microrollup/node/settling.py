@@ -105,6 +105,8 @@ class Settler:
         self._candidate: Candidate | None = None
         self._signed: dict[bytes, SignedAttestation] = {}
         self._told_at = 0.0
+        self._reorgs: list[Reorg] = []
+        """Until the listener has taken them."""
         self._thread = threading.Thread(target=self._run, name="settler", daemon=True)
 
     def start(self) -> None:
@@ -180,11 +182,7 @@ class Settler:
         """Do what can be done now; the seconds to wait unless something happens."""
         if self._halted:
             return TROUBLE_SECONDS
-        for reorg in self._settlement.poll_reorgs():
-            _log.warning("l1_reorg", l1_number=reorg.l1_number, settled=reorg.head.height)
-            self._final = min(self._final, reorg.head.height)
-            self._drop()
-            self._listener.note_reorg(reorg)
+        self._take_reorgs()
         head = self._settlement.get_settled()
         self._note_final(head)
         candidate = self._candidate
@@ -209,6 +207,17 @@ class Settler:
         self._drop()
         self._listener.note_included(settled)
         return 0.0
+
+    def _take_reorgs(self) -> None:
+        """What the listener fails to take, as while L1 cannot be reached, it hears of again."""
+        self._reorgs += self._settlement.poll_reorgs()
+        while self._reorgs:
+            reorg = self._reorgs[0]
+            _log.warning("l1_reorg_noted", l1_number=reorg.l1_number, settled=reorg.head.height)
+            self._final = min(self._final, reorg.head.height)
+            self._drop()
+            self._listener.note_reorg(reorg)
+            del self._reorgs[0]
 
     def _tell(self, candidate: Candidate) -> None:
         """A verifier whose view of L1 is a moment behind attests another batch, or none: it is told again."""

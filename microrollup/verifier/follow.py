@@ -10,7 +10,7 @@ from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, Outc
 from microrollup.block import Block, compute_block_hash
 from microrollup.crypto import PrivateKey
 from microrollup.entry import is_forced_record
-from microrollup.errors import Divergence, MicrorollupError, StoreCorrupt
+from microrollup.errors import Divergence, L1Behind, MicrorollupError, StoreCorrupt
 from microrollup.ledger import Ledger
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
 from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
@@ -68,8 +68,14 @@ def verify_blocks(
     pool: AuthenticationPool,
     on_block: Callable[[Block], None] = lambda _: None,
 ) -> None:
-    """Verify and store blocks in order. Raises what `verify_block` raises, at the first block that is not right."""
+    """Verify and store blocks in order. Raises what `verify_block` raises, at the first block that is not right.
+
+    Raises `L1Behind` at the first one that this view of L1 cannot judge yet.
+    """
     for block, outcomes in authenticate_blocks(blocks, pool):
+        number = block.open.l1_origin + 1 if l1 is None else l1.get_number()
+        if block.open.l1_origin >= number:
+            raise L1Behind(block.open.height, block.open.l1_origin, number)
         verify_block(ledger, block, l1, outcomes)
         on_block(block)
 

@@ -24,7 +24,15 @@ import msgspec
 from microrollup.authentication_pool import AuthenticationPool
 from microrollup.block import Header, compute_rollup_id
 from microrollup.crypto import PrivateKey, compute_address, load_private_key
-from microrollup.errors import Divergence, MicrorollupError, StoreMissing, UsageError, WrongRollup
+from microrollup.errors import (
+    Divergence,
+    L1Behind,
+    MicrorollupError,
+    NotRetained,
+    StoreMissing,
+    UsageError,
+    WrongRollup,
+)
 from microrollup.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
@@ -66,6 +74,8 @@ def main() -> int:
         # what an app prints is no event
         with limited_memory(MEMORY_BYTES * VERIFIER_FACTOR), redirect_stdout(sys.stderr):
             _verify(request, emit)
+    except BrokenPipeError:  # whoever asked is gone, and nobody else is to be told
+        return 2
     except Divergence as error:
         emit(DivergenceEvent.of(error))
         return 1
@@ -104,10 +114,36 @@ def _verify(request: Request, emit: Callable[[Event], None]) -> None:
             if isinstance(source, SettledSource):
                 derive_blocks(ledger, source.l1, pool, report)
             else:
-                verify_blocks(ledger, source.read_blocks(first), l1, pool, lambda block: report(block.header))
+                try:
+                    _verify_new(ledger, source, l1, pool, report)
+                except L1Behind as behind:
+                    if not request.follow:
+                        raise
+                    emit(ErrorEvent(type(behind).__name__, str(behind)))  # the next tick finds it further
                 if tick.attest:
                     attestations = _attest(ledger, l1, key, signed, source, tick)
             emit(_describe(ledger, first, attestations, l1))
+
+
+def _verify_new(
+    ledger: Ledger, source: BlockSource, l1: L1View | None, pool: AuthenticationPool, report: Callable[[Header], None]
+) -> None:
+    """Verify what the source has behind the ledger's last block.
+
+    The source may begin with a snapshot. What is settled comes from L1 then, which vouches for it as well.
+    """
+
+    def verify() -> None:
+        blocks = source.read_blocks(ledger.checkpoint.height + 1)
+        verify_blocks(ledger, blocks, l1, pool, lambda block: report(block.header))
+
+    try:
+        verify()
+    except NotRetained:
+        if l1 is None or l1.get_settled().height <= ledger.checkpoint.height:
+            raise
+        derive_blocks(ledger, l1, pool, report)
+        verify()
 
 
 def _open_source(place: str | None, l1: L1View | None) -> BlockSource | SettledSource:
