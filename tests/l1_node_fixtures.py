@@ -29,7 +29,7 @@ from microrollup.crypto import PrivateKey, compute_address, keccak256, load_priv
 from microrollup.ledger import Ledger
 from microrollup.record import DomainConfig
 from microrollup.settlement.ethereum.answers import L1Log, parse_logs
-from microrollup.settlement.ethereum.contract import compute_topic
+from microrollup.settlement.ethereum.contract import compute_topic, encode_call
 from microrollup.settlement.ethereum.events import BatchSettled, decode_event
 from microrollup.store.action_index import find_action
 from microrollup.testing.anvil import DEV_KEYS
@@ -277,6 +277,15 @@ class RollupSite:
         self.acks += acks
         return acks
 
+    def force(self, key: PrivateKey, member: str = "0x" + "55" * 32) -> dict[str, Any]:
+        """`microrollup force`: register an account past the operator."""
+        path = self.root / f"{get_address(key)}.key"
+        path.write_text(key.secret.hex())
+        self.chain.anvil.call("anvil_setBalance", get_address(key), hex(10**18))
+        members = [f"--member={name}={member}" for name in ("codeHash", "configHash", "salt")]
+        found: dict[str, Any] = run_command("force", APP, "Register", *members, "--key", path, "--data", self.data)
+        return found
+
     def start(self, *arguments: object) -> Command:
         """A command in a process of its own."""
         self._logs += 1
@@ -299,6 +308,12 @@ class RollupSite:
         logs: list[L1Log] = parse_logs(answer, bytes.fromhex(self.inbox[2:]), 0, 1 << 40)
         events = [decode_event(log) for log in logs]
         return [event for event in events if isinstance(event, BatchSettled)]
+
+    def read_root(self) -> str:
+        """The state root that the inbox contract gives to whoever calls it."""
+        call = {"to": self.inbox, "data": f"0x{encode_call('settled').hex()}"}
+        raw: str = self.chain.anvil.call("eth_call", call, "latest")
+        return f"0x{raw[2 + 2 * 64 : 2 + 3 * 64]}"
 
     def derive(self, directory: Path, *options: object) -> dict[str, Any]:
         """`microrollup verify --from-l1`, from anvil itself."""

@@ -6,15 +6,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import APP
-from l1_node_fixtures import Chain, Node, RollupSite, Zygote, get_address, make_user, run_chain, run_command, wait_for
+from l1_node_fixtures import Chain, Node, RollupSite, Zygote, make_user, run_chain, run_command, wait_for
 from node_fixtures import receive, subscribe
 from websockets.sync.client import ClientConnection
-
-from microrollup.crypto import PrivateKey
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +89,6 @@ def shallow(tmp_path_factory: pytest.TempPathFactory, chain: Chain, zygote: Zygo
     return site
 
 
-def force(site: RollupSite, key: PrivateKey) -> dict[str, Any]:
-    """Register an account past the operator."""
-    path = site.root / "user.key"
-    path.write_text(key.secret.hex())
-    site.chain.anvil.call("anvil_setBalance", get_address(key), hex(10**18))
-    members = [f"--member={name}=0x{'55' * 32}" for name in ("codeHash", "configHash", "salt")]
-    found: dict[str, Any] = run_command("force", APP, "Register", *members, "--key", path, "--data", site.data)
-    return found
-
-
 def test_a_deeper_reorg_that_changes_nothing(shallow: RollupSite) -> None:
     """L1 takes back eight blocks under a node that waits for three. What its blocks are built on is the same
     afterwards, so it says that this was deeper than its buffer, and goes on.
@@ -131,14 +118,14 @@ def test_the_way_on_after_a_deep_reorg(shallow: RollupSite) -> None:
     """
     site, chain = shallow, shallow.chain
     with site.run() as node:
+        site.submit(node)
         node.wait_until_settled()
         settled = len(site.read_settled())
-        forced = force(site, make_user(SENDER))
+        forced = site.force(make_user(SENDER))
         wait_for(lambda: node.call("status")["l1"]["forcedTaken"] == 1)
         site.submit(node)
         height = node.wait_until_settled("available")
-        taken_back = [event for event in site.read_settled()[settled:]]
-        assert height == taken_back[-1].last_height
+        assert height == site.read_settled()[settled:][-1].last_height
         chain.reorg_from(forced["inclusionBlock"])
         health = wait_for(lambda: (found := node.read_health())["intake"] == "stopped" and found)
         assert 'see "Deep reorgs" in the README' in health["reason"]
@@ -156,7 +143,7 @@ def test_the_way_on_after_a_deep_reorg(shallow: RollupSite) -> None:
     with site.run() as node:
         node.wait_until_settled()
         site.submit(node)
-        force(site, make_user(SENDER))
+        site.force(make_user(SENDER))
         wait_for(lambda: node.call("status")["l1"]["forcedTaken"] == 1)
         node.wait_until_settled()
         site.check_settled_once(node, others=1, in_place=False)
