@@ -16,7 +16,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from l1_node_fixtures import Node, RollupSite, Zygote, get_address, run_chain
+from l1_node_fixtures import Node, RollupSite, Zygote, get_address, run_chain, wait_for
 
 from microrollup.block import Header
 from microrollup.export import decode_block
@@ -166,6 +166,23 @@ def test_killed_at_every_step(tmp_path: Path) -> None:
             assert 2 * len(moments) == len(site.acks)
             assert 0 == node.command.stop()
         assert len(moments) >= len(site.read_settled())
+
+
+def test_stopped_while_a_transaction_waits(tmp_path: Path) -> None:
+    """SIGTERM ends a node within seconds, though L1 does not include its batch; the next one finds it settled, once."""
+    with closing(Zygote()) as zygote, run_chain() as chain:
+        site = RollupSite(tmp_path, chain, zygote)
+        site.deploy("--da", "calldata", depth=2)
+        with site.run() as node, chain.miner.lock:
+            site.submit(node)
+            wait_for(lambda: int(chain.anvil.call("txpool_status")["pending"], 16))
+            os.kill(node.command.pid, signal.SIGTERM)
+            assert 0 == node.command.wait(15), node.command.read_log()
+            assert "Traceback" not in node.command.log.read_text()
+        with site.run() as node:
+            assert 1 == node.wait_until_settled()
+            assert 1 == len(site.read_settled())
+            assert [] == node.command.read_log("l1_sent")
 
 
 @contextmanager

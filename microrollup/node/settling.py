@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
 from itertools import islice
 from typing import Final, Protocol
 
@@ -30,6 +31,7 @@ __all__ = ["AttestationRefused", "Candidate", "Settler", "SettlingListener", "fi
 
 RETRY_SECONDS: Final = 1.0
 TROUBLE_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 5.0
 MAX_BATCH_BLOCKS: Final = 1_000
 
 _log = structlog.get_logger(__name__)
@@ -123,11 +125,17 @@ class Settler:
         self._halted = True
 
     def close(self) -> None:
-        """End the thread; what is not settled waits for the next start."""
+        """End the thread; what is not settled waits for the next start.
+
+        A transaction may wait for L1 for minutes. It is left to itself then: the next start finds it settled, or sends
+        it again under the same nonce.
+        """
         with self._condition:
             self._closing = True
             self._condition.notify()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            _log.warning("settling_left", reason="a transaction is on its way; the next start looks what became of it")
 
     def get_candidate(self, first_height: int) -> Candidate | None:
         """The batch that begins at a height, if it is the one to be settled next."""
@@ -169,6 +177,8 @@ class Settler:
                 _log.error("batch_not_settled", reason=str(error))
                 self._drop()
                 delay = TROUBLE_SECONDS
+            except CancelledError:  # L1 was closed under a settler that had been left
+                return
             except MicrorollupError as error:
                 _log.error("settling_failed", reason=str(error))
                 delay = TROUBLE_SECONDS

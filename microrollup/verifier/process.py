@@ -10,6 +10,7 @@ and under limits of its own, so that what depends on them diverges here.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -58,8 +59,11 @@ _STORE_DIRECTORY = "store"
 
 
 def _emit(stream: BinaryIO, event: Event) -> None:
-    stream.write(msgspec.json.encode(event) + b"\n")
-    stream.flush()
+    try:
+        stream.write(msgspec.json.encode(event) + b"\n")
+        stream.flush()
+    except BrokenPipeError:  # whoever asked is gone; what is durable stays so
+        os._exit(2)
 
 
 def main() -> int:
@@ -74,8 +78,6 @@ def main() -> int:
         # what an app prints is no event
         with limited_memory(MEMORY_BYTES * VERIFIER_FACTOR), redirect_stdout(sys.stderr):
             _verify(request, emit)
-    except BrokenPipeError:  # whoever asked is gone, and nobody else is to be told
-        return 2
     except Divergence as error:
         emit(DivergenceEvent.of(error))
         return 1
