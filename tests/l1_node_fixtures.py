@@ -174,6 +174,10 @@ class Command:
         found: dict[str, Any] = json.loads(wait_for(find)[0])
         return found
 
+    def read_all(self) -> list[dict[str, Any]]:
+        """All JSON objects of its standard output so far."""
+        return [json.loads(line) for line in self.out.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
     def wait(self, seconds: float = SECONDS) -> int | None:
         """Its exit code."""
         if self.code is None:

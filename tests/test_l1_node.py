@@ -79,6 +79,17 @@ def scene(running: Scene) -> Iterator[Scene]:
     assert [] == running.read_news("divergence")
 
 
+def test_the_last_batch_before_a_pause(scene: Scene) -> None:
+    """Blocks come while a batch settles, and then none: the verifier, whose view of L1 is a moment behind the node's,
+    attests what is left all the same.
+    """
+    for _ in range(4):
+        scene.site.submit(scene.node, 2)
+        height = scene.node.get_heights()["latest"]
+        wait_for(lambda height=height: scene.node.get_heights()["latest"] > height)
+    scene.settle()
+
+
 def test_timeout_after_success(scene: Scene) -> None:
     """L1 takes the transaction, and no answer comes back, however often it is asked: its hash tells."""
     scene.proxy.lose["eth_sendRawTransaction"] = 3

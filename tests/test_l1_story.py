@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from command_line import APP, EXPECTED, LINES
-from l1_node_fixtures import Command, Node, RollupSite, Zygote, get_address, run_chain, run_command
+from l1_node_fixtures import Command, Node, RollupSite, Zygote, get_address, run_chain, run_command, wait_for
 from l1_proxy import _post, run_proxy
 
 import apps.keystore
@@ -71,6 +71,22 @@ def read_status(site: RollupSite) -> dict[str, Any]:
     return found
 
 
+def use(site: RollupSite, keys: list[Path], elsewhere: Path) -> int:
+    """The wallet file through a node that is killed once: the verifier elsewhere has attested the batch by then, and
+    hands this to the next node as well, whose own verifier makes it a quorum.
+    """
+    with site.run() as node, follow(site, node, keys[1], elsewhere) as verifier:
+        submit_wallet_file(site, node)
+        assert verifier.read()["rollupId"] == node.info["rollupId"]
+        wait_for(lambda: any(report["attestations"] for report in verifier.read_all()))
+        node.command.kill()
+        port = node.port
+        with site.run("--port", port, "--verifier-key", keys[0]) as again:
+            height = again.wait_until_settled(seconds=60)
+            assert (0, 0) == (verifier.stop(), again.command.stop())
+    return height
+
+
 def test_the_whole_way(tmp_path: Path, capfd: Any) -> None:
     """Every action of the wallet file is settled in blobs by two of three verifiers, one of them elsewhere; L1 and DA give
     the same state without the operator, down to a proof against the root that the inbox returns; a new operator begins
@@ -81,10 +97,7 @@ def test_the_whole_way(tmp_path: Path, capfd: Any) -> None:
         site = RollupSite(tmp_path, chain, zygote)
         verifiers = [f"--verifier={get_address(key)}" for key in VERIFIER_KEYS]
         assert 2 == site.deploy(*verifiers, "--zero-domain", depth=4)["quorum"]
-        with site.run("--verifier-key", keys[0]) as node, follow(site, node, keys[1], tmp_path / "elsewhere") as verifier:
-            submit_wallet_file(site, node)
-            height = node.wait_until_settled(seconds=60)
-            assert (0, 0) == (verifier.stop(), node.command.stop())
+        height = use(site, keys, tmp_path / "elsewhere")
         assert EXPECTED["stateRoot"] == site.read_root() == read_status(site)["l1"]["settledRoot"]
         batches = site.read_settled()
         assert [2] * len(batches) == [len(event.signatures) // 65 for event in batches]

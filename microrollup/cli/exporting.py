@@ -15,7 +15,7 @@ from microrollup.cli.output import Command, Output, json_option, make_facts, sho
 from microrollup.cli.parameters import PATH, app_argument, data_option
 from microrollup.codec.json import hex0x
 from microrollup.entry import decode_kernel_record, is_forced_record
-from microrollup.errors import NotRetained, UsageError
+from microrollup.errors import UsageError
 from microrollup.export import write_blocks
 from microrollup.genesis import read_genesis
 from microrollup.rollup import MicroRollup, load_rollup
@@ -82,7 +82,8 @@ def _write_actions(environment: Environment, rollup: MicroRollup, out: Path, aft
 def _read_actions(environment: Environment, after: int | None) -> Iterator[bytes]:
     """The records of signed actions behind a block, by default all that the log holds.
 
-    Raises `NotRetained` if the log does not go back so far, as in a store that was restored from a snapshot.
+    Raises `NotRetained` if a store that was restored from a snapshot does not go back so far, `UsageError` for a block
+    that does not exist.
     """
     tables = environment.tables
     with environment.snapshot() as txn:
@@ -92,8 +93,8 @@ def _read_actions(environment: Environment, after: int | None) -> Iterator[bytes
             first = restored.number
         elif after:
             row = get_block_row(txn, tables, after)
-            if row is None or (restored is not None and after < restored.height):
-                raise NotRetained(f"the log does not hold the blocks behind {after}")
+            if row is None:
+                raise UsageError(f"there is no block {after} yet")
             first, skipped = row.first_record, row.header.action_count
         for _, record in iterate_log(txn, tables, compute_rollup_id(read_genesis(environment)), first):
             if decode_kernel_record(record) is not None:

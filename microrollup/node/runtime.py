@@ -132,6 +132,7 @@ class Node:
         if self._divergent is not None:
             self._shut(self._divergent)
         else:
+            self._writer.ask(lambda sequencer: sequencer.close_block()).result()  # what a crash left open
             self._require_l1(head.height + 1)  # L1 may have taken back blocks while nobody looked
         self._started = True
         self.intake.start()
