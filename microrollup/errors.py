@@ -249,19 +249,14 @@ class LimitExceeded(MicrorollupError):
 
 
 class L1Behind(MicrorollupError):
-    """A block is bound to an L1 block that this view of L1 does not have: the view lags, or the builder looks ahead.
-
-    No verdict on the block: once L1 has come so far, it can be verified.
-    """
+    """A block is bound to an L1 block that this view of L1 lacks (yet): no verdict on the block."""
 
     def __init__(self, height: int, l1_origin: int, number: int) -> None:
         super().__init__(
             f"block {height} is bound to L1 block {l1_origin}, and this view of L1 ends below {number}: wait until it"
             " has come so far, or ask another L1 node; if that does not help, the builder looks ahead"
         )
-        self.height = height
-        self.l1_origin = l1_origin
-        self.number = number
+        self.height, self.l1_origin, self.number = height, l1_origin, number
 
 
 class Divergence(MicrorollupError):

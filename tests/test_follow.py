@@ -19,7 +19,7 @@ from microrollup.ledger import Ledger
 from microrollup.settlement.attestation import recover_attester
 from microrollup.settlement.batch import compute_data_hash, cut_batches, encode_batch
 from microrollup.settlement.protocol import SettledHead
-from microrollup.verifier.follow import attest, authenticate_blocks, verify_blocks
+from microrollup.verifier.follow import attest, authenticate_blocks, read_judgeable, verify_blocks
 from microrollup.verifier.signatures import SignedHeights
 
 
@@ -146,11 +146,11 @@ def test_a_view_of_l1_that_lags(followed: Followed, pool: AuthenticationPool) ->
     l1 = Lagging(followed.chain.l1, origin)
     ledger = followed.chain.make_verifier("lags")
     with pytest.raises(L1Behind) as caught:
-        verify_blocks(ledger, followed.blocks, l1, pool)
+        verify_blocks(ledger, read_judgeable(followed.blocks, l1), l1, pool)
     assert (4, origin, origin) == (caught.value.height, caught.value.l1_origin, caught.value.number)
     assert 3 == ledger.checkpoint.height
     l1.number = origin + 1
-    verify_blocks(ledger, followed.blocks[3:4], l1, pool)
+    verify_blocks(ledger, read_judgeable(followed.blocks[3:4], l1), l1, pool)
     assert 4 == ledger.checkpoint.height
     ledger.abandon()
 

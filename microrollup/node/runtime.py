@@ -36,7 +36,7 @@ from microrollup.sequencer import DEFAULT_BLOCK_SIZE, Acknowledgement, Sequencer
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
 from microrollup.verifier.events import DivergenceEvent, Report, Request
-from microrollup.verifier.verify import verify_block_on_l1
+from microrollup.verifier.verify import verify_block_on_l1, verify_open_block_on_l1
 
 __all__ = ["Node", "NodeOptions", "VerifierSpec"]
 
@@ -132,7 +132,6 @@ class Node:
         if self._divergent is not None:
             self._shut(self._divergent)
         else:
-            self._writer.ask(lambda sequencer: sequencer.close_block()).result()  # what a crash left open
             self._require_l1(head.height + 1)  # L1 may have taken back blocks while nobody looked
         self._started = True
         self.intake.start()
@@ -321,19 +320,20 @@ class Node:
     def note_reorg(self, reorg: Reorg) -> None:
         """L1 replaced blocks of its own. What was built on them must still be right, or intake stops."""
         self.confirmations.note_taken_back(reorg.head.height)
-        if self._writer.ask(lambda sequencer: _close_bound(sequencer, reorg.l1_number)).result():
+        if self._writer.ask(lambda sequencer: _get_newest_origin(sequencer.ledger)).result() >= reorg.l1_number:
             self._require_l1(reorg.head.height + 1)  # deeper than the buffer; else nothing was built on what is gone
 
     def _require_l1(self, first_height: int) -> None:
         """What is not settled must still be right on L1 as it is now, or intake and settling stop."""
         try:
+            self._writer.ask(lambda sequencer: verify_open_block_on_l1(sequencer.ledger, self.l1)).result()
             for block in self._read_closed(first_height):
                 verify_block_on_l1(block, self.l1)
         except Divergence as error:
             self._settler.halt()
             self._writer.stop_intake(
                 f"block {error.height} was built on L1 blocks that L1 has taken back since, deeper than this node stays"
-                f' behind its head ({error.field}: {error.found}, now {error.expected}); see "Deep reorgs" in the README'
+                f' behind its head: its {error.field} is not right any more; see "Deep reorgs" in the README'
             )
 
     def _note_height(self, head: SettledHead) -> None:
@@ -361,9 +361,6 @@ class Node:
         return self.l1.get_confirmations(height)
 
 
-def _close_bound(sequencer: Sequencer[Ticket], l1_number: int) -> bool:
-    """Whether a block is bound to an L1 block from a number on; an open one that is will be closed, to be looked at."""
-    block = sequencer.ledger.block
-    if block is not None and block.open.l1_origin >= l1_number:
-        sequencer.close_block(allow_empty=True)
-    return sequencer.ledger.header.l1_origin >= l1_number
+def _get_newest_origin(ledger: Ledger) -> int:
+    """The L1 block that the newest block is bound to, open or closed."""
+    return ledger.header.l1_origin if ledger.block is None else ledger.block.open.l1_origin

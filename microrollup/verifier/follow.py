@@ -18,7 +18,7 @@ from microrollup.settlement.protocol import L1View
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.verify import verify_block
 
-__all__ = ["attest", "authenticate_blocks", "verify_blocks"]
+__all__ = ["attest", "authenticate_blocks", "read_judgeable", "verify_blocks"]
 
 _BLOCKS_AT_ONCE: Final = 64
 """Blocks with few actions are not read ahead without end."""
@@ -61,6 +61,19 @@ def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterat
         raise failures[0]
 
 
+def read_judgeable(blocks: Iterable[Block], l1: L1View | None) -> Iterator[Block]:
+    """The blocks, as far as this view of L1 reaches.
+
+    Raises `L1Behind` at the first one that is bound to an L1 block which the view does not have yet: that the builder's
+    view is ahead is not the builder's fault, and whether it lies will show.
+    """
+    for block in blocks:
+        number = block.open.l1_origin + 1 if l1 is None else l1.get_number()
+        if block.open.l1_origin >= number:
+            raise L1Behind(block.open.height, block.open.l1_origin, number)
+        yield block
+
+
 def verify_blocks(
     ledger: Ledger,
     blocks: Iterable[Block],
@@ -68,14 +81,8 @@ def verify_blocks(
     pool: AuthenticationPool,
     on_block: Callable[[Block], None] = lambda _: None,
 ) -> None:
-    """Verify and store blocks in order. Raises what `verify_block` raises, at the first block that is not right.
-
-    Raises `L1Behind` at the first one that this view of L1 cannot judge yet.
-    """
+    """Verify and store blocks in order. Raises what `verify_block` raises, at the first block that is not right."""
     for block, outcomes in authenticate_blocks(blocks, pool):
-        number = block.open.l1_origin + 1 if l1 is None else l1.get_number()
-        if block.open.l1_origin >= number:
-            raise L1Behind(block.open.height, block.open.l1_origin, number)
         verify_block(ledger, block, l1, outcomes)
         on_block(block)
 

@@ -45,7 +45,7 @@ from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
 from microrollup.verifier.derive import SettledSource, derive_blocks
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Event, Progress, Report, Request, Tick
-from microrollup.verifier.follow import attest, verify_blocks
+from microrollup.verifier.follow import attest, read_judgeable, verify_blocks
 from microrollup.verifier.http_source import HttpSource
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.source import BlockSource, open_source, read_batches
@@ -136,7 +136,7 @@ def _verify_new(
     """
 
     def verify() -> None:
-        blocks = source.read_blocks(ledger.checkpoint.height + 1)
+        blocks = read_judgeable(source.read_blocks(ledger.checkpoint.height + 1), l1)
         verify_blocks(ledger, blocks, l1, pool, lambda block: report(block.header))
 
     try:
