@@ -35,6 +35,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     signed: int
     """Signed lines of one repetition."""
     signed_rounds: int
+    settled: tuple[int, ...]
+    """Actions of the batches that are settled on an L1, in this order."""
     tree_updates: int
     back: int
     """How many heights back an old proof is taken."""
@@ -52,6 +54,7 @@ FULL: Final = Sizes(
     growth_actions=26_000,
     signed=10_000,
     signed_rounds=5,
+    settled=(1, 1_000, 6_000),
     tree_updates=1_000,
     back=200,
     proofs=500,
@@ -68,6 +71,7 @@ QUICK: Final = Sizes(
     growth_actions=4_000,
     signed=3_000,
     signed_rounds=3,
+    settled=(1, 1_000),
     tree_updates=1_000,
     back=20,
     proofs=100,
@@ -84,6 +88,7 @@ TINY: Final = Sizes(
     growth_actions=100,
     signed=20,
     signed_rounds=1,
+    settled=(1, 10),
     tree_updates=20,
     back=2,
     proofs=5,

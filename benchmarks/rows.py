@@ -10,6 +10,7 @@ from benchmarks import (
     execution,
     growth,
     imports,
+    l1_settling,
     memory,
     node_serving,
     opening,
@@ -34,5 +35,6 @@ ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "proof": proofs.measure,
     "peers": peers.measure,
     "node": node_serving.measure,
+    "l1": l1_settling.measure,
     "imports": imports.measure,
 }

@@ -9,6 +9,7 @@ convict the operator.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -100,10 +101,14 @@ def compute_receipt_hash(receipt: Receipt) -> bytes:
     return compute_item_hash(encode_canonical(receipt))
 
 
+@lru_cache(maxsize=16)
+def _compute_separator(chain_id: int, inbox: bytes) -> bytes:
+    return compute_domain_separator(_DOMAIN_NAME, _DOMAIN_VERSION, chain_id, inbox)
+
+
 def compute_acknowledgement_digest(acknowledgement: Acknowledgement, chain_id: int, inbox: bytes) -> bytes:
     """The 32-byte EIP-712 digest that the operator signs; `inbox` is a 20-byte address."""
-    separator = compute_domain_separator(_DOMAIN_NAME, _DOMAIN_VERSION, chain_id, inbox)
-    return keccak256(b"\x19\x01" + separator + _hash_struct(acknowledgement))
+    return keccak256(b"\x19\x01" + _compute_separator(chain_id, inbox) + _hash_struct(acknowledgement))
 
 
 def sign_acknowledgement(

@@ -27,7 +27,7 @@ from microrollup.errors import DecodeError, RefusedError, WorkerDied
 from microrollup.record import DomainConfig
 from microrollup.rollup import load_rollup
 
-__all__ = ["CHUNK_SIZE", "AuthenticationPool", "Outcome", "split_chunks"]
+__all__ = ["CHUNK_SIZE", "AuthenticationPool", "Outcome", "Started", "split_chunks"]
 
 CHUNK_SIZE: Final = 500
 """Actions a chunk: 20 ms of work, against which the trip to another process is little."""
@@ -68,6 +68,15 @@ def split_chunks(items: Iterable[bytes], size: int = CHUNK_SIZE) -> Iterator[lis
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A chunk whose authentication has begun."""
+
+    collect: Callable[[], list[Authenticated | RefusedError]]
+    """Waits for the outcomes, in order. Raises `WorkerDied` if a process ended meanwhile."""
+    is_done: Callable[[], bool]
+    """Whether `collect` would not have to wait."""
 
 
 class AuthenticationPool:
@@ -120,15 +129,13 @@ class AuthenticationPool:
         """For each chunk of stored records the outcome of each record, in order; raises as `authenticate_lines`."""
         return self._run(_authenticate_records, self._authenticator.authenticate_record, chunks)
 
-    def start_lines(self, chunk: Sequence[bytes]) -> Callable[[], list[Authenticated | RefusedError]]:
-        """Begin with one chunk of JSON lines; the function that is returned waits for the outcomes, in order.
+    def start_lines(self, chunk: Sequence[bytes]) -> Started:
+        """Begin with one chunk of JSON lines. Without processes the work is done here and now.
 
-        It raises `WorkerDied` if a process ended meanwhile; then the pool is of no more use. Without processes the work
-        is done here and now.
+        Raises `WorkerDied` if a process ended; then the pool is of no more use.
         """
         if self._executor is None:
-            outcomes = [_try(self._authenticator.authenticate_line, line) for line in chunk]
-            return lambda: [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
+            return self.start_here(chunk)
         try:
             future = self._executor.submit(_authenticate_lines, _encode(list(chunk)))
         except BrokenProcessPool as error:
@@ -141,7 +148,13 @@ class AuthenticationPool:
                 raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
             return [outcome for outcome in self._restore(raw) if not isinstance(outcome, DecodeError)]
 
-        return collect
+        return Started(collect, future.done)
+
+    def start_here(self, chunk: Sequence[bytes]) -> Started:
+        """Do a chunk of JSON lines here and now, in this thread."""
+        tried = [_try(self._authenticator.authenticate_line, line) for line in chunk]
+        outcomes = [outcome for outcome in tried if not isinstance(outcome, DecodeError)]
+        return Started(lambda: outcomes, lambda: True)
 
     def _run(
         self,

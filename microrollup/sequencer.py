@@ -59,6 +59,10 @@ DEFAULT_BLOCK_SIZE: Final = 1_000
 _log = structlog.get_logger(__name__)
 
 
+_BATCH_OVERHEAD_BYTES: Final = 8_192
+"""What a batch of one block has beside its records: opening, seal, and what data that do not compress grow by."""
+
+
 class Acknowledgement(msgspec.Struct, frozen=True):
     """C0: the action is durable and executed at `seq`. The receipt says what became of it (C1 or C1X)."""
 
@@ -97,6 +101,7 @@ class Sequencer(Generic[T]):
         self._key = builder
         self._block_size = block_size
         self._clock = clock
+        self._max_record_bytes = min(MAX_BLOCK_RECORD_BYTES, l1.get_max_batch_bytes() - _BATCH_OVERHEAD_BYTES)
         self._gaps: GapQueue[T] = GapQueue()
         self._recent: dict[bytes, tuple[int, int]] = {}
         self._stopped: str | None = None
@@ -153,7 +158,7 @@ class Sequencer(Generic[T]):
             return
         block = self._require_block(queue[0][1])
         room = self._block_size - len(block.records)
-        space = MAX_BLOCK_RECORD_BYTES - block.record_bytes
+        space = self._max_record_bytes - block.record_bytes
         nonces: dict[bytes, int] = {}
         taken: list[tuple[T, Authenticated]] = []
         entries: list[Entry] = []
@@ -285,7 +290,7 @@ class Sequencer(Generic[T]):
 
     def _require_block(self, first: Authenticated) -> OpenBlock:
         block = self.ledger.block
-        if block is not None and block.record_bytes + len(first.record) > MAX_BLOCK_RECORD_BYTES:
+        if block is not None and block.records and block.record_bytes + len(first.record) > self._max_record_bytes:
             self.close_block()
             block = None
         if block is not None and not block.records and block.open.l1_origin < self._choose_origin():

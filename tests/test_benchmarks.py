@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from l1_fixtures import find_tool
 
 from apps.keystore import app
 from benchmarks.__main__ import main, run
@@ -46,7 +47,9 @@ DURABLE = ["end-to-end", "state-root", "growth", "replay"]
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """One tiny run of every row."""
     bench = Bench(tmp_path_factory.mktemp("bench"), TINY, 1, lambda _: None)
-    return run(bench, tuple(ROWS), quick=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(Path(find_tool("anvil")).parent), prepend=":")  # what the rows of L1 start
+        return run(bench, tuple(ROWS), quick=True)
 
 
 def find_row(report: Report, name: str, what: str) -> Row:
@@ -70,6 +73,16 @@ def test_every_budget_has_its_row(
 def test_every_group_gives_rows(report: Report) -> None:
     """Each name that `--only` takes gives at least one row, under that name, in the table's order."""
     assert list(ROWS) == list(dict.fromkeys(row.name for row in report.rows))
+
+
+def test_l1_rows(report: Report) -> None:
+    """Each kind of data has its gas by batch size, and derivation stands beside bare recovery."""
+    sizes = [f"{size:,} actions in {da}" for da in ("blobs", "calldata") for size in TINY.settled]
+    for what in sizes:
+        row = find_row(report, "l1", what)
+        assert "gas" == row.unit
+        assert ("131,072 of blobs" in row.note) == ("blobs" in what)
+    assert "bare recovery, same cores" == find_row(report, "l1", "derived from L1").limit_name
 
 
 def test_limits_are_measured_in_the_same_run(report: Report) -> None:

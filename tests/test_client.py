@@ -32,6 +32,7 @@ from microrollup.client import (
     NodeBusy,
     NotFound,
     OutcomeUnknown,
+    RateExceeded,
     RpcError,
     SyncClient,
     Unreachable,
@@ -42,6 +43,8 @@ from microrollup.client.config import read_config
 from microrollup.client.errors import make_rpc_error
 from microrollup.client.nonces import SenderNonces
 from microrollup.client.signer import get_address
+from microrollup.client.submitting import Submitter
+from microrollup.client.subscription import Notification, _listen, _Position
 from microrollup.crypto import compute_address, sign_digest
 from microrollup.errors import (
     BadHex,
@@ -363,9 +366,21 @@ def test_errors_of_the_node(used, code, error):
     refuse(used, error, lambda client: client.submit(make_register(0), ALICE), timeout=0.5)
 
 
+@pytest.mark.parametrize(("stated", "least"), [(300, 0.3), (None, 0.0), ("soon", 0.0), (-1, 0.0)])
+def test_who_asks_too_much_waits(used, stated, least):
+    """After too many calls the client waits as long as the node says, and what it asked for is done once."""
+    used.double.refusals = [RefusedCall(-32006, "too many", {"retryAfterMs": stated})]
+    started = time.monotonic()
+    before = len(used.double.lines)
+    drive(used, lambda client: client.submit(make_register(0), ALICE))
+    assert (2, 1) == (used.double.calls.count("submitAction"), len(used.double.lines) - before)
+    assert least <= time.monotonic() - started < 2
+
+
 def test_error_classes_by_code():
     """The documented codes, and what is no error object."""
     codes = {-32000: ActionRefused, -32001: NotFound, -32002: HeightNotRetained, -32003: IntakeClosed, -32004: NodeBusy}
+    codes |= {-32006: RateExceeded}
     for code, cls in {**codes, -32601: RpcError}.items():
         assert type(make_rpc_error({"code": code, "message": "no"})) is cls
     for error in (None, {}, {"code": "1", "message": ""}, {"code": True, "message": ""}, {"code": 1}):
@@ -706,6 +721,63 @@ def test_subscriptions_resume(node, drop_after):
     assert results == drive(node, use)
     first = node.double.subscribed[0]
     assert {"sender": f"0x{compute_address(ALICE).hex()}"} == first["filter"]
+
+
+def test_a_flood_before_the_answer_is_refused():
+    """A node that notifies without end before it has answered the subscription is not listened to for ever."""
+
+    class Flood:
+        async def send(self, *_, **__):
+            pass
+
+        async def __aiter__(self):
+            while True:
+                yield '{"jsonrpc":"2.0","method":"rollup_subscription","params":{"cursor":1,"result":{}}}'
+
+    async def use():
+        async for _ in _listen(Flood(), "blocks", None, None):
+            raise AssertionError
+
+    with pytest.raises(BadAnswer, match="without end"):
+        asyncio.run(asyncio.wait_for(use(), 10))
+
+
+def test_what_was_seen_is_remembered_within_bounds(monkeypatch):
+    """At a cursor that stays, as while nothing settles, only the newest notifications are known again."""
+    monkeypatch.setattr("microrollup.client.subscription._MAX_SEEN", 100)
+    position = _Position(1)
+    told = [Notification(1, {"number": number}) for number in range(250)]
+    assert all(position.is_new(each) for each in told)
+    assert 100 == len(position._seen)
+    position.resume()
+    assert [False] * 100 == [position.is_new(each) for each in told[150:]]
+    position.resume()
+    assert position.is_new(told[0])
+
+
+def test_senders_are_remembered_within_bounds(monkeypatch):
+    """Nonces are counted for so many senders; one that is in use is not forgotten."""
+    monkeypatch.setattr("microrollup.client.submitting._MAX_SENDERS", 3)
+    submitter = Submitter(None)
+
+    async def use():
+        first = submitter._get_nonces(b"0")
+
+        async def fetch():
+            return 0
+
+        first._fetch = fetch
+        async with first.take():
+            for number in range(1, 20):
+                submitter._get_nonces(b"%d" % number)
+                assert first is submitter._get_nonces(b"0")
+        assert len(submitter._nonces) <= 4
+        for number in range(20, 40):
+            submitter._get_nonces(b"%d" % number)
+        assert 3 == len(submitter._nonces)
+        assert first is not submitter._get_nonces(b"0")
+
+    asyncio.run(use())
 
 
 def test_subscriptions_end(node):

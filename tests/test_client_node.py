@@ -12,7 +12,7 @@ from node_fixtures import BUILDER_KEY, FAST, Site
 from apps.keystore import app
 from apps.keystore.transitions import Register, Registered
 from microrollup.block import compute_rollup_id
-from microrollup.client import LEVELS, Client, IntakeClosed, NotFound, OutcomeUnknown, read_events
+from microrollup.client import LEVELS, Client, ConfirmationTimeout, IntakeClosed, NotFound, OutcomeUnknown, read_events
 from microrollup.crypto import compute_address
 from microrollup.receipt_proof import check_receipt_proof
 from microrollup.rpc.app import make_app
@@ -89,6 +89,10 @@ def test_all_the_way_to_settled(site):
         )
         with pytest.raises(NotFound):
             await client.get_receipt_proof(bytes(32))
+        with pytest.raises(NotFound):
+            await client.get_confirmation(ack.height + 10)
+        with pytest.raises(ConfirmationTimeout):
+            await client.wait(ack.height + 10, "C1", timeout=0.1)
 
     with serve_at(site, verifiers=1) as port:
         drive(site, port, use)

@@ -89,3 +89,15 @@ def test_invalid_blocks(confirmations: Confirmations) -> None:
     confirmations.note_settled(2)
     confirmations.note_divergent(Divergent(2, None, "stateRoot", "0x00", "0x01"))
     assert ["C3B", "C3B", "C2X", "C2X", "C2X"] == levels(confirmations)[:5]
+
+
+def test_what_is_told_of_invalid_blocks_is_what_is_answered(
+    confirmations: Confirmations, told: list[Confirmation]
+) -> None:
+    """All that is not settled is told C2X from the invalid height on, and so is a block that closes after that."""
+    confirmations.note_settled(2)
+    told.clear()
+    confirmations.note_divergent(Divergent(2, None, "stateRoot", "0x00", "0x01"))
+    confirmations.note_closed(6)
+    assert [(3, "C2X"), (4, "C2X"), (5, "C2X"), (6, "C1"), (6, "C2X")] == [(each.height, each.level) for each in told]
+    assert ["C3B", "C3B", "C2X", "C2X", "C2X", "C2X"] == levels(confirmations)

@@ -2,16 +2,19 @@
 
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from kernel_fixtures import make_key
 from node_fixtures import BUILDER_KEY, FAST, Site, to_line
 
 from microrollup.acknowledgement import SignedAcknowledgement, verify_acknowledgement
+from microrollup.authentication_pool import Started
 from microrollup.crypto import compute_address
-from microrollup.errors import DuplicateAction, IntakeStopped, NonceGap, NonceUsed, RefusedError, UsageError
+from microrollup.errors import DuplicateAction, IntakeStopped, NonceGap, NonceUsed, RefusedError, UsageError, WorkerDied
 from microrollup.ledger import Ledger
-from microrollup.node.errors import NodeBusy, NotFound
+from microrollup.node.errors import NodeBusy, NodeFault, NotFound
+from microrollup.node.intake import FEW
 from microrollup.node.runtime import Node, NodeOptions
 from microrollup.node.writer import WriterOptions
 from microrollup.receipt import EXECUTED, REJECTED
@@ -222,14 +225,15 @@ def _fail():
 def test_a_dead_worker_is_replaced(site):
     """If an authentication process dies its actions are answered as not taken, and the next ones find a new process."""
     with site.open(options=NodeOptions(workers=1, timing=FAST.timing)) as node:
-        submit(node, site.line(("count", 0, 1)))
+        submit(node, *[site.line(("count", 0, 1)) for _ in range(FEW + 1)])
         for process in list(node.intake._pool._executor._processes.values()):
             process.kill()
             process.join()
-        line = site.line(("count", 0, 1))
+        lines = [site.line(("count", 0, 1)) for _ in range(FEW + 1)]
         results = []
-        wait_for(lambda: results.append(submit(node, line)[0]) or isinstance(results[-1], Acknowledgement))
-    assert 1 == results[-1].receipt.seq
+        wait_for(lambda: results.append(submit(node, *lines)[-1]) or isinstance(results[-1], Acknowledgement))
+    assert isinstance(results[0], WorkerDied)
+    assert 2 * FEW + 1 == results[-1].receipt.seq
 
 
 def test_rejections_are_acknowledged_too(site):
@@ -269,3 +273,74 @@ def test_many_submitters_at_once(site):
             thread.join()
     assert list(range(160)) == sorted(seqs)
     assert len(commits) < 160
+
+
+def test_few_actions_are_authenticated_where_they_are(site, monkeypatch):
+    """With nothing in flight few actions need no other process; more do, and so does one behind others."""
+    with site.open(options=NodeOptions(workers=1, timing=SLOW_BLOCKS.timing)) as node:
+        sent = []
+        pool = node.intake._pool
+        start = pool.start_lines
+        monkeypatch.setattr(pool, "start_lines", lambda lines: (sent.append(len(lines)), start(lines))[1])
+        results = submit(node, *[site.line(("count", 0, 1)) for _ in range(FEW)])
+        assert ([0, 1, 2, 3], []) == ([result.receipt.seq for result in results], sent)
+        results = submit(node, *[site.line(("count", 0, 1)) for _ in range(FEW + 1)])
+        assert (8, [FEW + 1]) == (results[-1].receipt.seq, sent)
+        waiting = node.submit([site.line(("count", 0, 1), nonce=20)])
+        assert 9 == submit(node, site.line(("count", 0, 1), nonce=9))[0].receipt.seq
+        assert [FEW + 1, 1] == sent
+        assert isinstance(waiting.result(5)[0], NonceGap)
+        assert 0 == node.intake.depth
+
+
+@pytest.mark.parametrize("count", [1, FEW + 1])
+def test_a_fault_of_authentication_is_nobodys_end(site, monkeypatch, count):
+    """If checking signatures fails by a fault of ours, its actions are answered so, and the next ones are taken."""
+    with site.open(options=SLOW_BLOCKS) as node:
+        lines = [site.line(("count", 0, 1)) for _ in range(count)]
+        with monkeypatch.context() as patch:
+            patch.setattr(node.intake._pool, "start_here", _fault)
+            assert [NodeFault] * count == [type(result) for result in submit(node, *lines)]
+        assert 0 == node.intake.depth
+        assert list(range(count)) == [result.receipt.seq for result in submit(node, *lines)]
+
+
+def _fault(_):
+    raise ZeroDivisionError
+
+
+def test_a_start_that_fails_leaves_nothing_running(site, monkeypatch):
+    """A node whose start failed half-way ends its writer when it is stopped."""
+    with Ledger.open(site.root / "node", site.rollup) as ledger, closing(LocalSettlement.open(site.root / "l1")) as l1:
+        node = Node(site.reference, ledger, l1, BUILDER_KEY)
+        monkeypatch.setattr(node._vouches, "find_height", _fault)
+        with pytest.raises(ZeroDivisionError):
+            node.start()
+        assert node._writer._thread.is_alive()
+        node.stop()
+        assert not node._writer._thread.is_alive()
+
+
+def test_what_is_ready_waits_for_no_signatures(site, monkeypatch):
+    """A chunk whose signatures are checked is committed while the next one's still are; order stays."""
+    with site.open(options=SLOW_BLOCKS) as node:
+        checked = threading.Event()
+        lines = [[site.line(("count", 0, 1), name=name)] for name in ("alice", "bob")]
+        start = node.intake._pool.start_here
+
+        def start_slowly(chunk):
+            started = start(chunk)
+            return Started(lambda: checked.wait(10) and started.collect(), checked.is_set)
+
+        held = threading.Event()
+        ask = node._writer.ask(lambda _: held.wait(10))
+        first = node.submit(lines[0])
+        monkeypatch.setattr(node.intake._pool, "start_lines", start_slowly)
+        second = node.submit(lines[1])
+        wait_for(lambda: len(node._writer._chunks) == 2)
+        held.set()
+        ask.result(10)
+        assert 0 == first.result(5)[0].receipt.seq
+        assert not second.done()
+        checked.set()
+        assert 1 == second.result(5)[0].receipt.seq

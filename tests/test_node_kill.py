@@ -14,7 +14,7 @@ from random import Random
 import pytest
 from command_line import APP, LINES, ROOT
 from node_fixtures import Caller, receive, subscribe
-from test_run import Process, run_node, wait_for
+from process_fixtures import Process, run_node, wait_for
 
 import apps.keystore
 

@@ -3,59 +3,11 @@ and says so, and the next start builds the blocks again out of the log.
 """
 
 import json
-import os
-import subprocess
-import sys
-import textwrap
-from contextlib import closing, contextmanager
 
 import pytest
-from command_line import APP, LINES, ROOT
-from node_fixtures import Caller, receive, subscribe
-from test_run import TIMEOUT, run_node, submit, wait_for
-
-LIAR = """
-import sys
-import msgspec
-from microrollup.cli import main
-from microrollup.ledger import Ledger
-
-field, height = sys.argv[1], int(sys.argv[2])
-honest = Ledger.compute_header
-
-def lie(ledger):
-    closing = honest(ledger)
-    if closing.header.height < height:
-        return closing
-    value = getattr(closing.header, field)
-    wrong = value + 1 if isinstance(value, int) else bytes(31) + bytes([1])
-    return msgspec.structs.replace(closing, header=msgspec.structs.replace(closing.header, **{field: wrong}))
-
-Ledger.compute_header = lie
-sys.exit(main(sys.argv[3:]))
-"""
-"""`microrollup` with a builder that writes something else into the headers from a height on. Verifiers are processes of
-their own, which know nothing of this.
-"""
-
-
-@contextmanager
-def run_liar(directory, field, height):
-    """The node of a lying builder, and a caller of it."""
-    arguments = ["run", APP, "--data", str(directory), "--port", "0", "--block-time", "100ms", "--json"]
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(LIAR), field, str(height), *arguments],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        try:
-            info = json.loads(process.stdout.readline())
-            with closing(Caller(None, int(info["url"].rpartition(":")[2]))) as caller:
-                caller.process = process
-                yield caller
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.communicate(timeout=TIMEOUT)
+from command_line import LINES
+from node_fixtures import receive, subscribe
+from process_fixtures import TIMEOUT, run_liar, run_node, submit, wait_for
 
 
 def read_gauge(caller, name):

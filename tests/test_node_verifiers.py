@@ -15,13 +15,15 @@ from microrollup.cli.following import follow_blocks
 from microrollup.cli.output import Output
 from microrollup.crypto import compute_address
 from microrollup.errors import IntakeStopped
-from microrollup.node.divergence_note import read_divergence
+from microrollup.node.confirmations import Divergent
+from microrollup.node.divergence_note import keep_divergence, read_divergence
 from microrollup.node.runtime import NodeOptions
 from microrollup.node.settling import AttestationRefused
 from microrollup.node.status import describe_status
 from microrollup.node.writer import WriterOptions
 from microrollup.sequencer import Acknowledgement
 from microrollup.settlement.attestation import sign_attestation
+from microrollup.verifier.events import DivergenceEvent, Report
 
 
 def submit(node, *lines):
@@ -84,7 +86,7 @@ def test_a_quorum_attests_the_same_batch(tmp_path):
     with site.open(verifiers=1) as node:
         submit(node, site.line(("count", 0, 1)))
         (link,) = node.links
-        wait_for(lambda: node._vouched.get(bytes.fromhex(link.name[2:])) == 1)
+        wait_for(lambda: node._vouches.get_height(bytes.fromhex(link.name[2:])) == 1)
         wait_for(lambda: node._settler.get_candidate(1) is not None)
         assert (0, 0) == (node.confirmations.verified, node.confirmations.settled)
         attestation = node._settler.get_candidate(1).attestation
@@ -101,6 +103,44 @@ def test_a_quorum_attests_the_same_batch(tmp_path):
         assert 1 == node.confirmations.verified
         with pytest.raises(AttestationRefused):
             node.submit_attestation(good)
+
+
+def test_what_was_verified_stays_so(tmp_path):
+    """C2 holds over a restart before any verifier has said a word, for the blocks that it was said of and no others."""
+    site = Site(tmp_path, verifiers=2)
+    with site.open(verifiers=2) as node:
+        node._settler.halt()
+        for _ in range(2):
+            submit(node, site.line(("count", 0, 1)))
+            wait_for(lambda: node.ledger.block is None)
+        wait_for(lambda: node.confirmations.verified == 2)
+    with site.open() as node:
+        assert ["C2", "C2"] == [node.confirmations.get_level(height) for height in (1, 2)]
+        assert (2, 0) == (node.confirmations.verified, node.confirmations.settled)
+        submit(node, site.line(("count", 0, 1)))
+        wait_for(lambda: node.ledger.block is None)
+        assert "C1" == node.confirmations.get_level(3)
+    keep_divergence(tmp_path / "node", Divergent(2, None, "stateRoot", "0x01", "0x02"))
+    with site.open() as node:
+        wait_for(lambda: node.confirmations.latest >= 2)
+        assert ["C2", "C2"] == [node.confirmations.get_level(height) for height in (1, 2)]  # built again, and the same
+
+
+def test_a_verifier_of_other_blocks_vouches_for_none(tmp_path):
+    """A verifier whose store is ahead of the node's, as after a node's disk was put back, verifies nothing here."""
+    site = Site(tmp_path)
+    name = f"0x{compute_address(site.keys[0]).hex()}"
+    with site.open() as node:
+        submit(node, site.line(("count", 0, 1)))
+        wait_for(lambda: node.confirmations.latest == 1)
+        own = f"0x{node.ledger.checkpoint.block_hash.hex()}"
+        report = Report(5, 6, 9, "0x00", own, "0x00", "0x00", [], [])
+        node.note_report(name, report)
+        assert (0, "C1") == (node.confirmations.verified, node.confirmations.get_level(1))
+        node.note_report(name, msgspec.structs.replace(report, verified=1, block_hash="0x" + "11" * 32))
+        assert 0 == node.confirmations.verified
+        node.note_report(name, msgspec.structs.replace(report, verified=1))
+        assert (1, "C2") == (node.confirmations.verified, node.confirmations.get_level(1))
 
 
 FIELDS = ["receipts_root", "state_root", "timestamp"]
@@ -242,3 +282,24 @@ def test_a_writer_that_fails_refuses_all(tmp_path, monkeypatch):
         for _ in range(6):
             (result,) = node.intake.submit([b"{}"]).result(5)
             assert isinstance(result, IntakeStopped)
+
+
+def test_the_lowest_invalid_block_is_kept(tmp_path, monkeypatch):
+    """Of two verifiers' divergences the lower one is shown and kept; and a disk that is full keeps intake no less shut."""
+    site = Site(tmp_path)
+    event = DivergenceEvent(2, None, "stateRoot", "0x01", "0x02")
+    with site.open() as node:
+        for _ in range(3):
+            submit(node, site.line(("count", 0, 1)))
+            wait_for(lambda: node.ledger.block is None)
+        node.note_divergence("0x11", event)
+        node.note_divergence("0x22", msgspec.structs.replace(event, height=3))
+        assert (2, 2) == (node.confirmations.divergent.height, read_divergence(tmp_path / "node").height)
+        monkeypatch.setattr("microrollup.node.runtime.keep_divergence", _fill_disk)
+        node.note_divergence("0x33", msgspec.structs.replace(event, height=1))
+        assert (1, "C2X") == (node.confirmations.divergent.height, node.confirmations.get_level(1))
+        wait_for(lambda: "block 1 is invalid" in (node.stopped or ""))
+
+
+def _fill_disk(*_):
+    raise OSError(28, "No space left on device")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from browser_fixtures import open_chromium
 from node_fixtures import Caller
-from test_run import run_node, wait_for
+from process_fixtures import run_node, wait_for
 
 from microrollup.crypto import keccak256
 from microrollup.signatures.webauthn import encode_assertion

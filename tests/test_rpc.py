@@ -1,6 +1,8 @@
 """JSON-RPC over HTTP: every method answers from the app's declaration alone, and what is answered holds."""
 
 import json
+from contextlib import closing
+from http.client import HTTPConnection
 
 import msgspec
 import pytest
@@ -164,6 +166,7 @@ def test_actions_and_receipts(caller):
     assert 1 == action["message"]["nonce"]
     receipt = caller.call("getReceipt", hash=ack["actionHash"])
     assert receipt == caller.call("getReceipt", seq=1) == caller.call("getReceipt", 1)
+    assert "Edit" == receipt["type"]
     assert [{"name": "Edited", "data": receipt["events"][0]["data"], "fields": {"steps": 3}}] == receipt["events"]
     rejected = caller.call("getReceipt", seq=2)
     assert ("rejected", "rejected as asked", "C1X") == (
@@ -314,6 +317,46 @@ def test_an_open_block_can_be_read(site, tmp_path):
         assert 1 == caller.call("getNonce", sender="0x" + ALICE.hex())["next"]
 
 
+def test_the_open_block_is_at_c0(tmp_path):
+    """A height has a level from its first durable action on: C0 while the block is open, C1 when it is closed."""
+    other = Site(tmp_path)
+    with other.serve(options=NodeOptions(block_size=2, timing=WriterOptions(60, 0.3, 60))) as caller:
+        assert -32001 == caller.fail("getConfirmation", height=1)[0]
+        caller.submit(other.line(("count", 0, 1)))
+        assert {"level": "C0", "height": 1, "settledDepth": None} == caller.call("getConfirmation", height=1)
+        assert -32001 == caller.fail("getConfirmation", height=2)[0]
+        caller.submit(other.line(("count", 0, 1)))
+        wait_for_height(caller, 1)
+        assert "C1" == caller.call("getConfirmation", height=1)["level"]
+        assert -32001 == caller.fail("getConfirmation", height=2)[0]
+
+
+def test_changes_too_far_back_are_not_looked_for(caller, monkeypatch):
+    """The walk back to an old state, and the execution, have a time limit."""
+    assert caller.call("getBlock", height=1, withChanges=True)["actions"][0]["changes"]
+    monkeypatch.setattr("microrollup.node.changes.LIMIT_SECONDS", -1)
+    code, message = caller.fail("getBlock", height=1, withChanges=True)
+    assert (-32004, True) == (code, "too far back" in message)
+
+
+def test_one_acknowledgement_that_fails_costs_no_other():
+    """A known action whose receipt is not kept is answered with its error; the others have their acknowledgements."""
+    from types import SimpleNamespace
+
+    from microrollup.node.errors import NotFound
+    from microrollup.rpc.methods import acknowledge
+
+    errors = [NotFound("not kept"), NotFound("no")]
+
+    def answer(result):
+        if result == "gone":
+            raise errors[0]
+        return errors[1]
+
+    api = SimpleNamespace(node=SimpleNamespace(acknowledge=answer))
+    assert [errors[1], errors[0], errors[1]] == acknowledge(api, ["one", "gone", "two"])
+
+
 # The document
 
 
@@ -394,6 +437,23 @@ def test_the_explorer_is_served(caller):
     assert 404 == caller.get("/explorer/../secret")[0]
     status, body = caller.get("/")
     assert (200, True) == (status, b"openrpc.json" in body)
+
+
+def test_caches_keep_the_page_and_the_word_apart(caller):
+    """What `/` answers by `Accept` says so in `Vary`, unchanged or not; what does not depend on it does not say so."""
+    with closing(HTTPConnection("127.0.0.1", caller.port, timeout=10)) as connection:
+
+        def get(path, **headers):
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            response.read()
+            return response
+
+        page = get("/", Accept="text/html")
+        known = get("/", Accept="text/html", **{"If-None-Match": page.headers["ETag"]})
+        assert (200, 304, 200) == (page.status, known.status, get("/").status)
+        assert ["Accept"] * 3 == [response.headers["Vary"] for response in (page, known, get("/", Accept="*/*"))]
+        assert get("/explorer/app.js").headers["Vary"] is None
 
 
 def test_an_app_may_add_methods(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 
 import pytest
@@ -12,7 +13,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from microrollup.crypto import compute_address
 from microrollup.node.runtime import NodeOptions
 from microrollup.node.writer import WriterOptions
+from microrollup.rpc import feeds, schemas
 from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.methods import Method
+from microrollup.rpc.params import NoParams
 
 OPTIONS = NodeOptions(block_size=10, timing=WriterOptions(block_seconds=0.05, gap_seconds=0.5, poll_seconds=60))
 
@@ -181,10 +185,10 @@ def _read_dropped(caller):
     return float(line.split()[1])
 
 
-def _connect_small(port):
+def _connect_small(port, receive_bytes=2048):
     """A WebSocket by hand, whose system takes next to nothing and whose owner reads nothing."""
     stuck = socket.socket()
-    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
     stuck.connect(("127.0.0.1", port))
     stuck.sendall(
         f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -229,3 +233,119 @@ def test_a_pipelined_gap_does_not_block(site, caller):
             ws.send(b'{"jsonrpc":"2.0","id":%d,"method":"rollup_submitAction","params":[%s]}' % (number, line))
         answers = {answer["id"]: answer for answer in (json.loads(ws.recv(timeout=5)) for _ in range(2))}
     assert answers[0]["result"]["seq"] + 1 == answers[1]["result"]["seq"]
+
+
+def test_levels_are_those_of_the_moment(tmp_path):
+    """What was read at one level is told at another when it has come further, to whoever subscribes then."""
+    site = Site(tmp_path)
+    with site.serve(verifiers=1, options=FAST) as caller, caller.connect() as early:
+        subscribe(early, "blocks")
+        caller.submit(site.line(("count", 0, 1)))
+        assert "C1" == receive(early, 1)[0]["result"]["confirmation"]
+        deadline = time.monotonic() + 20
+        while caller.call("height")["settled"] < 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for topic, start in (("blocks", 1), ("receipts", 0)):
+            with caller.connect() as late:
+                subscribe(late, topic, **{"from": start})
+                assert "C3B" == receive(late, 1)[0]["result"]["confirmation"]
+
+
+def test_a_subscription_that_fails_says_so(site, caller, monkeypatch):
+    """A fault while history is read ends the subscription with a last word without details, and nothing else."""
+
+    def fail(*_):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(caller.node, "read_headers", fail)
+    with caller.connect() as ws:
+        monkeypatch.setattr(caller.node.blocks, "read", lambda *_: None)
+        subscribed = subscribe(ws, "blocks", **{"from": 0})
+        (told,) = receive(ws, 1)
+        assert {"subscription": subscribed["subscription"], "error": "internal error"} == told
+        assert caller.call("height") == socket_call(ws, "height")
+
+
+BIG = Method("zoo_big", "A large answer.", NoParams, schemas.TEXT, lambda _api, _params: "x" * 8_000_000)
+ASK_BIG = b'{"jsonrpc":"2.0","id":1,"method":"zoo_big"}'
+
+
+def test_answers_of_all_are_bounded(tmp_path):
+    """Answers that nobody reads are held up to a budget, over HTTP and WebSocket together; then large ones are refused
+    and small ones are not; when their readers are gone there is room again.
+    """
+    limits = RpcLimits(answers_bytes=17_000_000, send_seconds=60)
+    with (
+        Site(tmp_path).serve(limits=limits, more=[BIG]) as caller,
+        _connect_small(caller.port) as stuck,
+        socket.create_connection(("127.0.0.1", caller.port)) as http,
+    ):
+        stuck.sendall(_frame(ASK_BIG))
+        http.sendall(
+            f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(ASK_BIG)}\r\n\r\n".encode() + ASK_BIG
+        )
+
+        assert stuck.recv(1)  # both answers are there, and go on to be read by nobody
+        assert http.recv(1)
+
+        def ask():
+            return json.loads(caller.post(ASK_BIG)[1])
+
+        wait_for(lambda: ask().get("error", {}).get("code") == -32004)
+        assert 0 == caller.call("height")["latest"]
+        stuck.close()
+        wait_for(lambda: "result" in ask())
+        http.close()
+        wait_for(lambda: "result" in ask())
+
+
+def test_a_large_answer_has_time_to_be_read(tmp_path):
+    """Who reads a large answer over a WebSocket steadily gets all of it, however long that takes."""
+    limits = RpcLimits(send_seconds=0.3)
+    with Site(tmp_path).serve(limits=limits, more=[BIG]) as caller, _connect_small(caller.port, 1 << 16) as slow:
+        slow.settimeout(10)
+        slow.sendall(_frame(ASK_BIG))
+        started, count, paused = time.monotonic(), 0, 0
+        while count < 8_000_000:
+            chunk = slow.recv(1 << 16)
+            assert chunk, f"ended after {count} bytes"
+            count += len(chunk)
+            if count - paused > 400_000:
+                paused = count
+                time.sleep(0.1)
+        assert time.monotonic() - started > 2 * limits.send_seconds
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_feeds_share_is_bounded(monkeypatch):
+    """JSON that subscribers share is kept up to a number and a size, whatever threads ask; the newest stays."""
+    monkeypatch.setattr(feeds, "_MAX_CACHED", 50)
+    monkeypatch.setattr(feeds, "_MAX_CACHED_BYTES", 10_000)
+    cache = feeds.Caches().receipts
+    failures = []
+
+    def work(first):
+        try:
+            for number in range(first, first + 2_000):
+                assert json.dumps("x" * 5) == bytes(cache.get(number % 300, "C1", lambda: "x" * 5)).decode()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in (0, 77, 150, 290)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == failures
+    assert (50, 50 * 7) == (len(cache._raw), cache._size)
+    for number in range(1_000, 1_010):
+        cache.get(number, "C1", lambda: "x" * 2_998)
+    assert ([(1_007, "C1"), (1_008, "C1"), (1_009, "C1")], 9_000) == (list(cache._raw), cache._size)

@@ -7,67 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import pytest
 from command_line import APP, LINES, ROOT
 from node_fixtures import Caller, receive, subscribe
-
-TIMEOUT = 20
-
-
-class Process:
-    """A command in a process of its own, whose first line tells where it is to be found."""
-
-    def __init__(self, *arguments, cwd):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "microrollup", *[str(argument) for argument in arguments]],
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def read(self):
-        """The next line of its standard output, as JSON."""
-        line = self.process.stdout.readline()
-        assert line, self.process.stderr.read().decode()
-        return json.loads(line)
-
-    def stop(self, how=signal.SIGTERM):
-        """Signal it; exit code and what it wrote to standard error."""
-        self.process.send_signal(how)
-        _, err = self.process.communicate(timeout=TIMEOUT)
-        return self.process.returncode, err.decode()
-
-    def close(self):
-        """End it whatever it does."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate(timeout=TIMEOUT)
-
-
-@contextmanager
-def run_node(directory, *options, app=APP, cwd=ROOT):
-    """A node that serves, and a caller of it."""
-    arguments = ["run", app, "--data", directory, "--port", 0, "--block-time", "100ms", "--json", *options]
-    with closing(Process(*arguments, cwd=cwd)) as process:
-        process.info = process.read()
-        port = int(process.info["url"].rpartition(":")[2])
-        with closing(Caller(None, port)) as caller:
-            caller.process = process
-            yield caller
-
-
-def submit(caller, lines):
-    return [answer["ack"] for answer in caller.submit(*lines)]
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
+from process_fixtures import TIMEOUT, Process, run_node, submit, wait_for
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

@@ -13,7 +13,7 @@ from microrollup.block import Block
 from microrollup.errors import DecodeError, MicrorollupError, StoreCorrupt, UsageError
 from microrollup.export import BlockFile, write_blocks
 from microrollup.record import Genesis
-from microrollup.settlement.batch import decode_batch
+from microrollup.settlement.batch import MAX_BATCH_BYTES, decode_batch
 from microrollup.store.environment import Environment, encode_number
 from microrollup.verifier.source import StoreSource, open_source, read_batches
 
@@ -49,8 +49,8 @@ def test_both_give_the_same(places: Places) -> None:
     for first in (1, 3, len(places.blocks), len(places.blocks) + 1):
         expected = places.blocks[first - 1 :]
         assert expected == list(file.read_blocks(first)) == list(store.read_blocks(first))
-        batches = list(read_batches(store, first))
-        assert list(read_batches(file, first)) == batches
+        batches = list(read_batches(store, first, MAX_BATCH_BYTES))
+        assert list(read_batches(file, first, MAX_BATCH_BYTES)) == batches
         decoded = [block for batch in batches for block in decode_batch(batch).blocks]
         assert [(b.open, b.records, b.seal) for b in expected] == [(b.open, b.records, b.seal) for b in decoded]
     store.close()

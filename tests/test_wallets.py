@@ -20,7 +20,7 @@ import pytest
 from browser_fixtures import open_chromium
 from command_line import ROOT
 from node_fixtures import Caller
-from test_run import Process, run_node, wait_for
+from process_fixtures import Process, run_node, wait_for
 
 WALLETS = Path(__file__).parent / "wallets"
 OFFLINE = ("ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH", "ERR_SOCKET_TIMEOUT")

@@ -47,8 +47,9 @@ class _Follower:
     def note_verified(self, name: str, height: int) -> None:
         """A block was verified; the report will say more."""
 
-    def note_report(self, _: str, report: Report) -> None:
+    def note_report(self, name: str, report: Report) -> None:
         """Show a report that has something new."""
+        del name  # there is one verifier
         news = (report.verified, len(report.attestations))
         if self._shown is None or report.first <= report.verified or news > self._shown:
             self._output.show(describe_report(report), render_report(report))
@@ -69,8 +70,9 @@ class _Follower:
         except MicrorollupError as error:
             _log.warning("attestation_not_taken", reason=str(error))
 
-    def note_divergence(self, _: str, event: DivergenceEvent) -> None:
+    def note_divergence(self, name: str, event: DivergenceEvent) -> None:
         """A block is wrong: the end."""
+        del name
         show_divergence(event, self._output)
         self.failed = True
         self.done.set()

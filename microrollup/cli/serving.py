@@ -90,6 +90,14 @@ def read_duration(text: str) -> float:
     help="A verifier of a new rollup that runs elsewhere.",
 )
 @click.option("--quorum", type=click.IntRange(1, 256), metavar="M", help="Of a new rollup: verifiers who must attest.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1_000_000),
+    default=RpcLimits().rate,
+    show_default=True,
+    metavar="N",
+    help="Calls and actions a second that one remote address may ask for; 0: no limit.",
+)
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="A name by which clients call this server.")
 @workers_option
 @click.option(
@@ -110,6 +118,7 @@ def run_command(
     keys: tuple[Path, ...],
     addresses: tuple[bytes, ...],
     quorum: int | None,
+    rate: float,
     hosts: tuple[str, ...],
     workers: int | None,
     settle: Literal["local", "ethereum"] | None,
@@ -137,7 +146,7 @@ def run_command(
     chosen = max(0, len(os.sched_getaffinity(0)) - BUSY_PROCESSES) if workers is None else workers
     options = NodeOptions(block_size, WriterOptions(block_seconds=block_time), chosen)
     with limited_memory(MEMORY_BYTES), _open(app, directory, rollup, choice, keys, l1, options) as node:
-        _serve(node, host, port, frozenset(name.lower() for name in hosts), output)
+        _serve(node, host, port, frozenset(name.lower() for name in hosts), RpcLimits(rate=rate), output)
 
 
 @contextmanager
@@ -183,9 +192,8 @@ def _has_store(directory: Path) -> bool:
         return False
 
 
-def _serve(node: Node, host: str, port: int, hosts: frozenset[str], output: Output) -> None:
+def _serve(node: Node, host: str, port: int, hosts: frozenset[str], limits: RpcLimits, output: Output) -> None:
     """Start the node and its server; returns when both have stopped."""
-    limits = RpcLimits()
     _allow_files(limits.connections + SPARE_FILES)
     listener = bind(host, port)
     shown = f"[{host}]" if ":" in host else host

@@ -22,6 +22,7 @@ from microrollup.client.errors import (
     NodeBusy,
     NotFound,
     OutcomeUnknown,
+    RateExceeded,
     RpcError,
     Unreachable,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "ProvenValue",
+    "RateExceeded",
     "RpcError",
     "Signer",
     "SignedAction",

@@ -157,7 +157,10 @@ class Client:
     # Confirmations
 
     async def get_confirmation(self, target: SignedAcknowledgement | bytes | int) -> Confirmation:
-        """How far an action (by acknowledgement or hash) or a height is confirmed."""
+        """How far an action (by acknowledgement or hash) or a height is confirmed. Raises `NotFound`.
+
+        A height is at C0 while its block is open and holds durable actions.
+        """
         return await self._get_confirmation(_name_target(target), None)
 
     async def wait(
@@ -173,7 +176,7 @@ class Client:
             return Confirmation(level, target.height)
         deadline = time.monotonic() + timeout
         named = _name_target(target)
-        reached = await self._get_confirmation(named, timeout)
+        reached = await self._await_confirmation(named, timeout)
         if not _is_reached(reached, level):
             async with self._watch_confirmations(reached.height) as news:
                 while not _is_reached(reached, level):
@@ -183,16 +186,20 @@ class Client:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(news.wait(), min(left, _POLL_SECONDS))
                     news.clear()
-                    reached = await self._get_confirmation(named, max(left, _POLL_SECONDS))
+                    reached = await self._await_confirmation(named, max(left, _POLL_SECONDS))
         return reached
 
-    async def _get_confirmation(self, named: dict[str, Any], timeout: float | None) -> Confirmation:
+    async def _await_confirmation(self, named: dict[str, Any], timeout: float) -> Confirmation:
+        """The same for who waits: a height that is not there yet may still come."""
         try:
-            answer = await self._connection.call("getConfirmation", timeout=timeout, **named)
+            return await self._get_confirmation(named, timeout)
         except NotFound:
             if "height" not in named:
                 raise
-            return Confirmation(LEVELS[0], named["height"])  # a block that is not closed yet
+            return Confirmation(LEVELS[0], named["height"])
+
+    async def _get_confirmation(self, named: dict[str, Any], timeout: float | None) -> Confirmation:
+        answer = await self._connection.call("getConfirmation", timeout=timeout, **named)
         try:
             level, height, depth = answer["level"], read_uint64(answer["height"]), answer.get("settledDepth")
             if level not in _RANKS and level != _INVALID:

@@ -13,6 +13,7 @@
         ├── HeightNotRetained   -32002
         ├── IntakeClosed        -32003: the node takes no actions
         └── NodeBusy            -32004: a limit of the node; nothing was taken
+            └── RateExceeded    -32006: too many calls from this address; `retry_after` seconds until there is room
 
 A signature or proof that does not hold raises the kernel's own `AcknowledgementError` or `ProofError`.
 """
@@ -36,6 +37,7 @@ __all__ = [
     "NodeBusy",
     "NotFound",
     "OutcomeUnknown",
+    "RateExceeded",
     "RpcError",
     "Unreachable",
     "make_rpc_error",
@@ -140,6 +142,15 @@ class NodeBusy(RpcError):
     """A limit of the node is reached; nothing was taken."""
 
 
+class RateExceeded(NodeBusy):
+    """Too many calls came from this address; nothing was taken. `retry_after` is in seconds, 0.0 if none are named."""
+
+    def __init__(self, code: int, message: str, data: Any = None, *, unanswered: int = 0) -> None:
+        super().__init__(code, message, data, unanswered=unanswered)
+        stated = data.get("retryAfterMs") if isinstance(data, dict) else None
+        self.retry_after: float = stated / 1_000 if type(stated) is int and stated > 0 else 0.0
+
+
 ACTION_REFUSED: Final = -32000
 _CLASSES: Final[dict[int, type[RpcError]]] = {
     ACTION_REFUSED: ActionRefused,
@@ -147,6 +158,7 @@ _CLASSES: Final[dict[int, type[RpcError]]] = {
     -32002: HeightNotRetained,
     -32003: IntakeClosed,
     -32004: NodeBusy,
+    -32006: RateExceeded,
 }
 
 

@@ -78,6 +78,11 @@ class SenderNonces:
             finally:
                 self._end(slot)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody uses it now, so that it can be forgotten."""
+        return not self._under_way and not self._lock.locked()
+
     async def wait_for_lower(self, slot: NonceSlot) -> bool:
         """Wait until no action with a lower number is under way; whether there was one."""
         waited = False

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -48,6 +49,8 @@ _MAX_SIGNINGS: Final = 8
 _TOO_EARLY: Final = frozenset({"nonce_gap", "nonce_too_high", "queue_full"})
 _NONCE_REFUSALS: Final = _TOO_EARLY | {"nonce_used"}
 _BUSY_PAUSE_SECONDS: Final = 0.1
+_MAX_SENDERS: Final = 10_000
+"""Senders whose nonces are counted here; who was idle for longest is asked for again."""
 
 
 class Submitter:
@@ -204,9 +207,12 @@ class Submitter:
         return self._authenticator
 
     def _get_nonces(self, sender: bytes) -> SenderNonces:
-        if sender not in self._nonces:
-            self._nonces[sender] = SenderNonces(partial(self.get_nonce, sender))
-        return self._nonces[sender]
+        nonces = self._nonces.pop(sender, None) or SenderNonces(partial(self.get_nonce, sender))
+        self._nonces[sender] = nonces
+        for oldest in list(islice(self._nonces, max(0, len(self._nonces) - _MAX_SENDERS))):
+            if self._nonces[oldest].is_idle:
+                del self._nonces[oldest]
+        return nonces
 
 
 _INTERNAL_ERROR: Final = -32603

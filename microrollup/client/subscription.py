@@ -25,6 +25,10 @@ _LONGEST_PAUSE_SECONDS: Final = 2.0
 _CLOSE_SECONDS: Final = 1.0
 """What the other side has to answer a goodbye."""
 
+_MAX_EARLY: Final = 1_000
+_MAX_SEEN: Final = 10_000
+"""Notifications at one cursor that are known again; beyond, the oldest may come twice after a lost connection."""
+
 _METHOD: Final = "rollup_subscription"
 _SUBSCRIBE_ID: Final = 1
 
@@ -63,6 +67,8 @@ class _Position:
             self._again[text] -= 1
             return False
         self._seen[text] += 1
+        if len(self._seen) > _MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
         return True
 
 
@@ -156,6 +162,8 @@ async def _listen(
             if notification is None:
                 return
             if subscribed is None:
+                if len(early) >= _MAX_EARLY:
+                    raise BadAnswer("notifications without end before the answer that names the subscription")
                 early.append(notification)
             else:
                 yield notification

@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from microrollup.authentication import parse_json_fast
-from microrollup.client.errors import BadAnswer, NodeBusy, Unreachable, make_rpc_error
+from microrollup.client.errors import BadAnswer, NodeBusy, RateExceeded, Unreachable, make_rpc_error
 from microrollup.errors import RefusedError, UsageError
 
 __all__ = ["MAX_ANSWER_BYTES", "Transport", "read_answer"]
@@ -75,6 +75,7 @@ class Transport:
         pause, unanswered, reason = _FIRST_PAUSE_SECONDS, 0, "there was no time to try"
         busy: NodeBusy | None = None
         while (left := deadline - time.monotonic()) > 0:
+            least = 0.0
             try:
                 raw = await self._post(body, min(left, _ATTEMPT_SECONDS))
                 return read_answer(raw, number, unanswered=unanswered)
@@ -83,12 +84,14 @@ class Transport:
                 reason, busy = error.reason, None
             except NodeBusy as error:
                 busy = error
+                least = error.retry_after if isinstance(error, RateExceeded) else 0.0
             except _NEVER_SENT as error:
                 reason, busy = _explain(error), None
             except (httpx.RequestError, TimeoutError) as error:
                 unanswered += 1
                 reason, busy = _explain(error), None
-            await asyncio.sleep(min(pause * _jitter.uniform(0.5, 1.0), max(0.0, deadline - time.monotonic())))
+            rest = max(least, pause * _jitter.uniform(0.5, 1.0))
+            await asyncio.sleep(min(rest, max(0.0, deadline - time.monotonic())))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         if busy is not None:
             raise busy

@@ -9,6 +9,7 @@ const EXPLANATIONS = {
   "-32002": "That height is no longer kept. Replaying the log rebuilds older ones.",
   "-32003": "Intake is stopped.",
   "-32004": "The node is at one of its limits; try again in a moment.",
+  "-32006": "Too many questions from this address; try again in a moment.",
 };
 
 /** An error that the node answered, or that kept it from answering (code 0). */

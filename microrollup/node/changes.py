@@ -49,13 +49,15 @@ class StateChange(msgspec.Struct, frozen=True):
 class _OldRows:
     """The state's rows as they were behind a height, in one transaction."""
 
-    def __init__(self, txn: Transaction, environment: Environment, height: int) -> None:
+    def __init__(self, txn: Transaction, environment: Environment, height: int, deadline: float) -> None:
         self.txn = txn
         self.tables = environment.tables
         tip = get_checkpoint(txn, self.tables).height
         require_retained(txn, environment, height, tip)
         self.old: dict[bytes, bytes | None] = {}
         for number in range(height + 1, tip + 1):
+            if time.monotonic() > deadline:
+                raise LimitExceeded(f"block {height + 1} is too far back to be executed again in {LIMIT_SECONDS:g} s")
             raw = txn.get(encode_number(number), db=self.tables["undo_rows"])
             if raw is None:
                 raise StoreCorrupt(f"undo_rows/{number}", "missing")
@@ -118,7 +120,7 @@ def read_changes(ledger: Ledger, block: ClosedBlock) -> list[list[StateChange]]:
     deadline = time.monotonic() + LIMIT_SECONDS
     changes: list[list[StateChange]] = []
     with ledger.environment.snapshot() as txn:
-        app = _read_state(ledger, txn, height)
+        app = _read_state(ledger, txn, height, deadline)
         for action in block.actions:
             if time.monotonic() > deadline:
                 raise LimitExceeded(f"block {height} takes longer than {LIMIT_SECONDS:g} s to execute again")
@@ -139,9 +141,9 @@ def read_changes(ledger: Ledger, block: ClosedBlock) -> list[list[StateChange]]:
     return changes
 
 
-def _read_state(ledger: Ledger, txn: Transaction, height: int) -> State:
+def _read_state(ledger: Ledger, txn: Transaction, height: int, deadline: float) -> State:
     """The state before the block of a height, read lazily from the old rows."""
-    rows = _OldRows(txn, ledger.environment, height - 1)
+    rows = _OldRows(txn, ledger.environment, height - 1, deadline)
     raw = txn.get(encode_number(height), db=ledger.environment.tables["undo_checkpoint"])
     if raw is None:
         raise StoreCorrupt(f"undo_checkpoint/{height}", "missing")

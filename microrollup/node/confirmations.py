@@ -81,6 +81,8 @@ class Confirmations:
             for number in range(self.latest + 1, height + 1):
                 self.latest = number
                 self._tell(number, "C1")
+                if self.divergent is not None and number >= self.divergent.height:
+                    self._tell(number, "C2X")  # it was being closed when the one below was found invalid
 
     def note_verified(self, height: int) -> None:
         """A quorum of verifiers vouches for all blocks up to a height."""
@@ -118,10 +120,10 @@ class Confirmations:
                 self._tell(number, "C2")
 
     def note_divergent(self, divergent: Divergent) -> None:
-        """A block is not what re-execution gives; it and all that follow are invalid."""
+        """A block is not what re-execution gives; it and all that follow are invalid, but for what is settled."""
         with self._lock:
             self.divergent = divergent
-            for number in range(divergent.height, self.latest + 1):
+            for number in range(max(divergent.height, self.available + 1), self.latest + 1):
                 self._tell(number, "C2X")
 
     def _tell(self, height: int, level: Level) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from microrollup.errors import MicrorollupError
 
-__all__ = ["NodeBusy", "NotFound"]
+__all__ = ["NodeBusy", "NodeFault", "NotFound"]
 
 
 class NodeBusy(MicrorollupError):
     """As much is in flight as may be; try again later. Nothing was taken."""
+
+
+class NodeFault(MicrorollupError):
+    """A fault of the node's, not of the action: nothing was taken, and the log has the details."""
 
 
 class NotFound(MicrorollupError):

@@ -1,7 +1,8 @@
 """Intake: lines from anybody, handed to the authentication pool in chunks, and to the writer in their order.
 
 What is in flight is bounded by count and by bytes; more is turned away with `NodeBusy`. Single actions that arrive
-while the pool is at work travel together, so a chunk grows with the load and a lone action waits for nobody.
+while the pool is at work travel together, so a chunk grows with the load and a lone action waits for nobody: when
+nothing is in flight, few lines are authenticated by their submitter's thread, and go to the writer without a stop.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final
+from functools import partial
+from typing import Final, NoReturn
 
 import structlog
 
 from microrollup.authentication import Authenticated
-from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool
-from microrollup.errors import IntakeStopped, RefusedError, WorkerDied
-from microrollup.node.errors import NodeBusy
+from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, Started
+from microrollup.errors import IntakeStopped, MicrorollupError, WorkerDied
+from microrollup.node.errors import NodeBusy, NodeFault
 from microrollup.node.submission import Result, Submission, Ticket
 
 __all__ = ["MAX_IN_FLIGHT", "MAX_IN_FLIGHT_BYTES", "Chunk", "Intake"]
@@ -27,6 +29,9 @@ MAX_IN_FLIGHT: Final = 20_000
 
 MAX_IN_FLIGHT_BYTES: Final = 64 << 20
 
+FEW: Final = 4
+"""Signatures, 40 us each, that are checked sooner here than handed to another thread or process."""
+
 _CHUNKS_PER_WORKER: Final = 2
 
 _log = structlog.get_logger(__name__)
@@ -35,24 +40,37 @@ _log = structlog.get_logger(__name__)
 class Chunk:
     """Lines whose authentication has begun."""
 
-    __slots__ = ("_collect", "_intake", "tickets")
+    __slots__ = ("_end", "_started", "tickets")
 
     def __init__(
-        self, intake: Intake, tickets: list[Ticket], collect: Callable[[], list[Authenticated | RefusedError]]
+        self, tickets: list[Ticket], start: Callable[[], Started], end: Callable[[WorkerDied | None], None]
     ) -> None:
+        """Calls `start`, and `end` when the outcomes have been collected, with what went wrong."""
         self.tickets = tickets
-        self._intake = intake
-        self._collect = collect
-
-    def wait(self) -> list[Authenticated | RefusedError | WorkerDied]:
-        """The outcomes in order; to be called once, by the writer."""
+        self._end = end
         try:
-            return [*self._collect()]
+            self._started = start()
+        except Exception as error:
+            self._started = Started(partial(_raise, error), lambda: True)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `wait` returns at once."""
+        return self._started.is_done()
+
+    def wait(self) -> list[Authenticated | MicrorollupError]:
+        """The outcomes in order; to be called once, by the writer, whom nothing that goes wrong here may end."""
+        failure: WorkerDied | None = None
+        try:
+            return [*self._started.collect()]
         except WorkerDied as error:
-            self._intake.replace_pool()
+            failure = error
             return [error] * len(self.tickets)
+        except Exception:
+            _log.exception("authentication_failed")
+            return [NodeFault("the signatures could not be checked")] * len(self.tickets)
         finally:
-            self._intake.end_chunk()
+            self._end(failure)
 
 
 class Intake:
@@ -93,10 +111,15 @@ class Intake:
                 raise IntakeStopped(self._closed)
             if self._in_flight + len(lines) > MAX_IN_FLIGHT or self._bytes + size > MAX_IN_FLIGHT_BYTES:
                 raise NodeBusy(f"{self._in_flight} actions are in flight already; try again later")
+            idle = self._in_flight == 0
             self._in_flight += len(lines)
             self._bytes += size
-            self._lines.extend([(line, Ticket(submission, i, len(line))) for i, line in enumerate(lines)])
-            self._condition.notify()
+            tickets = [Ticket(submission, i, len(line)) for i, line in enumerate(lines)]
+            if not idle or len(lines) > FEW:
+                self._lines.extend(zip(lines, tickets, strict=True))
+                self._condition.notify()
+                return submission.future
+        self.deliver(Chunk(tickets, partial(self._pool.start_here, lines), _end_nothing))
         return submission.future
 
     def release(self, tickets: Sequence[Ticket]) -> None:
@@ -105,14 +128,12 @@ class Intake:
             self._in_flight -= len(tickets)
             self._bytes -= sum([ticket.size for ticket in tickets])
 
-    def end_chunk(self) -> None:
-        """A chunk has been collected: another may begin."""
+    def _end_chunk(self, failure: WorkerDied | None) -> None:
+        """A chunk has been collected: another may begin, in a new pool if a process of this one died."""
+        if failure is not None:
+            _log.error("authentication_process_died")
+            self._broken = True
         self._slots.release()
-
-    def replace_pool(self) -> None:
-        """A process of the pool died: go on with a new pool."""
-        _log.error("authentication_process_died")
-        self._broken = True
 
     def close(self, reason: str) -> None:
         """Take no more lines; those that were taken still go to the writer."""
@@ -146,14 +167,12 @@ class Intake:
             self._pool.close()
             self._pool = self._make_pool()
             self._broken = False
-        try:
-            return Chunk(self, tickets, self._pool.start_lines([line for line, _ in taken]))
-        except WorkerDied as error:
-            return Chunk(self, tickets, _raise_later(error))
+        return Chunk(tickets, partial(self._pool.start_lines, [line for line, _ in taken]), self._end_chunk)
 
 
-def _raise_later(error: WorkerDied) -> Callable[[], list[Authenticated | RefusedError]]:
-    def collect() -> list[Authenticated | RefusedError]:
-        raise error
+def _end_nothing(_: WorkerDied | None) -> None:
+    """What was authenticated at once held no slot."""
 
-    return collect
+
+def _raise(error: Exception) -> NoReturn:
+    raise error

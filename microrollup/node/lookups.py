@@ -182,10 +182,24 @@ class Lookups:
         with self._environment.snapshot() as txn:
             return get_checkpoint(txn, self._environment.tables).height
 
+    def is_block(self, height: int) -> bool:
+        """Whether there is a block of a height: closed, or open with durable entries."""
+        opened = self._get_open()
+        if opened is not None and opened.height == height and opened.entries:
+            return True
+        return height <= self.get_tip()  # asked last: a block is in the store before it ceases to be the open one
+
     def get_header(self, height: int | None) -> Header:
         """The header at a height (the newest by default). Raises `NotFound`, `NotRetained`."""
         with self._environment.snapshot() as txn:
             return self._require_row(txn, self._choose(txn, height)).header
+
+    def find_hash(self, height: int) -> bytes | None:
+        """The hash of the closed block at a height; None if there is none."""
+        try:
+            return compute_block_hash(self.get_header(height))
+        except NotFound:
+            return None
 
     def get_block(self, height: int | None) -> ClosedBlock:
         """A closed block with its entries (the newest by default). Raises `NotFound`, `NotRetained`."""

@@ -30,6 +30,7 @@ from microrollup.node.settling import Settler, find_final_height
 from microrollup.node.status import watch_gauges
 from microrollup.node.submission import Result, Ticket
 from microrollup.node.verifiers import VerifierLink
+from microrollup.node.vouches import Vouches
 from microrollup.node.writer import Writer, WriterOptions
 from microrollup.receipt import FAULTED, Receipt
 from microrollup.sequencer import DEFAULT_BLOCK_SIZE, Acknowledgement, Sequencer
@@ -106,8 +107,7 @@ class Node:
         self._writer = Writer(self._make_sequencer, ledger, self, self.intake.release, self.options.timing)
         self.intake.deliver = self._writer.deliver
         self.lookups = Lookups(ledger, self._get_open)
-        self._vouched: dict[bytes, int] = {}
-        self._vouched_lock = threading.Lock()
+        self._vouches = Vouches(self.directory, self.lookups.find_hash)
         self._settler = Settler(
             l1,
             self.rollup_id,
@@ -129,6 +129,9 @@ class Node:
         head = self.l1.get_settled()
         if 0 < head.height <= self.confirmations.latest:  # a crash may have come before this was noted
             self._note_height(head)
+        verifiers = self.l1.get_verifiers(self.l1.get_number())
+        self._vouches.load()
+        self.confirmations.note_verified(self._vouches.find_height(verifiers))
         if self._divergent is not None:
             self._shut(self._divergent)
         else:
@@ -147,6 +150,7 @@ class Node:
         self._stopping.set()
         self.intake.close("the node is shutting down")
         if not self._started:
+            self._writer.close()
             self.intake.close_pool()
             return
         self.intake.join()
@@ -240,7 +244,7 @@ class Node:
 
     def note_report(self, name: str, report: Report) -> None:
         """A verifier of this node is done with what there was."""
-        self.note_verified(name, report.verified)
+        self._vouch(bytes.fromhex(name[2:]), report.verified, bytes.fromhex(report.block_hash[2:]))
 
     def take_attestation(self, signed: SignedAttestation) -> None:
         """A verifier of this node attests."""
@@ -253,7 +257,13 @@ class Node:
         """A verifier of this node says that a block is wrong: C2X."""
         divergent = Divergent(event.height, event.seq, event.field, event.expected, event.found)
         _log.error("divergence", verifier=name, height=event.height, field=event.field)
-        keep_divergence(self.directory, divergent)
+        known = self.confirmations.divergent
+        if known is not None and known.height <= divergent.height:
+            return
+        try:
+            keep_divergence(self.directory, divergent)
+        except OSError as error:  # the next start does not know it, until a verifier says it again
+            _log.error("divergence_not_kept", reason=str(error))
         self._shut(divergent)
 
     def _shut(self, divergent: Divergent) -> None:
@@ -271,13 +281,13 @@ class Node:
         self._vouch(attester, signed.attestation.last_height)
         return count, quorum
 
-    def _vouch(self, attester: bytes, height: int) -> None:
+    def _vouch(self, attester: bytes, height: int, block_hash: bytes | None = None) -> None:
         """Note how far a verifier vouches; what a quorum vouches for is verified."""
         verifiers = self.l1.get_verifiers(self.l1.get_number())
-        with self._vouched_lock:
-            self._vouched[attester] = max(height, self._vouched.get(attester, 0))
-            heights = sorted([self._vouched.get(address, 0) for address in verifiers.addresses], reverse=True)
-        self.confirmations.note_verified(heights[verifiers.quorum - 1])
+        if not self._vouches.note(attester, height, verifiers, block_hash):
+            _log.error("verifier_has_other_blocks", verifier=f"0x{attester.hex()}", height=height)
+            return
+        self.confirmations.note_verified(self._vouches.find_height(verifiers))
 
     # Settling
 

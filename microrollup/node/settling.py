@@ -243,7 +243,8 @@ class Settler:
 
     def _cut(self, head: SettledHead) -> Candidate | None:
         """The next batch: what is closed and not settled, as much as one batch holds."""
-        blocks = next(cut_batches(islice(self._read_blocks(head.height + 1), MAX_BATCH_BLOCKS)), [])
+        candidates = islice(self._read_blocks(head.height + 1), MAX_BATCH_BLOCKS)
+        blocks = next(cut_batches(candidates, self._settlement.get_max_batch_bytes()), [])
         if not blocks:
             return None
         batch = encode_batch(self._rollup_id, blocks)

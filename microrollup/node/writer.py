@@ -128,7 +128,8 @@ class Writer:
         with self._condition:
             self._closing = True
             self._condition.notify()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     # In the thread
 
@@ -146,7 +147,7 @@ class Writer:
             self._finish()
         except BaseException as error:
             _log.exception("writer_ended")
-            self._stop(f"the writer ended: {error or type(error).__name__}")
+            self._stop(f"the writer ended by a fault ({type(error).__name__}); restart to go on from what is durable")
             self._refuse_everything()
         finally:
             self._sequencer.close()
@@ -178,12 +179,15 @@ class Writer:
         return max(0.0, min(moments) - time.monotonic())
 
     def _collect_group(self) -> list[tuple[Ticket, Authenticated]]:
-        """Authenticated actions for one commit; those whose authentication failed are answered at once."""
+        """Authenticated actions for one commit; those whose authentication failed are answered at once.
+
+        What is ready does not wait for signatures that are still being checked: these come with the next commit.
+        """
         group: list[tuple[Ticket, Authenticated]] = []
         failed: list[tuple[Ticket, Result]] = []
         while len(group) < GROUP_SIZE:
             with self._condition:
-                if not self._chunks:
+                if not self._chunks or (group and not self._chunks[0].is_ready):
                     break
                 chunk = self._chunks.popleft()
             for ticket, outcome in zip(chunk.tickets, chunk.wait(), strict=True):
@@ -205,7 +209,7 @@ class Writer:
         try:
             outcomes: list[tuple[Ticket, Result]] = [*self._sequencer.submit(group)]
         except BaseException as error:
-            refusal = error if isinstance(error, MicrorollupError) else IntakeStopped(f"the group was lost: {error}")
+            refusal = error if isinstance(error, MicrorollupError) else IntakeStopped("the group was lost by a fault")
             outcomes = [(ticket, refusal) for ticket, _ in group]
             if not isinstance(error, MicrorollupError):
                 _log.exception("group_failed")

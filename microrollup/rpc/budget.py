@@ -1,4 +1,4 @@
-"""How many bytes of requests may be in memory at one time, over all connections."""
+"""How many bytes of requests, or of answers, may be in memory at one time, over all connections."""
 
 from __future__ import annotations
 

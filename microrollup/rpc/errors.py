@@ -6,6 +6,7 @@
 -32602  invalid params         -32003  intake stopped; `data.reason`
 -32603  internal error         -32004  a limit is exceeded: too many, or busy; try again later
 -32005  attestation refused
+-32006  too many calls from one address; `data.retryAfterMs` in milliseconds
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ __all__ = [
     "NOT_FOUND",
     "NOT_RETAINED",
     "PARSE_ERROR",
+    "RATE_EXCEEDED",
     "RpcError",
     "describe_error",
     "to_rpc_error",
@@ -54,6 +56,7 @@ NOT_RETAINED: Final = -32002
 INTAKE_STOPPED: Final = -32003
 LIMIT_EXCEEDED: Final = -32004
 ATTESTATION_REFUSED: Final = -32005
+RATE_EXCEEDED: Final = -32006
 
 ERRORS: Final = {
     PARSE_ERROR: "parse error",
@@ -67,6 +70,7 @@ ERRORS: Final = {
     INTAKE_STOPPED: "intake stopped",
     LIMIT_EXCEEDED: "limit exceeded",
     ATTESTATION_REFUSED: "attestation refused",
+    RATE_EXCEEDED: "rate exceeded",
 }
 """Code -> the words that begin each message of it."""
 

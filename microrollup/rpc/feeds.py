@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
@@ -14,12 +15,17 @@ from microrollup.node.open_entries import LoggedAction
 from microrollup.rpc.methods import Api
 from microrollup.rpc.params import SubscribeParams
 
-__all__ = ["Caches", "Feed", "Item", "make_feed"]
+__all__ = ["PAGE_TOKENS", "Caches", "Feed", "Item", "make_feed"]
 
 PAGE: Final = 256
 """Items looked at in one step."""
 
+PAGE_TOKENS: Final = 25
+"""What a page from the store counts as, in calls, against the rate of whoever goes through history."""
+
 _MAX_CACHED: Final = 4_096
+_MAX_CACHED_BYTES: Final = 32 << 20
+"""Of a topic; events alone may take 16 KiB an action, and several times that as JSON."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -35,31 +41,39 @@ class Feed(Protocol):
     @property
     def cursor(self) -> int:
         """From where a new subscription would go on."""
+        ...
 
     @property
     def lag(self) -> int:
         """How many items of the topic are ahead."""
+        ...
 
     def read(self) -> list[Item] | None:
         """The next items without waiting for the disk; None if `load` has to be called in a thread."""
 
     def load(self) -> list[Item]:
         """The next items, from the store. Raises what the node raises for what is not kept."""
+        ...
 
 
 class _Cache:
-    """JSON of items by their number, shared by all feeds of a topic."""
+    """JSON of items by number and the level that it tells, shared by all feeds of a topic, whatever thread reads."""
 
     def __init__(self) -> None:
-        self._raw: dict[int, msgspec.Raw] = {}
+        self._raw: dict[tuple[int, str], msgspec.Raw] = {}
+        self._size = 0
+        self._lock = threading.Lock()
 
-    def get(self, number: int, describe: Callable[[], Any]) -> msgspec.Raw:
-        raw = self._raw.get(number)
+    def get(self, number: int, level: str, describe: Callable[[], Any]) -> msgspec.Raw:
+        key = number, level
+        raw = self._raw.get(key)
         if raw is None:
             raw = msgspec.Raw(msgspec.json.encode(describe()))
-            if len(self._raw) >= _MAX_CACHED:
-                del self._raw[next(iter(self._raw))]
-            self._raw[number] = raw
+            with self._lock:
+                self._size += len(bytes(raw)) - len(bytes(self._raw.pop(key, b"")))
+                self._raw[key] = raw
+                while len(self._raw) > _MAX_CACHED or self._size > _MAX_CACHED_BYTES:
+                    self._size -= len(bytes(self._raw.pop(next(iter(self._raw)))))
         return raw
 
 
@@ -91,7 +105,8 @@ class _BlockFeed:
     def _take(self, headers: list[Any]) -> list[Item]:
         items = []
         for header in headers:
-            raw = self._cache.get(header.height, partial(self._api.views.block_summary, header))
+            level = self._api.node.confirmations.get_level(header.height)
+            raw = self._cache.get(header.height, level, partial(self._api.views.block_summary, header))
             items.append(Item(header.height, raw))
             self.cursor = header.height + 1
         return items
@@ -127,7 +142,8 @@ class _ReceiptFeed:
                 if self._events:
                     items += self._take_events(action)
                 elif self._name is None or any(name == self._name for name, _ in action.receipt.events):
-                    raw = self._cache.get(action.seq, partial(self._api.views.receipt, action))
+                    level = self._api.views.level(action)
+                    raw = self._cache.get(action.seq, level, partial(self._api.views.receipt, action))
                     items.append(Item(action.seq, raw))
             self.cursor = action.seq + 1
         return items

@@ -7,6 +7,7 @@ without asking first.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ __all__ = ["is_allowed_host", "is_json", "is_own_origin"]
 LOCAL_NAMES: Final = frozenset({"localhost"})
 
 
+@lru_cache(maxsize=256)
 def is_allowed_host(host: str | None, allowed: frozenset[str]) -> bool:
     """Whether a `Host` header names this server: by an address, as localhost, or by a name that was allowed."""
     if not host:

@@ -24,6 +24,8 @@ class RpcLimits(msgspec.Struct, frozen=True, rename="camel"):
     """Actions of one `submitActions`."""
     answer_bytes: int = 8 << 20
     """Of a batch's answer; calls that come when it is reached are refused."""
+    answers_bytes: int = 128 << 20
+    """Answers in memory that clients have not read yet, over all connections; calls beyond are refused."""
     json_depth: int = 64
     """Nesting of a request, checked before it is decoded."""
     id_bytes: int = 256
@@ -47,5 +49,11 @@ class RpcLimits(msgspec.Struct, frozen=True, rename="camel"):
     """So long a request's body may take."""
     idle_seconds: int = 30
     """An HTTP connection without a request is closed; a WebSocket is pinged, and closed without an answer."""
+    rate: float = 1_000.0
+    """Calls and actions a second of one remote address; 0 for no limit."""
+    local_rate: float = 100_000.0
+    """The same of everybody on this machine together: some ten times what a node can answer."""
+    burst_seconds: float = 5.0
+    """So much of its rate an address saves up while it asks for less."""
     blocks: int = 100
     """Blocks of one `getBlocks`."""

@@ -12,7 +12,7 @@ import msgspec
 
 from microrollup.acknowledgement import SignedAcknowledgement, acknowledgement_to_json
 from microrollup.codec.json import hex0x
-from microrollup.errors import UsageError
+from microrollup.errors import MicrorollupError, UsageError
 from microrollup.export import encode_block
 from microrollup.node.changes import read_changes
 from microrollup.node.errors import NotFound
@@ -110,9 +110,7 @@ def _get_receipt_proof(api: Api, params: p.HashParams) -> Any:
         raise NotFound("genesis has no receipts")
     ack = node.sign(action.height, action.receipt) if action.receipt.status <= FAULTED else None
     domain = InboxDomain(node.genesis.l1_chain_id, node.l1.get_inbox())
-    proof = make_receipt_proof(
-        header, seal, lookups.get_receipts(header), action.seq - header.first_seq, ack, domain
-    )
+    proof = make_receipt_proof(header, seal, lookups.get_receipts(header), action.seq - header.first_seq, ack, domain)
     return receipt_proof_to_json(proof)
 
 
@@ -171,7 +169,7 @@ def _get_confirmation(api: Api, params: p.ConfirmationParams) -> Any:
         height, level = action.height, api.views.level(action)
     else:
         height = (params.height if params.height is not None else params.hash) or 0
-        if height > node.lookups.get_tip():
+        if not node.lookups.is_block(height):
             raise NotFound(f"there is no block {height}")
         level = node.confirmations.get_level(height)
     depth = node.get_settled_depth(height) if level == "C3B" else None
@@ -209,7 +207,10 @@ def acknowledge(api: Api, results: Sequence[Any]) -> list[dict[str, Any] | BaseE
     """The acknowledgements of what is durable, signed now, and the errors of the rest."""
     answers: list[dict[str, Any] | BaseException] = []
     for result in results:
-        signed = api.node.acknowledge(result)
+        try:
+            signed = api.node.acknowledge(result)
+        except MicrorollupError as error:  # a known action whose receipt is not kept: no reason to lose the others
+            signed = error
         answers.append(acknowledgement_to_json(signed) if isinstance(signed, SignedAcknowledgement) else signed)
     return answers
 
@@ -262,7 +263,7 @@ _METHODS: Final = (
     Method("getNonce", "A sender's next nonce.", p.NonceParams, s.NONCES, _get_nonce),
     Method(
         "getConfirmation",
-        "How far an action or a height is confirmed.",
+        "How far an action or a height is confirmed. The open block is at C0 as soon as it holds a durable action.",
         p.ConfirmationParams,
         s.CONFIRMATION,
         _get_confirmation,
@@ -318,4 +319,3 @@ def make_methods(more: Sequence[Method] = ()) -> dict[str, Method]:
             raise UsageError(f"a method cannot be called {method.name!r}")
         methods[method.name] = method
     return methods
-

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from microrollup.rpc.errors import ACTION_REFUSED, ERRORS
+from microrollup.rpc.errors import ACTION_REFUSED, ERRORS, RATE_EXCEEDED
 from microrollup.rpc.methods import Method
 
 __all__ = ["describe_openrpc"]
@@ -89,4 +89,6 @@ def _describe_error(code: int) -> dict[str, Any]:
     document: dict[str, Any] = {"code": code, "message": ERRORS[code]}
     if code == ACTION_REFUSED:
         document["data"] = {"code": "why, in a word that stays", "detail": "why, in a sentence"}
+    if code == RATE_EXCEEDED:
+        document["data"] = {"retryAfterMs": "milliseconds until there is room again"}
     return document

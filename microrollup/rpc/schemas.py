@@ -104,6 +104,7 @@ ACTION: Final = obj(
 )
 RECEIPT: Final = obj(
     actionHash=HASH,
+    type=maybe(TEXT),
     seq=INTEGER,
     height=INTEGER,
     status=OUTCOME,

@@ -24,16 +24,18 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from microrollup.errors import UsageError
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.sockets import OUTLET, READ_BYTES, Outlet
 
 __all__ = ["Server", "bind"]
 
 BACKLOG: Final = 2_048
-GRACE_SECONDS: Final = 5
+GRACE_SECONDS: Final = 3
+"""So long clients may go on to read their answers when the server stops."""
+_CANCEL_SECONDS: Final = 5
+"""What is left running so long after that hangs by a fault of ours: uvicorn cancels it, and says so."""
 _ABORT_SECONDS: Final = 2.0
 _CONTROL_BYTES: Final = 131
 """A ping or pong of the largest size, with its head."""
-_READ_BYTES: Final = 64 << 10
-"""So much of an answer has to be read in `send_seconds`."""
 _SOCKET_BYTES: Final = 128 << 10
 """What the system may hold for a WebSocket that does not read; by itself it would go up to some MiB."""
 
@@ -84,7 +86,7 @@ class Server(uvicorn.Server):
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=limits.idle_seconds,
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS + _CANCEL_SECONDS,
         )
         super().__init__(config)
         self._listener = listener
@@ -127,9 +129,22 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let what was taken be answered, then close connections."""
-        await asyncio.get_running_loop().run_in_executor(None, self._on_stop)
-        await super().shutdown(sockets)
+        """Let what was taken be answered, then close connections; those that take no answer are cut off in the end.
+
+        uvicorn would cancel their requests instead, and log each one as an exception of the application.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._on_stop)
+        cutting = loop.call_later(GRACE_SECONDS, self._cut_off)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+
+    def _cut_off(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
@@ -186,7 +201,7 @@ def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
 
         def _look(self) -> None:
             """End the connection unless its other side has read something meanwhile."""
-            if self.transport.get_write_buffer_size() > self._unsent - _READ_BYTES:
+            if self.transport.get_write_buffer_size() > self._unsent - READ_BYTES:
                 self.transport.abort()
             else:
                 self.pause_writing()
@@ -218,7 +233,9 @@ def _make_websocket_protocol(partial: Budget) -> type[WebSocketsSansIOProtocol]:
         def handle_connect(self, event: Any) -> None:
             super().handle_connect(event)
             if hasattr(self, "scope"):
-                self.scope["state"]["abort"] = self.transport.abort
+                transport = self.transport
+                outlet = Outlet(transport.abort, self.writable, transport.get_write_buffer_size)
+                self.scope.setdefault("state", {})[OUTLET] = outlet
             connection = self.transport.get_extra_info("socket")
             if connection is not None:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)

@@ -18,22 +18,28 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from microrollup.rpc.budget import Budget
-from microrollup.rpc.dispatch import Dispatcher
+from microrollup.rpc.dispatch import Caller, Dispatcher
 from microrollup.rpc.envelope import NULL_ID, encode_error
-from microrollup.rpc.errors import LIMIT_EXCEEDED, NOT_FOUND, RpcError, to_rpc_error
-from microrollup.rpc.feeds import Caches, Feed, Item, make_feed
+from microrollup.rpc.errors import INTERNAL, LIMIT_EXCEEDED, NOT_FOUND, RpcError, to_rpc_error
+from microrollup.rpc.feeds import PAGE_TOKENS, Caches, Feed, Item, make_feed
 from microrollup.rpc.methods import Api
 from microrollup.rpc.news import News
 from microrollup.rpc.params import SubscribeParams, UnsubscribeParams
+from microrollup.rpc.rates import name_client
 
-__all__ = ["Sockets"]
+__all__ = ["OUTLET", "READ_BYTES", "TRY_AGAIN_LATER", "Outlet", "Sockets"]
 
 LOOK_SECONDS: Final = 0.25
 """How often a notification that is not taken is looked at."""
 
 LAST_WORD_SECONDS: Final = 1.0
 TRY_AGAIN_LATER: Final = 1013
-_ABORT: Final = "abort"
+OUTLET: Final = "outlet"
+"""Under which the protocol puts a connection's `Outlet` into the scope's state."""
+READ_BYTES: Final = 64 << 10
+"""So much of what waits for a client has to be read in `send_seconds`."""
+_LARGE_BYTES: Final = 64 << 10
+"""What is longer is not only sent: most of it has to be read before the next message."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _log = structlog.get_logger(__name__)
@@ -41,6 +47,17 @@ _log = structlog.get_logger(__name__)
 
 class Slow(Exception):
     """The other side does not read."""
+
+
+class Outlet(msgspec.Struct, frozen=True):
+    """What the protocol under a WebSocket lends, beyond what ASGI has."""
+
+    abort: Callable[[], None]
+    """Ends the connection whatever its other side does."""
+    writable: asyncio.Event
+    """Set while a message goes out without waiting."""
+    get_unread: Callable[[], int]
+    """Bytes that wait for the other side to read."""
 
 
 class Sockets:
@@ -74,6 +91,8 @@ class _Connection:
         self._sockets = sockets
         self._limits = sockets.api.limits
         self._websocket = websocket
+        self._client = name_client(None if websocket.client is None else websocket.client.host)
+        self._outlet: Outlet = websocket.scope["state"][OUTLET]
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(self._limits.calls_per_socket)
@@ -129,8 +148,9 @@ class _Connection:
         async def handle(params: Any) -> Any:
             return await self._handle(params, after)
 
-        answer = await self._sockets.dispatcher.answer(body, handle)
+        caller = Caller(self._client, handle)
         try:
+            answer = await self._sockets.dispatcher.answer(body, caller)
             if answer is not None:
                 await self._send(answer, None)
         except Slow:
@@ -138,6 +158,8 @@ class _Connection:
             return
         except (WebSocketDisconnect, RuntimeError):
             return
+        finally:
+            self._sockets.dispatcher.release(caller)
         for start in after:
             start()
 
@@ -173,10 +195,15 @@ class _Connection:
         try:
             while True:
                 event = self._sockets.news.event
-                items = feed.read()
-                if items is None:
-                    items = await loop.run_in_executor(None, feed.load)
-                elif not items and feed.lag <= 0:  # below 0 where it begins with what is still to come
+                try:
+                    items = feed.read()
+                    if items is None:
+                        await self._pay_for_history()
+                        items = await loop.run_in_executor(None, feed.load)
+                except Exception as error:
+                    await self._end_subscription(identity, error)
+                    return
+                if not items and feed.lag <= 0:  # below 0 where it begins with what is still to come
                     await event.wait()
                     continue
                 for item in items:
@@ -186,33 +213,63 @@ class _Connection:
             await self._drop(identity)
         except (WebSocketDisconnect, RuntimeError):
             return
-        except Exception as error:
-            refusal = to_rpc_error(error)
-            _log.info("subscription_ended", reason=str(error))
-            await self._say_last_word(identity, refusal.detail or "internal error")
-            if self._pumps.pop(identity, None) is not None:
-                self._sockets.subscriptions -= 1
+
+    async def _pay_for_history(self) -> None:
+        """Wait until whoever asks has room in its rate for a page of the store."""
+        rates = self._sockets.dispatcher.rates
+        wait = rates.take(self._client)
+        while wait > 0:
+            await asyncio.sleep(wait)
+            wait = rates.take(self._client)
+        rates.overdraw(self._client, PAGE_TOKENS - 1)
+
+    async def _end_subscription(self, identity: str, error: Exception) -> None:
+        """Tell the subscriber why nothing more comes."""
+        refusal = to_rpc_error(error)
+        if refusal.code == INTERNAL:
+            _log.error("subscription_failed", error=type(error).__name__, exc_info=error)
+        if self._pumps.pop(identity, None) is not None:
+            self._sockets.subscriptions -= 1
+        await self._say_last_word(identity, refusal.detail or "internal error")
 
     async def _send(self, body: bytes, feed: Feed | None) -> None:
         """Send one message. Raises `Slow` if it is not taken in time, or while too much piles up behind it."""
         async with self._sending:
             if self._dropping:
                 raise Slow
-            sending = asyncio.ensure_future(self._websocket.send_text(body.decode()))
+            if self._outlet.writable.is_set() and len(body) <= _LARGE_BYTES:
+                await self._websocket.send_text(body.decode())
+                return
+            sending = asyncio.ensure_future(self._transmit(body))
             sending.add_done_callback(_note_outcome)
-            started = time.monotonic()
             try:
-                while True:
-                    done, _ = await asyncio.wait({sending}, timeout=LOOK_SECONDS)
-                    if done:
-                        sending.result()
-                        return
-                    late = time.monotonic() - started > self._limits.send_seconds
-                    if late or (feed is not None and feed.lag > self._limits.lag):
-                        raise Slow
+                await self._watch(sending, feed)
             finally:
                 if not sending.done():
                     sending.cancel()
+
+    async def _transmit(self, body: bytes) -> None:
+        """Send a message, and wait until most of it has been read."""
+        await self._websocket.send_text(body.decode())
+        await self._outlet.writable.wait()
+
+    async def _watch(self, sending: asyncio.Future[None], feed: Feed | None) -> None:
+        """Wait for a message to be read. Raises `Slow` unless the other side reads some of it in `send_seconds`."""
+        looked, unread = time.monotonic(), -1
+        while True:
+            done, _ = await asyncio.wait({sending}, timeout=LOOK_SECONDS)
+            if done:
+                sending.result()
+                return
+            if feed is not None and feed.lag > self._limits.lag:
+                raise Slow
+            left = self._outlet.get_unread()
+            if unread < 0:  # the first look: what the system has taken by now, nobody has read
+                unread = left
+            if time.monotonic() - looked > self._limits.send_seconds:
+                if left > unread - READ_BYTES:
+                    raise Slow
+                unread, looked = left, time.monotonic()
 
     async def _drop(self, identity: str | None) -> None:
         """Say why, if the other side can still be told, and end the connection whatever it does."""
@@ -221,9 +278,7 @@ class _Connection:
         self._dropping = True
         self._sockets.dropped += 1
         _log.info("subscriber_dropped")
-        abort = self._websocket.scope["state"].get(_ABORT)
-        if abort is not None:
-            asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, abort)
+        asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, self._outlet.abort)
         await self._say_last_word(identity, "slow")
         with suppress(Exception):
             await _in_time(self._websocket.close(TRY_AGAIN_LATER, "slow"))

@@ -50,6 +50,7 @@ class Views:
         receipt = action.receipt
         return {
             "actionHash": hex0x(receipt.action_hash),
+            "type": self._name_type(action.record),
             "seq": action.seq,
             "height": action.height,
             "status": STATUS_NAMES[receipt.status],
@@ -122,14 +123,18 @@ class Views:
         return {
             "seq": action.seq,
             "hash": hex0x(receipt.action_hash),
-            "type": self._forced(action.record)["type"] if forced else self._read_type(action.record),
+            "type": self._name_type(action.record),
             "sender": None if action.sender is None else hex0x(action.sender),
             "origin": "l1" if forced else "signed",
             "status": STATUS_NAMES[receipt.status],
             "reason": receipt.reason,
         }
 
-    def _read_type(self, record: bytes) -> str:
+    def _name_type(self, record: bytes) -> str | None:
+        """The type of a stored action; None for a forced one whose payload is none."""
+        if is_forced_record(record):
+            name: str | None = self._forced(record)["type"]
+            return name
         types = self._node.rollup.action_types
         return types.by_record_type[type(types.decode_record(record))].name
 

@@ -20,7 +20,7 @@ from microrollup.errors import DecodeError, StoreFormat, StoreMissing, UsageErro
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, ZERO_ADDRESS
 from microrollup.record import Genesis, decode_genesis
 from microrollup.settlement.attestation import SignedAttestation
-from microrollup.settlement.batch import compute_data_hash
+from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
 from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, NotOwner, PayloadTooLarge
 from microrollup.settlement.forced import ForcedEntry
 from microrollup.settlement.inbox import (
@@ -156,6 +156,9 @@ class LocalSettlement:
         with self._read() as rows:
             effective = rows.get_void(index)
         return effective is not None and effective <= l1_origin
+
+    def get_max_batch_bytes(self) -> int:
+        return MAX_BATCH_BYTES
 
     def compute_data_hash(self, batch: bytes) -> bytes:
         return compute_data_hash(batch)

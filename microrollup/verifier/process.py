@@ -214,15 +214,15 @@ def _attest(
     verifiers = l1.get_verifiers(l1.get_number())
     if compute_address(key) not in verifiers.addresses:
         raise UsageError(f"0x{compute_address(key).hex()} is not among the rollup's verifiers")
-    return attest(ledger, l1, key, signed, lambda first: _read_batches(source, first, tick))
+    return attest(ledger, l1, key, signed, lambda first: _read_batches(source, first, tick, l1.get_max_batch_bytes()))
 
 
-def _read_batches(source: BlockSource, first_height: int, tick: Tick) -> Iterable[bytes]:
+def _read_batches(source: BlockSource, first_height: int, tick: Tick, max_bytes: int) -> Iterable[bytes]:
     """The batches to attest: what the builder offers, or up to the height that was named, or all there is."""
     if isinstance(source, HttpSource):
         return source.read_batches(first_height)
     if tick.last_height is None:
-        return read_batches(source, first_height)
+        return read_batches(source, first_height, max_bytes)
     count = tick.last_height - first_height + 1
     blocks = list(islice(source.read_blocks(first_height), max(0, count)))
     return [encode_batch(compute_rollup_id(source.genesis), blocks)] if blocks and len(blocks) == count else []

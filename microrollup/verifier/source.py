@@ -67,14 +67,14 @@ class StoreSource:
         self.close()
 
 
-def read_batches(source: BlockSource, first_height: int) -> Iterator[bytes]:
+def read_batches(source: BlockSource, first_height: int, max_bytes: int) -> Iterator[bytes]:
     """The batches in which blocks from a height on would be published, as this source's builder encodes them.
 
     Compression differs between builds of zlib, so verifiers sign the builder's bytes, once these decode to the right
     blocks.
     """
     rollup_id = compute_rollup_id(source.genesis)
-    return (encode_batch(rollup_id, blocks) for blocks in cut_batches(source.read_blocks(first_height)))
+    return (encode_batch(rollup_id, blocks) for blocks in cut_batches(source.read_blocks(first_height), max_bytes))
 
 
 def open_source(place: str) -> BlockFile | StoreSource | HttpSource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,7 +16,11 @@ from microrollup.settlement.ethereum.errors import L1BadAnswer
 from microrollup.settlement.ethereum.index import Settled
 from microrollup.settlement.ethereum.kzg import Sidecar, make_sidecar
 
-__all__ = ["Publication", "publish", "read_blob_hashes", "read_blobs", "read_calldata"]
+__all__ = ["MAX_CALLDATA_BYTES", "Publication", "publish", "read_blob_hashes", "read_blobs", "read_calldata"]
+
+MAX_CALLDATA_BYTES: Final = 120_000
+"""Nodes relay no transaction above 128 KiB unless it carries blobs, and since EIP-7825 none above 16,777,216 gas."""
+
 
 class Publication(msgspec.Struct, frozen=True):
     """A batch as it is published; `sidecar` is `None` with calldata."""
@@ -26,11 +31,11 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 def publish(batch: bytes, da: str) -> Publication:
-    """Pack a batch for blobs or calldata, and commit to it.
+    """Pack a batch for blobs or calldata, and commit to it. What is too long for calldata goes into blobs all the same.
 
     Raises `DecodeError` for a batch that blobs cannot give back as it is; calldata take any bytes.
     """
-    if da == "calldata":
+    if da == "calldata" and len(batch) <= MAX_CALLDATA_BYTES:
         return Publication(batch, compute_data_hash(batch), None)
     sidecar = make_sidecar(pack_blobs(batch))
     return Publication(batch, compute_blob_data_hash(sidecar.versioned_hashes), sidecar)

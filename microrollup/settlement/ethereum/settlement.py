@@ -23,7 +23,13 @@ from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
 from microrollup.settlement.errors import BadOrigin
 from microrollup.settlement.ethereum.answers import parse_quantity, parse_transaction
 from microrollup.settlement.ethereum.costs import TransactionCost, read_cost
-from microrollup.settlement.ethereum.data import Publication, read_blob_hashes, read_blobs, read_calldata
+from microrollup.settlement.ethereum.data import (
+    MAX_CALLDATA_BYTES,
+    Publication,
+    read_blob_hashes,
+    read_blobs,
+    read_calldata,
+)
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Error
 from microrollup.settlement.ethereum.events import ActionForced, InboxEvent
 from microrollup.settlement.ethereum.follower import Follower
@@ -157,7 +163,8 @@ class EthereumSettlement:
 
     def get_origin(self) -> int:
         self._look()
-        return max(0, self._follower.window.get_head().number - self._options.depth)
+        with self._follower.lock:
+            return max(0, self._follower.window.get_head().number - self._options.depth)
 
     def get_time(self, number: int) -> int:
         self._look()
@@ -193,6 +200,9 @@ class EthereumSettlement:
 
     def is_voided(self, index: int, l1_origin: int) -> bool:
         return self._look().is_voided(index, l1_origin)
+
+    def get_max_batch_bytes(self) -> int:
+        return MAX_CALLDATA_BYTES if self._options.da == "calldata" else MAX_BATCH_BYTES
 
     def compute_data_hash(self, batch: bytes) -> bytes:
         publication = self._publish(batch)
