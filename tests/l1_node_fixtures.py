@@ -91,13 +91,16 @@ class Chain:
         return int(self.anvil.call("eth_blockNumber"), 16)
 
     def reorg(self, depth: int, *, mine: int = 2) -> int:
-        """Replace so many blocks by as many empty ones and some more; the first number that is replaced.
+        """Replace so many blocks by as many others and some more; the first number that is replaced.
 
-        A node takes the longer chain, and what was in the old blocks is gone: the pool is emptied.
+        What was in the old blocks is gone: the pool is emptied. The first of the new ones has a transaction of its own:
+        empty blocks of equal times would be the same ones again.
         """
         with self.miner.lock:
             first = self.get_number() - depth + 1
-            self.anvil.call("anvil_reorg", depth, [])
+            somebody = get_address(load_private_key(bytes.fromhex(DEV_KEYS[2])))
+            other = {"from": somebody, "to": somebody, "value": hex(first)}
+            self.anvil.call("anvil_reorg", depth, [[other, 0]])
             self.anvil.call("anvil_dropAllTransactions")
             for _ in range(mine):
                 self.anvil.call("evm_mine")
@@ -225,7 +228,7 @@ class Node(Caller):
             status = self.call("status")
             header, heights = self.call("getHeader"), status["height"]
             is_closed = header["firstSeq"] + header["actionCount"] == status["acknowledged"]
-            return heights["latest"] if is_closed and heights[level] == heights["latest"] else 0
+            return heights[level] if is_closed and heights[level] == header["height"] else 0
 
         return int(wait_for(find, seconds))
 
@@ -279,6 +282,7 @@ class RollupSite:
         """Submit so many actions; their acknowledgements."""
         acks = [answer["ack"] for answer in node.submit(*self.make_lines(count))]
         self.acks += acks
+        wait_for(lambda: node.call("status")["acknowledged"] > acks[-1]["seq"])
         return acks
 
     def force(self, key: PrivateKey, member: str = "0x" + "55" * 32) -> dict[str, Any]:
