@@ -5,12 +5,16 @@ A contract rebuilds the block hash with `keccak256(abi.encode(...))` over the he
 
 from __future__ import annotations
 
+import platform
+import sys
+from functools import cache
+from importlib import metadata
 from typing import Final
 
 import msgspec
 from eth_abi.abi import encode as abi_encode
 
-from microrollup.crypto import keccak256
+from microrollup.crypto import PrivateKey, keccak256, sign_digest
 from microrollup.primitives import ZERO_BYTES32, Bytes32, Uint64
 from microrollup.record import Genesis, Open, Seal
 
@@ -21,6 +25,7 @@ __all__ = [
     "compute_genesis_header",
     "compute_rollup_id",
     "compute_verifiers_hash",
+    "seal_header",
 ]
 
 
@@ -118,3 +123,16 @@ def compute_genesis_header(genesis: Genesis) -> Header:
         state_root=genesis.state_root,
         metadata_root=genesis.metadata_root,
     )
+
+
+def seal_header(key: PrivateKey, header: Header) -> Seal:
+    """The builder's seal of a block: its signature over the block hash, and unsigned what it was built with."""
+    return Seal(sign_digest(key, compute_block_hash(header)), _describe_build())
+
+
+@cache
+def _describe_build() -> str:
+    """Versions, for whoever has to find out why two machines differ."""
+    packages = ("microrollup", "msgspec", "lmdb", "blake3", "coincurve")
+    versions = "; ".join([f"{package} {metadata.version(package)}" for package in packages])
+    return f"python {platform.python_version()} {sys.platform}; {versions}"

@@ -6,22 +6,19 @@ acknowledges, and closes and seals blocks.
 
 from __future__ import annotations
 
-import platform
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib import metadata
 from typing import Final, Generic, TypeVar
 
 import msgspec
 import structlog
 
 from microrollup.authentication import Authenticated
-from microrollup.block import Header, compute_block_hash
-from microrollup.crypto import PrivateKey, compute_address, sign_digest
+from microrollup.block import Header, seal_header
+from microrollup.crypto import PrivateKey, compute_address
 from microrollup.entry import make_forced_entry, make_signed_entry
 from microrollup.errors import (
     ActionLimit,
@@ -44,7 +41,7 @@ from microrollup.primitives import (
     MAX_FORCED_PER_BLOCK,
 )
 from microrollup.receipt import Receipt
-from microrollup.record import Forced, Open, Seal
+from microrollup.record import Forced, Open
 from microrollup.settlement.protocol import L1View
 from microrollup.stf import Entry, Interrupted, LimitHit
 from microrollup.store.action_index import find_action
@@ -282,8 +279,7 @@ class Sequencer(Generic[T]):
             self._require_intake()
         with self._stopping_on_failure():
             closing = self.ledger.compute_header()
-            signature = sign_digest(self._key, compute_block_hash(closing.header))
-            header = self.ledger.finish(closing, Seal(signature, _BUILD_INFO))
+            header = self.ledger.finish(closing, seal_header(self._key, closing.header))
         self._recent.clear()
         self._block_seconds = 0.0
         return header
@@ -306,6 +302,8 @@ class Sequencer(Generic[T]):
         """Open the next block on what L1 says now; due forced actions are its first entries."""
         ledger = self.ledger
         l1_origin = self._choose_origin()
+        with self._stopping_on_failure():  # what a former builder seals is refused by everybody
+            self._require_builder(l1_origin)
         latest = min(self.l1.get_time(self.l1.get_number()), self.l1.get_time(l1_origin) + MAX_CLOCK_LEAD_SECONDS)
         timestamp = max(ledger.header.timestamp, min(int(self._clock()), latest))
         forced = [
@@ -386,12 +384,14 @@ class Sequencer(Generic[T]):
             raise IntakeStopped(f"no actions are taken: {self._stopped}")
 
     def check_builder(self) -> None:
-        """Raises `UsageError` unless the key is the builder that the inbox names now."""
-        address, expected = compute_address(self._key), self.l1.get_builder(self._choose_origin())
+        """Raises `UsageError` unless the key is the builder that the inbox names, for the open block and for the next."""
+        if self.ledger.block is not None:
+            self._require_builder(self.ledger.block.open.l1_origin)
+        self._require_builder(self._choose_origin())
+
+    def _require_builder(self, l1_origin: int) -> None:
+        address, expected = compute_address(self._key), self.l1.get_builder(l1_origin)
         if address != expected:
-            raise UsageError(f"the key of 0x{address.hex()} is not the rollup's builder 0x{expected.hex()}")
-
-
-_BUILD_INFO: Final = f"python {platform.python_version()} {sys.platform}; " + "; ".join(
-    f"{package} {metadata.version(package)}" for package in ("microrollup", "msgspec", "lmdb", "blake3", "coincurve")
-)
+            raise UsageError(
+                f"the key of 0x{address.hex()} is not the rollup's builder 0x{expected.hex()} as of L1 block {l1_origin}"
+            )

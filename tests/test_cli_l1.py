@@ -132,3 +132,25 @@ def test_verify_takes_one_source(command: CommandLine, data: Path) -> None:
     assert "either --from" in command.refuse("verify", APP)
     assert "either --from" in command.refuse("verify", APP, "--from", data, "--from-l1", data / "l1")
     assert "both --inbox" in command.refuse("verify", APP, "--from-l1", "http://127.0.0.1:1")
+
+
+def test_old_data_are_refused(command: CommandLine, data: Path, tmp_path: Path) -> None:
+    """Data that end below what L1 has settled, or hold another block there, are told apart, with the way on: what would
+    be built on them could never settle. The right data go on.
+    """
+    new, more = tmp_path / "new", tmp_path / "more"
+    more.write_bytes(b"".join(LINES[40:50]))
+    shutil.copytree(data, tmp_path / "old")
+    command.ask("import", APP, more, "--data", data)
+    shutil.rmtree(tmp_path / "verifier")
+    settle(command, data, tmp_path / "verifier")
+    data.rename(new)
+    (tmp_path / "old").rename(data)
+    shutil.rmtree(data / "l1")
+    shutil.copytree(new / "l1", data / "l1")
+    said = command.refuse("import", APP, more, "--data", data)
+    assert "has settled height 5" in said
+    assert "restore a snapshot" in said
+    shutil.rmtree(data)
+    report = command.ask("import", APP, more, "--data", new)
+    assert 10 == report["refused"]

@@ -21,6 +21,7 @@ from typing import Final
 
 import msgspec
 
+from microrollup.block import compute_block_hash
 from microrollup.cli.l1 import find_place, keep_place
 from microrollup.codec.json import read_hex
 from microrollup.crypto import PrivateKey, compute_address, load_private_key
@@ -31,9 +32,9 @@ from microrollup.record import Genesis
 from microrollup.rollup import MicroRollup
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
 from microrollup.settlement.place import EthereumPlace, L1Place, LocalPlace, describe_place, open_l1
-from microrollup.settlement.protocol import Inbox
+from microrollup.settlement.protocol import Inbox, L1View
 from microrollup.store.environment import Environment
-from microrollup.store.tables import get_checkpoint
+from microrollup.store.tables import get_block_row, get_checkpoint
 from microrollup.store.tree import FlatTree
 
 __all__ = [
@@ -52,6 +53,11 @@ LOCAL_CHAIN_ID: Final = 31337
 """Chain id of the local settlement, as development chains have it."""
 
 _MAX_KEY_FILE_BYTES: Final = 256
+
+_WAY_ON: Final = (
+    "restore a snapshot into a new directory, which whoever derives the blocks from L1 (`microrollup verify --from-l1`)"
+    " can write"
+)
 
 
 class VerifierChoice(msgspec.Struct, frozen=True):
@@ -138,6 +144,7 @@ def open_node(
         with closing(open_l1(place, [key])) as settlement:
             if settlement.get_genesis() != ledger.genesis:
                 raise WrongRollup(f"{describe_place(place)} is the settlement of another rollup than {directory} holds")
+            _require_settled(ledger, settlement, f"{describe_place(place)} has settled")
             if verifiers is not None:
                 _check_verifiers(ledger.genesis, verifiers)
             yield Node(ledger, settlement, key)
@@ -153,10 +160,7 @@ def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice
         with closing(open_l1(place)) as settlement:
             genesis = settlement.get_genesis()
             if settlement.get_settled().height > 0:
-                raise UsageError(
-                    f"{describe_place(place)} has settled blocks that {directory} does not hold: restore a snapshot,"
-                    " which whoever derives the blocks from L1 (`microrollup verify --from-l1`) can write"
-                )
+                raise UsageError(f"{describe_place(place)} has settled blocks that {directory} does not hold: {_WAY_ON}")
     except StoreMissing:
         if not isinstance(place, LocalPlace):
             raise
@@ -167,6 +171,20 @@ def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice
         _require_builder_key(directory, genesis)
         keep_place(directory, place)
     return Ledger.create(directory, rollup, genesis)
+
+
+def _require_settled(ledger: Ledger, l1: L1View, whose: str) -> None:
+    """What is settled must be here, the same, or nothing that is built here can settle. Raises `UsageError`.
+
+    A store that began with a later snapshot does not know.
+    """
+    head, directory = l1.get_settled(), ledger.environment.directory
+    if head.height > ledger.checkpoint.height:
+        newest = ledger.checkpoint.height
+        raise UsageError(f"{whose} height {head.height}, {directory} ends at height {newest}: {_WAY_ON}")
+    own = get_block_row(ledger.environment.reader, ledger.environment.tables, head.height)
+    if own is not None and compute_block_hash(own.header) != head.block_hash:
+        raise UsageError(f"{whose} another block {head.height} than {directory} holds: {_WAY_ON}")
 
 
 def _require_builder_key(directory: Path, genesis: Genesis) -> None:

@@ -16,7 +16,7 @@ from microrollup.acknowledgement import SignedAcknowledgement, sign_acknowledgem
 from microrollup.authentication_pool import AuthenticationPool
 from microrollup.block import Block, Header
 from microrollup.crypto import PrivateKey, compute_address
-from microrollup.errors import Divergence, DuplicateAction, IntakeStopped, MicrorollupError
+from microrollup.errors import Divergence, DuplicateAction, IntakeStopped, L1Behind, MicrorollupError
 from microrollup.ledger import Ledger
 from microrollup.node.confirmations import Confirmation, Confirmations, Divergent
 from microrollup.node.divergence_note import keep_divergence
@@ -35,6 +35,7 @@ from microrollup.node.writer import Writer, WriterOptions
 from microrollup.receipt import FAULTED, Receipt
 from microrollup.sequencer import DEFAULT_BLOCK_SIZE, Acknowledgement, Sequencer
 from microrollup.settlement.attestation import SignedAttestation
+from microrollup.settlement.inbox import MAX_ORIGIN_AGE_BLOCKS
 from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
 from microrollup.verifier.events import DivergenceEvent, Report, Request
 from microrollup.verifier.verify import verify_block_on_l1, verify_open_block_on_l1
@@ -126,10 +127,11 @@ class Node:
     def start(self) -> None:
         """Take over the ledger and begin to work. Raises what the sequencer raises, `UsageError` for a foreign key."""
         self._writer.start()
-        head = self.l1.get_settled()
-        if 0 < head.height <= self.confirmations.latest:  # a crash may have come before this was noted
-            self._note_height(head)
-        verifiers = self.l1.get_verifiers(self.l1.get_number())
+        head, number, own = self.l1.get_settled(), self.l1.get_number(), self.ledger.header
+        if own.l1_origin >= number:
+            raise L1Behind(own.height, own.l1_origin, number)
+        self.note_included(head)  # a crash may have come before this was noted
+        verifiers = self.l1.get_verifiers(number)
         self._vouches.load()
         self.confirmations.note_verified(self._vouches.find_height(verifiers))
         if self._divergent is not None:
@@ -319,9 +321,25 @@ class Node:
                 link.tick(last_height)
 
     def note_included(self, head: SettledHead) -> None:
-        """The settlement took a batch: note it in the ledger, then say so."""
-        self._note_height(head)
-        self.confirmations.note_available(head.height)
+        """L1 holds a batch: note it in the ledger, then say so. If it is of other blocks, these here never settle."""
+        own = self.lookups.find_hash(head.height)
+        if head.height > self.lookups.get_tip() or own not in (None, head.block_hash):
+            self._settler.halt()
+            self._writer.stop_intake(
+                f"L1 has settled another block {head.height} than this node has: its data are old, or somebody else"
+                ' builds for this inbox; see "Settled by somebody else" in the README'
+            )
+        elif head.height > 0:
+            self._note_height(head)
+            self.confirmations.note_available(head.height)
+
+    def note_stalled(self, height: int, age: int) -> None:
+        """A block has not settled for long: take no more of what may never settle."""
+        if self.stopped is None:
+            self._writer.stop_intake(
+                f"block {height} has not settled since {age} L1 blocks, and after {MAX_ORIGIN_AGE_BLOCKS} it cannot any"
+                " more: look at the verifiers and at L1, and restart when it has settled"
+            )
 
     def note_final(self, height: int) -> None:
         """What settled up to a height stays."""

@@ -25,14 +25,18 @@ from microrollup.settlement.attestation import (
 )
 from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.settlement.errors import FutureTimestamp
-from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
+from microrollup.settlement.inbox import MAX_ORIGIN_AGE_BLOCKS
+from microrollup.settlement.protocol import Reorg, SettledHead, Settlement, VerifierSet
 
 __all__ = ["AttestationRefused", "Candidate", "Settler", "SettlingListener", "find_final_height"]
 
+_TRIES: Final = 5
 RETRY_SECONDS: Final = 1.0
 TROUBLE_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 5.0
 MAX_BATCH_BLOCKS: Final = 1_000
+MAX_UNSETTLED_BLOCKS: Final = MAX_ORIGIN_AGE_BLOCKS // 2
+"""L1 blocks, a day of them: as much time again remains to settle what has been acknowledged by then."""
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +52,10 @@ class SettlingListener(Protocol):
         """There is a batch to attest, up to a height; said again while it lacks a quorum."""
 
     def note_included(self, head: SettledHead) -> None:
-        """The settlement took a batch."""
+        """The settlement took a batch, of this settler or of somebody else."""
+
+    def note_stalled(self, height: int, age: int) -> None:
+        """The block at a height has not settled since `age` L1 blocks; said again while it has not."""
 
     def note_final(self, height: int) -> None:
         """What settled up to a height is deep enough to stay."""
@@ -62,7 +69,20 @@ def find_final_height(settlement: Settlement, low: int, high: int) -> int:
 
     `low` is known to be one; depth falls as heights rise, so halving finds it.
     """
-    depth = settlement.get_number() - 1 - settlement.get_origin()
+    for _ in range(_TRIES):
+        number = settlement.get_number()
+        final = _halve(settlement, number - settlement.get_origin(), low, high)
+        if number == settlement.get_number():  # else L1 went on meanwhile, and depths were of two moments
+            return final
+    return low
+
+
+def _halve(settlement: Settlement, distance: int, low: int, high: int) -> int:
+    """`distance` is how far the view's origin lies behind the block that is to come: 1 where no reorg is expected.
+
+    A batch is final in the origin or below it: the view waits for reorgs of all the blocks above.
+    """
+    depth = distance if distance > 1 else 0
     while low < high:
         middle = (low + high + 1) // 2
         found = settlement.get_confirmations(middle)
@@ -80,6 +100,8 @@ class Candidate(msgspec.Struct, frozen=True):
     last: Block
     attestation: BatchAttestation
     """What each verifier must sign."""
+    oldest_origin: int
+    """L1 block that its first block is bound to."""
 
 
 class Settler:
@@ -101,6 +123,8 @@ class Settler:
         self._read_blocks = read_blocks
         self._listener = listener
         self._final = 0
+        self._included = -1
+        """Height of the settled block that the listener was told of last."""
         self._condition = threading.Condition()
         self._closing = False
         self._halted = False
@@ -162,10 +186,11 @@ class Settler:
             raise AttestationRefused(f"0x{attester.hex()} is not among the rollup's verifiers")
         with self._condition:
             candidate = self._candidate
-            if candidate is None or signed.attestation != candidate.attestation:
-                raise AttestationRefused("the attestation is not of the batch that is to be settled next")
+            if candidate is None:
+                raise AttestationRefused("there is no batch to attest now")
+            _verify_attestation(candidate.attestation, signed.attestation)
             self._signed[attester] = signed
-            count = len(self._signed)
+            count = len(self._choose_signed(verifiers))
             self._condition.notify()
         return count, verifiers.quorum, attester
 
@@ -182,6 +207,9 @@ class Settler:
             except MicrorollupError as error:
                 _log.error("settling_failed", reason=str(error))
                 delay = TROUBLE_SECONDS
+            except Exception:  # a bug, or no memory: whoever settles must not end for it
+                _log.exception("settler_failed")
+                delay = TROUBLE_SECONDS
             with self._condition:
                 if delay and not self._closing:
                     self._condition.wait(delay)
@@ -194,28 +222,29 @@ class Settler:
             return TROUBLE_SECONDS
         self._take_reorgs()
         head = self._settlement.get_settled()
-        self._note_final(head)
+        self._note_head(head)
+        if self._halted:
+            return TROUBLE_SECONDS
         candidate = self._candidate
         if candidate is None or candidate.attestation.first_height != head.height + 1:
             candidate = self._cut(head)
             if candidate is None:
                 return RETRY_SECONDS
             self._tell(candidate)
-        quorum = self._settlement.get_verifiers(self._settlement.get_number()).quorum
+        number = self._settlement.get_number()
+        self._note_age(candidate, number)
+        verifiers = self._settlement.get_verifiers(number)
         with self._condition:
-            signed = list(self._signed.values())
-        if len(signed) < quorum:
+            signed = self._choose_signed(verifiers)
+        if len(signed) < verifiers.quorum:
             if time.monotonic() - self._told_at >= RETRY_SECONDS:
                 self._tell(candidate)
             return RETRY_SECONDS
         try:
-            settled = self._settlement.settle(
-                candidate.batch, candidate.last.header, signed, submitter=self._submitter
-            )
+            self._settlement.settle(candidate.batch, candidate.last.header, signed, submitter=self._submitter)
         except FutureTimestamp:
             return RETRY_SECONDS
         self._drop()
-        self._listener.note_included(settled)
         return 0.0
 
     def _take_reorgs(self) -> None:
@@ -234,8 +263,23 @@ class Settler:
         self._told_at = time.monotonic()
         self._listener.note_candidate(candidate.attestation.last_height)
 
-    def _note_final(self, head: SettledHead) -> None:
-        """Tell of the batches that have become as deep in L1 as the settlement asks for."""
+    def _choose_signed(self, verifiers: VerifierSet) -> list[SignedAttestation]:
+        """The attestations that count now: the set may have changed since they came."""
+        return [signed for attester, signed in self._signed.items() if attester in verifiers.addresses]
+
+    def _note_age(self, candidate: Candidate, number: int) -> None:
+        """Tell before it is too late: what is bound to too old an L1 block can never settle."""
+        age = number - candidate.oldest_origin
+        if age > MAX_UNSETTLED_BLOCKS:
+            self._listener.note_stalled(candidate.attestation.first_height, age)
+
+    def _note_head(self, head: SettledHead) -> None:
+        """Tell of a batch that is included, whoever sent it, and of those that have become deep enough in L1."""
+        if head.height != self._included:
+            self._listener.note_included(head)
+            self._included = head.height
+        if self._halted:  # by the listener: what is settled is not what this node has
+            return
         final = find_final_height(self._settlement, self._final, head.height)
         if final > self._final:
             self._final = final
@@ -251,7 +295,7 @@ class Settler:
         last = blocks[-1]
         data_hash = self._settlement.compute_data_hash(batch)
         attestation = create_attestation(head.block_hash, head.height + 1, last.header, data_hash)
-        candidate = Candidate(batch, last, attestation)
+        candidate = Candidate(batch, last, attestation, blocks[0].open.l1_origin)
         with self._condition:
             self._candidate, self._signed = candidate, {}
         return candidate
@@ -259,3 +303,13 @@ class Settler:
     def _drop(self) -> None:
         with self._condition:
             self._candidate, self._signed = None, {}
+
+
+def _verify_attestation(expected: BatchAttestation, found: BatchAttestation) -> None:
+    """Raise `AttestationRefused` with the first member that differs from what is to be settled next."""
+    for member in BatchAttestation.__struct_fields__:
+        if getattr(expected, member) != getattr(found, member):
+            hint = "; is --da the same here and there?" if member == "data_hash" else ""
+            raise AttestationRefused(
+                f"the attestation is not of the batch that is to be settled next: its {member} differs{hint}"
+            )
