@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ethereum_harness import DEPLOYER, get_head
+from ethereum_harness import DEPLOYER, get_head, pass_blocks
 from ethereum_site import Site, make_site, run_l1, settle, settle_next, wait_for
 from l1_fixtures import Anvil
 from l1_proxy import JsonRpcError
@@ -21,6 +22,7 @@ from microrollup.errors import UsageError
 from microrollup.settlement.batch import decode_batch
 from microrollup.settlement.errors import WrongDomain, ZeroBuilder
 from microrollup.settlement.ethereum.blobs import BLOB_BYTES
+from microrollup.settlement.ethereum.contract import compute_topic
 from microrollup.settlement.ethereum.deploy import deploy_inbox
 from microrollup.settlement.ethereum.errors import (
     BlobsMissing,
@@ -31,6 +33,8 @@ from microrollup.settlement.ethereum.errors import (
     WrongL1,
 )
 from microrollup.settlement.ethereum.settlement import EthereumSettlement
+from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
+from microrollup.settlement.protocol import VerifierSet
 from microrollup.testing.settlement_harness import OWNER, extend, make_genesis, make_key, propose
 
 STRANGER = compute_address(make_key("stranger"))
@@ -341,6 +345,11 @@ def change_logs(**members: Any) -> Callable[[list[Any], Any], Any]:
     return lambda _, logs: [log | members for log in logs]
 
 
+def turn_back(block: Any) -> Any:
+    """The higher the block, the earlier."""
+    return block | {"timestamp": hex((1 << 40) - int(block["number"], 16))}
+
+
 HASH = "0x" + "ab" * 32
 LIES: dict[str, tuple[str, Callable[[list[Any], Any], Any]]] = {
     "no block": ("eth_getBlockByNumber", lambda _, __: None),
@@ -350,7 +359,7 @@ LIES: dict[str, tuple[str, Callable[[list[Any], Any], Any]]] = {
     "decimal number": ("eth_getBlockByNumber", change("number", 7)),
     "short hash": ("eth_getBlockByNumber", change("hash", "0xab")),
     "hash with a line feed": ("eth_getBlockByNumber", change("hash", HASH + "\n")),
-    "time goes back": ("eth_getBlockByNumber", change("timestamp", "0x1")),
+    "time goes back": ("eth_getBlockByNumber", lambda _, block: turn_back(block)),
     "other parents": ("eth_getBlockByNumber", change("parentHash", HASH)),
     "no logs": ("eth_getLogs", lambda _, __: []),
     "logs are null": ("eth_getLogs", lambda _, __: None),
@@ -471,6 +480,52 @@ def test_head_that_goes_back(site: Site) -> None:
     assert [] == inbox.poll_reorgs()
 
 
+def test_head_that_goes_back_far(site: Site) -> None:
+    """A node that lags by more than all that is remembered takes nothing back; once it has caught up it goes on."""
+    site.anvil.mine(20)
+    inbox = site.open(depth=2)
+    settle_next(inbox)
+    site.anvil.mine(70)
+    number = inbox.get_number()
+    for behind in (60, 80):
+        old = site.anvil.call("eth_getBlockByNumber", hex(number - behind), False)
+        site.proxy.rewrite["eth_getBlockByNumber"] = lambda p, answer, old=old: old if p[0] == "latest" else answer
+        with capture_logs() as logs:
+            assert (number, 1) == (inbox.get_number(), inbox.get_settled().height)
+        assert "l1_reorg" not in [entry["event"] for entry in logs]
+    assert [] == inbox.poll_reorgs()
+    site.proxy.rewrite.clear()
+    site.anvil.mine(1)
+    assert number + 1 == inbox.get_number()
+
+
+@pytest.mark.parametrize("what", ["VerifiersChanged", "BuilderChanged", "OwnerChanged"])
+def test_announcements_that_are_left_out(site: Site, what: str) -> None:
+    """A node that leaves out what the owner announced is found out when it comes into force, and all is read again."""
+    inbox, topic = site.open(), f"0x{compute_topic(what).hex()}"
+    heir = VerifierSet((b"\x11" * 20,), 1)
+    site.proxy.rewrite["eth_getLogs"] = lambda _, logs: [log for log in logs if log["topics"][0] != topic]
+    with suppress(L1BadAnswer):  # the announcer itself is told by its receipt
+        if what == "VerifiersChanged":
+            inbox.change_verifiers(heir, caller=OWNER)
+        elif what == "BuilderChanged":
+            inbox.change_builder(heir.addresses[0], caller=OWNER)
+        else:
+            inbox.change_owner(heir.addresses[0], caller=OWNER)
+    number = inbox.get_number() + CHANGE_DELAY_BLOCKS
+    pass_blocks(site.anvil, CHANGE_DELAY_BLOCKS + 5)
+    with capture_logs() as logs:
+        assert number > inbox.get_number()
+    assert "l1_not_followed" in [entry["event"] for entry in logs]
+    del site.proxy.rewrite["eth_getLogs"]
+    with capture_logs() as logs:
+        assert number < inbox.get_number()
+    assert ["l1_events_read_again"] == [e["event"] for e in logs if e["event"] == "l1_events_read_again"]
+    found = (inbox.get_verifiers(number + 1), inbox.get_builder(number + 1), inbox.get_owner(number + 1))
+    assert 1 == len([each for each in found if each in (heir, heir.addresses[0])])
+    assert [] == inbox.poll_reorgs()
+
+
 @pytest.mark.parametrize("ahead", [1, 2, 1000, 1 << 50])
 def test_head_that_jumps_ahead(site: Site, ahead: int) -> None:
     """A head that no chain leads to is refused, however near it is."""
@@ -555,6 +610,6 @@ def test_times_of_old_blocks(site: Site) -> None:
     times = [inbox.get_time(n) for n in range(number - 290, number)]
     assert [12] * 289 == [later - earlier for earlier, later in pairwise(times)]
     assert inbox.count_requests() - before <= 6
-    site.proxy.rewrite["eth_getBlockByNumber"] = change("timestamp", "0x1")
+    site.proxy.rewrite["eth_getBlockByNumber"] = lambda _, block: turn_back(block)
     with pytest.raises(L1BadAnswer):
         site.open(poll_seconds=60)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -20,6 +20,8 @@ from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Refused, NoInb
 from microrollup.settlement.ethereum.index import EventIndex
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.transport import Transport
+from microrollup.settlement.inbox import MAX_VERIFIERS
+from microrollup.settlement.protocol import VerifierSet
 
 __all__ = ["Follower"]
 
@@ -32,10 +34,30 @@ _TRIES: Final = 4
 _TIME_SPAN: Final = 128
 """Origins ascend, so whoever asks for one time asks for the next ones soon."""
 
-_SETTLED_TYPES: Final = ("(uint256,bytes32,bytes32,uint256,uint256,uint256,uint256,uint256)",)
+_COUNTERS: Final = {
+    "settled": ("(uint256,bytes32,bytes32,uint256,uint256,uint256,uint256,uint256)",),
+    "queueLength": ("uint256",),
+    "owner": ("address",),
+    "builder": ("address",),
+    "verifiers": ("address[]", "uint256"),
+}
+"""Views of the contract, and what they return."""
+
+_MAX_COUNTER_BYTES: Final = 32 * (3 + MAX_VERIFIERS)
 _WALK: Final = 16
 
 _log = structlog.get_logger(__name__)
+
+
+class Counters(NamedTuple):
+    """What the contract says of itself, against which the events are held: a node may leave some of them out."""
+
+    settled: bytes
+    """Hash of the last settled block."""
+    queue_length: int
+    owner: bytes
+    builder: bytes
+    verifiers: VerifierSet
 
 
 class Follower:
@@ -53,6 +75,8 @@ class Follower:
         self.replaced: list[int] = []
         """First numbers of what reorgs replaced, until they are asked for."""
         self._created: int | None = None
+        self._doubtful = False
+        """Events that were taken in are not all that there were: they are read again from the first one on."""
         self._complaint = ""
         self._one_at_a_time = asyncio.Lock()
 
@@ -78,7 +102,9 @@ class Follower:
             await self._confirm_reorg(blocks, known, ancestor)
             if ancestor < self._created:
                 self._created = await self._read_created(latest)
-        first = max(ancestor + 1, self._created)
+        if self._doubtful:
+            _log.info("l1_events_read_again", first=self._created)
+        first = max(self._find_base(ancestor) + 1, self._created)
         logs = await self._read_logs(first, latest.number)
         _verify_log_blocks(logs, {block.number: block for block in blocks})
         counters = await self._read_counters(latest)
@@ -87,11 +113,14 @@ class Follower:
         return latest
 
     def _is_known(self, latest: L1Block, known: L1Block) -> bool:
-        """Nothing is new: the same head, or an older one of the same chain, by a node that lags (or lies)."""
+        """Nothing is new: the same head, or an older one of the same chain, by a node that lags (or lies).
+
+        A head below all that is remembered is a lag: no reorg leads to a chain that is so much shorter.
+        """
         if latest.hash == known.hash:
             return True
         same = self.window.get_block(latest.number)
-        if same is None or same.hash != latest.hash:
+        if latest.number >= self.window.lowest and (same is None or same.hash != latest.hash):
             return False
         self._complain("l1_head_went_back", known=known.number, told=latest.number)
         return True
@@ -209,18 +238,28 @@ class Follower:
             first = end + 1
         return logs
 
-    async def _read_counters(self, latest: L1Block) -> tuple[bytes, int]:
-        """The settled block's hash and the queue's length, by the contract itself at this very block."""
+    async def _read_counters(self, latest: L1Block) -> Counters:
+        """What the contract itself says at this very block."""
         place = f"0x{self._options.inbox.hex()}"
-        calls = [{"to": place, "data": f"0x{encode_call(name).hex()}"} for name in ("settled", "queueLength")]
+        calls = [{"to": place, "data": f"0x{encode_call(name).hex()}"} for name in _COUNTERS]
         where = {"blockHash": f"0x{latest.hash.hex()}"}
         try:
-            settled, length = await self._transport.ask_many([("eth_call", [call, where]) for call in calls])
+            answers = await self._transport.ask_many([("eth_call", [call, where]) for call in calls])
         except L1Refused as error:  # the block was replaced, or its state is gone already
             raise L1BadAnswer("eth_call", error.message) from None
-        (head,) = decode_result("settled", _SETTLED_TYPES, parse_bytes("settled", settled, 256))
-        (count,) = decode_result("queueLength", ["uint256"], parse_bytes("queueLength", length, 32))
-        return head[1], count
+        head, count, owner, builder, verifiers, quorum = [
+            value
+            for (name, types), answer in zip(_COUNTERS.items(), answers, strict=True)
+            for value in decode_result(name, types, parse_bytes(name, answer, _MAX_COUNTER_BYTES))
+        ]
+        addresses = tuple([bytes.fromhex(address[2:]) for address in verifiers])
+        return Counters(
+            head[1], count, bytes.fromhex(owner[2:]), bytes.fromhex(builder[2:]), VerifierSet(addresses, quorum)
+        )
+
+    def _find_base(self, ancestor: int) -> int:
+        """The block whose events, and all before, need not be read again."""
+        return -1 if self._doubtful else ancestor
 
     def _take(
         self,
@@ -228,20 +267,26 @@ class Follower:
         known: L1Block | None,
         ancestor: int,
         logs: list[L1Log],
-        counters: tuple[bytes, int],
+        counters: Counters,
     ) -> None:
         """Everything at once, or nothing."""
+        number = blocks[-1].number
         with self.lock:
-            is_same = known is not None and ancestor == known.number and not logs
-            fresh = self.index if is_same else self.index.fork(ancestor)
+            base = self._find_base(ancestor)
+            is_same = known is not None and base == known.number and not logs
+            fresh = self.index if is_same else self.index.fork(base)
             for log in logs:
                 fresh.apply(log)
-            if not fresh.has_genesis() or counters != (fresh.get_head().block_hash, fresh.get_queue_length()):
-                raise L1BadAnswer("logs", f"events are missing: the contract's counters at {blocks[-1].number} differ")
-            self.index = fresh
+            found = _count(fresh, number) if fresh.has_genesis() else None
+            if found != counters:
+                # An announcement counts long after its event, so it may be one of the old events that is missing.
+                same = found is not None and (found.settled, found.queue_length) == counters[:2]
+                self._doubtful = known is not None and same and not self._doubtful
+                raise L1BadAnswer("logs", f"events are missing: the contract itself differs in block {number}")
+            self.index, self._doubtful = fresh, False
             self.window.rewind(ancestor)
             self.window.extend(blocks)
-            self.number = max(self.number, blocks[-1].number + 1)
+            self.number = max(self.number, number + 1)
             if known is not None and ancestor < known.number:
                 self.replaced.append(ancestor + 1)
 
@@ -258,6 +303,18 @@ class Follower:
         with self.lock:
             self.window.note_times(blocks)
         return blocks[0].time
+
+
+def _count(index: EventIndex, number: int) -> Counters:
+    """The same by the events up to this block."""
+    return Counters(
+        index.get_head().block_hash,
+        index.get_queue_length(),
+        index.get_owner(number),
+        index.get_builder(number),
+        index.get_verifiers(number),
+    )
+
 
 def _verify_log_blocks(logs: list[L1Log], blocks: dict[int, L1Block]) -> None:
     for log in logs:
