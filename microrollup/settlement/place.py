@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,7 +15,7 @@ from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.local import LocalSettlement
 from microrollup.settlement.protocol import Inbox
 
-__all__ = ["DEFAULT_DEPTH", "EthereumPlace", "L1Place", "LocalPlace", "make_options", "open_l1"]
+__all__ = ["DEFAULT_DEPTH", "EthereumPlace", "L1Place", "LocalPlace", "describe_place", "make_options", "open_l1"]
 
 DEFAULTS: Final = EthereumOptions("")
 
@@ -51,6 +52,14 @@ class EthereumPlace(msgspec.Struct, frozen=True, rename="camel", tag="ethereum",
 
 
 L1Place = LocalPlace | EthereumPlace
+
+
+def describe_place(place: L1Place) -> str:
+    """In words, without what a URL may hold of keys."""
+    if isinstance(place, LocalPlace):
+        return place.directory
+    parts = urlsplit(place.url)
+    return f"the inbox {place.inbox} at {parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
 
 
 def open_l1(place: L1Place, keys: Sequence[PrivateKey] = ()) -> Inbox:
