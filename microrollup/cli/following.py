@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -24,6 +25,9 @@ __all__ = ["follow_blocks"]
 LOOK_SECONDS: Final = 1.0
 """How often new blocks are looked for."""
 
+HAND_AGAIN_SECONDS: Final = 5.0
+"""A node that was started again, or whose batch L1 took back, has lost an attestation that it had taken."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -35,7 +39,8 @@ class _Follower:
         self._output = output
         self._shown: tuple[int, int] | None = None
         self._node: HttpSource | None = None
-        self._handed: set[SignedAttestation] = set()
+        self._handed: tuple[SignedAttestation, float] | None = None
+        """The last attestation that the node took, and when."""
         self.done = threading.Event()
         self.failed = False
 
@@ -51,15 +56,17 @@ class _Follower:
         self._shown = news
 
     def take_attestation(self, signed: SignedAttestation) -> None:
-        """Hand it to the node, once."""
-        source = self._request.source
-        if signed in self._handed or source is None or not is_address(source):
+        """Hand it to the node, and again while it is not settled."""
+        source, now = self._request.source, time.monotonic()
+        if source is None or not is_address(source):
+            return
+        if self._handed is not None and self._handed[0] == signed and now < self._handed[1] + HAND_AGAIN_SECONDS:
             return
         try:
             if self._node is None:
                 self._node = HttpSource(source)
             self._node.submit_attestation(attestation_to_json(signed))
-            self._handed = {signed}
+            self._handed = (signed, now)
         except MicrorollupError as error:
             _log.warning("attestation_not_taken", reason=str(error))
 
