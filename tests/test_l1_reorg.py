@@ -136,10 +136,10 @@ def test_the_way_on_after_a_deep_reorg(shallow: RollupSite) -> None:
         assert 0 == node.command.stop()
         assert [] == node.command.read_log("batch_not_settled")
     with site.run() as node:  # whoever starts it again does not make it better
-        assert "stopped" == wait_for(lambda: (found := node.read_health())["intake"] == "stopped" and found)["intake"]
+        wait_for(lambda: node.read_health()["intake"] == "stopped")
         assert height == node.get_heights()["latest"]
         assert 0 == node.command.stop()
-    site.data = follow_the_readme(site)
+    old, site.data = site.data, follow_the_readme(site)
     with site.run() as node:
         node.wait_until_settled()
         site.submit(node)
@@ -148,6 +148,10 @@ def test_the_way_on_after_a_deep_reorg(shallow: RollupSite) -> None:
         node.wait_until_settled()
         site.check_settled_once(node, others=1, in_place=False)
         assert [] == node.command.read_log("batch_not_settled", "intake_stopped")
+        assert 0 == node.command.stop()
+    with site.run(data=old) as node:  # whoever mistakes the old store for the new one
+        health = wait_for(lambda: (found := node.read_health())["intake"] == "stopped" and found)
+        assert "it is an old copy" in health["reason"] or "another block" in health["reason"]
 
 
 def follow_the_readme(site: RollupSite) -> Path:

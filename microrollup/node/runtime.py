@@ -137,6 +137,7 @@ class Node:
         if self._divergent is not None:
             self._shut(self._divergent)
         else:
+            self._require_head(head)
             self._require_l1(head.height + 1)  # L1 may have taken back blocks while nobody looked
         self._started = True
         self.intake.start()
@@ -348,8 +349,17 @@ class Node:
     def note_reorg(self, reorg: Reorg) -> None:
         """L1 replaced blocks of its own. What was built on them must still be right, or intake stops."""
         self.confirmations.note_taken_back(reorg.head.height)
+        self._require_head(reorg.head)
         if self._writer.ask(lambda sequencer: _get_newest_origin(sequencer.ledger)).result() >= reorg.l1_number:
             self._require_l1(reorg.head.height + 1)  # deeper than the buffer; else nothing was built on what is gone
+
+    def _require_head(self, head: SettledHead) -> None:
+        """What L1 has settled must be in this store, or nothing that is taken now could ever settle."""
+        latest = self.confirmations.latest
+        if head.height > latest:
+            self._leave_l1(f"L1 has settled block {head.height}, and this store ends at {latest}: it is an old copy")
+        elif self.lookups.find_hash(head.height) not in (None, head.block_hash):
+            self._leave_l1(f"L1 has settled another block {head.height} than this store holds")
 
     def _require_l1(self, first_height: int) -> None:
         """What is not settled must still be right on L1 as it is now, or intake and settling stop."""
@@ -358,11 +368,15 @@ class Node:
             for block in self._read_closed(first_height):
                 verify_block_on_l1(block, self.l1)
         except Divergence as error:
-            self._settler.halt()
-            self._writer.stop_intake(
+            self._leave_l1(
                 f"block {error.height} was built on L1 blocks that L1 has taken back since, deeper than this node stays"
-                f' behind its head: its {error.field} is not right any more; see "Deep reorgs" in the README'
+                f" behind its head: its {error.field} is not right any more"
             )
+
+    def _leave_l1(self, reason: str) -> None:
+        """Take and settle nothing more: what this store holds is not what L1 holds."""
+        self._settler.halt()
+        self._writer.stop_intake(f'{reason}; see "Deep reorgs" in the README')
 
     def _note_height(self, head: SettledHead) -> None:
         time_settled = self.l1.get_time(head.l1_number)
