@@ -384,7 +384,7 @@ class Sequencer(Generic[T]):
             raise IntakeStopped(f"no actions are taken: {self._stopped}")
 
     def check_builder(self) -> None:
-        """Raises `UsageError` unless the key is the builder that the inbox names, for the open block and for the next."""
+        """Raises `UsageError` unless the key is the builder's for the open block and for the next one."""
         if self.ledger.block is not None:
             self._require_builder(self.ledger.block.open.l1_origin)
         self._require_builder(self._choose_origin())
@@ -393,5 +393,5 @@ class Sequencer(Generic[T]):
         address, expected = compute_address(self._key), self.l1.get_builder(l1_origin)
         if address != expected:
             raise UsageError(
-                f"the key of 0x{address.hex()} is not the rollup's builder 0x{expected.hex()} as of L1 block {l1_origin}"
+                f"the key of 0x{address.hex()} is not the rollup's builder 0x{expected.hex()} of L1 block {l1_origin}"
             )

@@ -134,6 +134,20 @@ def test_verify_takes_one_source(command: CommandLine, data: Path) -> None:
     assert "both --inbox" in command.refuse("verify", APP, "--from-l1", "http://127.0.0.1:1")
 
 
+def test_verify_takes_one_l1(command: CommandLine, data: Path) -> None:
+    """Two names of an L1 are refused, not one of them passed by; so is a key where there is nothing to attest."""
+    l1, inbox = data / "l1", ("--inbox", "0x" + "11" * 20)
+    url = "http://127.0.0.1:1"
+    for other in (("--l1", l1), ("--l1-url", url, *inbox)):
+        for first in (l1, url):
+            assert "give one of them" in command.refuse("verify", APP, "--from-l1", first, *other)
+    assert "give one of them" in command.refuse("verify", APP, "--from", data, "--l1", l1, "--l1-url", url, *inbox)
+    assert "--inbox belongs to" in command.refuse("verify", APP, "--from-l1", l1, *inbox)
+    key = ("--key", data / "keys" / "verifier.key")
+    assert "not settled yet" in command.refuse("verify", APP, "--from-l1", l1, *key)
+    assert 4 == command.ask("verify", APP, "--from-l1", l1)["verified"]
+
+
 def test_old_data_are_refused(command: CommandLine, data: Path, tmp_path: Path) -> None:
     """Data that end below what L1 has settled, or hold another block there, are told apart, with the way on: what would
     be built on them could never settle. The right data go on.
@@ -149,8 +163,8 @@ def test_old_data_are_refused(command: CommandLine, data: Path, tmp_path: Path) 
     shutil.rmtree(data / "l1")
     shutil.copytree(new / "l1", data / "l1")
     said = command.refuse("import", APP, more, "--data", data)
-    assert "has settled height 5" in said
-    assert "restore a snapshot" in said
+    assert "L1 has settled block 5" in said
+    assert "see \"Deep reorgs\"" in said
     shutil.rmtree(data)
     report = command.ask("import", APP, more, "--data", new)
     assert 10 == report["refused"]

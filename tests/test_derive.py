@@ -25,6 +25,7 @@ from microrollup.errors import DecodeError, Divergence
 from microrollup.ledger import Ledger
 from microrollup.settlement.attestation import create_attestation, sign_attestation
 from microrollup.settlement.batch import compute_data_hash, encode_batch
+from microrollup.settlement.ethereum.errors import BlobsMissing
 from microrollup.settlement.place import LocalPlace
 from microrollup.settlement.protocol import SettledBatch
 from microrollup.snapshot import restore_snapshot, write_snapshot
@@ -149,12 +150,17 @@ def test_a_batch_of_another_rollup(settled: Settled) -> None:
 
 
 def test_data_that_are_no_batch(settled: Settled) -> None:
-    """What does not decode is no verdict about a block, and what is below stays derived."""
+    """What does not decode is no verdict about a block, and what is below stays derived. Who has the blocks from elsewhere
+    derives on behind them.
+    """
     l1 = Rewritten(settled.chain.l1, 5, lambda found: msgspec.structs.replace(found, batch=b"no batch"))
     with settled.chain.make_verifier() as ledger:
-        with pytest.raises(DecodeError):
+        with pytest.raises(DecodeError, match="height 5.*attested data that nobody can read.*leads past it"):
             settled.derive(ledger, l1)
         assert 4 == ledger.checkpoint.height
+        settled.chain.verify(ledger, settled.blocks[4:6])
+        settle(settled.chain, settled.blocks[6:])
+        assert [7] == settled.derive(ledger, l1)
 
 
 def collude(settled: Settled, change: Callable[[Block], Block]) -> Divergence:
@@ -189,15 +195,52 @@ def test_a_foreign_seal_is_found_out(settled: Settled) -> None:
     assert "seal" == error.field
 
 
+class Forgetful(Rewritten):
+    """An L1 whose data below a height are gone, as blobs are after 18 days."""
+
+    def __init__(self, l1: Any, lowest: int) -> None:
+        super().__init__(l1, 0, lambda batch: batch)
+        self._lowest = lowest
+
+    def get_settled_at(self, height: int) -> SettledBatch | None:
+        if height < self._lowest:
+            raise BlobsMissing(bytes(32), [])
+        return super().get_settled_at(height)
+
+
 def test_l1_changed_its_mind(settled: Settled) -> None:
-    """A ledger that derived what L1 has replaced since says so, by the word that differs."""
-    other = msgspec.structs.replace(settled.blocks[5].header, state_root=b"\x09" * 32)
+    """A ledger that derived what L1 has replaced since says so: at the settled height, and before what was built on it."""
+    other = b"\x09" * 32
+
+    def replace_parent(batch: SettledBatch) -> SettledBatch:
+        (signed,) = batch.attestations
+        claim = msgspec.structs.replace(signed.attestation, parent_hash=other)
+        return msgspec.structs.replace(batch, attestations=(msgspec.structs.replace(signed, attestation=claim),))
+
     with settled.chain.make_verifier() as ledger:
         settled.derive(ledger)
-        changed = Rewritten(settled.chain.l1, 5, lambda found: msgspec.structs.replace(found, header=other))
+        changed: Any = Rewritten(settled.chain.l1, 0, lambda batch: batch)
+        head = msgspec.structs.replace(settled.chain.l1.get_settled(), block_hash=other)
+        changed.get_settled = lambda: head
         with pytest.raises(Divergence) as caught:
             settled.derive(ledger, changed)
-    assert (6, "state_root") == (caught.value.height, caught.value.field)
+        assert (6, "settled", other) == (caught.value.height, caught.value.field, caught.value.found)
+        settle(settled.chain, settled.blocks[6:])
+        with pytest.raises(Divergence) as caught:
+            settled.derive(ledger, Rewritten(settled.chain.l1, 7, replace_parent))
+        assert (6, "settled", other) == (caught.value.height, caught.value.field, caught.value.found)
+        assert [7] == settled.derive(ledger)
+
+
+def test_data_below_are_not_asked_for(settled: Settled) -> None:
+    """What was derived once needs its data no more: they may be gone. Data that are needed are missed by name."""
+    with settled.chain.make_verifier() as ledger:
+        settled.derive(ledger)
+        assert [] == settled.derive(ledger, Forgetful(settled.chain.l1, 7))
+        settle(settled.chain, settled.blocks[6:])
+        assert [7] == settled.derive(ledger, Forgetful(settled.chain.l1, 7))
+    with settled.chain.make_verifier("late") as ledger, pytest.raises(BlobsMissing):
+        settled.derive(ledger, Forgetful(settled.chain.l1, 7))
 
 
 def test_reading_ends_where_nothing_is_settled(settled: Settled) -> None:

@@ -108,6 +108,17 @@ def test_open_refuses(site: Site) -> None:
     with pytest.raises(L1Unreachable) as caught:
         EthereumSettlement.open(_with(site, url="http://127.0.0.1:9/secret-key", retries=1))
     assert "secret" not in str(caught.value)
+    user = site.proxy.url.replace("://", "://me:secret@")
+    for url in (f"{site.proxy.url}?key=secret", f"{site.proxy.url}/a secret", user):
+        site.proxy.fail["eth_chainId"] = 2
+        with pytest.raises(L1Unreachable) as caught:
+            EthereumSettlement.open(_with(site, url=url, retries=1))
+        assert "secret" not in str(caught.value)
+        site.proxy.fail.clear()
+    for url in ("http://127.0.0.1:99999/secret", "http:///secret"):
+        with pytest.raises(UsageError) as refused:
+            EthereumSettlement.open(_with(site, url=url))
+        assert "secret" not in str(refused.value)
     with pytest.raises(UsageError):
         EthereumSettlement.open(_with(site, url="ftp://127.0.0.1"))
 

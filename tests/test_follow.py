@@ -248,7 +248,11 @@ def test_l1_settled_something_else(followed: Followed, monkeypatch: pytest.Monke
     with pytest.raises(Divergence) as caught:
         followed.attest(followed.encode(*followed.blocks[3:5]))
     assert ("settled", 3) == (caught.value.field, caught.value.height)
+    with pytest.raises(Divergence) as caught:  # nor is it verified, by somebody who attests nothing
+        followed.chain.verify(followed.ledger, [])
+    assert ("settled", 3) == (caught.value.field, caught.value.height)
     answer(ahead)
+    followed.chain.verify(followed.ledger, [])
     assert [] == followed.attest(followed.encode(*followed.blocks[:2]))
 
 

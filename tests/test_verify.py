@@ -402,6 +402,7 @@ def test_change_of_the_builder(tmp_path: Path, early: int, name: str) -> None:
     verifier = chain.make_verifier()
     effective = chain.l1.change_builder(compute_address(make_key("successor")), caller=OWNER)
     chain.advance(effective + 1 - early - chain.l1.get_number())
+    chain.sequencer._key = make_key(name)  # the other one would not build at all
     assert effective - early == chain.close_block(allow_empty=True).l1_origin
     (block,) = chain.get_blocks()
     for signer in ("builder", "successor"):

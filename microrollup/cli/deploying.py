@@ -11,12 +11,12 @@ import msgspec
 
 from microrollup.block import compute_rollup_id
 from microrollup.cli.directory import builder_key_path, make_key, read_key, verifier_key_path
-from microrollup.cli.l1 import ethereum_options, keep_place, make_ethereum_place
+from microrollup.cli.l1 import ethereum_options, keep_place, make_ethereum_place, place_path
 from microrollup.cli.output import Command, Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, app_argument, data_option, hex_bytes
 from microrollup.codec.json import hex0x
 from microrollup.crypto import PrivateKey, compute_address
-from microrollup.errors import UsageError
+from microrollup.errors import MicrorollupError, UsageError
 from microrollup.genesis import make_genesis
 from microrollup.ledger import Ledger
 from microrollup.primitives import ZERO_ADDRESS, ZERO_BYTES32
@@ -105,7 +105,13 @@ def deploy_command(
     if fund:
         from microrollup.settlement.ethereum.funds import send_ether  # noqa: PLC0415  # web3 takes 0.7 s to import
 
-        send_ether(make_options(place), payer, genesis.builder, fund)
+        try:
+            send_ether(make_options(place), payer, genesis.builder, fund)
+        except MicrorollupError as error:
+            raise UsageError(
+                f"the inbox {deployed.place.inbox} is created and {directory} knows it, but its builder"
+                f" {hex0x(genesis.builder)} got no ether ({error}): send it some, then `microrollup run`"
+            ) from None
     document = {
         "inbox": deployed.place.inbox,
         "rollupId": hex0x(compute_rollup_id(genesis)),
@@ -144,6 +150,8 @@ def deploy_rollup(
     """
     if (directory / DATA_FILE).exists():
         raise UsageError(f"{directory} holds a rollup already; give --data another directory")
+    if place_path(directory).exists():  # an earlier call was cut off before it made the store, which `run` makes then
+        raise UsageError(f"{place_path(directory)} names an inbox already: `microrollup run` goes on with it")
     try:
         from microrollup.settlement.ethereum.deploy import deploy_inbox  # noqa: PLC0415  # web3 takes 0.7 s to import
         from microrollup.settlement.ethereum.funds import read_head  # noqa: PLC0415

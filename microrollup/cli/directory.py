@@ -32,7 +32,8 @@ from microrollup.record import Genesis
 from microrollup.rollup import MicroRollup
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
 from microrollup.settlement.place import EthereumPlace, L1Place, LocalPlace, describe_place, open_l1
-from microrollup.settlement.protocol import Inbox, L1View
+from microrollup.settlement.protocol import Inbox
+from microrollup.snapshot.file import sync_directory
 from microrollup.store.environment import Environment
 from microrollup.store.tables import get_block_row, get_checkpoint
 from microrollup.store.tree import FlatTree
@@ -46,6 +47,7 @@ __all__ = [
     "open_readable",
     "open_state",
     "read_key",
+    "require_settled",
     "verifier_key_path",
 ]
 
@@ -53,11 +55,6 @@ LOCAL_CHAIN_ID: Final = 31337
 """Chain id of the local settlement, as development chains have it."""
 
 _MAX_KEY_FILE_BYTES: Final = 256
-
-_WAY_ON: Final = (
-    "restore a snapshot into a new directory, which whoever derives the blocks from L1 (`microrollup verify --from-l1`)"
-    " can write"
-)
 
 
 class VerifierChoice(msgspec.Struct, frozen=True):
@@ -110,6 +107,7 @@ def make_key(path: Path) -> PrivateKey:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
+        sync_directory(path.parent)  # an inbox may be made for this key next, and cannot be unmade
     return read_key(path)
 
 
@@ -144,7 +142,6 @@ def open_node(
         with closing(open_l1(place, [key])) as settlement:
             if settlement.get_genesis() != ledger.genesis:
                 raise WrongRollup(f"{describe_place(place)} is the settlement of another rollup than {directory} holds")
-            _require_settled(ledger, settlement, f"{describe_place(place)} has settled")
             if verifiers is not None:
                 _check_verifiers(ledger.genesis, verifiers)
             yield Node(ledger, settlement, key)
@@ -160,7 +157,10 @@ def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice
         with closing(open_l1(place)) as settlement:
             genesis = settlement.get_genesis()
             if settlement.get_settled().height > 0:
-                raise UsageError(f"{describe_place(place)} has settled blocks that {directory} does not hold: {_WAY_ON}")
+                raise UsageError(
+                    f"{describe_place(place)} has settled blocks that {directory} does not hold: restore a snapshot,"
+                    " which whoever derives the blocks from L1 (`microrollup verify --from-l1`) can write"
+                )
     except StoreMissing:
         if not isinstance(place, LocalPlace):
             raise
@@ -173,18 +173,19 @@ def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice
     return Ledger.create(directory, rollup, genesis)
 
 
-def _require_settled(ledger: Ledger, l1: L1View, whose: str) -> None:
+def require_settled(node: Node) -> None:
     """What is settled must be here, the same, or nothing that is built here can settle. Raises `UsageError`.
 
     A store that began with a later snapshot does not know.
     """
-    head, directory = l1.get_settled(), ledger.environment.directory
-    if head.height > ledger.checkpoint.height:
-        newest = ledger.checkpoint.height
-        raise UsageError(f"{whose} height {head.height}, {directory} ends at height {newest}: {_WAY_ON}")
-    own = get_block_row(ledger.environment.reader, ledger.environment.tables, head.height)
-    if own is not None and compute_block_hash(own.header) != head.block_hash:
-        raise UsageError(f"{whose} another block {head.height} than {directory} holds: {_WAY_ON}")
+    head, ledger = node.l1.get_settled(), node.ledger
+    row = get_block_row(ledger.environment.reader, ledger.environment.tables, head.height)
+    is_other = row is not None and compute_block_hash(row.header) != head.block_hash
+    if is_other or head.height > ledger.checkpoint.height:
+        raise UsageError(
+            f"L1 has settled block {head.height}, and {ledger.environment.directory} does not hold it: an old copy,"
+            ' or somebody else builds for this inbox; see "Deep reorgs" in the README'
+        )
 
 
 def _require_builder_key(directory: Path, genesis: Genesis) -> None:

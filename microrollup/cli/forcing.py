@@ -61,19 +61,22 @@ def force_command(
         if genesis.name != rollup.name:
             raise UsageError(f"the inbox is of the rollup {genesis.name!r}, not of {rollup.name!r}")
         index = inbox.force(payload, sender=sender)
-        (entry,) = inbox.get_forced_entries(index, inbox.get_number(), 1)
+        entries = inbox.get_forced_entries(index, inbox.get_number(), 1)
+        inclusion_block = entries[0].inclusion_block if entries else None
         action_id = compute_forced_id(compute_rollup_id(genesis), index)
     document = {
         "index": index,
         "actionHash": hex0x(action_id),
         "sender": hex0x(sender),
-        "inclusionBlock": entry.inclusion_block,
+        "inclusionBlock": inclusion_block,
         "payload": hex0x(payload),
     }
     facts: dict[str, object] = {
         "forced action": f"{index} in the queue, {len(payload)} bytes",
         "action hash": hex0x(action_id),
         "sender": hex0x(sender),
-        "L1 block": f"{entry.inclusion_block}; due in every block of the rollup whose origin has reached it",
+        "L1 block": f"{inclusion_block}; due in every block of the rollup whose origin has reached it"
+        if entries
+        else "included, though L1 does not show it now: look at `microrollup status` before you force it again",
     }
     output.show(document, make_facts(facts))

@@ -15,7 +15,7 @@ from rich.console import RenderableType
 
 from microrollup.authentication import Authenticated
 from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, split_chunks
-from microrollup.cli.directory import Node, VerifierChoice, open_node
+from microrollup.cli.directory import Node, VerifierChoice, open_node, require_settled
 from microrollup.cli.l1 import l1_options
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import PATH, app_argument, choose_workers, data_option, hex_bytes, workers_option
@@ -216,6 +216,7 @@ def import_command(
         _open_acks(acks) as acknowledge,
         _follow(source, path) as on_lines,
     ):
+        require_settled(node)
         report = import_lines(
             node, pool, read_lines(source), block_size=block_size, acknowledge=acknowledge, on_lines=on_lines
         )

@@ -15,8 +15,17 @@ from microrollup.cli.parameters import PATH, hex_bytes
 from microrollup.codec.json import hex0x
 from microrollup.errors import StoreFormat, UsageError
 from microrollup.settlement.place import DEFAULT_DEPTH, EthereumPlace, L1Place, LocalPlace
+from microrollup.snapshot.file import sync_directory
 
-__all__ = ["ethereum_options", "find_place", "keep_place", "l1_options", "local_place", "make_ethereum_place"]
+__all__ = [
+    "ethereum_options",
+    "find_place",
+    "keep_place",
+    "l1_options",
+    "local_place",
+    "make_ethereum_place",
+    "place_path",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +111,11 @@ def local_place(directory: Path) -> LocalPlace:
     return LocalPlace(str(directory.absolute()))
 
 
+def place_path(directory: Path) -> Path:
+    """Where a data directory says on which L1 its rollup settles."""
+    return directory / _FILE
+
+
 def find_place(directory: Path, given: L1Place | None) -> L1Place:
     """What was named, or what the data directory says, or the local settlement in it. Raises `StoreFormat`."""
     if given is not None:
@@ -125,4 +139,5 @@ def keep_place(directory: Path, place: EthereumPlace) -> None:
         file.write(msgspec.json.format(msgspec.json.encode(place)) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    aside.replace(directory / _FILE)
+    aside.replace(place_path(directory))
+    sync_directory(directory)

@@ -70,13 +70,19 @@ def verify_command(
     """
     if (source is None) == (from_l1 is None):
         raise UsageError("give either --from FILE|DIR|URL or --from-l1 URL|DIR")
+    if len([place for place in (from_l1, local, url) if place is not None]) > 1:
+        raise UsageError("--from-l1, --l1 and --l1-url each name an L1: give one of them")
     if from_l1 is not None:
-        url, local = (from_l1, local) if "://" in from_l1 else (url, Path(from_l1))
+        url, local = (from_l1, None) if "://" in from_l1 else (None, Path(from_l1))
     l1: L1Place | None = None if local is None else local_place(local)
+    if local is not None and inbox is not None:
+        raise UsageError("--inbox belongs to the URL of an L1 node; a local settlement has none")
     if url is not None or inbox is not None:
         l1 = make_ethereum_place(url, inbox, da, depth, blobs)
     if key is not None and l1 is None:
         raise UsageError("--key needs --l1 or --l1-url: without a view of L1 a verifier never signs")
+    if key is not None and from_l1 is not None:
+        raise UsageError("--key attests what is not settled yet; --from-l1 derives what is: give --from")
     with _open_directory(directory) as own:
         place = source if source is None or is_address(source) else Path(source)
         request = make_request(app, place, own, l1=l1, key=key, rollup_id=rollup_id, workers=workers, follow=follow)

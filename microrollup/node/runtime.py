@@ -137,7 +137,6 @@ class Node:
         if self._divergent is not None:
             self._shut(self._divergent)
         else:
-            self._require_head(head)
             self._require_l1(head.height + 1)  # L1 may have taken back blocks while nobody looked
         self._started = True
         self.intake.start()
@@ -323,13 +322,11 @@ class Node:
 
     def note_included(self, head: SettledHead) -> None:
         """L1 holds a batch: note it in the ledger, then say so. If it is of other blocks, these here never settle."""
-        own = self.lookups.find_hash(head.height)
-        if head.height > self.lookups.get_tip() or own not in (None, head.block_hash):
-            self._settler.halt()
-            self._writer.stop_intake(
-                f"L1 has settled another block {head.height} than this node has: its data are old, or somebody else"
-                ' builds for this inbox; see "Settled by somebody else" in the README'
-            )
+        latest, own = self.lookups.get_tip(), self.lookups.find_hash(head.height)
+        if head.height > latest:
+            self._leave_l1(f"L1 has settled block {head.height}, and this store ends at {latest}: it is an old copy")
+        elif own not in (None, head.block_hash):
+            self._leave_l1(f"L1 has settled another block {head.height} than this store holds")
         elif head.height > 0:
             self._note_height(head)
             self.confirmations.note_available(head.height)
@@ -349,17 +346,8 @@ class Node:
     def note_reorg(self, reorg: Reorg) -> None:
         """L1 replaced blocks of its own. What was built on them must still be right, or intake stops."""
         self.confirmations.note_taken_back(reorg.head.height)
-        self._require_head(reorg.head)
         if self._writer.ask(lambda sequencer: _get_newest_origin(sequencer.ledger)).result() >= reorg.l1_number:
             self._require_l1(reorg.head.height + 1)  # deeper than the buffer; else nothing was built on what is gone
-
-    def _require_head(self, head: SettledHead) -> None:
-        """What L1 has settled must be in this store, or nothing that is taken now could ever settle."""
-        latest = self.confirmations.latest
-        if head.height > latest:
-            self._leave_l1(f"L1 has settled block {head.height}, and this store ends at {latest}: it is an old copy")
-        elif self.lookups.find_hash(head.height) not in (None, head.block_hash):
-            self._leave_l1(f"L1 has settled another block {head.height} than this store holds")
 
     def _require_l1(self, first_height: int) -> None:
         """What is not settled must still be right on L1 as it is now, or intake and settling stop."""

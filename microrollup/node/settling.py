@@ -123,8 +123,8 @@ class Settler:
         self._read_blocks = read_blocks
         self._listener = listener
         self._final = 0
-        self._included = -1
-        """Height of the settled block that the listener was told of last."""
+        self._included = b""
+        """Hash of the settled block that the listener was told of last."""
         self._condition = threading.Condition()
         self._closing = False
         self._halted = False
@@ -222,8 +222,7 @@ class Settler:
             return TROUBLE_SECONDS
         self._take_reorgs()
         head = self._settlement.get_settled()
-        self._note_head(head)
-        if self._halted:
+        if not self._note_head(head):
             return TROUBLE_SECONDS
         candidate = self._candidate
         if candidate is None or candidate.attestation.first_height != head.height + 1:
@@ -273,17 +272,21 @@ class Settler:
         if age > MAX_UNSETTLED_BLOCKS:
             self._listener.note_stalled(candidate.attestation.first_height, age)
 
-    def _note_head(self, head: SettledHead) -> None:
-        """Tell of a batch that is included, whoever sent it, and of those that have become deep enough in L1."""
-        if head.height != self._included:
+    def _note_head(self, head: SettledHead) -> bool:
+        """Tell of a batch that is included, whoever sent it, and of those that have become deep enough in L1.
+
+        False if the listener halted this settler for what it was told.
+        """
+        if head.block_hash != self._included:
             self._listener.note_included(head)
-            self._included = head.height
-        if self._halted:  # by the listener: what is settled is not what this node has
-            return
+            self._included = head.block_hash
+        if self._halted:
+            return False
         final = find_final_height(self._settlement, self._final, head.height)
         if final > self._final:
             self._final = final
             self._listener.note_final(final)
+        return True
 
     def _cut(self, head: SettledHead) -> Candidate | None:
         """The next batch: what is closed and not settled, as much as one batch holds."""

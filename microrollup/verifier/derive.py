@@ -11,12 +11,12 @@ from typing import Final
 
 from microrollup.authentication_pool import AuthenticationPool
 from microrollup.block import Header
-from microrollup.errors import Divergence
+from microrollup.errors import DecodeError, Divergence
 from microrollup.ledger import Ledger
-from microrollup.settlement.batch import BatchBlock, decode_batch
-from microrollup.settlement.protocol import L1View
+from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
+from microrollup.settlement.protocol import L1View, SettledBatch
 from microrollup.verifier.follow import authenticate_blocks
-from microrollup.verifier.verify import derive_block, verify_header
+from microrollup.verifier.verify import derive_block
 
 __all__ = ["SettledSource", "derive_blocks", "read_settled_blocks"]
 
@@ -40,8 +40,8 @@ def read_settled_blocks(
     if it does not, `DecodeError` if it is no batch, and what the view raises, as when its data cannot be had.
     """
     height = first_height
-    while (settled := l1.get_settled_at(height)) is not None:
-        batch = decode_batch(settled.batch)
+    while (read := _read_batch(l1, height)) is not None:
+        settled, batch = read
         if batch.rollup_id != rollup_id:
             raise Divergence(_FIELD, height=height, expected=rollup_id, found=batch.rollup_id)
         wanted = (settled.first_height, settled.header.height)
@@ -51,6 +51,19 @@ def read_settled_blocks(
         for block in batch.blocks[height - settled.first_height :]:
             yield block, settled.header if block.open.height == settled.header.height else None
         height = settled.header.height + 1
+
+
+def _read_batch(l1: L1View, height: int) -> tuple[SettledBatch, Batch] | None:
+    """The settled batch with this height; `None` if there is none. Raises `DecodeError` for data that are no batch."""
+    try:
+        settled = l1.get_settled_at(height)
+        return None if settled is None else (settled, decode_batch(settled.batch))
+    except DecodeError as error:
+        raise DecodeError(
+            "settled batch",
+            f"height {height}: {error.reason}: a quorum attested data that nobody can read. Whoever has the blocks"
+            " (`verify --from`, with the same --data) leads past it; from L1 alone nothing above can be derived",
+        ) from None
 
 
 def _describe(heights: tuple[int, int]) -> str:
@@ -79,7 +92,16 @@ def derive_blocks(
 
 
 def _check_parent(ledger: Ledger, l1: L1View) -> None:
-    """What was derived before must be what L1 settled, also after L1 has changed its mind."""
-    settled = l1.get_settled_at(ledger.checkpoint.height)
-    if settled is not None and settled.header.height == ledger.checkpoint.height:
-        verify_header(ledger.header, settled.header)
+    """What was derived before must be what L1 settled, also after L1 has changed its mind.
+
+    Asks for no data below: those may be gone, and nothing needs them any more. A batch that the ledger ends within is
+    checked by its own last header.
+    """
+    height, ours = ledger.checkpoint.height, ledger.checkpoint.block_hash
+    settled = l1.get_settled()
+    found = settled.block_hash if settled.height == height else None
+    if settled.height > height and (read := _read_batch(l1, height + 1)) is not None:
+        following = read[0]
+        found = following.attestations[0].attestation.parent_hash if following.first_height == height + 1 else None
+    if found not in (None, ours):
+        raise Divergence("settled", height=height, expected=ours, found=found)

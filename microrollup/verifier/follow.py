@@ -14,7 +14,8 @@ from microrollup.errors import Divergence, L1Behind, MicrorollupError, StoreCorr
 from microrollup.ledger import Ledger
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
 from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
-from microrollup.settlement.protocol import L1View
+from microrollup.settlement.protocol import L1View, SettledHead
+from microrollup.store.tables import get_log_start
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.verify import verify_block
 
@@ -81,10 +82,25 @@ def verify_blocks(
     pool: AuthenticationPool,
     on_block: Callable[[Block], None] = lambda _: None,
 ) -> None:
-    """Verify and store blocks in order. Raises what `verify_block` raises, at the first block that is not right."""
+    """Verify and store blocks in order. Raises what `verify_block` raises, at the first block that is not right.
+
+    What L1 has settled by then must be one of these blocks, or beyond them: else `Divergence`.
+    """
     for block, outcomes in authenticate_blocks(blocks, pool):
         verify_block(ledger, block, l1, outcomes)
         on_block(block)
+    if l1 is not None:
+        _verify_settled(ledger, l1.get_settled())
+
+
+def _verify_settled(ledger: Ledger, settled: SettledHead) -> None:
+    """Raise `Divergence` if L1 settled another block than the ledger has at its height."""
+    start = get_log_start(ledger.environment.reader, ledger.environment.tables)
+    if settled.height > ledger.checkpoint.height or (start is not None and settled.height < start.height):
+        return
+    ours = ledger.get_block_hash(settled.height)
+    if ours != settled.block_hash:
+        raise Divergence("settled", height=settled.height, expected=ours, found=settled.block_hash)
 
 
 def attest(
@@ -99,9 +115,8 @@ def attest(
     settled = l1.get_settled()
     if settled.height > ledger.checkpoint.height:
         return []
-    parent_hash, height = ledger.get_block_hash(settled.height), settled.height
-    if parent_hash != settled.block_hash:
-        raise Divergence("settled", height=height, expected=parent_hash, found=settled.block_hash)
+    _verify_settled(ledger, settled)
+    parent_hash, height = settled.block_hash, settled.height
     attestations: list[SignedAttestation] = []
     for batch in read_batches(height + 1):
         blocks = _match_blocks(ledger, decode_batch(batch), height + 1)

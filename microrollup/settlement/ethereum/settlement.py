@@ -39,7 +39,7 @@ from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.publisher import Publisher, try_publish
 from microrollup.settlement.ethereum.sender import Sender
 from microrollup.settlement.ethereum.sources import BlobReader
-from microrollup.settlement.ethereum.transport import Transport
+from microrollup.settlement.ethereum.transport import Transport, name_place
 from microrollup.settlement.forced import ForcedEntry
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
 from microrollup.settlement.protocol import Reorg, SettledBatch, SettledHead, VerifierSet
@@ -320,5 +320,6 @@ def _check_options(options: EthereumOptions) -> None:
         raise UsageError("an Ethereum settlement needs the inbox's address; `deploy_inbox` gives one")
     if not options.url.startswith(("http://", "https://")):
         raise UsageError("the L1 is reached by http:// or https://")
+    name_place(options.url)
     if options.depth < 0 or options.log_range < 1 or options.seconds_per_block < 1:
         raise UsageError("depth, log_range and seconds_per_block count upwards")

@@ -22,6 +22,7 @@ from web3.types import RPCEndpoint  # noqa: E402
 sys.setrecursionlimit(_limit)  # ... with which deeply nested JSON would end the process
 
 from microrollup.codec.json_text import is_shallow  # noqa: E402
+from microrollup.errors import UsageError  # noqa: E402
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Refused, L1Unreachable  # noqa: E402
 from microrollup.settlement.ethereum.options import EthereumOptions  # noqa: E402
 
@@ -119,15 +120,29 @@ class Transport:
         except _TooLargeError:
             raise L1BadAnswer(method, f"longer than {MAX_ANSWER_BYTES} bytes") from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            said = str(error).replace(self._options.url, self.place)
-            raise L1Unreachable(self.place, f"{type(error).__name__} {said}") from None
+            raise L1Unreachable(self.place, f"{type(error).__name__} {_describe(error)}".strip()) from None
         return _parse(method, raw)
 
 
 def name_place(url: str) -> str:
-    """Scheme, host and port of a URL: what may be shown, since user names, paths and queries hold keys."""
+    """Scheme, host and port of a URL: what may be shown, since user names, paths and queries hold keys.
+
+    Raises `UsageError` for what is no URL.
+    """
     parts = urlsplit(url)
+    try:
+        if not parts.hostname or parts.port == 0:
+            raise ValueError
+    except ValueError:
+        raise UsageError("a URL names a host, and a port from 1 to 65535 if any: http://host:8545") from None
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+
+
+def _describe(error: Exception) -> str:
+    """The reason, without the URL, which clients repeat in a form of their own and which may hold a key."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{error.status} {error.message}"
+    return "" if isinstance(error, aiohttp.InvalidURL) else str(error)
 
 
 def _parse(method: str, raw: bytes) -> Any:
