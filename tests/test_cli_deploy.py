@@ -140,3 +140,36 @@ def test_another_machine_needs_the_builders_key(
     imported = command.ask("import", APP, lines, "--data", other, "--l1-url", anvil.url, "--inbox", made["inbox"])
     assert 0 == imported["height"]
     assert made["inbox"] == json.loads((other / "l1.json").read_bytes())["inbox"]
+
+
+def test_a_deployment_that_was_cut_off(
+    command: CommandLine, anvil: Anvil, payer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash between the inbox and the store pays for no second inbox: the directory knows the first, and `import`, as
+    `run`, goes on with it.
+    """
+    data, lines = tmp_path / "data", tmp_path / "lines"
+    lines.write_bytes(b"")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("microrollup.cli.deploying.Ledger.create", crash)
+        assert 130 == command("deploy", APP, "--data", data, "--l1-url", anvil.url, "--key", payer).code
+    assert 0o600 == (data / "l1.json").stat().st_mode & 0o777
+    said = command.refuse("deploy", APP, "--data", data, "--l1-url", anvil.url, "--key", payer)
+    assert "names an inbox already" in said
+    assert 0 == command.ask("import", APP, lines, "--data", data)["executed"]
+
+
+def test_a_builder_that_got_no_ether(command: CommandLine, anvil: Anvil, payer: Path, tmp_path: Path) -> None:
+    """If the funding fails the error names the inbox, which exists, and the builder, which is to be sent ether."""
+    data = tmp_path / "data"
+    said = command.refuse(
+        "deploy", APP, "--data", data, "--l1-url", anvil.url, "--key", payer, "--fund", 999_999
+    )  # fmt: skip
+    inbox = json.loads((data / "l1.json").read_bytes())["inbox"]
+    assert f"the inbox {inbox} is created" in said
+    assert "send it some" in said
+    assert inbox == command.ask("status", data)["l1"]["inbox"]

@@ -125,6 +125,18 @@ def test_lost_receipts(site: Site) -> None:
     assert (1, 1) == (site.count_settled(), site.count_nonces())
 
 
+def test_receipts_that_never_come(site: Site) -> None:
+    """A forced action whose receipt no node shows is found in the queue, and is not forced again; the same bytes forced
+    once more by another call are another entry.
+    """
+    inbox = site.open()
+    site.proxy.rewrite["eth_getTransactionReceipt"] = lambda _, __: None
+    assert 0 == inbox.force(b"payload", sender=BUILDER)
+    assert (1, 1) == (inbox.get_forced_count(1 << 40), site.count_nonces())
+    assert 1 == inbox.force(b"payload", sender=BUILDER)
+    assert (2, 2) == (inbox.get_forced_count(1 << 40), site.count_nonces())
+
+
 def test_duplicate(site: Site) -> None:
     """Everything that is sent arrives twice: the second is "already known", which is a success."""
     inbox = site.open()

@@ -18,7 +18,7 @@ from microrollup.settlement.ethereum.answers import L1Receipt, parse_quantity
 from microrollup.settlement.ethereum.contract import encode_call
 from microrollup.settlement.ethereum.data import Publication, publish
 from microrollup.settlement.ethereum.errors import L1BadAnswer, TransactionReverted
-from microrollup.settlement.ethereum.events import InboxEvent, decode_event
+from microrollup.settlement.ethereum.events import ActionForced, InboxEvent, decode_event
 from microrollup.settlement.ethereum.follower import Follower
 from microrollup.settlement.ethereum.index import to_settled_head
 from microrollup.settlement.ethereum.options import EthereumOptions
@@ -155,6 +155,7 @@ class Publisher:
         """Call a function of the inbox: the event that it emits, and the L1 block. Raises its `SettlementError`."""
         data = encode_call(function, *arguments)
         await self._follower.sync()
+        length = self._follower.index.get_queue_length()
         for _ in range(_ROUNDS):
             await self._call(sender, data)
             key = self._find_key(sender)
@@ -163,11 +164,27 @@ class Publisher:
                 receipt = await self._sender.transact(key, Call(self._options.inbox, data, gas))
             except SupersededError:
                 await self._follower.sync()
+                forced = self._find_forced(length, sender, arguments) if function == "force" else None
+                if forced is not None:
+                    return forced, forced.inclusion_block
                 continue
             await self._sync_to(receipt.number)
             if receipt.succeeded:
                 return self._read_event(receipt), receipt.number
         raise TransactionReverted(bytes(32))
+
+    def _find_forced(self, first_index: int, sender: bytes, arguments: Sequence[Any]) -> ActionForced | None:
+        """The entry that this call has made after all: a node may show a nonce as used long before the receipt.
+
+        A forced action has no nonce of the rollup's; a second entry would execute a second time.
+        """
+        with self._follower.lock:
+            index = self._follower.index
+            for entry in index.get_forced_entries(first_index, self._follower.number, index.get_queue_length()):
+                if (entry.sender, entry.payload) == (sender, arguments[0]):
+                    queue_hash = index.get_queue_hash(entry.index + 1)
+                    return ActionForced(entry.index, sender, entry.inclusion_block, entry.payload, queue_hash)
+        return None
 
     async def _estimate(self, sender: bytes, data: bytes) -> int:
         form = {"from": f"0x{sender.hex()}", "to": f"0x{self._options.inbox.hex()}", "data": f"0x{data.hex()}"}
