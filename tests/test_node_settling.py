@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from microrollup.crypto import PrivateKey, compute_address
 from microrollup.errors import IntakeStopped, L1Behind, MicrorollupError, UsageError
 from microrollup.ledger import Ledger
+from microrollup.node.errors import NotFound
 from microrollup.node.runtime import Node, NodeOptions
 from microrollup.node.settling import MAX_UNSETTLED_BLOCKS, AttestationRefused, Candidate, find_final_height
 from microrollup.node.writer import WriterOptions
@@ -334,3 +335,19 @@ def test_a_head_that_moves_on_meanwhile_makes_nothing_final_early(moves: int) ->
     found = find_final_height(l1, 0, len(settled_in))
     l1.moves = 0
     assert find_final_height(l1, 0, len(settled_in)) == found
+
+
+def test_a_batch_that_is_asked_for_asks_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch to attest, and the last one, are given to anybody; no client gets the node to fetch older ones from L1."""
+    site = Site(tmp_path)
+    with site.open() as node:
+        monkeypatch.setattr(node.l1, "get_settled_at", lambda _: pytest.fail("L1 was asked"))
+        build(site, node)
+        candidate = find_candidate(node, 1)
+        assert (candidate.batch, 1) == node.get_batch(1)
+        node.submit_attestation(sign(candidate, VERIFIER_KEYS[0]))
+        wait_for(lambda: node.confirmations.settled == 1)
+        assert (candidate.batch, 1) == node.get_batch(1)
+    with site.open() as node, pytest.raises(NotFound):
+        monkeypatch.setattr(node.l1, "get_settled_at", lambda _: pytest.fail("L1 was asked"))
+        node.get_batch(1)

@@ -294,14 +294,14 @@ class Node:
     # Settling
 
     def get_batch(self, first_height: int) -> tuple[bytes, int]:
-        """The builder's batch from a height on, and its last height. Raises `NotFound` if none is offered now."""
+        """The builder's batch from a height on, and its last height. Raises `NotFound` if none is offered now.
+
+        An older batch is to be had from L1; a client does not get this node to fetch it.
+        """
         candidate = self._settler.get_candidate(first_height)
-        if candidate is not None:
-            return candidate.batch, candidate.attestation.last_height
-        settled = self.l1.get_settled_at(first_height)
-        if settled is not None and settled.first_height == first_height:
-            return settled.batch, settled.header.height
-        raise NotFound(f"no batch begins at height {first_height} now")
+        if candidate is None:
+            raise NotFound(f"no batch begins at height {first_height} now")
+        return candidate.batch, candidate.attestation.last_height
 
     def _read_closed(self, first_height: int) -> Iterable[Block]:
         """Closed blocks from a height on, as any thread may read them."""

@@ -129,6 +129,8 @@ class Settler:
         self._closing = False
         self._halted = False
         self._candidate: Candidate | None = None
+        self._settled: Candidate | None = None
+        """The last one that this settler settled, for a verifier that asks a moment late."""
         self._signed: dict[bytes, SignedAttestation] = {}
         self._told_at = 0.0
         self._reorgs: list[Reorg] = []
@@ -162,10 +164,11 @@ class Settler:
             _log.warning("settling_left", reason="a transaction is on its way; the next start looks what became of it")
 
     def get_candidate(self, first_height: int) -> Candidate | None:
-        """The batch that begins at a height, if it is the one to be settled next."""
-        candidate = self._candidate
-        found = candidate is not None and candidate.attestation.first_height == first_height
-        return candidate if found else None
+        """The batch that begins at a height, if it is the one to be settled next, or was settled last."""
+        for candidate in (self._candidate, self._settled):
+            if candidate is not None and candidate.attestation.first_height == first_height:
+                return candidate
+        return None
 
     def has_signed(self, attester: bytes) -> bool:
         """Whether this verifier has attested the present batch."""
@@ -243,6 +246,7 @@ class Settler:
             self._settlement.settle(candidate.batch, candidate.last.header, signed, submitter=self._submitter)
         except FutureTimestamp:
             return RETRY_SECONDS
+        self._settled = candidate
         self._drop()
         return 0.0
 
