@@ -356,9 +356,9 @@ def change_logs(**members: Any) -> Callable[[list[Any], Any], Any]:
     return lambda _, logs: [log | members for log in logs]
 
 
-def turn_back(block: Any) -> Any:
-    """The higher the block, the earlier."""
-    return block | {"timestamp": hex((1 << 40) - int(block["number"], 16))}
+def turn_back(_: list[Any], block: Any) -> Any:
+    """A block with an earlier time than the one before it."""
+    return block | {"timestamp": hex((1 << 32) - int(block["number"], 16))}
 
 
 HASH = "0x" + "ab" * 32
@@ -370,7 +370,7 @@ LIES: dict[str, tuple[str, Callable[[list[Any], Any], Any]]] = {
     "decimal number": ("eth_getBlockByNumber", change("number", 7)),
     "short hash": ("eth_getBlockByNumber", change("hash", "0xab")),
     "hash with a line feed": ("eth_getBlockByNumber", change("hash", HASH + "\n")),
-    "time goes back": ("eth_getBlockByNumber", lambda _, block: turn_back(block)),
+    "time goes back": ("eth_getBlockByNumber", turn_back),
     "other parents": ("eth_getBlockByNumber", change("parentHash", HASH)),
     "no logs": ("eth_getLogs", lambda _, __: []),
     "logs are null": ("eth_getLogs", lambda _, __: None),
@@ -621,6 +621,6 @@ def test_times_of_old_blocks(site: Site) -> None:
     times = [inbox.get_time(n) for n in range(number - 290, number)]
     assert [12] * 289 == [later - earlier for earlier, later in pairwise(times)]
     assert inbox.count_requests() - before <= 6
-    site.proxy.rewrite["eth_getBlockByNumber"] = lambda _, block: turn_back(block)
+    site.proxy.rewrite["eth_getBlockByNumber"] = turn_back
     with pytest.raises(L1BadAnswer):
         site.open(poll_seconds=60)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -16,7 +16,7 @@ from microrollup.acknowledgement import SignedAcknowledgement, sign_acknowledgem
 from microrollup.authentication_pool import AuthenticationPool
 from microrollup.block import Block, Header
 from microrollup.crypto import PrivateKey, compute_address
-from microrollup.errors import Divergence, DuplicateAction, IntakeStopped, L1Behind, MicrorollupError
+from microrollup.errors import DuplicateAction, IntakeStopped, L1Behind, MicrorollupError
 from microrollup.ledger import Ledger
 from microrollup.node.confirmations import Confirmation, Confirmations, Divergent
 from microrollup.node.divergence_note import keep_divergence
@@ -27,6 +27,7 @@ from microrollup.node.lookups import Lookups
 from microrollup.node.metrics import Metrics
 from microrollup.node.open_entries import LoggedAction, OpenEntries
 from microrollup.node.settling import Settler, find_final_height
+from microrollup.node.standing import find_foreign_head, find_stale_block
 from microrollup.node.status import watch_gauges
 from microrollup.node.submission import Result, Ticket
 from microrollup.node.verifiers import VerifierLink
@@ -38,11 +39,13 @@ from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.inbox import MAX_ORIGIN_AGE_BLOCKS
 from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
 from microrollup.verifier.events import DivergenceEvent, Report, Request
-from microrollup.verifier.verify import verify_block_on_l1, verify_open_block_on_l1
+from microrollup.verifier.verify import verify_open_block_on_l1
 
 __all__ = ["Node", "NodeOptions", "VerifierSpec"]
 
 SETTLED_TIMEOUT_SECONDS: Final = 30.0
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -110,12 +113,7 @@ class Node:
         self.lookups = Lookups(ledger, self._get_open)
         self._vouches = Vouches(self.directory, self.lookups.find_hash)
         self._settler = Settler(
-            l1,
-            self.rollup_id,
-            self.genesis.l1_chain_id,
-            self.operator,
-            self._read_closed,
-            self,
+            l1, self.rollup_id, self.genesis.l1_chain_id, self.operator, self._read_closed, self
         )
         self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, self) for spec in verifiers]
         self._stopping = threading.Event()
@@ -130,14 +128,15 @@ class Node:
         head, number, own = self.l1.get_settled(), self.l1.get_number(), self.ledger.header
         if own.l1_origin >= number:
             raise L1Behind(own.height, own.l1_origin, number)
-        self.note_included(head)  # a crash may have come before this was noted
+        if 0 < head.height <= self.confirmations.latest:  # a crash may have come before this was noted
+            self._note_height(head)
         verifiers = self.l1.get_verifiers(number)
         self._vouches.load()
         self.confirmations.note_verified(self._vouches.find_height(verifiers))
         if self._divergent is not None:
             self._shut(self._divergent)
         else:
-            self._require_l1(head.height + 1)  # L1 may have taken back blocks while nobody looked
+            self._require_standing(head, 0)  # L1 may have taken back blocks while nobody looked
         self._started = True
         self.intake.start()
         self._settler.start()
@@ -322,11 +321,9 @@ class Node:
 
     def note_included(self, head: SettledHead) -> None:
         """L1 holds a batch: note it in the ledger, then say so. If it is of other blocks, these here never settle."""
-        latest, own = self.lookups.get_tip(), self.lookups.find_hash(head.height)
-        if head.height > latest:
-            self._leave_l1(f"L1 has settled block {head.height}, and this store ends at {latest}: it is an old copy")
-        elif own not in (None, head.block_hash):
-            self._leave_l1(f"L1 has settled another block {head.height} than this store holds")
+        foreign = find_foreign_head(head, self.lookups.get_tip(), self.lookups.find_hash)
+        if foreign is not None:
+            self._leave_l1(foreign)
         elif head.height > 0:
             self._note_height(head)
             self.confirmations.note_available(head.height)
@@ -346,25 +343,31 @@ class Node:
     def note_reorg(self, reorg: Reorg) -> None:
         """L1 replaced blocks of its own. What was built on them must still be right, or intake stops."""
         self.confirmations.note_taken_back(reorg.head.height)
-        if self._writer.ask(lambda sequencer: _get_newest_origin(sequencer.ledger)).result() >= reorg.l1_number:
-            self._require_l1(reorg.head.height + 1)  # deeper than the buffer; else nothing was built on what is gone
+        self._require_standing(reorg.head, reorg.l1_number)
 
-    def _require_l1(self, first_height: int) -> None:
-        """What is not settled must still be right on L1 as it is now, or intake and settling stop."""
-        try:
-            self._writer.ask(lambda sequencer: verify_open_block_on_l1(sequencer.ledger, self.l1)).result()
-            for block in self._read_closed(first_height):
-                verify_block_on_l1(block, self.l1)
-        except Divergence as error:
-            self._leave_l1(
-                f"block {error.height} was built on L1 blocks that L1 has taken back since, deeper than this node stays"
-                f" behind its head: its {error.field} is not right any more"
+    def _require_standing(self, head: SettledHead, l1_number: int) -> None:
+        """What L1 has settled must be in this store, and what is not must be right, or intake and settling stop.
+
+        Blocks are looked at if any is bound to an L1 block from `l1_number` on: a reorg within the buffer leaves none.
+        """
+        reason = find_foreign_head(head, self.confirmations.latest, self.lookups.find_hash)
+        if reason is None and self._ask_ledger(_get_newest_origin) >= l1_number:
+            reason = find_stale_block(
+                self._read_closed(head.height + 1),
+                lambda: self._ask_ledger(lambda ledger: verify_open_block_on_l1(ledger, self.l1)),
+                self.l1,
             )
+        if reason is not None:
+            self._leave_l1(reason)
 
     def _leave_l1(self, reason: str) -> None:
         """Take and settle nothing more: what this store holds is not what L1 holds."""
         self._settler.halt()
         self._writer.stop_intake(f'{reason}; see "Deep reorgs" in the README')
+
+    def _ask_ledger(self, question: Callable[[Ledger], T]) -> T:
+        """What the ledger says, asked by the writer's thread."""
+        return self._writer.ask(lambda sequencer: question(sequencer.ledger)).result()
 
     def _note_height(self, head: SettledHead) -> None:
         time_settled = self.l1.get_time(head.l1_number)
