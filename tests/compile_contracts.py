@@ -44,7 +44,28 @@ class Project(NamedTuple):
         return self.folder / "artifacts" / f"{contract}.json"
 
 
-PROJECTS: Final = (Project(ROOT / "microrollup" / "contracts", ("RollupInbox",)),)
+PROJECTS: Final = (
+    Project(ROOT / "microrollup" / "contracts", ("RollupInbox",)),
+    Project(
+        ROOT / "apps" / "keystore" / "contracts",
+        (
+            "ArbitrumOrigin",
+            "ArbitrumSender",
+            "ECDSAValidator",
+            "EitherOrigin",
+            "KeystoreAccount",
+            "KeystoreAccountFactory",
+            "KeystoreBroadcaster",
+            "KeystoreRoots",
+            "KeystoreVerifier",
+            "MultisigValidator",
+            "OpStackOrigin",
+            "OpStackSender",
+            "P256Validator",
+            "WebAuthnValidator",
+        ),
+    ),
+)
 
 
 def read_sources(path: Path) -> dict[str, str]:

@@ -47,8 +47,8 @@ def get_selector(entry: dict[str, Any]) -> bytes:
 
 def encode_creation(artifact: Artifact, arguments: Sequence[Any]) -> str:
     """The data of a creating transaction."""
-    (constructor,) = [entry for entry in artifact.abi if entry["type"] == "constructor"]
-    return artifact.bytecode + encode(get_types(constructor["inputs"]), arguments).hex()
+    inputs = [entry["inputs"] for entry in artifact.abi if entry["type"] == "constructor"]
+    return artifact.bytecode + encode(get_types(inputs[0] if inputs else []), arguments).hex()
 
 
 class Contract:
@@ -106,6 +106,8 @@ class Contract:
         return _send(self.anvil, {"from": sender, "to": self.address, "data": self.encode(name, *arguments)})
 
     def _decode_error(self, data: bytes) -> Reverted:
+        if not data:  # what the compiler itself checks reverts without a word
+            return Reverted("", {})
         entry = self.errors[data[:4]]
         values = decode(get_types(entry["inputs"]), data[4:])
         named = zip(entry["inputs"], values, strict=True)

@@ -33,6 +33,9 @@ def test_what_is_in_the_wheel(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     needed = {
+        "apps/keystore/contracts/StateVerifier.sol",
+        "apps/keystore/contracts/artifacts/KeystoreAccountFactory.json",
+        "apps/keystore/contracts/artifacts/KeystoreRoots.json",
         "apps/keystore/data/wallet-actions.expected.json",
         "apps/keystore/data/wallet-actions.jsonl",
         "benchmarks/__main__.py",

@@ -1,12 +1,23 @@
 #!/usr/bin/env node
-// npm's solc behind the command line that forge expects: `--version`, or standard JSON from standard input.
+// npm's solc behind the command line that forge expects: `--version`, or standard JSON from standard input. forge names some
+// files that lie outside of its project twice, by a relative and by an absolute path: what is asked for by a name that forge
+// did not send is read from the disk, as the native compiler does.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+
+const readSource = (path) => {
+  if (!path.startsWith("../") && !path.startsWith("/")) return { error: "not among the sources" };
+  try {
+    return { contents: readFileSync(path, "utf8") };
+  } catch (error) {
+    return { error: error.message };
+  }
+};
 
 const solc = createRequire(import.meta.url)("solc");
 
 if (process.argv.includes("--version")) {
   console.log(`solc, the solidity compiler commandline interface\nVersion: ${solc.version()}`);
 } else {
-  process.stdout.write(solc.compile(readFileSync(0, "utf8")));
+  process.stdout.write(solc.compile(readFileSync(0, "utf8"), { import: readSource }));
 }

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {TokenCallbackHandler} from "@account-abstraction/contracts/accounts/callback/TokenCallbackHandler.sol";
+import {BaseAccount} from "@account-abstraction/contracts/core/BaseAccount.sol";
+import {SIG_VALIDATION_FAILED, _packValidationData} from "@account-abstraction/contracts/core/Helpers.sol";
+import {IEntryPoint} from "@account-abstraction/contracts/interfaces/IEntryPoint.sol";
+import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
+import {AbstractSigner} from "@openzeppelin/contracts/utils/cryptography/signers/AbstractSigner.sol";
+import {ERC7739} from "@openzeppelin/contracts/utils/cryptography/signers/draft-ERC7739.sol";
+import {AccountRoots} from "./AccountRoots.sol";
+import {AccountSignature} from "./AccountSignature.sol";
+import {IKeystoreRoots} from "./IKeystoreRoots.sol";
+import {StateVerifier} from "./StateVerifier.sol";
+import {Validators} from "./Validators.sol";
+
+/// @title A smart account (ERC-4337) whose keys live on the keystore
+/// @notice It has no owner, no initializer, no upgrade and no setting: its 32-byte key, part of its code, is all that decides. A
+/// signature (see `AccountSignature`) shows what the keystore says about the key: root -> leaf -> data -> codeHash ->
+/// validator. Keys are rotated once, on the keystore; every account of that key on every chain follows its roots.
+///
+/// Each account is a minimal clone with the key behind its code, made by `KeystoreAccountFactory`. This implementation
+/// is an account of no key that anybody could have registered.
+contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountRoots {
+    /// @dev Where the immutable arguments begin in the code of a clone by Solady's LibClone.
+    uint256 private constant _CLONE_BYTES = 0x2d;
+
+    IEntryPoint private immutable _ENTRY_POINT;
+
+    constructor(IEntryPoint entryPoint_, IKeystoreRoots roots_) EIP712("KeystoreAccount", "1") AccountRoots(roots_) {
+        _ENTRY_POINT = entryPoint_;
+    }
+
+    receive() external payable {}
+
+    /// @inheritdoc BaseAccount
+    function entryPoint() public view override returns (IEntryPoint) {
+        return _ENTRY_POINT;
+    }
+
+    /// @notice The account's key on the keystore: `keccak256(salt | keccak256(data) | keccak256(vk))` of its first data and vk.
+    function key() public view returns (bytes32 key_) {
+        assembly ("memory-safe") {
+            extcodecopy(address(), 0x00, _CLONE_BYTES, 0x20)
+            key_ := mload(0x00)
+        }
+    }
+
+    /// @dev `userOpHash` binds account, chain and entry point. The block's time may not be asked for here (ERC-7562): the
+    /// entry point compares the window that is returned. Malformed signatures fail like wrong ones, without a revert.
+    function _validateSignature(PackedUserOperation calldata userOp, bytes32 userOpHash)
+        internal
+        override
+        returns (uint256 validationData)
+    {
+        (uint40 validAfter, uint40 validUntil, bytes32 remembered) = _authenticate(userOpHash, userOp.signature);
+        if (validUntil == 0) return SIG_VALIDATION_FAILED;
+        if (remembered != 0) _remember(remembered, validUntil);
+        // The entry point takes `validAfter` itself as too early.
+        return _packValidationData(false, validUntil, validAfter == 0 ? 0 : validAfter - 1);
+    }
+
+    /// @dev ERC-1271. `hash` comes from ERC-7739, which binds this account and this chain: a signature for one account of a signer
+    /// is worth nothing for another one.
+    function _rawSignatureValidation(bytes32 hash, bytes calldata signature)
+        internal
+        view
+        override(AbstractSigner)
+        returns (bool)
+    {
+        (uint40 validAfter, uint40 validUntil,) = _authenticate(hash, signature);
+        return validAfter <= block.timestamp && block.timestamp <= validUntil;
+    }
+
+    /// @dev In which window the configuration that `encoded` opens is the account's and signed `hash`; in none, which is a
+    /// `validUntil` of 0, unless both. `remembered` is the data's hash, if it shall be remembered.
+    function _authenticate(bytes32 hash, bytes calldata encoded)
+        private
+        view
+        returns (uint40 validAfter, uint40 validUntil, bytes32 remembered)
+    {
+        (
+            bool wellFormed,
+            uint8 mode,
+            bool remember,
+            bytes32 codeHash,
+            bytes calldata config,
+            bytes calldata signature,
+            bytes calldata opening
+        ) = AccountSignature.decode(encoded);
+        if (!wellFormed) return (0, 0, 0);
+        bytes32 dataHash = Hashes.efficientKeccak256(codeHash, keccak256(config));
+        (validAfter, validUntil) =
+            mode == AccountSignature.CACHED ? _getRememberedWindow(dataHash) : _open(mode, dataHash, opening);
+        if (validUntil == 0 || !Validators.isValid(codeHash, hash, signature, config)) return (0, 0, 0);
+        remembered = remember ? dataHash : bytes32(0);
+    }
+
+    /// @dev The window of the root, present or previous, under which the keystore holds `dataHash` for this account.
+    function _open(uint8 mode, bytes32 dataHash, bytes calldata opening) private view returns (uint40, uint40) {
+        bytes32 key_ = key();
+        bytes32 treeKey = StateVerifier.computeTreeKey(key_);
+        if (mode == AccountSignature.INCLUSION) {
+            bytes32 valueHash = StateVerifier.computeValueHash(dataHash, bytes32(opening));
+            bytes calldata inclusion = opening[32:];
+            if (StateVerifier.isIncluded(_getRoot(), treeKey, valueHash, inclusion)) return _getWindow();
+            if (StateVerifier.isIncluded(_getPreviousRoot(), treeKey, valueHash, inclusion)) return _getPreviousWindow();
+            return (0, 0);
+        }
+        if (keccak256(abi.encodePacked(opening[:32], dataHash, opening[32:64])) != key_) return (0, 0);
+        bytes calldata exclusion = opening[64:];
+        if (StateVerifier.isExcluded(_getRoot(), treeKey, exclusion)) return _getWindow();
+        if (StateVerifier.isExcluded(_getPreviousRoot(), treeKey, exclusion)) return _getPreviousWindow();
+        return (0, 0);
+    }
+}

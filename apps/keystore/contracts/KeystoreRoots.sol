@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {IKeystoreRoots} from "./IKeystoreRoots.sol";
+import {IL1Block, IMessageOrigin} from "./IMessengers.sol";
+import {InboxProof} from "./InboxProof.sol";
+import {IRootReceiver} from "./IRootReceiver.sol";
+
+/// @title The mirror of the keystore's settled roots on one L2
+/// @notice Two ways lead here, and both end in L1's own word. A message: the broadcaster on L1 reads the inbox and sends
+/// through the chain's bridge. A proof: anybody shows the inbox's storage in an L1 block whose hash the chain exposes.
+/// There is no owner, and nothing can be changed. Neither height nor L1 time ever goes back; what comes a second time changes
+/// nothing, so that whoever is overtaken with the same news does not fail.
+contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
+    /// @notice So many roots can be asked for by `shownAt`; the oldest leaves when another comes.
+    uint256 public constant HISTORY = 256;
+    /// @notice So many L1 blocks can be proven against, the last one aside: 51 minutes of 12-second blocks at least.
+    uint256 public constant BLOCK_HASHES = 256;
+
+    struct Head {
+        uint64 height;
+        uint64 l1Time;
+        /// How many roots have entered the history.
+        uint64 count;
+    }
+
+    struct Showing {
+        uint64 l1Time;
+        /// Which entry of the history it is, counted from 0: of a root that came back, the last.
+        uint64 index;
+    }
+
+    /// @notice The inbox on L1 whose storage is proven.
+    address public immutable inbox;
+    /// @notice Says who speaks for the broadcaster; zero if no message is taken.
+    IMessageOrigin public immutable origin;
+    /// @notice OP-stack's predeploy L1Block; zero if the chain has none.
+    IL1Block public immutable l1Block;
+
+    bytes32 private _root;
+    Head private _head;
+    mapping(bytes32 root => Showing) private _shown;
+    bytes32[HISTORY] private _history;
+    bytes32[BLOCK_HASHES] private _blockHashes;
+
+    constructor(address inbox_, IMessageOrigin origin_, IL1Block l1Block_) {
+        inbox = inbox_;
+        origin = origin_;
+        l1Block = l1Block_;
+    }
+
+    /// @inheritdoc IKeystoreRoots
+    function latest() external view returns (bytes32 root, uint64 height, uint64 l1Time) {
+        Head storage head = _head;
+        return (_root, head.height, head.l1Time);
+    }
+
+    /// @inheritdoc IKeystoreRoots
+    function shownAt(bytes32 root) external view returns (uint64 l1Time) {
+        return _shown[root].l1Time;
+    }
+
+    /// @inheritdoc IRootReceiver
+    function receiveRoot(bytes32 root, uint64 height, uint64 l1Time) external {
+        if (address(origin) == address(0) || !origin.isBroadcaster(msg.sender)) revert UnknownMessenger(msg.sender);
+        _show(root, height, l1Time);
+    }
+
+    /// @notice Keep the hash of the L1 block that the chain knows now, so that a proof against it is good for as long as
+    /// `BLOCK_HASHES` says. Anybody may call.
+    function recordBlockHash() external returns (uint64 number, bytes32 blockHash) {
+        if (address(l1Block) == address(0)) revert NoL1Block();
+        number = l1Block.number();
+        blockHash = l1Block.hash();
+        _blockHashes[number % BLOCK_HASHES] = blockHash;
+        emit BlockHashRecorded(number, blockHash);
+    }
+
+    /// @notice Show what the inbox held in the L1 block of a number: the one that the chain knows now, or a recorded one.
+    /// Anybody may call. The header is in RLP; the proofs are those of `eth_getProof` for the inbox, its slot 0 and its slot
+    /// 1. Reverts with `WrongBlockHash` or `BadProof`, and as every showing does.
+    function proveRoot(
+        uint64 number,
+        bytes calldata header,
+        bytes[] calldata accountProof,
+        bytes[] calldata rootProof,
+        bytes[] calldata headProof
+    ) external {
+        bytes32 expected = getBlockHash(number);
+        bytes32 found = keccak256(header);
+        if (found != expected) revert WrongBlockHash(expected, found);
+        (bytes32 root, uint64 height, uint64 l1Time) =
+            InboxProof.read(header, inbox, accountProof, rootProof, headProof);
+        _show(root, height, l1Time);
+    }
+
+    /// @notice The hash against which a proof for the L1 block of a number is held. Where the number is neither the present
+    /// one nor a recorded one it is another block's hash, or zero, which no header of that number has.
+    function getBlockHash(uint64 number) public view returns (bytes32) {
+        if (address(l1Block) == address(0)) revert NoL1Block();
+        return number == l1Block.number() ? l1Block.hash() : _blockHashes[number % BLOCK_HASHES];
+    }
+
+    function _show(bytes32 root, uint64 height, uint64 l1Time) private {
+        Head memory head = _head;
+        bytes32 known = _root;
+        if (root == bytes32(0)) revert ZeroRoot();
+        if (l1Time > block.timestamp) revert FutureRoot(uint64(block.timestamp), l1Time);
+        if (height < head.height || l1Time < head.l1Time) {
+            revert StaleRoot(head.height, head.l1Time, height, l1Time);
+        }
+        if (root == known) {
+            if (height == head.height && l1Time == head.l1Time) return;
+        } else {
+            if (height == head.height && known != bytes32(0)) revert ConflictingRoot(height, known, root);
+            _enter(root, head.count);
+            _root = root;
+            ++head.count;
+        }
+        _shown[root].l1Time = l1Time;
+        _head = Head(height, l1Time, head.count);
+        emit RootShown(root, height, l1Time);
+    }
+
+    /// @dev Put a root into the history in place of the oldest, which is forgotten unless it has come back since.
+    function _enter(bytes32 root, uint64 index) private {
+        uint256 place = index % HISTORY;
+        bytes32 oldest = _history[place];
+        if (oldest != bytes32(0) && _shown[oldest].index + HISTORY == index) delete _shown[oldest];
+        _history[place] = root;
+        _shown[root].index = index;
+    }
+}

@@ -1,0 +1,115 @@
+"""Smart accounts that live by the keystore (ERC-4337 v0.8): what a wallet needs to address, sign for and use them.
+
+    configuration = configure_ecdsa(owner)
+    key = compute_account_key(salt, compute_data(configuration), vk)
+    operation = UserOperation(compute_account_address(factory, key), nonce, encode_execute(Call(target, value)))
+    digest = compute_user_operation_hash(operation, ENTRY_POINT, chain_id)
+    opening = open_present(key, configuration, vk, proof)                   # or open_absent, or CACHED
+    signature = encode_signature(configuration, opening, sign_ecdsa(private_key, digest))
+
+No network code: proofs come from `rollup_getProof`, `microrollup prove` or the wallet's own ledger; operations go to
+any bundler or, with `encode_handle_ops`, from any funded key.
+"""
+
+from apps.keystore.smart_account.addresses import (
+    DEPLOYER,
+    ENTRY_POINT,
+    compute_account_address,
+    compute_create2_address,
+    compute_deployed_address,
+    compute_factory_address,
+    compute_implementation_address,
+    compute_validator_address,
+    encode_factory_creation,
+)
+from apps.keystore.smart_account.calls import (
+    Call,
+    encode_deployment,
+    encode_execute,
+    encode_execute_batch,
+    encode_init_code,
+    encode_push_root,
+)
+from apps.keystore.smart_account.configuration import (
+    Configuration,
+    compute_data,
+    configure_ecdsa,
+    configure_multisig,
+    configure_p256,
+    configure_webauthn,
+    load_code_hash,
+    load_creation_code,
+)
+from apps.keystore.smart_account.erc1271 import (
+    compute_personal_sign_digest,
+    compute_typed_data_digest,
+    encode_typed_data_signature,
+)
+from apps.keystore.smart_account.opening import (
+    CACHED,
+    Opening,
+    encode_signature,
+    open_absent,
+    open_present,
+    remember,
+)
+from apps.keystore.smart_account.overhead import (
+    Overhead,
+    compute_calldata_gas,
+    estimate_overhead,
+    recommend_verification_gas_limit,
+)
+from apps.keystore.smart_account.signing import encode_p256, encode_webauthn, sign_ecdsa, sign_multisig
+from apps.keystore.smart_account.user_operation import (
+    UserOperation,
+    compute_user_operation_hash,
+    encode_handle_ops,
+    encode_user_operation_json,
+)
+
+__all__ = [
+    "CACHED",
+    "Call",
+    "Configuration",
+    "DEPLOYER",
+    "ENTRY_POINT",
+    "Opening",
+    "Overhead",
+    "UserOperation",
+    "compute_account_address",
+    "compute_calldata_gas",
+    "compute_create2_address",
+    "compute_data",
+    "compute_deployed_address",
+    "compute_factory_address",
+    "compute_implementation_address",
+    "compute_personal_sign_digest",
+    "compute_typed_data_digest",
+    "compute_user_operation_hash",
+    "compute_validator_address",
+    "configure_ecdsa",
+    "configure_multisig",
+    "configure_p256",
+    "configure_webauthn",
+    "encode_deployment",
+    "encode_execute",
+    "encode_execute_batch",
+    "encode_factory_creation",
+    "encode_handle_ops",
+    "encode_init_code",
+    "encode_p256",
+    "encode_push_root",
+    "encode_signature",
+    "encode_typed_data_signature",
+    "encode_user_operation_json",
+    "encode_webauthn",
+    "estimate_overhead",
+    "load_code_hash",
+    "load_creation_code",
+    "open_absent",
+    "open_present",
+    "recommend_verification_gas_limit",
+    "remember",
+    "sign_ecdsa",
+    "sign_multisig",
+]

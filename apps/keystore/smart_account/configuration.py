@@ -1,0 +1,98 @@
+"""What decides over a smart account: a validator, and the configuration that it reads.
+
+The keystore holds `data = codeHash || configHash`; whoever acts shows the configuration itself. The layouts are those
+of the validators in `apps/keystore/contracts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Final
+
+from msgspec import Struct
+
+from microrollup.contracts import load_artifact
+from microrollup.crypto import keccak256
+from microrollup.errors import UsageError
+from microrollup.signatures.p256 import POINT_BYTES
+
+__all__ = [
+    "Configuration",
+    "compute_data",
+    "configure_ecdsa",
+    "configure_multisig",
+    "configure_p256",
+    "configure_webauthn",
+    "load_code_hash",
+    "load_creation_code",
+]
+
+_CONTRACTS: Final = "apps.keystore.contracts"
+"""The package with the artifacts."""
+
+_ADDRESS_BYTES: Final = 20
+_MAX_OWNERS: Final = 255
+
+
+class Configuration(Struct, frozen=True):
+    """A validator, and what it reads."""
+
+    code_hash: bytes
+    """keccak256 of the validator's creation code: names its address on every chain."""
+    config: bytes
+    """The validator's own layout; at most 65,535 bytes."""
+
+
+def compute_data(configuration: Configuration) -> bytes:
+    """The 64 bytes `codeHash || configHash` that the keystore holds as an account's data."""
+    return configuration.code_hash + keccak256(configuration.config)
+
+
+def load_creation_code(contract: str) -> bytes:
+    """The creation code of one of the keystore's contracts, without arguments. Raises `UsageError` if there is none."""
+    return bytes.fromhex(load_artifact(contract, _CONTRACTS).bytecode.removeprefix("0x"))
+
+
+@cache
+def load_code_hash(validator: str) -> bytes:
+    """The `codeHash` of one of the keystore's validators, by the name of its contract. Raises `UsageError`."""
+    return keccak256(load_creation_code(validator))
+
+
+def configure_ecdsa(owner: bytes) -> Configuration:
+    """One Ethereum key, by its 20-byte address. Raises `UsageError`."""
+    _check_length("an owner's address", owner, _ADDRESS_BYTES)
+    return Configuration(load_code_hash("ECDSAValidator"), owner)
+
+
+def configure_multisig(threshold: int, owners: Sequence[bytes]) -> Configuration:
+    """`threshold` of the Ethereum keys with these 20-byte addresses, in any order.
+
+    Raises `UsageError` for a threshold that cannot be reached or that nobody need reach, for more than 255 owners, and
+    if one comes twice.
+    """
+    for owner in owners:
+        _check_length("an owner's address", owner, _ADDRESS_BYTES)
+    if not 1 <= threshold <= len(owners) <= _MAX_OWNERS:
+        raise UsageError(f"{threshold} of {len(owners)} owners cannot be; there are at most {_MAX_OWNERS} owners")
+    if len(set(owners)) != len(owners):
+        raise UsageError("an owner comes twice")
+    return Configuration(load_code_hash("MultisigValidator"), bytes((threshold,)) + b"".join(sorted(owners)))
+
+
+def configure_p256(point: bytes) -> Configuration:
+    """One P-256 key that signs hashes themselves, by its point `x(32) || y(32)`. Raises `UsageError`."""
+    _check_length("a point", point, POINT_BYTES)
+    return Configuration(load_code_hash("P256Validator"), point)
+
+
+def configure_webauthn(point: bytes) -> Configuration:
+    """One passkey, by its point `x(32) || y(32)`. Raises `UsageError`."""
+    _check_length("a point", point, POINT_BYTES)
+    return Configuration(load_code_hash("WebAuthnValidator"), point)
+
+
+def _check_length(what: str, found: bytes, size: int) -> None:
+    if len(found) != size:
+        raise UsageError(f"{what} has {size} bytes, not {len(found)}")

@@ -1,0 +1,135 @@
+"""ERC-4337 operations of version 0.8: packed as the entry point takes them, hashed as wallets sign them (EIP-712).
+
+Source: https://eips.ethereum.org/EIPS/eip-4337, ERC-7769 for the JSON-RPC form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from eth_abi.abi import encode as abi_encode
+from msgspec import Struct
+
+from microrollup.crypto import keccak256
+from microrollup.eip712 import compute_domain_separator
+from microrollup.errors import UsageError
+
+__all__ = [
+    "UserOperation",
+    "compute_user_operation_hash",
+    "encode_handle_ops",
+    "encode_user_operation_json",
+]
+
+_TYPE_HASH: Final = keccak256(
+    b"PackedUserOperation(address sender,uint256 nonce,bytes initCode,bytes callData,bytes32 accountGasLimits,"
+    b"uint256 preVerificationGas,bytes32 gasFees,bytes paymasterAndData)"
+)
+_ABI: Final = "(address,uint256,bytes,bytes,bytes32,uint256,bytes32,bytes,bytes)"
+_HANDLE_OPS: Final = keccak256(f"handleOps({_ABI}[],address)".encode())[:4]
+_ADDRESS_BYTES: Final = 20
+
+
+class UserOperation(Struct, frozen=True):
+    """What an account is asked to do, and what it pays for it."""
+
+    sender: bytes
+    """20 bytes: the account, deployed or not."""
+    nonce: int
+    """192 bits of a key that the wallet chooses, 64 bits that count."""
+    call_data: bytes
+    init_code: bytes = b""
+    """`factory(20) || call data`, if the operation makes the account. (EIP-7702's marker is hashed in another way.)"""
+    verification_gas_limit: int = 0
+    call_gas_limit: int = 0
+    pre_verification_gas: int = 0
+    max_priority_fee_per_gas: int = 0
+    """Wei, as the next."""
+    max_fee_per_gas: int = 0
+    paymaster_and_data: bytes = b""
+    """`paymaster(20) || verification gas(16) || postOp gas(16) || data`, or nothing."""
+    signature: bytes = b""
+
+
+def _pack_words(operation: UserOperation) -> tuple[bytes, bytes]:
+    """`accountGasLimits` and `gasFees`, two numbers of 16 bytes each. Raises `UsageError` if one does not fit."""
+    halves = (
+        operation.verification_gas_limit,
+        operation.call_gas_limit,
+        operation.max_priority_fee_per_gas,
+        operation.max_fee_per_gas,
+    )
+    packed = b"".join([_encode_number(half, 16) for half in halves])
+    return packed[:32], packed[32:]
+
+
+def _encode_number(value: int, size: int) -> bytes:
+    if not 0 <= value < 1 << 8 * size:
+        raise UsageError(f"{value} does not fit {size} bytes")
+    return value.to_bytes(size, "big")
+
+
+def compute_user_operation_hash(operation: UserOperation, entry_point: bytes, chain_id: int) -> bytes:
+    """The EIP-712 digest that is signed; it binds account, chain and entry point, not the signature.
+
+    Raises `UsageError` if a number does not fit.
+    """
+    gas_limits, gas_fees = _pack_words(operation)
+    words = (
+        _TYPE_HASH,
+        operation.sender.rjust(32, b"\0"),
+        _encode_number(operation.nonce, 32),
+        keccak256(operation.init_code),
+        keccak256(operation.call_data),
+        gas_limits,
+        _encode_number(operation.pre_verification_gas, 32),
+        gas_fees,
+        keccak256(operation.paymaster_and_data),
+    )
+    domain = compute_domain_separator("ERC4337", "1", chain_id, entry_point)
+    return keccak256(b"\x19\x01" + domain + keccak256(b"".join(words)))
+
+
+def encode_handle_ops(operations: Sequence[UserOperation], beneficiary: bytes) -> bytes:
+    """The entry point's call data by which anybody, a bundler or the user, has operations done and is paid for it."""
+    packed = [
+        (
+            operation.sender,
+            operation.nonce,
+            operation.init_code,
+            operation.call_data,
+            _pack_words(operation)[0],
+            operation.pre_verification_gas,
+            _pack_words(operation)[1],
+            operation.paymaster_and_data,
+            operation.signature,
+        )
+        for operation in operations
+    ]
+    return _HANDLE_OPS + abi_encode([f"{_ABI}[]", "address"], [packed, beneficiary])
+
+
+def encode_user_operation_json(operation: UserOperation) -> dict[str, Any]:
+    """The members that bundlers take in `eth_sendUserOperation` and `eth_estimateUserOperationGas`."""
+    members: dict[str, Any] = {
+        "sender": "0x" + operation.sender.hex(),
+        "nonce": hex(operation.nonce),
+        "callData": "0x" + operation.call_data.hex(),
+        "callGasLimit": hex(operation.call_gas_limit),
+        "verificationGasLimit": hex(operation.verification_gas_limit),
+        "preVerificationGas": hex(operation.pre_verification_gas),
+        "maxFeePerGas": hex(operation.max_fee_per_gas),
+        "maxPriorityFeePerGas": hex(operation.max_priority_fee_per_gas),
+        "signature": "0x" + operation.signature.hex(),
+    }
+    if operation.init_code:
+        members["factory"] = "0x" + operation.init_code[:_ADDRESS_BYTES].hex()
+        members["factoryData"] = "0x" + operation.init_code[_ADDRESS_BYTES:].hex()
+    if operation.paymaster_and_data:
+        raw = operation.paymaster_and_data
+        members["paymaster"] = "0x" + raw[:20].hex()
+        members["paymasterVerificationGasLimit"] = hex(int.from_bytes(raw[20:36], "big"))
+        members["paymasterPostOpGasLimit"] = hex(int.from_bytes(raw[36:52], "big"))
+        members["paymasterData"] = "0x" + raw[52:].hex()
+    return members

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {AccountRoots} from "keystore/AccountRoots.sol";
+import {AccountBase} from "./AccountBase.sol";
+import {ShownRoots} from "./ShownRoots.sol";
+import {IKeystoreAccount, IKeystoreAccountFactory} from "./IKeystoreAccount.sol";
+
+/// @dev Roots that regress or come from the future. `KeystoreRoots` lets none in; accounts do not rely on it.
+contract AccountLyingRootsTest is AccountBase {
+    uint64 internal constant SHOWN_AT = uint64(NOW - 60);
+
+    Holder internal alice;
+    Opening internal included;
+    Opening internal rotated;
+    ShownRoots internal shown;
+    IKeystoreAccount internal account;
+
+    function setUp() public override {
+        super.setUp();
+        alice = _holder(0xA11CE);
+        included = _include(_keyOf(alice), alice);
+        rotated = _include(_keyOf(alice), _holder(0xCAFE));
+        shown = new ShownRoots();
+        roots = shown;
+        factory = IKeystoreAccountFactory(_deploy(_factoryCode()));
+        shown.show(included.root, 5, SHOWN_AT);
+        vm.prank(address(entryPoint.senderCreator()));
+        account = IKeystoreAccount(payable(factory.createAccount(_keyOf(alice))));
+        vm.deal(address(account), 1 ether);
+    }
+
+    /// @dev A root that L1 will hold in an hour is believed in an hour.
+    function test_future_root() external {
+        shown.show(rotated.root, 9, uint64(NOW + 1 hours));
+        account.pushRoot();
+        Holder memory next = _holder(0xCAFE);
+        _warp(NOW + 1 hours - 1);
+        _refuseAsOutdated(_signedTransfer(account, next, rotated));
+        _warp(NOW + 1 hours);
+        _accept(_signedTransfer(account, next, rotated));
+    }
+
+    function _expectRegress(uint64 height, uint64 l1Time) private {
+        vm.expectRevert(
+            abi.encodeWithSelector(AccountRoots.RegressingRoot.selector, uint64(5), SHOWN_AT, height, l1Time)
+        );
+        account.pushRoot();
+    }
+
+    /// @dev Even a bridge that goes back takes no account back with it.
+    function test_regressing_root() external {
+        shown.show(rotated.root, 4, SHOWN_AT);
+        _expectRegress(4, SHOWN_AT);
+        shown.show(rotated.root, 5, SHOWN_AT);
+        _expectRegress(5, SHOWN_AT);
+        shown.show(included.root, 5, SHOWN_AT - 1);
+        _expectRegress(5, SHOWN_AT - 1);
+        shown.show(rotated.root, 6, SHOWN_AT - 1);
+        _expectRegress(6, SHOWN_AT - 1);
+        shown.show(rotated.root, 6, SHOWN_AT);
+        account.pushRoot();
+        (bytes32 root, uint64 height, AccountRoots.Window memory window,,) = account.getRoots();
+        assertEq(rotated.root, root, "forwards");
+        assertEq(6, height, "height");
+        assertEq(SHOWN_AT, window.validAfter, "from");
+        assertEq(SHOWN_AT + MAX_AGE, window.validUntil, "until");
+    }
+
+    /// @dev No root, or a time beyond all times: nothing is pushed.
+    function test_roots_that_are_none() external {
+        shown.show(bytes32(0), 9, uint64(NOW));
+        vm.expectRevert(AccountRoots.NoRoot.selector);
+        account.pushRoot();
+        shown.show(rotated.root, 9, type(uint64).max - uint64(MAX_AGE));
+        vm.expectRevert();
+        account.pushRoot();
+        shown.show(rotated.root, 9, uint64(type(uint40).max - MAX_AGE));
+        account.pushRoot();
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
+import {AccountBase} from "./AccountBase.sol";
+import {IKeystoreAccount} from "./IKeystoreAccount.sol";
+
+/// @dev What an account remembers saves proofs, and lives no longer than the root that it was proven against.
+contract AccountMemoryTest is AccountBase {
+    Holder internal alice;
+    Holder internal next;
+    bytes32 internal key;
+    Opening internal included;
+    Opening internal rotated;
+    IKeystoreAccount internal account;
+
+    function setUp() public override {
+        super.setUp();
+        (alice, next) = (_holder(0xA11CE), _holder(0xCAFE));
+        key = _keyOf(alice);
+        (included, rotated) = (_include(key, alice), _include(key, next));
+        account = _create(key, included.root);
+    }
+
+    function test_remembered() external {
+        _refuse(_signedTransfer(account, alice, _cached()));
+        _accept(_signedTransfer(account, alice, included));
+        _refuse(_signedTransfer(account, alice, _cached()));
+        _accept(_signedTransfer(account, alice, _remembering(included)));
+        _accept(_signedTransfer(account, alice, _cached()));
+        _refuse(_signedTransfer(account, next, _cached()));
+    }
+
+    function test_remembered_by_exclusion() external {
+        Opening memory excluded = _exclude(alice);
+        _show(excluded.root);
+        account.pushRoot();
+        _accept(_signedTransfer(account, alice, _remembering(excluded)));
+        _accept(_signedTransfer(account, alice, _cached()));
+    }
+
+    /// @dev Nothing is remembered of what the validator or the proof refused, nor by ERC-1271, which only looks.
+    function test_not_remembered() external {
+        PackedUserOperation memory operation = _transfer(address(account));
+        operation.signature = _encode(alice, _remembering(included), new bytes(65));
+        assertEq(FAILED, _validate(operation), "no signature");
+        assertEq(FAILED, _validate(_signedTransfer(account, next, _remembering(rotated))), "no such root");
+        (bytes27 dataHash, uint40 until) = account.getRemembered();
+        assertEq(bytes32(0), dataHash, "nothing");
+        assertEq(0, until, "never");
+    }
+
+    /// @dev Memory has no opening and remembers nothing anew; modes that are none are none.
+    function test_modes() external {
+        _accept(_signedTransfer(account, alice, _remembering(included)));
+        _refuse(_signedTransfer(account, alice, Opening(0, 2, included.data)));
+        _refuse(_signedTransfer(account, alice, Opening(0, 2, hex"00")));
+        _refuse(_signedTransfer(account, alice, Opening(0, 0x82, "")));
+        for (uint256 mode = 3; mode < 256; ++mode) {
+            if (mode == 0x80 || mode == 0x81) continue;
+            PackedUserOperation memory operation = _signedTransfer(account, alice, Opening(0, uint8(mode), included.data));
+            assertEq(FAILED, _validate(operation), "no such mode");
+        }
+        _accept(_signedTransfer(account, alice, _cached()));
+    }
+
+    /// @dev Memory ends with the root it was proven against, by age.
+    function test_memory_ages() external {
+        _accept(_signedTransfer(account, alice, _remembering(included)));
+        _warp(NOW - 60 + MAX_AGE);
+        _accept(_signedTransfer(account, alice, _cached()));
+        _show(included.root);
+        account.pushRoot();
+        _warp(NOW - 60 + MAX_AGE + 1);
+        _refuseAsOutdated(_signedTransfer(account, alice, _cached()));
+        _accept(_signedTransfer(account, alice, _remembering(included)));
+        _accept(_signedTransfer(account, alice, _cached()));
+    }
+
+    /// @dev A rotation wins over memory, once the newer root is pushed and the grace has passed; further pushes give no more.
+    function test_rotation_wins_over_memory() external {
+        _accept(_signedTransfer(account, alice, _remembering(included)));
+        _show(rotated.root);
+        account.pushRoot();
+        _accept(_signedTransfer(account, alice, _cached()));
+        _accept(_signedTransfer(account, next, rotated));
+        _warp(NOW + GRACE);
+        _accept(_signedTransfer(account, alice, _cached()));
+        _show(keccak256("a newer root"));
+        account.pushRoot();
+        _warp(NOW + GRACE + 1);
+        _refuseAsOutdated(_signedTransfer(account, alice, _cached()));
+    }
+
+    /// @dev During the grace the retired key can have itself remembered, until the grace's end only.
+    function test_retired_key_remembered_in_its_grace() external {
+        _show(rotated.root);
+        account.pushRoot();
+        _accept(_signedTransfer(account, alice, _remembering(included)));
+        _accept(_signedTransfer(account, alice, _cached()));
+        _warp(NOW + GRACE + 1);
+        _refuseAsOutdated(_signedTransfer(account, alice, _cached()));
+        _accept(_signedTransfer(account, next, _remembering(rotated)));
+        _accept(_signedTransfer(account, next, _cached()));
+    }
+}

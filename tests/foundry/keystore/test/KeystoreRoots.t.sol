@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
+import {IL1Block, IMessageOrigin} from "keystore/IMessengers.sol";
+import {KeystoreRoots} from "keystore/KeystoreRoots.sol";
+import {Base} from "./Base.sol";
+import {OneOrigin} from "./Bridges.sol";
+
+/// @title The order of roots: newer by height and by L1 time, never back; a bounded history
+contract KeystoreRootsTest is Base {
+    uint64 internal constant NOW = 1_700_000_000;
+    bytes32 internal constant A = keccak256("a");
+    bytes32 internal constant B = keccak256("b");
+
+    KeystoreRoots internal roots;
+
+    function setUp() external {
+        vm.warp(NOW);
+        roots = new KeystoreRoots(address(1), new OneOrigin(address(this)), IL1Block(address(0)));
+    }
+
+    function assertLatest(bytes32 root, uint64 height, uint64 l1Time) internal view {
+        (bytes32 foundRoot, uint64 foundHeight, uint64 foundTime) = roots.latest();
+        assertEq(root, foundRoot, "root");
+        assertEq(height, foundHeight, "height");
+        assertEq(l1Time, foundTime, "L1 time");
+        assertEq(l1Time, roots.shownAt(root), "shown at");
+    }
+
+    function expectStale(uint64 height, uint64 l1Time) internal {
+        (, uint64 knownHeight, uint64 knownTime) = roots.latest();
+        vm.expectRevert(
+            abi.encodeWithSelector(IKeystoreRoots.StaleRoot.selector, knownHeight, knownTime, height, l1Time)
+        );
+    }
+
+    function test_nothing_is_known_before_the_first_root() external view {
+        assertLatest(bytes32(0), 0, 0);
+        assertEq(0, roots.shownAt(A), "never shown");
+    }
+
+    function test_the_genesis_root_at_height_zero_is_a_root() external {
+        roots.receiveRoot(A, 0, NOW);
+        assertLatest(A, 0, NOW);
+    }
+
+    function test_a_new_root_replaces_the_last_which_stays_in_the_history() external {
+        roots.receiveRoot(A, 7, NOW - 100);
+        vm.expectEmit(address(roots));
+        emit IKeystoreRoots.RootShown(B, 9, NOW - 50);
+        roots.receiveRoot(B, 9, NOW - 50);
+        assertLatest(B, 9, NOW - 50);
+        assertEq(NOW - 100, roots.shownAt(A), "the last one's time");
+    }
+
+    function test_an_idle_keystores_root_is_shown_again() external {
+        roots.receiveRoot(A, 7, NOW - 100);
+        roots.receiveRoot(A, 7, NOW);
+        assertLatest(A, 7, NOW);
+        roots.receiveRoot(A, 8, NOW);
+        assertLatest(A, 8, NOW);
+    }
+
+    function test_a_regressing_height_is_refused() external {
+        roots.receiveRoot(A, 7, NOW - 100);
+        expectStale(6, NOW);
+        roots.receiveRoot(B, 6, NOW);
+        expectStale(6, NOW);
+        roots.receiveRoot(A, 6, NOW);
+        assertLatest(A, 7, NOW - 100);
+    }
+
+    function test_a_regressing_time_is_refused() external {
+        roots.receiveRoot(A, 7, NOW - 100);
+        expectStale(7, NOW - 101);
+        roots.receiveRoot(A, 7, NOW - 101);
+        expectStale(8, NOW - 101);
+        roots.receiveRoot(B, 8, NOW - 101);
+        roots.receiveRoot(B, 8, NOW - 100);
+        assertLatest(B, 8, NOW - 100);
+    }
+
+    function test_a_future_time_is_refused() external {
+        vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.FutureRoot.selector, NOW, NOW + 1));
+        roots.receiveRoot(A, 7, NOW + 1);
+        roots.receiveRoot(A, 7, NOW);
+        assertLatest(A, 7, NOW);
+    }
+
+    function test_another_root_at_a_known_height_is_refused() external {
+        roots.receiveRoot(A, 7, NOW - 100);
+        vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.ConflictingRoot.selector, 7, A, B));
+        roots.receiveRoot(B, 7, NOW);
+        assertLatest(A, 7, NOW - 100);
+    }
+
+    function test_the_same_news_twice_changes_nothing_and_does_not_fail() external {
+        roots.receiveRoot(A, 7, NOW - 100);
+        vm.recordLogs();
+        roots.receiveRoot(A, 7, NOW - 100);
+        assertEq(0, vm.getRecordedLogs().length, "events");
+        assertLatest(A, 7, NOW - 100);
+    }
+
+    function test_no_tree_has_the_zero_root() external {
+        vm.expectRevert(IKeystoreRoots.ZeroRoot.selector);
+        roots.receiveRoot(bytes32(0), 7, NOW);
+    }
+
+    function test_the_history_is_bounded() external {
+        uint256 count = roots.HISTORY() + 10;
+        for (uint256 i = 1; i <= count; ++i) {
+            roots.receiveRoot(bytes32(i), uint64(i), NOW - 1000 + uint64(i));
+        }
+        for (uint256 i = 1; i <= count; ++i) {
+            uint256 expected = i <= 10 ? 0 : NOW - 1000 + i;
+            assertEq(expected, roots.shownAt(bytes32(i)), "shown at");
+        }
+    }
+
+    /// @dev The first entry of a root leaves the history; the root itself has a later one.
+    function test_a_root_that_came_back_is_kept_by_its_last_entry() external {
+        uint256 size = roots.HISTORY();
+        uint64 height;
+        for (uint256 i; i < 2; ++i) {
+            roots.receiveRoot(A, ++height, NOW - 900);
+            roots.receiveRoot(B, ++height, NOW - 900);
+        }
+        // Entries 0 to 3 are A, B, A, B. Two more than the size: the first A and B are gone, the later ones are not.
+        for (uint256 i = 4; i < size + 2; ++i) {
+            roots.receiveRoot(bytes32(i), ++height, NOW);
+        }
+        assertEq(NOW - 900, roots.shownAt(A), "A's later entry");
+        assertEq(NOW - 900, roots.shownAt(B), "B's later entry");
+        roots.receiveRoot(bytes32(size + 2), ++height, NOW);
+        assertEq(0, roots.shownAt(A), "A is gone");
+        assertEq(NOW - 900, roots.shownAt(B), "B is not");
+        roots.receiveRoot(A, ++height, NOW);
+        assertLatest(A, height, NOW);
+        assertEq(0, roots.shownAt(B), "B is gone");
+    }
+
+    /// @dev The root that comes is the very one that leaves.
+    function test_a_root_may_come_back_in_its_own_place() external {
+        uint256 size = roots.HISTORY();
+        for (uint256 i = 1; i <= size; ++i) {
+            roots.receiveRoot(bytes32(i), uint64(i), NOW);
+        }
+        roots.receiveRoot(bytes32(uint256(1)), uint64(size + 1), NOW);
+        assertLatest(bytes32(uint256(1)), uint64(size + 1), NOW);
+        assertEq(NOW, roots.shownAt(bytes32(uint256(2))), "its neighbour");
+    }
+
+    function test_only_the_messenger_is_believed() external {
+        vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, address(2)));
+        vm.prank(address(2));
+        roots.receiveRoot(A, 7, NOW);
+        roots = new KeystoreRoots(address(1), IMessageOrigin(address(0)), IL1Block(address(0)));
+        vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, address(this)));
+        roots.receiveRoot(A, 7, NOW);
+    }
+
+    function test_without_an_l1_block_nothing_is_proven() external {
+        bytes[] memory none;
+        vm.expectRevert(IKeystoreRoots.NoL1Block.selector);
+        roots.proveRoot(7, "", none, none, none);
+        vm.expectRevert(IKeystoreRoots.NoL1Block.selector);
+        roots.recordBlockHash();
+    }
+
+    function measure(string memory name, bytes32 root, uint64 height, uint64 l1Time) internal {
+        vm.cool(address(roots));
+        uint256 gas = gasleft();
+        roots.receiveRoot(root, height, l1Time);
+        vm.snapshotValue("roots", string.concat("receiveRoot.", name, ".gas"), gas - gasleft());
+    }
+
+    /// @dev All storage cold, as in a transaction of its own; without the transaction's own cost.
+    function test_the_gas_of_a_root() external {
+        measure("first", A, 1, NOW - 10);
+        measure("next", B, 2, NOW - 9);
+        measure("again", B, 2, NOW - 8);
+        for (uint256 i = 3; i <= roots.HISTORY(); ++i) {
+            roots.receiveRoot(bytes32(i), uint64(i), NOW - 7);
+        }
+        measure("full_history", keccak256("c"), 1_000, NOW);
+    }
+
+    /// @dev Whatever arrives, in any order: what is kept is the newest of what was taken, and nothing went back.
+    function testFuzz_nothing_ever_goes_back(uint256 seed) external {
+        for (uint256 i; i < 60; ++i) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            (bytes32 known, uint64 height, uint64 l1Time) = roots.latest();
+            bytes32 root = bytes32(1 + seed % 5);
+            uint64 newHeight = uint64(height + (seed >> 8) % 4) > 0 ? uint64(height + (seed >> 8) % 4) - 1 : 0;
+            uint64 newTime = l1Time == 0 ? NOW - 500 : l1Time + uint64((seed >> 16) % 20) - 5;
+            bool newer = newHeight >= height && newTime >= l1Time && newTime <= NOW;
+            bool agrees = known == bytes32(0) || newHeight != height || root == known;
+            uint64 before = roots.shownAt(root);
+            try roots.receiveRoot(root, newHeight, newTime) {
+                assertTrue(newer && agrees, "taken");
+                assertLatest(root, newHeight, newTime);
+            } catch {
+                assertFalse(newer && agrees, "refused");
+                assertEq(before, roots.shownAt(root), "unchanged");
+                (bytes32 still, uint64 stillHeight, uint64 stillTime) = roots.latest();
+                assertTrue(still == known && stillHeight == height && stillTime == l1Time, "as before");
+            }
+        }
+    }
+}
