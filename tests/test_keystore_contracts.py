@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from compile_contracts import run_solc
 from contract_calls import Contract, Reverted
-from inbox_twin import FILE, InboxTwin, make_fixture
+from inbox_twin import FILE, START, InboxTwin, make_fixture
 from kernel_fixtures import Chain, fast_directory
 from keystore_vectors import Account, find_low, get_proof
 from l1_fixtures import FOUNDRY, Anvil, find_tool, run_anvil
@@ -53,8 +53,8 @@ contract L1Block {
 
 @pytest.fixture(scope="module")
 def anvil() -> Iterator[Anvil]:
-    """An EVM."""
-    with run_anvil() as running:
+    """An EVM, and the L2, whose clock is ahead of L1's: a root that was shown in the future is refused."""
+    with run_anvil(timestamp=START + 86_400) as running:
         yield running
 
 
@@ -167,7 +167,7 @@ def test_proofs_of_a_store(verifier: Contract) -> None:
 @pytest.fixture(scope="module")
 def l1() -> Iterator[Anvil]:
     """L1, with many accounts, so that proofs have several nodes."""
-    with run_anvil("--accounts", "300") as running:
+    with run_anvil("--accounts", "300", timestamp=START) as running:
         yield running
 
 
