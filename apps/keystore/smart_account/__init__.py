@@ -22,6 +22,7 @@ from apps.keystore.smart_account.addresses import (
     compute_validator_address,
     encode_factory_creation,
 )
+from apps.keystore.smart_account.answers import FailedOperation, decode_failed_operation, encode_get_nonce
 from apps.keystore.smart_account.calls import (
     Call,
     encode_deployment,
@@ -65,6 +66,7 @@ from apps.keystore.smart_account.user_operation import (
     compute_user_operation_hash,
     encode_handle_ops,
     encode_user_operation_json,
+    encode_validate_user_op,
 )
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "Configuration",
     "DEPLOYER",
     "ENTRY_POINT",
+    "FailedOperation",
     "Opening",
     "Overhead",
     "UserOperation",
@@ -91,10 +94,12 @@ __all__ = [
     "configure_multisig",
     "configure_p256",
     "configure_webauthn",
+    "decode_failed_operation",
     "encode_deployment",
     "encode_execute",
     "encode_execute_batch",
     "encode_factory_creation",
+    "encode_get_nonce",
     "encode_handle_ops",
     "encode_init_code",
     "encode_p256",
@@ -102,6 +107,7 @@ __all__ = [
     "encode_signature",
     "encode_typed_data_signature",
     "encode_user_operation_json",
+    "encode_validate_user_op",
     "encode_webauthn",
     "estimate_overhead",
     "load_code_hash",

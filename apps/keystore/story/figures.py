@@ -1,0 +1,125 @@
+"""The closing table: what it costs here, beside what was measured of others."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+from eth_abi.abi import encode as abi_encode
+from rich.console import RenderableType
+
+import apps.keystore
+from apps.keystore.proofs import encode_exclusion, encode_inclusion
+from apps.keystore.smart_account import estimate_overhead, load_creation_code
+from apps.keystore.smart_account.opening import MODE_CACHED, MODE_EXCLUSION, MODE_INCLUSION
+from apps.keystore.story.acts import Story
+from apps.keystore.story.chain import Chain
+from apps.keystore.story.measure import measure_call
+from microrollup.cli.output import make_table
+from microrollup.crypto import keccak256
+from microrollup.merkle.indexed import Leaf, Proof, compute_root
+
+__all__ = ["Figure", "compute_figures", "make_figures_table"]
+
+DEPTH: Final = 30
+_CONFIG_BYTES: Final = 20
+_SNAPSHOTS: Final = Path(apps.keystore.__file__).parents[2] / "tests" / "foundry"
+"""In a checkout; an installed package has none."""
+
+Origin = Literal["this run", "gas snapshot"]
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A row."""
+
+    what: str
+    gas: int | None
+    bytes: int | None
+    origin: Origin
+    peer: str
+
+
+def compute_figures(story: Story) -> list[Figure]:
+    """All rows. Those at depth 30 are measured on L2 A with made-up proofs of that depth."""
+    return [*_measure_proofs(story.first), *_read_validations(), *_list_bytes(), *_list_run(story)]
+
+
+def _make_proof(draw: random.Random, leaf: Leaf) -> Proof:
+    sides = draw.getrandbits(DEPTH)
+    return Proof(sides, leaf, tuple([draw.randbytes(32) for _ in range(DEPTH)]), sides)
+
+
+def _measure_proofs(chain: Chain) -> list[Figure]:
+    verifier, _ = chain.deploy(load_creation_code("KeystoreVerifier"))
+    draw = random.Random(30)  # noqa: S311  # which proof it is makes no difference
+    low, middle, high = sorted([draw.randbytes(32) for _ in range(3)])
+    value_hash = draw.randbytes(32)
+    present = _make_proof(draw, Leaf(1, 1, middle, 1, high, value_hash))
+    absent = _make_proof(draw, Leaf(1, 1, low, 1, high, value_hash))
+    cases = (
+        ("inclusion", "isIncluded(bytes32,bytes32,bytes32,bytes)", [middle, value_hash], encode_inclusion(present), present),
+        ("exclusion", "isExcluded(bytes32,bytes32,bytes)", [middle], encode_exclusion(absent), absent),
+    )
+    peers = {"inclusion": "Axiom 7,422 gas, 1,632 bytes", "exclusion": "Axiom 7,866 gas, 1,760 bytes"}
+    rows = []
+    for name, signature, words, raw, proof in cases:
+        types = signature.partition("(")[2].removesuffix(")").split(",")
+        data = keccak256(signature.encode())[:4] + abi_encode(types, [compute_root(proof), *words, raw])
+        if int.from_bytes(chain.ask(verifier, data), "big") != 1:
+            raise AssertionError(name)
+        gas = measure_call(chain, verifier, data, chain.funder)
+        rows.append(Figure(f"{name} proof at depth {DEPTH}, call of KeystoreVerifier", gas, len(raw), "this run", peers[name]))
+    return rows
+
+
+def _read_validations() -> list[Figure]:
+    """The account's validation at depth 30, from the snapshots under version control; in a checkout only."""
+    path = _SNAPSHOTS / "accounts" / "snapshots" / "accounts.json"
+    if not path.exists():
+        return []
+    snapshot = json.loads(path.read_bytes())
+    peers = {"inclusion": "Stackup validate with proof, 5 levels: 12,338 gas", "cached": "Stackup from its cache: 5,215 gas"}
+    return [
+        Figure(
+            f"validateUserOp at depth {DEPTH}, {name}, ECDSA, storage warm",
+            int(snapshot[f"validateUserOp, storage warm: {name}, ECDSA"]),
+            int(snapshot[f"signature bytes: {name}, ECDSA"]),
+            "gas snapshot",
+            peers.get(name, ""),
+        )
+        for name in ("inclusion", "exclusion", "cached")
+    ]
+
+
+def _list_bytes() -> list[Figure]:
+    """What a proof adds to an operation at depth 30, by the encoding that the run's operations have."""
+    return [
+        Figure(
+            f"operation's overhead at depth {DEPTH}, {name}",
+            None,
+            estimate_overhead(mode, DEPTH, _CONFIG_BYTES).signature_bytes,
+            "this run",
+            "goal: below 1,200 bytes",
+        )
+        for name, mode in (("inclusion", MODE_INCLUSION), ("exclusion", MODE_EXCLUSION), ("cached", MODE_CACHED))
+    ]
+
+
+def _list_run(story: Story) -> list[Figure]:
+    """Validation as this run's operations had it, at the depth of its little tree."""
+    return [
+        Figure(f"validateUserOp at depth {story.depth}, {how}", gas, story.signature_bytes[how], "this run", "")
+        for how, gas in story.validation_gas.items()
+    ]
+
+
+def make_figures_table(figures: list[Figure]) -> RenderableType:
+    """For people."""
+    table = make_table("what", "gas", "bytes", "measured in", "others")
+    for figure in figures:
+        numbers = ["" if value is None else f"{value:,}" for value in (figure.gas, figure.bytes)]
+        table.add_row(figure.what, *numbers, figure.origin, figure.peer)
+    return table
