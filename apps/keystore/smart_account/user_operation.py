@@ -100,7 +100,7 @@ def encode_handle_ops(operations: Sequence[UserOperation], beneficiary: bytes) -
 
 
 def encode_validate_user_op(operation: UserOperation, digest: bytes, missing_funds: int = 0) -> bytes:
-    """The entry point's call to an account, with the operation's hash: for simulations, and to measure what it takes."""
+    """The entry point's call to an account, with the operation's hash; whoever measures validation sends it."""
     return _VALIDATE_USER_OP + abi_encode([_ABI, "bytes32", "uint256"], [_pack(operation), digest, missing_funds])
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from apps.keystore.smart_account import CACHED, Opening, remember
 from apps.keystore.story.bridges import Bridges, broadcast, deploy_bridges
@@ -12,7 +13,7 @@ from apps.keystore.story.chain import Chain, show
 from apps.keystore.story.holder import Device, Identity, make_ecdsa_device, make_passkey_device
 from apps.keystore.story.layer2 import Layer2
 from apps.keystore.story.measure import measure_validation
-from apps.keystore.story.operator import KeystoreOperator
+from apps.keystore.story.operator import KeystoreOperator, SignedAction
 from apps.keystore.story.stand_ins import install_l1_block, read_ticket
 from apps.keystore.story.telling import Change, Telling
 from microrollup.crypto import compute_address, keccak256, load_private_key
@@ -25,8 +26,9 @@ __all__ = ["GRACE_SECONDS", "Story"]
 GRACE_SECONDS: Final = 15 * 60
 """How long an account believes the root before, once a newer one is pushed (`AccountRoots.GRACE_SECONDS`)."""
 
-REFUSED: Final = "AA24 signature error"
-OUTDATED: Final = "AA22 expired or not due"
+_REFUSED: Final = "AA24 signature error"
+_OUTDATED: Final = "AA22 expired or not due"
+_TAKEN: Final = "taken"
 _ABSENT: Final = "no proof can be made"
 
 
@@ -47,7 +49,7 @@ class Story:
         self.validation_gas: dict[str, int] = {}
         self.signature_bytes: dict[str, int] = {}
         self.depth = 0
-        # Alice: a wallet may change the account, and devices act with it. Bob has a passkey for both. Carol never registers.
+        # Alice's wallet may change the account, her phones act with it; Bob's passkey does both; Carol never registers.
         self.wallet = load_private_key(bytes.fromhex(DEV_KEYS[2]))
         self.phone, self.new_phone, self.last_phone = [_make_device(f"phone {number}") for number in (1, 2, 3)]
         self.alice = Identity.of("Alice", self.phone, compute_address(self.wallet), keccak256(b"Alice"))
@@ -87,7 +89,7 @@ class Story:
         """Alice and Bob register, each with one signature."""
         self.telling.begin("Register", "Alice (a wallet and a phone) and Bob (a passkey) sign a Register each.")
         with self.telling.timed("authenticate, execute, log", "authentication", "", "registration") as figures:
-            actions = [
+            actions: list[SignedAction] = [
                 (self.alice.register(self.phone), 0, self.wallet),
                 (self.bob.register(self.bobs_device), 0, self.passkey),
             ]
@@ -128,9 +130,10 @@ class Story:
             tell.expect("the root of L1", layer.name, root, show(layer.read_root()))
         for layer, identity in pushed:
             account = layer.account_of(identity)
-            with tell.timed(f"{layer.name[3:]}: pushRoot, {identity.name}", "L2 ingestion", layer.name, change) as figures:
-                pushed_root = layer.push_root(account)
-                figures.gas, figures.bytes = pushed_root.gas, pushed_root.bytes
+            step = f"{layer.name[3:]}: pushRoot, {identity.name}"
+            with tell.timed(step, "L2 ingestion", layer.name, change) as figures:
+                renewed = layer.push_root(account)
+                figures.gas, figures.bytes = renewed.gas, renewed.bytes
             tell.expect(f"{identity.name}'s copy of the root", layer.name, root, show(layer.read_account_root(account)))
 
     # Operations.
@@ -149,7 +152,7 @@ class Story:
         operation = layer.make_operation(identity, device, opening, self.depth)
         step = f"{identity.name}, {device.name}: {how}"
         received = layer.get_received()
-        kind = f"{how}, {device.name.split()[0]}"
+        kind = f"{how}, {device.kind}"
         self.signature_bytes[kind] = len(operation.signature) - len(device.sign(bytes(32)))
         if made:
             self.validation_gas[kind] = measure_validation(layer, operation)
@@ -158,13 +161,13 @@ class Story:
             figures.gas, figures.bytes = done.gas, done.bytes
         self.telling.expect(step, layer.name, "done", "done" if layer.get_received() == received + 1 else "not done")
 
-    def refuse(self, layer: Layer2, device: Device, opening: Opening, how: str, expected: str) -> None:
-        """An operation of Alice's that must not be done, and why."""
+    def try_operation(self, layer: Layer2, device: Device, opening: Opening, how: str, expected: str) -> None:
+        """An operation of Alice's that is only simulated: what a bundler would be told."""
         account = layer.account_of(self.alice)
         if not layer.has_code(account) and layer.get_balance(account) == 0:
             layer.give_ether(account)
         operation = layer.make_operation(self.alice, device, opening, self.depth)
-        self.telling.expect(f"{device.name}, {how}: refused", layer.name, expected, layer.refuse(operation))
+        self.telling.expect(f"{device.name}, {how}", layer.name, expected, layer.refuse(operation) or _TAKEN)
 
     def transact(self) -> Opening:
         """The account is made by its first operation; what comes later needs no proof. The opening of phone 1."""
@@ -180,18 +183,23 @@ class Story:
         return opening
 
     def use_rotated(self, old: Device, old_opening: Opening, new: Device) -> None:
-        """After a rotation has reached both L2s: the old key is worth nothing there, the new one acts."""
+        """After a rotation has reached both L2s: the old key is worth nothing there, the new one acts.
+
+        An account that knew the root before believes it for 15 minutes more, so that what is on its way arrives; then
+        it is over. One that is made now never knew it.
+        """
         self.telling.begin("Old and new", f"{old.name} is refused on both L2s, {new.name} works on both.")
         opening = self.open(self.alice, new)
-        layers = (self.first, self.second)
-        self.telling.expect(f"a proof for {old.name}", "", _ABSENT, self._try_open(old))
-        for layer in layers:
+        self.telling.expect(f"a new proof for {old.name}", "", _ABSENT, self._try_open(old))
+        borrowing = replace(old, configuration=new.configuration)
+        for layer in (self.first, self.second):
             known = layer.has_code(layer.account_of(self.alice))
-            self.refuse(layer, old, opening, "with the new proof", REFUSED)
+            self.try_operation(layer, borrowing, opening, f"under the configuration of {new.name}", _REFUSED)
+            self.try_operation(layer, old, old_opening, "old proof, at once", _TAKEN if known else _REFUSED)
             layer.reach_time(layer.get_time() + GRACE_SECONDS + 60)
-            self.refuse(layer, old, old_opening, "with its old proof", OUTDATED if known else REFUSED)
-            how = "proof" if known else "deploy with a proof"
-            self.act(layer, self.alice, new, opening, how)
+            after = "old proof, after 15 minutes of grace"
+            self.try_operation(layer, old, old_opening, after, _OUTDATED if known else _REFUSED)
+            self.act(layer, self.alice, new, opening, "proof" if known else "deploy with a proof")
 
     def _try_open(self, device: Device) -> str:
         try:
@@ -211,25 +219,31 @@ class Story:
 
     def lose_operator(self) -> None:
         """The operator disappears; accounts go on, and everything can be rebuilt from L1."""
-        self.telling.begin("The operator is gone", "Its data and keys are deleted. Anybody rebuilds all from L1 and blobs.")
+        self.telling.begin("No operator", "Its data and keys are deleted. Anybody rebuilds all from L1 and its blobs.")
         root = self.operator.stage.read_inbox_root()
         self.operator.disappear()
         with self.telling.timed("rebuild from L1", "use") as figures:
             report = self.operator.rebuild()
             figures.bytes = sum(row.bytes or 0 for row in self.telling.rows if row.blob_gas)
         self.telling.expect("rebuilt from L1", "", show(root), report.state_root)
+        self.mirror("", (self.second, self.alice))
         opening = self.open(self.alice, self.new_phone)
         self.act(self.second, self.alice, self.new_phone, opening, "proof")
 
     def rotate_by_force(self) -> Opening:
-        """Alice's phone is stolen now. L1 takes her Update, and whoever builds next must begin with it."""
-        self.telling.begin("Rotate through L1", "Phone 2 is stolen, nobody operates: Alice's wallet forces an Update on L1.")
+        """Alice's phone is stolen now. L1 takes her Update, and whoever builds next must begin with it.
+
+        A block needs a builder's seal, and the builder's key is lost: the inbox's owner names another one, which takes
+        three days. By then the inbox takes batches from anybody; Alice herself pays for this one. Gives what opened the
+        account for the stolen phone.
+        """
+        self.telling.begin("Rotate through L1", "Phone 2 is stolen and nobody operates: L1 takes Alice's Update.")
         old = self.open(self.alice, self.new_phone)
         change: Change = "forced rotation"
         with self.telling.timed("force the Update", "authentication", "L1", change) as figures:
             forced = self.operator.stage.force(self.wallet, self.alice.update(self.last_phone))
             figures.gas, figures.bytes = forced.gas, forced.payload_bytes
-        with self.telling.timed("the owner announces a builder; snapshot, restore", "settlement", "", change):
+        with self.telling.timed("the owner names a builder, who restores a snapshot", "settlement", "", change):
             effective = self.operator.hand_over(self.owner)
         with self.telling.timed("three days pass on L1 (jumped)", "set-up"):
             pass_blocks(self.l1.anvil, effective - self.l1.anvil.get_head()[0])
@@ -242,7 +256,6 @@ class Story:
 
     def tell(self) -> None:
         """All acts."""
-        started = time.monotonic()
         self.deploy()
         self.register()
         self.mirror("registration")
@@ -255,4 +268,3 @@ class Story:
         opening = self.rotate_by_force()
         self.mirror("forced rotation", (self.first, self.alice), (self.second, self.alice))
         self.use_rotated(self.new_phone, opening, self.last_phone)
-        self.seconds = round(time.monotonic() - started, 1)

@@ -23,6 +23,7 @@ from microrollup.cli.output import Command, Output, json_option
 from microrollup.cli.parameters import PATH
 from microrollup.cli.run import EXIT_FAILED, run_command
 from microrollup.errors import UsageError
+from microrollup.logs import configure_logging
 from microrollup.testing.anvil import CHAIN_ID, find_anvil, run_anvil
 
 __all__ = ["main", "story_command"]
@@ -50,6 +51,7 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
     acts; then the operator disappears, and a rotation forced through L1 reaches both L2s. Exit code 1: something came
     out otherwise than it should.
     """
+    configure_logging()
     started = time.monotonic()
     code = load_entry_point(entry_point)
     telling = Telling(output)

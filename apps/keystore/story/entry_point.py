@@ -1,4 +1,4 @@
-"""The published EntryPoint 0.8. It is under the GPL and no part of this project: npm has it, its authors' address proves it."""
+"""The published EntryPoint 0.8: under the GPL and no part of this project, so npm is asked; its address proves it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Artifact(msgspec.Struct, frozen=True):
 
 
 def load_entry_point(path: Path | None = None) -> bytes:
-    """The creation code, from the artifact in a file or from npm's package. Raises `UsageError` if it is another one."""
+    """The creation code, from an artifact's file or from npm's package. Raises `UsageError` if it is another one."""
     raw = _fetch() if path is None else path.read_bytes()
     try:
         code = bytes.fromhex(msgspec.json.decode(raw, type=_Artifact).bytecode.removeprefix("0x"))

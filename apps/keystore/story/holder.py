@@ -32,6 +32,7 @@ class Device(msgspec.Struct, frozen=True):
     """Something that signs, and the configuration by which contracts know it."""
 
     name: str
+    kind: str
     configuration: Configuration
     sign: Callable[[bytes], bytes]
     """The validator's signature over 32 bytes."""
@@ -41,13 +42,13 @@ class Device(msgspec.Struct, frozen=True):
 
 def make_ecdsa_device(name: str, key: PrivateKey) -> Device:
     """An Ethereum key."""
-    return Device(name, configure_ecdsa(compute_address(key)), lambda digest: sign_ecdsa(key, digest), 6_000)
+    return Device(name, "ECDSA", configure_ecdsa(compute_address(key)), lambda digest: sign_ecdsa(key, digest), 6_000)
 
 
 def make_passkey_device(name: str, passkey: Passkey) -> Device:
     """A passkey, on a chain that has the P-256 precompile."""
     sign: Callable[[bytes], bytes] = lambda digest: encode_webauthn(passkey.sign(digest))  # noqa: E731
-    return Device(name, configure_webauthn(passkey.point), sign, 25_000)
+    return Device(name, "passkey", configure_webauthn(passkey.point), sign, 25_000)
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -25,11 +25,11 @@ from microrollup.testing.anvil import Anvil
 from microrollup.testing.signing import DigestSigner, sign_action
 from microrollup.verifier.events import DivergenceEvent, Report
 
-__all__ = ["APP", "KeystoreOperator"]
+__all__ = ["APP", "KeystoreOperator", "SignedAction"]
 
 APP: Final = "apps.keystore"
 
-Signed = tuple[Register | Update, int, PrivateKey | DigestSigner]
+SignedAction = tuple[Register | Update, int, PrivateKey | DigestSigner]
 """An action, the sender's nonce, and who signs."""
 
 
@@ -42,7 +42,7 @@ class KeystoreOperator:
         """Whose store proofs are made from."""
         self._first_height = 1
 
-    def submit(self, actions: Sequence[Signed]) -> tuple[ImportReport, int]:
+    def submit(self, actions: Sequence[SignedAction]) -> tuple[ImportReport, int]:
         """Have actions signed by wallets, authenticated, executed, logged, and sealed in a block; and their bytes.
 
         Raises `MicrorollupError` unless all are executed.
@@ -83,7 +83,7 @@ class KeystoreOperator:
         return report
 
     def hand_over(self, owner: PrivateKey) -> int:
-        """The inbox's owner announces a successor, who starts from what was rebuilt. From which L1 block it may build."""
+        """The inbox's owner names a successor, who starts from what was rebuilt; from which L1 block on it may build."""
         successor = self.stage.directory / "successor"
         builder = make_key(builder_key_path(successor))
         self.stage.send_ether(owner, compute_address(builder))
