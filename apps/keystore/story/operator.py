@@ -83,7 +83,7 @@ class KeystoreOperator:
         return report
 
     def hand_over(self, owner: PrivateKey) -> int:
-        """The inbox's owner names a successor, who starts from what was rebuilt; from which L1 block on it may build."""
+        """The inbox's owner names a successor, who starts from what was rebuilt; the L1 block when it may begin."""
         successor = self.stage.directory / "successor"
         builder = make_key(builder_key_path(successor))
         self.stage.send_ether(owner, compute_address(builder))
