@@ -21,7 +21,6 @@ from apps.keystore.smart_account import (
 )
 from apps.keystore.transitions import Register, Update
 from microrollup.crypto import PrivateKey, compute_address
-from microrollup.primitives import Bytes, Bytes32
 from microrollup.reading import StateProof
 from microrollup.testing.passkey import Passkey
 
@@ -69,12 +68,12 @@ class Identity(msgspec.Struct, frozen=True):
     def register(self, device: Device) -> Register:
         """The action that registers it."""
         data = compute_data(device.configuration)
-        return Register(Bytes32(data[:32]), Bytes32(data[32:]), Bytes32(self.salt))
+        return Register(data[:32], data[32:], self.salt)
 
     def update(self, device: Device) -> Update:
         """The action after which this device decides; the vk stays."""
         data = compute_data(device.configuration)
-        return Update(Bytes32(self.key), Bytes32(data[:32]), Bytes32(data[32:]), Bytes(self.vk))
+        return Update(self.key, data[:32], data[32:], self.vk)
 
     def open(self, device: Device, shown: StateProof) -> Opening:
         """What shows an account that the device is the key's, or was its first and the key was never registered."""

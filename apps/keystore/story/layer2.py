@@ -60,8 +60,9 @@ class Layer2(Chain):
         """What it took to deploy everything."""
         if not self.has_code(ENTRY_POINT):
             self.gas += self.send(DEPLOYER, encode_entry_point_deployment(entry_point)).gas
-        for creation_code in (*map(load_creation_code, _VALIDATORS), *encode_origin_creations(bridges)):
-            origin = self._deploy(creation_code)
+        for validator in _VALIDATORS:
+            self._deploy(load_creation_code(validator))
+        *_, origin = [self._deploy(creation_code) for creation_code in encode_origin_creations(bridges)]
         arguments = b"".join([address.rjust(32, b"\0") for address in (bridges.inbox, origin, L1_BLOCK)])
         self.roots = self._deploy(load_creation_code("KeystoreRoots") + arguments)
         self.factory = self._deploy(encode_factory_creation(self.roots, self.funder))
