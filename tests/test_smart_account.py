@@ -10,14 +10,14 @@ import pytest
 from account_world import ENTRY_POINT_ARTIFACT
 from contract_calls import get_selector, get_types
 from eth_abi.abi import encode as abi_encode
-from keystore_vectors import get_proof
+from keystore_vectors import find_low, get_proof
 from l1_fixtures import FOUNDRY, install_foundry
 from models.tree_model import TreeModel
 from msgspec.structs import replace
 
 from apps.keystore import smart_account
 from apps.keystore.accounts import Account, compute_account_key, encode_account_leaf
-from apps.keystore.proofs import EXCLUSION_HEADER_BYTES, INCLUSION_HEADER_BYTES, compute_account_tree_key
+from apps.keystore.proofs import EXCLUSION_HEADER_BYTES, INCLUSION_HEADER_BYTES, ShownProof, compute_account_tree_key
 from apps.keystore.smart_account import (
     CACHED,
     Configuration,
@@ -44,12 +44,14 @@ from apps.keystore.smart_account import (
     load_code_hash,
     open_absent,
     open_present,
+    open_shown,
     recommend_verification_gas_limit,
     remember,
 )
 from microrollup.contracts import load_artifact
 from microrollup.crypto import keccak256, load_private_key
 from microrollup.errors import DecodeError, ProofError, UsageError
+from microrollup.merkle.indexed import compute_root
 from microrollup.testing.passkey import P256Key, Passkey
 
 OWNER, VK, SALT = b"\x11" * 20, b"\x22" * 20, b"\x33" * 32
@@ -111,6 +113,25 @@ def test_open_absent(tree: TreeModel) -> None:
         open_absent(other, VK, SALT, get_proof(tree, find_low(tree, compute_account_tree_key(key)) + 1))
     with pytest.raises(ProofError):
         open_absent(CONFIGURATION, VK, SALT, get_proof(tree, find_low(tree, compute_account_tree_key(KEY))))
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_open_shown(tree: TreeModel, exists: bool) -> None:
+    """What the keystore shows of a key opens it, registered or not; of another key, or other parts, it does not."""
+    salt = SALT if exists else bytes(32)
+    key = compute_account_key(salt, compute_data(CONFIGURATION), VK)
+    tree_key = compute_account_tree_key(key)
+    proof = get_proof(tree, 1 if exists else find_low(tree, tree_key))
+    shown = ShownProof(exists, key, b"", proof, compute_root(proof), 1)
+    opened = open_present(key, CONFIGURATION, VK, proof) if exists else open_absent(CONFIGURATION, VK, salt, proof)
+    assert opened == open_shown(shown, CONFIGURATION, VK, salt)
+    other = Configuration(CONFIGURATION.code_hash, b"other")
+    for wrong in ((replace(shown, key=OWNER + bytes(12)), CONFIGURATION, VK), (shown, other, VK), (shown, CONFIGURATION, OWNER)):
+        with pytest.raises(ProofError):
+            open_shown(*wrong, salt)
+    if not exists:
+        with pytest.raises(ProofError, match="first configuration"):
+            open_shown(shown, CONFIGURATION, VK, SALT)
 
 
 def test_remember() -> None:

@@ -132,6 +132,9 @@ def test_phases(story: dict[str, Any]) -> None:
         assert 0 < entry["bytes"] < 10_000
         assert (entry["gas"] > 0) == (phase != "authentication" or change == "forced rotation")
         assert (entry["blobGas"] == 131_072) == (phase == "settlement")
+        waits = {"settlement": 12, "L2 ingestion": 12, "authentication": 0}[phase]  # L1 blocks of 12 seconds
+        assert change == "forced rotation" or waits == entry["l1Seconds"]
+    assert 21_600 * 12 < phases["forced rotation", "settlement"]["l1Seconds"] < 21_700 * 12
 
 
 def test_figures(story: dict[str, Any]) -> None:
@@ -158,7 +161,7 @@ def test_what_is_kept_is_not_overwritten(told: tuple[int, str, Path], capsys: py
 
 def test_a_wrong_outcome_is_told() -> None:
     """One thing that comes out otherwise makes the whole story not ok."""
-    telling = Telling(Output(as_json=True, stdout=io.StringIO()))
+    telling = Telling(Output(as_json=True, stdout=io.StringIO()), lambda: 0)
     telling.expect("right", "L1", "1", "1")
     assert telling.ok
     telling.expect("wrong", "L1", "1", "2")

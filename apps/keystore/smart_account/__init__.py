@@ -4,7 +4,7 @@
     key = compute_account_key(salt, compute_data(configuration), vk)
     operation = UserOperation(compute_account_address(factory, key), nonce, encode_execute(Call(target, value)))
     digest = compute_user_operation_hash(operation, ENTRY_POINT, chain_id)
-    opening = open_present(key, configuration, vk, proof)                   # or open_absent, or CACHED
+    opening = open_shown(proof_from_json(answer), configuration, vk, salt)  # or CACHED
     signature = encode_signature(configuration, opening, sign_ecdsa(private_key, digest))
 
 No network code: proofs come from `rollup_getProof`, `microrollup prove` or the wallet's own ledger; operations go to
@@ -52,6 +52,7 @@ from apps.keystore.smart_account.opening import (
     encode_signature,
     open_absent,
     open_present,
+    open_shown,
     remember,
 )
 from apps.keystore.smart_account.overhead import (
@@ -114,6 +115,7 @@ __all__ = [
     "load_creation_code",
     "open_absent",
     "open_present",
+    "open_shown",
     "recommend_verification_gas_limit",
     "remember",
     "sign_ecdsa",

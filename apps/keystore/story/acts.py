@@ -245,7 +245,7 @@ class Story:
             figures.gas, figures.bytes = forced.gas, forced.payload_bytes
         with self.telling.timed("the owner names a builder, who restores a snapshot", "settlement", "", change):
             effective = self.operator.hand_over(self.owner)
-        with self.telling.timed("three days pass on L1 (jumped)", "set-up"):
+        with self.telling.timed("three days pass on L1 (jumped)", "settlement", "", change):
             pass_blocks(self.l1.anvil, effective - self.l1.anvil.get_head()[0])
             self.operator.stage.pass_depth()
         with self.telling.timed("the next block begins with it", "settlement", "", change):

@@ -54,7 +54,6 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
     configure_logging()
     started = time.monotonic()
     code = load_entry_point(entry_point)
-    telling = Telling(output)
     with ExitStack() as stack:
         own = stack.enter_context(_open_directory(directory))
         command, begin = find_anvil(), int(time.time()) // _BLOCK_SECONDS * _BLOCK_SECONDS - _SECONDS_AGO
@@ -64,6 +63,7 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
             )
             for number in range(3)
         ]
+        telling = Telling(output, lambda: first.get_head()[1])
         story = Story(own, (first, second, third), telling, code)
         story.tell()
         roots = {

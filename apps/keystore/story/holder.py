@@ -15,8 +15,7 @@ from apps.keystore.smart_account import (
     configure_webauthn,
     encode_signature,
     encode_webauthn,
-    open_absent,
-    open_present,
+    open_shown,
     sign_ecdsa,
 )
 from apps.keystore.transitions import Register, Update
@@ -77,9 +76,7 @@ class Identity(msgspec.Struct, frozen=True):
 
     def open(self, device: Device, shown: StateProof) -> Opening:
         """What shows an account that the device is the key's, or was its first and the key was never registered."""
-        if shown.exists:
-            return open_present(self.key, device.configuration, self.vk, shown.proof)
-        return open_absent(device.configuration, self.vk, self.salt, shown.proof)
+        return open_shown(shown, device.configuration, self.vk, self.salt)
 
     @staticmethod
     def sign(device: Device, opening: Opening, digest: bytes) -> bytes:

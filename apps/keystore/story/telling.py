@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
 
@@ -36,6 +36,9 @@ class Row(msgspec.Struct, frozen=True, rename="camel"):
     bytes: int | None
     """Signed, published, or of calldata."""
     seconds: float
+    """Of this machine's work; the chains include at once."""
+    l1_seconds: int
+    """By which L1's own clock went on, 12 a block: what L1 makes everybody wait for."""
 
 
 class Figures(msgspec.Struct):
@@ -59,8 +62,9 @@ class Outcome(msgspec.Struct, frozen=True):
 class Telling:
     """Tells people as it goes, and keeps all of it for programs."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, get_l1_time: Callable[[], int]) -> None:
         self.output = output
+        self.get_l1_time = get_l1_time
         self.rows: list[Row] = []
         self.outcomes: list[Outcome] = []
         self._act = 0
@@ -73,11 +77,12 @@ class Telling:
     @contextmanager
     def timed(self, step: str, phase: Phase, chain: str = "", change: Change = "") -> Iterator[Figures]:
         """A step; it is told when it is done."""
-        started = time.monotonic()
+        l1_started, started = self.get_l1_time(), time.monotonic()
         figures = Figures()
         yield figures
         seconds = round(time.monotonic() - started, 2)
-        row = Row(step, phase, change, chain, figures.gas, figures.blob_gas, figures.bytes, seconds)
+        l1_seconds = self.get_l1_time() - l1_started
+        row = Row(step, phase, change, chain, figures.gas, figures.blob_gas, figures.bytes, seconds, l1_seconds)
         self.rows.append(row)
         parts = [f"{figures.gas:,} gas on {chain}"] if figures.gas is not None else []
         parts += [f"{figures.blob_gas:,} blob gas"] if figures.blob_gas else []
@@ -98,10 +103,10 @@ class Telling:
 
     def make_steps_table(self) -> RenderableType:
         """All steps."""
-        table = make_table("step", "phase", "gas of", "gas", "blob gas", "bytes", "seconds")
+        table = make_table("step", "phase", "gas of", "gas", "blob gas", "bytes", "seconds", "on L1's clock")
         for row in self.rows:
             cells = ["" if value is None else f"{value:,}" for value in (row.gas, row.blob_gas, row.bytes)]
-            table.add_row(row.step, row.phase, row.chain, *cells, f"{row.seconds:.2f}")
+            table.add_row(row.step, row.phase, row.chain, *cells, f"{row.seconds:.2f}", f"{row.l1_seconds:,}")
         return table
 
     def sum_phases(self) -> list[dict[str, object]]:
@@ -115,6 +120,7 @@ class Telling:
                 "blobGas": sum(row.blob_gas or 0 for row in rows),
                 "bytes": sum(row.bytes or 0 for row in rows),
                 "seconds": round(sum(row.seconds for row in rows), 2),
+                "l1Seconds": sum(row.l1_seconds for row in rows),
             }
             for change in changes
             for phase in PHASES
@@ -123,8 +129,8 @@ class Telling:
 
     def make_phases_table(self) -> RenderableType:
         """The same for people."""
-        table = make_table("change", "phase", "gas", "blob gas", "bytes", "seconds")
+        table = make_table("change", "phase", "gas", "blob gas", "bytes", "seconds", "on L1's clock")
         for entry in self.sum_phases():
-            numbers = [f"{entry[name]:,}" for name in ("gas", "blobGas", "bytes")]
-            table.add_row(str(entry["change"]), str(entry["phase"]), *numbers, f"{entry['seconds']:.2f}")
+            numbers = [f"{entry[name]:,}" for name in ("gas", "blobGas", "bytes", "seconds", "l1Seconds")]
+            table.add_row(str(entry["change"]), str(entry["phase"]), *numbers)
         return table
