@@ -40,6 +40,8 @@ class Settled(msgspec.Struct, frozen=True):
 
     head: SettledHead
     ranges: list[SettledRange]
+    submitter: bytes
+    """20 bytes: who sent the last batch."""
     gas: int
     blob_gas: int
 
@@ -129,7 +131,9 @@ class L1Rollup:
             raise TypeError(node.l1)
         costs = [cost for settled in ranges if (cost := node.l1.get_cost(settled.last_height)) is not None]
         gas, blob_gas = sum(cost.gas for cost in costs), sum(cost.blob_gas for cost in costs)
-        return Settled(node.l1.get_settled(), ranges, gas, blob_gas)
+        head = node.l1.get_settled()
+        settled = node.l1.get_settled_at(head.height)
+        return Settled(head, ranges, b"" if settled is None else settled.submitter, gas, blob_gas)
 
     def force(self, user: PrivateKey, action: Action) -> Forced:
         """A user's action into the inbox's queue; then L1 goes on until it is not expected to take it back."""

@@ -18,8 +18,10 @@ from apps.keystore.story.stand_ins import install_l1_block, read_ticket
 from apps.keystore.story.telling import Change, Telling
 from microrollup.crypto import compute_address, keccak256, load_private_key
 from microrollup.errors import ProofError
+from microrollup.settlement.errors import SettlementError
 from microrollup.testing.anvil import DEV_KEYS, Anvil, pass_blocks
 from microrollup.testing.passkey import Passkey
+from microrollup.verifier.events import Report
 
 __all__ = ["GRACE_SECONDS", "Story"]
 
@@ -107,11 +109,24 @@ class Story:
         """Two verifiers execute again and attest; the batch goes to L1."""
         with self.telling.timed("two verifiers execute again, attest", "settlement", "", change):
             reports = self.operator.verify()
-        submitter = self.wallet if change == "forced rotation" else None
+        by_force = change == "forced rotation"
+        if not by_force:
+            found = self._try_to_settle(reports)
+            self.telling.expect("Alice settles in the builder's place", "L1", "NotBuilder", found)
         with self.telling.timed("settle in blobs", "settlement", "L1", change) as figures:
-            settled = self.operator.settle(reports, submitter)
+            settled = self.operator.settle(reports, self.wallet if by_force else None)
             figures.gas, figures.blob_gas, figures.bytes = settled.gas, settled.blob_gas, settled.bytes
         self.telling.expect("settled", "L1", reports[0].state_root, show(self.operator.stage.read_inbox_root()))
+        if by_force:
+            self.telling.expect("settled by Alice", "L1", show(compute_address(self.wallet)), show(settled.submitter))
+
+    def _try_to_settle(self, reports: list[Report]) -> str:
+        """The name of the rule by which the inbox refuses a batch of Alice's."""
+        try:
+            self.operator.settle(reports, self.wallet)
+        except SettlementError as refusal:
+            return type(refusal).__name__
+        return "settled"
 
     def mirror(self, change: Change, *pushed: tuple[Layer2, Identity]) -> None:
         """L1's root comes to both L2s, each in another way, and to the accounts that are there."""
@@ -201,6 +216,14 @@ class Story:
             self.try_operation(layer, old, old_opening, after, _OUTDATED if known else _REFUSED)
             self.act(layer, self.alice, new, opening, "proof" if known else "deploy with a proof")
 
+    def replay(self, device: Device) -> None:
+        """What is signed for one L2 is worth nothing on the other, though account, entry point and nonce are the same."""
+        opening = self.open(self.alice, device)
+        here = self.second.make_operation(self.alice, device, opening, self.depth)
+        self.telling.expect(f"{device.name}, signed for L2 B", "L2 B", _TAKEN, self.second.refuse(here) or _TAKEN)
+        elsewhere = self.first.sign(here, device, opening)
+        self.telling.expect(f"{device.name}, signed for L2 A", "L2 B", _REFUSED, self.second.refuse(elsewhere) or _TAKEN)
+
     def _try_open(self, device: Device) -> str:
         try:
             self.open(self.alice, device)
@@ -268,3 +291,4 @@ class Story:
         opening = self.rotate_by_force()
         self.mirror("forced rotation", (self.first, self.alice), (self.second, self.alice))
         self.use_rotated(self.new_phone, opening, self.last_phone)
+        self.replay(self.last_phone)

@@ -30,6 +30,11 @@ _CONFIG_BYTES: Final = 20
 _SNAPSHOTS: Final = Path(apps.keystore.__file__).parents[2] / "tests" / "foundry"
 """In a checkout; an installed package has none."""
 
+_STACKUP: Final = {
+    "inclusion": "Stackup, verifier mocked, 5 levels: 12,338 gas",
+    "cached": "Stackup, verifier mocked, from its cache: 5,215 gas",
+}
+
 Origin = Literal["this run", "gas snapshot"]
 
 
@@ -45,7 +50,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 def compute_figures(story: Story) -> list[Figure]:
     """All rows. Those at depth 30 are measured on L2 A with made-up proofs of that depth."""
-    return [*_measure_proofs(story.first), *_read_validations(), *_list_bytes(), *_list_run(story)]
+    return [*_measure_proofs(story.first), *_read_snapshots(), *_list_bytes(), *_list_run(story)]
 
 
 def _make_proof(draw: random.Random, leaf: Leaf) -> Proof:
@@ -78,23 +83,30 @@ def _measure_proofs(chain: Chain) -> list[Figure]:
     return rows
 
 
-def _read_validations() -> list[Figure]:
-    """The account's validation at depth 30, from the snapshots under version control; in a checkout only."""
-    path = _SNAPSHOTS / "accounts" / "snapshots" / "accounts.json"
-    if not path.exists():
+def _read_snapshots() -> list[Figure]:
+    """What is under version control, measured by forge: libraries and validation at depth 30; in a checkout only."""
+    proofs, accounts = _read_snapshot("keystore", "proofs"), _read_snapshot("accounts", "accounts")
+    if not (proofs and accounts):
         return []
-    snapshot = json.loads(path.read_bytes())
-    peers = {"inclusion": "Stackup with proof, 5 levels: 12,338 gas", "cached": "Stackup from its cache: 5,215 gas"}
-    return [
-        Figure(
-            f"validateUserOp at depth {DEPTH}, {name}, ECDSA, storage warm",
-            int(snapshot[f"validateUserOp, storage warm: {name}, ECDSA"]),
-            int(snapshot[f"signature bytes: {name}, ECDSA"]),
-            "gas snapshot",
-            peers.get(name, ""),
-        )
-        for name in ("inclusion", "exclusion", "cached")
+    rows = [
+        Figure(f"{name} proof at depth {DEPTH}, the library alone", gas, size, "gas snapshot", "goal: below 5,000 gas")
+        for name in ("inclusion", "exclusion")
+        for gas, size in ((proofs[f"{name}.depth{DEPTH}.gas"], proofs[f"{name}.depth{DEPTH}.bytes"]),)
     ]
+    for kind, told in (("no check", "without the validator, storage cold"), ("ECDSA", "ECDSA, storage cold")):
+        for name in ("inclusion", "exclusion", "cached"):
+            gas = accounts[f"validateUserOp, storage cold: {name}, {kind}"]
+            size = accounts[f"signature bytes: {name}, ECDSA"]
+            peer = _STACKUP.get(name, "") if kind == "no check" else ""
+            rows.append(Figure(f"validateUserOp at depth {DEPTH}, {name}, {told}", gas, size, "gas snapshot", peer))
+    return rows
+
+
+def _read_snapshot(project: str, name: str) -> dict[str, int]:
+    path = _SNAPSHOTS / project / "snapshots" / f"{name}.json"
+    if not path.exists():
+        return {}
+    return {what: int(value) for what, value in json.loads(path.read_bytes()).items()}
 
 
 def _list_bytes() -> list[Figure]:
