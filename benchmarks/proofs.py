@@ -14,6 +14,7 @@ from benchmarks.report import Row, make_size_row
 from microrollup.ledger import Ledger
 from microrollup.merkle.indexed import verify_exclusion, verify_inclusion
 from microrollup.reading import StateProof, prove_state
+from microrollup.store.spans import Spans
 
 __all__ = ["BARS", "measure"]
 
@@ -33,7 +34,7 @@ def measure(bench: Bench) -> list[Row]:
         tip = ledger.checkpoint.height
         old = max(1, tip - bench.sizes.back)
         bench.say(f"proving accounts at heights {tip} and {old}")
-        rounds = bench.sizes.repetitions
+        rounds, spans = bench.sizes.repetitions, Spans()
 
         def prove_now(key: bytes) -> StateProof:
             return _prove(ledger, key, None)
@@ -45,7 +46,7 @@ def measure(bench: Bench) -> list[Row]:
             _time(
                 f"inclusion or exclusion, {tip - old} heights back",
                 rounds,
-                lambda key: _prove(ledger, key, old),
+                lambda key: _prove(ledger, key, old, spans),
                 present[: max(1, len(present) // 5)],
                 f"height {old}; leaf and nodes as they were, found in the undo of later blocks",
             ),
@@ -53,8 +54,8 @@ def measure(bench: Bench) -> list[Row]:
         ]
 
 
-def _prove(ledger: Ledger, key: bytes, height: int | None) -> StateProof:
-    return prove_state(ledger.environment, ledger.tree, _FIELD, key, height)
+def _prove(ledger: Ledger, key: bytes, height: int | None, spans: Spans | None = None) -> StateProof:
+    return prove_state(ledger.environment, ledger.tree, _FIELD, key, height, spans)
 
 
 def _verify(proof: StateProof) -> None:

@@ -14,6 +14,7 @@
     ├── ImpureStf                   a state transition function changed its pre-state in place (verifier's audit)
     ├── WorkerDied                  a worker process ended while it had work; nothing of that work is lost or known
     ├── LimitExceeded               a time, memory or recursion limit was hit (never a verdict on a block)
+    ├── L1Behind                    a block is bound to an L1 block that this view of L1 does not have yet
     ├── Divergence                  a block is not what re-execution gives: height, seq, field, expected, found
     ├── StoreError                  StoreCorrupt, StoreLocked, StoreFormat, StoreMissing, WrongRollup, CommitFailed,
     │                               NotRetained
@@ -245,6 +246,17 @@ class WorkerDied(MicrorollupError):
 
 class LimitExceeded(MicrorollupError):
     """A limit on time, memory or recursion was hit. It says nothing about whether a block is right."""
+
+
+class L1Behind(MicrorollupError):
+    """A block is bound to an L1 block that this view of L1 lacks (yet): no verdict on the block."""
+
+    def __init__(self, height: int, l1_origin: int, number: int) -> None:
+        super().__init__(
+            f"block {height} is bound to L1 block {l1_origin}, and this view of L1 ends below {number}: wait until it"
+            " has come so far, or ask another L1 node; if that does not help, the builder looks ahead"
+        )
+        self.height, self.l1_origin, self.number = height, l1_origin, number
 
 
 class Divergence(MicrorollupError):

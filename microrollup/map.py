@@ -225,7 +225,9 @@ class Map(Generic[K, V]):
         if self._next is not None:
             _reroot(self)
         table = self._table
-        entries = dict(table.entries) if table.entries is not _STALE else table.entries.get(None)
+        if table.entries is _STALE:
+            _STALE.get()  # says why
+        entries = dict(table.entries)
         if table.source is None:
             present = [(key, cast("V", value)) for key, value in entries.items() if value is not ABSENT]
             yield from sorted(present, key=lambda item: _default_sort_key(item[0]))

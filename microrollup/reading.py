@@ -6,7 +6,6 @@ block that touched a row or node knows what it was before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -17,11 +16,13 @@ from microrollup.merkle.indexed import Proof, compute_root, compute_tree_key, ve
 from microrollup.rollup import MicroRollup
 from microrollup.state import StateField
 from microrollup.store.environment import Environment, Transaction, encode_number
+from microrollup.store.old_path import OldPath
 from microrollup.store.retention import get_lowest_height
 from microrollup.store.rows import decode_leaf_index
+from microrollup.store.spans import Spans
 from microrollup.store.tables import get_block_row, get_checkpoint, require_not_before_start
 from microrollup.store.tree import FlatTree
-from microrollup.store.tree_delta import DeltaView
+from microrollup.store.tree_delta import DeltaView, read_leaf_indices
 from microrollup.store.undo import NOT_TOUCHED, find_old_row
 
 __all__ = ["StateProof", "get_field", "prove_state", "read_header", "read_value", "require_retained"]
@@ -80,39 +81,63 @@ def require_retained(txn: Transaction, environment: Environment, height: int, ti
         raise NotRetained(f"height {height} is no longer kept, the lowest is {lowest}; `replay` rebuilds older ones")
 
 
-def _read_row(txn: Transaction, environment: Environment, row_key: bytes, height: int, tip: int) -> bytes | None:
+def _read_row(
+    txn: Transaction, environment: Environment, row_key: bytes, height: int, tip: int, spans: Spans | None
+) -> bytes | None:
     """A state row as it was behind the block of `height`."""
-    for number in range(height + 1, tip + 1):
-        raw = txn.get(encode_number(number), db=environment.tables["undo_rows"])
-        if raw is None:
-            raise StoreCorrupt(f"undo_rows/{number}", "missing")
-        old = find_old_row(raw, row_key)
+    number = height + 1
+    while number <= tip:
+        if spans is not None:
+            number = spans.skip_for_row(txn, environment.tables, row_key, number, tip)
+            if number > tip:
+                break
+        old = find_old_row(_get_undo(txn, environment, "undo_rows", number), row_key)
         if old is not NOT_TOUCHED:
             return old if isinstance(old, bytes) else None
+        number += 1
     raw = txn.get(row_key, db=environment.tables["state"])
     return None if raw is None else bytes(raw)
 
 
-def read_value(environment: Environment, field: StateField, encoded_key: bytes, height: int | None = None) -> Any:
+def _get_undo(txn: Transaction, environment: Environment, table: str, number: int) -> bytes | memoryview:
+    raw = txn.get(encode_number(number), db=environment.tables[table])
+    if raw is None:
+        raise StoreCorrupt(f"{table}/{number}", "missing")
+    return raw
+
+
+def read_value(
+    environment: Environment,
+    field: StateField,
+    encoded_key: bytes,
+    height: int | None = None,
+    spans: Spans | None = None,
+) -> Any:
     """The value of any field at a key and height (the newest by default); None if there is none.
 
-    Raises `NotRetained` for a height that is no longer kept, and `UsageError` for one that never was.
+    With `spans`, which whoever reads often keeps, far heights are as quick as near ones. Raises `NotRetained` for a
+    height that is no longer kept, and `UsageError` for one that never was.
     """
     with environment.snapshot() as txn:
         tip = get_checkpoint(txn, environment.tables).height
         height = tip if height is None else height
         require_retained(txn, environment, height, tip)
-        raw = _read_row(txn, environment, field.row_prefix + encoded_key, height, tip)
+        raw = _read_row(txn, environment, field.row_prefix + encoded_key, height, tip, spans)
     return None if raw is None else field.decode_row(raw)
 
 
 def prove_state(
-    environment: Environment, tree: FlatTree, field: StateField, encoded_key: bytes, height: int | None = None
+    environment: Environment,
+    tree: FlatTree,
+    field: StateField,
+    encoded_key: bytes,
+    height: int | None = None,
+    spans: Spans | None = None,
 ) -> StateProof:
     """Prove what a settled field holds at a key and height (the newest by default), present or absent.
 
-    The proof is checked before it is returned. Raises `UsageError` for a metadata field or an unknown height,
-    `NotRetained`, and `StoreCorrupt`.
+    The proof is checked before it is returned. For `spans` see `read_value`. Raises `UsageError` for a metadata field
+    or an unknown height, `NotRetained`, and `StoreCorrupt`.
     """
     if not field.settled:
         raise UsageError(f"{field.name} is a metadata field: it is not in the tree that settles")
@@ -120,7 +145,7 @@ def prove_state(
     for _ in range(_ATTEMPTS):
         with environment.snapshot() as txn:
             try:
-                return _prove(txn, environment, tree, field, encoded_key, height)
+                return _prove(txn, environment, tree, field, encoded_key, height, spans)
             except (ProofError, DecodeError, IndexError) as error:
                 failure = error
     raise StoreCorrupt("nodes", f"the tree does not prove its own leaves: {failure}")
@@ -133,6 +158,7 @@ def _prove(
     field: StateField,
     encoded_key: bytes,
     height: int | None,
+    spans: Spans | None,
 ) -> StateProof:
     tables = environment.tables
     checkpoint = get_checkpoint(txn, tables)
@@ -140,20 +166,23 @@ def _prove(
     height = tip if height is None else height
     require_retained(txn, environment, height, tip)
     header = read_header(txn, environment, height)
-    deltas = list(_read_deltas(txn, environment, height, tip))
-    leaf_count = deltas[0].leaf_count_before if deltas else checkpoint.leaf_count
+    leaf_count = checkpoint.leaf_count
+    if height < tip:
+        leaf_count = DeltaView(_get_undo(txn, environment, "undo_tree", height + 1)).leaf_count_before
     tree_key = compute_tree_key(field.number, encoded_key)
     raw = txn.get(tree_key, db=tables["tree"])
     leaf_index = leaf_count if raw is None else decode_leaf_index(bytes(raw))
     exists = leaf_index < leaf_count
     if not exists:
         leaf_index = _find_low_leaf(txn, environment, tree_key, leaf_count)
-    proof = tree.prove_at(leaf_index, leaf_count, deltas)
+    path = tree.begin_path(leaf_index, leaf_count)
+    _follow_path(txn, environment, path, height, tip, spans)
+    proof = tree.finish_path(path)
     if compute_root(proof) != header.state_root:
         raise ProofError("the path does not lead to the state root")
     stored, value = None, b""
     if exists:
-        row = _read_row(txn, environment, field.row_prefix + encoded_key, height, tip)
+        row = _read_row(txn, environment, field.row_prefix + encoded_key, height, tip, spans)
         if row is not None:
             stored = field.decode_row(row)
             value = field.encode_leaf(stored)
@@ -163,12 +192,20 @@ def _prove(
     return StateProof(field.name, encoded_key, tree_key, exists, value, stored, proof, header)
 
 
-def _read_deltas(txn: Transaction, environment: Environment, height: int, tip: int) -> Iterator[DeltaView]:
-    for number in range(height + 1, tip + 1):
-        raw = txn.get(encode_number(number), db=environment.tables["undo_tree"])
-        if raw is None:
-            raise StoreCorrupt(f"undo_tree/{number}", "missing")
-        yield DeltaView(raw)
+def _follow_path(
+    txn: Transaction, environment: Environment, path: OldPath, height: int, tip: int, spans: Spans | None
+) -> None:
+    """Show a path the blocks that changed something of it, until all is known."""
+    number = height + 1
+    while number <= tip and not path.is_complete:
+        if spans is not None:
+            number = spans.skip_for_path(txn, environment.tables, path, number, tip)
+            if number > tip:
+                break
+        raw = _get_undo(txn, environment, "undo_tree", number)
+        if path.is_touched(read_leaf_indices(raw)):
+            path.apply(DeltaView(raw))
+        number += 1
 
 
 def _find_low_leaf(txn: Transaction, environment: Environment, tree_key: bytes, leaf_count: int) -> int:

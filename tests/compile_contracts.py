@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -121,6 +122,14 @@ def run_solc(sources: dict[str, str], outputs: list[str]) -> dict[str, Any]:
     return contracts
 
 
+@cache
+def read_version() -> str:
+    """The compiler's version; npm's takes half a second to say it."""
+    command = ["node", str(FOUNDRY / "solc.mjs"), "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return said.split("Version: ")[1].strip()
+
+
 def compile_artifact(project: Project, contract: str) -> dict[str, Any]:
     """What belongs into the artifact of a contract; the members are those of `microrollup.contracts.Artifact`."""
     install_foundry()
@@ -129,12 +138,9 @@ def compile_artifact(project: Project, contract: str) -> dict[str, Any]:
     compiled = run_solc(sources, ["abi", "evm.bytecode.object", "evm.bytecode.linkReferences"])
     found = compiled[path.resolve().relative_to(ROOT.resolve()).as_posix()][contract]
     assert {} == found["evm"]["bytecode"]["linkReferences"], "a library with external functions"
-    version = subprocess.run(
-        ["node", str(FOUNDRY / "solc.mjs"), "--version"], capture_output=True, text=True, timeout=60, check=True
-    ).stdout.split("Version: ")[1]
     return {
         "contract": contract,
-        "compiler": version.strip(),
+        "compiler": read_version(),
         "settings": SETTINGS,
         "sources": list(sources),
         "sourceHash": compute_source_hash(sources),

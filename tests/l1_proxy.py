@@ -42,6 +42,22 @@ class L1Proxy:
         self.replace_body: bytes | None = None
         """Told instead of every answer."""
         self.seen: Counter[str] = Counter()
+        self._watch: tuple[str, int, str, Callable[[], None]] | None = None
+
+    def watch(self, method: str, count: int, when: str, act: Callable[[], None]) -> None:
+        """Do something "before" or "after" the node gets a method's so-many-th request; its answer is lost."""
+        self.seen.clear()
+        self._watch = (method, count, when, act)
+
+    def _is_watched(self, methods: list[str], when: str) -> bool:
+        if self._watch is None or self._watch[0] not in methods or self._watch[2] != when:
+            return False
+        method, count, _, act = self._watch
+        if self.seen[method] < count:
+            return False
+        self._watch = None
+        act()
+        return True
 
     def answer(self, body: bytes) -> bytes | None:
         """The answer's body; `None` for no answer at all."""
@@ -50,12 +66,12 @@ class L1Proxy:
         calls = request if isinstance(request, list) else [request]
         methods = [call["method"] for call in calls]
         self.seen.update(methods)
-        if any(_take(self.fail, method) for method in methods):
+        if any(_take(self.fail, method) for method in methods) or self._is_watched(methods, "before"):
             return None
         raw = _post(self.target, body)
         if self.double & set(methods):
             raw = _post(self.target, body)
-        if any(_take(self.lose, method) for method in methods):
+        if any(_take(self.lose, method) for method in methods) or self._is_watched(methods, "after"):
             return None
         if self.replace_body is not None:
             return self.replace_body

@@ -1,5 +1,6 @@
 """`microrollup log`, `replay`, `snapshot`, `restore` and `scrub`: what a store holds, and whether it is right."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,42 @@ def test_a_damaged_log_is_no_history(cli, data):
     assert "log/5" in cli.refuse("replay", APP, "--data", data)
     assert "log/5" in cli.refuse("export", APP, "--data", data, "--out", data / "blocks")
     assert not (data / "blocks").exists()
+
+
+# --- exported actions ------------------------------------------------------------------------------------------------
+
+
+def test_exported_actions_go_into_another_store(cli, data, tmp_path):
+    """The actions of a log, imported into a new store of the rollup, give the same state; those behind a height are the
+    rest of them; a second import changes nothing.
+    """
+    out = tmp_path / "actions.jsonl"
+    assert 30 == cli.ask("export", APP, "--data", data, "--actions", "--out", out)["actions"]
+    lines = out.read_bytes().splitlines(keepends=True)
+    assert 10 == cli.ask("export", APP, "--data", data, "--actions", "--after", 2, "--out", out)["actions"]
+    assert lines[20:] == out.read_bytes().splitlines(keepends=True)
+    assert 0 == cli.ask("export", APP, "--data", data, "--actions", "--after", 3, "--out", out)["actions"]
+    report = import_lines(cli, tmp_path / "other", lines)
+    assert (30, 0) == (report["executed"], report["refused"])
+    assert cli.ask("log", APP, "--data", data)["records"][2]["message"] == json.loads(lines[0])["message"]
+    again = import_lines(cli, data, lines)
+    assert (0, 30, report["stateRoot"]) == (again["executed"], again["refused"], again["stateRoot"])
+
+
+def test_actions_that_a_store_does_not_have(cli, data, tmp_path):
+    """A store that began with a snapshot exports what came after it; asked for more, it says that it cannot."""
+    path, restored = tmp_path / "snapshot", tmp_path / "restored"
+    cli.ask("snapshot", APP, "--data", data, "--out", path)
+    cli.ask("restore", APP, "--data", restored, "--from", path)
+    for name in ("keys", "l1"):
+        shutil.copytree(data / name, restored / name)
+    import_lines(cli, restored, LINES[30:33])
+    command = ["export", APP, "--data", restored, "--out", tmp_path / "out"]
+    assert 3 == cli.ask(*command, "--actions")["actions"]
+    assert 3 == cli.ask(*command, "--actions", "--after", 3)["actions"]
+    assert "restored at height 3" in cli.refuse(*command, "--actions", "--after", 2)
+    assert "no block 9 yet" in cli.refuse(*command, "--actions", "--after", 9)
+    assert "--after belongs to --actions" in cli.refuse(*command, "--after", 3)
 
 
 # --- snapshots -------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from microrollup.settlement.attestation import create_attestation, sign_attestat
 from microrollup.settlement.batch import compute_data_hash, encode_batch
 from microrollup.settlement.place import LocalPlace
 from microrollup.settlement.protocol import SettledBatch
+from microrollup.snapshot import restore_snapshot, write_snapshot
 from microrollup.verifier.derive import derive_blocks, read_settled_blocks
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Progress, Report, Request
 from microrollup.verifier.launch import run_verifier
@@ -229,6 +230,25 @@ def test_the_process_derives(settled: Settled, tmp_path: Path) -> None:
     assert [1, 2, 3, 4, 5, 6] == [progress.height for progress in told]
     with Ledger.open(tmp_path / "store", zoo) as ledger:
         assert settled.blocks[:6] == [ledger.get_block(height) for height in range(1, 7)]
+
+
+def test_a_source_that_began_with_a_snapshot(settled: Settled, tmp_path: Path) -> None:
+    """A verifier without a store takes from L1 what the source no longer has, and the rest from the source; without a
+    view of L1 it says that it cannot.
+    """
+    chain = settled.chain
+    restored = tmp_path / "restored"
+    write_snapshot(chain.ledger.environment, zoo, tmp_path / "snapshot", 6)
+    with restore_snapshot(tmp_path / "snapshot", restored, zoo, l1=chain.l1, map_size=chain.map_size) as ledger:
+        chain.verify(ledger, settled.blocks[6:])
+    place = LocalPlace(str(chain.root / "l1"))
+    report = run_verifier(make_request(settled, tmp_path / "one", source=str(restored), l1=place))
+    assert isinstance(report, Report), report
+    header = settled.blocks[6].header
+    assert (7, header.first_seq + header.action_count) == (report.verified, report.actions)
+    nowhere = run_verifier(make_request(settled, tmp_path / "two", source=str(restored), l1=None))
+    assert isinstance(nowhere, ErrorEvent)
+    assert "NotRetained" == nowhere.kind
 
 
 def test_the_process_says_what_is_wrong(settled: Settled, tmp_path: Path) -> None:

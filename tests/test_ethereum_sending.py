@@ -10,10 +10,11 @@ import pytest
 from ethereum_harness import KEYS
 from ethereum_site import Running, Site, make_site, run_l1, run_site, settle, settle_next, wait_for
 from l1_fixtures import Anvil
+from l1_proxy import JsonRpcError
 
 from microrollup.block import compute_block_hash
 from microrollup.errors import UsageError
-from microrollup.settlement.errors import HeightGap
+from microrollup.settlement.errors import HeightGap, WrongData
 from microrollup.settlement.ethereum.errors import (
     FeeTooHigh,
     L1Unreachable,
@@ -21,7 +22,7 @@ from microrollup.settlement.ethereum.errors import (
     TransactionRefused,
 )
 from microrollup.settlement.ethereum.settlement import EthereumSettlement
-from microrollup.testing.settlement_harness import BUILDER, extend, propose
+from microrollup.testing.settlement_harness import BUILDER, attest, extend, propose
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def read_cap(transaction: dict[str, Any]) -> int:
 
 
 def test_stuck_transaction_gets_a_higher_fee(site: Site) -> None:
-    """A transaction that no block takes is replaced at the same nonce, all fees up by what pools ask; one is included."""
+    """A transaction that no block takes is replaced at the same nonce, with fees as pools ask; one is included."""
     inbox = site.open(bump_seconds=0.4)
     proposal = propose(inbox, extend(inbox))
     site.anvil.call("evm_setAutomine", False)
@@ -146,7 +147,7 @@ def test_unreachable_while_settling(site: Site) -> None:
 
 
 def test_crash_with_a_transaction_in_the_pool(site: Site) -> None:
-    """A process dies after sending. The next one has a longer batch by now: it takes the same nonce, and one settles."""
+    """A process dies after sending. The next one has a longer batch: it takes the same nonce, and one settles."""
     first = site.open(settle_seconds=0.5)
     header = extend(first)
     proposal = propose(first, header)
@@ -166,7 +167,7 @@ def test_crash_with_a_transaction_in_the_pool(site: Site) -> None:
 
 
 def test_crash_with_a_transaction_that_is_included_later(site: Site) -> None:
-    """The dead process's transaction is included while the next one waits to replace it: its batch is the settled one."""
+    """The dead process's transaction is included while the next one waits to replace it: its batch is settled."""
     first = site.open(settle_seconds=0.5)
     header = extend(first)
     proposal = propose(first, header)
@@ -258,6 +259,29 @@ def test_refused_proofs_are_changed(blob_site: Site, monkeypatch: pytest.MonkeyP
     refused.append("blobs")
     with pytest.raises(TransactionRefused):
         settle_next(inbox)
+
+
+def test_batch_that_blobs_cannot_give_back(blob_site: Site) -> None:
+    """Bytes that are no zlib stream, or that go on after it, are refused although a quorum attested them."""
+    inbox = blob_site.open()
+    proposal = propose(inbox, extend(inbox))
+    for batch in (b"no stream" * 20_000, proposal.batch + b"\x00"):
+        attestation = msgspec.structs.replace(proposal.attestation, data_hash=inbox.compute_data_hash(batch))
+        changed = msgspec.structs.replace(proposal, batch=batch, attestations=attest(inbox, attestation))
+        with pytest.raises(WrongData):
+            settle(inbox, changed)
+    assert 1 == settle(inbox, proposal).height
+
+
+def test_other_kind_pending(site: Site) -> None:
+    """A node that holds another kind of this account's transactions is waited for, not given up."""
+
+    def refuse(_: Any, __: Any) -> Any:
+        raise JsonRpcError(-32000, "address already reserved")
+
+    site.proxy.rewrite["eth_sendRawTransaction"] = refuse
+    assert 1 == settle_next(site.open()).height
+    assert (1, 1) == (site.count_settled(), site.count_nonces())
 
 
 def test_no_funds(blob_site: Site) -> None:

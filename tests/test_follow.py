@@ -14,12 +14,12 @@ from kernel_fixtures import BUILDER, VERIFIER, VERIFIER_KEY, Chain, fast_directo
 from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool
 from microrollup.block import Block, compute_block_hash
 from microrollup.entry import is_forced_record
-from microrollup.errors import AttestationConflict, DecodeError, Divergence, MicrorollupError
+from microrollup.errors import AttestationConflict, DecodeError, Divergence, L1Behind, MicrorollupError
 from microrollup.ledger import Ledger
 from microrollup.settlement.attestation import recover_attester
 from microrollup.settlement.batch import compute_data_hash, cut_batches, encode_batch
 from microrollup.settlement.protocol import SettledHead
-from microrollup.verifier.follow import attest, authenticate_blocks, verify_blocks
+from microrollup.verifier.follow import attest, authenticate_blocks, read_judgeable, verify_blocks
 from microrollup.verifier.signatures import SignedHeights
 
 
@@ -121,6 +121,37 @@ def test_stops_at_the_first_wrong_block(followed: Followed, pool: Authentication
     ledger = Ledger.open(followed.chain.root / "stops", followed.chain.rollup, map_size=followed.chain.map_size)
     verify_blocks(ledger, followed.blocks[3:], followed.chain.l1, pool)
     assert followed.chain.ledger.header == ledger.header
+    ledger.abandon()
+
+
+class Lagging:
+    """A view of L1 that ends before a number; what it has is the truth."""
+
+    def __init__(self, l1: Any, number: int) -> None:
+        self._l1, self.number = l1, number
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._l1, name)
+
+    def get_number(self) -> int:
+        return self.number
+
+
+def test_a_view_of_l1_that_lags(followed: Followed, pool: AuthenticationPool) -> None:
+    """A block that is bound to an L1 block which this view does not have yet is not judged: those in front of it are kept,
+    and it is verified once the view has come so far. One L1 block less, and it would not be.
+    """
+    origin = followed.blocks[3].header.l1_origin
+    assert followed.blocks[2].header.l1_origin < origin
+    l1 = Lagging(followed.chain.l1, origin)
+    ledger = followed.chain.make_verifier("lags")
+    with pytest.raises(L1Behind) as caught:
+        verify_blocks(ledger, read_judgeable(followed.blocks, l1), l1, pool)
+    assert (4, origin, origin) == (caught.value.height, caught.value.l1_origin, caught.value.number)
+    assert 3 == ledger.checkpoint.height
+    l1.number = origin + 1
+    verify_blocks(ledger, read_judgeable(followed.blocks[3:4], l1), l1, pool)
+    assert 4 == ledger.checkpoint.height
     ledger.abandon()
 
 

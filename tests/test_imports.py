@@ -28,7 +28,8 @@ def test_recursion_limit_stays() -> None:
         "from microrollup.settlement.ethereum import settlement\n"
         "from microrollup.settlement.ethereum.fees import Fees\n"
         "from microrollup.settlement.ethereum.transaction import Call, sign_transaction\n"
-        "sign_transaction(load_private_key(bytes([1]) * 32), Call(bytes(20), b'', 1), 1, 0, Fees(1, 1, 0), None, 'cells')\n"
+        "key = load_private_key(bytes([1]) * 32)\n"
+        "sign_transaction(key, Call(bytes(20), b'', 1), 1, 0, Fees(1, 1, 0), None, 'cells')\n"
         "assert 'eth_account' in sys.modules and 'web3' in sys.modules\n"
         "print(sys.getrecursionlimit() == limit)"
     )

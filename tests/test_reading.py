@@ -20,6 +20,8 @@ from microrollup.reading import get_field, prove_state, read_header, read_value
 from microrollup.state import NONCES, StateField
 from microrollup.store.environment import encode_number
 from microrollup.store.retention import Retention
+from microrollup.store.spans import SpanIndex, Spans
+from microrollup.store.undo import read_digests
 
 KEYS: dict[str, list[Any]] = {
     "animals": [f"animal {key}" for key in range(13)],
@@ -46,6 +48,7 @@ class Model:
         self.chain = chain
         self.values: list[dict[tuple[str, Any], Any]] = []
         self.nonces: list[dict[bytes, int]] = []
+        self.spans = Spans(blocks=3)
         self.remember()
 
     def remember(self) -> None:
@@ -71,15 +74,20 @@ class Model:
             for key in keys:
                 encoded = field.encode_key(key)
                 expected = self.values[height].get((name, key))
-                assert expected == read_value(ledger.environment, field, encoded, height), (name, key, height)
+                for spans in (None, self.spans):
+                    found = read_value(ledger.environment, field, encoded, height, spans)
+                    assert expected == found, (name, key, height)
                 if field.settled:
                     self.check_proof(field, key, expected, height, header.state_root)
         for sender in self.nonces[-1]:
-            assert self.nonces[height].get(sender) == read_value(ledger.environment, NONCES, sender, height)
+            assert self.nonces[height].get(sender) == read_value(ledger.environment, NONCES, sender, height, self.spans)
 
     def check_proof(self, field: StateField, key: Any, expected: Any, height: int, state_root: bytes) -> None:
         ledger = self.chain.ledger
         proof = prove_state(ledger.environment, ledger.tree, field, field.encode_key(key), height)
+        assert proof == prove_state(
+            ledger.environment, ledger.tree, field, field.encode_key(key), height, self.spans
+        )
         assert (height, expected) == (proof.header.height, proof.stored)
         if expected is None and not proof.exists:
             verify_exclusion(state_root, proof.tree_key, proof.proof)
@@ -182,12 +190,65 @@ def test_damage_is_told(chain: Chain) -> None:
     for table in ("undo_rows", "undo_tree"):
         with environment.write() as txn:
             raw = txn.pop(encode_number(3), db=environment.tables[table])
-        with pytest.raises(StoreCorrupt, match=f"{table}/3"):
-            prove_state(environment, tree, field, field.encode_key(99), 1) if table == "undo_tree" else read_value(
-                environment, field, field.encode_key(99), 1
-            )
+        for spans in (None, Spans(blocks=2)):
+            with pytest.raises(StoreCorrupt, match=f"{table}/3"):
+                prove_state(
+                    environment, tree, field, field.encode_key(99), 2, spans
+                ) if table == "undo_tree" else read_value(environment, field, field.encode_key(99), 1, spans)
         with environment.write() as txn:
             txn.put(encode_number(3), raw, db=environment.tables[table])
+
+
+class CountingTransaction:
+    """Counts what is read of the undo."""
+
+    def __init__(self, txn: Any) -> None:
+        self.txn = txn
+        self.reads = 0
+
+    def get(self, key: bytes, *, db: Any) -> Any:
+        self.reads += 1
+        return self.txn.get(key, db=db)
+
+
+def test_spans_that_touch_nothing_are_passed_over(chain: Chain) -> None:
+    """What a span touched is read once; then a walk over many blocks looks at as many spans, and at no block."""
+    chain.edit(("set_ticket", 50, 1))
+    chain.close_block()
+    for number in range(40):
+        chain.edit(("set_ticket", number % 3, number))
+        chain.close_block()
+    environment, field = chain.ledger.environment, zoo.state_type.get_field("tickets")
+    row_key, tip = field.row_prefix + field.encode_key(50), chain.ledger.checkpoint.height
+    spans = Spans(blocks=8)
+    with environment.snapshot() as txn:
+        counting: Any = CountingTransaction(txn)
+        assert 40 == spans.skip_for_row(counting, environment.tables, row_key, 8, tip)
+        assert 4 * 8 == counting.reads
+        assert 40 == spans.skip_for_row(counting, environment.tables, row_key, 8, tip)
+        assert 4 * 8 == counting.reads
+        touched = field.row_prefix + field.encode_key(1)
+        assert 8 == spans.skip_for_row(counting, environment.tables, touched, 8, tip)
+        assert 9 == spans.skip_for_row(counting, environment.tables, row_key, 9, tip)
+        assert 40 == spans.skip_for_row(counting, environment.tables, row_key, 40, tip)
+    proof = prove_state(environment, chain.ledger.tree, field, field.encode_key(50), 1, spans)
+    assert proof == prove_state(environment, chain.ledger.tree, field, field.encode_key(50), 1)
+
+
+def test_spans_in_memory_are_bounded(chain: Chain) -> None:
+    """The index forgets what was not asked for the longest, and reads it again; one span is kept whatever its size."""
+    chain.work(Random(3), 12)
+    environment = chain.ledger.environment
+    with environment.snapshot() as txn:
+        counting: Any = CountingTransaction(txn)
+        index = SpanIndex("undo_rows", read_digests, 2, max_bytes=1)
+        first = index.get(counting, environment.tables, 1).tolist()
+        assert sorted(set(first)) == first
+        assert first == index.get(counting, environment.tables, 1).tolist()
+        assert 2 == counting.reads
+        index.get(counting, environment.tables, 2)
+        assert first == index.get(counting, environment.tables, 1).tolist()
+        assert 6 == counting.reads
 
 
 def test_readers_beside_the_writer(chain: Chain) -> None:

@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from microrollup.cli.l1 import find_place
+from microrollup.cli.l1 import find_place, keep_place
 from microrollup.codec.json import read_hex
 from microrollup.crypto import PrivateKey, compute_address, load_private_key
 from microrollup.errors import RefusedError, StoreLocked, StoreMissing, UsageError, WrongRollup
@@ -30,7 +30,7 @@ from microrollup.ledger import Ledger
 from microrollup.record import Genesis
 from microrollup.rollup import MicroRollup
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
-from microrollup.settlement.place import EthereumPlace, L1Place, LocalPlace, open_l1
+from microrollup.settlement.place import EthereumPlace, L1Place, LocalPlace, describe_place, open_l1
 from microrollup.settlement.protocol import Inbox
 from microrollup.store.environment import Environment
 from microrollup.store.tables import get_checkpoint
@@ -137,7 +137,7 @@ def open_node(
         key = read_key(key_path)
         with closing(open_l1(place, [key])) as settlement:
             if settlement.get_genesis() != ledger.genesis:
-                raise WrongRollup(f"{_describe(place)} is the settlement of another rollup than {directory} holds")
+                raise WrongRollup(f"{describe_place(place)} is the settlement of another rollup than {directory} holds")
             if verifiers is not None:
                 _check_verifiers(ledger.genesis, verifiers)
             yield Node(ledger, settlement, key)
@@ -149,26 +149,33 @@ def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice
     except StoreMissing:
         if verifiers is None:
             raise
-    directory.mkdir(parents=True, exist_ok=True)
-    key = make_key(builder_key_path(directory))
     try:
         with closing(open_l1(place)) as settlement:
             genesis = settlement.get_genesis()
             if settlement.get_settled().height > 0:
                 raise UsageError(
-                    f"{_describe(place)} has settled blocks that {directory} does not hold: restore a snapshot, which"
-                    " whoever derives the blocks from L1 (`microrollup verify --from-l1`) can write"
+                    f"{describe_place(place)} has settled blocks that {directory} does not hold: restore a snapshot,"
+                    " which whoever derives the blocks from L1 (`microrollup verify --from-l1`) can write"
                 )
     except StoreMissing:
         if not isinstance(place, LocalPlace):
             raise
+        key = make_key(builder_key_path(directory))
         genesis = _make_genesis(directory, rollup, compute_address(key), verifiers)
         LocalSettlement.create(Path(place.directory), genesis, compute_address(key)).close()
+    if isinstance(place, EthereumPlace):
+        _require_builder_key(directory, genesis)
+        keep_place(directory, place)
     return Ledger.create(directory, rollup, genesis)
 
 
-def _describe(place: L1Place) -> str:
-    return place.directory if isinstance(place, LocalPlace) else f"the inbox {place.inbox} at {place.url}"
+def _require_builder_key(directory: Path, genesis: Genesis) -> None:
+    """Whoever builds for an inbox has the key already: a new one would be no use."""
+    path = builder_key_path(directory)
+    if not path.exists():
+        raise UsageError(f"the inbox's builder is 0x{genesis.builder.hex()}: put its key into {path}")
+    if (found := compute_address(read_key(path))) != genesis.builder:
+        raise UsageError(f"the inbox's builder is 0x{genesis.builder.hex()}, the key in {path} is of 0x{found.hex()}")
 
 
 def _make_genesis(directory: Path, rollup: MicroRollup, builder: bytes, verifiers: VerifierChoice) -> Genesis:

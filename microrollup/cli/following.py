@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -24,6 +25,9 @@ __all__ = ["follow_blocks"]
 LOOK_SECONDS: Final = 1.0
 """How often new blocks are looked for."""
 
+HAND_AGAIN_SECONDS: Final = 5.0
+"""A node that was started again, or whose batch L1 took back, has lost an attestation that it had taken."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -35,35 +39,40 @@ class _Follower:
         self._output = output
         self._shown: tuple[int, int] | None = None
         self._node: HttpSource | None = None
-        self._handed: set[SignedAttestation] = set()
+        self._handed: tuple[SignedAttestation, float] | None = None
+        """The last attestation that the node took, and when."""
         self.done = threading.Event()
         self.failed = False
 
     def note_verified(self, name: str, height: int) -> None:
         """A block was verified; the report will say more."""
 
-    def note_report(self, _: str, report: Report) -> None:
+    def note_report(self, name: str, report: Report) -> None:
         """Show a report that has something new."""
+        del name  # there is one verifier
         news = (report.verified, len(report.attestations))
         if self._shown is None or report.first <= report.verified or news > self._shown:
             self._output.show(describe_report(report), render_report(report))
         self._shown = news
 
     def take_attestation(self, signed: SignedAttestation) -> None:
-        """Hand it to the node, once."""
-        source = self._request.source
-        if signed in self._handed or source is None or not is_address(source):
+        """Hand it to the node, and again while it is not settled."""
+        source, now = self._request.source, time.monotonic()
+        if source is None or not is_address(source):
+            return
+        if self._handed is not None and self._handed[0] == signed and now < self._handed[1] + HAND_AGAIN_SECONDS:
             return
         try:
             if self._node is None:
                 self._node = HttpSource(source)
             self._node.submit_attestation(attestation_to_json(signed))
-            self._handed = {signed}
+            self._handed = (signed, now)
         except MicrorollupError as error:
             _log.warning("attestation_not_taken", reason=str(error))
 
-    def note_divergence(self, _: str, event: DivergenceEvent) -> None:
+    def note_divergence(self, name: str, event: DivergenceEvent) -> None:
         """A block is wrong: the end."""
+        del name
         show_divergence(event, self._output)
         self.failed = True
         self.done.set()

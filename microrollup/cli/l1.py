@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -119,5 +120,9 @@ def keep_place(directory: Path, place: EthereumPlace) -> None:
     """Let a data directory say where its rollup settles; the commands need no options from then on."""
     directory.mkdir(parents=True, exist_ok=True)
     aside = directory / f"{_FILE}.part"
-    aside.write_bytes(msgspec.json.format(msgspec.json.encode(place)) + b"\n")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # a URL may hold a key
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(place)) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
     aside.replace(directory / _FILE)

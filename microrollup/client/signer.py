@@ -79,13 +79,13 @@ async def sign_with(signer: Signer, digest: bytes, describe: Callable[[], dict[s
     """
     if isinstance(signer, PrivateKey):
         return sign_digest(signer, digest)
-    found: Any
-    if hasattr(signer, "sign_digest"):
-        found = signer.sign_digest(digest)
-    elif hasattr(signer, "sign_typed_data"):
-        found = signer.sign_typed_data(full_message=describe())
-    elif hasattr(signer, "sign"):
-        found = signer.sign(digest)
+    able: Any = signer
+    if hasattr(able, "sign_digest"):
+        found = able.sign_digest(digest)
+    elif hasattr(able, "sign_typed_data"):
+        found = able.sign_typed_data(full_message=describe())
+    elif hasattr(able, "sign"):
+        found = able.sign(digest)
     else:
         raise UsageError("a signer has `sign_digest` or `sign_typed_data`")
     if inspect.isawaitable(found):

@@ -24,6 +24,7 @@ from microrollup.record import Seal
 from microrollup.state import NONCES, StateField
 from microrollup.store.action_index import find_action, make_index_key
 from microrollup.store.environment import Transaction
+from microrollup.store.spans import Spans
 from microrollup.store.tables import (
     BlockRow,
     get_block,
@@ -65,6 +66,7 @@ class Lookups:
     def __init__(self, ledger: Ledger, get_open: Callable[[], OpenEntries | None]) -> None:
         self._ledger = ledger
         self._environment = ledger.environment
+        self._spans = Spans()
         self._rollup = ledger.rollup
         self._authenticator = Authenticator(ledger.rollup.action_types, ledger.genesis.domain)
         self._get_open = get_open
@@ -267,12 +269,12 @@ class Lookups:
         with self._environment.snapshot() as txn:
             chosen = self._choose(txn, height)
             require_retained(txn, self._environment, chosen, get_checkpoint(txn, self._environment.tables).height)
-        value = read_value(self._environment, field, key, chosen)
+        value = read_value(self._environment, field, key, chosen, self._spans)
         return Value(field, key, value is not None, value, chosen)
 
     def prove(self, field: StateField, key: bytes, height: int | None) -> StateProof:
         """The proof of what a settled field holds. Raises what `prove_state` raises."""
-        return prove_state(self._environment, self._ledger.tree, field, key, height)
+        return prove_state(self._environment, self._ledger.tree, field, key, height, self._spans)
 
     def get_nonces(self, sender: bytes) -> tuple[int, int]:
         """A sender's next nonce behind the newest closed block, and behind all that is acknowledged."""

@@ -37,7 +37,7 @@ from microrollup.sequencer import DEFAULT_BLOCK_SIZE, Acknowledgement, Sequencer
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
 from microrollup.verifier.events import DivergenceEvent, Report, Request
-from microrollup.verifier.verify import verify_block_on_l1
+from microrollup.verifier.verify import verify_block_on_l1, verify_open_block_on_l1
 
 __all__ = ["Node", "NodeOptions", "VerifierSpec"]
 
@@ -134,6 +134,9 @@ class Node:
         self.confirmations.note_verified(self._vouches.find_height(verifiers))
         if self._divergent is not None:
             self._shut(self._divergent)
+        else:
+            self._require_head(head)
+            self._require_l1(head.height + 1)  # L1 may have taken back blocks while nobody looked
         self._started = True
         self.intake.start()
         self._settler.start()
@@ -311,9 +314,10 @@ class Node:
         return read()
 
     def note_candidate(self, last_height: int) -> None:
-        """There is a batch to attest."""
+        """There is a batch to attest; whoever has done so need not hear of it again."""
         for link in self.links:
-            link.tick(last_height)
+            if not self._settler.has_signed(bytes.fromhex(link.name[2:])):
+                link.tick(last_height)
 
     def note_included(self, head: SettledHead) -> None:
         """The settlement took a batch: note it in the ledger, then say so."""
@@ -327,16 +331,34 @@ class Node:
     def note_reorg(self, reorg: Reorg) -> None:
         """L1 replaced blocks of its own. What was built on them must still be right, or intake stops."""
         self.confirmations.note_taken_back(reorg.head.height)
-        if reorg.l1_number > self.ledger.header.l1_origin:
-            return  # within the buffer: nothing was built on what is gone
+        self._require_head(reorg.head)
+        if self._writer.ask(lambda sequencer: _get_newest_origin(sequencer.ledger)).result() >= reorg.l1_number:
+            self._require_l1(reorg.head.height + 1)  # deeper than the buffer; else nothing was built on what is gone
+
+    def _require_head(self, head: SettledHead) -> None:
+        """What L1 has settled must be in this store, or nothing that is taken now could ever settle."""
+        latest = self.confirmations.latest
+        if head.height > latest:
+            self._leave_l1(f"L1 has settled block {head.height}, and this store ends at {latest}: it is an old copy")
+        elif self.lookups.find_hash(head.height) not in (None, head.block_hash):
+            self._leave_l1(f"L1 has settled another block {head.height} than this store holds")
+
+    def _require_l1(self, first_height: int) -> None:
+        """What is not settled must still be right on L1 as it is now, or intake and settling stop."""
         try:
-            for block in self._read_closed(reorg.head.height + 1):
+            self._writer.ask(lambda sequencer: verify_open_block_on_l1(sequencer.ledger, self.l1)).result()
+            for block in self._read_closed(first_height):
                 verify_block_on_l1(block, self.l1)
         except Divergence as error:
-            self._writer.stop_intake(
-                f"L1 took back its blocks from {reorg.l1_number} on, deeper than this node stays behind its head, and"
-                f' block {error.height} was built on them ({error.field}); see "Deep reorgs" in the README'
+            self._leave_l1(
+                f"block {error.height} was built on L1 blocks that L1 has taken back since, deeper than this node stays"
+                f" behind its head: its {error.field} is not right any more"
             )
+
+    def _leave_l1(self, reason: str) -> None:
+        """Take and settle nothing more: what this store holds is not what L1 holds."""
+        self._settler.halt()
+        self._writer.stop_intake(f'{reason}; see "Deep reorgs" in the README')
 
     def _note_height(self, head: SettledHead) -> None:
         time_settled = self.l1.get_time(head.l1_number)
@@ -361,3 +383,8 @@ class Node:
     def get_settled_depth(self, height: int) -> int | None:
         """How many L1 blocks deep the batch with this height is settled."""
         return self.l1.get_confirmations(height)
+
+
+def _get_newest_origin(ledger: Ledger) -> int:
+    """The L1 block that the newest block is bound to, open or closed."""
+    return ledger.header.l1_origin if ledger.block is None else ledger.block.open.l1_origin

@@ -6,7 +6,9 @@ One batch at a time: verifiers sign the builder's very bytes, so these stay as t
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
 from itertools import islice
 from typing import Final, Protocol
 
@@ -29,6 +31,7 @@ __all__ = ["AttestationRefused", "Candidate", "Settler", "SettlingListener", "fi
 
 RETRY_SECONDS: Final = 1.0
 TROUBLE_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 5.0
 MAX_BATCH_BLOCKS: Final = 1_000
 
 _log = structlog.get_logger(__name__)
@@ -42,7 +45,7 @@ class SettlingListener(Protocol):
     """Is told how settling goes, by the settler's thread."""
 
     def note_candidate(self, last_height: int) -> None:
-        """There is a batch to attest, up to a height."""
+        """There is a batch to attest, up to a height; said again while it lacks a quorum."""
 
     def note_included(self, head: SettledHead) -> None:
         """The settlement took a batch."""
@@ -103,6 +106,9 @@ class Settler:
         self._halted = False
         self._candidate: Candidate | None = None
         self._signed: dict[bytes, SignedAttestation] = {}
+        self._told_at = 0.0
+        self._reorgs: list[Reorg] = []
+        """Until the listener has taken them."""
         self._thread = threading.Thread(target=self._run, name="settler", daemon=True)
 
     def start(self) -> None:
@@ -119,17 +125,28 @@ class Settler:
         self._halted = True
 
     def close(self) -> None:
-        """End the thread; what is not settled waits for the next start."""
+        """End the thread; what is not settled waits for the next start.
+
+        A transaction may wait for L1 for minutes. It is left to itself then: the next start finds it settled, or sends
+        it again under the same nonce.
+        """
         with self._condition:
             self._closing = True
             self._condition.notify()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            _log.warning("settling_left", reason="a transaction is on its way; the next start looks what became of it")
 
     def get_candidate(self, first_height: int) -> Candidate | None:
         """The batch that begins at a height, if it is the one to be settled next."""
         candidate = self._candidate
         found = candidate is not None and candidate.attestation.first_height == first_height
         return candidate if found else None
+
+    def has_signed(self, attester: bytes) -> bool:
+        """Whether this verifier has attested the present batch."""
+        with self._condition:
+            return attester in self._signed
 
     def take(self, signed: SignedAttestation) -> tuple[int, int, bytes]:
         """Count an attestation of the present batch: how many there are, how many it takes, and who signed.
@@ -160,6 +177,8 @@ class Settler:
                 _log.error("batch_not_settled", reason=str(error))
                 self._drop()
                 delay = TROUBLE_SECONDS
+            except CancelledError:  # L1 was closed under a settler that had been left
+                return
             except MicrorollupError as error:
                 _log.error("settling_failed", reason=str(error))
                 delay = TROUBLE_SECONDS
@@ -173,11 +192,7 @@ class Settler:
         """Do what can be done now; the seconds to wait unless something happens."""
         if self._halted:
             return TROUBLE_SECONDS
-        for reorg in self._settlement.poll_reorgs():
-            _log.warning("l1_reorg", l1_number=reorg.l1_number, settled=reorg.head.height)
-            self._final = min(self._final, reorg.head.height)
-            self._drop()
-            self._listener.note_reorg(reorg)
+        self._take_reorgs()
         head = self._settlement.get_settled()
         self._note_final(head)
         candidate = self._candidate
@@ -185,11 +200,13 @@ class Settler:
             candidate = self._cut(head)
             if candidate is None:
                 return RETRY_SECONDS
-            self._listener.note_candidate(candidate.attestation.last_height)
+            self._tell(candidate)
         quorum = self._settlement.get_verifiers(self._settlement.get_number()).quorum
         with self._condition:
             signed = list(self._signed.values())
         if len(signed) < quorum:
+            if time.monotonic() - self._told_at >= RETRY_SECONDS:
+                self._tell(candidate)
             return RETRY_SECONDS
         try:
             settled = self._settlement.settle(
@@ -200,6 +217,22 @@ class Settler:
         self._drop()
         self._listener.note_included(settled)
         return 0.0
+
+    def _take_reorgs(self) -> None:
+        """What the listener fails to take, as while L1 cannot be reached, it hears of again."""
+        self._reorgs += self._settlement.poll_reorgs()
+        while self._reorgs:
+            reorg = self._reorgs[0]
+            _log.warning("l1_reorg_noted", l1_number=reorg.l1_number, settled=reorg.head.height)
+            self._final = min(self._final, reorg.head.height)
+            self._drop()
+            self._listener.note_reorg(reorg)
+            del self._reorgs[0]
+
+    def _tell(self, candidate: Candidate) -> None:
+        """A verifier whose view of L1 is a moment behind attests another batch, or none: it is told again."""
+        self._told_at = time.monotonic()
+        self._listener.note_candidate(candidate.attestation.last_height)
 
     def _note_final(self, head: SettledHead) -> None:
         """Tell of the batches that have become as deep in L1 as the settlement asks for."""

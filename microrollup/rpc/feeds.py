@@ -41,16 +41,19 @@ class Feed(Protocol):
     @property
     def cursor(self) -> int:
         """From where a new subscription would go on."""
+        ...
 
     @property
     def lag(self) -> int:
         """How many items of the topic are ahead."""
+        ...
 
     def read(self) -> list[Item] | None:
         """The next items without waiting for the disk; None if `load` has to be called in a thread."""
 
     def load(self) -> list[Item]:
         """The next items, from the store. Raises what the node raises for what is not kept."""
+        ...
 
 
 class _Cache:

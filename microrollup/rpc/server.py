@@ -234,7 +234,8 @@ def _make_websocket_protocol(partial: Budget) -> type[WebSocketsSansIOProtocol]:
             super().handle_connect(event)
             if hasattr(self, "scope"):
                 transport = self.transport
-                self.scope["state"][OUTLET] = Outlet(transport.abort, self.writable, transport.get_write_buffer_size)
+                outlet = Outlet(transport.abort, self.writable, transport.get_write_buffer_size)
+                self.scope.setdefault("state", {})[OUTLET] = outlet
             connection = self.transport.get_extra_info("socket")
             if connection is not None:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)

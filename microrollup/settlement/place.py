@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,9 +15,11 @@ from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.local import LocalSettlement
 from microrollup.settlement.protocol import Inbox
 
-__all__ = ["DEFAULT_DEPTH", "EthereumPlace", "L1Place", "LocalPlace", "make_options", "open_l1"]
+__all__ = ["DEFAULT_DEPTH", "EthereumPlace", "L1Place", "LocalPlace", "describe_place", "make_options", "open_l1"]
 
-DEFAULT_DEPTH: Final = 12
+DEFAULTS: Final = EthereumOptions("")
+
+DEFAULT_DEPTH: Final = DEFAULTS.depth
 """L1 blocks that a node keeps behind L1's head: a reorg within them changes nothing that a block was built on."""
 
 
@@ -40,9 +43,23 @@ class EthereumPlace(msgspec.Struct, frozen=True, rename="camel", tag="ethereum",
     """Where blobs are looked for, in order: beacon APIs and archives (URLs or absolute directories)."""
     archive: str | None = None
     """Directory in which whoever settles keeps the blobs of its batches."""
+    bump_seconds: Annotated[float, msgspec.Meta(gt=0)] = DEFAULTS.bump_seconds
+    """A transaction that is not included for so long is sent again with a higher fee."""
+    max_fee_per_gas: Annotated[int, msgspec.Meta(gt=0)] = DEFAULTS.max_fee_per_gas
+    """Wei, tip included; whoever settles never offers more."""
+    max_priority_fee_per_gas: Annotated[int, msgspec.Meta(gt=0)] = DEFAULTS.max_priority_fee_per_gas
+    max_fee_per_blob_gas: Annotated[int, msgspec.Meta(gt=0)] = DEFAULTS.max_fee_per_blob_gas
 
 
 L1Place = LocalPlace | EthereumPlace
+
+
+def describe_place(place: L1Place) -> str:
+    """In words, without what a URL may hold of keys."""
+    if isinstance(place, LocalPlace):
+        return place.directory
+    parts = urlsplit(place.url)
+    return f"the inbox {place.inbox} at {parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
 
 
 def open_l1(place: L1Place, keys: Sequence[PrivateKey] = ()) -> Inbox:
@@ -65,4 +82,8 @@ def make_options(place: EthereumPlace) -> EthereumOptions:
         depth=place.depth,
         blob_sources=(*place.blobs, place.url),
         archive=None if place.archive is None else Path(place.archive),
+        bump_seconds=place.bump_seconds,
+        max_fee_per_gas=place.max_fee_per_gas,
+        max_priority_fee_per_gas=place.max_priority_fee_per_gas,
+        max_fee_per_blob_gas=place.max_fee_per_blob_gas,
     )

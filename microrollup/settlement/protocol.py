@@ -68,48 +68,63 @@ class L1View(Protocol):
 
     def get_inbox(self) -> bytes:
         """The inbox's 20-byte address, the `verifyingContract` of attestations; zero for the local settlement."""
+        ...
 
     def get_number(self) -> int:
         """The current L1 block number: the one in which a transaction sent now would be. Never goes back."""
+        ...
 
     def get_origin(self) -> int:
         """The newest L1 block that a new block may bind to: a past one, below which this view expects no reorg."""
+        ...
 
     def get_time(self, number: int) -> int:
         """The time of an L1 block in seconds. Raises `BadOrigin` for one after the current."""
+        ...
 
     def get_genesis(self) -> Genesis:
         """The genesis preimage that the inbox was created with."""
+        ...
 
     def get_owner(self, number: int) -> bytes:
         """The 20-byte address that owns the inbox as of an L1 block."""
+        ...
 
     def get_builder(self, number: int) -> bytes:
         """The 20-byte address that builds and submits as of an L1 block."""
+        ...
 
     def get_verifiers(self, number: int) -> VerifierSet:
         """The verifier set as of an L1 block."""
+        ...
 
     def get_forced_count(self, up_to_block: int) -> int:
         """How many forced actions the queue held at the end of an L1 block."""
+        ...
 
     def get_forced_entries(self, first_index: int, up_to_block: int, limit: int) -> list[ForcedEntry]:
         """The entries from `first_index` on that L1 included up to a block, in order, at most `limit`."""
+        ...
 
     def get_queue_hash(self, index: int) -> bytes:
         """`queueHash[index]`: the 32-byte hash over the first `index` entries. Raises `UnknownEntry`."""
+        ...
 
     def is_voided(self, index: int, l1_origin: int) -> bool:
         """Whether the owner's void of an existing entry has taken effect at an L1 origin. Raises `UnknownEntry`."""
+        ...
 
     def get_max_batch_bytes(self) -> int:
         """How long a batch should be at most, compressed; a single block may be longer, up to `MAX_BATCH_BYTES`."""
+        ...
 
     def compute_data_hash(self, batch: bytes) -> bytes:
         """The 32-byte `dataHash` under which a batch is published here, as calldata or in blobs: what is attested."""
+        ...
 
     def get_settled(self) -> SettledHead:
         """The last settled block."""
+        ...
 
     def get_settled_at(self, height: int) -> SettledBatch | None:
         """The settled batch that holds this height; `None` for the genesis and for what is not settled."""
@@ -125,6 +140,7 @@ class Settlement(L1View, Protocol):
 
         `submitter` is the 20-byte address of whoever sends it. After a crash, `get_settled` says whether it was taken.
         """
+        ...
 
     def get_confirmations(self, height: int) -> int | None:
         """How many L1 blocks deep the batch with this height is settled, 0 in the current one; `None` if it is not.
@@ -134,6 +150,7 @@ class Settlement(L1View, Protocol):
 
     def poll_reorgs(self) -> list[Reorg]:
         """The reorgs of L1 since the last call that changed what this view had told."""
+        ...
 
     def close(self) -> None:
         """Let go of files and connections; every later call fails. Closing twice does no harm."""
@@ -144,6 +161,7 @@ class Inbox(Settlement, Protocol):
 
     def force(self, payload: bytes, *, sender: bytes) -> int:
         """Append an action to the queue as the 20-byte `sender`; returns its index. Raises `PayloadTooLarge`."""
+        ...
 
     def void(self, index: int, *, caller: bytes) -> int:
         """Void an existing entry of the queue; returns the L1 block from which it is.
@@ -151,12 +169,16 @@ class Inbox(Settlement, Protocol):
         Blocks whose L1 origin has reached that number take the entry without executing it. Raises `NotOwner`,
         `UnknownEntry` or `AlreadyVoided`.
         """
+        ...
 
     def change_verifiers(self, verifiers: VerifierSet, *, caller: bytes) -> int:
         """Announce another verifier set; returns the L1 block from which it holds. Raises `NotOwner` or `BadQuorum`."""
+        ...
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:
         """Announce another builder; returns the L1 block from which it holds. Raises `NotOwner` or `ZeroBuilder`."""
+        ...
 
     def change_owner(self, owner: bytes, *, caller: bytes) -> int:
         """Announce another owner, zero for nobody ever; returns the L1 block from which it holds. Raises `NotOwner`."""
+        ...

@@ -26,6 +26,7 @@ from microrollup.merkle.levels import (
     compute_row_hashes,
 )
 from microrollup.store.flat_file import FlatFile
+from microrollup.store.old_path import OldPath
 from microrollup.store.tree_check import Damage, OnProgress, find_damage, ignore_progress, rehash_nodes
 from microrollup.store.tree_delta import DeltaView, TreeDelta
 from microrollup.store.tree_index import KeyIndex
@@ -185,22 +186,23 @@ class FlatTree:
         `deltas` are those of all blocks after that height, ascending: the first that touches a leaf or node knows what
         it was. They are read once, so a generator will do. Raises `IndexError` if the leaf was not in use then.
         """
-        self._check_index(leaf_index, leaf_count)
-        siblings = [leaf_index >> level ^ 1 for level in range(compute_depth(leaf_count))]
-        wanted = {level: sibling for level, sibling in enumerate(siblings) if sibling << level < leaf_count}
-        path = list(UNUSED_HASHES[: len(siblings)])
-        leaf: bytes | None = None
+        path = self.begin_path(leaf_index, leaf_count)
         for delta in deltas:
-            if leaf is None:
-                leaf = delta.get_old_leaf(leaf_index)
-            for level, old_hash in delta.get_old_hashes(wanted).items():
-                path[level] = old_hash
-                del wanted[level]
-        for level, sibling in wanted.items():
-            path[level] = self._nodes.read_row(compute_node_position(level, sibling))
-        if leaf is None:
-            leaf = self._leaves.read_row(leaf_index)
-        return Proof(leaf_index, _decode_stored_leaf(leaf_index, leaf), tuple(path), leaf_index)
+            path.apply(delta)
+        return self.finish_path(path)
+
+    def begin_path(self, leaf_index: int, leaf_count: int) -> OldPath:
+        """The path of a leaf of the tree of `leaf_count` leaves, to be shown what later blocks changed."""
+        self._check_index(leaf_index, leaf_count)
+        return OldPath(leaf_index, leaf_count)
+
+    def finish_path(self, path: OldPath) -> Proof:
+        """The proof: what no later block has changed is as the files have it."""
+        hashes, leaf_index = list(path.hashes), path.leaf_index
+        for level, sibling in path.wanted.items():
+            hashes[level] = self._nodes.read_row(compute_node_position(level, sibling))
+        leaf = self._leaves.read_row(leaf_index) if path.leaf is None else path.leaf
+        return Proof(leaf_index, _decode_stored_leaf(leaf_index, leaf), tuple(hashes), leaf_index)
 
     # Repair
 

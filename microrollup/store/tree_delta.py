@@ -14,7 +14,7 @@ from microrollup.errors import DecodeError
 from microrollup.merkle.indexed import LEAF_BYTES, compute_depth
 from microrollup.merkle.levels import HASH_BYTES, MAX_LEAVES, compute_positions
 
-__all__ = ["DeltaView", "TreeDelta", "encode_delta"]
+__all__ = ["DeltaView", "TreeDelta", "encode_delta", "read_leaf_indices"]
 
 _VERSION: Final = 1
 _HEADER: Final = StructLayout("<IIIIII32s32s")
@@ -72,6 +72,19 @@ def encode_delta(delta: TreeDelta) -> bytes:
             delta.old_hashes.data,
         )
     )
+
+
+def read_leaf_indices(raw: bytes | memoryview) -> npt.NDArray[np.uint32]:
+    """The changed leaves of an encoded delta, ascending; a view of `raw`, for whoever need not look at the rest.
+
+    Raises `DecodeError` if it is shorter than its header says.
+    """
+    if len(raw) < _HEADER.size:
+        raise DecodeError(_WHAT, f"{len(raw)} bytes, shorter than its header")
+    count: int = _HEADER.unpack_from(raw)[3]
+    if len(raw) < _HEADER.size + 4 * count:
+        raise DecodeError(_WHAT, f"{len(raw)} bytes are too few for {count} leaves")
+    return np.frombuffer(raw, "<u4", count, _HEADER.size)
 
 
 class DeltaView:

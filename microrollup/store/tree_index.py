@@ -14,11 +14,13 @@ class KeyIndex(Protocol):
 
     def find_all(self, tree_keys: Iterable[bytes]) -> Mapping[bytes, int]:
         """The leaf indices of those keys that ever were set."""
+        ...
 
     def low_neighbour(self, tree_key: bytes) -> tuple[bytes | None, int, bytes | None]:
         """The gap of a key that is not in the tree: the greatest key below (None for the dummy), its leaf index (0 for
         the dummy), and the least key above (None if there is none).
         """
+        ...
 
 
 class MemoryKeyIndex:

@@ -17,7 +17,7 @@ from blake3 import blake3
 from microrollup.codec.canonical import encode_canonical
 from microrollup.errors import DecodeError
 
-__all__ = ["NOT_TOUCHED", "decode_row_undo", "encode_row_undo", "find_old_row"]
+__all__ = ["NOT_TOUCHED", "compute_digest", "decode_row_undo", "encode_row_undo", "find_old_row", "read_digests"]
 
 NOT_TOUCHED: Final = msgspec.UNSET
 """What `find_old_row` gives for a row that the block left alone."""
@@ -25,13 +25,14 @@ NOT_TOUCHED: Final = msgspec.UNSET
 _DECODER: Final = msgspec.msgpack.Decoder(list[tuple[bytes, bytes | None]])
 
 
-def _digest(row_key: bytes) -> int:
+def compute_digest(row_key: bytes) -> int:
+    """What stands for a row key in the index of a block's undo: the first 8 bytes of its BLAKE3."""
     return int.from_bytes(blake3(row_key).digest(8), "big")
 
 
 def encode_row_undo(rows: Mapping[bytes, bytes | None]) -> bytes:
     """Encode row key -> value before the block (None: there was no row)."""
-    ordered = sorted((_digest(key), key, old) for key, old in rows.items())
+    ordered = sorted((compute_digest(key), key, old) for key, old in rows.items())
     digests = np.array([digest for digest, _, _ in ordered], dtype=">u8").tobytes()
     return len(ordered).to_bytes(4, "big") + digests + encode_canonical([(key, old) for _, key, old in ordered])
 
@@ -56,10 +57,15 @@ def decode_row_undo(raw: bytes | memoryview) -> list[tuple[bytes, bytes | None]]
     return rows
 
 
+def read_digests(raw: bytes | memoryview) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """The digests of all rows that a block touched, ascending; a view of `raw`. Raises `DecodeError`."""
+    return _split(raw)[0]
+
+
 def find_old_row(raw: bytes | memoryview, row_key: bytes) -> bytes | msgspec.UnsetType | None:
     """The row's value before the block (None: no row), or `NOT_TOUCHED`."""
-    digests, _ = _split(raw)
-    wanted = _digest(row_key)
+    digests = read_digests(raw)
+    wanted = compute_digest(row_key)
     position = int(np.searchsorted(digests, np.uint64(wanted)))
     if position == len(digests) or int(digests[position]) != wanted:
         return NOT_TOUCHED

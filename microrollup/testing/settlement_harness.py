@@ -43,12 +43,15 @@ class SettlementHarness(Protocol):
 
     def create_inbox(self, genesis: Genesis, owner: bytes) -> Inbox:
         """A new inbox of that genesis, owned by the 20-byte `owner`, at a place of its own."""
+        ...
 
     def reopen_inbox(self, inbox: Inbox) -> Inbox:
         """Close it and open it again, as a new process would."""
+        ...
 
     def get_start(self) -> tuple[int, int]:
         """Number and time of an L1 block before any inbox is created."""
+        ...
 
     def advance_to(self, inbox: Inbox, number: int) -> None:
         """Let L1 pass until `inbox.get_number()` is `number`."""

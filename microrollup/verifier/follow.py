@@ -10,7 +10,7 @@ from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, Outc
 from microrollup.block import Block, compute_block_hash
 from microrollup.crypto import PrivateKey
 from microrollup.entry import is_forced_record
-from microrollup.errors import Divergence, MicrorollupError, StoreCorrupt
+from microrollup.errors import Divergence, L1Behind, MicrorollupError, StoreCorrupt
 from microrollup.ledger import Ledger
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
 from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
@@ -18,7 +18,7 @@ from microrollup.settlement.protocol import L1View
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.verify import verify_block
 
-__all__ = ["attest", "authenticate_blocks", "verify_blocks"]
+__all__ = ["attest", "authenticate_blocks", "read_judgeable", "verify_blocks"]
 
 _BLOCKS_AT_ONCE: Final = 64
 """Blocks with few actions are not read ahead without end."""
@@ -59,6 +59,19 @@ def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterat
             yield block, [ready.popleft() for _ in range(count)]
     if failures:
         raise failures[0]
+
+
+def read_judgeable(blocks: Iterable[Block], l1: L1View | None) -> Iterator[Block]:
+    """The blocks, as far as this view of L1 reaches.
+
+    Raises `L1Behind` at the first one that is bound to an L1 block which the view does not have yet: that the builder's
+    view is ahead is not the builder's fault, and whether it lies will show.
+    """
+    for block in blocks:
+        number = block.open.l1_origin + 1 if l1 is None else l1.get_number()
+        if block.open.l1_origin >= number:
+            raise L1Behind(block.open.height, block.open.l1_origin, number)
+        yield block
 
 
 def verify_blocks(

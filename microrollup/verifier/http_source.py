@@ -14,7 +14,7 @@ import msgspec
 
 from microrollup.block import Block
 from microrollup.codec.json import read_hex
-from microrollup.errors import DecodeError, RefusedError, SourceUnavailable, UsageError
+from microrollup.errors import DecodeError, NotRetained, RefusedError, SourceUnavailable, UsageError
 from microrollup.export import decode_block
 from microrollup.record import decode_genesis
 
@@ -26,6 +26,7 @@ MAX_ANSWER_BYTES: Final = 32 << 20
 """Of an answer; a node gives at most 4 MiB of records at once, which hex digits double."""
 
 NOT_FOUND: Final = -32001
+NOT_RETAINED: Final = -32002
 
 
 class RemoteError(SourceUnavailable):
@@ -79,6 +80,8 @@ class HttpSource:
             except RemoteError as error:
                 if error.code == NOT_FOUND:
                     return
+                if error.code == NOT_RETAINED:
+                    raise NotRetained(f"the node does not hold height {height}: it began with a snapshot") from None
                 raise
             if not isinstance(answer, list) or not answer:
                 raise DecodeError("blocks", "the node's answer is no list of blocks")

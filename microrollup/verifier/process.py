@@ -10,6 +10,7 @@ and under limits of its own, so that what depends on them diverges here.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,15 @@ import msgspec
 from microrollup.authentication_pool import AuthenticationPool
 from microrollup.block import Header, compute_rollup_id
 from microrollup.crypto import PrivateKey, compute_address, load_private_key
-from microrollup.errors import Divergence, MicrorollupError, StoreMissing, UsageError, WrongRollup
+from microrollup.errors import (
+    Divergence,
+    L1Behind,
+    MicrorollupError,
+    NotRetained,
+    StoreMissing,
+    UsageError,
+    WrongRollup,
+)
 from microrollup.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
@@ -36,7 +45,7 @@ from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
 from microrollup.verifier.derive import SettledSource, derive_blocks
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Event, Progress, Report, Request, Tick
-from microrollup.verifier.follow import attest, verify_blocks
+from microrollup.verifier.follow import attest, read_judgeable, verify_blocks
 from microrollup.verifier.http_source import HttpSource
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.source import BlockSource, open_source, read_batches
@@ -50,8 +59,11 @@ _STORE_DIRECTORY = "store"
 
 
 def _emit(stream: BinaryIO, event: Event) -> None:
-    stream.write(msgspec.json.encode(event) + b"\n")
-    stream.flush()
+    try:
+        stream.write(msgspec.json.encode(event) + b"\n")
+        stream.flush()
+    except BrokenPipeError:  # whoever asked is gone; what is durable stays so
+        os._exit(2)
 
 
 def main() -> int:
@@ -104,10 +116,36 @@ def _verify(request: Request, emit: Callable[[Event], None]) -> None:
             if isinstance(source, SettledSource):
                 derive_blocks(ledger, source.l1, pool, report)
             else:
-                verify_blocks(ledger, source.read_blocks(first), l1, pool, lambda block: report(block.header))
+                try:
+                    _verify_new(ledger, source, l1, pool, report)
+                except L1Behind as behind:
+                    if not request.follow:
+                        raise
+                    emit(ErrorEvent(type(behind).__name__, str(behind)))  # the next tick finds it further
                 if tick.attest:
                     attestations = _attest(ledger, l1, key, signed, source, tick)
             emit(_describe(ledger, first, attestations, l1))
+
+
+def _verify_new(
+    ledger: Ledger, source: BlockSource, l1: L1View | None, pool: AuthenticationPool, report: Callable[[Header], None]
+) -> None:
+    """Verify what the source has behind the ledger's last block.
+
+    The source may begin with a snapshot. What is settled comes from L1 then, which vouches for it as well.
+    """
+
+    def verify() -> None:
+        blocks = read_judgeable(source.read_blocks(ledger.checkpoint.height + 1), l1)
+        verify_blocks(ledger, blocks, l1, pool, lambda block: report(block.header))
+
+    try:
+        verify()
+    except NotRetained:
+        if l1 is None or l1.get_settled().height <= ledger.checkpoint.height:
+            raise
+        derive_blocks(ledger, l1, pool, report)
+        verify()
 
 
 def _open_source(place: str | None, l1: L1View | None) -> BlockSource | SettledSource:

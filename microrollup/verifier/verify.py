@@ -31,7 +31,14 @@ from microrollup.settlement.batch import BatchBlock
 from microrollup.settlement.protocol import L1View
 from microrollup.stf import Entry, LimitHit, NonceMismatch
 
-__all__ = ["UNCHECKED_WITHOUT_L1", "derive_block", "verify_block", "verify_block_on_l1", "verify_header"]
+__all__ = [
+    "UNCHECKED_WITHOUT_L1",
+    "derive_block",
+    "verify_block",
+    "verify_block_on_l1",
+    "verify_header",
+    "verify_open_block_on_l1",
+]
 
 UNCHECKED_WITHOUT_L1: Final = ("dueForcedActions", "voidedForcedActions", "l1Time", "builder")
 """What cannot be checked from blocks alone; a verifier that lacks an L1 view says so and never signs."""
@@ -177,6 +184,14 @@ def verify_block_on_l1(block: Block, l1: L1View) -> None:
     """
     forced = [decode_forced(record) for record in block.records if is_forced_record(record)]
     _verify_l1_rules(block.open, forced, block.header.forced_count - len(forced), block.header.first_seq, l1)
+
+
+def verify_open_block_on_l1(ledger: Ledger, l1: L1View) -> None:
+    """The same for the ledger's open block, if there is one. Raises `Divergence`."""
+    block = ledger.block
+    if block is not None:
+        forced = [decode_forced(record) for record in block.records if is_forced_record(record)]
+        _verify_l1_rules(block.open, forced, ledger.checkpoint.forced_count, ledger.checkpoint.next_seq, l1)
 
 
 def _verify_l1_rules(opened: Open, forced: list[Forced], taken: int, first_seq: int, l1: L1View) -> None:

@@ -68,7 +68,10 @@ class BlockWindow:
 
 
 def verify_links(blocks: Sequence[L1Block]) -> None:
-    """Raise `L1BadAnswer` unless each block follows the one before it, in number, hash and time."""
+    """Raise `L1BadAnswer` unless each block follows the one before it, in number, hash and time.
+
+    Two blocks may have one time: development chains and L2s that serve as an L1 build several a second.
+    """
     for parent, block in pairwise(blocks):
-        if block.number != parent.number + 1 or block.parent_hash != parent.hash or block.time <= parent.time:
+        if block.number != parent.number + 1 or block.parent_hash != parent.hash or block.time < parent.time:
             raise L1BadAnswer("blocks", f"block {block.number} does not follow block {parent.number}")

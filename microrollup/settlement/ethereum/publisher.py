@@ -12,7 +12,7 @@ from microrollup.block import Header
 from microrollup.crypto import PrivateKey
 from microrollup.errors import DecodeError, UsageError
 from microrollup.settlement.attestation import SignedAttestation
-from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_blob_data_hash
+from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_blob_data_hash, compute_data_hash
 from microrollup.settlement.errors import BatchTooLarge, SettlementError, WrongData
 from microrollup.settlement.ethereum.answers import L1Receipt, parse_quantity
 from microrollup.settlement.ethereum.contract import encode_call
@@ -102,7 +102,7 @@ class Publisher:
         """The call that settles, if the inbox would take it. Raises the `SettlementError` of the broken rule."""
         if len(batch) > MAX_BATCH_BYTES:
             raise BatchTooLarge(MAX_BATCH_BYTES, len(batch))
-        shown = publication or publish(batch, "calldata")
+        shown = publication or Publication(batch, compute_data_hash(batch), None)
         data = self._encode(shown, header, attestations)
         difference = find_difference(header, attestations)
         try:

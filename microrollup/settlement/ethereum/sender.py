@@ -51,6 +51,9 @@ _MAX_BUMPS: Final = 64
 _KNOWN: Final = re.compile(r"already[ _]?(known|imported|exists)|known transaction", re.IGNORECASE)
 _UNDERPRICED: Final = re.compile(r"underpriced|replacement|fee too low|FeeTooLow|less than the minimum", re.IGNORECASE)
 _NONCE_USED: Final = re.compile(r"nonce (too low|is too low)|OldNonce|lower than", re.IGNORECASE)
+_OTHER_POOL: Final = re.compile(r"already reserved|reserved by|conflicting (type|pool)", re.IGNORECASE)
+"""An account has blob transactions pending or others, never both."""
+
 _PROOFS: Final = re.compile(r"sidecar|proof|wrapper|cell|blob.*version|version.*blob|rlp|decode", re.IGNORECASE)
 
 _P256_PRECOMPILE: Final = "0x0000000000000000000000000000000000000100"
@@ -160,8 +163,9 @@ class _Attempt:
         """Sign and send; raise the fee until it replaces what is in the pool, or until the caps forbid it."""
         while True:
             kind = await self._sender.choose_proofs() if self._wrapper else "cells"
-            signed = sign_transaction(
-                self._key, self._call, self._sender._chain_id, self._nonce, fees, self._wrapper, kind
+            # In a thread, since proofs take up to seconds, and following L1 goes on meanwhile.
+            signed = await asyncio.to_thread(
+                sign_transaction, self._key, self._call, self._sender._chain_id, self._nonce, fees, self._wrapper, kind
             )
             self._sent.append(signed)  # before it leaves: what was sent and not answered may be included
             refusal = await self._broadcast(signed)
@@ -175,6 +179,9 @@ class _Attempt:
                     return  # wait for what is in the pool
                 self._bumps += 1
                 fees = bumped
+            elif _OTHER_POOL.search(refusal.message):
+                _log.warning("l1_other_kind_pending", nonce=self._nonce, reason=str(refusal))
+                return  # wait for what is in the pool
             elif self._wrapper and kind == await self._sender.choose_proofs() and _PROOFS.search(refusal.message):
                 if self._bumps:
                     raise TransactionRefused(self._address, refusal.message)

@@ -163,7 +163,8 @@ class EthereumSettlement:
 
     def get_origin(self) -> int:
         self._look()
-        return max(0, self._follower.window.get_head().number - self._options.depth)
+        with self._follower.lock:
+            return max(0, self._follower.window.get_head().number - self._options.depth)
 
     def get_time(self, number: int) -> int:
         self._look()

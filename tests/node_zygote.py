@@ -1,0 +1,91 @@
+"""A process that forks commands: everything that a node on Ethereum imports, and the set-up of KZG, is loaded once.
+
+A node that is killed and started again many times would spend its test's time on imports. What is forked runs the
+command line as it is; the process that forks has no store open and no threads. In JSON lines:
+
+    {"arguments": [...], "stdout": path, "stderr": path} -> the process's id
+    {"pid": 123, "wait": 5.0} -> its exit code (or minus the signal's number), null if it still runs
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+import apps.keystore
+from microrollup.cli import main
+from microrollup.cli import serving as _serving
+from microrollup.settlement.ethereum import settlement as _settlement
+from microrollup.settlement.ethereum.kzg import compute_versioned_hash
+
+
+def load() -> None:
+    """What takes time: imports, and the first commitment."""
+    assert apps.keystore.app.name == "keystore"
+    assert _serving.run_command.name == "run"
+    assert _settlement.EthereumSettlement.__name__
+    from eth_account import Account
+
+    assert Account is not None
+    compute_versioned_hash(bytes(131_072))
+
+
+def fork(request: dict[str, Any]) -> int:
+    """Run the command line in a child."""
+    child = os.fork()
+    if child:
+        return child
+    code = 99
+    try:
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            with open(request[name], "ab") as file:  # noqa: PTH123
+                os.dup2(file.fileno(), number)
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123
+            os.dup2(nothing.fileno(), 0)
+        code = main(request["arguments"])
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def wait(pid: int, seconds: float) -> int | None:
+    """The exit code of a child, once it has ended."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.01)
+
+
+def serve() -> None:
+    """One request after the other until standard input ends; then nobody is left behind."""
+    load()
+    children = set()
+    print("ready", flush=True)  # noqa: T201
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "wait" in request:
+            code = wait(request["pid"], request["wait"])
+            children -= set() if code is None else {request["pid"]}
+            print(json.dumps(code), flush=True)  # noqa: T201
+        else:
+            child = fork(request)
+            children.add(child)
+            print(child, flush=True)  # noqa: T201
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.setrecursionlimit(1000)
+    serve()

@@ -1,0 +1,132 @@
+"""Decoders of what L1 says: only typed errors, whatever comes; the contract's errors and events all have a class."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from typing import Any
+
+import eth_abi.abi
+import pytest
+from eth_utils.abi import function_abi_to_4byte_selector
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microrollup.contracts import load_artifact
+from microrollup.settlement import errors as rules
+from microrollup.settlement.ethereum import events
+from microrollup.settlement.ethereum.answers import (
+    L1Log,
+    parse_block,
+    parse_bytes,
+    parse_logs,
+    parse_quantity,
+    parse_receipt,
+    parse_transaction,
+)
+from microrollup.settlement.ethereum.contract import (
+    compute_topic,
+    decode_call,
+    encode_call,
+    read_revert,
+)
+from microrollup.settlement.ethereum.errors import L1BadAnswer
+from microrollup.settlement.ethereum.fees import Fees, bump_fees
+from microrollup.settlement.ethereum.options import EthereumOptions
+
+ABI = load_artifact("RollupInbox").abi
+SAMPLES: dict[str, Any] = {"uint256": 7, "bytes32": bytes(range(32)), "address": bytes(range(20)), "bytes": b"\x01"}
+NAMES = [
+    "number", "hash", "parentHash", "timestamp", "baseFeePerGas", "logs", "status", "gasUsed", "blockNumber", "input",
+    "from", "to", "transactionHash", "topics", "data", "address", "logIndex", "blockHash",
+]  # fmt: skip
+TEXTS = st.one_of(st.text(max_size=70), st.from_regex(r"0x[0-9a-f]{0,66}", fullmatch=True))
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.sampled_from(NAMES), inner, max_size=12)),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_answers_raise_typed_errors(answer: Any) -> None:
+    """Any JSON value is decoded or refused with `L1BadAnswer`."""
+    for parse in (
+        lambda: parse_block(answer),
+        lambda: parse_bytes("x", answer, 10),
+        lambda: parse_logs(answer, bytes(20), 0, 9),
+        lambda: parse_quantity("x", answer),
+        lambda: parse_receipt(answer, bytes(32)),
+        lambda: parse_transaction(answer, bytes(32)),
+    ):
+        try:
+            parse()
+        except L1BadAnswer:
+            continue
+
+
+@pytest.mark.parametrize(("text", "value"), [("0x0", 0), ("0xFf", 255), ("0x" + "f" * 64, (1 << 256) - 1)])
+def test_quantities(text: str, value: int) -> None:
+    """Hex of up to 256 bits is a number; decimals, signs, blanks and more bits are not."""
+    assert value == parse_quantity("x", text)
+    for wrong in (value, f" {text}", f"{text}\n", f"-{text}", text[2:], "0x", "0x" + "1" * 65, None):
+        with pytest.raises(L1BadAnswer):
+            parse_quantity("x", wrong)
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=3), st.binary(max_size=300), st.integers(0, 6))
+def test_events_raise_typed_errors(topics: list[bytes], data: bytes, at: int) -> None:
+    """Any bytes under an event's topic are decoded or refused."""
+    topic = compute_topic(list(events._INDEXED)[at].__name__)
+    with suppress(L1BadAnswer):
+        events.decode_event(L1Log(bytes(20), (topic, *topics), data, 1, bytes(32), bytes(32), 0))
+
+
+def test_every_event_has_its_class() -> None:
+    """The contract's events and their indexed members are those that are decoded."""
+    found = {e["name"]: sum(item["indexed"] for item in e["inputs"]) for e in ABI if e["type"] == "event"}
+    assert {cls.__name__: count for cls, count in events._INDEXED.items()} == found
+
+
+@pytest.mark.parametrize("entry", [e for e in ABI if e["type"] == "error"], ids=lambda e: e["name"])
+def test_every_error_has_its_class(entry: dict[str, Any]) -> None:
+    """A revert becomes the class of its name with its arguments in order; cut or foreign data never do."""
+    types = [item["type"] for item in entry["inputs"]]
+    arguments = [SAMPLES[t] for t in types]
+    data = bytes(function_abi_to_4byte_selector(entry)) + eth_abi.abi.encode(types, arguments)  # type: ignore[arg-type]
+    error = read_revert(data)
+    assert getattr(rules, entry["name"]) is type(error)
+    names = list(inspect.signature(type(error).__init__).parameters)[1:]
+    assert arguments == [getattr(error, name) for name in names]
+    assert None is read_revert(b"\x08\xc3\x79\xa0" + data[4:])
+    if arguments:
+        with pytest.raises(L1BadAnswer):
+            read_revert(data[:-1] if types[-1] != "bytes" else data[:40])
+
+
+@given(st.binary(max_size=200))
+def test_calls_raise_typed_errors(raw: bytes) -> None:
+    """An input that a node tells is decoded or refused."""
+    selector = encode_call("force", b"")[:4]
+    for data in (raw, selector + raw):
+        try:
+            decode_call("force", data)
+        except L1BadAnswer:
+            continue
+
+
+@given(st.integers(1, 10**12), st.integers(1, 10**12), st.integers(0, 10**12))
+def test_bumps_replace(tip: int, cap: int, blob_cap: int) -> None:
+    """A replacement pays at least a tenth more, with blobs twice as much, of everything; never more than the caps."""
+    fees, options = Fees(tip, cap, blob_cap), EthereumOptions("http://l1")
+    bumped = bump_fees(fees, fees, options)
+    if bumped is None:
+        factor = 2 if blob_cap else 9 / 8
+        highest = (options.max_priority_fee_per_gas, options.max_fee_per_gas, options.max_fee_per_blob_gas)
+        assert any(factor * fee + 1 > high for fee, high in zip((tip, cap, blob_cap), highest, strict=True))
+        return
+    factor = 2 if blob_cap else 1.1
+    assert bumped.tip >= factor * tip
+    assert bumped.cap >= factor * cap
+    assert bumped.blob_cap >= factor * blob_cap
+    assert bumped.cap <= options.max_fee_per_gas
