@@ -217,7 +217,7 @@ class Story:
             self.act(layer, self.alice, new, opening, "proof" if known else "deploy with a proof")
 
     def replay(self, device: Device) -> None:
-        """What is signed for one L2 is worth nothing on the other, where account, entry point and nonce are the same."""
+        """What is signed for one L2 is worth nothing on the other, with the same account, entry point and nonce."""
         opening = self.open(self.alice, device)
         here = self.second.make_operation(self.alice, device, opening, self.depth)
         self.telling.expect(f"{device.name}, signed for L2 B", "L2 B", _TAKEN, self.second.refuse(here) or _TAKEN)
