@@ -15,6 +15,7 @@ from apps.keystore.smart_account import DEPLOYER, ENTRY_POINT, compute_create2_a
 from apps.keystore.story.chain import Chain, show
 from apps.keystore.story.command import main
 from apps.keystore.story.entry_point import encode_entry_point_deployment, load_entry_point
+from apps.keystore.story.operator import APP
 from apps.keystore.story.stand_ins import (
     L1_BLOCK,
     compute_alias,
@@ -24,10 +25,13 @@ from apps.keystore.story.stand_ins import (
     set_l1_block,
 )
 from apps.keystore.story.telling import PHASES, Telling
+from microrollup.cli import verification
 from microrollup.cli.output import Output
+from microrollup.cli.verification import make_request, watch_verifiers
 from microrollup.crypto import compute_address, keccak256, load_private_key
 from microrollup.errors import DecodeError, MicrorollupError, UsageError
 from microrollup.testing.anvil import DEV_KEYS
+from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Report
 
 SIGNATURE_ERROR: Final = "AA24 signature error"
 OUTDATED: Final = "AA22 expired or not due"
@@ -217,3 +221,16 @@ def test_stand_ins() -> None:
     offset = int("1111" + "0" * 32 + "1111", 16)
     assert (offset + 1) % 2**160 == int.from_bytes(compute_alias(bytes(19) + b"\1"), "big")
     assert offset - 1 == int.from_bytes(compute_alias(b"\xff" * 20), "big")
+
+
+def test_what_any_verifier_says_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Verifiers that run at once are all listened to: a divergence of the second is given, an error of it raised."""
+    divergence = DivergenceEvent(1, None, "stateRoot", "0x00", "0x01")
+    report = Report(1, 1, 0, "0x", "0x", "0x", "0x", [], [])
+    failure = ErrorEvent("Some", "it failed")
+    outcomes: dict[str | None, Any] = {"/fine": report, "/diverges": divergence, "/fails": failure}
+    monkeypatch.setattr(verification, "run_verifier", lambda request, _=None: outcomes[request.source])
+    fine, diverges, fails = [make_request(APP, Path(path), tmp_path) for path in outcomes if path]
+    assert [report, divergence] == watch_verifiers([fine, diverges])
+    with pytest.raises(MicrorollupError, match="it failed"):
+        watch_verifiers([fine, fails])

@@ -13,7 +13,7 @@ from microrollup.block import Header
 from microrollup.cli.deploying import Deployed, deploy_rollup
 from microrollup.cli.directory import Node, make_key, open_node
 from microrollup.cli.settling import SettledRange, parse_attestations, settle_batches
-from microrollup.cli.verification import make_request, watch_verifier
+from microrollup.cli.verification import make_request, watch_verifier, watch_verifiers
 from microrollup.crypto import PrivateKey, compute_address
 from microrollup.entry import encode_forced_payload
 from microrollup.errors import MicrorollupError
@@ -101,10 +101,12 @@ class L1Rollup:
         blocks = self.directory / "blocks.microrollup"
         with StoreSource(self.operator) as source:
             write_blocks(blocks, source.genesis, source.read_blocks(first_height))
+        requests = [
+            make_request(self.app, blocks, path.with_suffix(".data"), l1=self.place, key=path)
+            for path in self.verifier_keys[:_QUORUM]
+        ]
         reports: list[Report] = []
-        for path in self.verifier_keys[:_QUORUM]:
-            request = make_request(self.app, blocks, path.with_suffix(".data"), l1=self.place, key=path)
-            outcome = watch_verifier(request)
+        for outcome in watch_verifiers(requests):
             if isinstance(outcome, DivergenceEvent):
                 return outcome
             reports.append(outcome)
@@ -161,9 +163,9 @@ class L1Rollup:
             raise MicrorollupError("no forced action was due")
         return header
 
-    def rebuild(self, directory: Path) -> Report | DivergenceEvent:
+    def rebuild(self, directory: Path, workers: int | None = None) -> Report | DivergenceEvent:
         """Anybody derives the rollup from L1 and its blobs, into `directory / "store"`."""
-        return watch_verifier(make_request(self.app, None, directory, l1=self.place))
+        return watch_verifier(make_request(self.app, None, directory, l1=self.place, workers=workers))
 
     def read_inbox_root(self) -> bytes:
         """What the inbox itself says, by a look at the contract's storage."""

@@ -78,7 +78,7 @@ class KeystoreOperator:
     def rebuild(self) -> Report:
         """Anybody rebuilds everything from L1 and its blobs; proofs come from there from now on."""
         directory = self.stage.directory / "anybody"
-        (report,) = _require_report([self.stage.rebuild(directory)])
+        (report,) = _require_report([self.stage.rebuild(directory, workers=0)])
         self.store = directory / "store"
         return report
 
