@@ -7,17 +7,21 @@ import random
 from typing import Any
 
 import pytest
-from keystore_vectors import get_proof
-from l1_fixtures import FOUNDRY
+from account_world import ENTRY_POINT_ARTIFACT
+from contract_calls import get_selector, get_types
+from eth_abi.abi import encode as abi_encode
+from keystore_vectors import find_low, get_proof
+from l1_fixtures import FOUNDRY, install_foundry
 from models.tree_model import TreeModel
 from msgspec.structs import replace
 
 from apps.keystore import smart_account
 from apps.keystore.accounts import Account, compute_account_key, encode_account_leaf
-from apps.keystore.proofs import EXCLUSION_HEADER_BYTES, INCLUSION_HEADER_BYTES, compute_account_tree_key
+from apps.keystore.proofs import EXCLUSION_HEADER_BYTES, INCLUSION_HEADER_BYTES, ShownProof, compute_account_tree_key
 from apps.keystore.smart_account import (
     CACHED,
     Configuration,
+    FailedOperation,
     Opening,
     UserOperation,
     compute_calldata_gas,
@@ -28,20 +32,26 @@ from apps.keystore.smart_account import (
     configure_multisig,
     configure_p256,
     configure_webauthn,
+    decode_failed_operation,
+    encode_get_nonce,
     encode_p256,
     encode_signature,
     encode_typed_data_signature,
     encode_user_operation_json,
+    encode_validate_user_op,
     encode_webauthn,
     estimate_overhead,
     load_code_hash,
     open_absent,
     open_present,
+    open_shown,
     recommend_verification_gas_limit,
     remember,
 )
+from microrollup.contracts import load_artifact
 from microrollup.crypto import keccak256, load_private_key
-from microrollup.errors import ProofError, UsageError
+from microrollup.errors import DecodeError, ProofError, UsageError
+from microrollup.merkle.indexed import compute_root
 from microrollup.testing.passkey import P256Key, Passkey
 
 OWNER, VK, SALT = b"\x11" * 20, b"\x22" * 20, b"\x33" * 32
@@ -103,6 +113,25 @@ def test_open_absent(tree: TreeModel) -> None:
         open_absent(other, VK, SALT, get_proof(tree, find_low(tree, compute_account_tree_key(key)) + 1))
     with pytest.raises(ProofError):
         open_absent(CONFIGURATION, VK, SALT, get_proof(tree, find_low(tree, compute_account_tree_key(KEY))))
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_open_shown(tree: TreeModel, exists: bool) -> None:
+    """What the keystore shows of a key opens it, registered or not; of another key, or other parts, it does not."""
+    salt = SALT if exists else bytes(32)
+    key = compute_account_key(salt, compute_data(CONFIGURATION), VK)
+    tree_key = compute_account_tree_key(key)
+    proof = get_proof(tree, 1 if exists else find_low(tree, tree_key))
+    shown = ShownProof(exists, key, b"", proof, compute_root(proof), 1)
+    opened = open_present(key, CONFIGURATION, VK, proof) if exists else open_absent(CONFIGURATION, VK, salt, proof)
+    assert opened == open_shown(shown, CONFIGURATION, VK, salt)
+    other = Configuration(CONFIGURATION.code_hash, b"other")
+    for wrong in ((replace(shown, key=OWNER + bytes(12)), CONFIGURATION, VK), (shown, other, VK), (shown, CONFIGURATION, OWNER)):
+        with pytest.raises(ProofError):
+            open_shown(*wrong, salt)
+    if not exists:
+        with pytest.raises(ProofError, match="first configuration"):
+            open_shown(shown, CONFIGURATION, VK, SALT)
 
 
 def test_remember() -> None:
@@ -235,3 +264,35 @@ def test_multisig_signatures_ascend() -> None:
     digest = keccak256(b"digest")
     assert smart_account.sign_multisig(keys, digest) == smart_account.sign_multisig(keys[::-1], digest)
     assert 3 * 65 == len(smart_account.sign_multisig(keys, digest))
+
+
+def test_what_the_entry_point_says() -> None:
+    """Why an operation is refused, with what account or factory said; anything else is no such answer."""
+    names = {"FailedOp(uint256,string)": (3, "AA24"), "FailedOpWithRevert(uint256,string,bytes)": (0, "AA23", b"inner")}
+    answers = []
+    for signature, values in names.items():
+        types = signature.partition("(")[2].removesuffix(")").split(",")
+        answers.append(keccak256(signature.encode())[:4] + abi_encode(types, values))
+    assert FailedOperation(3, "AA24", b"") == decode_failed_operation(answers[0])
+    assert FailedOperation(0, "AA23", b"inner") == decode_failed_operation(answers[1])
+    for bad in (b"", answers[0][:-32], answers[0][:4], b"\0" + answers[0], answers[0] + bytes(1 << 16)):
+        with pytest.raises(DecodeError):
+            decode_failed_operation(bad)
+
+
+def test_calls_of_entry_point_and_account() -> None:
+    """The bytes that the published interface and the account's own give."""
+    account = load_artifact("KeystoreAccount", "apps.keystore.contracts")
+    (entry,) = [entry for entry in account.abi if entry.get("name") == "validateUserOp"]
+    operation = UserOperation(OWNER, 7, b"call", b"init", 1, 2, 3, 4, 5, b"", b"signature")
+    packed = (OWNER, 7, b"init", b"call", word(1, 2), 3, word(4, 5), b"", b"signature")
+    expected = get_selector(entry) + abi_encode(get_types(entry["inputs"]), [packed, SALT, 9])
+    assert expected == encode_validate_user_op(operation, SALT, 9)
+    published = json.loads((install_foundry() / "node_modules" / ENTRY_POINT_ARTIFACT).read_text())
+    (entry,) = [entry for entry in published["abi"] if entry.get("name") == "getNonce"]
+    assert get_selector(entry) + abi_encode(get_types(entry["inputs"]), [OWNER, 5]) == encode_get_nonce(OWNER, 5)
+
+
+def word(high: int, low: int) -> bytes:
+    """Two numbers of 16 bytes."""
+    return high.to_bytes(16, "big") + low.to_bytes(16, "big")

@@ -231,7 +231,7 @@ def test_erc1271(world: World) -> None:
 
 
 def test_recommended_gas_limit(world: World) -> None:
-    """The recommended limit holds for making the account, and for a proof of the root before."""
+    """The recommended limit holds for making the account, for a proof of the root before, and for paying the deposit."""
     configuration, vk = configure_ecdsa(address_of("thrifty")), address_of("thrifty")
     key = compute_account_key(bytes(32), compute_data(configuration), vk)
     world.mirror()
@@ -253,8 +253,11 @@ def test_recommended_gas_limit(world: World) -> None:
     world.keystore.register(configure_ecdsa(address_of("later")), "later")
     world.mirror()
     world.push(account)
-    for tried in (opening, remember(opening), CACHED):
-        operation = replace(world.make_transfer(account), verification_gas_limit=limit(tried))
+    for fee, tried in enumerate((opening, remember(opening), CACHED, CACHED), 8):
+        # each may cost more than the one before, so the account has to pay for its deposit
+        operation = replace(
+            world.make_transfer(account), verification_gas_limit=limit(tried), max_fee_per_gas=2**fee * 10**7
+        )
         world.handle(world.sign(operation, configuration, tried, "thrifty"))
     starved = replace(world.make_transfer(account), verification_gas_limit=limit(opening) // 2)
     assert "" != world.refuse(world.sign(starved, configuration, opening, "thrifty"))

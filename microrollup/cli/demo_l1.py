@@ -5,39 +5,24 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from rich.console import RenderableType
 from rich.text import Text
 
 from microrollup.cli.demo_parts import APP, Demo
-from microrollup.cli.deploying import Deployed, deploy_rollup
-from microrollup.cli.directory import Node, make_key, open_node
+from microrollup.cli.deploying import Deployed
+from microrollup.cli.l1_rollup import L1Rollup
 from microrollup.cli.output import Output, make_facts, make_table
-from microrollup.cli.settling import parse_attestations, settle_batches
-from microrollup.cli.verification import make_request, watch_verifier
 from microrollup.codec.json import hex0x
-from microrollup.crypto import compute_address, keccak256, load_private_key
-from microrollup.entry import encode_forced_payload
-from microrollup.errors import MicrorollupError
-from microrollup.export import write_blocks
-from microrollup.sequencer import Sequencer
-from microrollup.settlement.place import EthereumPlace, make_options, open_l1
+from microrollup.crypto import keccak256, load_private_key
 from microrollup.testing.anvil import DEV_KEYS, Anvil, find_anvil, run_anvil
 from microrollup.verifier.events import DivergenceEvent, Report
-from microrollup.verifier.source import StoreSource
 
 __all__ = ["run_l1_demo"]
-
-_DEPTH: Final = 2
-_VERIFIERS: Final = 3
-_QUORUM: Final = 2
-_FUNDS: Final = 10 * 10**18
-_ZERO_INBOX: Final = "0x" + "00" * 20
-
 
 class Row(msgspec.Struct, frozen=True, rename="camel"):
     """What a step took."""
@@ -52,128 +37,78 @@ class Row(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class L1Demo:
-    """One run on one L1: who takes part has a directory each, and shares nothing but L1."""
+    """One run on one L1."""
 
     def __init__(self, directory: Path, anvil: Anvil, output: Output) -> None:
         self.anvil = anvil
         self.output = output
-        self.operator = directory / "operator"
-        self.parts = Demo(self.operator, output)
+        self.stage = L1Rollup(APP, directory, anvil)
+        self.parts = Demo(self.stage.operator, output)
         self.directory = directory
         self.rows: list[Row] = []
-        self.verifier_keys = [directory / f"verifier-{number}.key" for number in range(_VERIFIERS)]
         self.user = load_private_key(bytes.fromhex(DEV_KEYS[1]))
-        self.place = EthereumPlace(anvil.url, _ZERO_INBOX, depth=_DEPTH)
 
     def deploy(self) -> Deployed:
         """The inbox, with three verifiers of whom two must attest, and a builder with ether."""
         self.parts.tell("1. Deploy", "An L1 starts; the inbox is created on it: 2 of 3 verifiers must attest.")
-        from microrollup.settlement.ethereum.funds import send_ether  # noqa: PLC0415  # web3 takes 0.7 s to import
-
-        payer = load_private_key(bytes.fromhex(DEV_KEYS[0]))
         with self.timed("deploy the inbox") as figures:
-            deployed = deploy_rollup(
-                self.parts.rollup,
-                self.operator,
-                self.place,
-                payer,
-                verifiers=tuple([compute_address(make_key(path)) for path in self.verifier_keys]),
-                quorum=_QUORUM,
-                zero_domain=True,  # the wallets of the file signed before there was an inbox
-            )
+            # the wallets of the file signed before there was an inbox
+            deployed = self.stage.deploy(load_private_key(bytes.fromhex(DEV_KEYS[0])), zero_domain=True)
             figures["gas"] = deployed.gas_used
-        self.place = deployed.place
-        send_ether(make_options(self.place), payer, deployed.genesis.builder, _FUNDS)
         facts = {"L1": self.anvil.url, "inbox": deployed.place.inbox, "gas": f"{deployed.gas_used:,}"}
         self.output.tell(make_facts(dict(facts)))
         return deployed
 
     def verify(self, name: str) -> list[Report] | DivergenceEvent:
         """Two verifiers, each in a process and a store of its own, execute everything again and attest."""
-        blocks = self.directory / "blocks.microrollup"
-        with StoreSource(self.operator) as source:
-            write_blocks(blocks, source.genesis, source.read_blocks())
-        reports: list[Report] = []
         with self.timed(name):
-            for path in self.verifier_keys[:_QUORUM]:
-                request = make_request(APP, blocks, path.with_suffix(".data"), l1=self.place, key=path)
-                outcome = watch_verifier(request)
-                if isinstance(outcome, DivergenceEvent):
-                    return outcome
-                reports.append(outcome)
-        facts = {"verified": f"height {reports[0].verified}", "attestations": f"{len(reports)} of {_VERIFIERS}"}
+            reports = self.stage.verify()
+        if isinstance(reports, DivergenceEvent):
+            return reports
+        attesting = f"{len(reports)} of {len(self.stage.verifier_keys)}"
+        facts = {"verified": f"height {reports[0].verified}", "attestations": attesting}
         self.output.tell(make_facts({**facts, "state root": reports[0].state_root}))
         return reports
 
     def settle(self, name: str, reports: list[Report]) -> bytes:
         """One transaction a batch, the data in blobs; the state root that the inbox holds then."""
-        attestations = [
-            attestation
-            for report in reports
-            for attestation in parse_attestations(msgspec.json.encode(report.attestations))
-        ]
-        with self.timed(name) as figures, open_node(self.operator, self.parts.rollup) as node:
-            ranges = settle_batches(node, attestations)
-            head = node.l1.get_settled()
-            figures.update(self._sum_costs(node, [settled.last_height for settled in ranges]))
-            figures["bytes"] = sum(settled.bytes for settled in ranges)
-        blobs = figures["blob_gas"] // 131_072
+        with self.timed(name) as figures:
+            settled = self.stage.settle(reports)
+            figures.update({"gas": settled.gas, "blob_gas": settled.blob_gas, "bytes": settled.bytes})
+        blobs = settled.blob_gas // 131_072
         facts = {
-            "settled": f"height {head.height} in L1 block {head.l1_number}",
-            "published": f"{len(ranges)} batch, {figures['bytes']:,} bytes in {blobs} blobs",
-            "gas": f"{figures['gas']:,} and {figures['blob_gas']:,} of blobs",
+            "settled": f"height {settled.head.height} in L1 block {settled.head.l1_number}",
+            "published": f"{len(settled.ranges)} batch, {settled.bytes:,} bytes in {blobs} blobs",
+            "gas": f"{settled.gas:,} and {settled.blob_gas:,} of blobs",
         }
-        self.output.tell(make_facts({**facts, "state root": hex0x(head.state_root)}))
-        return head.state_root
-
-    def _sum_costs(self, node: Node, heights: list[int]) -> dict[str, int]:
-        from microrollup.settlement.ethereum.settlement import EthereumSettlement  # noqa: PLC0415
-
-        if not isinstance(node.l1, EthereumSettlement):
-            raise TypeError(node.l1)
-        costs = [cost for height in heights if (cost := node.l1.get_cost(height)) is not None]
-        return {"gas": sum(cost.gas for cost in costs), "blob_gas": sum(cost.blob_gas for cost in costs)}
+        self.output.tell(make_facts({**facts, "state root": hex0x(settled.head.state_root)}))
+        return settled.head.state_root
 
     def force(self) -> bytes:
         """A user's Register past the operator; the operator's next block has to begin with it."""
         self.parts.tell("5. Force", "A user past the operator: L1 has the action, the next block must take it.")
         action_type = self.parts.rollup.action_types.by_name["Register"]
         action = action_type.cls(*[keccak256(text) for text in (b"code", b"config", b"salt")])
-        payload = encode_forced_payload(self.parts.rollup, action)
-        sender = compute_address(self.user)
-        with self.timed("force an action") as figures, closing(open_l1(self.place, [self.user])) as inbox:
-            index = inbox.force(payload, sender=sender)
-            (entry,) = inbox.get_forced_entries(index, inbox.get_number(), 1)
-            (receipt,) = self.anvil.call("eth_getBlockReceipts", hex(entry.inclusion_block))
-            figures.update({"gas": int(receipt["gasUsed"], 16), "bytes": len(payload)})
-        self.anvil.mine(_DEPTH + 1)  # until L1 will not take it back
-        with (
-            open_node(self.operator, self.parts.rollup) as node,
-            closing(Sequencer[int](node.ledger, node.key, node.l1)) as sequencer,
-        ):
-            header = sequencer.poll()
-        if header is None or header.forced_count != 1:
-            raise MicrorollupError("the forced action was not due")
-        facts = {"forced": f"by {hex0x(sender)} in L1 block {entry.inclusion_block}", "taken": f"block {header.height}"}
+        with self.timed("force an action") as figures:
+            forced = self.stage.force(self.user, action)
+            figures.update({"gas": forced.gas, "bytes": forced.payload_bytes})
+        header = self.stage.take_forced()
+        sender = forced.sender
+        facts = {"forced": f"by {hex0x(sender)} in L1 block {forced.l1_number}", "taken": f"block {header.height}"}
         self.output.tell(make_facts(dict(facts)))
         return keccak256(keccak256(b"salt") + keccak256(keccak256(b"code") + keccak256(b"config")) + keccak256(sender))
 
     def rebuild(self) -> Report | DivergenceEvent:
         """The operator is gone, with all its data; anybody derives the rollup from L1 and its blobs."""
         self.parts.tell("7. Rebuild", "The operator's data are deleted. Anybody rebuilds all from L1 and its blobs.")
-        shutil.rmtree(self.operator)
+        shutil.rmtree(self.stage.operator)
         with self.timed("rebuild from L1") as figures:
-            outcome = watch_verifier(make_request(APP, None, self.directory / "anybody", l1=self.place))
+            outcome = self.stage.rebuild(self.directory / "anybody")
             figures["bytes"] = sum(row.bytes or 0 for row in self.rows if row.blob_gas)
         if isinstance(outcome, Report):
             facts = {"rebuilt": f"height {outcome.verified}, {outcome.actions} actions", "unchecked": "nothing"}
             self.output.tell(make_facts({**facts, "state root": outcome.state_root}))
         return outcome
-
-    def read_inbox_root(self) -> bytes:
-        """What the inbox itself says, by a call to the contract."""
-        slot: str = self.anvil.call("eth_getStorageAt", self.place.inbox, "0x0", "latest")
-        return bytes.fromhex(slot[2:])
 
     @contextmanager
     def timed(self, step: str) -> Iterator[dict[str, int]]:
@@ -239,7 +174,7 @@ def _tell_story(
     rebuilt = demo.rebuild()
     if isinstance(rebuilt, DivergenceEvent):
         return rebuilt
-    inbox_root = demo.read_inbox_root()
+    inbox_root = demo.stage.read_inbox_root()
     proofs = parts.prove(inbox_root, "8", demo.directory / "anybody" / "store", forced_key)
     roots = {
         "expected of the file": parts.expected.state_root,

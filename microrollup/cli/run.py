@@ -1,4 +1,4 @@
-"""`main`: finds the command, runs it, and turns whatever goes wrong into one sentence and an exit code."""
+"""`main` runs a command line; `run_command` turns whatever goes wrong into one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 from microrollup.errors import MicrorollupError
 from microrollup.logs import configure_logging
 
-__all__ = ["COMMANDS", "EXIT_ERROR", "EXIT_FAILED", "cli", "main"]
+__all__ = ["COMMANDS", "EXIT_ERROR", "EXIT_FAILED", "cli", "main", "run_command"]
 
 EXIT_FAILED: Final = 1
 """The command was carried out, and what it checked is not right."""
@@ -92,9 +92,13 @@ def cli(*, verbose: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (the process's own by default) and return the exit code; raises nothing."""
-    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    return run_command(cli, "microrollup", list(sys.argv[1:] if arguments is None else arguments) or ["--help"])
+
+
+def run_command(command: click.Command, name: str, arguments: Sequence[str]) -> int:
+    """Run a command as programs want it: its exit code, one sentence on standard error, and nothing raised."""
     try:
-        outcome = _run(given)
+        outcome = _run(command, name, arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_stdout()
@@ -104,17 +108,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _EXIT_INTERRUPTED
     except (Exception, SystemExit) as error:
         _complain(_explain(error))
-        if given[0] == "--verbose":
+        if arguments[:1] == ["--verbose"]:
             traceback.print_exc()
         return EXIT_ERROR
     return outcome if isinstance(outcome, int) else 0
 
 
-def _run(arguments: list[str]) -> object:
+def _run(command: click.Command, name: str, arguments: Sequence[str]) -> object:
     """Parse and run; click's own handling of interrupts, closed pipes and exit codes is left out."""
     try:
-        with cli.make_context("microrollup", list(arguments)) as ctx:
-            return cli.invoke(ctx)
+        with command.make_context(name, list(arguments)) as ctx:
+            return command.invoke(ctx)
     except click.exceptions.Exit as ended:
         return ended.exit_code
 

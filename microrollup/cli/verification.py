@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Progress, Report, Request
 from microrollup.verifier.launch import run_verifier
 
-__all__ = ["describe_report", "make_request", "render_report", "show_divergence", "watch_verifier"]
+__all__ = ["describe_report", "make_request", "render_report", "show_divergence", "watch_verifier", "watch_verifiers"]
 
 SIGNED_SUFFIX: Final = ".signed"
 """What a key has signed is written down in a directory beside its file: it must outlive every store."""
@@ -59,7 +61,18 @@ def watch_verifier(request: Request) -> Report | DivergenceEvent:
             advance(progress.actions - seen)
             seen = progress.actions
 
-        outcome = run_verifier(request, follow)
+        return _require_outcome(run_verifier(request, follow))
+
+
+def watch_verifiers(requests: Sequence[Request]) -> list[Report | DivergenceEvent]:
+    """Several at once, each in a process of its own; the progress is the first one's. Raises `MicrorollupError`."""
+    first, *others = requests
+    with ThreadPoolExecutor() as threads:
+        running = [threads.submit(run_verifier, request) for request in others]
+        return [watch_verifier(first), *[_require_outcome(each.result()) for each in running]]
+
+
+def _require_outcome(outcome: Report | DivergenceEvent | ErrorEvent) -> Report | DivergenceEvent:
     if isinstance(outcome, ErrorEvent):
         raise MicrorollupError(outcome.message)
     return outcome

@@ -1,10 +1,12 @@
 """A real L1 for demonstrations and tests: Foundry's `anvil` on a free port of the loopback.
 
-Its blocks come with each transaction and lie 12 seconds apart; chain id 31337, ten funded accounts that all know.
+Its blocks come with each transaction and lie 12 seconds apart; ten funded accounts that all know.
 """
 
 from __future__ import annotations
 
+import copy
+import gzip
 import json
 import os
 import shutil
@@ -19,9 +21,12 @@ from typing import Any, Final, TextIO
 
 from microrollup.errors import UsageError
 
-__all__ = ["ANVIL_VERSION", "DEV_KEYS", "Anvil", "find_anvil", "run_anvil"]
+__all__ = ["ANVIL_VERSION", "CHAIN_ID", "DEV_KEYS", "Anvil", "AnvilRefused", "find_anvil", "pass_blocks", "run_anvil"]
 
 ANVIL_VERSION: Final = "1.7.1"
+
+CHAIN_ID: Final = 31337
+"""As development chains have it."""
 
 DEV_KEYS: Final = (
     "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
@@ -34,6 +39,18 @@ _START_SECONDS: Final = 60
 _CALL_SECONDS: Final = 60
 _SECONDS_AGO: Final = 120_000
 """The chain begins in the past: its blocks are 12 seconds apart, however fast they come."""
+_BLOCK_SECONDS: Final = 12
+_MINED_BLOCKS: Final = 70
+"""Blocks that are really mined after a jump: more than the window that a follower keeps."""
+
+
+class AnvilRefused(AssertionError):
+    """anvil said no; `data` is what a call reverted with, empty for any other refusal."""
+
+    def __init__(self, method: str, error: dict[str, Any]) -> None:
+        super().__init__(f"{method}: {error}")
+        data = error.get("data")
+        self.data = bytes.fromhex(data[2:]) if isinstance(data, str) and data.startswith("0x") else b""
 
 
 class Anvil:
@@ -44,18 +61,23 @@ class Anvil:
         self.url = url
 
     def call(self, method: str, *params: Any) -> Any:
-        """One JSON-RPC call. Raises `AssertionError` with L1's own words if it says no."""
+        """One JSON-RPC call. Raises `AnvilRefused` with L1's own words if it says no."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         request = urllib.request.Request(self.url, body, {"content-type": "application/json"})  # noqa: S310
         with urllib.request.urlopen(request, timeout=_CALL_SECONDS) as response:  # noqa: S310
             answer = json.loads(response.read())
         if "error" in answer:
-            raise AssertionError(answer["error"])
+            raise AnvilRefused(method, answer["error"])
         return answer["result"]
 
     def mine(self, count: int = 1) -> None:
         """Let L1 pass by so many blocks of 12 seconds."""
-        self.call("anvil_mine", hex(count), hex(12))
+        self.call("anvil_mine", hex(count), hex(_BLOCK_SECONDS))
+
+    def get_head(self) -> tuple[int, int]:
+        """Number and time of the newest block."""
+        block = self.call("eth_getBlockByNumber", "latest", False)
+        return int(block["number"], 16), int(block["timestamp"], 16)
 
 
 def find_anvil() -> list[str]:
@@ -72,11 +94,14 @@ def find_anvil() -> list[str]:
 
 
 @contextmanager
-def run_anvil(command: Sequence[str], *arguments: str, timestamp: int | None = None) -> Iterator[Anvil]:
+def run_anvil(
+    command: Sequence[str], *arguments: str, timestamp: int | None = None, chain_id: int = CHAIN_ID
+) -> Iterator[Anvil]:
     """Start it and end it. Raises `UsageError` if it does not start."""
     started = int(time.time()) // 12 * 12 - _SECONDS_AGO if timestamp is None else timestamp
     full = [
-        *command, "--host", "127.0.0.1", "--port", "0", "--chain-id", "31337", "--timestamp", str(started), *arguments,
+        *command, "--host", "127.0.0.1", "--port", "0", "--chain-id", str(chain_id), "--timestamp", str(started),
+        *arguments,
     ]  # fmt: skip
     with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would stop it once it is full
         process = subprocess.Popen(  # noqa: S603  # the command is the user's own
@@ -84,7 +109,7 @@ def run_anvil(command: Sequence[str], *arguments: str, timestamp: int | None = N
         )
         try:
             anvil = Anvil(process, _wait_for_url(process, said))
-            anvil.call("anvil_setBlockTimestampInterval", 12)
+            anvil.call("anvil_setBlockTimestampInterval", _BLOCK_SECONDS)
             yield anvil
         finally:
             with suppress(ProcessLookupError):
@@ -104,3 +129,31 @@ def _wait_for_url(process: subprocess.Popen[bytes], said: TextIO) -> str:
         if process.poll() is not None or time.monotonic() > deadline:
             raise UsageError(f"anvil did not start: {text.strip()[-500:] or 'it said nothing'}")
         time.sleep(0.02)
+
+
+def pass_blocks(anvil: Anvil, count: int) -> None:
+    """Let L1 pass by so many blocks.
+
+    anvil mines them in quadratic time (10,000 take a minute), so long ways are jumped: its state is dumped, its newest
+    block gets a higher number, and the state is loaded again. In between there are no blocks.
+    """
+    if count > 3 * _MINED_BLOCKS:
+        _jump(anvil, count - _MINED_BLOCKS)
+        count = _MINED_BLOCKS
+    if count:
+        anvil.mine(count)
+
+
+def _jump(anvil: Anvil, count: int) -> None:
+    state: Any = json.loads(gzip.decompress(bytes.fromhex(anvil.call("anvil_dumpState")[2:])))
+    newest = max(state["blocks"], key=lambda block: int(block["header"]["number"], 16))
+    block = copy.deepcopy(newest) | {"transactions": []}
+    header = block["header"]
+    number, time_ = int(header["number"], 16) + count, int(header["timestamp"], 16) + _BLOCK_SECONDS * count
+    header |= {"number": hex(number), "timestamp": hex(time_)}
+    state |= {"blocks": [block], "transactions": [], "historical_states": None, "accounts": {}}  # what it has, stays
+    state["block"] |= {"number": hex(number), "timestamp": hex(time_)}
+    state["best_block_number"] = number
+    if not anvil.call("anvil_loadState", f"0x{gzip.compress(json.dumps(state).encode(), 1).hex()}"):
+        raise AnvilRefused("anvil_loadState", {})
+    anvil.call("evm_setNextBlockTimestamp", hex(time_ + _BLOCK_SECONDS))

@@ -4,7 +4,7 @@
     key = compute_account_key(salt, compute_data(configuration), vk)
     operation = UserOperation(compute_account_address(factory, key), nonce, encode_execute(Call(target, value)))
     digest = compute_user_operation_hash(operation, ENTRY_POINT, chain_id)
-    opening = open_present(key, configuration, vk, proof)                   # or open_absent, or CACHED
+    opening = open_shown(proof_from_json(answer), configuration, vk, salt)  # or CACHED
     signature = encode_signature(configuration, opening, sign_ecdsa(private_key, digest))
 
 No network code: proofs come from `rollup_getProof`, `microrollup prove` or the wallet's own ledger; operations go to
@@ -22,6 +22,7 @@ from apps.keystore.smart_account.addresses import (
     compute_validator_address,
     encode_factory_creation,
 )
+from apps.keystore.smart_account.answers import FailedOperation, decode_failed_operation, encode_get_nonce
 from apps.keystore.smart_account.calls import (
     Call,
     encode_deployment,
@@ -51,6 +52,7 @@ from apps.keystore.smart_account.opening import (
     encode_signature,
     open_absent,
     open_present,
+    open_shown,
     remember,
 )
 from apps.keystore.smart_account.overhead import (
@@ -65,6 +67,7 @@ from apps.keystore.smart_account.user_operation import (
     compute_user_operation_hash,
     encode_handle_ops,
     encode_user_operation_json,
+    encode_validate_user_op,
 )
 
 __all__ = [
@@ -73,6 +76,7 @@ __all__ = [
     "Configuration",
     "DEPLOYER",
     "ENTRY_POINT",
+    "FailedOperation",
     "Opening",
     "Overhead",
     "UserOperation",
@@ -91,10 +95,12 @@ __all__ = [
     "configure_multisig",
     "configure_p256",
     "configure_webauthn",
+    "decode_failed_operation",
     "encode_deployment",
     "encode_execute",
     "encode_execute_batch",
     "encode_factory_creation",
+    "encode_get_nonce",
     "encode_handle_ops",
     "encode_init_code",
     "encode_p256",
@@ -102,12 +108,14 @@ __all__ = [
     "encode_signature",
     "encode_typed_data_signature",
     "encode_user_operation_json",
+    "encode_validate_user_op",
     "encode_webauthn",
     "estimate_overhead",
     "load_code_hash",
     "load_creation_code",
     "open_absent",
     "open_present",
+    "open_shown",
     "recommend_verification_gas_limit",
     "remember",
     "sign_ecdsa",

@@ -8,7 +8,7 @@ newer proof, and no second signature.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from apps.keystore.accounts import Account, compute_account_key, encode_account_
 from apps.keystore.proofs import compute_account_tree_key, encode_exclusion, encode_inclusion
 from apps.keystore.smart_account.configuration import Configuration, compute_data
 from microrollup.crypto import keccak256
-from microrollup.errors import UsageError
+from microrollup.errors import ProofError, UsageError
 from microrollup.merkle.indexed import Proof, compute_root, verify_exclusion, verify_inclusion
 
 __all__ = [
@@ -27,9 +27,11 @@ __all__ = [
     "MODE_INCLUSION",
     "MODE_REMEMBER",
     "Opening",
+    "ShownKey",
     "encode_signature",
     "open_absent",
     "open_present",
+    "open_shown",
     "remember",
 ]
 
@@ -41,6 +43,25 @@ MODE_REMEMBER: Final = 0x80
 
 _LENGTH_BYTES: Final = 2
 _MAX_PART_BYTES: Final = 0xFFFF
+
+
+class ShownKey(Protocol):
+    """What is known of a key: `ShownProof` and `StateProof` are so."""
+
+    @property
+    def key(self) -> bytes:
+        """32 bytes."""
+        ...
+
+    @property
+    def exists(self) -> bool:
+        """Whether the key was ever registered."""
+        ...
+
+    @property
+    def proof(self) -> Proof:
+        """Of its leaf, or that it has none."""
+        ...
 
 
 class Opening(Struct, frozen=True):
@@ -76,6 +97,19 @@ def open_absent(configuration: Configuration, vk: bytes, salt: bytes, proof: Pro
     root = compute_root(proof)
     verify_exclusion(root, compute_account_tree_key(key), proof)
     return Opening(MODE_EXCLUSION, salt + keccak256(vk) + encode_exclusion(proof), root)
+
+
+def open_shown(shown: ShownKey, configuration: Configuration, vk: bytes, salt: bytes) -> Opening:
+    """Whichever of the two the keystore's proof allows: `rollup_getProof`'s (`proof_from_json`), or one's own ledger's.
+
+    `salt` has 32 bytes. Raises `ProofError` if the keystore holds another configuration or vk at the key, and if it
+    holds nothing there but the key is not that of this first configuration.
+    """
+    if shown.exists:
+        return open_present(shown.key, configuration, vk, shown.proof)
+    if compute_account_key(salt, compute_data(configuration), vk) != shown.key:
+        raise ProofError("the key was never registered, and this is not its first configuration, vk and salt")
+    return open_absent(configuration, vk, salt, shown.proof)
 
 
 def remember(opening: Opening) -> Opening:

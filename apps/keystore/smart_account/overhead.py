@@ -27,8 +27,8 @@ _SECOND_ROOT_GAS: Final = 2_600
 """Another word of storage, if the proof is one of the previous root; its hashing comes on top."""
 _COLD_CODE_GAS: Final = 2 * 2_500
 """Implementation and validator, when the transaction touches them first."""
-_ENTRY_POINT_GAS: Final = 18_000
-"""What the entry point does within the limit: the nonce, and the account's payment."""
+_ENTRY_POINT_GAS: Final = 27_000
+"""What the entry point does within the limit: 17,700 as measured, 26,400 where the account pays for its deposit."""
 _CREATION_GAS: Final = 155_000
 """Making the account with its first copy of a root and its first nonce, the contracts cold."""
 _MARGIN_PERCENT: Final = 10

@@ -20,6 +20,7 @@ __all__ = [
     "compute_user_operation_hash",
     "encode_handle_ops",
     "encode_user_operation_json",
+    "encode_validate_user_op",
 ]
 
 _TYPE_HASH: Final = keccak256(
@@ -28,6 +29,7 @@ _TYPE_HASH: Final = keccak256(
 )
 _ABI: Final = "(address,uint256,bytes,bytes,bytes32,uint256,bytes32,bytes,bytes)"
 _HANDLE_OPS: Final = keccak256(f"handleOps({_ABI}[],address)".encode())[:4]
+_VALIDATE_USER_OP: Final = keccak256(f"validateUserOp({_ABI},bytes32,uint256)".encode())[:4]
 _ADDRESS_BYTES: Final = 20
 
 
@@ -93,21 +95,29 @@ def compute_user_operation_hash(operation: UserOperation, entry_point: bytes, ch
 
 def encode_handle_ops(operations: Sequence[UserOperation], beneficiary: bytes) -> bytes:
     """The entry point's call data by which anybody, a bundler or the user, has operations done and is paid for it."""
-    packed = [
-        (
-            operation.sender,
-            operation.nonce,
-            operation.init_code,
-            operation.call_data,
-            _pack_words(operation)[0],
-            operation.pre_verification_gas,
-            _pack_words(operation)[1],
-            operation.paymaster_and_data,
-            operation.signature,
-        )
-        for operation in operations
-    ]
+    packed = [_pack(operation) for operation in operations]
     return _HANDLE_OPS + abi_encode([f"{_ABI}[]", "address"], [packed, beneficiary])
+
+
+def encode_validate_user_op(operation: UserOperation, digest: bytes, missing_funds: int = 0) -> bytes:
+    """The entry point's call to an account, with the operation's hash; whoever measures validation sends it."""
+    return _VALIDATE_USER_OP + abi_encode([_ABI, "bytes32", "uint256"], [_pack(operation), digest, missing_funds])
+
+
+def _pack(operation: UserOperation) -> tuple[object, ...]:
+    """As the ABI encoder takes it."""
+    gas_limits, gas_fees = _pack_words(operation)
+    return (
+        operation.sender,
+        operation.nonce,
+        operation.init_code,
+        operation.call_data,
+        gas_limits,
+        operation.pre_verification_gas,
+        gas_fees,
+        operation.paymaster_and_data,
+        operation.signature,
+    )
 
 
 def encode_user_operation_json(operation: UserOperation) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""The command: three chains, one directory, the story, and its tables."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+from rich.text import Text
+
+from apps.keystore.story.acts import Story
+from apps.keystore.story.chain import show
+from apps.keystore.story.entry_point import load_entry_point
+from apps.keystore.story.figures import compute_figures, make_figures_table
+from apps.keystore.story.telling import Telling
+from microrollup.cli.output import Command, Output, json_option
+from microrollup.cli.parameters import PATH
+from microrollup.cli.run import EXIT_FAILED, run_command
+from microrollup.errors import UsageError
+from microrollup.logs import configure_logging
+from microrollup.testing.anvil import CHAIN_ID, find_anvil, run_anvil
+
+__all__ = ["main", "story_command"]
+
+_NAME: Final = "python -m apps.keystore.story"
+_SECONDS_AGO: Final = 10 * 86_400
+"""The chains begin in the past, and so does what happens after three days."""
+_BLOCK_SECONDS: Final = 12
+
+
+@click.command("story", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--keep", "directory", type=PATH, metavar="DIR", help="Keep stores and keys there [default: temporary].")
+@click.option(
+    "--entry-point",
+    type=PATH,
+    metavar="FILE",
+    help="EntryPoint.json of npm's @account-abstraction/contracts@0.8.0 [default: npm is asked for it].",
+)
+@json_option
+def story_command(directory: Path | None, entry_point: Path | None, output: Output) -> int:
+    """Watch one keystore serve smart accounts on two L2s, and outlive its operator.
+
+    Starts one L1 and two L2s (anvil). Alice and Bob register; the root settles on L1 and is mirrored to the L2s;
+    accounts are made and act by user operations; one rotation reaches both L2s; an account that was never registered
+    acts; then the operator disappears, and a rotation forced through L1 reaches both L2s. Exit code 1: something came
+    out otherwise than it should.
+    """
+    configure_logging()
+    started = time.monotonic()
+    code = load_entry_point(entry_point)
+    with ExitStack() as stack:
+        own = stack.enter_context(_open_directory(directory))
+        command, begin = find_anvil(), int(time.time()) // _BLOCK_SECONDS * _BLOCK_SECONDS - _SECONDS_AGO
+        first, second, third = [
+            stack.enter_context(
+                run_anvil(command, "--hardfork", "osaka", timestamp=begin, chain_id=CHAIN_ID + number)
+            )
+            for number in range(3)
+        ]
+        telling = Telling(output, lambda: first.get_head()[1])
+        story = Story(own, (first, second, third), telling, code)
+        story.tell()
+        roots = {
+            "inbox on L1": show(story.operator.stage.read_inbox_root()),
+            "store of the successor": show(story.operator.prove(story.alice.key).header.state_root),
+            "L2 A": show(story.first.read_root()),
+            "L2 B": show(story.second.read_root()),
+        }
+        figures = compute_figures(story)
+    telling.expect("one root everywhere", "", "1", str(len(set(roots.values()))))
+    seconds = round(time.monotonic() - started, 1)
+    document = {
+        "ok": telling.ok,
+        "outcomes": [msgspec.to_builtins(outcome) for outcome in telling.outcomes],
+        "steps": [msgspec.to_builtins(row) for row in telling.rows],
+        "phases": telling.sum_phases(),
+        "figures": [msgspec.to_builtins(figure) for figure in figures],
+        "roots": roots,
+        "seconds": seconds,
+    }
+    verdict = "All came out as it should" if telling.ok else "NOT all came out as it should"
+    output.show(
+        document,
+        *("", telling.make_steps_table(), "", telling.make_phases_table(), "", make_figures_table(figures), ""),
+        Text(f"{verdict}: {len(telling.outcomes)} outcomes, {seconds} s.", style="bold"),
+    )
+    return 0 if telling.ok else EXIT_FAILED
+
+
+@contextmanager
+def _open_directory(directory: Path | None) -> Iterator[Path]:
+    if directory is None:
+        with tempfile.TemporaryDirectory(prefix="keystore-story-") as temporary:
+            yield Path(temporary)
+        return
+    if directory.exists() and any(directory.iterdir()):
+        raise UsageError(f"{directory} is not empty; give --keep a new directory")
+    directory.mkdir(parents=True, exist_ok=True)
+    yield directory
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the story with a command line (the process's own by default); the exit code. Raises nothing."""
+    return run_command(story_command, _NAME, list(sys.argv[1:] if arguments is None else arguments))

@@ -1,0 +1,158 @@
+"""An L2 of the story: the keystore's contracts and the entry point on it, its mirror of the roots, and its accounts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from eth_abi.abi import decode as abi_decode
+from eth_abi.abi import encode as abi_encode
+from msgspec.structs import replace
+
+from apps.keystore.root_calls import encode_prove_root, encode_record_block_hash
+from apps.keystore.smart_account import (
+    DEPLOYER,
+    ENTRY_POINT,
+    Call,
+    Opening,
+    UserOperation,
+    compute_account_address,
+    compute_user_operation_hash,
+    decode_failed_operation,
+    encode_execute,
+    encode_factory_creation,
+    encode_get_nonce,
+    encode_handle_ops,
+    encode_init_code,
+    encode_push_root,
+    load_creation_code,
+    recommend_verification_gas_limit,
+)
+from apps.keystore.story.bridges import Bridges, encode_origin_creations, prove_inbox
+from apps.keystore.story.chain import Chain, Sent
+from apps.keystore.story.entry_point import encode_entry_point_deployment
+from apps.keystore.story.holder import Device, Identity
+from apps.keystore.story.stand_ins import L1_BLOCK, Ticket, compute_alias, set_l1_block
+from microrollup.crypto import keccak256
+from microrollup.testing.anvil import Anvil, AnvilRefused
+
+__all__ = ["Layer2"]
+
+_VALIDATORS: Final = ("ECDSAValidator", "MultisigValidator", "P256Validator", "WebAuthnValidator")
+_STAKE: Final = 10**18
+_UNSTAKE_DELAY_SECONDS: Final = 86_400
+_CALL_GAS: Final = 100_000
+_PRE_VERIFICATION_GAS: Final = 60_000
+_FEE: Final = 4 * 10**9
+_TIP: Final = 10**9
+_RECIPIENT: Final = keccak256(b"whom the accounts of the story pay")[12:]
+
+
+def _select(signature: str) -> bytes:
+    return keccak256(signature.encode())[:4]
+
+
+class Layer2(Chain):
+    """An L2 on which everything is deployed, each at the same address as on any other."""
+
+    def __init__(self, name: str, anvil: Anvil, bridges: Bridges, entry_point: bytes) -> None:
+        super().__init__(name, anvil)
+        self.gas = 0
+        """What it took to deploy everything."""
+        if not self.has_code(ENTRY_POINT):
+            self.gas += self.send(DEPLOYER, encode_entry_point_deployment(entry_point)).gas
+        for validator in _VALIDATORS:
+            self._deploy(load_creation_code(validator))
+        *_, origin = [self._deploy(creation_code) for creation_code in encode_origin_creations(bridges)]
+        arguments = b"".join([address.rjust(32, b"\0") for address in (bridges.inbox, origin, L1_BLOCK)])
+        self.roots = self._deploy(load_creation_code("KeystoreRoots") + arguments)
+        self.factory = self._deploy(encode_factory_creation(self.roots, self.funder))
+        stake = _select("addStake(uint32)") + abi_encode(["uint32"], [_UNSTAKE_DELAY_SECONDS])
+        self.gas += self.send(self.factory, stake, value=_STAKE).gas
+
+    def _deploy(self, creation_code: bytes) -> bytes:
+        address, gas = self.deploy(creation_code)
+        self.gas += gas
+        return address
+
+    # The mirror of the roots.
+
+    def mirror_by_proof(self, l1: Chain, inbox: bytes) -> tuple[Sent, Sent]:
+        """The inbox's storage in the newest L1 block that this L2 knows: that block's hash is kept, then it is proven.
+
+        Nobody is asked for it, and no bridge carries it.
+        """
+        block = l1.anvil.call("eth_getBlockByNumber", "latest", False)
+        self.reach_time(int(block["timestamp"], 16))
+        set_l1_block(self.anvil, block)
+        recorded = self.send(self.roots, encode_record_block_hash())
+        proof = prove_inbox(l1, inbox, block["number"])
+        return recorded, self.send(self.roots, encode_prove_root(proof))
+
+    def execute_ticket(self, ticket: Ticket, l1_time: int) -> Sent:
+        """What Arbitrum does with a ticket of an L1 transaction: a call under the alias of whoever made it."""
+        self.reach_time(l1_time)
+        alias = compute_alias(ticket.sender)
+        self.impersonate(alias)
+        return self.send(ticket.target, ticket.data, sender=alias)
+
+    def read_root(self) -> bytes:
+        """The newest state root that this L2 knows."""
+        root: bytes
+        root, _, _ = abi_decode(["bytes32", "uint64", "uint64"], self.ask(self.roots, _select("latest()")))
+        return root
+
+    # Accounts.
+
+    def account_of(self, identity: Identity) -> bytes:
+        """The address of an account, made or not."""
+        return compute_account_address(self.factory, identity.key)
+
+    def push_root(self, account: bytes) -> Sent:
+        """Somebody, here the bundler, renews an account's copy of the root."""
+        return self.send(account, encode_push_root(), sender=self.bundler)
+
+    def read_account_root(self, account: bytes) -> bytes:
+        """The account's copy of the root."""
+        root: bytes = self.ask(account, _select("getRoots()"))[:32]
+        return root
+
+    def make_operation(self, identity: Identity, device: Device, opening: Opening, depth: int) -> UserOperation:
+        """An operation that pays one wei and makes the account if it is not there, signed."""
+        account = self.account_of(identity)
+        creates = not self.has_code(account)
+        limit = recommend_verification_gas_limit(
+            opening.mode, depth, len(device.configuration.config), validator_gas=device.validator_gas, creates=creates
+        )
+        operation = UserOperation(
+            account,
+            int.from_bytes(self.ask(ENTRY_POINT, encode_get_nonce(account)), "big"),
+            encode_execute(Call(_RECIPIENT, 1)),
+            encode_init_code(self.factory, identity.key) if creates else b"",
+            verification_gas_limit=limit,
+            call_gas_limit=_CALL_GAS,
+            pre_verification_gas=_PRE_VERIFICATION_GAS,
+            max_priority_fee_per_gas=_TIP,
+            max_fee_per_gas=_FEE,
+        )
+        return self.sign(operation, device, opening)
+
+    def sign(self, operation: UserOperation, device: Device, opening: Opening) -> UserOperation:
+        """The operation, signed by a device, with what shows that it may."""
+        digest = compute_user_operation_hash(operation, ENTRY_POINT, self.chain_id)
+        return replace(operation, signature=Identity.sign(device, opening, digest))
+
+    def refuse(self, operation: UserOperation) -> str:
+        """Why the entry point refuses an operation, as a bundler would see it; empty if it takes it."""
+        try:
+            self.ask(ENTRY_POINT, encode_handle_ops([operation], self.bundler))
+        except AnvilRefused as refused:
+            return decode_failed_operation(refused.data).reason
+        return ""
+
+    def handle(self, operation: UserOperation) -> Sent:
+        """Have the operation done by the bundler. Raises `MicrorollupError` if it is not taken."""
+        return self.send(ENTRY_POINT, encode_handle_ops([operation], self.bundler), sender=self.bundler)
+
+    def get_received(self) -> int:
+        """Wei that the accounts have paid: one each operation that was done."""
+        return self.get_balance(_RECIPIENT)

@@ -1,0 +1,49 @@
+"""Calls that bring roots to L2s: the bytes are what the contracts' own interfaces say."""
+
+from __future__ import annotations
+
+from contract_calls import Contract
+from eth_abi.abi import decode
+from l1_fixtures import Anvil
+
+from apps.keystore.root_calls import (
+    Delivery,
+    encode_arbitrum_parameters,
+    encode_broadcast,
+    encode_op_stack_parameters,
+    encode_prove_root,
+    encode_record_block_hash,
+)
+from apps.keystore.root_proofs import RootProof
+from microrollup.contracts import load_artifact
+
+PACKAGE = "apps.keystore.contracts"
+A, B = b"\x11" * 20, b"\x22" * 20
+
+
+def contract(name: str) -> Contract:
+    """The interface, as the compiler described it; nothing is called."""
+    return Contract(Anvil.__new__(Anvil), load_artifact(name, PACKAGE), "0x")
+
+
+def test_broadcast() -> None:
+    """Deliveries keep their order, their values and their parameters; other deliveries give other bytes."""
+    deliveries = [Delivery(A, B, 7, b"parameters"), Delivery(B, A, 0, b"")]
+    expected = contract("KeystoreBroadcaster").encode("broadcast", [(A, B, 7, b"parameters"), (B, A, 0, b"")])
+    assert expected == f"0x{encode_broadcast(deliveries).hex()}"
+    assert expected != f"0x{encode_broadcast(deliveries[::-1]).hex()}"
+
+
+def test_prove_root() -> None:
+    """The arguments stand in the contract's order."""
+    proof = RootProof(5, b"header", (b"account", b"leaf"), (b"root",), (b"head",))
+    arguments = (5, b"header", [b"account", b"leaf"], [b"root"], [b"head"])
+    assert contract("KeystoreRoots").encode("proveRoot", *arguments) == f"0x{encode_prove_root(proof).hex()}"
+    assert contract("KeystoreRoots").encode("recordBlockHash") == f"0x{encode_record_block_hash().hex()}"
+
+
+def test_parameters_of_bridges() -> None:
+    """As `OpStackSender` and `ArbitrumSender` decode them."""
+    assert (200_000,) == decode(["uint32"], encode_op_stack_parameters(200_000))
+    types = ["uint256", "uint256", "uint256", "address"]
+    assert (1, 2, 3, f"0x{A.hex()}") == decode(types, encode_arbitrum_parameters(1, 2, 3, A))
