@@ -116,6 +116,21 @@ contract KeystoreAccountTest is AccountBase {
         assertEq(FAILED, _validate(operation), "one sibling more");
     }
 
+    /// @dev Openings that end before their proof begins, or in its head: they fail, and nothing reverts.
+    function test_short_openings() external {
+        Opening memory excluded = _exclude(alice);
+        for (uint256 length; length < 64 + 106; ++length) {
+            for (uint8 mode; mode < 2; ++mode) {
+                bytes memory opening = bytes.concat(mode == 0 ? included.data : excluded.data);
+                assembly ("memory-safe") {
+                    mstore(opening, length)
+                }
+                PackedUserOperation memory operation = _signedTransfer(account, alice, Opening(0, mode, opening));
+                assertEq(FAILED, _validate(operation), "short");
+            }
+        }
+    }
+
     // Exclusion
 
     /// @dev A key that was never registered: the account is made and acts in one operation.

@@ -63,6 +63,8 @@ contract ValidatorsTest is Validation {
         bytes memory signature = _sign(1, HASH);
         assertFalse(ecdsa.validate(HASH, signature, ""), "no config");
         assertFalse(ecdsa.validate(HASH, signature, abi.encode(vm.addr(1))), "a config of 32 bytes");
+        assertFalse(ecdsa.validate(HASH, signature, abi.encodePacked(vm.addr(1), uint8(0))), "a longer config");
+        assertTrue(ecdsa.validate(HASH, signature, abi.encodePacked(vm.addr(1))), "an owner");
     }
 
     // Multisig
