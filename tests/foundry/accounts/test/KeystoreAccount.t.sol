@@ -311,4 +311,15 @@ contract KeystoreAccountTest is AccountBase {
         assertTrue(account.supportsInterface(0x150b7a02) && account.supportsInterface(0x4e2312e0), "says so");
         assertFalse(account.supportsInterface(0xffffffff), "ERC-165's own no");
     }
+
+    /// @dev The 2,300 gas of `transfer` and `send` do not pay for a clone's first look at its implementation (2,600, EIP-2929),
+    /// as with every ERC-1167 proxy; within the account's own operations, and by a call, value always arrives.
+    function test_receives_by_a_stipend() external {
+        vm.deal(address(this), 1 ether);
+        vm.cool(address(account));
+        vm.cool(address(factory.implementation()));
+        assertFalse(payable(address(account)).send(1), "the implementation was not touched in this transaction");
+        account.key();
+        assertTrue(payable(address(account)).send(1), "it was");
+    }
 }
