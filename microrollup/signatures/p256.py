@@ -24,6 +24,7 @@ __all__ = [
     "SIGNATURE_BYTES",
     "canonicalize",
     "compute_sender",
+    "is_point",
     "normalize_point_and_scalars",
     "recover_sender",
     "verify",
@@ -76,14 +77,20 @@ def normalize_point_and_scalars(part: bytes) -> bytes:
     return part if s <= _HALF_ORDER else part[:96] + (_ORDER - s).to_bytes(32, "big")
 
 
+def is_point(point: bytes) -> bool:
+    """Whether the 64 bytes `x || y` are a point of the curve; infinity has no such form."""
+    x, y = int.from_bytes(point[:32], "big"), int.from_bytes(point[32:], "big")
+    return x < _PRIME and y < _PRIME and (y * y - (x * x - 3) * x - _B) % _PRIME == 0
+
+
 def verify(digest: bytes, part: bytes) -> None:
     """Check that the key of `x || y || r || s` (canonical, 128 bytes) signed a 32-byte digest.
 
     Raises `BadSignature` otherwise, and if x and y are no point of the curve (there is no form for infinity).
     """
-    x, y = int.from_bytes(part[:32], "big"), int.from_bytes(part[32:64], "big")
-    if not (x < _PRIME and y < _PRIME and (y * y - (x * x - 3) * x - _B) % _PRIME == 0):
+    if not is_point(part[:POINT_BYTES]):
         raise BadSignature("the public key is no point of P-256")
+    x, y = int.from_bytes(part[:32], "big"), int.from_bytes(part[32:64], "big")
     r, s = int.from_bytes(part[64:96], "big"), int.from_bytes(part[96:], "big")
     if not _load_verify()(x, y, r, s, digest):
         raise BadSignature("the public key did not make this signature")

@@ -139,7 +139,10 @@ abstract contract AccountRoots {
         return (0, isSame ? uint40(remembered) : 0);
     }
 
+    /// @dev Whoever relays may exchange the proof for one of the previous root: it must not shorten what a newer one gave.
     function _remember(bytes32 dataHash, uint40 validUntil) internal {
-        _remembered = uint256(dataHash) >> _UNTIL_BITS << _UNTIL_BITS | validUntil;
+        uint256 remembered = uint256(dataHash) >> _UNTIL_BITS << _UNTIL_BITS | validUntil;
+        uint256 known = _remembered;
+        if (known < remembered || known >> _UNTIL_BITS != remembered >> _UNTIL_BITS) _remembered = remembered;
     }
 }

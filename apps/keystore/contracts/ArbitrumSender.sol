@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {IArbitrumInbox} from "./IMessengers.sol";
+import {IArbitrumInbox, IMessageSender} from "./IMessengers.sol";
 import {MessageSender} from "./MessageSender.sol";
 
-/// @title To an Arbitrum chain, by a retryable ticket of its delayed inbox
-/// @notice Parameters: `abi.encode(uint256 maxSubmissionCost, uint256 gasLimit, uint256 maxFeePerGas, address refundTo)`; the
-/// value must cover `maxSubmissionCost + gasLimit * maxFeePerGas`. What is left over goes to `refundTo` on the L2, who
-/// may also cancel the ticket: whoever pays for it decides, and anybody may send another.
+/// @title To any Arbitrum chain, by a retryable ticket of its delayed inbox
+/// @notice Parameters: `abi.encode(address inbox, uint256 maxSubmissionCost, uint256 gasLimit, uint256 maxFeePerGas,
+/// address refundTo)`; the value (wei) must cover `maxSubmissionCost + gasLimit * maxFeePerGas`. What is left over goes to
+/// `refundTo` on the L2, who may also cancel the ticket: whoever pays for it decides, and anybody may send another.
+///
+/// Each chain has an inbox of its own on L1, and the caller names it, for the reasons of `OpStackSender`: one sender serves
+/// all chains of this kind, and the alias that they believe is one.
 contract ArbitrumSender is MessageSender {
-    IArbitrumInbox public immutable inbox;
+    constructor(address broadcaster_) MessageSender(broadcaster_) {}
 
-    constructor(address broadcaster_, IArbitrumInbox inbox_) MessageSender(broadcaster_) {
-        inbox = inbox_;
-    }
-
+    /// @inheritdoc IMessageSender
     function send(address target, bytes calldata message, bytes calldata parameters)
         external
         payable
         onlyBroadcaster
     {
-        (uint256 maxSubmissionCost, uint256 gasLimit, uint256 maxFeePerGas, address refundTo) =
-            abi.decode(parameters, (uint256, uint256, uint256, address));
+        (IArbitrumInbox inbox, uint256 maxSubmissionCost, uint256 gasLimit, uint256 maxFeePerGas, address refundTo) =
+            abi.decode(parameters, (IArbitrumInbox, uint256, uint256, uint256, address));
         inbox.createRetryableTicket{value: msg.value}(
             target, 0, maxSubmissionCost, refundTo, refundTo, gasLimit, maxFeePerGas, message
         );

@@ -12,7 +12,8 @@ import {IRootReceiver} from "./IRootReceiver.sol";
 /// so a bridge or receiver of the caller's invention hurts nobody but the caller. No value and no state stay here, which
 /// leaves nothing to gain by entering it again.
 contract KeystoreBroadcaster {
-    /// @notice One L2: the adapter of its bridge, who receives there, what the bridge is paid, and its own parameters.
+    /// @notice One L2: the adapter for its kind of bridge, who receives there, what the bridge is paid (wei), and the
+    /// parameters, which name the bridge.
     struct Delivery {
         IMessageSender sender;
         address receiver;

@@ -34,7 +34,7 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
     address public immutable inbox;
     /// @notice Says who speaks for the broadcaster; zero if no message is taken.
     IMessageOrigin public immutable origin;
-    /// @notice OP-stack's predeploy L1Block; zero if the chain has none.
+    /// @notice OP-stack's predeploy L1Block; on a chain of another kind nothing is there, and nothing can be proven.
     IL1Block public immutable l1Block;
 
     bytes32 private _root;
@@ -69,7 +69,7 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
     /// @notice Keep the hash of the L1 block that the chain knows now, so that a proof against it is good for as long as
     /// `BLOCK_HASHES` says. Anybody may call.
     function recordBlockHash() external returns (uint64 number, bytes32 blockHash) {
-        if (address(l1Block) == address(0)) revert NoL1Block();
+        _verifyL1Block();
         number = l1Block.number();
         blockHash = l1Block.hash();
         _blockHashes[number % BLOCK_HASHES] = blockHash;
@@ -97,8 +97,13 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
     /// @notice The hash against which a proof for the L1 block of a number is held. Where the number is neither the present
     /// one nor a recorded one it is another block's hash, or zero, which no header of that number has.
     function getBlockHash(uint64 number) public view returns (bytes32) {
-        if (address(l1Block) == address(0)) revert NoL1Block();
+        _verifyL1Block();
         return number == l1Block.number() ? l1Block.hash() : _blockHashes[number % BLOCK_HASHES];
+    }
+
+    /// @dev Chains without the predeploy get the same argument as those with it, or their roots had another address.
+    function _verifyL1Block() private view {
+        if (address(l1Block).code.length == 0) revert NoL1Block();
     }
 
     function _show(bytes32 root, uint64 height, uint64 l1Time) private {

@@ -15,7 +15,7 @@ from msgspec import Struct
 from microrollup.contracts import load_artifact
 from microrollup.crypto import keccak256
 from microrollup.errors import UsageError
-from microrollup.signatures.p256 import POINT_BYTES
+from microrollup.signatures.p256 import POINT_BYTES, is_point
 
 __all__ = [
     "Configuration",
@@ -61,8 +61,8 @@ def load_code_hash(validator: str) -> bytes:
 
 
 def configure_ecdsa(owner: bytes) -> Configuration:
-    """One Ethereum key, by its 20-byte address. Raises `UsageError`."""
-    _check_length("an owner's address", owner, _ADDRESS_BYTES)
+    """One Ethereum key, by its 20-byte address. Raises `UsageError`, also for the zero address, which has no key."""
+    _check_owner(owner)
     return Configuration(load_code_hash("ECDSAValidator"), owner)
 
 
@@ -70,10 +70,10 @@ def configure_multisig(threshold: int, owners: Sequence[bytes]) -> Configuration
     """`threshold` of the Ethereum keys with these 20-byte addresses, in any order.
 
     Raises `UsageError` for a threshold that cannot be reached or that nobody need reach, for more than 255 owners, and
-    if one comes twice.
+    if one comes twice or is zero.
     """
     for owner in owners:
-        _check_length("an owner's address", owner, _ADDRESS_BYTES)
+        _check_owner(owner)
     if not 1 <= threshold <= len(owners) <= _MAX_OWNERS:
         raise UsageError(f"{threshold} of {len(owners)} owners cannot be; there are at most {_MAX_OWNERS} owners")
     if len(set(owners)) != len(owners):
@@ -82,15 +82,31 @@ def configure_multisig(threshold: int, owners: Sequence[bytes]) -> Configuration
 
 
 def configure_p256(point: bytes) -> Configuration:
-    """One P-256 key that signs hashes themselves, by its point `x(32) || y(32)`. Raises `UsageError`."""
-    _check_length("a point", point, POINT_BYTES)
+    """One P-256 key that signs hashes themselves, by its point `x(32) || y(32)`.
+
+    Raises `UsageError` for what is no point of the curve.
+    """
+    _check_point(point)
     return Configuration(load_code_hash("P256Validator"), point)
 
 
 def configure_webauthn(point: bytes) -> Configuration:
-    """One passkey, by its point `x(32) || y(32)`. Raises `UsageError`."""
-    _check_length("a point", point, POINT_BYTES)
+    """One passkey, by its point `x(32) || y(32)`. Raises `UsageError` for what is no point of the curve."""
+    _check_point(point)
     return Configuration(load_code_hash("WebAuthnValidator"), point)
+
+
+def _check_owner(owner: bytes) -> None:
+    """An account that nobody can sign for is lost, and no contract can tell: the keystore holds hashes."""
+    _check_length("an owner's address", owner, _ADDRESS_BYTES)
+    if not any(owner):
+        raise UsageError("nobody has the key of the zero address")
+
+
+def _check_point(point: bytes) -> None:
+    _check_length("a point", point, POINT_BYTES)
+    if not is_point(point):
+        raise UsageError("these are no coordinates of a point of P-256")
 
 
 def _check_length(what: str, found: bytes, size: int) -> None:

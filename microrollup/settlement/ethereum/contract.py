@@ -15,10 +15,11 @@ from microrollup.record import Genesis
 from microrollup.settlement import errors as rules
 from microrollup.settlement.ethereum.errors import L1BadAnswer
 
-__all__ = ["compute_topic", "decode_call", "decode_result", "encode_call", "encode_creation", "read_revert"]
+__all__ = ["compute_topic", "decode_result", "encode_call", "encode_creation", "read_bytes_argument", "read_revert"]
 
 _NAME: Final = "RollupInbox"
 _NO_INPUT: Final = b""
+_WORD_BYTES: Final = 32
 
 
 @cache
@@ -53,12 +54,28 @@ def encode_call(function: str, *arguments: Any) -> bytes:
     return selector + eth_abi.abi.encode(types, arguments)
 
 
-def decode_call(function: str, raw: bytes) -> Sequence[Any]:
-    """The arguments in a transaction's input. Raises `L1BadAnswer` if it is no such call."""
-    selector, types = _function(function)
-    if raw[:4] != selector:
+def read_bytes_argument(function: str, raw: bytes, word: int) -> bytes:
+    """The `bytes` whose offset stands in the given word behind a call's selector, as the contract itself reads it.
+
+    Solidity takes more forms than `abi.encode` gives: padding that is missing or not zero, tails that overlap each
+    other or the heads, bytes that nobody asks for. A decoder that is stricter than the contract would let the sender
+    of a transaction hide from all readers what the contract took. Raises `L1BadAnswer` for what the contract refuses.
+    """
+    selector, _ = _function(function)
+    arguments = raw[len(selector) :]
+    if raw[: len(selector)] != selector:
         raise L1BadAnswer("transaction", f"does not call {function}")
-    return _decode("transaction", types, raw[4:])
+    start = _read_word(arguments, _WORD_BYTES * word) + _WORD_BYTES
+    end = start + _read_word(arguments, start - _WORD_BYTES)
+    if end > len(arguments):
+        raise L1BadAnswer("transaction", "not as its ABI: an argument ends behind the input")
+    return arguments[start:end]
+
+
+def _read_word(raw: bytes, start: int) -> int:
+    if start + _WORD_BYTES > len(raw):
+        raise L1BadAnswer("transaction", "not as its ABI: a word lies behind the input")
+    return int.from_bytes(raw[start : start + _WORD_BYTES], "big")
 
 
 def decode_result(what: str, types: Sequence[str], raw: bytes) -> Sequence[Any]:

@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 
 from microrollup.errors import DecodeError
-from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_blob_data_hash, compute_data_hash
+from microrollup.settlement.batch import compute_blob_data_hash, compute_data_hash
 from microrollup.settlement.ethereum.answers import L1Transaction
 from microrollup.settlement.ethereum.blobs import pack_blobs, unpack_blobs
-from microrollup.settlement.ethereum.contract import decode_call
+from microrollup.settlement.ethereum.contract import read_bytes_argument
 from microrollup.settlement.ethereum.errors import L1BadAnswer
 from microrollup.settlement.ethereum.index import Settled
 from microrollup.settlement.ethereum.kzg import Sidecar, make_sidecar
@@ -20,6 +20,13 @@ __all__ = ["MAX_CALLDATA_BYTES", "Publication", "publish", "read_blob_hashes", "
 
 MAX_CALLDATA_BYTES: Final = 120_000
 """Nodes relay no transaction above 128 KiB unless it carries blobs, and since EIP-7825 none above 16,777,216 gas."""
+
+_MAX_INPUT_BYTES: Final = 10 * 1024 * 1024
+"""No block of L1 is longer (EIP-7934), and with it no transaction. Our own are far shorter, but who settles may add
+bytes that the inbox does not look at, and what it took must be read."""
+
+_BATCH_WORD: Final = 14 + 3 + 1
+"""Of `settleCalldata`: the words of header and claim stand before the offsets of signatures and batch."""
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -42,12 +49,15 @@ def publish(batch: bytes, da: str) -> Publication:
 
 
 def read_calldata(settled: Settled, transaction: L1Transaction, inbox: bytes) -> bytes:
-    """The batch in a transaction's input, checked against what was attested. Raises `L1BadAnswer`."""
+    """The batch in a transaction's input, checked against what was attested. Raises `L1BadAnswer`.
+
+    Whoever settles cannot hide the batch in an unusual encoding: it is read as the inbox read it.
+    """
     if transaction.to != inbox:
         raise L1BadAnswer("transaction", "does not call the inbox")
-    if len(transaction.input) > 2 * MAX_BATCH_BYTES:
+    if len(transaction.input) > _MAX_INPUT_BYTES:
         raise L1BadAnswer("transaction", f"an input of {len(transaction.input)} bytes")
-    batch = bytes(decode_call("settleCalldata", transaction.input)[3])
+    batch = read_bytes_argument("settleCalldata", transaction.input, _BATCH_WORD)
     if compute_data_hash(batch) != settled.data_hash:
         raise L1BadAnswer("transaction", "its input is not the batch that was attested")
     return batch

@@ -67,6 +67,22 @@ contract AccountLyingRootsTest is AccountBase {
         assertEq(SHOWN_AT + MAX_AGE, window.validUntil, "until");
     }
 
+    /// @dev Before anything is settled the inbox holds the genesis's root, at height 0: an account is made and acts under it.
+    function test_root_of_the_genesis() external {
+        Holder memory bob = _holder(0xB0B);
+        Opening memory excluded = _exclude(bob);
+        shown.show(excluded.root, 0, SHOWN_AT);
+        vm.prank(address(entryPoint.senderCreator()));
+        IKeystoreAccount made = IKeystoreAccount(payable(factory.createAccount(_keyOf(bob))));
+        vm.deal(address(made), 1 ether);
+        _accept(_signedTransfer(made, bob, excluded));
+        shown.show(rotated.root, 0, SHOWN_AT);
+        vm.expectRevert(
+            abi.encodeWithSelector(AccountRoots.RegressingRoot.selector, uint64(0), SHOWN_AT, uint64(0), SHOWN_AT)
+        );
+        made.pushRoot();
+    }
+
     /// @dev No root, or a time beyond all times: nothing is pushed.
     function test_roots_that_are_none() external {
         shown.show(bytes32(0), 9, uint64(NOW));

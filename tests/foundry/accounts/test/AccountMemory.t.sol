@@ -103,4 +103,40 @@ contract AccountMemoryTest is AccountBase {
         _accept(_signedTransfer(account, next, _remembering(rotated)));
         _accept(_signedTransfer(account, next, _cached()));
     }
+
+    /// @dev The proof and the wish to be remembered are not signed: who relays with a proof of the previous root, which ends
+    /// with its grace, takes nothing from what the account remembers. (A rotation does, whoever relays.)
+    function test_a_proof_of_the_previous_root_does_not_shorten_memory() external {
+        Opening memory newer = _include(key, alice, DEPTH - 1);
+        assertTrue(newer.root != included.root, "two roots with the same configuration");
+        _show(newer.root);
+        account.pushRoot();
+        _accept(_signedTransfer(account, alice, _remembering(newer)));
+        (bytes27 dataHash, uint40 until) = account.getRemembered();
+        assertEq(NOW - 60 + MAX_AGE, until, "with the newer root");
+        _accept(_signedTransfer(account, alice, _remembering(included)));
+        (bytes27 same, uint40 still) = account.getRemembered();
+        assertEq(bytes32(dataHash), bytes32(same), "the same configuration");
+        assertEq(until, still, "not with the older one");
+        _warp(NOW + GRACE + 1);
+        _accept(_signedTransfer(account, alice, _cached()));
+    }
+
+    /// @dev Every bit of the hash that is kept counts: what is remembered of one configuration opens no other one.
+    function test_every_remembered_bit_counts() external {
+        _accept(_signedTransfer(account, alice, _remembering(included)));
+        (bytes27 dataHash, uint40 until) = account.getRemembered();
+        bytes32 word = bytes32(dataHash) | bytes32(uint256(until));
+        bytes32 slot;
+        while (vm.load(address(account), slot) != word) {
+            slot = bytes32(uint256(slot) + 1);
+        }
+        PackedUserOperation memory operation = _signedTransfer(account, alice, _cached());
+        for (uint256 bit = 40; bit < 256; ++bit) {
+            vm.store(address(account), slot, word ^ bytes32(1 << bit));
+            assertEq(FAILED, _validate(operation), "another hash");
+        }
+        vm.store(address(account), slot, word);
+        assertTrue(FAILED != _validate(operation), "the hash");
+    }
 }

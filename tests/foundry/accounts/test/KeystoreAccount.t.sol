@@ -116,6 +116,21 @@ contract KeystoreAccountTest is AccountBase {
         assertEq(FAILED, _validate(operation), "one sibling more");
     }
 
+    /// @dev Openings that end before their proof begins, or in its head: they fail, and nothing reverts.
+    function test_short_openings() external {
+        Opening memory excluded = _exclude(alice);
+        for (uint256 length; length < 64 + 106; ++length) {
+            for (uint8 mode; mode < 2; ++mode) {
+                bytes memory opening = bytes.concat(mode == 0 ? included.data : excluded.data);
+                assembly ("memory-safe") {
+                    mstore(opening, length)
+                }
+                PackedUserOperation memory operation = _signedTransfer(account, alice, Opening(0, mode, opening));
+                assertEq(FAILED, _validate(operation), "short");
+            }
+        }
+    }
+
     // Exclusion
 
     /// @dev A key that was never registered: the account is made and acts in one operation.
@@ -295,5 +310,16 @@ contract KeystoreAccountTest is AccountBase {
         );
         assertTrue(account.supportsInterface(0x150b7a02) && account.supportsInterface(0x4e2312e0), "says so");
         assertFalse(account.supportsInterface(0xffffffff), "ERC-165's own no");
+    }
+
+    /// @dev The 2,300 gas of `transfer` and `send` do not pay for a clone's first look at its implementation (2,600, EIP-2929),
+    /// as with every ERC-1167 proxy; within the account's own operations, and by a call, value always arrives.
+    function test_receives_by_a_stipend() external {
+        vm.deal(address(this), 1 ether);
+        vm.cool(address(account));
+        vm.cool(address(factory.implementation()));
+        assertFalse(payable(address(account)).send(1), "the implementation was not touched in this transaction");
+        account.key();
+        assertTrue(payable(address(account)).send(1), "it was");
     }
 }

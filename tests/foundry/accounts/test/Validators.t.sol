@@ -63,6 +63,8 @@ contract ValidatorsTest is Validation {
         bytes memory signature = _sign(1, HASH);
         assertFalse(ecdsa.validate(HASH, signature, ""), "no config");
         assertFalse(ecdsa.validate(HASH, signature, abi.encode(vm.addr(1))), "a config of 32 bytes");
+        assertFalse(ecdsa.validate(HASH, signature, abi.encodePacked(vm.addr(1), uint8(0))), "a longer config");
+        assertTrue(ecdsa.validate(HASH, signature, abi.encodePacked(vm.addr(1))), "an owner");
     }
 
     // Multisig
@@ -194,6 +196,7 @@ contract ValidatorsTest is Validation {
         vm.snapshotValue("accounts", string.concat("validator: WebAuthn, ", mode), avm.lastCallGas().gasTotalUsed);
         assertFalse(webAuthn.validate(keccak256("other"), signature, config), "another challenge");
         assertFalse(webAuthn.validate(HASH, signature, _pointOf(0xBAD)), "another's config");
+        assertFalse(webAuthn.validate(HASH, signature, bytes.concat(config, hex"00")), "a longer config");
         signature = _assertChallenge(0xFACE, HASH, USER_PRESENT, "webauthn.get");
         assertFalse(webAuthn.validate(HASH, signature, config), "the user was present, but not verified");
         signature = _assertChallenge(0xFACE, HASH, USER_VERIFIED, "webauthn.get");

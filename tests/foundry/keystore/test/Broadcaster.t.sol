@@ -45,8 +45,8 @@ contract BroadcasterTest is Base {
             address(0)
         );
         broadcaster = new KeystoreBroadcaster(inbox);
-        opSender = new OpStackSender(address(broadcaster), opBridge);
-        arbitrumSender = new ArbitrumSender(address(broadcaster), arbitrumBridge);
+        opSender = new OpStackSender(address(broadcaster));
+        arbitrumSender = new ArbitrumSender(address(broadcaster));
         opRoots = new KeystoreRoots(
             address(inbox), new OpStackOrigin(opBridge, address(opSender)), IL1Block(address(0))
         );
@@ -55,11 +55,20 @@ contract BroadcasterTest is Base {
     }
 
     function toOpStack() internal view returns (KeystoreBroadcaster.Delivery memory) {
-        return KeystoreBroadcaster.Delivery(opSender, address(opRoots), 0, abi.encode(uint32(200_000)));
+        return through(opBridge, opRoots);
+    }
+
+    function through(OpStackBridge bridge, KeystoreRoots roots)
+        internal
+        view
+        returns (KeystoreBroadcaster.Delivery memory)
+    {
+        return KeystoreBroadcaster.Delivery(opSender, address(roots), 0, abi.encode(bridge, uint32(200_000)));
     }
 
     function toArbitrum() internal view returns (KeystoreBroadcaster.Delivery memory) {
-        bytes memory parameters = abi.encode(uint256(1_000), uint256(300_000), uint256(2), REFUND_TO);
+        bytes memory parameters =
+            abi.encode(arbitrumBridge, uint256(1_000), uint256(300_000), uint256(2), REFUND_TO);
         return KeystoreBroadcaster.Delivery(arbitrumSender, address(arbitrumRoots), FEE, parameters);
     }
 
@@ -188,8 +197,51 @@ contract BroadcasterTest is Base {
         IMessageSender[2] memory senders = [IMessageSender(opSender), arbitrumSender];
         for (uint256 i; i < 2; ++i) {
             vm.expectRevert(abi.encodeWithSelector(MessageSender.NotBroadcaster.selector, address(this)));
-            senders[i].send(address(opRoots), message, abi.encode(uint32(200_000)));
+            senders[i].send(address(opRoots), message, abi.encode(opBridge, uint32(200_000)));
         }
+    }
+
+    /// @dev Each chain has its own bridge on L1, while the origins on all of them name one sender: else the origins, and with
+    /// them roots and accounts, had another address on each.
+    function test_one_sender_of_a_kind_serves_all_its_chains() external {
+        OpStackBridge otherBridge = new OpStackBridge();
+        KeystoreRoots otherRoots = new KeystoreRoots(
+            address(inbox), new OpStackOrigin(otherBridge, address(opSender)), IL1Block(address(0))
+        );
+        KeystoreBroadcaster.Delivery[] memory deliveries = new KeystoreBroadcaster.Delivery[](2);
+        (deliveries[0], deliveries[1]) = (toOpStack(), through(otherBridge, otherRoots));
+        broadcaster.broadcast(deliveries);
+        opBridge.relay(0);
+        assertHolds(opRoots, ROOT, 0, block.timestamp);
+        assertHolds(otherRoots, 0, 0, 0);
+        otherBridge.relay(0);
+        assertHolds(otherRoots, ROOT, 0, block.timestamp);
+
+        ArbitrumBridge otherInbox = new ArbitrumBridge();
+        deliveries = only(toArbitrum());
+        deliveries[0].parameters = abi.encode(otherInbox, uint256(1_000), uint256(300_000), uint256(2), REFUND_TO);
+        broadcaster.broadcast{value: FEE}(deliveries);
+        (address sender, address to,,,,,,,) = otherInbox.ticket();
+        assertEq(address(arbitrumSender), sender, "the sender whose alias is believed");
+        assertEq(address(arbitrumRoots), to, "to");
+    }
+
+    /// @dev A bridge of the caller's invention is told the truth, and says nothing on a chain with a bridge of its own: what
+    /// it would do in the sender's name it does in its own.
+    function test_a_bridge_of_the_callers_invention_reaches_nobody() external {
+        LyingBridge liar = new LyingBridge(opBridge);
+        broadcaster.broadcast(only(through(OpStackBridge(address(liar)), opRoots)));
+        vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, address(opBridge)));
+        opBridge.relay(0);
+        vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, address(liar)));
+        liar.forge(opRoots);
+        assertHolds(opRoots, 0, 0, 0);
+    }
+
+    /// @dev Where no bridge is, nothing is sent, rather than lost.
+    function test_a_bridge_that_is_not_there_is_refused() external {
+        vm.expectRevert();
+        broadcaster.broadcast(only(through(OpStackBridge(address(0xb)), opRoots)));
     }
 
     /// @dev A broadcaster of somebody's own, over an inbox of his own, is not the one that the adapters know.
@@ -226,6 +278,28 @@ contract BroadcasterTest is Base {
         assertHolds(opRoots, ROOT, 0, block.timestamp);
         assertEq(5, address(reentrant).balance, "its own delivery's value");
         assertEq(0, address(broadcaster).balance, "what stays");
+    }
+}
+
+/// @title A bridge of the caller's invention: it passes on another message than it was given, and forges one itself
+contract LyingBridge {
+    OpStackBridge private immutable _bridge;
+
+    constructor(OpStackBridge bridge) {
+        _bridge = bridge;
+    }
+
+    function sendMessage(address target, bytes calldata, uint32 minGasLimit) external payable {
+        bytes memory message = abi.encodeCall(IRootReceiver.receiveRoot, (keccak256("forged"), 9, 1));
+        _bridge.sendMessage(target, message, minGasLimit);
+    }
+
+    function forge(IRootReceiver target) external {
+        target.receiveRoot(keccak256("forged"), 9, 1);
+    }
+
+    function xDomainMessageSender() external view returns (address) {
+        return address(_bridge);
     }
 }
 

@@ -169,6 +169,20 @@ contract KeystoreRootsTest is Base {
         roots.recordBlockHash();
     }
 
+    /// @dev For one address on all chains, the argument is OP-stack's predeploy also where the chain has none.
+    function test_where_the_predeploy_is_not_there_nothing_is_proven() external {
+        roots = new KeystoreRoots(
+            address(1), IMessageOrigin(address(0)), IL1Block(0x4200000000000000000000000000000000000015)
+        );
+        bytes[] memory none;
+        vm.expectRevert(IKeystoreRoots.NoL1Block.selector);
+        roots.proveRoot(7, "", none, none, none);
+        vm.expectRevert(IKeystoreRoots.NoL1Block.selector);
+        roots.recordBlockHash();
+        vm.expectRevert(IKeystoreRoots.NoL1Block.selector);
+        roots.getBlockHash(7);
+    }
+
     function measure(string memory name, bytes32 root, uint64 height, uint64 l1Time) internal {
         vm.cool(address(roots));
         uint256 gas = gasleft();
