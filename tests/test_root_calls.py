@@ -44,6 +44,6 @@ def test_prove_root() -> None:
 
 def test_parameters_of_bridges() -> None:
     """As `OpStackSender` and `ArbitrumSender` decode them."""
-    assert (200_000,) == decode(["uint32"], encode_op_stack_parameters(200_000))
-    types = ["uint256", "uint256", "uint256", "address"]
-    assert (1, 2, 3, f"0x{A.hex()}") == decode(types, encode_arbitrum_parameters(1, 2, 3, A))
+    assert (f"0x{B.hex()}", 200_000) == decode(["address", "uint32"], encode_op_stack_parameters(B, 200_000))
+    types = ["address", "uint256", "uint256", "uint256", "address"]
+    assert (f"0x{B.hex()}", 1, 2, 3, f"0x{A.hex()}") == decode(types, encode_arbitrum_parameters(B, 1, 2, 3, A))

@@ -37,20 +37,24 @@ def _select(signature: str) -> bytes:
     return keccak256(signature.encode())[:4]
 
 
-def encode_op_stack_parameters(min_gas_limit: int) -> bytes:
-    """What `OpStackSender` takes; a first root takes about 100,000 gas on the L2, a later one less."""
-    return abi_encode(["uint32"], [min_gas_limit])
+def encode_op_stack_parameters(messenger: bytes, min_gas_limit: int) -> bytes:
+    """What `OpStackSender` takes; a first root takes about 100,000 gas on the L2, a later one less.
+
+    `messenger` is the 20-byte address of the chain's own L1CrossDomainMessenger.
+    """
+    return abi_encode(["address", "uint32"], [messenger, min_gas_limit])
 
 
 def encode_arbitrum_parameters(
-    max_submission_cost: int, gas_limit: int, max_fee_per_gas: int, refund_to: bytes
+    inbox: bytes, max_submission_cost: int, gas_limit: int, max_fee_per_gas: int, refund_to: bytes
 ) -> bytes:
     """What `ArbitrumSender` takes, for a value of at least `max_submission_cost + gas_limit * max_fee_per_gas`.
 
-    `refund_to` is 20 bytes: it gets what is left over on the L2, and may cancel the ticket.
+    `inbox` is the 20-byte address of the chain's own delayed inbox on L1. `refund_to`, 20 bytes too, gets what is left
+    over on the L2, and may cancel the ticket.
     """
-    types = ["uint256", "uint256", "uint256", "address"]
-    return abi_encode(types, [max_submission_cost, gas_limit, max_fee_per_gas, refund_to])
+    types = ["address", "uint256", "uint256", "uint256", "address"]
+    return abi_encode(types, [inbox, max_submission_cost, gas_limit, max_fee_per_gas, refund_to])
 
 
 def encode_broadcast(deliveries: Sequence[Delivery]) -> bytes:

@@ -14,8 +14,6 @@ from apps.keystore.story.stand_ins import ARBITRUM_INBOX, install_arbitrum_inbox
 
 __all__ = ["Bridges", "broadcast", "deploy_bridges", "encode_origin_creations", "prove_inbox"]
 
-_L1_MESSENGER: Final = bytes.fromhex("25ace71c97b33cc4729cf772ae268934f7ab5fa1")
-"""OP Mainnet's L1CrossDomainMessenger. The story sends nothing through it: it shows the other way, by proof."""
 _L2_MESSENGER: Final = bytes.fromhex("4200000000000000000000000000000000000007")
 """OP-stack's predeploy L2CrossDomainMessenger."""
 
@@ -43,9 +41,8 @@ def deploy_bridges(l1: Chain, inbox: bytes) -> Bridges:
     """The broadcaster of an inbox, and its adapters. They need no permission, and nobody owns them."""
     install_arbitrum_inbox(l1.anvil)
     broadcaster, broadcaster_gas = l1.deploy(load_creation_code("KeystoreBroadcaster") + _word(inbox))
-    arguments = [_word(broadcaster) + _word(bridge) for bridge in (_L1_MESSENGER, ARBITRUM_INBOX)]
-    op_stack_sender, op_stack_gas = l1.deploy(load_creation_code("OpStackSender") + arguments[0])
-    arbitrum_sender, arbitrum_gas = l1.deploy(load_creation_code("ArbitrumSender") + arguments[1])
+    op_stack_sender, op_stack_gas = l1.deploy(load_creation_code("OpStackSender") + _word(broadcaster))
+    arbitrum_sender, arbitrum_gas = l1.deploy(load_creation_code("ArbitrumSender") + _word(broadcaster))
     gas = broadcaster_gas + op_stack_gas + arbitrum_gas
     return Bridges(inbox, broadcaster, op_stack_sender, arbitrum_sender, gas)
 
@@ -65,7 +62,7 @@ def encode_origin_creations(bridges: Bridges) -> list[bytes]:
 
 def broadcast(l1: Chain, bridges: Bridges, receiver: bytes) -> Sent:
     """Tell an Arbitrum chain what the inbox holds now; anybody may."""
-    parameters = encode_arbitrum_parameters(_SUBMISSION_COST, _GAS_LIMIT, _GAS_PRICE, l1.funder)
+    parameters = encode_arbitrum_parameters(ARBITRUM_INBOX, _SUBMISSION_COST, _GAS_LIMIT, _GAS_PRICE, l1.funder)
     value = _SUBMISSION_COST + _GAS_LIMIT * _GAS_PRICE
     delivery = Delivery(bridges.arbitrum_sender, receiver, value, parameters)
     return l1.send(bridges.broadcaster, encode_broadcast([delivery]), value=value)
