@@ -163,7 +163,7 @@ class _Attempt:
         """Sign and send; raise the fee until it replaces what is in the pool, or until the caps forbid it."""
         while True:
             kind = await self._sender.choose_proofs() if self._wrapper else "cells"
-            # In a thread, since proofs take up to seconds, and following L1 goes on meanwhile.
+            # In a thread, so that L1 is followed meanwhile: ckzg keeps the GIL for a blob's proofs, not between blobs.
             signed = await asyncio.to_thread(
                 sign_transaction, self._key, self._call, self._sender._chain_id, self._nonce, fees, self._wrapper, kind
             )
