@@ -151,6 +151,23 @@ contract AxiomProofTest is Base {
         assertFalse(verifier.isAuthoritative(root, getAddress(), encode(p)), "changed");
     }
 
+    /// @dev One form only: nothing may follow the 97 bytes that are read.
+    function test_surplus_of_the_extra_data_is_refused() external view {
+        (bytes32 low, bytes32 high) = around();
+        (bytes32 root, AxiomProof.KeyDataMerkleProof memory p) = makeExclusion(low, high, 6);
+        assertTrue(verifier.isAuthoritative(root, getAddress(), encode(p)), "as it was");
+        p.exclusionExtraData = bytes.concat(p.exclusionExtraData, hex"00");
+        assertFalse(verifier.isAuthoritative(root, getAddress(), encode(p)), "a byte more");
+    }
+
+    /// @dev Fewer bytes than the heads: the rest would be read from whatever stands behind them.
+    function test_less_than_the_heads_is_refused_by_name() external {
+        bytes memory short = new bytes(8 * 32 - 1);
+        vm.expectRevert(abi.encodeWithSelector(AxiomProof.ShortProof.selector, short.length));
+        verifier.isAuthoritative(0, 0, short);
+        verifier.isAuthoritative(0, 0, new bytes(9 * 32));
+    }
+
     /// @dev Cut short, or with garbage in the offsets: false or a revert, never true.
     function testFuzz_malformed_encodings_are_refused(uint256 size, uint256 word, uint256 garbage) external view {
         (bytes32 low, bytes32 high) = around();

@@ -140,6 +140,21 @@ contract InboxProofTest is Base {
         prove(c);
     }
 
+    /// @dev A number that is neither the present one nor recorded has no hash; or that of a recorded block 256 before it, which
+    /// only that block's own header has.
+    function test_the_hash_of_a_number() external {
+        Case memory c = read("first");
+        reach(c);
+        assertEq(c.blockHash, roots.getBlockHash(c.number), "the present block");
+        assertEq(bytes32(0), roots.getBlockHash(c.number + 1), "a later one");
+        assertEq(bytes32(0), roots.getBlockHash(c.number - 1), "an earlier one");
+        roots.recordBlockHash();
+        l1Block.set(c.number + 1, c.l1Time + 12, keccak256("the next block"));
+        assertEq(c.blockHash, roots.getBlockHash(c.number), "recorded");
+        assertEq(keccak256("the next block"), roots.getBlockHash(c.number + 1), "the present block");
+        assertEq(c.blockHash, roots.getBlockHash(c.number + uint64(roots.BLOCK_HASHES())), "its place in the ring");
+    }
+
     function test_another_blocks_header_is_refused() external {
         Case memory c = read("first");
         reach(c);
