@@ -290,5 +290,6 @@ def _forward_log() -> None:
     logger.handlers = [_Forward()]
     logger.setLevel(logging.ERROR)
     logger.propagate = False
-    for name in ("uvicorn.error", "uvicorn.asgi"):
+    # asyncio warns of answers that are still on their way to a connection when that is cut off.
+    for name in ("uvicorn.error", "uvicorn.asgi", "asyncio"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -103,7 +103,7 @@ class Follower:
             if ancestor < self._created:
                 self._created = await self._read_created(latest)
         if self._doubtful:
-            _log.info("l1_events_read_again", first=self._created)
+            _log.warning("l1_events_read_again", first=self._created)
         first = max(self._find_base(ancestor) + 1, self._created)
         logs = await self._read_logs(first, latest.number)
         _verify_log_blocks(logs, {block.number: block for block in blocks})
