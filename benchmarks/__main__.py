@@ -20,6 +20,7 @@ from benchmarks.plot import write_png
 from benchmarks.profiling import PROFILES, profile
 from benchmarks.report import Report, Row, print_report, write_json
 from benchmarks.rows import ROWS
+from microrollup.system import count_cores
 
 __all__ = ["main", "run"]
 
@@ -38,7 +39,7 @@ def run(bench: Bench, names: tuple[str, ...], *, quick: bool) -> Report:
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Small sizes: under 40 s, for a look; bars are meant for the full run.")
+@click.option("--quick", is_flag=True, help="Small sizes: under 40 s, for a look; targets are meant for the full run.")
 @click.option("--only", "names", multiple=True, type=click.Choice(list(ROWS)), help="Only these rows; may be repeated.")
 @click.option(
     "--out",
@@ -67,7 +68,7 @@ def main(
     if store is not None:
         store.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="microrollup-bench-", dir=store) as directory:
-        cores = len(os.sched_getaffinity(0))
+        cores = count_cores()
         bench = Bench(Path(directory), sizes, cores, lambda text: progress.print(f"... {text}", style="dim"))
         if profiled is not None:
             console.print(profile(bench, profiled, _PROFILE_LINES), highlight=False, markup=False)

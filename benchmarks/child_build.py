@@ -16,8 +16,8 @@ from benchmarks.measure import MemorySampler, read_anonymous_mb
 from benchmarks.stores import LARGE_BLOCK, build_block, create_ledger
 from benchmarks.subprocesses import run_python
 from benchmarks.workload import Population
-from microrollup.authentication import Authenticated
-from microrollup.ledger import Ledger
+from microrollup.execution.authentication import Authenticated
+from microrollup.ledger.ledger import Ledger
 
 __all__ = ["Build", "Phase", "build_store_apart"]
 

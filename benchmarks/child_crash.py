@@ -16,7 +16,7 @@ from benchmarks.signing import sign_senders
 from benchmarks.stores import LARGE_BLOCK, build_block, execute_block, make_entries
 from benchmarks.subprocesses import run_python
 from benchmarks.workload import ACTIONS_PER_SENDER, Population
-from microrollup.ledger import Ledger
+from microrollup.ledger.ledger import Ledger
 
 __all__ = ["crash_apart"]
 

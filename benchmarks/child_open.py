@@ -22,7 +22,7 @@ class Opening(msgspec.Struct, frozen=True):
     open_seconds: float
     accounts: int
     tail: int
-    """Entries behind the last checkpoint, which opening executes again."""
+    """Entries after the last checkpoint, which opening executes again."""
 
 
 def open_apart(directory: Path) -> Opening:
@@ -33,7 +33,7 @@ def open_apart(directory: Path) -> Opening:
 def _open(directory: Path) -> Opening:
     started = time.perf_counter()
     app: Any = importlib.import_module("apps.keystore").app
-    ledger_type: Any = importlib.import_module("microrollup.ledger").Ledger
+    ledger_type: Any = importlib.import_module("microrollup.ledger.ledger").Ledger
     imported = time.perf_counter()
     with ledger_type.open(directory, app) as ledger:
         opened = time.perf_counter()

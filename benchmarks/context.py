@@ -24,9 +24,9 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     accounts: int
     """Of the large store, and of the fold in memory."""
     updates: int
-    """Actions behind those accounts' registrations, for the memory row."""
+    """Actions after those accounts' registrations, for the memory row."""
     growth: tuple[int, ...]
-    """Accounts at which an action's cost is taken, besides `accounts`."""
+    """Accounts at which the cost per action is taken, besides `accounts`."""
     block_sizes: tuple[int, ...]
     fold: int
     """Actions of one repetition in memory: a group as the authentication pool hands it to the sequencer."""
@@ -105,7 +105,7 @@ class Bench:
         self.directory = directory
         self.sizes = sizes
         self.workers = workers
-        """Processes that authenticate, and that bare recovery runs in: one a core."""
+        """Processes that authenticate, and that bare recovery runs in: one per core."""
         self.say = say
         self._names = 0
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
 
 __all__ = ["KeccakCount", "count_keccaks"]
 

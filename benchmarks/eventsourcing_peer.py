@@ -10,7 +10,7 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
 from apps.keystore.transitions import Register, Update
-from microrollup.action import Action
+from microrollup.declaration.action import Action
 
 __all__ = ["PeerKeystore"]
 

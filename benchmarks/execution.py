@@ -21,17 +21,18 @@ from benchmarks.measure import compare
 from benchmarks.report import Row, make_ratio_row
 from benchmarks.workload import ACTIONS_PER_SENDER, Population, make_register, make_sender
 from microrollup import Map
-from microrollup.authentication import Authenticated
 from microrollup.codec.canonical import encode_canonical
-from microrollup.crypto import keccak256
-from microrollup.entry import make_signed_entry
-from microrollup.journal import Journal
+from microrollup.crypto.keccak import keccak256
+from microrollup.execution.authentication import Authenticated
+from microrollup.execution.block_context import BlockContext
+from microrollup.execution.entry import make_signed_entry
+from microrollup.execution.journal import Journal
+from microrollup.execution.stf import ChainState, apply_actions
 from microrollup.primitives import ZERO_ADDRESS
-from microrollup.stf import BlockContext, ChainState, apply_actions
 
-__all__ = ["BARS", "LIMIT", "KernelFold", "fold", "make_kernel_fold", "measure"]
+__all__ = ["TARGET", "LIMIT", "KernelFold", "fold", "make_kernel_fold", "measure"]
 
-BARS: Final = (0.5, 0.8)
+TARGET: Final = 0.5
 LIMIT: Final = "bare fold"
 
 _ROUNDS: Final = 40
@@ -177,7 +178,7 @@ def measure(bench: Bench) -> list[Row]:
     gc.freeze()  # the accounts are neither side's garbage
     try:
         return [
-            _measure_work(bench, contest, "60 % Register, 40 % Update", population.make_mix, BARS),
+            _measure_work(bench, contest, "60 % Register, 40 % Update", population.make_mix, TARGET),
             _measure_work(bench, contest, "all Register", population.make_registers, None),
         ]
     finally:
@@ -189,7 +190,7 @@ def _measure_work(
     contest: _Contest,
     what: str,
     make: Callable[[int], list[Authenticated]],
-    bars: tuple[float, float] | None,
+    target: float | None,
 ) -> Row:
     sizes = bench.sizes
     contest.prepare(-2, make)
@@ -206,4 +207,4 @@ def _measure_work(
     contest.check_equal()
     hashed = f"{hashes / sizes.fold:.1f} keccaks an action on both sides"
     note = f"unsigned, keystore, {sizes.accounts:,} accounts, groups of {sizes.fold}; {hashed}"
-    return make_ratio_row("execution", what, found, limit_name=LIMIT, bars=bars, note=note)
+    return make_ratio_row("execution", what, found, limit_name=LIMIT, target=target, note=note)

@@ -10,12 +10,12 @@ from typing import Final, Self
 from benchmarks.context import Bench
 from benchmarks.report import Row, make_size_row
 from benchmarks.stores import Store, build_block, build_store
-from microrollup.recovery import read_number
+from microrollup.ledger.recovery import read_number
 from microrollup.store.tables import SYNCED_KEY
 
-__all__ = ["BARS", "measure"]
+__all__ = ["TARGET", "measure"]
 
-BARS: Final = (3.0, 1.5)
+TARGET: Final = 2.0
 
 
 class SizePoint:
@@ -61,7 +61,7 @@ class SizePoint:
         return read_number(self._ledger.environment, SYNCED_KEY)
 
     def compute_cost(self, block_size: int) -> float:
-        """Microseconds an action: plain blocks by their median, so that neighbours do not count, syncs as they came."""
+        """Microseconds per action: plain blocks by their median, so neighbours do not count; syncs as they came."""
         plain = len(self._plain_seconds)
         seconds = sum(self._sync_seconds) + (plain * statistics.median(self._plain_seconds) if plain else 0)
         return 1e6 * seconds / (plain + len(self._sync_seconds)) / block_size
@@ -80,7 +80,7 @@ def measure(bench: Bench) -> list[Row]:
 
 
 def _measure_points(bench: Bench, points: list[SizePoint], block_size: int) -> Row:
-    """One row. The block size is to be stated; bars are held against the largest that fits a batch."""
+    """One row. The block size is to be stated; the target is held against the largest that fits a batch."""
     fsync = bench.measure_fsync()
     rounds = max(1, bench.sizes.growth_actions // block_size)
     for _ in range(rounds):
@@ -90,11 +90,11 @@ def _measure_points(bench: Bench, points: list[SizePoint], block_size: int) -> R
     shown = ", ".join(f"{cost:.1f} us at {point.accounts:,}" for cost, point in zip(costs, points, strict=True))
     return make_size_row(
         "growth",
-        f"cost an action, {points[0].accounts:,} to {points[-1].accounts:,} accounts, blocks of {block_size:,}",
+        f"cost per action, {points[0].accounts:,} to {points[-1].accounts:,} accounts, blocks of {block_size:,}",
         costs[-1] / costs[0],
         "x",
         limit_name="flat",
-        bars=BARS if block_size == max(bench.sizes.block_sizes) else None,
+        target=TARGET if block_size == max(bench.sizes.block_sizes) else None,
         repetitions=rounds,
         fsync=fsync,
         points=tuple((point.accounts, cost) for point, cost in zip(points, costs, strict=True)),

@@ -1,7 +1,7 @@
-"""Row 12: an L1: gas an action by batch size, bytes an action on DA, and the speed of deriving all from L1.
+"""Row 12: an L1: gas per action by batch size, bytes per action on DA, and the speed of deriving all from L1.
 
 Batches settle on anvil with two of three attestations, in blobs and in calldata. Gas is the whole transaction's, with
-the calldata's floor of EIP-7623; blob gas stands beside it.
+the calldata's floor of EIP-7623; blob gas is listed apart.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 import msgspec
 
@@ -22,18 +22,20 @@ from benchmarks.measure import Comparison
 from benchmarks.recovery import BareRecovery
 from benchmarks.report import Row, make_ratio_row, make_size_row
 from benchmarks.stores import LARGE_BLOCK
-from microrollup.authentication_pool import AuthenticationPool
-from microrollup.block import Block
-from microrollup.cli.deploying import deploy_rollup
-from microrollup.cli.directory import Node, open_node
-from microrollup.crypto import PrivateKey, compute_address, keccak256, load_private_key
+from microrollup.chain.block import Block
+from microrollup.crypto.ecdsa import PrivateKey, compute_address, load_private_key
+from microrollup.crypto.keccak import keccak256
+from microrollup.deployment.deploying import deploy_rollup
+from microrollup.deployment.directory import OpenRollup, open_rollup
 from microrollup.errors import MicrorollupError, UsageError
-from microrollup.ledger import Ledger
-from microrollup.sequencer import Sequencer
+from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.ledger.ledger import Ledger
+from microrollup.sequencer.sequencer import Sequencer
 from microrollup.settlement.attestation import create_attestation, sign_attestation
 from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.settlement.ethereum.costs import TransactionCost
 from microrollup.settlement.ethereum.funds import send_ether
+from microrollup.settlement.ethereum.options import DA_TAGS, DaTag
 from microrollup.settlement.ethereum.settlement import EthereumSettlement
 from microrollup.settlement.place import EthereumPlace, make_options
 from microrollup.testing.anvil import DEV_KEYS, find_anvil, run_anvil
@@ -68,8 +70,8 @@ def measure(bench: Bench) -> list[Row]:
     signed = bench.signed
     rows: list[Row] = []
     with run_anvil(anvil_command, "--hardfork", "osaka") as anvil:
-        for da in ("blobs", "calldata"):
-            place = EthereumPlace(anvil.url, _NOWHERE, "blobs" if da == "blobs" else "calldata", depth=0)
+        for da in DA_TAGS:
+            place = EthereumPlace(anvil.url, _NOWHERE, da, depth=1)
             with _Operator(bench, place) as operator:
                 first = 0
                 for size in sizes:
@@ -98,15 +100,13 @@ class _Operator:
             app, directory, self._place, _PAYER, verifiers=addresses, quorum=_QUORUM, zero_domain=True
         )
         send_ether(make_options(deployed.place), _PAYER, deployed.genesis.builder, _FUNDS)
-        self.node: Node = self._stack.enter_context(open_node(directory, app))
+        self.node: OpenRollup = self._stack.enter_context(open_rollup(directory, app))
         if not isinstance(self.node.l1, EthereumSettlement):
             raise TypeError(self.node.l1)
         self.l1: EthereumSettlement = self.node.l1
         domain = self.node.ledger.genesis.domain
         self.pool = self._stack.enter_context(AuthenticationPool(APP, domain, self._bench.workers))
-        self._sequencer: Sequencer[int] = Sequencer(
-            self.node.ledger, self.node.key, self.l1, block_size=LARGE_BLOCK
-        )
+        self._sequencer: Sequencer[int] = Sequencer(self.node.ledger, self.node.key, self.l1, block_size=LARGE_BLOCK)
         self._stack.callback(self._sequencer.close)
         return self
 
@@ -125,9 +125,7 @@ class _Operator:
             batch = encode_batch(ledger.rollup_id, blocks)
             head = l1.get_settled()
             last = blocks[-1].header
-            attestation = create_attestation(
-                head.block_hash, head.height + 1, last, l1.compute_data_hash(batch)
-            )
+            attestation = create_attestation(head.block_hash, head.height + 1, last, l1.compute_data_hash(batch))
             chain_id, inbox = ledger.genesis.l1_chain_id, l1.get_inbox()
             signed = [sign_attestation(key, attestation, chain_id, inbox) for key in _choose(_VERIFIERS)]
             l1.settle(batch, last, signed, submitter=compute_address(self.node.key))
@@ -150,7 +148,7 @@ def _choose(keys: Sequence[PrivateKey]) -> list[PrivateKey]:
     return sorted(keys, key=compute_address)[:_QUORUM]
 
 
-def _make_gas_row(da: Literal["blobs", "calldata"], settled: Settled) -> Row:
+def _make_gas_row(da: DaTag, settled: Settled) -> Row:
     gas, blob_gas = sum(cost.gas for cost in settled.costs), sum(cost.blob_gas for cost in settled.costs)
     bytes_each = settled.batch_bytes / settled.actions
     transactions = len(settled.costs)

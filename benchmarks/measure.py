@@ -14,6 +14,8 @@ from typing import Final, Self
 
 import msgspec
 
+from microrollup.system import count_cores, sync_data
+
 __all__ = [
     "Comparison",
     "Fsync",
@@ -97,7 +99,7 @@ def measure_fsync(directory: Path) -> Fsync:
         for number in range(_SYNC_SAMPLES):
             os.pwrite(handle, os.urandom(_SYNC_BYTES), number * _SYNC_BYTES)
             with timed(seconds):
-                os.fdatasync(handle)
+                sync_data(handle)
     finally:
         os.close(handle)
         path.unlink()
@@ -108,7 +110,7 @@ def measure_fsync(directory: Path) -> Fsync:
 def describe_machine() -> Machine:
     """Cores that this process may use, processor, Python and kernel."""
     return Machine(
-        cores=len(os.sched_getaffinity(0)),
+        cores=count_cores(),
         cpu=_read_cpu(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         system=f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -20,7 +20,8 @@ from benchmarks.node_load import (
 )
 from benchmarks.node_process import RunningNode, make_call, run_node
 from benchmarks.report import Row, make_size_row
-from microrollup.crypto import compute_address, keccak256, load_private_key
+from microrollup.crypto.ecdsa import compute_address, load_private_key
+from microrollup.crypto.keccak import keccak256
 
 __all__ = ["BATCH", "WINDOW", "measure"]
 
@@ -130,7 +131,7 @@ def _measure_proofs(bench: Bench, node: RunningNode) -> Row:
                 raise RuntimeError("a proof was refused")
         seconds = time.perf_counter() - started
     each = seconds / (rounds * len(keys))
-    what = f"a proof over HTTP, {_PROOFS_A_CALL} calls a batch"
+    what = f"a proof over HTTP, {_PROOFS_A_CALL} calls per batch"
     return make_size_row("node", what, 1e6 * each, "us", note=f"{1 / each:,.0f} proofs/s, one connection")
 
 

@@ -17,12 +17,13 @@ from benchmarks.measure import Comparison, Fsync, compare
 from benchmarks.report import Row, make_ratio_row
 from benchmarks.stores import LARGE_BLOCK, MADE_UP_SEAL, begin_block, create_ledger, make_entries
 from benchmarks.workload import Population
-from microrollup.authentication import Authenticated
-from microrollup.entry import decode_kernel_record, make_signed_entry
-from microrollup.journal import Journal
-from microrollup.ledger import Ledger
-from microrollup.map import Map
-from microrollup.stf import BlockContext, ChainState, apply_actions
+from microrollup.declaration.map import Map
+from microrollup.execution.authentication import Authenticated
+from microrollup.execution.block_context import BlockContext
+from microrollup.execution.entry import decode_kernel_record, make_signed_entry
+from microrollup.execution.journal import Journal
+from microrollup.execution.stf import ChainState, apply_actions
+from microrollup.ledger.ledger import Ledger
 from microrollup.store.tables import iterate_log
 
 __all__ = ["STACKR", "measure"]

@@ -1,4 +1,4 @@
-"""The picture of a run: how far each row is on its way to its goal, and an action's cost as accounts grow."""
+"""The picture of a run: each row's share of its target, and the cost per action as accounts grow."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from benchmarks.report import Report, Row
 
 __all__ = ["write_png"]
 
-_COLOURS: Final = {"goal": "#2a7f4f", "first bar": "#2f6f9f", "below": "#b0413e"}
+_COLOURS: Final = {"met": "#2a7f4f", "below": "#b0413e"}
 
 _LABEL_BOX: Final = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.7}
 
 
 def write_png(path: Path, report: Report) -> None:
-    """Draw the rows that have bars, and the growth curves if there are any."""
-    barred = [row for row in report.rows if row.verdict]
+    """Draw the rows that have targets, and the growth curves if there are any."""
+    aimed = [row for row in report.rows if row.verdict]
     curves = [row for row in report.rows if row.points]
-    figure = Figure(figsize=(15, 1.8 + 0.42 * max(6, len(barred))), layout="constrained")
+    figure = Figure(figsize=(15, 1.8 + 0.42 * max(6, len(aimed))), layout="constrained")
     panels = figure.subplots(1, 2, width_ratios=(3, 2))
-    _draw_goals(panels[0], barred)
+    _draw_targets(panels[0], aimed)
     _draw_growth(panels[1], curves)
     machine = report.machine
     figure.suptitle(f"{machine.cores} cores, {machine.cpu}, {machine.python}", fontsize=10)
@@ -30,19 +30,16 @@ def write_png(path: Path, report: Report) -> None:
 
 
 def _compute_share(row: Row, score: float) -> float:
-    """1 is the goal, more is better, whichever way the score runs."""
-    if row.goal is None:
+    """1 is the target, more is better, whichever way the score runs."""
+    if row.target is None:
         raise ValueError(row.name)
-    return score / row.goal if row.higher_is_better else row.goal / score
+    return score / row.target if row.higher_is_better else row.target / score
 
 
-def _draw_goals(axes: Any, rows: list[Row]) -> None:
+def _draw_targets(axes: Any, rows: list[Row]) -> None:
     places = range(len(rows))
     axes.barh(places, [_compute_share(row, row.score) for row in rows], color=[_COLOURS[row.verdict] for row in rows])
     for place, row in enumerate(rows):
-        if row.first_bar is not None:
-            bar = _compute_share(row, row.first_bar)
-            axes.plot([bar, bar], [place - 0.4, place + 0.4], color="black", linewidth=1.5)
         shown = f" {row.score:.2f}" if row.higher_is_better else f" {row.score:.3g} {row.unit}"
         axes.text(_compute_share(row, row.score), place, shown, va="center", fontsize=8, bbox=_LABEL_BOX)
     axes.axvline(1, color="black", linestyle="--", linewidth=1)
@@ -50,7 +47,7 @@ def _draw_goals(axes: Any, rows: list[Row]) -> None:
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.margins(x=0.18)
-    axes.set_xlabel("share of the goal (dashed: the goal, short line: the first bar); right is better")
+    axes.set_xlabel("share of the target (dashed); right is better")
 
 
 def _draw_growth(axes: Any, rows: list[Row]) -> None:
@@ -59,6 +56,6 @@ def _draw_growth(axes: Any, rows: list[Row]) -> None:
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("accounts in the store")
-    axes.set_ylabel("us an action, unsigned, durable")
+    axes.set_ylabel("us per action, unsigned, durable")
     if rows:
         axes.legend(fontsize=8)

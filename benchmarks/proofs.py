@@ -11,16 +11,16 @@ from typing import Final, TypeVar
 from apps.keystore import app
 from benchmarks.context import Bench
 from benchmarks.report import Row, make_size_row
-from microrollup.ledger import Ledger
-from microrollup.merkle.indexed import verify_exclusion, verify_inclusion
-from microrollup.reading import StateProof, prove_state
+from microrollup.crypto.merkle.indexed import verify_exclusion, verify_inclusion
+from microrollup.ledger.ledger import Ledger
+from microrollup.ledger.reading import StateProof, prove_state
 from microrollup.store.spans import Spans
 
-__all__ = ["BARS", "measure"]
+__all__ = ["TARGET", "measure"]
 
 T = TypeVar("T")
 
-BARS: Final = (1.0, 0.1)
+TARGET: Final = 1.0
 _FIELD: Final = app.state_type.fields[0]
 
 
@@ -50,7 +50,7 @@ def measure(bench: Bench) -> list[Row]:
                 present[: max(1, len(present) // 5)],
                 f"height {old}; leaf and nodes as they were, found in the undo of later blocks",
             ),
-            _time("verification", rounds, _verify, proofs, f"{len(proofs[0].proof.siblings)} siblings", bars=None),
+            _time("verification", rounds, _verify, proofs, f"{len(proofs[0].proof.siblings)} siblings", target=None),
         ]
 
 
@@ -71,7 +71,7 @@ def _time(
     work: Callable[[T], object],
     items: Sequence[T],
     note: str,
-    bars: tuple[float, float] | None = BARS,
+    target: float | None = TARGET,
 ) -> Row:
     means: list[float] = []
     for _ in range(rounds):
@@ -80,4 +80,6 @@ def _time(
             work(item)
         means.append((time.perf_counter() - started) / len(items))
     note = f"{len(items):,} accounts a run, {note}"
-    return make_size_row("proof", what, 1e3 * statistics.median(means), "ms", bars=bars, repetitions=rounds, note=note)
+    return make_size_row(
+        "proof", what, 1e3 * statistics.median(means), "ms", target=target, repetitions=rounds, note=note
+    )

@@ -1,4 +1,4 @@
-"""What a run gives: rows with their limits and bars, as a table for people and JSON for programs."""
+"""What a run gives: rows with their limits and targets, as a table for people and JSON for programs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from benchmarks.measure import Comparison, Fsync, Machine
 
 __all__ = ["Report", "Row", "make_ratio_row", "make_size_row", "print_report", "write_json"]
 
-Verdict = Literal["goal", "first bar", "below", ""]
+Verdict = Literal["met", "below", ""]
 
-_STYLES: Final[dict[str, str]] = {"goal": "green", "first bar": "cyan", "below": "bold red", "": ""}
+_STYLES: Final[dict[str, str]] = {"met": "green", "below": "bold red", "": ""}
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure. `score` is what is held against the bars: a ratio to the limit, or the figure itself."""
+    """One figure. `score` is what is held against the target: a ratio to the limit, or the figure itself."""
 
     name: str
     """The group, as `--only` takes it."""
@@ -27,11 +27,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ours: float
     unit: str
     limit: float | None = None
-    """In `unit` too; None where the limit is a bar alone."""
+    """In `unit` too; None where there is a target alone."""
     limit_name: str
     score: float
-    first_bar: float | None = None
-    goal: float | None = None
+    target: float | None = None
     higher_is_better: bool
     repetitions: int = 1
     fsync: Fsync | None = None
@@ -42,13 +41,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> Verdict:
-        """Which bar the score reaches; empty where there is none."""
-        if self.first_bar is None or self.goal is None:
+        """Whether the score meets the target; empty where there is none."""
+        if self.target is None:
             return ""
         sign = 1 if self.higher_is_better else -1
-        if sign * self.score >= sign * self.goal:
-            return "goal"
-        return "first bar" if sign * self.score >= sign * self.first_bar else "below"
+        return "met" if sign * self.score >= sign * self.target else "below"
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -67,7 +64,7 @@ def make_ratio_row(
     found: Comparison,
     *,
     limit_name: str,
-    bars: tuple[float, float] | None = None,
+    target: float | None = None,
     fsync: Fsync | None = None,
     scale: float = 1e6,
     unit: str = "us",
@@ -83,8 +80,7 @@ def make_ratio_row(
         limit=found.limit * scale,
         limit_name=limit_name,
         score=found.ratio,
-        first_bar=bars[0] if bars else None,
-        goal=bars[1] if bars else None,
+        target=target,
         higher_is_better=True,
         repetitions=found.repetitions,
         fsync=fsync,
@@ -98,7 +94,7 @@ def make_size_row(
     ours: float,
     unit: str,
     *,
-    bars: tuple[float, float] | None = None,
+    target: float | None = None,
     limit_name: str = "-",
     repetitions: int = 1,
     fsync: Fsync | None = None,
@@ -113,8 +109,7 @@ def make_size_row(
         unit=unit,
         limit_name=limit_name,
         score=ours,
-        first_bar=bars[0] if bars else None,
-        goal=bars[1] if bars else None,
+        target=target,
         higher_is_better=False,
         repetitions=repetitions,
         fsync=fsync,
@@ -133,7 +128,7 @@ def print_report(console: Console, report: Report) -> None:
         highlight=False,
     )
     table = Table(show_lines=True, expand=False)
-    for title in ("row", "ours", "limit", "ratio", "first bar", "goal", "note"):
+    for title in ("row", "ours", "limit", "ratio", "target", "note"):
         table.add_column(title, justify="right" if title not in ("row", "note") else "left", overflow="fold")
     for row in report.rows:
         style = _STYLES[row.verdict]
@@ -142,8 +137,7 @@ def print_report(console: Console, report: Report) -> None:
             _show(row.ours, row.unit),
             f"{_show(row.limit, row.unit)}\n{row.limit_name}" if row.limit is not None else row.limit_name,
             _colour(f"{row.score:.2f}" if row.higher_is_better else "", style),
-            _show_bar(row, row.first_bar),
-            _colour(_show_bar(row, row.goal), style),
+            _colour(_show_target(row), style),
             row.note + (f"; fsync {row.fsync.p50_us:.0f}/{row.fsync.p90_us:.0f} us" if row.fsync else ""),
         )
     console.print(table)
@@ -157,10 +151,10 @@ def _show(value: float, unit: str) -> str:
     return f"{value:,.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
 
 
-def _show_bar(row: Row, bar: float | None) -> str:
-    if bar is None:
+def _show_target(row: Row) -> str:
+    if row.target is None:
         return ""
-    return f"{bar:g}" if row.higher_is_better else f"{bar:g} {row.unit}"
+    return f"{row.target:g}" if row.higher_is_better else f"{row.target:g} {row.unit}"
 
 
 def write_json(path: Path, report: Report) -> None:

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import Final
 
 from benchmarks import (
+    checking,
     end_to_end,
     execution,
     growth,
     imports,
     l1_settling,
     memory,
+    metering,
     node_serving,
     opening,
+    paging,
     peers,
     proofs,
     replaying,
@@ -26,13 +29,16 @@ __all__ = ["ROWS"]
 
 ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "execution": execution.measure,
+    "metering": metering.measure,
     "end-to-end": end_to_end.measure,
     "state-root": state_root.measure,
     "growth": growth.measure,
+    "checks": checking.measure,
     "replay": replaying.measure,
     "opening": opening.measure,
     "memory": memory.measure,
     "proof": proofs.measure,
+    "pages": paging.measure,
     "peers": peers.measure,
     "node": node_serving.measure,
     "l1": l1_settling.measure,

@@ -14,9 +14,10 @@ from apps.keystore import app
 from apps.keystore.accounts import compute_account_key
 from apps.keystore.transitions import Register
 from benchmarks.workload import ACTIONS_PER_SENDER, MIX, make_register, make_update
-from microrollup.action import Action
-from microrollup.crypto import canonicalize_signature, compute_address, keccak256, load_private_key, sign_digest
-from microrollup.eip712 import compile_digest, compute_domain_separator
+from microrollup.crypto.ecdsa import canonicalize_signature, compute_address, load_private_key, sign_digest
+from microrollup.crypto.eip712 import compile_digest, compute_domain_separator
+from microrollup.crypto.keccak import keccak256
+from microrollup.declaration.action import Action
 
 __all__ = ["SignedWork", "sign_senders", "sign_work"]
 

@@ -9,14 +9,14 @@ from typing import Final
 
 from apps.keystore import app
 from benchmarks.workload import Population
-from microrollup.authentication import Authenticated
-from microrollup.crypto import PrivateKey, compute_address, load_private_key
-from microrollup.entry import make_signed_entry
-from microrollup.genesis import make_genesis
-from microrollup.ledger import Ledger
+from microrollup.chain.record import Genesis, Open, Seal
+from microrollup.crypto.ecdsa import PrivateKey, compute_address, load_private_key
+from microrollup.execution.authentication import Authenticated
+from microrollup.execution.entry import make_signed_entry
+from microrollup.execution.stf import Entry
+from microrollup.ledger.genesis import make_genesis
+from microrollup.ledger.ledger import Ledger
 from microrollup.primitives import MAX_BLOCK_RECORD_BYTES
-from microrollup.record import Genesis, Open, Seal
-from microrollup.stf import Entry
 
 __all__ = [
     "BUILDER",
@@ -40,7 +40,7 @@ GROUP: Final = 1_000
 """Actions that are executed and committed together."""
 
 L1_SECONDS: Final = 12
-MADE_UP_SEAL: Final = Seal(bytes(65), "made up: unsigned benchmark input")
+MADE_UP_SEAL: Final = Seal(0, bytes(65), "made up: unsigned benchmark input")
 _REGISTER_BYTES: Final = len(Population().make_registers(1)[0].record)
 
 LARGE_BLOCK: Final = MAX_BLOCK_RECORD_BYTES // (_REGISTER_BYTES + 36) // 100 * 100
@@ -94,7 +94,7 @@ def build_block(ledger: Ledger, actions: Sequence[Authenticated], group: int = G
 
 
 def build_store(directory: Path, accounts: int, block_size: int = LARGE_BLOCK) -> Population:
-    """A store of that many registered accounts; whoever they belong to."""
+    """A store of that many registered accounts, and who owns them."""
     population = Population()
     with create_ledger(directory) as ledger:
         while population.accounts < accounts:

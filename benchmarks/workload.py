@@ -12,9 +12,9 @@ from typing import Final
 from apps.keystore import app
 from apps.keystore.accounts import compute_account_key
 from apps.keystore.transitions import Register, Update
-from microrollup.action import Action
-from microrollup.authentication import Authenticated
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
+from microrollup.declaration.action import Action
+from microrollup.execution.authentication import Authenticated
 
 __all__ = [
     "ACTIONS_PER_SENDER",

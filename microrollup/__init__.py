@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from microrollup import primitives as _primitives
-from microrollup.action import Action, Event
-from microrollup.context import Context, Revert, require
+from microrollup.declaration.action import Action, Event
+from microrollup.declaration.context import Context, Revert, require
+from microrollup.declaration.map import Map
+from microrollup.declaration.node_view import NodeView
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.declaration.state import State, leaf_value, metadata
+from microrollup.declaration.view import View
 from microrollup.errors import MicrorollupError
-from microrollup.map import Map
 from microrollup.primitives import *
-from microrollup.rollup import MicroRollup
-from microrollup.state import State, leaf_value, metadata
 
 if TYPE_CHECKING:
     from microrollup.client import Client as Client
@@ -30,8 +32,10 @@ __all__ = [
     "Map",
     "MicroRollup",
     "MicrorollupError",
+    "NodeView",
     "Revert",
     "State",
+    "View",
     "leaf_value",
     "metadata",
     "replace",

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from microrollup.system import limit, lowered_limit, raised_limit
+
 __all__ = [
     "ACTION_SECONDS",
     "BLOCK_SECONDS",
+    "CLIENT_BURST_SECONDS",
+    "CLIENT_SHARE",
     "MEMORY_BYTES",
     "RECURSION_LIMIT",
     "VERIFIER_FACTOR",
     "limited_memory",
-    "relaxed_recursion",
+    "relaxed_limits",
+    "require_memory",
+    "reserved_memory",
 ]
 
 ACTION_SECONDS: Final = 1.0
@@ -23,6 +28,12 @@ ACTION_SECONDS: Final = 1.0
 
 BLOCK_SECONDS: Final = 30.0
 """A block closes once its STFs took this long in the sequencer."""
+
+CLIENT_SHARE: Final = 0.25
+"""Of the sequencer's execution time, what one client of a node may have in the long run."""
+
+CLIENT_BURST_SECONDS: Final = 2.0
+"""What a client saves up of it while it asks for less."""
 
 MEMORY_BYTES: Final = 1 << 30
 """Private memory of a sequencer's process (RLIMIT_DATA); an action that wants more is refused."""
@@ -40,21 +51,36 @@ def limited_memory(limit_bytes: int) -> Iterator[None]:
 
     Processes that are started meanwhile inherit the bound, and may raise it again.
     """
-    before, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-    try:
+    with limit("RLIMIT_DATA", limit_bytes):
         yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (before, hard))
 
 
 @contextmanager
-def relaxed_recursion() -> Iterator[None]:
-    """What was acknowledged must execute again, however deep the caller stands on the stack this time."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, RECURSION_LIMIT))
-    try:
+def reserved_memory() -> Iterator[None]:
+    """An eighth less memory, for what can be refused: so much remains to close what was not refused."""
+    with lowered_limit("RLIMIT_DATA", 8):
         yield
-    finally:
-        sys.setrecursionlimit(before)
+
+
+def require_memory(size: int) -> None:
+    """Raise `MemoryError` unless so many bytes could be had now; none are held.
+
+    LMDB and other libraries end the process where an allocation fails.
+    """
+    bytearray(size)
+
+
+@contextmanager
+def relaxed_limits() -> Iterator[None]:
+    """The verifier's limits of memory and recursion, for what nobody can refuse any more.
+
+    That is what was acknowledged and must execute again or close, and what was forced. A limit that is higher already
+    stays as it is.
+    """
+    before = sys.getrecursionlimit()
+    with raised_limit("RLIMIT_DATA", MEMORY_BYTES * VERIFIER_FACTOR):
+        sys.setrecursionlimit(max(before, RECURSION_LIMIT))
+        try:
+            yield
+        finally:
+            sys.setrecursionlimit(before)

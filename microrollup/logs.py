@@ -1,25 +1,30 @@
-"""Log lines of a process, on standard error: warnings and worse, one line each, unless somebody wants everything."""
+"""Log lines of a process, on standard error: warnings and errors, one line each, or everything if asked for."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import Final
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-__all__ = ["configure_logging"]
+__all__ = ["configure_logging", "ensure_logging"]
 
 _LEVEL: Final = "level"
 _EVENT: Final = "event"
+
+_MAX_TRACEBACKS: Final = 100
+_MAX_FRAMES: Final = 20
+_MAX_TRACEBACK_CHARACTERS: Final = 8_000
 
 
 def configure_logging(*, verbose: bool = False, as_json: bool = False) -> None:
     """Send this process's log to standard error, whatever that is at the time of writing.
 
-    Quiet: warnings and errors, one line each, no tracebacks. `verbose`: everything, with tracebacks. `as_json`: one
-    JSON object a line, with the time.
+    Quiet: warnings and errors, one line each, and the traceback of what an app raises, once per place that raises it.
+    `verbose`: everything, with all tracebacks. `as_json`: one JSON object per line, with the time.
     """
     processors: list[structlog.typing.Processor] = [structlog.processors.add_log_level]
     if as_json:
@@ -33,13 +38,19 @@ def configure_logging(*, verbose: bool = False, as_json: bool = False) -> None:
         plain = structlog.dev.plain_traceback
         processors.append(structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain))
     else:
-        processors.append(_render_line)
+        processors.append(_LineRenderer())
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.WARNING),
         logger_factory=_StderrFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def ensure_logging() -> None:
+    """`configure_logging`, unless this process has chosen otherwise: structlog's own default writes pages per error."""
+    if not structlog.is_configured():
+        configure_logging()
 
 
 class _StderrFactory:
@@ -49,8 +60,26 @@ class _StderrFactory:
         return structlog.PrintLogger(sys.stderr)
 
 
-def _render_line(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """`warning: action_refused limit=time sender=…`."""
-    level, name = event.pop(_LEVEL), event.pop(_EVENT)
-    event.pop("exc_info", None)
-    return " ".join([f"{level}: {name}", *[f"{key}={event[key]}" for key in sorted(event)]]).replace("\n", " ")
+class _LineRenderer:
+    """`warning: action_refused limit=time sender=…`, and the traceback of an error with an exception.
+
+    A traceback comes once per place that raises: anybody who sends actions can cause any number of faults.
+    """
+
+    def __init__(self) -> None:
+        self._shown: set[tuple[str, int]] = set()
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> str:
+        """The line, and what follows it."""
+        level, name, raised = event.pop(_LEVEL), event.pop(_EVENT), event.pop("exc_info", None)
+        line = " ".join([f"{level}: {name}", *[f"{key}={event[key]}" for key in sorted(event)]]).replace("\n", " ")
+        return f"{line}\n{self._explain(raised)}".rstrip() if isinstance(raised, BaseException) else line
+
+    def _explain(self, error: BaseException) -> str:
+        """The traceback's last frames; nothing if this place has raised before, or too many others have."""
+        frames = traceback.extract_tb(error.__traceback__)
+        place = (frames[-1].filename, frames[-1].lineno or 0) if frames else ("", 0)
+        if place in self._shown or len(self._shown) >= _MAX_TRACEBACKS:
+            return ""
+        self._shown.add(place)
+        return "".join(traceback.format_exception(error, limit=-_MAX_FRAMES))[-_MAX_TRACEBACK_CHARACTERS:]

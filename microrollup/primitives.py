@@ -50,6 +50,8 @@ __all__ = [
     "Integer",
     "MAX_ACTION_BYTES",
     "MAX_BLOCK_ACTIONS",
+    "MAX_BLOCK_CHANGED_BYTES",
+    "MAX_BLOCK_CHANGED_ROWS",
     "MAX_BLOCK_RECORD_BYTES",
     "MAX_CLOCK_LEAD_SECONDS",
     "MAX_EVENTS",
@@ -197,7 +199,7 @@ MAX_ACTION_BYTES: Final = 16 * 1024
 MAX_JSON_DEPTH: Final = 32
 """Nesting of a signed action's JSON; deep input is refused before a recursive decoder sees it."""
 
-MAX_FORCED_PAYLOAD_BYTES: Final = 4 * 1024
+MAX_FORCED_PAYLOAD_BYTES: Final = 8 * 1024
 """The payload of a forced action in the inbox."""
 
 MAX_FORCED_PER_BLOCK: Final = 64
@@ -223,6 +225,12 @@ MAX_BLOCK_ACTIONS: Final = 20_000
 
 MAX_BLOCK_RECORD_BYTES: Final = 700_000
 """Records of one block, so that it fits one batch of six blobs (6 x 126,976 usable bytes) uncompressed."""
+
+MAX_BLOCK_CHANGED_ROWS: Final = 100_000
+"""State rows that the entries of one block change; see `microrollup.execution.budget`."""
+
+MAX_BLOCK_CHANGED_BYTES: Final = 16 << 20
+"""Encoded bytes of these rows, before and after, and of all events: what closing the block has to hold and write."""
 
 MAX_GAP_PER_SENDER: Final = 16
 """Actions of one sender that may wait for lower nonces."""

@@ -1,13 +1,43 @@
-"""What holds for all tests."""
+"""What holds for all tests: the fast lane, the seed, what may be skipped, and how long each room took."""
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import settings
 
 RECURSION_LIMIT = sys.getrecursionlimit()
+
+SLOW = (
+    "cli/test_cli", "cli/test_demo", "cli/test_new", "client/", "deployment/", "explorer/", "house/test_benchmarks",
+    "house/test_ci", "house/test_examples", "house/test_interpreters", "house/test_site", "house/test_system",
+    "house/test_wheel",
+    "keystore/test_accounts_forge", "keystore/test_erc7562", "keystore/test_keystore_contracts",
+    "keystore/test_l1_story", "keystore/test_smart_account_chain", "keystore/test_story", "keystore/test_ucmt_chain",
+    "keystore/test_ucmt_forge", "maintenance/", "node/",
+    "rpc/", "sequencer/test_kill",
+    "settlement/", "store/test_environment", "verifier/",
+)  # fmt: skip
+"""Folders and files that run commands, nodes, L1, compilers or browsers: marked `slow`, left out by `-m "not slow"`."""
+
+LONG = (
+    "house/test_examples", "house/test_interpreters", "house/test_pyright", "keystore/test_keystore_contracts",
+    "keystore/test_l1_story", "keystore/test_story", "settlement/test_inbox_contract",
+)  # fmt: skip
+"""Files of few tests that take a minute or two: they come first, or the last of them would keep one core waiting."""
+
+MAY_BE_SKIPPED = ("third-party vectors", "CPython 3.", "Hardhat is not installed")
+"""How the reasons begin for which a run in CI may skip a test. Anything else that is missing there fails it."""
+
+settings.register_profile("same every time", deadline=None, derandomize=True, database=None)
+settings.register_profile("explore", deadline=None, max_examples=1_000)
+settings.load_profile("same every time")
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +48,58 @@ def python_s_own_recursion_limit() -> Iterator[None]:
     sys.setrecursionlimit(RECURSION_LIMIT)
     yield
     sys.setrecursionlimit(RECURSION_LIMIT)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests of a file run in one process, in the order that the seed gives: what one file starts is started once,
+    and the order does not depend on how fast the others are.
+    """
+    config.option.loadscopereorder = False
+    return importlib.import_module("xdist.scheduler").LoadFileScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow by where it stands; the longest files first, then those with the most tests."""
+    counts = Counter(item.path for item in items)
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+            item.add_marker("slow")
+    items.sort(key=lambda item: (not item.nodeid.removeprefix("tests/").startswith(LONG), -counts[item.path]))
+
+
+def refuse_skip(report: Any) -> None:
+    """In CI, a test that is skipped because something is missing has failed."""
+    if report.outcome != "skipped" or hasattr(report, "wasxfail") or os.environ.get("CI") != "true":
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not reason.removeprefix("Skipped: ").startswith(MAY_BE_SKIPPED):
+        report.outcome, report.longrepr = "failed", f"skipped where CI=true: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Reports of tests."""
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
+    """Reports of modules, which skip all of their tests at once."""
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how long the tests of each room took, over all processes, and how to repeat their order."""
+    seconds: Counter[str] = Counter()
+    for report in (each for reports in terminalreporter.stats.values() for each in reports):
+        if hasattr(report, "duration") and report.nodeid.startswith("tests/"):
+            seconds[report.nodeid.split("/")[1]] += report.duration
+    rooms = " · ".join(f"{room} {spent / 60:.1f}" for room, spent in seconds.most_common())
+    terminalreporter.write_line(f"minutes per room: {rooms}")
+    seed = terminalreporter.config.getoption("randomly_seed", None)
+    terminalreporter.write_line(f"the same order again: --randomly-seed={seed}")

@@ -1,8 +1,9 @@
 """The keystore: one place for the keys of smart accounts on all chains."""
 
-from apps.keystore.accounts import Keystore
-from apps.keystore.transitions import register, update
 from microrollup import MicroRollup
+
+from .accounts import Keystore
+from .transitions import register, update
 
 __all__ = ["app"]
 

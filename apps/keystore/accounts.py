@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from msgspec import Struct
 
 from microrollup import Bytes, Bytes32, Map, State, leaf_value
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
 
 __all__ = ["Account", "Keystore", "compute_account_key", "encode_account_leaf", "is_known_vk"]
 

@@ -11,13 +11,10 @@ from typing import Final
 
 import msgspec
 
-from apps.keystore.accounts import compute_account_key
-from apps.keystore.proofs import compute_account_tree_key
 from microrollup.codec.abi import compile_arguments_decoder, compile_arguments_encoder
 from microrollup.codec.schema import BoolType, BytesType, FixedBytesType, IntegerType, SequenceType
-from microrollup.crypto import keccak256
-from microrollup.errors import DecodeError, ProofError
-from microrollup.merkle.indexed import (
+from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.merkle.indexed import (
     Leaf,
     Proof,
     compute_root,
@@ -27,6 +24,10 @@ from microrollup.merkle.indexed import (
     verify_exclusion,
     verify_inclusion,
 )
+from microrollup.errors import DecodeError, ProofError
+
+from .accounts import compute_account_key
+from .proofs import compute_account_tree_key
 
 __all__ = [
     "KeyDataProof",
@@ -42,7 +43,7 @@ _WORD: Final = FixedBytesType(32, "bytes32")
 _TYPES: Final = (
     BoolType(), BytesType(), _WORD, _WORD, _WORD, BytesType(), SequenceType(_WORD, tuple), IntegerType(256, False)
 )  # fmt: skip
-"""isExclusion, exclusionExtraData, nextDummyByte (a bytes1 stands at the left of its word), nextImtKey, vkeyHash,
+"""isExclusion, exclusionExtraData, nextDummyByte (a bytes1 is at the left of its word), nextImtKey, vkeyHash,
 keyData, proof, isLeft."""
 _encode: Final = compile_arguments_encoder(_TYPES)
 _decode: Final = compile_arguments_decoder(_TYPES)
@@ -63,7 +64,7 @@ class KeyDataProof(msgspec.Struct, frozen=True):
     """What the address commits to beside data and vkey; 32 bytes with an exclusion proof, else None."""
     leaf_rest: bytes
     """What of the leaf is not given by the rest: next prefix and next key (33 bytes) of the account's own leaf, or the
-    98 bytes of the low leaf behind `active`."""
+    98 bytes of the low leaf after `active`."""
     siblings: tuple[bytes, ...]
     is_left: int
 
@@ -120,9 +121,9 @@ def decode_key_data_proof(raw: bytes) -> KeyDataProof:
 
 
 def verify_key_data_proof(root: bytes, keystore_address: bytes, proof: KeyDataProof) -> KeyDataProof:
-    """Check that the key data are authoritative for the address under a state root; returns the proof.
+    """Check that the key data is authoritative for the address under a state root; returns the proof.
 
-    The rules of `AxiomProof.sol`. Raises `ProofError`, or `DecodeError` for a leaf that is none.
+    The rules of `AxiomProof.sol`. Raises `ProofError`, or `DecodeError` for a malformed leaf.
     """
     data_hash = keccak256(proof.key_data)
     tree_key = compute_account_tree_key(keystore_address)

@@ -5,7 +5,7 @@ Packed, without padding, with exactly one form (n siblings, at most 64; integers
     inclusion   isLeft 8 | nextPrefix 1 | nextKey 32 | siblings 32n                                        41 + 32n
     exclusion   isLeft 8 | prefix 1 | key 32 | nextPrefix 1 | nextKey 32 | valueHash 32 | siblings 32n    106 + 32n
 
-What an inclusion proof leaves out is what it is to prove: an active leaf that is no dummy, its key, its value's hash.
+An inclusion proof leaves out what it is to prove: an active leaf that is not a dummy, its key, its value's hash.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ import msgspec
 
 from microrollup.codec.json import compile_json_reader, read_hex
 from microrollup.codec.schema import describe_struct
-from microrollup.errors import DecodeError, ProofError, RefusedError
-from microrollup.merkle.indexed import (
+from microrollup.crypto.merkle.indexed import (
     LEAF_BYTES,
     MAX_PROOF_SIBLINGS,
     Leaf,
@@ -30,6 +29,7 @@ from microrollup.merkle.indexed import (
     verify_exclusion,
     verify_inclusion,
 )
+from microrollup.errors import DecodeError, ProofError, RefusedError
 from microrollup.primitives import Bytes, Bytes32, Uint64
 
 __all__ = [
@@ -51,7 +51,7 @@ KEYSTORE_SILO: Final = 0
 
 _SIDE_BYTES: Final = 8
 _LINK_START: Final = 34
-"""Where a leaf's next prefix stands: behind active, prefix and key."""
+"""Where a leaf's next prefix is: after active, prefix and key."""
 _LINK_BYTES: Final = 33
 
 INCLUSION_HEADER_BYTES: Final = _SIDE_BYTES + _LINK_BYTES
@@ -96,7 +96,7 @@ _NAMES: Final = frozenset(field.wire_name for field in _SHOWN.fields)
 
 
 def compute_account_tree_key(key: bytes) -> bytes:
-    """Where the account of a 32-byte keystore key stands in the tree."""
+    """Where the account of a 32-byte keystore key is in the tree."""
     return compute_tree_key(KEYSTORE_SILO, key)
 
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
+from eth_abi.exceptions import DecodingError
 from msgspec import Struct
 
-from apps.keystore.root_proofs import RootProof
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
+from microrollup.errors import DecodeError
+
+from .root_proofs import RootProof
 
 __all__ = [
     "Delivery",
+    "LatestRoot",
+    "decode_latest",
     "encode_arbitrum_parameters",
     "encode_broadcast",
+    "encode_latest",
     "encode_op_stack_parameters",
     "encode_prove_root",
+    "encode_read_inbox",
     "encode_record_block_hash",
 ]
 
@@ -31,6 +39,27 @@ class Delivery(Struct, frozen=True):
     """Wei that the bridge is paid. A broadcast is sent with the sum of all deliveries' values."""
     parameters: bytes
     """The bridge's own."""
+
+
+class LatestRoot(Struct, frozen=True):
+    """The newest root that a chain's `KeystoreRoots` knows; all zeros before the first."""
+
+    root: bytes
+    """32 bytes."""
+    height: int
+    """Of the rollup's block."""
+    shown_at: int
+    """The latest L1 time, in seconds, at which the inbox was shown to hold it."""
+    settled_at: int
+    """The L1 time, in seconds, at which the inbox took it."""
+
+    def compute_age(self, now: int) -> int:
+        """Seconds between settlement and `now`, another time in seconds; 0 if that is earlier.
+
+        An old root is as good as a new one while the keystore is idle. If the keystore has acknowledged a rotation
+        since, L1 does not know it, and the old key acts on every chain until the keystore settles.
+        """
+        return max(0, now - self.settled_at)
 
 
 def _select(signature: str) -> bytes:
@@ -69,6 +98,25 @@ def encode_prove_root(proof: RootProof) -> bytes:
     types = ["uint64", "bytes", "bytes[]", "bytes[]", "bytes[]"]
     arguments = [proof.number, proof.header, proof.account_proof, proof.root_proof, proof.head_proof]
     return _select(f"proveRoot({','.join(types)})") + abi_encode(types, arguments)
+
+
+def encode_read_inbox() -> bytes:
+    """The call to the roots' contract on L1 itself that takes what the inbox holds now; anybody may send it."""
+    return _select("readInbox()")
+
+
+def encode_latest() -> bytes:
+    """The question to the roots' contract for its newest root; `decode_latest` reads the answer."""
+    return _select("latest()")
+
+
+def decode_latest(answer: bytes) -> LatestRoot:
+    """What the roots' contract answered. Raises `DecodeError` if it is something else."""
+    try:
+        root, height, shown_at, settled_at = abi_decode(["bytes32", "uint64", "uint64", "uint64"], answer)
+    except (DecodingError, OverflowError) as error:
+        raise DecodeError("latest root", str(error)) from None
+    return LatestRoot(root, height, shown_at, settled_at)
 
 
 def encode_record_block_hash() -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError, ProofError, UsageError
 
 __all__ = ["RootProof", "STORAGE_SLOTS", "encode_header", "make_root_proof"]
@@ -56,7 +56,7 @@ class RootProof(msgspec.Struct, frozen=True):
 def encode_header(block: Mapping[str, Any]) -> bytes:
     """The RLP of an L1 block's header, from the JSON of `eth_getBlockByNumber`.
 
-    Raises `DecodeError` if the JSON is no block, or the header's hash is not the one that it states, as after a fork
+    Raises `DecodeError` if the JSON is not a block, or the header's hash is not the one that it states, as after a fork
     that added a field which is not known here; `UsageError` without the extra `ethereum`.
     """
     try:
@@ -96,11 +96,11 @@ def _read_field(block: Mapping[str, Any], name: str, size: int | None) -> bytes:
         return _read_hex(block, name, size)
     text = block.get(name)
     if not isinstance(text, str) or not text.startswith("0x") or not 3 <= len(text) <= 66:
-        raise DecodeError(_WHAT, f"{name} is no quantity")
+        raise DecodeError(_WHAT, f"{name} is not a quantity")
     try:
         number = int(text, 16)
     except ValueError:
-        raise DecodeError(_WHAT, f"{name} is no quantity") from None
+        raise DecodeError(_WHAT, f"{name} is not a quantity") from None
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
@@ -108,7 +108,7 @@ def _read_hex(block: Mapping[str, Any], name: str, size: int | None) -> bytes:
     try:
         raw = _decode_hex(block[name])
     except (KeyError, TypeError, ValueError):
-        raise DecodeError(_WHAT, f"{name} is no byte string") from None
+        raise DecodeError(_WHAT, f"{name} is not a byte string") from None
     if size is not None and len(raw) != size:
         raise DecodeError(_WHAT, f"{name} has {len(raw)} bytes, not {size}")
     return raw

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from apps.keystore.accounts import Account, Keystore, compute_account_key, is_known_vk
 from microrollup import Action, Bytes, Bytes32, Context, Event, Revert, replace, require
+
+from .accounts import Account, Keystore, compute_account_key, is_known_vk
 
 __all__ = ["Register", "Registered", "Update", "Updated", "register", "update"]
 

@@ -24,14 +24,14 @@ _NEEDED: Final = ("eventsourcing", "matplotlib")
 def bench_command(arguments: tuple[str, ...]) -> int:
     """Measure, each figure beside its limit.
 
-    The same as `python -m benchmarks`, whose arguments it takes.
+    The same as `python -m benchmarks`, whose arguments it takes; it needs a checkout of the repository.
     """
+    root = Path(__file__).parents[2]
+    if not (root / "benchmarks").is_dir():
+        raise UsageError("the benchmarks are not in the package: run them in a checkout of the repository")
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"the benchmarks need {' and '.join(missing)}: pip install 'microrollup[bench]'")
-    root = Path(__file__).parents[2]
-    if not (root / "benchmarks").is_dir():
-        raise UsageError(f"there are no benchmarks beside microrollup in {root}")
     searched = [str(root), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(searched)}
     command = [sys.executable, "-P", "-m", "benchmarks", *arguments]

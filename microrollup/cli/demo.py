@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +11,19 @@ import msgspec
 from rich.console import RenderableType
 from rich.text import Text
 
+from microrollup.chain.export import write_blocks
 from microrollup.cli.demo_parts import APP, Demo
-from microrollup.cli.directory import open_node, verifier_key_path
-from microrollup.cli.l1 import find_place
+from microrollup.cli.files import open_directory
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table
-from microrollup.cli.parameters import PATH
+from microrollup.cli.parameters import PATH, block_size_option
 from microrollup.cli.run import EXIT_FAILED
-from microrollup.cli.settling import parse_attestations, settle_batches
-from microrollup.cli.verification import make_request, watch_verifier
+from microrollup.cli.verification import watch_verifier
 from microrollup.codec.json import hex0x
-from microrollup.export import write_blocks
-from microrollup.primitives import MAX_BLOCK_ACTIONS
+from microrollup.deployment.directory import open_rollup
+from microrollup.deployment.keys import verifier_key_path
+from microrollup.deployment.place_file import find_place
+from microrollup.deployment.settling import parse_attestations, settle_batches
+from microrollup.deployment.verifying import make_request
 from microrollup.verifier.events import DivergenceEvent, Report
 from microrollup.verifier.source import StoreSource
 
@@ -35,31 +34,26 @@ BLOCK_SIZE: Final = 100
 
 @click.command("demo", cls=Command)
 @click.option("--data", "directory", type=PATH, metavar="DIR", help="Keep everything there [default: temporary].")
+@block_size_option(BLOCK_SIZE)
 @click.option(
-    "--block-size",
-    type=click.IntRange(1, MAX_BLOCK_ACTIONS),
-    default=BLOCK_SIZE,
-    show_default=True,
-    metavar="N",
-    help="Actions a block.",
+    "--l1", "on_l1", is_flag=True, help="Settle on an Ethereum L1 of its own (anvil), and rebuild everything from it."
 )
-@click.option("--l1", "on_l1", is_flag=True, help="On an Ethereum L1 of its own (anvil), and rebuilt from it.")
 @json_option
 def demo_command(directory: Path | None, block_size: int, on_l1: bool, output: Output) -> int:
     """Watch 2,000 wallet-signed actions become settled, proven state.
 
     They are imported, verified by another process, settled, and proven; the state root must be the same in sequencer,
     verifier, settlement, and in the file that another program computed. With --l1 an L1 starts, the inbox is deployed,
-    the data go into blobs, a user forces an action past the operator; then the operator's data are deleted and all is
+    the data goes into blobs, a user forces an action past the operator; then the operator's data is deleted and all is
     rebuilt from L1. Exit code 1: the roots differ.
     """
     if on_l1:
         from microrollup.cli.demo_l1 import run_l1_demo  # noqa: PLC0415  # nobody else pays for it
 
-        with _open_directory(directory) as own:
+        with open_directory(directory, "demo") as own:
             return 0 if run_l1_demo(own, block_size, output) else EXIT_FAILED
     started = time.monotonic()
-    with _open_directory(directory) as own:
+    with open_directory(directory, "demo") as own:
         demo = Demo(own, output)
         report = demo.import_actions(block_size)
         outcome = _verify(demo)
@@ -87,7 +81,7 @@ def _verify(demo: Demo) -> Report | DivergenceEvent:
     demo.tell("2. Verify", "Another process reads a file of blocks, executes every action again, and signs.")
     blocks = demo.directory / "blocks.microrollup"
     with StoreSource(demo.directory) as source:
-        write_blocks(blocks, source.genesis, source.read_blocks())
+        write_blocks(blocks, source.genesis, source.read_blocks(), source.read_manifests())
     request = make_request(
         APP,
         blocks,
@@ -107,9 +101,9 @@ def _settle(demo: Demo, report: Report) -> bytes:
     """The settlement's part: the attested batches; the state root that it holds then."""
     demo.tell("3. Settle", "The settlement, here a directory that keeps the inbox's rules, takes what is attested.")
     attestations = parse_attestations(msgspec.json.encode(report.attestations))
-    with open_node(demo.directory, demo.rollup) as node:
-        ranges = settle_batches(node, attestations)
-        head = node.l1.get_settled()
+    with open_rollup(demo.directory, demo.rollup) as opened:
+        ranges = settle_batches(opened, attestations)
+        head = opened.l1.get_settled()
     batches = f"{len(ranges)} new batches, {sum(settled.bytes for settled in ranges):,} bytes"
     facts = {"settled": f"height {head.height}, {batches}", "L1 block": head.l1_number}
     demo.output.tell(make_facts({**facts, "state root": hex0x(head.state_root)}))
@@ -125,12 +119,3 @@ def _render_end(roots: dict[str, str], equal: bool, seconds: float, directory: P
     if directory is not None:
         rendered.append(f"Everything is in {directory}: try `microrollup log {APP} --data {directory}`.")
     return rendered
-
-
-@contextmanager
-def _open_directory(directory: Path | None) -> Iterator[Path]:
-    if directory is not None:
-        yield directory
-        return
-    with tempfile.TemporaryDirectory(prefix="microrollup-demo-") as temporary:
-        yield Path(temporary)

@@ -14,15 +14,18 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from microrollup.cli.demo_parts import APP, Demo
-from microrollup.cli.deploying import Deployed
-from microrollup.cli.l1_rollup import L1Rollup
 from microrollup.cli.output import Output, make_facts, make_table
+from microrollup.cli.verification import follow_verifier
 from microrollup.codec.json import hex0x
-from microrollup.crypto import keccak256, load_private_key
+from microrollup.crypto.ecdsa import load_private_key
+from microrollup.crypto.keccak import keccak256
+from microrollup.deployment.deploying import Deployed
+from microrollup.deployment.l1_rollup import L1Rollup
 from microrollup.testing.anvil import DEV_KEYS, Anvil, find_anvil, run_anvil
 from microrollup.verifier.events import DivergenceEvent, Report
 
 __all__ = ["run_l1_demo"]
+
 
 class Row(msgspec.Struct, frozen=True, rename="camel"):
     """What a step took."""
@@ -61,8 +64,8 @@ class L1Demo:
 
     def verify(self, name: str) -> list[Report] | DivergenceEvent:
         """Two verifiers, each in a process and a store of its own, execute everything again and attest."""
-        with self.timed(name):
-            reports = self.stage.verify()
+        with self.timed(name), follow_verifier() as follow:
+            reports = self.stage.verify(on_progress=follow)
         if isinstance(reports, DivergenceEvent):
             return reports
         attesting = f"{len(reports)} of {len(self.stage.verifier_keys)}"
@@ -71,7 +74,7 @@ class L1Demo:
         return reports
 
     def settle(self, name: str, reports: list[Report]) -> bytes:
-        """One transaction a batch, the data in blobs; the state root that the inbox holds then."""
+        """One transaction per batch, the data in blobs; the state root that the inbox holds then."""
         with self.timed(name) as figures:
             settled = self.stage.settle(reports)
             figures.update({"gas": settled.gas, "blob_gas": settled.blob_gas, "bytes": settled.bytes})
@@ -90,20 +93,23 @@ class L1Demo:
         action_type = self.parts.rollup.action_types.by_name["Register"]
         action = action_type.cls(*[keccak256(text) for text in (b"code", b"config", b"salt")])
         with self.timed("force an action") as figures:
-            forced = self.stage.force(self.user, action)
-            figures.update({"gas": forced.gas, "bytes": forced.payload_bytes})
+            forced, gas = self.stage.force(self.user, action)
+            figures.update({"gas": gas, "bytes": len(forced.payload)})
         header = self.stage.take_forced()
         sender = forced.sender
-        facts = {"forced": f"by {hex0x(sender)} in L1 block {forced.l1_number}", "taken": f"block {header.height}"}
+        facts = {
+            "forced": f"by {hex0x(sender)} in L1 block {forced.inclusion_block}",
+            "taken": f"block {header.height}",
+        }
         self.output.tell(make_facts(dict(facts)))
         return keccak256(keccak256(b"salt") + keccak256(keccak256(b"code") + keccak256(b"config")) + keccak256(sender))
 
     def rebuild(self) -> Report | DivergenceEvent:
         """The operator is gone, with all its data; anybody derives the rollup from L1 and its blobs."""
-        self.parts.tell("7. Rebuild", "The operator's data are deleted. Anybody rebuilds all from L1 and its blobs.")
+        self.parts.tell("7. Rebuild", "The operator's data is deleted. Anybody rebuilds all from L1 and its blobs.")
         shutil.rmtree(self.stage.operator)
-        with self.timed("rebuild from L1") as figures:
-            outcome = self.stage.rebuild(self.directory / "anybody")
+        with self.timed("rebuild from L1") as figures, follow_verifier() as follow:
+            outcome = self.stage.rebuild(self.directory / "anybody", on_progress=follow)
             figures["bytes"] = sum(row.bytes or 0 for row in self.rows if row.blob_gas)
         if isinstance(outcome, Report):
             facts = {"rebuilt": f"height {outcome.verified}, {outcome.actions} actions", "unchecked": "nothing"}
@@ -117,9 +123,7 @@ class L1Demo:
         figures: dict[str, int] = {}
         yield figures
         seconds = round(time.monotonic() - started, 2)
-        self.rows.append(
-            Row(step, figures.get("gas"), figures.get("blob_gas"), figures.get("bytes"), seconds)
-        )
+        self.rows.append(Row(step, figures.get("gas"), figures.get("blob_gas"), figures.get("bytes"), seconds))
 
     def tell_rows(self) -> RenderableType:
         """The table of gas and bytes."""
@@ -152,9 +156,7 @@ def run_l1_demo(directory: Path, block_size: int, output: Output) -> bool:
     return equal
 
 
-def _tell_story(
-    demo: L1Demo, block_size: int
-) -> tuple[dict[str, Any], dict[str, str], bool] | DivergenceEvent:
+def _tell_story(demo: L1Demo, block_size: int) -> tuple[dict[str, Any], dict[str, str], bool] | DivergenceEvent:
     parts = demo.parts
     deployed = demo.deploy()
     with demo.timed("import 2,000 actions"):

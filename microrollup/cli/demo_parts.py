@@ -9,35 +9,35 @@ from typing import Any, Final
 import msgspec
 from rich.text import Text
 
-from microrollup.authentication_pool import AuthenticationPool
-from microrollup.cli.directory import VerifierChoice, open_node, open_state
-from microrollup.cli.importing import ImportReport, import_lines, read_lines, render_report
+from microrollup.cli.importing import render_report
 from microrollup.cli.output import Output, show_progress
-from microrollup.cli.parameters import choose_workers
 from microrollup.cli.proving import render_proof
 from microrollup.codec.json import hex0x
-from microrollup.merkle.indexed import verify_exclusion, verify_inclusion
-from microrollup.proof_json import proof_to_json
-from microrollup.reading import get_field, prove_state
-from microrollup.rollup import load_rollup
+from microrollup.crypto.merkle.indexed import verify_exclusion, verify_inclusion
+from microrollup.declaration.rollup import load_rollup
+from microrollup.deployment.directory import VerifierChoice, open_state
+from microrollup.deployment.importing import ImportReport, import_actions, read_lines
+from microrollup.deployment.workers import choose_workers
+from microrollup.ledger.proof_json import proof_to_json
+from microrollup.ledger.reading import get_field, prove_state
 
 __all__ = ["APP", "Demo"]
 
-APP: Final = "apps.keystore"
+APP: Final = "keystore"
 _LINES_FILE: Final = "wallet-actions.jsonl"
 _EXPECTED_FILE: Final = "wallet-actions.expected.json"
 
 
-class Expected(msgspec.Struct, frozen=True, rename="camel"):
+class _Expected(msgspec.Struct, frozen=True, rename="camel"):
     """What another program, which shares no code with this one, computed for the same file."""
 
     lines: int
     state_root: str
-    sample_accounts: list[Account]
-    sample_absent_keys: list[Account]
+    sample_accounts: list[_Account]
+    sample_absent_keys: list[_Account]
 
 
-class Account(msgspec.Struct, frozen=True):
+class _Account(msgspec.Struct, frozen=True):
     """A key that is there, or is not."""
 
     key: str
@@ -50,9 +50,9 @@ class Demo:
         self.directory = directory
         self.output = output
         self.rollup = load_rollup(APP)
-        data = resources.files(APP) / "data"
+        data = resources.files(type(self.rollup.genesis).__module__.rpartition(".")[0]) / "data"
         self.lines_file = data / _LINES_FILE
-        self.expected = msgspec.json.decode((data / _EXPECTED_FILE).read_bytes(), type=Expected)
+        self.expected = msgspec.json.decode((data / _EXPECTED_FILE).read_bytes(), type=_Expected)
 
     def import_actions(self, block_size: int, number: str = "1") -> ImportReport:
         """The sequencer's part: authenticate, execute, log, acknowledge, seal."""
@@ -61,11 +61,17 @@ class Demo:
         with (
             resources.as_file(self.lines_file) as path,
             path.open("rb") as file,
-            open_node(self.directory, self.rollup, verifiers=VerifierChoice()) as node,
-            AuthenticationPool(APP, node.ledger.genesis.domain, choose_workers(None, path)) as pool,
             show_progress("importing", self.expected.lines) as advance,
         ):
-            report = import_lines(node, pool, read_lines(file), block_size=block_size, on_lines=advance)
+            report = import_actions(
+                APP,
+                self.directory,
+                read_lines(file),
+                verifiers=VerifierChoice(),
+                block_size=block_size,
+                workers=choose_workers(None, path),
+                on_lines=advance,
+            )
         self.output.tell(render_report(report)[0])
         return report
 

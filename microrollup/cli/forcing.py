@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
-from microrollup.block import compute_rollup_id
-from microrollup.cli.directory import read_key
-from microrollup.cli.l1 import find_place, l1_options
+from microrollup.cli.l1 import l1_options
 from microrollup.cli.members import make_action, members_option
 from microrollup.cli.output import Command, Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, app_argument
 from microrollup.codec.json import hex0x
-from microrollup.crypto import compute_address
-from microrollup.entry import encode_forced_payload
+from microrollup.declaration.rollup import load_rollup
+from microrollup.deployment.forcing import carry_action, force_action
+from microrollup.deployment.keys import read_key
+from microrollup.deployment.place_file import find_place
 from microrollup.errors import UsageError
-from microrollup.rollup import load_rollup
-from microrollup.settlement.forced import compute_forced_id
-from microrollup.settlement.place import L1Place, open_l1
+from microrollup.primitives import MAX_ACTION_BYTES
+from microrollup.settlement.place import L1Place
 
 __all__ = ["force_command"]
 
 
 @click.command("force", cls=Command)
 @app_argument
-@click.argument("name", metavar="TYPE")
+@click.argument("name", metavar="[TYPE]", required=False)
 @members_option
 @click.option(
-    "--key", type=PATH, required=True, metavar="KEYFILE", help="Whose action it is; on Ethereum it pays the gas."
+    "--signed",
+    "signed",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Carry the signed action of this file, one line of JSON (- for standard input), instead of an own one.",
 )
-@click.option("--data", "directory", type=PATH, metavar="DIR", help="Data directory that knows where it settles.")
+@click.option(
+    "--key",
+    type=PATH,
+    required=True,
+    metavar="KEYFILE",
+    help="Call the inbox from this key; on Ethereum it pays the gas.",
+)
+@click.option(
+    "--data", "directory", type=PATH, metavar="DIR", help="Take the inbox that this data directory settles on."
+)
 @l1_options
 @json_option
 def force_command(
     app: str,
-    name: str,
+    name: str | None,
     members: tuple[str, ...],
+    signed: BinaryIO | None,
     key: Path,
     directory: Path | None,
     l1: L1Place | None,
@@ -45,38 +58,38 @@ def force_command(
 ) -> None:
     """Put an action into the queue on L1, past the operator.
 
-    The action is of TYPE, with members as in `submit`; its sender is the key's address. Once the L1 block that included
+    The action is of TYPE, with members as in `submit`, and its sender is the key's address; or it is one that somebody
+    signed, `--signed FILE`, whose sender and nonce count as if it had been submitted. Once the L1 block that included
     it is the origin of a block, that block must begin with it: verifiers and the inbox refuse all others.
     """
     if l1 is None and directory is None:
         raise UsageError("name the inbox: --l1-url and --inbox, or --l1, or the rollup's data directory with --data")
     rollup = load_rollup(app)
-    if name not in rollup.action_types.by_name:
+    if (name is None) is (signed is None) or (members and signed is not None):
+        raise UsageError("name the TYPE of an own action with its members, or a signed one with --signed FILE")
+    place = find_place(directory or Path(), l1)
+    if signed is not None:
+        queued = carry_action(rollup, place, signed.read(2 * MAX_ACTION_BYTES).rstrip(b"\r\n"), read_key(key))
+    elif name is None or name not in rollup.action_types.by_name:
         raise UsageError(f"{app} has no action {name!r}; it has {', '.join(rollup.action_types.by_name)}")
-    payload = encode_forced_payload(rollup, make_action(rollup.action_types.by_name[name], members))
-    secret = read_key(key)
-    sender = compute_address(secret)
-    with closing(open_l1(find_place(directory or Path(), l1), [secret])) as inbox:
-        genesis = inbox.get_genesis()
-        if genesis.name != rollup.name:
-            raise UsageError(f"the inbox is of the rollup {genesis.name!r}, not of {rollup.name!r}")
-        index = inbox.force(payload, sender=sender)
-        entries = inbox.get_forced_entries(index, inbox.get_number(), 1)
-        inclusion_block = entries[0].inclusion_block if entries else None
-        action_id = compute_forced_id(compute_rollup_id(genesis), index)
+    else:
+        action = make_action(rollup.action_types.by_name[name], members)
+        queued = force_action(rollup, place, action, read_key(key))
     document = {
-        "index": index,
-        "actionHash": hex0x(action_id),
-        "sender": hex0x(sender),
-        "inclusionBlock": inclusion_block,
-        "payload": hex0x(payload),
+        "index": queued.index,
+        "actionHash": hex0x(queued.action_hash),
+        "signedHash": None if queued.signed_hash is None else hex0x(queued.signed_hash),
+        "sender": hex0x(queued.sender),
+        "inclusionBlock": queued.inclusion_block,
+        "payload": hex0x(queued.payload),
     }
     facts: dict[str, object] = {
-        "forced action": f"{index} in the queue, {len(payload)} bytes",
-        "action hash": hex0x(action_id),
-        "sender": hex0x(sender),
-        "L1 block": f"{inclusion_block}; due in every block of the rollup whose origin has reached it"
-        if entries
-        else "included, though L1 does not show it now: look at `microrollup status` before you force it again",
+        "forced action": f"{queued.index} in the queue, {len(queued.payload)} bytes",
+        "action hash": hex0x(queued.action_hash),
+        **({} if queued.signed_hash is None else {"as signed": hex0x(queued.signed_hash)}),
+        "sender": hex0x(queued.sender),
+        "L1 block": "included, though L1 does not show it now: look at `microrollup status` before you force it again"
+        if queued.inclusion_block is None
+        else f"{queued.inclusion_block}; due in every block of the rollup whose origin has reached it",
     }
     output.show(document, make_facts(facts))

@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from microrollup.action import Action, ActionType
 from microrollup.codec.json import compile_json_reader
 from microrollup.codec.json_text import parse_json
 from microrollup.codec.schema import BoolType, SchemaType, SequenceType, StructType
+from microrollup.declaration.action import Action, ActionType
 from microrollup.errors import RefusedError, UsageError
 
 __all__ = ["make_action", "members_option"]
 
 members_option = click.option(
-    "--member", "members", multiple=True, metavar="NAME=VALUE", help="A member of the action; repeat it."
+    "--member", "members", multiple=True, metavar="NAME=VALUE", help="Give a member of the action; repeatable."
 )
 
 

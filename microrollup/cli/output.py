@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
 import click
 from rich.console import Console, RenderableType
@@ -25,17 +25,44 @@ from rich.table import Table
 from rich.text import Text
 
 from microrollup.codec.json import hex0x
+from microrollup.errors import UsageError
+from microrollup.logs import configure_logging
 
-__all__ = ["Command", "Output", "json_option", "make_facts", "make_table", "shorten", "show_progress"]
+__all__ = ["Command", "Output", "json_option", "make_facts", "make_table", "shorten", "show_progress", "show_steps"]
 
 _PLAIN_WIDTH: Final = 200
 """Columns where there is no terminal: 32-byte hashes stay on one line."""
 
 Advance = Callable[[int], None]
+Follow = Callable[[int, int], None]
+
+
+def _be_verbose(_: click.Context, __: click.Parameter, value: bool) -> None:
+    if value:
+        configure_logging(verbose=True)
+
+
+_VERBOSE: Final = click.Option(
+    ["--verbose"],
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_be_verbose,
+    help="Log everything to standard error, with tracebacks.",
+)
 
 
 class Command(click.Command):
-    """A command whose standard output holds its result and nothing else: what an app prints goes to standard error."""
+    """A command whose standard output holds its result and nothing else: what an app prints goes to standard error.
+
+    `--verbose` may stand after its name as well as before it.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own, then `--verbose` and `--help`."""
+        own = super().get_params(ctx)
+        at = len(self.params)
+        return own if self.ignore_unknown_options else [*own[:at], _VERBOSE, *own[at:]]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -49,10 +76,9 @@ class Output:
     def __init__(self, *, as_json: bool, stdout: TextIO) -> None:
         self.as_json = as_json
         self._stdout = stdout
-        terminal = stdout.isatty()
-        self.console = Console(
-            file=stdout, highlight=False, markup=False, emoji=False, width=None if terminal else _PLAIN_WIDTH
-        )
+        self._is_terminal = stdout.isatty()
+        width = None if self._is_terminal else _PLAIN_WIDTH
+        self.console = Console(file=stdout, highlight=False, markup=False, emoji=False, width=width)
 
     def show(self, document: dict[str, Any], *renderables: RenderableType | None) -> None:
         """The result, once: `document` for programs, `renderables` for people (those that are None are left out)."""
@@ -62,12 +88,29 @@ class Output:
             self.tell(*renderables)
         self._stdout.flush()
 
+    def warn(self, sentence: str) -> None:
+        """Say on standard error what the result does not say, for programs and people."""
+        sys.stderr.write(f"warning: {sentence}\n")
+
+    def get_stream(self) -> BinaryIO:
+        """Standard output, for a result that is bytes. Raises `UsageError` with --json, which would follow them."""
+        if self.as_json:
+            raise UsageError("standard output holds one thing: what is exported, or the object of --json")
+        return self._stdout.buffer
+
     def tell(self, *renderables: RenderableType | None) -> None:
         """A part of the result while the command goes on; for people only."""
-        if not self.as_json:
-            for renderable in renderables:
-                if renderable is not None:
-                    self.console.print(renderable)
+        if self.as_json:
+            return
+        shown = [renderable for renderable in renderables if renderable is not None]
+        if self._is_terminal:
+            for renderable in shown:
+                self.console.print(renderable)
+            return
+        with self.console.capture() as captured:
+            for renderable in shown:
+                self.console.print(renderable)
+        self._stdout.write("".join([f"{line.rstrip()}\n" for line in captured.get().splitlines()]))
 
 
 def _make_output(_: click.Context, __: click.Parameter, value: bool) -> Output:
@@ -82,7 +125,7 @@ json_option = click.option(
 
 @contextmanager
 def show_progress(description: str, total: int | None = None, *, in_bytes: bool = False) -> Iterator[Advance]:
-    """A progress bar, advanced by calling what is given; nothing at all where standard error is no terminal."""
+    """A progress bar, advanced by calling what is given; nothing at all where standard error is not a terminal."""
     if not sys.stderr.isatty():
         yield _ignore
         return
@@ -91,6 +134,20 @@ def show_progress(description: str, total: int | None = None, *, in_bytes: bool 
     with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
         task = progress.add_task(description, total=total)
         yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def show_steps(description: str, total: int | None = None) -> Iterator[Follow]:
+    """A progress bar for work that tells how much is done so far, and of how much."""
+    with show_progress(description, total) as advance:
+        seen = 0
+
+        def follow(done: int, _: int) -> None:
+            nonlocal seen
+            advance(done - seen)
+            seen = done
+
+        yield follow
 
 
 def _ignore(_: int) -> None:
@@ -106,7 +163,7 @@ def make_table(*headings: str, title: str | None = None) -> Table:
 
 
 def make_facts(facts: dict[str, object], title: str | None = None) -> Table:
-    """Names and values, one a line."""
+    """Names and values, one per line."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

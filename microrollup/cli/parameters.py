@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -11,14 +10,11 @@ import click
 
 from microrollup.codec.json import read_hex
 from microrollup.errors import RefusedError
-from microrollup.store.environment import DATA_FILE
+from microrollup.primitives import MAX_BLOCK_ACTIONS
 
-__all__ = ["PATH", "app_argument", "choose_workers", "data_option", "hex_bytes", "workers_option"]
+__all__ = ["PATH", "app_argument", "data_option", "hex_bytes", "workers_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-SMALL_INPUT_BYTES: Final = 1_000_000
-"""Up to here a file is authenticated sooner (2,000 actions in 0.1 s) than worker processes start."""
 
 
 def hex_bytes(size: int) -> Callable[[str], bytes]:
@@ -50,15 +46,18 @@ workers_option = click.option(
     "--workers",
     type=click.IntRange(0, 1024),
     metavar="N",
-    help="Processes that check signatures; 0 for none [default: one a core, none for small files].",
+    help="Check signatures in N processes; 0: in this one "
+    "[default: one per core, none for small files; a node leaves two cores free].",
 )
 
 
-def choose_workers(workers: int | None, path: Path | None) -> int:
-    """How many worker processes to start: what was asked for, none for a small file or store, or one a usable core."""
-    if workers is not None:
-        return workers
-    file = None if path is None else path / DATA_FILE if path.is_dir() else path
-    if file is not None and file.is_file() and file.stat().st_size <= SMALL_INPUT_BYTES:
-        return 0
-    return len(os.sched_getaffinity(0))
+def block_size_option(default: int) -> Callable[[F], F]:
+    """`--block-size N`."""
+    return click.option(
+        "--block-size",
+        type=click.IntRange(1, MAX_BLOCK_ACTIONS),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help="Close a block after N actions.",
+    )

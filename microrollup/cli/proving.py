@@ -4,46 +4,66 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import RenderableType
 from rich.text import Text
 
-from microrollup.cli.directory import open_state
+from microrollup.cli.fields import choose_field
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, shorten
 from microrollup.cli.parameters import app_argument, data_option
 from microrollup.codec.json import hex0x, to_json_value
-from microrollup.crypto import keccak256
-from microrollup.merkle.indexed import Proof, compute_leaf_hash
-from microrollup.proof_json import proof_to_json, read_key
-from microrollup.reading import StateProof, get_field, prove_state
-from microrollup.rollup import load_rollup
-from microrollup.state import StateField
+from microrollup.codec.json_text import parse_json
+from microrollup.codec.schema import TupleType
+from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.merkle.indexed import Proof, compute_leaf_hash
+from microrollup.declaration.rollup import load_rollup
+from microrollup.declaration.state import StateField
+from microrollup.deployment.proving import prove_key
+from microrollup.errors import RefusedError, UsageError
+from microrollup.ledger.proof_json import proof_to_json, read_key
+from microrollup.ledger.reading import StateProof
 
-__all__ = ["prove_command", "render_proof"]
+__all__ = ["parse_key", "prove_command", "render_proof"]
 
 
 @click.command("prove", cls=Command)
 @app_argument
 @click.argument("key", required=False)
 @data_option()
-@click.option("--field", metavar="NAME", help="Settled field; may be left out where the state has one settled map.")
-@click.option("--height", type=click.IntRange(0), metavar="H", help="Height of the block [default: the newest].")
+@click.option(
+    "--field", metavar="NAME", help="Prove this settled field [default: the one settled map, if there is one]."
+)
+@click.option(
+    "--height", type=click.IntRange(0), metavar="H", help="Prove the state after block H [default: the newest]."
+)
 @json_option
 def prove_command(
     app: str, key: str | None, directory: Path, field: str | None, height: int | None, output: Output
 ) -> None:
     """Prove that a key holds a value, or that it is absent.
 
-    KEY is 0x-hex for bytes and addresses, decimal or 0x for integers, plain text for texts; a scalar field has none.
+    KEY is 0x-hex for bytes and addresses, decimal or 0x for integers, plain text for texts, a JSON array of these for a
+    composite key; a scalar field has none. A field of a part may be named by the end of its name alone: `balances` for
+    `wallets.balances`, if no other ends so.
     The proof is checked before it is shown.
     """
     rollup = load_rollup(app)
-    chosen = get_field(rollup, field)
-    encoded = read_key(chosen, key, "KEY")
-    with open_state(directory, rollup) as (environment, tree):
-        proof = prove_state(environment, tree, chosen, encoded, height)
+    chosen = choose_field(rollup, field)
+    encoded = read_key(chosen, parse_key(chosen, key), "KEY")
+    proof = prove_key(directory, rollup, chosen, encoded, height)
     output.show(proof_to_json(chosen, proof), *render_proof(chosen, proof))
+
+
+def parse_key(field: StateField, key: str | None, name: str = "KEY") -> Any:
+    """The JSON value that an argument called `name` means. Raises `UsageError`."""
+    if key is None or not isinstance(field.key_type, TupleType):
+        return key
+    try:
+        return parse_json(key.encode())
+    except RefusedError as error:
+        raise UsageError(f'{name} is not a JSON array, as in ["0x12", 5]: {error.detail}') from None
 
 
 def render_proof(field: StateField, proof: StateProof) -> list[RenderableType]:

@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from microrollup.block_json import header_to_json
+from microrollup.chain.block_json import header_to_json
+from microrollup.chain.receipt_proof import CheckedReceipt, InboxDomain, check_receipt_proof
 from microrollup.cli.output import Command, Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, hex_bytes
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.codec.json import hex0x
-from microrollup.codec.json_text import parse_json
-from microrollup.errors import AcknowledgementError, DecodeError, ProofError, RefusedError, UsageError
+from microrollup.deployment.receipts import read_receipt_proof
+from microrollup.errors import AcknowledgementError, ProofError, UsageError
 from microrollup.primitives import ZERO_ADDRESS
-from microrollup.receipt_proof import CheckedReceipt, InboxDomain, check_receipt_proof, receipt_proof_from_json
 
 __all__ = ["check_receipt_command"]
-
-_MAX_FILE_BYTES: Final = 1 << 20
-"""A receipt with all the events that it may have, in hex twice, takes a tenth of it."""
 
 
 @click.command("check-receipt", cls=Command)
 @click.argument("file", type=PATH)
-@click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="The rollup that it has to be of.")
-@click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Who has to have sealed the block.")
-@click.option("--block-hash", type=hex_bytes(32), metavar="HASH", help="The block, as the inbox or a verifier has it.")
-@click.option("--chain-id", type=click.IntRange(0, 2**64 - 1), metavar="N", help="L1's chain id, for the ack.")
-@click.option("--inbox", type=hex_bytes(20), metavar="ADDRESS", help="The inbox, for the ack [default: zero].")
+@click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="Refuse a receipt of another rollup.")
+@click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Refuse a block that anybody else sealed.")
+@click.option(
+    "--block-hash",
+    type=hex_bytes(32),
+    metavar="HASH",
+    help="Refuse any block but this one, which the inbox or a verifier has.",
+)
+@click.option(
+    "--chain-id",
+    type=click.IntRange(0, 2**64 - 1),
+    metavar="N",
+    help="Check the acknowledgement for the L1 with this chain id.",
+)
+@click.option(
+    "--inbox",
+    type=hex_bytes(20),
+    metavar="ADDRESS",
+    help="Check the acknowledgement for this inbox [default: the zero address].",
+)
 @json_option
 def check_receipt_command(
     file: Path,
@@ -48,7 +60,7 @@ def check_receipt_command(
     if inbox is not None and chain_id is None:
         raise UsageError("--inbox needs --chain-id: an acknowledgement is signed for one inbox on one chain")
     domain = None if chain_id is None else InboxDomain(chain_id, ZERO_ADDRESS if inbox is None else inbox)
-    proof = receipt_proof_from_json(_read_document(file))
+    proof = read_receipt_proof(file)
     try:
         checked = check_receipt_proof(proof, rollup_id=rollup_id, builder=builder, block_hash=block_hash, domain=domain)
     except (ProofError, AcknowledgementError) as error:
@@ -57,21 +69,6 @@ def check_receipt_command(
         return EXIT_FAILED
     output.show(_describe(checked), *_render(checked))
     return 0
-
-
-def _read_document(path: Path) -> Any:
-    """The proof in a file, bare or as the `result` of an RPC answer. Raises `DecodeError`, `OSError`."""
-    with path.open("rb") as file:
-        raw = file.read(_MAX_FILE_BYTES + 1)
-    if len(raw) > _MAX_FILE_BYTES:
-        raise DecodeError(str(path), f"longer than {_MAX_FILE_BYTES} bytes, which no receipt proof is")
-    try:
-        document = parse_json(raw)
-    except RefusedError as error:
-        raise DecodeError(str(path), error.detail) from None
-    if isinstance(document, dict) and "jsonrpc" in document and "result" in document:
-        return document["result"]
-    return document
 
 
 def _describe(checked: CheckedReceipt) -> dict[str, Any]:

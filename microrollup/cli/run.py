@@ -7,12 +7,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import click
 
 from microrollup.errors import MicrorollupError
 from microrollup.logs import configure_logging
+from microrollup.system import is_full
 
 __all__ = ["COMMANDS", "EXIT_ERROR", "EXIT_FAILED", "cli", "main", "run_command"]
 
@@ -37,14 +39,19 @@ COMMANDS: Final = {
     "force": ("forcing", "Put an action into the queue on L1, past the operator."),
     "status": ("status", "Show how far a rollup is confirmed, and what L1 holds."),
     "replay": ("replaying", "Rebuild everything from the log and compare it to the byte."),
+    "diff": ("diffing", "Show what other code would have made of recorded blocks."),
     "submit": ("submitting", "Send actions to a node, and wait for a confirmation."),
     "check-receipt": ("receipts", "Check a receipt offline: ack, path, header and seal."),
+    "state": ("listing", "List the entries of a map field, page by page."),
     "prove": ("proving", "Prove that a key holds a value, or that it is absent."),
     "log": ("records", "Show the records of the action log in words."),
     "snapshot": ("snapshots", "Write the state at a height to one file."),
     "restore": ("snapshots", "Make a store from a snapshot."),
     "scrub": ("scrubbing", "Read every page and record, and name what is damaged."),
-    "new": ("scaffold", "Write a small working app with a test."),
+    "check": ("checking", "Say what an app's code may not hold, and what to write instead."),
+    "keygen": ("keygen", "Make a private key in a new file, and show its address."),
+    "docs": ("docs", "Show the documentation in the terminal."),
+    "new": ("scaffold", "Write a small working app with tests."),
     "bench": ("bench", "Measure, each figure beside its limit."),
 }
 """Command -> (module under `microrollup.cli`, what it does in one line), in the order of need."""
@@ -84,8 +91,8 @@ class LazyGroup(click.Group):
 def cli(*, verbose: bool) -> None:
     """Micro-rollups in Python: typed state, wallet-signed actions, blocks that anybody verifies.
 
-    APP is `module` or `module:name` (name defaults to `app`), found in the working directory or installed; the
-    keystore is apps.keystore. Exit code 0: done, 1: a check failed, 2: could not be carried out.
+    APP is `module` or `module:name` (name defaults to `app`), found in the working directory or installed, or the name
+    of an installed app: `keystore`. Exit code 0: done, 1: a check failed, 2: could not be carried out.
     """
     configure_logging(verbose=verbose)
 
@@ -108,7 +115,8 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str]) -> 
         return _EXIT_INTERRUPTED
     except (Exception, SystemExit) as error:
         _complain(_explain(error))
-        if arguments[:1] == ["--verbose"]:
+        _end_stdout()
+        if "--verbose" in arguments:
             traceback.print_exc()
         return EXIT_ERROR
     return outcome if isinstance(outcome, int) else 0
@@ -129,7 +137,7 @@ def _complain(sentence: str) -> None:
 
 
 def _explain(error: BaseException) -> str:
-    """What went wrong, in one sentence for whoever typed the command."""
+    """What went wrong, in one sentence for the user."""
     match error:
         case click.UsageError():
             command = error.ctx.command_path if error.ctx is not None else "microrollup"
@@ -138,15 +146,25 @@ def _explain(error: BaseException) -> str:
             return error.format_message()
         case MicrorollupError():
             return str(error) or type(error).__name__
+        case NotADirectoryError(filename=str() as path) if Path(path).parent.is_file():
+            return f"{Path(path).parent} is a file, not a directory"
         case OSError():
-            reason = error.strerror or str(error)
+            reason = "the disk is full" if is_full(error) else error.strerror or str(error)
             return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
         case MemoryError():
             return "there is not enough memory for this"
         case SystemExit():
             return f"the app ended the process (exit code {error.code})"
         case _:
-            return f"unexpected {type(error).__name__}: {error}; `microrollup --verbose ...` shows where"
+            return f"unexpected {type(error).__name__}: {error}; --verbose shows where"
+
+
+def _end_stdout() -> None:
+    """What was not written yet has its last chance: a full disk was told already, and is not told again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
 
 
 def _drop_stdout() -> None:

@@ -10,8 +10,8 @@ import msgspec
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import app_argument, data_option
 from microrollup.cli.run import EXIT_FAILED
-from microrollup.rollup import load_rollup
-from microrollup.scrub import scrub_store
+from microrollup.declaration.rollup import load_rollup
+from microrollup.maintenance.scrub import scrub_store
 
 __all__ = ["scrub_command"]
 
@@ -23,7 +23,8 @@ __all__ = ["scrub_command"]
 def scrub_command(app: str, directory: Path, output: Output) -> int:
     """Read every page and record, and name what is damaged.
 
-    Nothing is changed, and a writer may go on meanwhile. Exit code 1: something is damaged; what repairs it is said.
+    Nothing is changed, and a writer may go on meanwhile. Exit code 1: something is damaged; the report says what
+    repairs it.
     """
     load_rollup(app)
     with show_progress("reading") as advance:

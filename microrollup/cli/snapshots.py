@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import click
 
-from microrollup.cli.directory import open_readable
 from microrollup.cli.l1 import l1_options
-from microrollup.cli.output import Command, Output, json_option, make_facts, show_progress
+from microrollup.cli.output import Command, Output, json_option, make_facts, show_steps
 from microrollup.cli.parameters import PATH, app_argument, data_option, hex_bytes
 from microrollup.codec.json import hex0x
-from microrollup.rollup import load_rollup
-from microrollup.settlement.place import L1Place, open_l1
-from microrollup.snapshot import restore_snapshot, write_snapshot
+from microrollup.declaration.rollup import load_rollup
+from microrollup.deployment.snapshots import restore_directory, take_snapshot
+from microrollup.settlement.place import L1Place
 
 __all__ = ["restore_command", "snapshot_command"]
 
@@ -23,8 +20,10 @@ __all__ = ["restore_command", "snapshot_command"]
 @click.command("snapshot", cls=Command)
 @app_argument
 @data_option()
-@click.option("--out", type=PATH, required=True, metavar="FILE", help="File to write; replaced once it is whole.")
-@click.option("--height", type=click.IntRange(0), metavar="H", help="Height of the block [default: the newest].")
+@click.option("--out", type=PATH, required=True, metavar="FILE", help="Write this file, replaced once it is whole.")
+@click.option(
+    "--height", type=click.IntRange(0), metavar="H", help="Write the state after block H [default: the newest]."
+)
 @json_option
 def snapshot_command(app: str, directory: Path, out: Path, height: int | None, output: Output) -> None:
     """Write the state at a height to one file.
@@ -32,8 +31,8 @@ def snapshot_command(app: str, directory: Path, out: Path, height: int | None, o
     The file is named by its content: the same state gives the same id, wherever it was written.
     """
     rollup = load_rollup(app)
-    with open_readable(directory, rollup) as environment, _follow("writing") as follow:
-        info = write_snapshot(environment, rollup, out, height, follow)
+    with show_steps("writing") as follow:
+        info = take_snapshot(directory, rollup, out, height, follow)
     document = {
         "file": str(out),
         "id": info.id,
@@ -50,8 +49,8 @@ def snapshot_command(app: str, directory: Path, out: Path, height: int | None, o
 @click.command("restore", cls=Command)
 @app_argument
 @data_option("Directory of the new store.")
-@click.option("--from", "source", type=PATH, required=True, metavar="FILE", help="The snapshot.")
-@click.option("--block-hash", type=hex_bytes(32), metavar="HASH", help="Take this block's snapshot or none.")
+@click.option("--from", "source", type=PATH, required=True, metavar="FILE", help="Read this snapshot.")
+@click.option("--block-hash", type=hex_bytes(32), metavar="HASH", help="Refuse a snapshot of another block.")
 @l1_options
 @json_option
 def restore_command(
@@ -63,36 +62,15 @@ def restore_command(
     says an L1 (which must have settled the block) or --block-hash; without both it is the builder's word alone.
     """
     rollup = load_rollup(app)
-    view = nullcontext() if l1 is None else closing(open_l1(l1))
-    with (
-        view as settlement,
-        _follow("restoring") as follow,
-        restore_snapshot(
-            source, directory, rollup, expected_block_hash=block_hash, l1=settlement, on_progress=follow
-        ) as ledger,
-    ):
-        header = ledger.header
-        vouched = [name for name, given in (("l1", l1), ("blockHash", block_hash)) if given is not None]
-        document = {
-            "height": header.height,
-            "blockHash": hex0x(ledger.checkpoint.block_hash),
-            "stateRoot": hex0x(header.state_root),
-            "rollupId": hex0x(ledger.rollup_id),
-            "vouchedFor": vouched,
-        }
+    with show_steps("restoring") as follow:
+        restored = restore_directory(source, directory, rollup, block_hash=block_hash, l1=l1, on_progress=follow)
+    vouched = [name for name, given in (("l1", l1), ("blockHash", block_hash)) if given is not None]
+    document = {
+        "height": restored.height,
+        "blockHash": hex0x(restored.block_hash),
+        "stateRoot": hex0x(restored.state_root),
+        "rollupId": hex0x(restored.rollup_id),
+        "vouchedFor": vouched,
+    }
     facts = {**document, "vouchedFor": ", ".join(vouched) or "the builder's seal alone"}
     output.show(document, make_facts(facts))
-
-
-@contextmanager
-def _follow(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar for work that tells how much is done of how much."""
-    with show_progress(description) as advance:
-        seen = 0
-
-        def follow(done: int, _: int) -> None:
-            nonlocal seen
-            advance(done - seen)
-            seen = done
-
-        yield follow

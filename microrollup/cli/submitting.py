@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,10 +11,8 @@ from typing import Any, BinaryIO, Final
 import click
 import msgspec
 
-from microrollup.acknowledgement import SignedAcknowledgement, acknowledgement_to_json
-from microrollup.action import Action, compile_action_type
-from microrollup.cli.directory import read_key
-from microrollup.cli.importing import read_lines
+from microrollup.chain.acknowledgement import SignedAcknowledgement, acknowledgement_to_json
+from microrollup.cli.files import open_input
 from microrollup.cli.members import make_action, members_option
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import PATH, hex_bytes
@@ -31,25 +28,41 @@ from microrollup.client import (
     declare_action,
 )
 from microrollup.codec.json import hex0x
-from microrollup.crypto import PrivateKey
+from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.declaration.action import Action, compile_action_type
+from microrollup.deployment.importing import read_lines
+from microrollup.deployment.keys import read_key
 from microrollup.errors import RefusedError, UsageError
 
 __all__ = ["submit_command"]
 
 _CHUNK_LINES: Final = 500
 _SHOWN_REFUSALS: Final = 20
-_STDIN: Final = "-"
 
 
 @click.command("submit", cls=Command)
 @click.argument("url")
 @click.argument("what", metavar="TYPE|FILE")
-@click.option("--key", type=PATH, metavar="KEYFILE", help="Sign with this private key; names what follows as a TYPE.")
+@click.option("--key", type=PATH, metavar="KEYFILE", help="Make one action of TYPE and sign it with this private key.")
 @members_option
-@click.option("--wait", "level", type=click.Choice(LEVELS), default="C0", help="Wait until the actions are so far.")
-@click.option("--timeout", type=click.FloatRange(0.1), default=60.0, metavar="SECONDS", help="To wait so long at most.")
-@click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="The rollup that the node has to serve.")
-@click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Who has to sign the acknowledgements.")
+@click.option(
+    "--wait",
+    "level",
+    type=click.Choice(LEVELS),
+    default="C0",
+    show_default=True,
+    help="Wait until the actions have this confirmation.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait at most this long.",
+)
+@click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="Refuse a node that serves another rollup.")
+@click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Refuse acknowledgements of anybody else.")
 @json_option
 def submit_command(
     url: str,
@@ -73,7 +86,9 @@ def submit_command(
     node = _Node(url, rollup_id, builder, level, timeout)
     if key is not None:
         return asyncio.run(_submit_one(node, what, read_key(key), members, output))
-    with _open(what) as file:
+    if what.isidentifier() and not Path(what).exists():
+        raise UsageError(f"there is no file {what}; for an action of the type {what}, name the --key that signs it")
+    with open_input(what) as file:
         return asyncio.run(_submit_file(node, file, output))
 
 
@@ -90,12 +105,6 @@ class _Node(msgspec.Struct, frozen=True):
         return Client(self.url, rollup_id=self.rollup_id, builder=self.builder)
 
 
-def _open(what: str) -> BinaryIO:
-    if what == _STDIN:
-        return sys.stdin.buffer
-    return Path(what).open("rb")
-
-
 # --- one action ------------------------------------------------------------------------------------------------------
 
 
@@ -108,23 +117,40 @@ async def _submit_one(node: _Node, name: str, key: PrivateKey, members: Sequence
             output.show({"error": error.refusal, "detail": error.detail}, f"refused ({error.refusal}): {error.detail}")
             return EXIT_FAILED
         confirmation = await client.wait(acknowledgement, node.level, timeout=node.timeout)
-    document = {"ack": acknowledgement_to_json(acknowledgement), "confirmation": confirmation.level}
+        shown = acknowledgement_to_json(acknowledgement, await client.get_event_reader())
+    document = {"ack": shown, "confirmation": confirmation.level}
     facts: dict[str, object] = {
         "action": hex0x(acknowledgement.action_hash),
-        "outcome": acknowledgement.status + (f": {acknowledgement.reason}" if acknowledgement.reason else ""),
+        "outcome": _render_outcome(acknowledgement),
         "seq": acknowledgement.seq,
         "block": acknowledgement.height,
         "confirmation": confirmation.level,
     }
+    facts |= {f"event {number}": _render_event(event) for number, event in enumerate(shown["events"])}
     output.show(document, make_facts(facts))
     return 0 if acknowledgement.receipt.status == 0 else EXIT_FAILED
 
 
+def _render_outcome(acknowledgement: SignedAcknowledgement) -> str:
+    """The status and what explains it: the reason of a rejection; where to find the cause of a fault."""
+    if acknowledgement.status == "faulted":
+        return "faulted: the node's log says why, under stf_faulted"
+    return acknowledgement.status + (f": {acknowledgement.reason}" if acknowledgement.reason else "")
+
+
+def _render_event(event: dict[str, Any]) -> str:
+    """Name and members of an event; its bytes where the members are not known."""
+    fields: dict[str, Any] = event.get("fields", {"data": event["data"]})
+    return " ".join([event["name"], *[f"{name}={value}" for name, value in fields.items()]])
+
+
 def _make_action(config: NodeConfig, name: str, members: Sequence[str]) -> Action:
     """The action of a type that the node serves, with members out of texts. Raises `UsageError`."""
-    if name not in config.actions:
-        raise UsageError(f"{config.name} has no action {name!r}; it has {', '.join(config.actions)}")
-    return make_action(compile_action_type(declare_action(name, config.actions[name].types)), members)
+    served = config.get_action(name)
+    if served is None:
+        known = ", ".join(action.name for action in config.actions)
+        raise UsageError(f"{config.name} has no action {name!r}; it has {known}")
+    return make_action(compile_action_type(declare_action(name, served.types)), members)
 
 
 # --- a file of signed actions ----------------------------------------------------------------------------------------

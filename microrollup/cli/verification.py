@@ -3,79 +3,30 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from rich.console import RenderableType
 
-from microrollup.cli.directory import read_key
-from microrollup.cli.output import Output, make_facts, show_progress
-from microrollup.cli.parameters import choose_workers
-from microrollup.errors import MicrorollupError
-from microrollup.settlement.place import L1Place
-from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Progress, Report, Request
-from microrollup.verifier.launch import run_verifier
+from microrollup.cli.output import Output, make_facts, show_steps
+from microrollup.deployment.verifying import verify_blocks
+from microrollup.verifier.events import DivergenceEvent, Report, VerifierProgress, VerifierRequest
 
-__all__ = ["describe_report", "make_request", "render_report", "show_divergence", "watch_verifier", "watch_verifiers"]
-
-SIGNED_SUFFIX: Final = ".signed"
-"""What a key has signed is written down in a directory beside its file: it must outlive every store."""
+__all__ = ["describe_report", "follow_verifier", "render_report", "show_divergence", "watch_verifier"]
 
 
-def make_request(
-    app: str,
-    source: Path | str | None,
-    directory: Path,
-    *,
-    l1: L1Place | None = None,
-    key: Path | None = None,
-    rollup_id: bytes | None = None,
-    workers: int | None = None,
-    follow: bool = False,
-) -> Request:
-    """The request to the verifier's process, which works elsewhere: all paths are made absolute."""
-    return Request(
-        app=app,
-        source=str(source.absolute()) if isinstance(source, Path) else source,
-        directory=str(directory.absolute()),
-        python_path=[str(Path(path).absolute()) for path in ["", *sys.path]],
-        l1=l1,
-        secret=None if key is None else read_key(key).secret.hex(),
-        rollup_id=None if rollup_id is None else rollup_id.hex(),
-        workers=choose_workers(workers, source if isinstance(source, Path) else None),
-        signed=None if key is None else f"{key.absolute()}{SIGNED_SUFFIX}",
-        follow=follow,
-    )
-
-
-def watch_verifier(request: Request) -> Report | DivergenceEvent:
+def watch_verifier(request: VerifierRequest) -> Report | DivergenceEvent:
     """Run the verifier's process with a progress bar. Raises `MicrorollupError` if it could not do its work."""
-    with show_progress("verifying") as advance:
-        seen = 0
-
-        def follow(progress: Progress) -> None:
-            nonlocal seen
-            advance(progress.actions - seen)
-            seen = progress.actions
-
-        return _require_outcome(run_verifier(request, follow))
+    with follow_verifier() as follow:
+        return verify_blocks(request, follow)
 
 
-def watch_verifiers(requests: Sequence[Request]) -> list[Report | DivergenceEvent]:
-    """Several at once, each in a process of its own; the progress is the first one's. Raises `MicrorollupError`."""
-    first, *others = requests
-    with ThreadPoolExecutor() as threads:
-        running = [threads.submit(run_verifier, request) for request in others]
-        return [watch_verifier(first), *[_require_outcome(each.result()) for each in running]]
-
-
-def _require_outcome(outcome: Report | DivergenceEvent | ErrorEvent) -> Report | DivergenceEvent:
-    if isinstance(outcome, ErrorEvent):
-        raise MicrorollupError(outcome.message)
-    return outcome
+@contextmanager
+def follow_verifier() -> Iterator[Callable[[VerifierProgress], None]]:
+    """A progress bar for a verifier's process."""
+    with show_steps("verifying") as follow:
+        yield lambda progress: follow(progress.actions, 0)
 
 
 def describe_report(report: Report) -> dict[str, Any]:
@@ -90,6 +41,8 @@ def describe_report(report: Report) -> dict[str, Any]:
         "firstVerified": report.first,
         "actions": report.actions,
         "unchecked": report.unchecked,
+        "notJudged": report.waiting,
+        "executedOnce": report.once,
     }
 
 
@@ -104,6 +57,10 @@ def render_report(report: Report) -> RenderableType:
         "rollup id": report.rollup_id,
         "attestations": len(report.attestations),
     }
+    if report.waiting is not None:
+        facts["not judged yet"] = f"from height {report.waiting} on: too few L1 blocks on top (--l1-depth)"
+    if report.once:
+        facts["executed"] = "once (--once): an app that keeps state between calls goes unnoticed"
     if report.unchecked:
         facts["unchecked"] = f"{', '.join(report.unchecked)} (give an L1)"
     return make_facts(facts)

@@ -7,8 +7,9 @@
 `SyncClient` is the same without an event loop.
 """
 
-from microrollup.client.client import LEVELS, Client, Confirmation
-from microrollup.client.config import NodeConfig
+from microrollup.chain.answers.confirmations import Confirmation
+from microrollup.chain.answers.node import NodeConfig
+from microrollup.client.client import LEVELS, Client
 from microrollup.client.declaring import declare_action
 from microrollup.client.errors import (
     ActionRefused,
@@ -22,6 +23,7 @@ from microrollup.client.errors import (
     NodeBusy,
     NotFound,
     OutcomeUnknown,
+    QueryFailed,
     RateExceeded,
     RpcError,
     Unreachable,
@@ -29,7 +31,7 @@ from microrollup.client.errors import (
 from microrollup.client.events import read_events
 from microrollup.client.signed import SignedAction
 from microrollup.client.signer import DigestSigner, Signer, TypedDataSigner
-from microrollup.client.state import ProvenValue, StateValue
+from microrollup.client.state import EntriesPage, ProvenValue, StateValue
 from microrollup.client.submitting import Outcome
 from microrollup.client.subscription import Notification
 from microrollup.client.synchronous import SyncClient
@@ -43,6 +45,7 @@ __all__ = [
     "Confirmation",
     "ConfirmationTimeout",
     "DigestSigner",
+    "EntriesPage",
     "ForeignNode",
     "HeightNotRetained",
     "IntakeClosed",
@@ -54,6 +57,7 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "ProvenValue",
+    "QueryFailed",
     "RateExceeded",
     "RpcError",
     "Signer",

@@ -4,55 +4,59 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any, Final, Self
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, assert_never
 
 import httpx
-import msgspec
 
-from microrollup.acknowledgement import SignedAcknowledgement
-from microrollup.action import Action
-from microrollup.block import Header
-from microrollup.client.config import NodeConfig, Pins, read_uint64
+from microrollup.chain.acknowledgement import EventForm, ReadFields, SignedAcknowledgement, make_event_forms
+from microrollup.chain.answers.actions import HeaderAnswer
+from microrollup.chain.answers.confirmations import Confirmation, Heights, Level
+from microrollup.chain.answers.node import NodeConfig
+from microrollup.chain.answers.state import EntriesAnswer, StateAnswer, StateProofAnswer
+from microrollup.chain.block import Header
+from microrollup.chain.receipt_proof import InboxDomain, ReceiptProof, check_receipt_proof, receipt_proof_from_json
+from microrollup.chain.record import DomainConfig
+from microrollup.client.config import Pins
 from microrollup.client.connection import Connection
 from microrollup.client.errors import BadAnswer, BlockInvalid, ClientError, ConfirmationTimeout, NotFound
+from microrollup.client.events import HasReceipt, get_receipt
 from microrollup.client.signer import Signer
 from microrollup.client.state import (
+    EntriesPage,
     ProvenValue,
     StateValue,
+    check_header,
     check_proof,
     compute_proof_key,
     key_to_json,
-    read_header,
+    prefix_to_json,
+    read_entries,
     read_value,
 )
 from microrollup.client.submitting import Outcome, Submitter
 from microrollup.client.subscription import Notification, Subscriber
 from microrollup.client.transport import Transport
+from microrollup.declaration.action import Action
+from microrollup.declaration.node_view import NodeView
+from microrollup.declaration.query import HEIGHT, Query, describe_method, describe_query, name_namespace
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.declaration.view import View
 from microrollup.errors import DecodeError, ProofError, RefusedError, UsageError
-from microrollup.receipt_proof import InboxDomain, ReceiptProof, check_receipt_proof, receipt_proof_from_json
-from microrollup.record import DomainConfig
-from microrollup.rollup import MicroRollup
 
-__all__ = ["LEVELS", "Client", "Confirmation"]
+__all__ = ["LEVELS", "Client"]
 
-LEVELS: Final = ("C0", "C1", "C2", "C3A", "C3B")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LEVELS: Final[tuple[Level, ...]] = ("C0", "C1", "C2", "C3A", "C3B")
 """Acknowledged and durable; executed; verified; data available; settled. An action at C1X is as far as one at C1."""
 
-_RANKS: Final = {level: rank for rank, level in enumerate(LEVELS)} | {"C1X": 1}
+_RANKS: Final[dict[str, int]] = {"C1X": 1, **{level: rank for rank, level in enumerate(LEVELS)}}
 _INVALID: Final = "C2X"
 _POLL_SECONDS: Final = 0.5
 """Between two questions for a level; a notification asks sooner."""
-
-
-class Confirmation(msgspec.Struct, frozen=True):
-    """How far a block is confirmed."""
-
-    level: str
-    height: int
-    settled_depth: int | None = None
-    """L1 blocks on top of the one that settled it."""
 
 
 class Client:
@@ -98,7 +102,7 @@ class Client:
         await self._transport.close()
 
     async def call(self, method: str, /, **params: Any) -> Any:
-        """The plain result of any `rollup_` method, named without that prefix; unchecked."""
+        """The plain result of any method; unchecked. `getBlock` is short for `rollup_getBlock`."""
         return await self._connection.call(method, **params)
 
     async def get_config(self) -> NodeConfig:
@@ -154,6 +158,17 @@ class Client:
             raise ProofError("the receipt is of another action")
         return proof
 
+    async def describe_events(self, source: HasReceipt) -> tuple[EventForm, ...]:
+        """The events of a receipt with their members by name, out of its own bytes.
+
+        The classes are the app's if it is known, else the node's types. `read_events` gives instances of a class.
+        """
+        return make_event_forms(get_receipt(source), await self.get_event_reader())
+
+    async def get_event_reader(self) -> ReadFields:
+        """What gives the members of an event as plain JSON."""
+        return (await self._connection.get_event_reader()).read
+
     # Confirmations
 
     async def get_confirmation(self, target: SignedAcknowledgement | bytes | int) -> Confirmation:
@@ -190,7 +205,7 @@ class Client:
         return reached
 
     async def _await_confirmation(self, named: dict[str, Any], timeout: float) -> Confirmation:
-        """The same for who waits: a height that is not there yet may still come."""
+        """The same for a caller that waits: a height that is not there yet may still come."""
         try:
             return await self._get_confirmation(named, timeout)
         except NotFound:
@@ -199,14 +214,7 @@ class Client:
             return Confirmation(LEVELS[0], named["height"])
 
     async def _get_confirmation(self, named: dict[str, Any], timeout: float | None) -> Confirmation:
-        answer = await self._connection.call("getConfirmation", timeout=timeout, **named)
-        try:
-            level, height, depth = answer["level"], read_uint64(answer["height"]), answer.get("settledDepth")
-            if level not in _RANKS and level != _INVALID:
-                raise BadAnswer("a confirmation of no known level")
-            return Confirmation(level, height, None if depth is None else read_uint64(depth))
-        except (KeyError, TypeError, AttributeError, RefusedError) as error:
-            raise BadAnswer(f"no confirmation: {error}") from None
+        return await self._connection.ask("getConfirmation", Confirmation, timeout=timeout, **named)
 
     @asynccontextmanager
     async def _watch_confirmations(self, height: int) -> AsyncIterator[asyncio.Event]:
@@ -243,21 +251,108 @@ class Client:
 
     async def get_height(self) -> int:
         """The newest closed block's height."""
-        answer = await self.call("height")
-        try:
-            height: int = read_uint64(answer["latest"])
-        except (KeyError, TypeError, RefusedError) as error:
-            raise BadAnswer(f"no height: {error}") from None
-        return height
+        return (await self._connection.ask("height", Heights)).latest
 
     async def get_header(self, height: int | str = "latest") -> Header:
         """A header whose hash was computed again, of this rollup."""
-        return read_header(await self.call("getHeader", height=height), await self.get_config())
+        answer = await self._connection.ask("getHeader", HeaderAnswer, height=height)
+        return check_header(answer, await self.get_config())
 
     async def get_state(self, field: str, key: Any = None, *, height: int | None = None) -> StateValue:
         """What the node says that a field holds; see `get_proof` for what it can prove."""
         shown = key_to_json(self._app, field, key)
-        return read_value(self._app, field, await self.call("getState", field=field, key=shown, height=height))
+        answer = await self._connection.ask("getState", StateAnswer, field=field, key=shown, height=height)
+        return read_value(self._app, field, answer)
+
+    async def get_entries(
+        self,
+        field: str,
+        *,
+        prefix: Any = None,
+        after: Any = None,
+        limit: int = 1_000,
+        reverse: bool = False,
+        height: int | None = None,
+    ) -> EntriesPage:
+        """A page of a map field, in the order of encoded keys; `next` of one is `after` of the next at its height.
+
+        `prefix` is leading components of a composite key, or the beginning of a key that is text or bytes. Nothing is
+        proven. Raises `HeightNotRetained`.
+        """
+        answer = await self._connection.ask(
+            "getEntries",
+            EntriesAnswer,
+            field=field,
+            prefix=prefix_to_json(self._app, field, prefix),
+            after=None if after is None else key_to_json(self._app, field, after),
+            limit=limit,
+            reverse=reverse,
+            height=height,
+        )
+        if height not in (None, answer.height):
+            raise BadAnswer("a page at another height than asked for")
+        return read_entries(self._app, field, answer)
+
+    async def entries(
+        self, field: str, *, prefix: Any = None, reverse: bool = False, height: int | None = None
+    ) -> AsyncGenerator[tuple[Any, Any], None]:
+        """All entries of a map field at one height (the newest by default), page by page: each exactly once.
+
+        Memory holds one page. `prefix` is as in `get_entries`. Raises `HeightNotRetained` once too many blocks were
+        closed meanwhile.
+        """
+        after: Any = None
+        while True:
+            page = await self.get_entries(field, prefix=prefix, after=after, reverse=reverse, height=height)
+            for entry in page.entries:
+                yield entry
+            if page.next is None:
+                return
+            if page.next == after or not page.entries:
+                raise BadAnswer("a page that leads nowhere")
+            after, height = page.next, page.height
+
+    async def query(
+        self, function: Callable[Concatenate[View[Any], P], R], /, *arguments: P.args, **named: P.kwargs
+    ) -> R:
+        """What a query of the app answers at the newest closed block: its function, and its arguments but the view.
+
+        Nothing is proven. Raises `QueryFailed`, `UsageError` and `ValueOutOfBounds`.
+        """
+        return await self._query(function, arguments, named, None)
+
+    async def query_at(
+        self, height: int, function: Callable[Concatenate[View[Any], P], R], /, *arguments: P.args, **named: P.kwargs
+    ) -> R:
+        """The same after the block of a height. Raises `HeightNotRetained` besides."""
+        return await self._query(function, arguments, named, height)
+
+    async def call_method(
+        self, function: Callable[Concatenate[NodeView, P], R], /, *arguments: P.args, **named: P.kwargs
+    ) -> R:
+        """What a method of the app's own answers: its function, and its arguments but the node.
+
+        Raises what the node answers, `UsageError` and `ValueOutOfBounds`.
+        """
+        answer: R = await self._call(describe_method(function), arguments, named, None)
+        return answer
+
+    async def _query(
+        self, function: Callable[..., R], arguments: Sequence[Any], named: Mapping[str, Any], height: int | None
+    ) -> R:
+        answer: R = await self._call(describe_query(function), arguments, named, height)
+        return answer
+
+    async def _call(
+        self, described: Query, arguments: Sequence[Any], named: Mapping[str, Any], height: int | None
+    ) -> Any:
+        params = described.write_arguments(arguments, named) | ({} if height is None else {HEIGHT: height})
+        name = self._app.name if self._app is not None else (await self.get_config()).name
+        document = await self.call(f"{name_namespace(name)}_{described.name}", **params)
+        try:
+            return described.form.read(document)
+        except RefusedError as error:
+            raise BadAnswer(f"{described.name} was answered by what it does not return: {error.detail}") from None
 
     async def get_proof(
         self, field: str, key: Any = None, *, height: int | None = None, state_root: bytes | None = None
@@ -269,13 +364,10 @@ class Client:
         """
         config = await self.get_config()
         tree_key = compute_proof_key(self._app, config, field, key)
-        answer = await self.call("getProof", field=field, key=key_to_json(self._app, field, key), height=height)
-        try:
-            found = read_uint64(answer["height"])
-        except (KeyError, TypeError, RefusedError) as error:
-            raise BadAnswer(f"no proof: {error}") from None
-        header = await self.get_header(found)
-        if header.height != found or (height is not None and found != height):
+        shown = key_to_json(self._app, field, key)
+        answer = await self._connection.ask("getProof", StateProofAnswer, field=field, key=shown, height=height)
+        header = await self.get_header(answer.height)
+        if header.height != answer.height or height not in (None, answer.height):
             raise BadAnswer("a proof at another height than asked for")
         if state_root is not None and header.state_root != state_root:
             raise ProofError("the header has another state root than the trusted one")
@@ -289,8 +381,10 @@ def _name_target(target: SignedAcknowledgement | bytes | int) -> dict[str, Any]:
             return {"hash": f"0x{target.action_hash.hex()}"}
         case bytes():
             return {"hash": f"0x{target.hex()}"}
-        case _:
+        case int():
             return {"height": target}
+        case _:
+            assert_never(target)
 
 
 def _is_reached(confirmation: Confirmation, level: str) -> bool:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
 
-from microrollup.acknowledgement import SignedAcknowledgement, acknowledgement_from_json, verify_acknowledgement
-from microrollup.client.config import NodeConfig, Pins, check_config, read_config
+import msgspec
+
+from microrollup.chain.acknowledgement import SignedAcknowledgement, acknowledgement_from_json, verify_acknowledgement
+from microrollup.chain.answers.node import EventConfig, NodeConfig
+from microrollup.client.config import Pins, check_config
+from microrollup.client.declaring import declare_event
 from microrollup.client.errors import BadAnswer, ForeignNode
 from microrollup.client.transport import Transport
-from microrollup.errors import DecodeError, WrongOperator
-from microrollup.rollup import MicroRollup
+from microrollup.codec.document import read_document
+from microrollup.declaration.events import EventReader
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.errors import DeclarationError, DecodeError, RefusedError, WrongOperator
 
 __all__ = ["Connection"]
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Connection:
@@ -23,12 +32,27 @@ class Connection:
         self.app: Final = app
         self._pins = pins
         self._config: NodeConfig | None = None
+        self._event_reader: EventReader | None = None
         self._lock = asyncio.Lock()
 
     async def call(self, method: str, /, *, timeout: float | None = None, **params: Any) -> Any:
-        """The result of `rollup_{method}`; params that are None are left out."""
+        """The result of a method; params that are None are left out.
+
+        A name without an underscore is one of `rollup_`'s: `getBlock` is `rollup_getBlock`.
+        """
         given = {name: value for name, value in params.items() if value is not None}
-        return await self.transport.call(f"rollup_{method}", given, timeout=timeout)
+        full = method if "_" in method else f"rollup_{method}"
+        return await self.transport.call(full, given, timeout=timeout)
+
+    async def ask(self, method: str, answer: type[T], /, *, timeout: float | None = None, **params: Any) -> T:
+        """The same, read as the type that the method answers. Raises `BadAnswer` if it is not one."""
+        document = await self.call(method, timeout=timeout, **params)
+        try:
+            return read_document(answer, document)
+        except RefusedError as error:
+            raise BadAnswer(
+                f"rollup_{method} was answered by what is not a {answer.__name__}: {error.detail}"
+            ) from None
 
     async def get_config(self) -> NodeConfig:
         """The node's config, asked for once. Raises `ForeignNode` if it is not what was pinned, `BadAnswer`."""
@@ -37,8 +61,17 @@ class Connection:
                 self._config = await self._load()
             return self._config
 
+    async def get_event_reader(self) -> EventReader:
+        """Reads events by the app's classes if the app is known, else by the types that the node serves."""
+        if self._event_reader is None:
+            if self.app is not None:
+                self._event_reader = EventReader(self.app.event_classes)
+            else:
+                self._event_reader = _make_event_reader((await self.get_config()).events)
+        return self._event_reader
+
     async def _load(self) -> NodeConfig:
-        return check_config(read_config(await self.call("config")), self._pins, self.app)
+        return check_config(await self.ask("config", NodeConfig), self._pins, self.app)
 
     async def _reload(self) -> NodeConfig:
         """Ask again: the builder may have been replaced, but the rollup and the domain may not."""
@@ -74,6 +107,13 @@ class Connection:
         if action_hash is not None and signed.action_hash != action_hash:
             raise BadAnswer(f"the acknowledgement of 0x{signed.action_hash.hex()}, not of 0x{action_hash.hex()}")
         return signed
+
+
+def _make_event_reader(events: Sequence[EventConfig]) -> EventReader:
+    try:
+        return EventReader({event.name: declare_event(event.name, event.types) for event in events})
+    except DeclarationError as error:
+        raise BadAnswer(f"the types of an event are those of no event: {error}") from None
 
 
 def _verify(signed: SignedAcknowledgement, config: NodeConfig) -> None:

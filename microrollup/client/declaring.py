@@ -1,4 +1,4 @@
-"""Action classes out of EIP-712 types, for whoever submits to a rollup without its Python code."""
+"""Action and event classes out of EIP-712 types, for clients of a rollup without its Python code."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final, cast
 import msgspec
 
 from microrollup import primitives
-from microrollup.action import Action
 from microrollup.client.errors import BadAnswer
+from microrollup.declaration.action import Action, Event
 from microrollup.errors import UsageError
 
-__all__ = ["declare_action"]
+__all__ = ["declare_action", "declare_event"]
 
 _SCALARS: Final[dict[str, Any]] = {
     "address": primitives.Address,
@@ -42,6 +42,15 @@ def declare_action(name: str, types: dict[str, Any]) -> type[Action]:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BadAnswer(f"the types of {name} are those of no action: {error}") from None
     return cast("type[Action]", cls)
+
+
+def declare_event(name: str, types: dict[str, Any]) -> type[Event]:
+    """The class of an event whose types a node serves: `types[name]`, and the structs in it. Raises `BadAnswer`."""
+    try:
+        cls = msgspec.defstruct(name, _Declaring(types).read_members(types[name]), bases=(Event,), frozen=True)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise BadAnswer(f"the types of {name} are those of no event: {error}") from None
+    return cast("type[Event]", cls)
 
 
 def _read_name(member: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a node; one class a cause.
+"""What can go wrong between a client and a node; one class per cause.
 
     ClientError
     ├── Unreachable             no answer, however often it was tried
@@ -12,6 +12,7 @@
         ├── NotFound            -32001
         ├── HeightNotRetained   -32002
         ├── IntakeClosed        -32003: the node takes no actions
+        ├── QueryFailed         -32007: a query of the app has no answer; `reason` says why
         └── NodeBusy            -32004: a limit of the node; nothing was taken
             └── RateExceeded    -32006: too many calls from this address; `retry_after` seconds until there is room
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from microrollup.client.signed import SignedAction
-from microrollup.errors import ClientError
+from microrollup.errors import ClientError, show_value
 
 __all__ = [
     "ActionRefused",
@@ -37,6 +38,7 @@ __all__ = [
     "NodeBusy",
     "NotFound",
     "OutcomeUnknown",
+    "QueryFailed",
     "RateExceeded",
     "RpcError",
     "Unreachable",
@@ -62,14 +64,10 @@ class ForeignNode(ClientError):
     """The node serves something else than this client was made for."""
 
     def __init__(self, what: str, *, expected: object, found: object) -> None:
-        super().__init__(f"the node has another {what}: expected {_show(expected)}, found {_show(found)}")
+        super().__init__(f"the node has another {what}: expected {show_value(expected)}, found {show_value(found)}")
         self.what = what
         self.expected = expected
         self.found = found
-
-
-def _show(value: object) -> str:
-    return f"0x{value.hex()}" if isinstance(value, bytes) else repr(value)
 
 
 class OutcomeUnknown(ClientError):
@@ -96,7 +94,7 @@ class ConfirmationTimeout(ClientError):
     """The block at `height` did not reach the level `wanted` in time; `reached` is how far it came."""
 
     def __init__(self, height: int, wanted: str, reached: str) -> None:
-        super().__init__(f"block {height} has not reached {wanted} in time; it stands at {reached}")
+        super().__init__(f"block {height} has not reached {wanted} in time; it is at {reached}")
         self.height = height
         self.wanted = wanted
         self.reached = reached
@@ -138,6 +136,19 @@ class IntakeClosed(RpcError):
     """The node takes no actions; `data` has its reason."""
 
 
+class QueryFailed(RpcError):
+    """A query of the app has no answer. `reason` is the stable code, such as "steps" or "rejected"; `detail` is for
+    people.
+    """
+
+    def __init__(self, code: int, message: str, data: Any = None, *, unanswered: int = 0) -> None:
+        super().__init__(code, message, data, unanswered=unanswered)
+        facts = data if isinstance(data, dict) else {}
+        self.reason = str(facts.get("code", "failed"))
+        self.detail = str(facts.get("detail", message))
+        self.args = (f"the query has no answer: {self.detail} ({self.reason})",)
+
+
 class NodeBusy(RpcError):
     """A limit of the node is reached; nothing was taken."""
 
@@ -159,11 +170,12 @@ _CLASSES: Final[dict[int, type[RpcError]]] = {
     -32003: IntakeClosed,
     -32004: NodeBusy,
     -32006: RateExceeded,
+    -32007: QueryFailed,
 }
 
 
 def make_rpc_error(error: Any, *, unanswered: int = 0) -> RpcError:
-    """The error object of an answer as an exception. Raises `BadAnswer` if it is none."""
+    """The error object of an answer as an exception. Raises `BadAnswer` if it is not one."""
     if not isinstance(error, dict) or type(error.get("code")) is not int or not isinstance(error.get("message"), str):
         raise BadAnswer("the error of an answer has no code or no message")
     code, message = error["code"], error["message"]

@@ -24,7 +24,7 @@ Fate = Literal["consumed", "free", "unknown"]
 class NonceSlot:
     """One nonce, or several consecutive ones from `first` on, while their actions are under way.
 
-    Whoever holds it notes the fate; what ends otherwise is unknown.
+    The holder notes the fate; what ends otherwise is unknown.
     """
 
     __slots__ = ("fate", "first")

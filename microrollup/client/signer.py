@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeAlias
 
 from microrollup.codec.json import read_hex
-from microrollup.crypto import PrivateKey, compute_address, sign_digest
+from microrollup.crypto.ecdsa import PrivateKey, compute_address, sign_digest
+from microrollup.crypto.signatures.statement import Statement
 from microrollup.errors import RefusedError, UsageError
 
-__all__ = ["DigestSigner", "Signer", "TypedDataSigner", "get_address", "sign_with"]
+__all__ = ["DigestSigner", "Signer", "StatementSigner", "TypedDataSigner", "get_address", "sign_with"]
 
 _ADDRESS_BYTES: Final = 20
 
@@ -41,6 +42,19 @@ class TypedDataSigner(Protocol):
         ...
 
 
+class StatementSigner(Protocol):
+    """Signs with more than the digest before it: a group, ML-DSA, or the keys of `microrollup.testing.keys`."""
+
+    @property
+    def sender(self) -> bytes:
+        """20 bytes."""
+        ...
+
+    def sign_statement(self, statement: Statement, /) -> bytes | Awaitable[bytes]:
+        """A signature in any form that authentication takes."""
+        ...
+
+
 class KeyPair(Protocol):
     """The keys of `microrollup.testing.passkey`."""
 
@@ -54,11 +68,11 @@ class KeyPair(Protocol):
         ...
 
 
-Signer: TypeAlias = PrivateKey | DigestSigner | TypedDataSigner | KeyPair
+Signer: TypeAlias = PrivateKey | DigestSigner | TypedDataSigner | StatementSigner | KeyPair
 
 
 def get_address(signer: Signer) -> bytes:
-    """The 20-byte sender of a signer's actions. Raises `UsageError` for what is no signer."""
+    """The 20-byte sender of a signer's actions. Raises `UsageError` for anything that is not a signer."""
     if isinstance(signer, PrivateKey):
         return compute_address(signer)
     address = getattr(signer, "address", None) or getattr(signer, "sender", None)
@@ -72,22 +86,24 @@ def get_address(signer: Signer) -> bytes:
     return address
 
 
-async def sign_with(signer: Signer, digest: bytes, describe: Callable[[], dict[str, Any]]) -> bytes:
-    """The signature of a signer over a digest, or over the typed data that `describe` gives and that has this digest.
+async def sign_with(signer: Signer, statement: Statement, describe: Callable[[], dict[str, Any]]) -> bytes:
+    """The signature of a signer over a statement, or over the typed data that `describe` gives and that has its digest.
 
     Raises `UsageError` if it can do neither; what the signer itself raises goes through.
     """
     if isinstance(signer, PrivateKey):
-        return sign_digest(signer, digest)
+        return sign_digest(signer, statement.digest)
     able: Any = signer
     if hasattr(able, "sign_digest"):
-        found = able.sign_digest(digest)
+        found = able.sign_digest(statement.digest)
+    elif hasattr(able, "sign_statement"):
+        found = able.sign_statement(statement)
     elif hasattr(able, "sign_typed_data"):
         found = able.sign_typed_data(full_message=describe())
     elif hasattr(able, "sign"):
-        found = able.sign(digest)
+        found = able.sign(statement.digest)
     else:
-        raise UsageError("a signer has `sign_digest` or `sign_typed_data`")
+        raise UsageError("a signer has `sign_digest`, `sign_statement` or `sign_typed_data`")
     if inspect.isawaitable(found):
         found = await found
     return bytes(getattr(found, "signature", found))

@@ -1,4 +1,4 @@
-"""From an action of the app's own class to the bytes that are sent: compiled once a class, compared with the node's."""
+"""From an action of the app's own class to the bytes that are sent: compiled per class, checked with the node's."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any, Final
 
 import msgspec
 
-from microrollup.action import Action, ActionType, ActionTypes, compile_action_type
-from microrollup.authentication import Authenticator, compute_action_hash
-from microrollup.client.config import NodeConfig
+from microrollup.chain.answers.node import NodeConfig
 from microrollup.client.declaring import declare_action
 from microrollup.client.errors import ForeignNode
 from microrollup.client.signed import SignedAction
 from microrollup.client.signer import Signer, get_address, sign_with
 from microrollup.codec.json import to_json_value
 from microrollup.codec.schema import IntegerType
-from microrollup.eip712 import compile_digest, compute_domain_separator, typed_data
+from microrollup.crypto.eip712 import compile_digest, compile_member_digest, compute_domain_separator, typed_data
+from microrollup.crypto.signatures.statement import Statement
+from microrollup.declaration.action import Action, ActionType, ActionTypes, compile_action_type
 from microrollup.errors import UsageError
+from microrollup.execution.authentication import Authenticator, compute_action_hash
 
 __all__ = ["ActionSigner", "make_authenticator"]
 
@@ -27,6 +28,7 @@ _NONCE: Final = IntegerType(64, signed=False)
 class _Compiled(msgspec.Struct, frozen=True):
     type: ActionType
     compute_digest: Callable[[Any, int], bytes]
+    compute_member_digest: Callable[[Any, int, bytes], bytes]
 
 
 class ActionSigner:
@@ -48,7 +50,10 @@ class ActionSigner:
         """Sign a checked action. Raises what the signer raises."""
         compiled, sender = self._compile(type(action)), get_address(signer)
         digest = compiled.compute_digest(action, nonce)
-        signature = await sign_with(signer, digest, lambda: self._describe(compiled.type, action, nonce))
+        statement = Statement(
+            digest, nonce, self._separator, lambda group: compiled.compute_member_digest(action, nonce, group)
+        )
+        signature = await sign_with(signer, statement, lambda: self._describe(compiled.type, action, nonce))
         line = msgspec.json.encode(
             {
                 "type": compiled.type.name,
@@ -76,13 +81,17 @@ class ActionSigner:
         if compiled is None:
             action_type = compile_action_type(cls)
             _compare(action_type, self._config)
-            compiled = _Compiled(action_type, compile_digest(action_type.type, self._separator))
+            compiled = _Compiled(
+                action_type,
+                compile_digest(action_type.type, self._separator),
+                compile_member_digest(action_type.type, self._separator),
+            )
             self._compiled[cls] = compiled
         return compiled
 
 
 def _compare(action_type: ActionType, config: NodeConfig) -> None:
-    served = config.actions.get(action_type.name)
+    served = config.get_action(action_type.name)
     if served is None:
         raise UsageError(f"{config.name} has no action {action_type.name}")
     if served.type_hash != action_type.type_hash:
@@ -94,7 +103,7 @@ def make_authenticator(config: NodeConfig) -> Authenticator:
 
     Raises `BadAnswer` or `ForeignNode` if they are not what the node says that they are.
     """
-    types = ActionTypes([declare_action(action.name, action.types) for action in config.actions.values()])
+    types = ActionTypes([declare_action(action.name, action.types) for action in config.actions])
     for action_type in types:
         _compare(action_type, config)
     return Authenticator(types, config.domain)

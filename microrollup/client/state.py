@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from microrollup.block import Header, compute_block_hash
-from microrollup.block_json import header_from_json
-from microrollup.client.config import NodeConfig, read_hash, read_uint64
+from microrollup.chain.answers.actions import HeaderAnswer
+from microrollup.chain.answers.node import NodeConfig
+from microrollup.chain.answers.state import EntriesAnswer, StateAnswer, StateProofAnswer
+from microrollup.chain.block import Header, compute_block_hash
 from microrollup.client.errors import BadAnswer, ForeignNode
-from microrollup.codec.json import compile_json_reader, read_hex, to_json_value
-from microrollup.codec.schema import describe_struct
-from microrollup.errors import DecodeError, ProofError, RefusedError, UsageError
-from microrollup.merkle.indexed import Leaf, Proof, compute_tree_key, verify_exclusion, verify_inclusion
-from microrollup.rollup import MicroRollup
-from microrollup.state import StateField
+from microrollup.codec.json import compile_json_reader, to_json_value
+from microrollup.codec.schema import TupleType
+from microrollup.crypto.merkle.indexed import Proof, compute_tree_key, verify_exclusion, verify_inclusion
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.declaration.state import StateField
+from microrollup.errors import ProofError, RefusedError, UsageError
 
-__all__ = ["ProvenValue", "StateValue", "check_proof", "compute_proof_key", "key_to_json", "read_header", "read_value"]
+__all__ = [
+    "EntriesPage",
+    "ProvenValue",
+    "StateValue",
+    "check_header",
+    "check_proof",
+    "compute_proof_key",
+    "key_to_json",
+    "prefix_to_json",
+    "read_entries",
+    "read_value",
+]
 
 
 class StateValue(msgspec.Struct, frozen=True):
@@ -26,6 +38,16 @@ class StateValue(msgspec.Struct, frozen=True):
     exists: bool
     value: Any
     """A value of the app's own type if the client knows the app, else plain JSON; None if there is none."""
+    height: int
+
+
+class EntriesPage(msgspec.Struct, frozen=True):
+    """What a node says that some entries of a map field are; nothing is proven."""
+
+    entries: tuple[tuple[Any, Any], ...]
+    """Key and value, of the app's own types if the client knows the app, else plain JSON."""
+    next: Any
+    """The key to give as `after` for the next page, of the same type; None if this is the last one."""
     height: int
 
 
@@ -40,10 +62,6 @@ class ProvenValue(msgspec.Struct, frozen=True):
     """The value, which commits to these bytes, if the client knows the app; else None."""
     proof: Proof
     header: Header
-
-
-_LEAF: Final = describe_struct(Leaf, where="event")
-_read_leaf: Final = compile_json_reader(_LEAF, "leaf")
 
 
 def find_field(app: MicroRollup, name: str) -> StateField:
@@ -69,6 +87,20 @@ def key_to_json(app: MicroRollup | None, field: str, key: Any) -> Any:
     return str(key) if type(key) is int else key
 
 
+def prefix_to_json(app: MicroRollup | None, field: str, prefix: Any) -> Any:
+    """A prefix as the node takes it. Raises `ValueOutOfBounds`, `UsageError`."""
+    described = None if app is None else find_field(app, field)
+    if prefix is None:
+        return None
+    if described is not None:
+        described.encode_prefix(prefix)
+        if isinstance(described.key_type, TupleType):
+            return [to_json_value(item, part) for item, part in zip(described.key_type.items, prefix, strict=False)]
+    if isinstance(prefix, (tuple, list)):
+        return [key_to_json(None, field, part) for part in prefix]
+    return key_to_json(None, field, prefix)
+
+
 def encode_key(app: MicroRollup | None, field: str, key: Any) -> bytes:
     """The key's bytes in the tree; without the app, by the key's own Python type."""
     if app is not None:
@@ -86,29 +118,44 @@ def encode_key(app: MicroRollup | None, field: str, key: Any) -> bytes:
             raise UsageError(f"{key!r} cannot be a key")
 
 
-def read_header(document: Any, config: NodeConfig) -> Header:
-    """The header of a `rollup_getHeader` answer, whose hash is computed again. Raises `BadAnswer`, `ForeignNode`."""
-    try:
-        stated = read_hash(document["hash"])
-        header = header_from_json({name: word for name, word in document.items() if name != "hash"})
-    except (KeyError, TypeError, AttributeError, RefusedError, DecodeError) as error:
-        raise BadAnswer(f"no header: {error}") from None
-    if compute_block_hash(header) != stated:
+def check_header(answer: HeaderAnswer, config: NodeConfig) -> Header:
+    """The header of an answer, whose hash is computed again. Raises `BadAnswer`, `ForeignNode`."""
+    header = Header(**{name: getattr(answer, name) for name in Header.__struct_fields__})
+    if compute_block_hash(header) != answer.hash:
         raise BadAnswer("a header with the hash of another one")
     if header.rollup_id != config.rollup_id:
         raise ForeignNode("rollup", expected=config.rollup_id, found=header.rollup_id)
     return header
 
 
-def read_value(app: MicroRollup | None, field: str, document: Any) -> StateValue:
-    """The value of a `rollup_getState` answer. Raises `BadAnswer`."""
+def read_value(app: MicroRollup | None, field: str, answer: StateAnswer) -> StateValue:
+    """The value of an answer, of the app's own type if the app is known. Raises `BadAnswer`."""
+    if app is None or answer.value is None:
+        return StateValue(answer.exists, answer.value, answer.height)
+    return StateValue(answer.exists, _read_app_value(find_field(app, field), answer.value), answer.height)
+
+
+def read_entries(app: MicroRollup | None, field: str, answer: EntriesAnswer) -> EntriesPage:
+    """A page of an answer, of the app's own types if the app is known. Raises `BadAnswer`."""
+    if app is None:
+        return EntriesPage(tuple([(entry.key, entry.value) for entry in answer.entries]), answer.next, answer.height)
+    described = find_field(app, field)
+    if described.key_type is None:
+        raise BadAnswer(f"entries of {field}, which is a scalar field")
+    read_key = compile_json_reader(described.key_type, f"{field} (key)")
+    read_stored = compile_json_reader(described.value_type, field)
     try:
-        exists, value, height = document["exists"] is True, document["value"], read_uint64(document["height"])
-        if app is not None and value is not None:
-            value = compile_json_reader(find_field(app, field).value_type, field)(value)
-    except (KeyError, TypeError, RefusedError) as error:
-        raise BadAnswer(f"no value: {error}") from None
-    return StateValue(exists, value, height)
+        entries = tuple([(read_key(entry.key), read_stored(entry.value)) for entry in answer.entries])
+        return EntriesPage(entries, None if answer.next is None else read_key(answer.next), answer.height)
+    except RefusedError as error:
+        raise BadAnswer(f"not an entry of {field}: {error.detail}") from None
+
+
+def _read_app_value(field: StateField, value: Any) -> Any:
+    try:
+        return compile_json_reader(field.value_type, field.name)(value)
+    except RefusedError as error:
+        raise BadAnswer(f"not a value of {field.name}: {error.detail}") from None
 
 
 def compute_proof_key(app: MicroRollup | None, config: NodeConfig, field: str, key: Any) -> bytes:
@@ -116,42 +163,31 @@ def compute_proof_key(app: MicroRollup | None, config: NodeConfig, field: str, k
     described = None if app is None else find_field(app, field)
     silo = config.get_silo(field) if described is None else described.number
     if silo is None or (described is not None and not described.settled):
-        raise UsageError(f"{field} is no settled field: it has no proofs")
+        raise UsageError(f"{field} is not a settled field: it has no proofs")
     return compute_tree_key(silo, encode_key(app, field, key))
 
 
-def check_proof(document: Any, header: Header, app: MicroRollup | None, field: str, tree_key: bytes) -> ProvenValue:
-    """Check a `rollup_getProof` answer for the very key that was asked for, under a header's state root.
+def check_proof(
+    answer: StateProofAnswer, header: Header, app: MicroRollup | None, field: str, tree_key: bytes
+) -> ProvenValue:
+    """Check a proof for the very key that was asked for, under a header's state root.
 
     Raises `BadAnswer` or `ProofError`.
     """
-    try:
-        proof = Proof(
-            read_uint64(document["leafIndex"]),
-            _read_leaf(document["leaf"]),
-            tuple([read_hash(sibling) for sibling in document["siblings"]]),
-            read_uint64(document["isLeft"]),
-        )
-        exists = document["exists"] is True
-        value = read_hex(document["value"], "value") if exists else b""
-        stored = document.get("stored")
-    except (KeyError, TypeError, AttributeError, RefusedError) as error:
-        raise BadAnswer(f"no proof: {error}") from None
-    if exists:
-        verify_inclusion(header.state_root, tree_key, value, proof)
-    else:
+    proof = Proof(answer.leaf_index, answer.leaf, answer.siblings, answer.is_left)
+    if not answer.exists:
         verify_exclusion(header.state_root, tree_key, proof)
-    if app is None or not value:
-        return ProvenValue(exists, value, None, proof, header)
-    return ProvenValue(exists, value, _read_stored(find_field(app, field), stored, value), proof, header)
+        return ProvenValue(exists=False, value=b"", stored=None, proof=proof, header=header)
+    if answer.value is None:
+        raise BadAnswer("a proof of a key that exists, without its value")
+    verify_inclusion(header.state_root, tree_key, answer.value, proof)
+    stored = None if app is None or not answer.value else _read_stored(find_field(app, field), answer)
+    return ProvenValue(exists=True, value=answer.value, stored=stored, proof=proof, header=header)
 
 
-def _read_stored(field: StateField, document: Any, value: bytes) -> Any:
+def _read_stored(field: StateField, answer: StateProofAnswer) -> Any:
     """The value of the app's own type, which must give the very bytes that are proven."""
-    try:
-        stored = compile_json_reader(field.value_type, field.name)(document)
-    except RefusedError as error:
-        raise BadAnswer(f"no value of {field.name}: {error.detail}") from None
-    if field.encode_leaf(stored) != value:
+    stored = _read_app_value(field, answer.stored)
+    if field.encode_leaf(stored) != answer.value:
         raise ProofError(f"the value shown for {field.name} is not the one that is proven")
     return stored

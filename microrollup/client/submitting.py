@@ -1,4 +1,4 @@
-"""Submitting: one nonce a signature, the same bytes however often they are sent, an acknowledgement that is checked.
+"""Submitting: one nonce per signature, the same bytes however often they are sent, an acknowledgement that is checked.
 
 What is signed once is never signed again under another nonce while the first signature might still be executed. Only
 when the node answered the one and only sending with "nonce_used" (another action of the sender took the number, so
@@ -16,10 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
-from microrollup.acknowledgement import SignedAcknowledgement
-from microrollup.action import Action
-from microrollup.authentication import Authenticator
-from microrollup.client.config import read_uint64
+from microrollup.chain.acknowledgement import SignedAcknowledgement
+from microrollup.chain.answers.state import NonceAnswer
 from microrollup.client.connection import Connection
 from microrollup.client.errors import (
     ActionRefused,
@@ -36,7 +34,9 @@ from microrollup.client.nonces import Fate, NonceSlot, SenderNonces
 from microrollup.client.signed import SignedAction
 from microrollup.client.signer import Signer, get_address
 from microrollup.client.signing import ActionSigner, make_authenticator
+from microrollup.declaration.action import Action
 from microrollup.errors import AcknowledgementError, MicrorollupError, RefusedError
+from microrollup.execution.authentication import Authenticator
 
 __all__ = ["Outcome", "Submitter"]
 
@@ -46,7 +46,7 @@ Outcome = SignedAcknowledgement | MicrorollupError
 MAX_BATCH_ACTIONS: Final = 500
 MAX_BATCH_BYTES: Final = 2 << 20
 _MAX_SIGNINGS: Final = 8
-_TOO_EARLY: Final = frozenset({"nonce_gap", "nonce_too_high", "queue_full"})
+_TOO_EARLY: Final = frozenset({"nonce_gap", "nonce_too_high", "queue_full", "budget_spent"})
 _NONCE_REFUSALS: Final = _TOO_EARLY | {"nonce_used"}
 _BUSY_PAUSE_SECONDS: Final = 0.1
 _MAX_SENDERS: Final = 10_000
@@ -123,19 +123,14 @@ class Submitter:
 
     async def get_nonce(self, sender: bytes) -> int:
         """The nonce that the node expects next from a sender."""
-        answer = await self._connection.call("getNonce", sender=f"0x{sender.hex()}")
-        try:
-            nonce: int = read_uint64(answer["next"])
-        except (KeyError, TypeError, RefusedError) as error:
-            raise BadAnswer(f"no nonce: {error}") from None
-        return nonce
+        return (await self._connection.ask("getNonce", NonceAnswer, sender=f"0x{sender.hex()}")).next
 
     # Sending
 
     async def _send_in_order(
         self, signed: SignedAction, slot: NonceSlot, nonces: SenderNonces
     ) -> SignedAcknowledgement:
-        """Send it; and, if it came too long before lower numbers that are under way, the same bytes behind them."""
+        """Send it; and, if it came too long before lower numbers that are under way, the same bytes after them."""
         while True:
             try:
                 return await self._send(signed)

@@ -13,10 +13,10 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from microrollup.authentication import parse_json_fast
 from microrollup.client.errors import BadAnswer, NodeBusy, Unreachable
 from microrollup.client.transport import MAX_ANSWER_BYTES, read_answer
 from microrollup.errors import RefusedError
+from microrollup.execution.authentication import parse_json_fast
 
 __all__ = ["Notification", "Subscriber"]
 
@@ -28,6 +28,9 @@ _CLOSE_SECONDS: Final = 1.0
 _MAX_EARLY: Final = 1_000
 _MAX_SEEN: Final = 10_000
 """Notifications at one cursor that are known again; beyond, the oldest may come twice after a lost connection."""
+
+_MOVING: Final = "confirmation"
+"""The member that says how far something is by now: what is told again may have come further."""
 
 _METHOD: Final = "rollup_subscription"
 _SUBSCRIBE_ID: Final = 1
@@ -62,7 +65,8 @@ class _Position:
             self.cursor = notification.cursor
             self._seen.clear()
             self._again.clear()
-        text = msgspec.json.encode(notification.result, order="deterministic")
+        fixed = {name: value for name, value in notification.result.items() if name != _MOVING}
+        text = msgspec.json.encode(fixed, order="deterministic")
         if self._again[text] > 0:
             self._again[text] -= 1
             return False
@@ -156,7 +160,7 @@ async def _listen(
         try:
             document = parse_json_fast(raw)
         except RefusedError as error:
-            raise BadAnswer(f"a notification that is no JSON: {error.detail}") from None
+            raise BadAnswer(f"a notification that is not JSON: {error.detail}") from None
         if isinstance(document, dict) and document.get("method") == _METHOD:
             notification = _read_notification(document)
             if notification is None:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from microrollup.acknowledgement import SignedAcknowledgement
-from microrollup.action import Action
-from microrollup.block import Header
-from microrollup.client.client import Client, Confirmation
-from microrollup.client.config import NodeConfig
+from microrollup.chain.acknowledgement import EventForm, SignedAcknowledgement
+from microrollup.chain.answers.confirmations import Confirmation
+from microrollup.chain.answers.node import NodeConfig
+from microrollup.chain.block import Header
+from microrollup.chain.receipt_proof import ReceiptProof
+from microrollup.chain.record import DomainConfig
+from microrollup.client.client import Client
+from microrollup.client.events import HasReceipt
 from microrollup.client.signer import Signer
-from microrollup.client.state import ProvenValue, StateValue
+from microrollup.client.state import EntriesPage, ProvenValue, StateValue
 from microrollup.client.submitting import Outcome
 from microrollup.client.subscription import Notification
-from microrollup.receipt_proof import ReceiptProof
-from microrollup.record import DomainConfig
-from microrollup.rollup import MicroRollup
+from microrollup.declaration.action import Action
+from microrollup.declaration.node_view import NodeView
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.declaration.view import View
 
 __all__ = ["SyncClient"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -114,6 +120,10 @@ class SyncClient:
         """See `Client.get_receipt_proof`."""
         return self._run(self._client.get_receipt_proof(action_hash, block_hash=block_hash))
 
+    def describe_events(self, source: HasReceipt) -> tuple[EventForm, ...]:
+        """See `Client.describe_events`."""
+        return self._run(self._client.describe_events(source))
+
     def get_confirmation(self, target: SignedAcknowledgement | bytes | int) -> Confirmation:
         """See `Client.get_confirmation`."""
         return self._run(self._client.get_confirmation(target))
@@ -126,17 +136,22 @@ class SyncClient:
 
     def subscribe(self, topic: str, *, cursor: int | None = None, **filters: Any) -> Iterator[Notification]:
         """See `Client.subscribe`."""
-        notifications = self._client.subscribe(topic, cursor=cursor, **filters)
+        return self._iterate(self._client.subscribe(topic, cursor=cursor, **filters))
 
-        async def get_next() -> Notification:
-            return await anext(notifications)
+    def _iterate(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
+        async def get_next() -> T:
+            return await anext(generator)
 
         async def close() -> None:
-            await notifications.aclose()
+            await generator.aclose()
 
         try:
             while True:
-                yield self._run(get_next())
+                try:
+                    found = self._run(get_next())
+                except StopAsyncIteration:
+                    return
+                yield found
         finally:
             if not self._loop.is_closed():
                 self._run(close())
@@ -152,6 +167,43 @@ class SyncClient:
     def get_state(self, field: str, key: Any = None, *, height: int | None = None) -> StateValue:
         """See `Client.get_state`."""
         return self._run(self._client.get_state(field, key, height=height))
+
+    def get_entries(
+        self,
+        field: str,
+        *,
+        prefix: Any = None,
+        after: Any = None,
+        limit: int = 1_000,
+        reverse: bool = False,
+        height: int | None = None,
+    ) -> EntriesPage:
+        """See `Client.get_entries`."""
+        return self._run(
+            self._client.get_entries(field, prefix=prefix, after=after, limit=limit, reverse=reverse, height=height)
+        )
+
+    def entries(
+        self, field: str, *, prefix: Any = None, reverse: bool = False, height: int | None = None
+    ) -> Iterator[tuple[Any, Any]]:
+        """See `Client.entries`."""
+        return self._iterate(self._client.entries(field, prefix=prefix, reverse=reverse, height=height))
+
+    def query(self, function: Callable[Concatenate[View[Any], P], R], /, *arguments: P.args, **named: P.kwargs) -> R:
+        """See `Client.query`."""
+        return self._run(self._client.query(function, *arguments, **named))
+
+    def query_at(
+        self, height: int, function: Callable[Concatenate[View[Any], P], R], /, *arguments: P.args, **named: P.kwargs
+    ) -> R:
+        """See `Client.query_at`."""
+        return self._run(self._client.query_at(height, function, *arguments, **named))
+
+    def call_method(
+        self, function: Callable[Concatenate[NodeView, P], R], /, *arguments: P.args, **named: P.kwargs
+    ) -> R:
+        """See `Client.call_method`."""
+        return self._run(self._client.call_method(function, *arguments, **named))
 
     def get_proof(
         self, field: str, key: Any = None, *, height: int | None = None, state_root: bytes | None = None

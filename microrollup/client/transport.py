@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 import httpx
 import msgspec
 
-from microrollup.authentication import parse_json_fast
 from microrollup.client.errors import BadAnswer, NodeBusy, RateExceeded, Unreachable, make_rpc_error
 from microrollup.errors import RefusedError, UsageError
+from microrollup.execution.authentication import parse_json_fast
 
 __all__ = ["MAX_ANSWER_BYTES", "Transport", "read_answer"]
 
@@ -51,13 +51,13 @@ class Transport:
     def __init__(self, url: str, *, timeout: float, http: httpx.AsyncClient | None = None) -> None:
         """`timeout` in seconds is for a whole call, retries included; `http` may bring a proxy or certificates."""
         if not url.startswith(("http://", "https://")):
-            raise UsageError(f"{url!r} is no address of a node: it begins with http:// or https://")
+            raise UsageError(f"{url!r} is not an address of a node: it begins with http:// or https://")
         try:
             parsed = httpx.URL(url.rstrip("/") + "/")
         except httpx.InvalidURL as error:
-            raise UsageError(f"{url!r} is no address of a node: {error}") from None
+            raise UsageError(f"{url!r} is not an address of a node: {error}") from None
         if not parsed.host:
-            raise UsageError(f"{url!r} is no address of a node: it names no host")
+            raise UsageError(f"{url!r} is not an address of a node: it names no host")
         self.url: Final = str(parsed)
         self.timeout: Final = timeout
         self._http = http or httpx.AsyncClient(verify=parsed.scheme == "https")  # no roots are loaded for plain HTTP
@@ -116,7 +116,7 @@ class Transport:
             return raw
         if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR:
             raise _TryAgain(f"HTTP status {status}")
-        raise BadAnswer(f"HTTP status {status} with a body that is no JSON object")
+        raise BadAnswer(f"HTTP status {status} with a body that is not a JSON object")
 
     async def close(self) -> None:
         """Close the connections, unless they were given."""
@@ -135,7 +135,7 @@ def read_answer(raw: bytes, number: int, *, unanswered: int = 0) -> Any:
     try:
         answer = parse_json_fast(raw)
     except RefusedError as error:
-        raise BadAnswer(f"an answer that is no JSON: {error.detail}") from None
+        raise BadAnswer(f"an answer that is not JSON: {error.detail}") from None
     if not isinstance(answer, dict) or answer.get("jsonrpc") != "2.0":
         raise BadAnswer("an answer that is not of JSON-RPC 2.0")
     if "error" in answer:

@@ -40,8 +40,8 @@ Word: TypeAlias = Callable[[Any], bytes]
 """Encodes a scalar of at most 32 bytes as one word."""
 
 Encode: TypeAlias = Callable[[Any], bytes]
-Decode: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
-"""(input, position) -> (value, position behind it)."""
+_Decode: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
+"""(input, position) -> (value, position after it)."""
 
 _TRUE: Final = (1).to_bytes(32, "big")
 _FALSE: Final = bytes(32)
@@ -61,11 +61,11 @@ class _Decoder(NamedTuple):
 
     is_dynamic: bool
     head_size: int
-    decode: Decode
+    decode: _Decode
 
 
 def compile_word(t: SchemaType) -> Word | None:
-    """The encoder of a scalar as its one 32-byte word; None for types that are no such scalar."""
+    """The encoder of a scalar as its one 32-byte word; None for all other types."""
     match t:
         case IntegerType():
             return _encode_signed if t.signed else _encode_unsigned
@@ -257,7 +257,7 @@ def _read_size(raw: bytes, position: int) -> int:
     return int.from_bytes(_read_word(raw, position), "big")
 
 
-def _decode_integer(t: IntegerType) -> Decode:
+def _decode_integer(t: IntegerType) -> _Decode:
     low, high = compute_bounds(t)
     signed = t.signed
 
@@ -270,7 +270,7 @@ def _decode_integer(t: IntegerType) -> Decode:
     return decode
 
 
-def _decode_fixed_bytes(size: int) -> Decode:
+def _decode_fixed_bytes(size: int) -> _Decode:
     padding = bytes(32 - size)
 
     def decode(raw: bytes, position: int) -> tuple[bytes, int]:
@@ -308,7 +308,7 @@ def _decode_string(raw: bytes, position: int) -> tuple[str, int]:
         raise DecodeError(_WHAT, f"the text at byte {position} is not UTF-8") from None
 
 
-def _decode_sequence(container: Callable[[list[Any]], Any], item: _Decoder) -> Decode:
+def _decode_sequence(container: Callable[[list[Any]], Any], item: _Decoder) -> _Decode:
     def decode(raw: bytes, position: int) -> tuple[Any, int]:
         count = _read_size(raw, position)
         start = position + 32

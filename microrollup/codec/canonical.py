@@ -14,7 +14,7 @@ from microrollup.errors import DecodeError
 
 __all__ = ["decode_canonical", "encode_canonical"]
 
-T_co = TypeVar("T_co", covariant=True)
+_T_co = TypeVar("_T_co", covariant=True)
 T = TypeVar("T")
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -23,8 +23,8 @@ encode_canonical = _ENCODER.encode
 """Encode a value of Structs, tuples, ints, bytes, bools and strings; shortest forms, arrays only."""
 
 
-class _Decoder(Protocol[T_co]):
-    def decode(self, buf: bytes, /) -> T_co: ...
+class _Decoder(Protocol[_T_co]):
+    def decode(self, buf: bytes, /) -> _T_co: ...
 
 
 def decode_canonical(decoder: _Decoder[T], raw: bytes, *, what: str, limit: int) -> T:

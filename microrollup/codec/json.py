@@ -40,6 +40,7 @@ __all__ = [
     "compile_json_reader",
     "compile_object_reader",
     "hex0x",
+    "name_json_type",
     "read_hex",
     "to_json_value",
 ]
@@ -92,16 +93,17 @@ def compile_object_reader(fields: Sequence[Field], path: str, construct: Callabl
 def read_hex(value: Any, path: str) -> bytes:
     """The bytes of `0x` and pairs of hex digits in either case. Raises `WrongJsonType` or `BadHex`."""
     if type(value) is not str:
-        raise WrongJsonType(f"{path} is {_name_json_type(value)}, not a hex string")
+        raise WrongJsonType(f"{path} is {name_json_type(value)}, not a hex string")
     if value[:2] != "0x":
         raise BadHex(f"{path} does not begin with 0x")
     try:
         return unhexlify(value[2:])
     except ValueError:
-        raise BadHex(f"{path} is not pairs of hex digits behind 0x") from None
+        raise BadHex(f"{path} is not pairs of hex digits after 0x") from None
 
 
-def _name_json_type(value: Any) -> str:
+def name_json_type(value: Any) -> str:
+    """What a parsed JSON value is, for a refusal: "a number", "null"."""
     if type(value) is FloatText or type(value) is float:
         return "a number with a fraction or an exponent"
     if type(value) is NegativeZero:
@@ -127,7 +129,7 @@ def _read_integer_text(value: Any, path: str) -> int | None:
     if type(value) is HugeInteger:
         return None
     if type(value) is not str:
-        raise WrongJsonType(f"{path} is {_name_json_type(value)}, not an integer")
+        raise WrongJsonType(f"{path} is {name_json_type(value)}, not an integer")
     if not _INTEGER.fullmatch(value) or value == "-0":
         raise WrongJsonType(f"{path} is neither a plain decimal nor a 0x integer")
     if len(value) > MAX_INTEGER_DIGITS:
@@ -149,18 +151,18 @@ def _read_fixed_bytes(path: str, size: int) -> Read:
 
 def _read_bool(value: Any, path: str) -> bool:
     if type(value) is not bool:
-        raise WrongJsonType(f"{path} is {_name_json_type(value)}, not a boolean")
+        raise WrongJsonType(f"{path} is {name_json_type(value)}, not a boolean")
     return value
 
 
 def _read_string(value: Any, path: str) -> str:
     if type(value) is not str:
-        raise WrongJsonType(f"{path} is {_name_json_type(value)}, not a string")
+        raise WrongJsonType(f"{path} is {name_json_type(value)}, not a string")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise WrongJsonType(f"{path} holds a lone surrogate, which is no character") from None
+            raise WrongJsonType(f"{path} holds a lone surrogate, which is not a character") from None
     return value
 
 
@@ -170,7 +172,7 @@ def check_members(value: Any, names: frozenset[str], path: str, optional: frozen
     Raises `WrongJsonType`, `MissingMember` or `UnknownMember`.
     """
     if type(value) is not dict:
-        raise WrongJsonType(f"{path} is {_name_json_type(value)}, not an object")
+        raise WrongJsonType(f"{path} is {name_json_type(value)}, not an object")
     members = value.keys()
     if members == names:
         return
@@ -183,7 +185,7 @@ def check_members(value: Any, names: frozenset[str], path: str, optional: frozen
 def _read_tuple(path: str, readers: list[Read]) -> Read:
     def read(value: Any) -> tuple[Any, ...]:
         if type(value) is not list:
-            raise WrongJsonType(f"{path} is {_name_json_type(value)}, not an array")
+            raise WrongJsonType(f"{path} is {name_json_type(value)}, not an array")
         if len(value) != len(readers):
             raise WrongLength(f"{path} has {len(value)} items, not {len(readers)}")
         return tuple([read_item(item) for read_item, item in zip(readers, value, strict=True)])
@@ -194,7 +196,7 @@ def _read_tuple(path: str, readers: list[Read]) -> Read:
 def _read_sequence(path: str, container: Callable[[list[Any]], Any], read_item: Read) -> Read:
     def read(value: Any) -> Any:
         if type(value) is not list:
-            raise WrongJsonType(f"{path} is {_name_json_type(value)}, not an array")
+            raise WrongJsonType(f"{path} is {name_json_type(value)}, not an array")
         return container([read_item(item) for item in value])
 
     return read

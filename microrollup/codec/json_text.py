@@ -68,7 +68,7 @@ def parse_json(raw: bytes) -> Any:
 
 
 def is_shallow(raw: bytes) -> bool:
-    """True if a JSON text nests at most `MAX_JSON_DEPTH` levels, told without decoding it."""
+    """True if a JSON text nests at most `MAX_JSON_DEPTH` levels; it is not decoded for this."""
     if raw.count(b"{") + raw.count(b"[") <= MAX_JSON_DEPTH:
         return True
     depth = 0
@@ -88,7 +88,7 @@ def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise DuplicateMember(f"the member {clip(twice)} stands twice")
+        raise DuplicateMember(f"the member {clip(twice)} occurs twice")
     return members
 
 

@@ -7,13 +7,13 @@ described is refused at declaration, with the dotted path of the field.
 from __future__ import annotations
 
 import re
-import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Final, Literal, NewType, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NewType, TypeAlias, TypeVar, get_args, get_origin
 
 import msgspec
 
 from microrollup import primitives
+from microrollup.codec.annotations import explain, show_annotation
 from microrollup.errors import DeclarationError
 from microrollup.primitives import FixedBytes, Integer
 
@@ -107,17 +107,6 @@ _TYPE_NAME: Final = re.compile(r"[A-Z][A-Za-z0-9_]*")
 """Upper case first, so that no struct is taken for one of Solidity's own types in an EIP-712 type string."""
 _WIRE_NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9]*")
 _PLAIN: Final[dict[object, SchemaType]] = {bytes: BytesType(), bool: BoolType(), str: StringType()}
-_HINTS: Final[dict[object, str]] = {
-    int: "a plain `int` has no bounds; choose one of Uint8 ... Uint256 or Int8 ... Int256",
-    float: "floating point is not the same on every machine; use an integer of a stated unit",
-    set: "a set has no order; use a `Map`, or a tuple",
-    frozenset: "a set has no order; use a `Map`, or a tuple",
-    dict: "a dict is not a value; use a `Map` in the state",
-    Any: "`Any` says nothing; name the type",
-    list: "write `list[T]` with the type of the items",
-    tuple: "write `tuple[T, ...]` with the type of the items",
-    bytearray: "use `Bytes`, which cannot change",
-}
 
 
 def describe_struct(cls: type[msgspec.Struct], *, where: Where) -> StructType:
@@ -141,13 +130,13 @@ def compute_bounds(integer: IntegerType) -> tuple[int, int]:
 
 
 def to_camel_case(name: str) -> str:
-    """`code_hash` -> `codeHash`; underscores at the ends go, so that `from_` can stand for `from`."""
+    """`code_hash` -> `codeHash`; underscores at the ends go, so that `from_` means `from`."""
     first, *rest = [part for part in name.split("_") if part] or [""]
     return first + "".join([part[0].upper() + part[1:] for part in rest])
 
 
 def iterate_types(t: SchemaType) -> Iterator[SchemaType]:
-    """`t` and every type inside it, depth first; a type that stands twice comes twice."""
+    """`t` and every type inside it, depth first; a type that occurs twice comes twice."""
     yield t
     if isinstance(t, StructType):
         for field in t.fields:
@@ -204,7 +193,7 @@ def _describe_struct(
         raise DeclarationError(path, f"{cls.__name__} contains itself")
     if not _TYPE_NAME.fullmatch(cls.__name__):
         raise DeclarationError(
-            path, f"{cls.__name__!r} is no type name for wallets: a capital, then letters and digits"
+            path, f"{cls.__name__!r} is not a type name for wallets: a capital, then letters and digits"
         )
     try:
         infos = msgspec.structs.fields(cls)
@@ -228,6 +217,10 @@ def _describe_field(info: msgspec.structs.FieldInfo, where: Where, path: str, ou
     if where == "action":
         if wire_name == "nonce" and len(outer) == 1:
             raise DeclarationError(path, "every action has a `nonce` already, the sender's; choose another name")
+        if wire_name == "sender" and len(outer) == 1:
+            raise DeclarationError(
+                path, "members of a group of keys sign a `sender`, the group's address; choose another name"
+            )
         if not info.required:
             raise DeclarationError(path, "a field of an action has no default: wallets sign every member")
     return Field(info.name, wire_name, _describe(info.type, where, path, outer))
@@ -240,8 +233,6 @@ def _describe(annotation: object, where: Where, path: str, outer: tuple[type, ..
     if origin is Annotated:
         base, *extras = get_args(annotation)
         return _describe_annotated(base, extras, where, path, outer)
-    if annotation is list or annotation is tuple:
-        raise DeclarationError(path, _HINTS[annotation])
     if origin is list:
         return _describe_list(get_args(annotation), where, path, outer)
     if origin is tuple:
@@ -251,10 +242,7 @@ def _describe(annotation: object, where: Where, path: str, outer: tuple[type, ..
     plain: SchemaType | None = _lookup(_PLAIN, annotation)
     if plain is not None:
         return plain
-    if origin is Union or origin is types.UnionType:
-        raise DeclarationError(path, "a field has exactly one type; optional fields and unions have no ABI form")
-    hint = _lookup(_HINTS, annotation) or _lookup(_HINTS, origin)
-    raise DeclarationError(path, hint or f"{annotation!r} is no field type")
+    raise DeclarationError(path, explain(annotation, where))
 
 
 def _lookup(table: dict[object, T], key: object) -> T | None:
@@ -288,7 +276,7 @@ def _describe_annotated(
 
 
 def _get_alias(mark: Integer | FixedBytes) -> Any:
-    """The annotation in `primitives` that carries this very mark, or None."""
+    """The annotation in `primitives` that carries this mark, or None."""
     if isinstance(mark, Integer):
         alias = getattr(primitives, f"{'Int' if mark.signed else 'Uint'}{mark.bits}", None)
     else:
@@ -298,13 +286,14 @@ def _get_alias(mark: Integer | FixedBytes) -> Any:
 
 def _describe_list(args: tuple[object, ...], where: Where, path: str, outer: tuple[type, ...]) -> SequenceType:
     if where == "state":
-        raise DeclarationError(path, "a list can change; use `tuple[T, ...]` in a state")
+        item = show_annotation(args[0])
+        raise DeclarationError(path, f"list[{item}] can change; use tuple[{item}, ...] in a state")
     return SequenceType(_describe(args[0], where, f"{path}[]", outer), list)
 
 
 def _describe_tuple(args: tuple[object, ...], where: Where, path: str, outer: tuple[type, ...]) -> SchemaType:
     if where != "state":
-        raise DeclarationError(path, f"use `list[T]` or a Struct in an {where}; tuples have no EIP-712 form")
+        raise DeclarationError(path, f"a tuple has no EIP-712 form; use list[T], or a struct, in an {where}")
     if len(args) == 2 and args[1] is Ellipsis:
         return SequenceType(_describe(args[0], where, f"{path}[]", outer), tuple)
     if not args:

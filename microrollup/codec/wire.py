@@ -32,7 +32,7 @@ from microrollup.errors import DecodeError
 
 __all__ = ["WireForm", "compile_constructor", "compile_wire_form"]
 
-Convert: TypeAlias = Callable[[Any], Any]
+_Convert: TypeAlias = Callable[[Any], Any]
 
 _WORD: Final = Annotated[bytes, Meta(min_length=32, max_length=32)]
 
@@ -44,8 +44,8 @@ class WireForm(msgspec.Struct, frozen=True):
     """
 
     annotation: Any
-    lower: Convert | None
-    lift: Convert | None
+    lower: _Convert | None
+    lift: _Convert | None
 
 
 def compile_wire_form(t: SchemaType) -> WireForm:

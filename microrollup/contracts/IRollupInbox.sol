@@ -21,7 +21,8 @@ interface IRollupInbox {
         bytes32 salt;
     }
 
-    /// @notice The EIP-712 domain under which wallets sign the rollup's actions. The inbox only carries it.
+    /// @notice The EIP-712 domain under which wallets sign the rollup's actions. The inbox only carries it. For the constructor a
+    /// `verifyingContract` of `0xff…ff` means the inbox itself, whose address depends on what it is created with.
     struct Domain {
         string name;
         string version;
@@ -47,6 +48,14 @@ interface IRollupInbox {
         bytes32 metadataRoot;
     }
 
+    /// @notice What can be cancelled before it takes effect. A change of the owner cannot: a thief of the owner's key would
+    /// stop the rescue.
+    enum Announcement {
+        Verifiers,
+        Builder,
+        Code
+    }
+
     /// @notice What the attestations say beside the words of the last header. The inbox compares all three with what it
     /// knows, so that the error names what is wrong.
     struct Claim {
@@ -68,12 +77,18 @@ interface IRollupInbox {
     }
 
     /// @notice The inbox exists. Everything that a stranger needs to verify the rollup from its beginning: the preimage of the
-    /// rollup id, the wallets' domain, and who may announce changes (zero: nobody, ever).
+    /// rollup id, the wallets' domain with the contract that it means, who may announce changes (zero: nobody, ever), and
+    /// which code executes.
     event RollupCreated(
-        bytes32 indexed rollupId, bytes32 indexed genesisHash, Genesis genesis, Domain domain, address owner
+        bytes32 indexed rollupId,
+        bytes32 indexed genesisHash,
+        Genesis genesis,
+        Domain domain,
+        address owner,
+        bytes32 stfId
     );
     /// @notice All that a reader of L1 needs beside the data: the header's hash is the block hash that was attested.
-    /// `inBlobs` says where the data are: in the transaction's blobs, or in its calldata.
+    /// `inBlobs` says where the data is: in the transaction's blobs, or in its calldata.
     event BatchSettled(
         uint256 indexed firstHeight,
         uint256 indexed lastHeight,
@@ -94,26 +109,36 @@ interface IRollupInbox {
     event VerifiersChanged(uint256 indexed effectiveBlock, address[] verifiers, uint256 quorum);
     /// @notice From L1 block `effectiveBlock` on, `builder` seals blocks and submits batches.
     event BuilderChanged(uint256 indexed effectiveBlock, address builder);
+    /// @notice Blocks whose L1 origin has reached `effectiveBlock` are to be executed by this code.
+    event CodeAnnounced(uint256 indexed effectiveBlock, bytes32 stfId);
     /// @notice From L1 block `effectiveBlock` on, `owner` announces changes.
     event OwnerChanged(uint256 indexed effectiveBlock, address owner);
+    /// @notice What was announced for L1 block `effectiveBlock` does not come into force.
+    event AnnouncementCancelled(Announcement indexed kind, uint256 effectiveBlock);
+    /// @notice The entry is not voided at L1 block `effectiveBlock`.
+    event VoidCancelled(uint256 indexed index, uint256 effectiveBlock);
 
     /// @notice The genesis is meant for the L1 with chain id `found`; this one is `expected`.
     error WrongChain(uint256 expected, uint256 found);
-    /// @notice The wallets' domain names another contract than the inbox (or zero).
+    /// @notice The wallets' domain names another contract than the inbox (or `0xff…ff` for it, or zero for none).
     error WrongDomain(address expected, address found);
     /// @notice `quorum` of `count` verifiers: not more than half of them, more than all, more than 256, or the addresses do
     /// not ascend strictly from above zero. Two quorums always share a verifier, who signs one block hash a height.
     error BadQuorum(uint256 count, uint256 quorum);
+    /// @notice A number of the header, its word `word` counted from 0, is not below 2^64: no reader could take the event.
+    error HeaderOutOfRange(uint256 word);
     /// @notice The header is one of another rollup.
     error WrongRollupId(bytes32 expected, bytes32 found);
-    /// @notice The batch does not continue the settled height: its blocks are `first` to `last`, and `settled + 1` to at
-    /// most 2^64 - 1 is what fits.
+    /// @notice The header names neither the settled block's code nor `expected`, which is in force at its L1 origin.
+    error WrongStfId(bytes32 expected, bytes32 found);
+    /// @notice The batch does not continue the settled height: its blocks are `first` to `last`, and `settled + 1` and more
+    /// is what fits.
     error HeightGap(uint256 settled, uint256 first, uint256 last);
     /// @notice The batch was built upon another block than the settled one, whose hash is `expected`.
     error WrongParent(bytes32 expected, bytes32 found);
     /// @notice The last block's time (seconds, as below) lies before the settled block's, `earliest`.
     error StaleTimestamp(uint256 earliest, uint256 found);
-    /// @notice The block's time lies behind this L1 block's, `latest`. A genesis must have begun, too.
+    /// @notice The block's time is later than this L1 block's, `latest`. A genesis must have begun, too.
     error FutureTimestamp(uint256 latest, uint256 found);
     /// @notice The L1 origin (a block number) went back, is more than 14,400 blocks old, or is not below this L1 block.
     error BadOrigin(uint256 lowest, uint256 highest, uint256 found);
@@ -122,7 +147,7 @@ interface IRollupInbox {
     /// @notice A signature that is not 65 bytes with the low s and v 27 or 28, or that no key can have made: its other forms
     /// must not count beside it.
     error MalleableSignature(bytes signature);
-    /// @notice Whoever signed this digest is no verifier now; so a signature over anything else recovers to a foreigner.
+    /// @notice The signer of this digest is not a verifier now; so a signature over anything else recovers to a foreigner.
     error ForeignAttester(address attester);
     /// @notice One verifier's signature counts once.
     error DuplicateAttester(address attester);
@@ -139,25 +164,31 @@ interface IRollupInbox {
     error WrongForcedHash(bytes32 expected, bytes32 found);
     /// @notice The entry is voided from L1 block `effective` on; announcing it again would move that.
     error AlreadyVoided(uint256 index, uint256 effective);
+    /// @notice There is nothing announced to cancel, of this kind (its number) or for this entry (its index).
+    error NothingPending(uint256 what);
+    /// @notice What takes effect within 300 blocks of L1 block `number` cannot be cancelled any more.
+    error CancelledTooLate(uint256 effective, uint256 number);
     /// @notice Only the builder submits, until 7,200 L1 blocks have passed without a batch.
     error NotBuilder(address builder, address submitter);
     /// @notice Only the owner announces changes; a zero owner is nobody.
     error NotOwner(address owner, address caller);
     /// @notice A zero builder could seal no block.
     error ZeroBuilder();
+    /// @notice No code has the id zero.
+    error ZeroCode();
     /// @notice A batch, in bytes of calldata, or as many as its blobs hold.
     error BatchTooLarge(uint256 limit, uint256 found);
     /// @notice `settleBlobs` was called by a transaction without blobs.
     error NoBlobs();
     /// @notice `settleCalldata` must be called by a transaction itself (no contract, no EIP-7702 code between), so that
-    /// whoever reads L1 finds the batch in the transaction's input.
+    /// readers of L1 find the batch in the transaction's input.
     error NotTopLevel(address caller);
 
     /// @notice Settle the batch that the transaction's blobs hold (EIP-4844): `dataHash` is
     /// `keccak256(0x02 || versioned hashes)`. `signatures` are `r || s || v` of 65 bytes each, in any order.
     function settleBlobs(Header calldata header, Claim calldata claim, bytes calldata signatures) external;
 
-    /// @notice Settle a batch that stands in the calldata: `dataHash` is `keccak256(0x01 || batch)`.
+    /// @notice Settle a batch that is in the calldata: `dataHash` is `keccak256(0x01 || batch)`.
     function settleCalldata(
         Header calldata header,
         Claim calldata claim,
@@ -165,18 +196,30 @@ interface IRollupInbox {
         bytes calldata batch
     ) external;
 
-    /// @notice Append an action to the queue in the name of `msg.sender`; at most 4,096 bytes.
+    /// @notice Append an action to the queue in the name of `msg.sender`; at most 8,192 bytes.
     function force(bytes calldata payload) external returns (uint256 index);
 
     /// @notice Announce, as the owner, that an entry of the queue is not executed by blocks whose L1 origin has reached
-    /// `effectiveBlock`, 21,600 L1 blocks from now; so with the changes below.
+    /// `effectiveBlock`: 21,600 L1 blocks from now, and at least 43,200 after its inclusion. The void does not count if another owner
+    /// takes office after this announcement and up to its effect; then the entry may be voided again.
+    ///
+    /// What follows takes effect 21,600 blocks from now, but for what an owner announces who is leaving: once another owner
+    /// is announced for block E, nothing that would take effect from E to before E + 21,600 ever does. So a key that was
+    /// stolen, or handed over, decides nothing in its successor's time; and of several owners announced, the first comes.
     function void(uint256 index) external returns (uint256 effectiveBlock);
     /// @notice `verifiers` ascend strictly from above zero, at most 256; `quorum` is more than half of them.
     function changeVerifiers(address[] calldata verifiers, uint256 quorum) external returns (uint256 effectiveBlock);
     /// @notice Not zero.
     function changeBuilder(address builder) external returns (uint256 effectiveBlock);
+    /// @notice Not zero. A block whose L1 origin has reached `effectiveBlock` begins with the upgrade; see `codeAt`.
+    function announceCode(bytes32 stfId) external returns (uint256 effectiveBlock);
     /// @notice Zero for nobody: then nothing can be announced any more once it is in force.
     function changeOwner(address owner) external returns (uint256 effectiveBlock);
+    /// @notice Take back, as the owner, the newest announcement of a kind that has not taken effect, and does not within 300
+    /// blocks. Gives the block for which it was announced.
+    function cancel(Announcement kind) external returns (uint256 effectiveBlock);
+    /// @notice The same for the void of an entry, which may be announced again.
+    function cancelVoid(uint256 index) external returns (uint256 effectiveBlock);
 
     /// @notice `keccak256` of the genesis, as `Genesis` says.
     function rollupId() external view returns (bytes32);
@@ -186,6 +229,11 @@ interface IRollupInbox {
     function createdAt() external view returns (uint256);
     /// @notice The last settled block, and when it was settled.
     function settled() external view returns (Settled memory);
+    /// @notice The code that the inbox was created with.
+    function stfId() external view returns (bytes32);
+    /// @notice The code that is announced for blocks with this L1 origin. A header names it, or the settled block's code
+    /// where an upgrade to it has not happened.
+    function codeAt(uint256 number) external view returns (bytes32);
     /// @notice Who may announce changes as of the present L1 block, as are the next two.
     function owner() external view returns (address);
     /// @notice Who seals blocks and submits batches.

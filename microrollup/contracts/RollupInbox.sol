@@ -34,13 +34,19 @@ contract RollupInbox is IRollupInbox {
     uint256 private constant BUILDER_SILENCE_BLOCKS = 7_200;
     /// @dev Three days, longer than an origin's age: who builds on a permitted origin knows all that is in force there.
     uint256 private constant CHANGE_DELAY_BLOCKS = 21_600;
+    /// @dev Six days: so long after its inclusion an entry is safe from its owner, however early the void is announced.
+    uint256 private constant VOID_AGE_BLOCKS = 43_200;
+    /// @dev An hour: what takes effect so soon cannot be cancelled any more, so that no builder is surprised.
+    uint256 private constant CANCEL_MARGIN_BLOCKS = 300;
     uint256 private constant MAX_VERIFIERS = 256;
     uint256 private constant MAX_FORCED_PER_BLOCK = 64;
-    uint256 private constant MAX_PAYLOAD_BYTES = 4096;
+    uint256 private constant MAX_PAYLOAD_BYTES = 8192;
     /// @dev What a blob of 4,096 field elements carries, at 31 bytes each.
     uint256 private constant BLOB_BYTES = 31 * 4096;
     uint256 private constant MAX_BATCH_BYTES = 6 * BLOB_BYTES;
     uint256 private constant HEADER_BYTES = 14 * 32;
+    /// @dev Stands for the inbox itself in the domain that the constructor takes.
+    address private constant THIS_INBOX = address(type(uint160).max);
 
     struct Head {
         uint64 height;
@@ -55,6 +61,7 @@ contract RollupInbox is IRollupInbox {
     struct Entry {
         bytes32 queueHash;
         uint40 inclusionBlock;
+        uint40 voidAnnounced;
         uint40 voidedFrom;
     }
 
@@ -66,19 +73,32 @@ contract RollupInbox is IRollupInbox {
     Schedule.Changes private _verifiers;
     Schedule.Changes private _owner;
     Entry[] private _queue;
+    /// @dev Its values are in `_codes`, because an `stfId` fills a word.
+    Schedule.Changes private _code;
+    /// @dev L1 block from which it is in force -> `stfId`; of block 0 it is `stfId`.
+    mapping(uint256 effective => bytes32) private _codes;
+    /// @dev The last settled block's; zero while it is `stfId`, so that an inbox without upgrades stores nothing.
+    bytes32 private _settledCode;
 
     /// @inheritdoc IRollupInbox
     bytes32 public immutable rollupId;
+    /// @inheritdoc IRollupInbox
+    bytes32 public immutable stfId;
     /// @inheritdoc IRollupInbox
     uint256 public immutable createdAt;
     uint256 private immutable _chainId;
     bytes32 private immutable _domainSeparator;
 
     /// @param genesis The preimage of the rollup id.
-    /// @param domain Under which wallets sign actions; its contract is this one, or zero (see above).
+    /// @param domain Under which wallets sign actions; its contract is this one (`0xff…ff`, because this address depends on
+    /// these arguments), or zero (see above).
     /// @param firstOwner Who may void and change; zero for nobody, ever.
-    constructor(Genesis memory genesis, Domain memory domain, address firstOwner) {
+    /// @param firstStfId Which code executes until the owner announces another.
+    /// @dev Nothing here depends on who creates the inbox, so with CREATE2 its address says what it is: no key puts another
+    /// contract there, on this chain or on any other.
+    constructor(Genesis memory genesis, Domain memory domain, address firstOwner, bytes32 firstStfId) {
         if (genesis.l1ChainId != block.chainid) revert WrongChain(block.chainid, genesis.l1ChainId);
+        if (domain.verifyingContract == THIS_INBOX) domain.verifyingContract = address(this);
         if (domain.verifyingContract != address(this) && domain.verifyingContract != address(0)) {
             revert WrongDomain(address(this), domain.verifyingContract);
         }
@@ -88,6 +108,7 @@ contract RollupInbox is IRollupInbox {
         if (genesis.l1Start >= block.number) revert BadOrigin(0, block.number - 1, genesis.l1Start);
 
         rollupId = _computeRollupId(genesis);
+        stfId = firstStfId;
         createdAt = block.number;
         _chainId = block.chainid;
         _domainSeparator = Attestations.computeDomainSeparator();
@@ -106,7 +127,7 @@ contract RollupInbox is IRollupInbox {
         _head = Head(
             0, 0, uint40(genesis.genesisTime), uint40(genesis.l1Start), uint40(block.number), uint40(block.timestamp)
         );
-        emit RollupCreated(rollupId, _blockHash, genesis, domain, firstOwner);
+        emit RollupCreated(rollupId, _blockHash, genesis, domain, firstOwner, firstStfId);
     }
 
     // Settling.
@@ -140,6 +161,7 @@ contract RollupInbox is IRollupInbox {
         bytes32 dataHash,
         bool inBlobs
     ) private {
+        _verifyRange(header);
         _verifyPlace(head, header);
         _verifyTime(head, header);
         _verifyForced(head, header);
@@ -171,11 +193,37 @@ contract RollupInbox is IRollupInbox {
         }
     }
 
-    function _verifyPlace(Head memory head, Header calldata header) private view {
+    /// @dev Every word but the `bytes32` ones is below 2^64: what is settled must be what every reader can decode.
+    function _verifyRange(Header calldata header) private pure {
+        uint256 numbers = header.height | header.timestamp | header.l1Origin | header.forcedCount | header.firstSeq
+            | header.actionCount;
+        if (numbers <= type(uint64).max) return;
+        uint256[6] memory found = [
+            header.height, header.timestamp, header.l1Origin, header.forcedCount, header.firstSeq, header.actionCount
+        ];
+        uint8[6] memory words = [1, 3, 5, 6, 8, 9];
+        uint256 i = 0;
+        while (found[i] <= type(uint64).max) ++i;
+        revert HeaderOutOfRange(words[i]);
+    }
+
+    function _verifyPlace(Head memory head, Header calldata header) private {
         if (header.rollupId != rollupId) revert WrongRollupId(rollupId, header.rollupId);
-        if (header.height <= head.height || header.height > type(uint64).max) {
+        _verifyCode(header);
+        if (header.height <= head.height) {
             revert HeightGap(head.height, uint256(head.height) + 1, header.height);
         }
+    }
+
+    /// @dev The code of the settled block, or the one in force at the origin; which of the two, verifiers judge: only they
+    /// see whether an upgrade succeeded.
+    function _verifyCode(Header calldata header) private {
+        bytes32 found = header.stfId;
+        bytes32 before = _settledCode;
+        if (found == (before == 0 ? stfId : before)) return;
+        bytes32 expected = codeAt(header.l1Origin);
+        if (found != expected) revert WrongStfId(expected, found);
+        _settledCode = found;
     }
 
     function _verifyTime(Head memory head, Header calldata header) private view {
@@ -214,7 +262,7 @@ contract RollupInbox is IRollupInbox {
     }
 
     function _computeBlockHash(Header calldata header) private pure returns (bytes32 blockHash) {
-        // `abi.encode(header)` is the bytes that stand in the calldata: fourteen full words.
+        // `abi.encode(header)` is the bytes in the calldata: fourteen full words.
         assembly ("memory-safe") {
             let free := mload(0x40)
             calldatacopy(free, header, HEADER_BYTES)
@@ -244,7 +292,7 @@ contract RollupInbox is IRollupInbox {
         // What `Head.forcedCount` can hold: years of all of Ethereum's gas.
         if (index == type(uint32).max) revert UnknownEntry(index, index);
         bytes32 hash = keccak256(abi.encode(queueHash(index), msg.sender, block.number, keccak256(payload)));
-        _queue.push(Entry(hash, uint40(block.number), 0));
+        _queue.push(Entry(hash, uint40(block.number), 0, 0));
         emit ActionForced(index, msg.sender, block.number, payload, hash);
     }
 
@@ -254,7 +302,11 @@ contract RollupInbox is IRollupInbox {
     function void(uint256 index) external returns (uint256 effectiveBlock) {
         effectiveBlock = _verifyOwner();
         Entry storage voided = _getEntry(index);
-        if (voided.voidedFrom != 0) revert AlreadyVoided(index, voided.voidedFrom);
+        uint256 known = _getVoid(voided);
+        if (known != 0) revert AlreadyVoided(index, known);
+        uint256 earliest = voided.inclusionBlock + VOID_AGE_BLOCKS;
+        if (effectiveBlock < earliest) effectiveBlock = earliest;
+        voided.voidAnnounced = uint40(block.number);
         voided.voidedFrom = uint40(effectiveBlock);
         emit ActionVoided(index, effectiveBlock);
     }
@@ -263,7 +315,7 @@ contract RollupInbox is IRollupInbox {
     function changeVerifiers(address[] calldata addresses, uint256 quorum) external returns (uint256 effectiveBlock) {
         effectiveBlock = _verifyOwner();
         _verifyVerifiers(addresses, quorum);
-        _verifiers.announce(_store(addresses, quorum), effectiveBlock);
+        if (!_isOwnerLeaving()) _verifiers.announce(_store(addresses, quorum), effectiveBlock);
         emit VerifiersChanged(effectiveBlock, addresses, quorum);
     }
 
@@ -271,15 +323,72 @@ contract RollupInbox is IRollupInbox {
     function changeBuilder(address next) external returns (uint256 effectiveBlock) {
         effectiveBlock = _verifyOwner();
         if (next == address(0)) revert ZeroBuilder();
-        _builder.announce(next, effectiveBlock);
+        if (!_isOwnerLeaving()) _builder.announce(next, effectiveBlock);
         emit BuilderChanged(effectiveBlock, next);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function announceCode(bytes32 next) external returns (uint256 effectiveBlock) {
+        effectiveBlock = _verifyOwner();
+        if (next == 0) revert ZeroCode();
+        if (!_isOwnerLeaving()) {
+            _code.announce(address(0), effectiveBlock);
+            _codes[effectiveBlock] = next;
+        }
+        emit CodeAnnounced(effectiveBlock, next);
     }
 
     /// @inheritdoc IRollupInbox
     function changeOwner(address next) external returns (uint256 effectiveBlock) {
         effectiveBlock = _verifyOwner();
-        _owner.announce(next, effectiveBlock);
+        if (!_isOwnerLeaving()) {
+            _owner.announce(next, effectiveBlock);
+            // What was announced earlier in this very block would come into force together with the new owner.
+            if (_verifiers.newest.effective == effectiveBlock) _verifiers.takeBack();
+            if (_builder.newest.effective == effectiveBlock) _builder.takeBack();
+            if (_code.newest.effective == effectiveBlock) _code.takeBack();
+        }
         emit OwnerChanged(effectiveBlock, next);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function cancel(Announcement kind) external returns (uint256 effectiveBlock) {
+        _verifyOwner();
+        Schedule.Changes storage changes =
+            kind == Announcement.Verifiers ? _verifiers : kind == Announcement.Builder ? _builder : _code;
+        effectiveBlock = changes.newest.effective;
+        _verifyCancel(uint256(kind), effectiveBlock);
+        changes.takeBack();
+        emit AnnouncementCancelled(kind, effectiveBlock);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function cancelVoid(uint256 index) external returns (uint256 effectiveBlock) {
+        _verifyOwner();
+        Entry storage voided = _getEntry(index);
+        effectiveBlock = _getVoid(voided);
+        _verifyCancel(index, effectiveBlock);
+        voided.voidedFrom = 0;
+        emit VoidCancelled(index, effectiveBlock);
+    }
+
+    function _verifyCancel(uint256 what, uint256 effectiveBlock) private view {
+        if (effectiveBlock <= block.number) revert NothingPending(what);
+        if (effectiveBlock <= block.number + CANCEL_MARGIN_BLOCKS) revert CancelledTooLate(effectiveBlock, block.number);
+    }
+
+    /// @dev Whether another owner is announced, which nothing can stop: what this one announces from then on would take
+    /// effect in the other's first three days, so it never does. That goes for yet another owner too: the first stands.
+    function _isOwnerLeaving() private view returns (bool) {
+        return _owner.newest.effective > block.number;
+    }
+
+    /// @dev From when an entry is voided; 0 if it is not, or if its void ends with the owner who announced it.
+    function _getVoid(Entry storage voided) private view returns (uint256 voidedFrom) {
+        voidedFrom = voided.voidedFrom;
+        if (voidedFrom == 0) return 0;
+        uint256 next = _owner.findNext(voided.voidAnnounced);
+        if (next != 0 && next <= voidedFrom) return 0;
     }
 
     /// @dev Gives the block from which what the owner announces now is in force. Zero owns nothing, even where a
@@ -318,6 +427,12 @@ contract RollupInbox is IRollupInbox {
     }
 
     /// @inheritdoc IRollupInbox
+    function codeAt(uint256 number) public view returns (bytes32) {
+        uint256 effective = _code.findEffective(number);
+        return effective == 0 ? stfId : _codes[effective];
+    }
+
+    /// @inheritdoc IRollupInbox
     function builder() external view returns (address) {
         return _builder.at(block.number);
     }
@@ -341,7 +456,7 @@ contract RollupInbox is IRollupInbox {
     /// @inheritdoc IRollupInbox
     function entry(uint256 index) external view returns (uint256 inclusionBlock, uint256 voidedFrom) {
         Entry storage found = _getEntry(index);
-        return (found.inclusionBlock, found.voidedFrom);
+        return (found.inclusionBlock, _getVoid(found));
     }
 
     function _getEntry(uint256 index) private view returns (Entry storage) {
@@ -351,7 +466,7 @@ contract RollupInbox is IRollupInbox {
 
     // Verifier sets and the rollup's identity.
 
-    /// @dev They ascend strictly from above zero, so none stands twice and a failed recovery is none of them.
+    /// @dev They ascend strictly from above zero, so none is listed twice, and a failed recovery is none of them.
     function _verifyVerifiers(address[] memory addresses, uint256 quorum) private pure {
         uint256 count = addresses.length;
         bool good = count <= MAX_VERIFIERS && quorum <= count && 2 * quorum > count;

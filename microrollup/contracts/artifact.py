@@ -1,4 +1,4 @@
-"""Artifacts: contracts as the compiler gave them, package data, so that whoever deploys needs no compiler."""
+"""Artifacts: contracts as the compiler gave them, package data, so that deploying needs no compiler."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 def load_artifact(name: str, package: str = "microrollup.contracts") -> Artifact:
     """The artifact of the contract `name` in a package that has a folder `artifacts`.
 
-    Raises `UsageError` if there is none, `DecodeError` if it is no artifact.
+    Raises `UsageError` if there is none, `DecodeError` if it is not an artifact.
     """
     path = files(package) / "artifacts" / f"{name}.json"
     if not name.isidentifier() or not path.is_file():

@@ -1,4 +1,4 @@
-// The page's frame: addresses behind `#`, the connection's state, the banner, and which view is shown.
+// The page's frame: addresses after `#`, the connection's state, the banner, and which view is shown.
 
 import { announce, h, link, replace, to } from "./dom.js";
 import { refreshTimes, renderEmpty } from "./format.js";
@@ -204,7 +204,7 @@ function renderStop({ reason, divergence }) {
           " in ",
           link(to("block", divergence.height), `block ${divergence.height}`),
           Number.isSafeInteger(divergence.seq) ? `, seq ${divergence.seq}` : "",
-          ": that block and all behind it are invalid (C2X).",
+          ": that block and all after it are invalid (C2X).",
         )
       : null,
     reason ? h("p", {}, h("bdi", {}, reason)) : null,
@@ -219,7 +219,7 @@ async function search(event) {
   try {
     const target = await resolveSearch(input.value);
     if (target === null) {
-      problem.textContent = "That is no height, hash, address or key of this rollup.";
+      problem.textContent = "That is not a height, hash, address or key of this rollup.";
       input.setAttribute("aria-invalid", "true");
       return;
     }

@@ -8,7 +8,7 @@ export const LEVELS = [
   { name: "C0", word: "acknowledged", meaning: "durable in the log, and signed for" },
   { name: "C1", word: "executed", meaning: "the state transition function has run" },
   { name: "C2", word: "verified", meaning: "a quorum of verifiers executed it again and agreed" },
-  { name: "C3A", word: "available", meaning: "the block's data are published" },
+  { name: "C3A", word: "available", meaning: "the block's data is published" },
   { name: "C3B", word: "settled", meaning: "L1 holds the state root" },
 ];
 
@@ -159,13 +159,24 @@ export function renderEmpty(title, ...text) {
   return h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), ...text.map((line) => h("p", {}, line)));
 }
 
+/** An action's type, or a word for an entry without one. */
+export function nameAction(action) {
+  return action.type ?? (action.origin === "block" ? "Block hook" : "Action");
+}
+
+/** Where an action came from. */
+export function describeOrigin(action) {
+  if (action.origin === "signed" && action.forced) return "signed, carried through L1";
+  return { l1: "forced through L1", block: "the block itself", signed: "signed" }[action.origin] ?? action.origin;
+}
+
 /** An action's type and hash, as lists name it. */
 export function renderActionName(action) {
   const hash = action.hash ?? action.actionHash;
   return h(
     "a",
     { href: to("action", hash), class: "action-name" },
-    h("bdi", {}, action.type ?? "Action"),
+    h("bdi", {}, nameAction(action)),
     " ",
     renderHash(hash),
   );

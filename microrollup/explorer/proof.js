@@ -38,7 +38,7 @@ function readWord(value, name) {
 }
 
 function readInteger(value, name) {
-  if (!/^(0|[1-9][0-9]{0,19})$/.test(String(value))) throw new ProofError(`${name} is no whole number`);
+  if (!/^(0|[1-9][0-9]{0,19})$/.test(String(value))) throw new ProofError(`${name} is not a whole number`);
   return BigInt(value);
 }
 
@@ -57,7 +57,7 @@ export function encodeLeaf(leaf) {
 
 /** Fold a state proof: `{leafHash, steps: [{level, left, right, node, siblingOnLeft}], root}`, all hex. */
 export function foldStateProof(proof) {
-  if (proof === null || typeof proof !== "object") throw new ProofError("that is no proof");
+  if (proof === null || typeof proof !== "object") throw new ProofError("that is not a proof");
   const { siblings } = proof;
   if (!Array.isArray(siblings) || siblings.length > MAX_SIBLINGS) throw new ProofError("not 0 to 64 siblings");
   const sides = readInteger(proof.isLeft, "isLeft");

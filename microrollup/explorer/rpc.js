@@ -53,7 +53,7 @@ async function post(body) {
   try {
     return await response.json();
   } catch {
-    throw new RpcError(0, `the answer is no JSON (HTTP ${response.status})`);
+    throw new RpcError(0, `the answer is not JSON (HTTP ${response.status})`);
   }
 }
 

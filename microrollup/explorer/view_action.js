@@ -1,7 +1,17 @@
 // An action: what was signed, what became of it, how far it is confirmed, and the proof that its receipt is in a block.
 
 import { h, link, replace, to } from "./dom.js";
-import { LEVELS, describeLevel, getLevel, renderFacts, renderFullHash, renderStatus, renderValue } from "./format.js";
+import {
+  LEVELS,
+  describeLevel,
+  describeOrigin,
+  getLevel,
+  nameAction,
+  renderFacts,
+  renderFullHash,
+  renderStatus,
+  renderValue,
+} from "./format.js";
 import { renderChanges, renderSender } from "./changes.js";
 import { feed } from "./live.js";
 import { ProofError, computeBlockHash, foldItemProof } from "./proof.js";
@@ -31,7 +41,7 @@ export async function renderActionPage(context, [hash]) {
     h(
       "div",
       { class: "title-row" },
-      h("h1", { tabindex: -1 }, h("bdi", {}, action.type ?? "Action")),
+      h("h1", { tabindex: -1 }, h("bdi", {}, nameAction(action))),
       renderStatus(receipt.status),
     ),
     ladder,
@@ -44,8 +54,8 @@ export async function renderActionPage(context, [hash]) {
         h("h2", { id: "action-title" }, "Action"),
         renderFacts([
           ["hash", renderFullHash(action.hash ?? hash)],
-          ["sender", renderSender(action.sender)],
-          ["origin", action.origin === "l1" ? "forced through L1" : "signed"],
+          ["sender", action.origin === "block" ? null : renderSender(action.sender)],
+          ["origin", describeOrigin(action)],
           ["seq", receipt.seq],
           ["block", link(to("block", receipt.height), receipt.height.toLocaleString())],
           ["signature", action.signature ? renderFullHash(action.signature) : null],
@@ -55,7 +65,7 @@ export async function renderActionPage(context, [hash]) {
         "section",
         { class: "card", "aria-labelledby": "message-title" },
         h("h2", { id: "message-title" }, "Message"),
-        action.message ? renderValue(action.message) : h("p", { class: "quiet" }, "It cannot be decoded."),
+        action.message ? renderValue(action.message) : h("p", { class: "quiet" }, explainNoMessage(action)),
       ),
     ),
     renderOutcome(receipt),
@@ -67,6 +77,10 @@ export async function renderActionPage(context, [hash]) {
     );
   page.append(details);
   return page;
+}
+
+function explainNoMessage(action) {
+  return action.origin === "block" ? "None: the app's hook ran at the beginning of the block." : "It cannot be decoded.";
 }
 
 /** What only a closed block has. Either part may be missing without taking the other along. */

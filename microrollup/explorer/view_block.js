@@ -3,6 +3,7 @@
 import { h, link, replace, to } from "./dom.js";
 import {
   count,
+  describeOrigin,
   getLevel,
   renderActionName,
   renderDate,
@@ -169,7 +170,7 @@ function renderSteps(block, first, context) {
         "button",
         { type: "button", onclick: () => stepper.set(index) },
         h("span", { class: "step-seq" }, action.seq),
-        h("bdi", { class: "step-type" }, action.type ?? "forced"),
+        h("bdi", { class: "step-type" }, action.type ?? (action.origin === "block" ? "hook" : "forced")),
         renderStatus(action.status),
       ),
     );
@@ -218,8 +219,8 @@ function renderStep(block, index) {
     h("h3", {}, renderActionName(action), " ", renderStatus(action.status)),
     renderFacts([
       ["seq", action.seq],
-      ["sender", renderSender(action.sender)],
-      ["origin", action.origin === "l1" ? "forced through L1" : null],
+      ["sender", action.origin === "block" ? null : renderSender(action.sender)],
+      ["origin", action.origin === "signed" ? null : describeOrigin(action)],
       ["reason", action.reason ? h("bdi", {}, action.reason) : null],
     ]),
     renderChanges(getChanges(block, index), { height: block.header.height, status: action.status }),

@@ -1,38 +1,23 @@
 """How far blocks are confirmed: executed, verified, available, settled, or found invalid.
 
-A level is announced only after what it speaks of can be read: C1 behind the commit of the closed block, C2 behind the
-word of a quorum of verifiers, C3 behind the settlement's transaction.
+A level is announced only after what it speaks of can be read: C1 after the commit of the closed block, C2 after the
+word of a quorum of verifiers, C3 after the settlement's transaction.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from microrollup.receipt import EXECUTED
+from microrollup.chain.answers.confirmations import Divergent, Level
+from microrollup.chain.receipt import EXECUTED
 
-__all__ = ["LEVELS", "Confirmation", "Confirmations", "Divergent", "Level", "describe_outcome"]
-
-Level: TypeAlias = Literal["C0", "C1", "C1X", "C2", "C2X", "C3A", "C3B"]
-
-LEVELS: Final[tuple[Level, ...]] = ("C0", "C1", "C1X", "C2", "C2X", "C3A", "C3B")
-"""Acknowledged and durable; executed / rejected or faulted; verified / invalid; data available; settled."""
+__all__ = ["ConfirmationEvent", "Confirmations", "describe_outcome"]
 
 
-class Divergent(msgspec.Struct, frozen=True, rename="camel"):
-    """C2X: what a verifier found different, at the lowest height that is wrong."""
-
-    height: int
-    seq: int | None
-    field: str
-    expected: str
-    found: str
-
-
-class Confirmation(msgspec.Struct, frozen=True, rename="camel"):
+class ConfirmationEvent(msgspec.Struct, frozen=True):
     """A height has reached a level."""
 
     height: int
@@ -52,7 +37,7 @@ class Confirmations:
     `publish` is told in order.
     """
 
-    def __init__(self, latest: int, settled: int, publish: Callable[[Confirmation], None]) -> None:
+    def __init__(self, latest: int, settled: int, publish: Callable[[ConfirmationEvent], None]) -> None:
         self.latest = latest
         """Newest closed block."""
         self.verified = settled
@@ -127,4 +112,4 @@ class Confirmations:
                 self._tell(number, "C2X")
 
     def _tell(self, height: int, level: Level) -> None:
-        self._publish(Confirmation(height, level, self.settled + 1))
+        self._publish(ConfirmationEvent(height, level, self.settled + 1))

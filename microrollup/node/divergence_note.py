@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
 
-from microrollup.block import compute_rollup_id
+from microrollup.chain.answers.confirmations import Divergent
+from microrollup.chain.block import compute_rollup_id
+from microrollup.chain.record import Rebuild
+from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import StoreError
-from microrollup.genesis import read_genesis
-from microrollup.node.confirmations import Divergent
-from microrollup.record import Rebuild
-from microrollup.recovery import open_tree, take_blocks_back
-from microrollup.rollup import MicroRollup
+from microrollup.execution.authentication import Authenticator
+from microrollup.ledger.code import check_newest_block
+from microrollup.ledger.genesis import read_genesis
+from microrollup.ledger.recovery import open_tree, take_blocks_back
 from microrollup.store.environment import Environment
+from microrollup.store.retention import read_settled
 from microrollup.store.tables import get_chain, get_checkpoint, get_log_length, get_log_start
+from microrollup.system import sync_file
 
 __all__ = ["keep_divergence", "mend_divergence", "read_divergence"]
 
@@ -32,7 +35,7 @@ def keep_divergence(directory: Path, divergent: Divergent) -> None:
     with aside.open("wb") as file:
         file.write(msgspec.json.encode(divergent))
         file.flush()
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
     aside.replace(directory / _FILE)
 
 
@@ -51,19 +54,22 @@ def read_divergence(directory: Path) -> Divergent | None:
 def mend_divergence(directory: Path, rollup: MicroRollup) -> Divergent | None:
     """Take back the blocks from the one that was found wrong, so that they are built again out of the log.
 
-    To be called before the store is opened; whoever opens it executes the same entries under the code that is loaded
-    now, and seals the blocks anew. Acknowledged actions keep their seq. What is settled stays: then intake stays shut,
-    and what was found is returned. A crash at any point leaves it to the next start.
+    To be called before the store is opened; the opening executes the same entries again and seals the blocks anew,
+    under the code that built them: another is refused with `OtherCode`. Acknowledged actions keep their seq. What is
+    settled stays: then intake stays shut, and what was found is returned. A crash at any point leaves it to the next
+    start.
     """
     divergent = read_divergence(directory)
     if divergent is None:
         return None
     with Environment(directory) as environment:
+        check_newest_block(environment, rollup)
         txn, tables = environment.reader, environment.tables
-        rollup_id = compute_rollup_id(read_genesis(environment))
+        genesis = read_genesis(environment)
+        rollup_id = compute_rollup_id(genesis)
         checkpoint = get_checkpoint(txn, tables)
         cursor = environment.cursor("settled")
-        lowest = int.from_bytes(cursor.key(), "big") + 1 if cursor.last() else 1
+        lowest = read_settled(cursor)[0] + 1 if cursor.last() else 1
         start = get_log_start(txn, tables)
         if start is not None:
             lowest = max(lowest, start.height + 1)
@@ -75,7 +81,8 @@ def mend_divergence(directory: Path, rollup: MicroRollup) -> Divergent | None:
             tree = open_tree(environment, checkpoint, None)
             try:
                 rebuild = Rebuild(divergent.height, rollup.stf_id)
-                take_blocks_back(environment, tree, rebuild, checkpoint.height, length, chain)
+                authenticator = Authenticator(rollup.action_types, genesis.domain)
+                take_blocks_back(environment, tree, rebuild, checkpoint.height, length, chain, authenticator)
             finally:
                 tree.close()
     (directory / _FILE).unlink()

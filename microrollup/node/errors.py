@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from microrollup.errors import MicrorollupError
 
-__all__ = ["NodeBusy", "NodeFault", "NotFound"]
+__all__ = ["NodeFault", "NotRecorded", "Overloaded"]
 
 
-class NodeBusy(MicrorollupError):
+class Overloaded(MicrorollupError):
     """As much is in flight as may be; try again later. Nothing was taken."""
 
 
@@ -15,5 +15,5 @@ class NodeFault(MicrorollupError):
     """A fault of the node's, not of the action: nothing was taken, and the log has the details."""
 
 
-class NotFound(MicrorollupError):
+class NotRecorded(MicrorollupError):
     """There is no such action, receipt or block."""

@@ -58,7 +58,7 @@ class Ring(Generic[T]):
 
 
 class Hub:
-    """Wakes whoever waits for anything new."""
+    """Wakes all that wait for anything new."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[], None]] = []

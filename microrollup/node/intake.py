@@ -1,6 +1,6 @@
 """Intake: lines from anybody, handed to the authentication pool in chunks, and to the writer in their order.
 
-What is in flight is bounded by count and by bytes; more is turned away with `NodeBusy`. Single actions that arrive
+What is in flight is bounded by count and by bytes; more is turned away with `Overloaded`. Single actions that arrive
 while the pool is at work travel together, so a chunk grows with the load and a lone action waits for nobody: when
 nothing is in flight, few lines are authenticated by their submitter's thread, and go to the writer without a stop.
 """
@@ -16,10 +16,10 @@ from typing import Final, NoReturn
 
 import structlog
 
-from microrollup.authentication import Authenticated
-from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, Started
 from microrollup.errors import IntakeStopped, MicrorollupError, WorkerDied
-from microrollup.node.errors import NodeBusy, NodeFault
+from microrollup.execution.authentication import Authenticated
+from microrollup.execution.authentication_pool import CHUNK_SIZE, AuthenticationPool, Started
+from microrollup.node.errors import NodeFault, Overloaded
 from microrollup.node.submission import Result, Submission, Ticket
 
 __all__ = ["MAX_IN_FLIGHT", "MAX_IN_FLIGHT_BYTES", "Chunk", "Intake"]
@@ -99,18 +99,20 @@ class Intake:
         """Actions in flight."""
         return self._in_flight
 
-    def submit(self, lines: Sequence[bytes]) -> Future[list[Result]]:
+    def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
         """Hand in signed actions in their JSON form; the results come in the same order, when all are decided.
 
-        Raises `NodeBusy` when too much is in flight, and `IntakeStopped` once the node ends; then none was taken.
+        `client` is whose share of the execution time they count against; None for nobody's.
+
+        Raises `Overloaded` when too much is in flight, and `IntakeStopped` once the node ends; then none was taken.
         """
-        submission = Submission(len(lines))
+        submission = Submission(len(lines), client)
         size = sum(map(len, lines))
         with self._condition:
             if self._closed is not None:
                 raise IntakeStopped(self._closed)
             if self._in_flight + len(lines) > MAX_IN_FLIGHT or self._bytes + size > MAX_IN_FLIGHT_BYTES:
-                raise NodeBusy(f"{self._in_flight} actions are in flight already; try again later")
+                raise Overloaded(f"{self._in_flight} actions are in flight already; try again later")
             idle = self._in_flight == 0
             self._in_flight += len(lines)
             self._bytes += size

@@ -5,33 +5,40 @@ Durable entries of the open block are looked up first: a block's entries are in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 
-from microrollup.authentication import Authenticator
-from microrollup.block import Block, Header, compute_block_hash
-from microrollup.entry import decode_forced, is_forced_record
+from microrollup.chain.block import Block, Header, compute_block_hash
+from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.receipt import Receipt
+from microrollup.chain.receipt_proof import decode_receipt
+from microrollup.chain.record import Seal
+from microrollup.codec.canonical import encode_canonical
+from microrollup.declaration.state import NONCES, StateField
 from microrollup.errors import DecodeError, StoreCorrupt, UsageError
-from microrollup.ledger import Ledger
-from microrollup.node.errors import NotFound
+from microrollup.execution.authentication import Authenticator
+from microrollup.execution.entry import decode_forced, is_forced_record
+from microrollup.execution.payload import find_carried_record
+from microrollup.ledger.code import read_manifests
+from microrollup.ledger.ledger import Ledger
+from microrollup.ledger.paging import PageRequest, StatePage, read_page
+from microrollup.ledger.reading import StateProof, get_field, prove_state, read_value, require_retained
+from microrollup.node.errors import NotRecorded
 from microrollup.node.open_entries import LoggedAction, OpenEntries
-from microrollup.reading import StateProof, get_field, prove_state, read_value, require_retained
-from microrollup.receipt import Receipt
-from microrollup.receipt_proof import decode_receipt
-from microrollup.record import Seal
-from microrollup.state import NONCES, StateField
-from microrollup.store.action_index import find_action, make_index_key
+from microrollup.primitives import ZERO_ADDRESS
 from microrollup.store.environment import Transaction
+from microrollup.store.overlays import Overlays
 from microrollup.store.spans import Spans
 from microrollup.store.tables import (
     BlockRow,
+    find_place,
     get_block,
     get_block_row,
     get_checkpoint,
     get_receipt,
-    get_record,
+    get_receipts,
     read_records,
 )
 
@@ -67,6 +74,7 @@ class Lookups:
         self._ledger = ledger
         self._environment = ledger.environment
         self._spans = Spans()
+        self._overlays = Overlays()
         self._rollup = ledger.rollup
         self._authenticator = Authenticator(ledger.rollup.action_types, ledger.genesis.domain)
         self._get_open = get_open
@@ -75,25 +83,20 @@ class Lookups:
     # Actions
 
     def find_action(self, action_hash: bytes) -> LoggedAction:
-        """A logged action by its identity. Raises `NotFound`."""
+        """A logged action by its identity. Raises `NotRecorded`."""
         opened = self._get_open()
         found = None if opened is None else opened.find(action_hash)
         if found is not None:
             return found
         with self._environment.snapshot() as txn:
             tables = self._environment.tables
-
-            def get(key: bytes) -> bytes | None:
-                raw = txn.get(key, db=tables["index"])
-                return None if raw is None else bytes(raw)
-
-            place = find_action(get, action_hash, get_checkpoint(txn, tables).next_seq)
+            place = find_place(txn, tables, action_hash, get_checkpoint(txn, tables).next_seq)
             if place is None:
-                raise NotFound(f"there is no action 0x{action_hash.hex()}")
+                raise NotRecorded(f"there is no action 0x{action_hash.hex()}")
             return self._read_action(txn, place.seq, place.height)
 
     def get_action(self, seq: int) -> LoggedAction:
-        """The logged action at a sequence number. Raises `NotFound`."""
+        """The logged action at a sequence number. Raises `NotRecorded`."""
         opened = self._get_open()
         found = None if opened is None else opened.get(seq)
         if found is not None:
@@ -101,29 +104,40 @@ class Lookups:
         with self._environment.snapshot() as txn:
             receipt = get_receipt(txn, self._environment.tables, seq)
             if receipt is None:
-                raise NotFound(f"there is no action at seq {seq}")
-            key = make_index_key(seq, decode_receipt(receipt).action_hash)
-            raw = txn.get(key, db=self._environment.tables["index"])
-            if raw is None:
-                raise StoreCorrupt(f"receipts/{seq}", "its action is not in the index")
-            return self._read_action(txn, seq, int.from_bytes(raw[8:16], "big"))
+                raise NotRecorded(f"there is no action at seq {seq}")
+            return self._read_action(txn, seq, self._find_height(txn, seq, decode_receipt(receipt)))
+
+    def _find_height(self, txn: Transaction, seq: int, receipt: Receipt) -> int:
+        """The height of the block of a closed entry."""
+        place = find_place(txn, self._environment.tables, receipt.action_hash, seq + 1)
+        if place is None or place.seq != seq:
+            raise StoreCorrupt(f"receipts/{seq}", "its action is not in the index")
+        return place.height
 
     def _read_action(self, txn: Transaction, seq: int, height: int) -> LoggedAction:
         tables = self._environment.tables
         row = self._require_row(txn, height)
-        record = get_record(txn, tables, row.first_record + seq - row.header.first_seq)
+        number = row.first_record + seq - row.header.first_seq
+        (record,) = read_records(txn, tables, self._ledger.rollup_id, number, 1)
         receipt = get_receipt(txn, tables, seq)
-        if record is None or receipt is None:
-            raise StoreCorrupt(f"receipts/{seq}", "the action or its receipt is missing")
+        if receipt is None:
+            raise StoreCorrupt(f"receipts/{seq}", "missing")
         return self._complete(seq, height, record, decode_receipt(receipt))
 
     def _complete(self, seq: int, height: int, record: bytes, receipt: Receipt) -> LoggedAction:
-        return LoggedAction(seq, height, record, receipt, self._find_sender(record, receipt.action_hash))
+        return LoggedAction(seq, height, record, receipt, self._find_sender(record, receipt))
 
-    def _find_sender(self, record: bytes, action_hash: bytes) -> bytes:
+    def _find_sender(self, record: bytes, receipt: Receipt) -> bytes:
         """The sender of a stored record; what a signature gives is remembered for a while."""
         if is_forced_record(record):
-            return decode_forced(record).sender
+            forced = decode_forced(record)
+            carried = find_carried_record(forced, receipt.status)
+            if carried is None:
+                return forced.sender
+            record = carried
+        if is_block_record(record):
+            return ZERO_ADDRESS
+        action_hash = receipt.action_hash
         sender = self._senders.get(action_hash)
         if sender is None:
             sender = self._authenticator.authenticate_record(record).sender
@@ -131,7 +145,7 @@ class Lookups:
         return sender
 
     def remember_sender(self, action_hash: bytes, sender: bytes) -> None:
-        """Keep a sender for whoever asks next, so that its signature need not be recovered again."""
+        """Keep a sender for the next reader, so that its signature need not be recovered again."""
         if len(self._senders) >= _MAX_KNOWN_SENDERS:
             self._senders.clear()
         self._senders[action_hash] = sender
@@ -146,12 +160,9 @@ class Lookups:
             seq = first_seq
             while seq < end:
                 receipt = get_receipt(txn, tables, seq)
-                key = None if receipt is None else make_index_key(seq, decode_receipt(receipt).action_hash)
-                raw = None if key is None else txn.get(key, db=tables["index"])
-                if raw is None:
-                    raise NotFound(f"the action at seq {seq} is not here")
-                height = int.from_bytes(raw[8:16], "big")
-                row = self._require_row(txn, height)
+                if receipt is None:
+                    raise NotRecorded(f"the action at seq {seq} is not here")
+                row = self._require_row(txn, self._find_height(txn, seq, decode_receipt(receipt)))
                 last = min(end, row.header.first_seq + row.header.action_count)
                 actions += self._read_range(txn, row, seq, last)
                 seq = last
@@ -192,7 +203,7 @@ class Lookups:
         return height <= self.get_tip()  # asked last: a block is in the store before it ceases to be the open one
 
     def get_header(self, height: int | None) -> Header:
-        """The header at a height (the newest by default). Raises `NotFound`, `NotRetained`."""
+        """The header at a height (the newest by default). Raises `NotRecorded`, `NotRetained`."""
         with self._environment.snapshot() as txn:
             return self._require_row(txn, self._choose(txn, height)).header
 
@@ -200,11 +211,11 @@ class Lookups:
         """The hash of the closed block at a height; None if there is none."""
         try:
             return compute_block_hash(self.get_header(height))
-        except NotFound:
+        except NotRecorded:
             return None
 
     def get_block(self, height: int | None) -> ClosedBlock:
-        """A closed block with its entries (the newest by default). Raises `NotFound`, `NotRetained`."""
+        """A closed block with its entries (the newest by default). Raises `NotRecorded`, `NotRetained`."""
         with self._environment.snapshot() as txn:
             row = self._require_row(txn, self._choose(txn, height))
             header = row.header
@@ -214,14 +225,21 @@ class Lookups:
     def get_receipts(self, header: Header) -> list[bytes]:
         """The canonical receipts of a closed block."""
         with self._environment.snapshot() as txn:
-            numbers = range(header.first_seq, header.first_seq + header.action_count)
-            receipts = [get_receipt(txn, self._environment.tables, seq) for seq in numbers]
-        return [receipt for receipt in receipts if receipt is not None]
+            return get_receipts(txn, self._environment.tables, header)
 
     def get_seal(self, height: int) -> Seal | None:
         """The seal of a closed block; None for genesis."""
         with self._environment.snapshot() as txn:
             return self._require_row(txn, height).seal
+
+    def read_manifest(self, stf_id: bytes) -> bytes:
+        """The manifest of the running app or of a block's code, by its 32-byte stfId. Raises `NotRecorded`."""
+        if stf_id == self._rollup.stf_id:
+            return encode_canonical(self._rollup.manifest)
+        manifest = read_manifests(self._environment).get(stf_id)
+        if manifest is None:
+            raise NotRecorded(f"no code here has the stfId 0x{stf_id.hex()}")
+        return manifest
 
     def read_headers(self, first: int, limit: int) -> list[Header]:
         """Up to `limit` headers in order, from a height on."""
@@ -232,7 +250,7 @@ class Lookups:
     def read_blocks(self, first: int, last: int, max_bytes: int) -> list[Block]:
         """Whole blocks in order, as they travel; at least one, then as many as keep their records within `max_bytes`.
 
-        Raises `NotFound` if there is none, `NotRetained`.
+        Raises `NotRecorded` if there is none, `NotRetained`.
         """
         blocks: list[Block] = []
         size = 0
@@ -246,8 +264,15 @@ class Lookups:
                 break
             blocks.append(block)
         if not blocks:
-            raise NotFound(f"there is no block {first}")
+            raise NotRecorded(f"there is no block {first}")
         return blocks
+
+    def read_closed(self, first: int) -> Iterator[Block]:
+        """Every closed block from a height on, those that are closed meanwhile included."""
+        height = first
+        while height <= self.get_tip():
+            yield from self.read_blocks(height, height, 0)
+            height += 1
 
     def _choose(self, txn: Transaction, height: int | None) -> int:
         return get_checkpoint(txn, self._environment.tables).height if height is None else height
@@ -255,7 +280,7 @@ class Lookups:
     def _require_row(self, txn: Transaction, height: int) -> BlockRow:
         row = get_block_row(txn, self._environment.tables, height) if height < 1 << 64 else None
         if row is None:
-            raise NotFound(f"there is no block {height}")
+            raise NotRecorded(f"there is no block {height}")
         return row
 
     # State
@@ -272,12 +297,16 @@ class Lookups:
         value = read_value(self._environment, field, key, chosen, self._spans)
         return Value(field, key, value is not None, value, chosen)
 
+    def read_page(self, request: PageRequest, height: int | None) -> StatePage:
+        """A page of a map field. Raises what `ledger.paging.read_page` raises."""
+        return read_page(self._environment, request, height, self._overlays)
+
     def prove(self, field: StateField, key: bytes, height: int | None) -> StateProof:
         """The proof of what a settled field holds. Raises what `prove_state` raises."""
         return prove_state(self._environment, self._ledger.tree, field, key, height, self._spans)
 
     def get_nonces(self, sender: bytes) -> tuple[int, int]:
-        """A sender's next nonce behind the newest closed block, and behind all that is acknowledged."""
+        """A sender's next nonce after the newest closed block, and after all that is acknowledged."""
         opened = self._get_open()
         pending = None if opened is None else opened.next_nonces.get(sender)
         stored = read_value(self._environment, NONCES, sender) or 0

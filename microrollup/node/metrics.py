@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
+from microrollup.chain.receipt import STATUS_NAMES
 from microrollup.errors import RefusedError
 from microrollup.node.submission import Result
-from microrollup.receipt import STATUS_NAMES
-from microrollup.sequencer import Acknowledgement
+from microrollup.sequencer.sequencer import Sequenced
 
 __all__ = ["Metrics", "read_memory"]
 
@@ -27,6 +29,18 @@ def read_memory() -> int:
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
+
+
+class _Count(Collector):
+    """A counter whose value is kept elsewhere, and read when it is asked for."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], int]) -> None:
+        self._name = name
+        self._text = text
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(self._name, self._text, value=self._read())
 
 
 class Metrics:
@@ -67,11 +81,16 @@ class Metrics:
             gauge = self._gauges[name] = Gauge(f"microrollup_{name}", text, list(labels), registry=self._registry)
         (gauge.labels(**labels) if labels else gauge).set_function(read)
 
+    def watch_count(self, name: str, text: str, read: Callable[[], int]) -> None:
+        """A counter that is read when it is asked for: it only grows, so rates may be taken of it."""
+        self._registry.register(_Count(f"microrollup_{name}", text, read))
+
     def note_group(self, seconds: float, results: Sequence[Result]) -> None:
         """What became of a group."""
         counts: dict[str, int] = {}
         for result in results:
-            if isinstance(result, Acknowledgement):
+            outcome: str
+            if isinstance(result, Sequenced):
                 outcome = STATUS_NAMES[result.receipt.status]
             elif isinstance(result, RefusedError):
                 outcome = "refused"

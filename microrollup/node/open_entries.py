@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from microrollup.receipt import Receipt
+from microrollup.chain.receipt import Receipt
 
 __all__ = ["LoggedAction", "OpenEntries"]
 
@@ -19,6 +19,8 @@ class LoggedAction(msgspec.Struct, frozen=True):
     receipt: Receipt
     sender: bytes | None = None
     """20-byte address, where it is known without another look at the signature."""
+    signed_hash: bytes | None = None
+    """In the open block: the identity as a signed action of what was carried through the queue."""
 
 
 class OpenEntries:
@@ -33,8 +35,10 @@ class OpenEntries:
         self._by_hash: dict[bytes, LoggedAction] = {}
 
     def append(self, entry: LoggedAction, nonce: int | None) -> None:
-        """Add an entry that has become durable; `nonce` is a signed action's."""
+        """Add an entry that has become durable; `nonce` is the one that it took of its sender's."""
         self._by_hash[entry.receipt.action_hash] = entry
+        if entry.signed_hash is not None:
+            self._by_hash[entry.signed_hash] = entry
         self.entries.append(entry)
         if nonce is not None and entry.sender is not None:
             self.next_nonces[entry.sender] = nonce + 1

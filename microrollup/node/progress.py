@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from microrollup.authentication import Authenticated
-from microrollup.block import Header
-from microrollup.entry import decode_forced, is_forced_record
+from microrollup.chain.block import Header
+from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.receipt import Receipt
+from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.errors import StoreCorrupt
-from microrollup.ledger import Ledger
+from microrollup.execution.authentication import Authenticated
+from microrollup.execution.entry import decode_forced, is_forced_record
+from microrollup.execution.payload import find_carried_record
+from microrollup.ledger.ledger import Ledger
 from microrollup.node.open_entries import LoggedAction, OpenEntries
 from microrollup.node.submission import Result
-from microrollup.receipt import Receipt
-from microrollup.receipt_proof import decode_receipt
-from microrollup.store.environment import encode_number
-from microrollup.store.tables import get_block_row, read_records
+from microrollup.primitives import ZERO_ADDRESS
+from microrollup.store.tables import get_block_row, get_receipt, read_records
 
-__all__ = ["Progress", "Publisher"]
+__all__ = ["LedgerListener", "LedgerProgress"]
 
 
-class Publisher(Protocol):
+class LedgerListener(Protocol):
     """Is told what has become durable, in order, by the writer's thread; before the submitters are."""
 
     def publish_actions(self, actions: Sequence[LoggedAction]) -> None:
@@ -36,17 +38,17 @@ class Publisher(Protocol):
         """Intake has stopped."""
 
 
-class Progress:
+class LedgerProgress:
     """How far the ledger has been published. `open_entries` may be read from any thread.
 
     A closed block's entries are readable in the store before they leave `open_entries`.
     """
 
-    def __init__(self, ledger: Ledger, publisher: Publisher) -> None:
+    def __init__(self, ledger: Ledger, publisher: LedgerListener) -> None:
         self._ledger = ledger
         self._publisher = publisher
         self._announced = ledger.checkpoint.height
-        self._senders: dict[bytes, tuple[bytes, int]] = {}
+        self._senders: dict[bytes, tuple[bytes, int | None]] = {}
         self.open_entries: OpenEntries | None = None
 
     def expect(self, action: Authenticated) -> None:
@@ -91,17 +93,23 @@ class Progress:
         self._publisher.publish_block(header)
 
     def _read_receipt(self, seq: int) -> Receipt:
-        raw = self._ledger.environment.get("receipts", encode_number(seq))
+        raw = get_receipt(self._ledger.environment.reader, self._ledger.environment.tables, seq)
         if raw is None:
             raise StoreCorrupt(f"receipts/{seq}", "missing")
         return decode_receipt(raw)
 
-    def _make_entry(
-        self, seq: int, height: int, record: bytes, receipt: Receipt
-    ) -> tuple[LoggedAction, int | None]:
+    def _make_entry(self, seq: int, height: int, record: bytes, receipt: Receipt) -> tuple[LoggedAction, int | None]:
         """An entry as readers have it, and its nonce if it is a signed action's."""
         if is_forced_record(record):
-            return LoggedAction(seq, height, record, receipt, decode_forced(record).sender), None
+            forced = decode_forced(record)
+            carried = find_carried_record(forced, receipt.status)
+            if carried is None:
+                return LoggedAction(seq, height, record, receipt, forced.sender), None
+            signed = self._ledger.authenticator.authenticate_record(carried)
+            action = LoggedAction(seq, height, record, receipt, signed.sender, signed.action_hash)
+            return action, signed.nonce
+        if is_block_record(record):
+            return LoggedAction(seq, height, record, receipt, ZERO_ADDRESS), None
         known = self._senders.pop(receipt.action_hash, None)
         if known is None:  # of a block that was open when the node ended
             entry = self._ledger.read_entry(record)
@@ -119,7 +127,7 @@ class Progress:
             self.open_entries = entries
         count = len(entries.entries)
         first = entries.first_seq + count
-        pairs = zip(block.records[count:], block.receipts[count:], strict=True)
+        pairs = zip(block.records[count : block.durable], block.receipts[count : block.durable], strict=True)
         fresh = [self._make_entry(first + i, block.open.height, *pair) for i, pair in enumerate(pairs)]
         for entry, nonce in fresh:
             entries.append(entry, nonce)

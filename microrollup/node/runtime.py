@@ -4,48 +4,45 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Final, TypeVar
 
 import msgspec
 import structlog
 
-from microrollup.acknowledgement import SignedAcknowledgement, sign_acknowledgement
-from microrollup.authentication_pool import AuthenticationPool
-from microrollup.block import Block, Header
-from microrollup.crypto import PrivateKey, compute_address
+from microrollup.chain.acknowledgement import SignedAcknowledgement, sign_acknowledgement
+from microrollup.chain.answers.confirmations import Divergent
+from microrollup.chain.block import Header
+from microrollup.chain.receipt import Receipt
+from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.declaration.query import load_methods, load_reads
 from microrollup.errors import DuplicateAction, IntakeStopped, L1Behind, MicrorollupError
-from microrollup.ledger import Ledger
-from microrollup.node.confirmations import Confirmation, Confirmations, Divergent
-from microrollup.node.divergence_note import keep_divergence
-from microrollup.node.errors import NotFound
+from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.execution.entry import is_forced_record
+from microrollup.ledger.ledger import Ledger
+from microrollup.node.client_budgets import ClientBudgets
+from microrollup.node.confirmations import ConfirmationEvent, Confirmations
+from microrollup.node.errors import NotRecorded
 from microrollup.node.hub import Hub, Ring
 from microrollup.node.intake import Intake
 from microrollup.node.lookups import Lookups
 from microrollup.node.metrics import Metrics
 from microrollup.node.open_entries import LoggedAction, OpenEntries
+from microrollup.node.reactions import Reactions
+from microrollup.node.readers import Readers
 from microrollup.node.settling import Settler, find_final_height
-from microrollup.node.standing import find_foreign_head, find_stale_block
 from microrollup.node.status import watch_gauges
 from microrollup.node.submission import Result, Ticket
 from microrollup.node.verifiers import VerifierLink
-from microrollup.node.vouches import Vouches
 from microrollup.node.writer import Writer, WriterOptions
-from microrollup.receipt import FAULTED, Receipt
-from microrollup.sequencer import DEFAULT_BLOCK_SIZE, Acknowledgement, Sequencer
+from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE, Sequenced, Sequencer
 from microrollup.settlement.attestation import SignedAttestation
-from microrollup.settlement.inbox import MAX_ORIGIN_AGE_BLOCKS
-from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
-from microrollup.verifier.events import DivergenceEvent, Report, Request
-from microrollup.verifier.verify import verify_open_block_on_l1
+from microrollup.settlement.protocol import Settlement
+from microrollup.verifier.events import VerifierRequest
 
 __all__ = ["Node", "NodeOptions", "VerifierSpec"]
 
-SETTLED_TIMEOUT_SECONDS: Final = 30.0
-
-T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -54,16 +51,20 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """How a node works."""
 
     block_size: int = DEFAULT_BLOCK_SIZE
+    """Actions after which a block is closed."""
     timing: WriterOptions = WriterOptions()
+    """When blocks are closed, and how long actions wait."""
     workers: int = 0
     """Processes that check signatures; 0: a thread does."""
+    readers: int = 1
+    """Processes that run the app's queries, if it has any."""
 
 
 class VerifierSpec(msgspec.Struct, frozen=True):
     """A verifier that this node runs: its 20-byte address, and the request to its process."""
 
     address: bytes
-    request: Request
+    request: VerifierRequest
 
 
 class Node:
@@ -103,19 +104,25 @@ class Node:
         latest = ledger.checkpoint.height
         self.receipts: Ring[LoggedAction] = Ring(ledger.checkpoint.next_seq, self.hub.wake)
         self.blocks: Ring[Header] = Ring(latest + 1, self.hub.wake)
-        self.announcements: Ring[Confirmation] = Ring(0, self.hub.wake)
+        self.announcements: Ring[ConfirmationEvent] = Ring(0, self.hub.wake)
         final = find_final_height(l1, 0, settled)
         self.confirmations = Confirmations(latest, min(final, latest), self.announcements.append)
         self.confirmations.note_available(min(settled, latest))
-        self.intake = Intake(self._make_pool)
-        self._writer = Writer(self._make_sequencer, ledger, self, self.intake.release, self.options.timing)
-        self.intake.deliver = self._writer.deliver
         self.lookups = Lookups(ledger, self._get_open)
-        self._vouches = Vouches(self.directory, self.lookups.find_hash)
-        self._settler = Settler(
-            l1, self.rollup_id, self.genesis.l1_chain_id, self.operator, self._read_closed, self
+        self.reactions = reactions = Reactions(
+            self.directory, l1, self.lookups, self.confirmations, self.metrics, self.hub, self.receipts, self.blocks
         )
-        self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, self) for spec in verifiers]
+        self.intake = Intake(self._make_pool)
+        self._writer = Writer(self._make_sequencer, ledger, reactions, self.intake.release, self.options.timing)
+        self.intake.deliver = self._writer.deliver
+        self._settler = Settler(
+            l1, self.rollup_id, self.genesis.l1_chain_id, self.operator, self.lookups.read_closed, reactions
+        )
+        self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, reactions) for spec in verifiers]
+        reactions.writer, reactions.settler, reactions.links = self._writer, self._settler, self.links
+        self.reads, self.methods = load_reads(self.rollup), load_methods(self.rollup)
+        readers = None if self.reads is None else Readers(reference, self.directory, self.options.readers)
+        self.readers = readers
         self._stopping = threading.Event()
         self._started = False
         watch_gauges(self)
@@ -128,18 +135,12 @@ class Node:
         head, number, own = self.l1.get_settled(), self.l1.get_number(), self.ledger.header
         if own.l1_origin >= number:
             raise L1Behind(own.height, own.l1_origin, number)
-        if 0 < head.height <= self.confirmations.latest:  # a crash may have come before this was noted
-            self._note_height(head)
-        verifiers = self.l1.get_verifiers(number)
-        self._vouches.load()
-        self.confirmations.note_verified(self._vouches.find_height(verifiers))
-        if self._divergent is not None:
-            self._shut(self._divergent)
-        else:
-            self._require_standing(head, 0)  # L1 may have taken back blocks while nobody looked
+        self.reactions.begin(head, self.l1.get_verifiers(number), self._divergent)
         self._started = True
         self.intake.start()
         self._settler.start()
+        if self.readers is not None:
+            self.readers.start()
         for link in self.links:
             link.start()
         _log.info("node_started", height=self.confirmations.latest, verifiers=len(self.links))
@@ -150,6 +151,8 @@ class Node:
             return
         self._stopping.set()
         self.intake.close("the node is shutting down")
+        if self.readers is not None:
+            self.readers.close()
         if not self._started:
             self._writer.close()
             self.intake.close_pool()
@@ -167,9 +170,8 @@ class Node:
         return AuthenticationPool(self.reference, self.genesis.domain, self.options.workers)
 
     def _make_sequencer(self) -> Sequencer[Ticket]:
-        sequencer: Sequencer[Ticket] = Sequencer(
-            self.ledger, self._key, self.l1, block_size=self.options.block_size
-        )
+        sequencer: Sequencer[Ticket] = Sequencer(self.ledger, self._key, self.l1, block_size=self.options.block_size)
+        sequencer.spending.purse = ClientBudgets()
         try:
             sequencer.check_builder()
         except BaseException:
@@ -187,200 +189,50 @@ class Node:
         """Why no actions are taken; None while they are."""
         return "the node is shutting down" if self._stopping.is_set() else self._writer.stopped
 
-    def submit(self, lines: Sequence[bytes]) -> Future[list[Result]]:
-        """Hand in signed actions in their JSON form. Raises `NodeBusy` and `IntakeStopped`; then none was taken."""
+    def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
+        """Hand in signed actions in their JSON form. Raises `Overloaded` and `IntakeStopped`; then none was taken.
+
+        `client` is whose share of the execution time they count against; None for nobody's.
+        """
         if self._writer.stopped is not None:
             raise IntakeStopped(self._writer.stopped)
-        return self.intake.submit(lines)
+        return self.intake.submit(lines, client)
 
     def acknowledge(self, result: Result) -> SignedAcknowledgement | MicrorollupError:
-        """The signed acknowledgement of what is durable; a known action's is its original one, from the log."""
+        """The signed acknowledgement of what is durable; a known action's is its original one, from the log.
+
+        None was given for what somebody carried through the queue: it stays refused as a duplicate.
+        """
         if isinstance(result, DuplicateAction) and result.seq >= 0:
             found = self.lookups.get_action(result.seq)
-            return self.sign(found.height, found.receipt)
-        return self.sign(result.height, result.receipt) if isinstance(result, Acknowledgement) else result
+            return result if is_forced_record(found.record) else self.sign(found.height, found.receipt)
+        return self.sign(result.height, result.receipt) if isinstance(result, Sequenced) else result
 
     def sign(self, height: int, receipt: Receipt) -> SignedAcknowledgement:
         """Acknowledge an action that is durable."""
         chain_id = self.genesis.l1_chain_id
-        return sign_acknowledgement(
-            self._key, self.rollup_id, height, receipt, chain_id=chain_id, inbox=self._inbox
-        )
-
-    # What the writer tells (a `Publisher`)
-
-    def publish_actions(self, actions: Sequence[LoggedAction]) -> None:
-        """Entries have become durable."""
-        for action in actions:
-            if action.sender is not None:
-                self.lookups.remember_sender(action.receipt.action_hash, action.sender)
-            if action.receipt.status == FAULTED:
-                _log.error("action_faulted", seq=action.seq, height=action.height)
-            self.receipts.append(action, wake=False)
-        self.receipts.wake()
-
-    def publish_block(self, header: Header) -> None:
-        """A block is closed."""
-        self.metrics.note_block()
-        self.blocks.append(header, wake=False)
-        self.confirmations.note_closed(header.height)
-        self._settler.wake()
-        for link in self.links:
-            link.tick(None)
-
-    def note_commit(self, seconds: float, results: Sequence[Result]) -> None:
-        """A group was executed and committed, or refused."""
-        self.metrics.note_group(seconds, results)
-
-    def note_stopped(self, reason: str) -> None:
-        """Intake has stopped."""
-        _log.error("intake_stopped", reason=reason)
-        self.hub.wake()
-
-    # What verifiers tell (a `FollowerListener`)
-
-    def note_verified(self, name: str, height: int) -> None:
-        """A verifier of this node has verified everything up to a height."""
-        self._vouch(bytes.fromhex(name[2:]), height)
-
-    def note_report(self, name: str, report: Report) -> None:
-        """A verifier of this node is done with what there was."""
-        self._vouch(bytes.fromhex(name[2:]), report.verified, bytes.fromhex(report.block_hash[2:]))
-
-    def take_attestation(self, signed: SignedAttestation) -> None:
-        """A verifier of this node attests."""
-        try:
-            self.submit_attestation(signed)
-        except MicrorollupError as error:
-            _log.info("attestation_not_taken", reason=str(error))
-
-    def note_divergence(self, name: str, event: DivergenceEvent) -> None:
-        """A verifier of this node says that a block is wrong: C2X."""
-        divergent = Divergent(event.height, event.seq, event.field, event.expected, event.found)
-        _log.error("divergence", verifier=name, height=event.height, field=event.field)
-        known = self.confirmations.divergent
-        if known is not None and known.height <= divergent.height:
-            return
-        try:
-            keep_divergence(self.directory, divergent)
-        except OSError as error:  # the next start does not know it, until a verifier says it again
-            _log.error("divergence_not_kept", reason=str(error))
-        self._shut(divergent)
-
-    def _shut(self, divergent: Divergent) -> None:
-        """Take no more actions and settle nothing: a block is invalid."""
-        self._settler.halt()
-        self.confirmations.note_divergent(divergent)
-        self._writer.stop_intake(
-            f"block {divergent.height} is invalid (C2X): {divergent.field} is {divergent.found}, a verifier computes"
-            f" {divergent.expected}; restart to build it again from the log"
-        )
-
-    def submit_attestation(self, signed: SignedAttestation) -> tuple[int, int]:
-        """Count an attestation: how many the present batch has, and how many it takes. Raises `AttestationRefused`."""
-        count, quorum, attester = self._settler.take(signed)
-        self._vouch(attester, signed.attestation.last_height)
-        return count, quorum
-
-    def _vouch(self, attester: bytes, height: int, block_hash: bytes | None = None) -> None:
-        """Note how far a verifier vouches; what a quorum vouches for is verified."""
-        verifiers = self.l1.get_verifiers(self.l1.get_number())
-        if not self._vouches.note(attester, height, verifiers, block_hash):
-            _log.error("verifier_has_other_blocks", verifier=f"0x{attester.hex()}", height=height)
-            return
-        self.confirmations.note_verified(self._vouches.find_height(verifiers))
+        return sign_acknowledgement(self._key, self.rollup_id, height, receipt, chain_id=chain_id, inbox=self._inbox)
 
     # Settling
 
-    def get_batch(self, first_height: int) -> tuple[bytes, int]:
-        """The builder's batch from a height on, and its last height. Raises `NotFound` if none is offered now.
+    def submit_attestation(self, signed: SignedAttestation) -> tuple[int, int]:
+        """Count an attestation: how many the present batch has, and how many it takes. Raises `AttestationRefused`."""
+        return self.reactions.count_attestation(signed)
 
-        An older batch is to be had from L1; a client does not get this node to fetch it.
+    def get_batch(self, first_height: int) -> tuple[bytes, int]:
+        """The builder's batch from a height on, and its last height. Raises `NotRecorded` if none is offered now.
+
+        An older batch is on L1; a client does not get this node to fetch it.
         """
         candidate = self._settler.get_candidate(first_height)
         if candidate is None:
-            raise NotFound(f"no batch begins at height {first_height} now")
+            raise NotRecorded(f"no batch begins at height {first_height} now")
         return candidate.batch, candidate.attestation.last_height
-
-    def _read_closed(self, first_height: int) -> Iterable[Block]:
-        """Closed blocks from a height on, as any thread may read them."""
-
-        def read() -> Iterator[Block]:
-            height = first_height
-            while height <= self.lookups.get_tip():
-                yield from self.lookups.read_blocks(height, height, 0)
-                height += 1
-
-        return read()
-
-    def note_candidate(self, last_height: int) -> None:
-        """There is a batch to attest; whoever has done so need not hear of it again."""
-        for link in self.links:
-            if not self._settler.has_signed(bytes.fromhex(link.name[2:])):
-                link.tick(last_height)
-
-    def note_included(self, head: SettledHead) -> None:
-        """L1 holds a batch: note it in the ledger, then say so. If it is of other blocks, these here never settle."""
-        foreign = find_foreign_head(head, self.lookups.get_tip(), self.lookups.find_hash)
-        if foreign is not None:
-            self._leave_l1(foreign)
-        elif head.height > 0:
-            self._note_height(head)
-            self.confirmations.note_available(head.height)
-
-    def note_stalled(self, height: int, age: int) -> None:
-        """A block has not settled for long: take no more of what may never settle."""
-        if self.stopped is None:
-            self._writer.stop_intake(
-                f"block {height} has not settled since {age} L1 blocks, and after {MAX_ORIGIN_AGE_BLOCKS} it cannot any"
-                " more: look at the verifiers and at L1, and restart when it has settled"
-            )
-
-    def note_final(self, height: int) -> None:
-        """What settled up to a height stays."""
-        self.confirmations.note_settled(min(height, self.confirmations.latest))
-
-    def note_reorg(self, reorg: Reorg) -> None:
-        """L1 replaced blocks of its own. What was built on them must still be right, or intake stops."""
-        self.confirmations.note_taken_back(reorg.head.height)
-        self._require_standing(reorg.head, reorg.l1_number)
-
-    def _require_standing(self, head: SettledHead, l1_number: int) -> None:
-        """What L1 has settled must be in this store, and what is not must be right, or intake and settling stop.
-
-        Blocks are looked at if any is bound to an L1 block from `l1_number` on: a reorg within the buffer leaves none.
-        """
-        reason = find_foreign_head(head, self.confirmations.latest, self.lookups.find_hash)
-        if reason is None and self._ask_ledger(_get_newest_origin) >= l1_number:
-            reason = find_stale_block(
-                self._read_closed(head.height + 1),
-                lambda: self._ask_ledger(lambda ledger: verify_open_block_on_l1(ledger, self.l1)),
-                self.l1,
-            )
-        if reason is not None:
-            self._leave_l1(reason)
-
-    def _leave_l1(self, reason: str) -> None:
-        """Take and settle nothing more: what this store holds is not what L1 holds."""
-        self._settler.halt()
-        self._writer.stop_intake(f'{reason}; see "Deep reorgs" in the README')
-
-    def _ask_ledger(self, question: Callable[[Ledger], T]) -> T:
-        """What the ledger says, asked by the writer's thread."""
-        return self._writer.ask(lambda sequencer: question(sequencer.ledger)).result()
-
-    def _note_height(self, head: SettledHead) -> None:
-        time_settled = self.l1.get_time(head.l1_number)
-        noted = self._writer.ask(lambda sequencer: sequencer.ledger.note_settled(head.height, time_settled))
-        try:
-            noted.result(SETTLED_TIMEOUT_SECONDS)
-        except (MicrorollupError, TimeoutError) as error:
-            _log.error("settled_height_not_noted", reason=str(error) or type(error).__name__)
 
     # Reading
 
     def read_receipts(self, cursor: int, limit: int) -> list[LoggedAction]:
-        """Durable entries from a sequence number on. Raises `NotFound` for what is not kept."""
+        """Durable entries from a sequence number on. Raises `NotRecorded` for what is not kept."""
         found = self.receipts.read(cursor, limit)
         return self.lookups.read_actions(cursor, limit) if found is None else found
 
@@ -392,8 +244,3 @@ class Node:
     def get_settled_depth(self, height: int) -> int | None:
         """How many L1 blocks deep the batch with this height is settled."""
         return self.l1.get_confirmations(height)
-
-
-def _get_newest_origin(ledger: Ledger) -> int:
-    """The L1 block that the newest block is bound to, open or closed."""
-    return ledger.header.l1_origin if ledger.block is None else ledger.block.open.l1_origin

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from microrollup.block import Block
+from microrollup.chain.block import Block
 from microrollup.errors import MicrorollupError, SettlementError
 from microrollup.settlement.attestation import (
     BatchAttestation,
@@ -24,6 +24,7 @@ from microrollup.settlement.attestation import (
     recover_attester,
 )
 from microrollup.settlement.batch import cut_batches, encode_batch
+from microrollup.settlement.due import make_may_end
 from microrollup.settlement.errors import FutureTimestamp
 from microrollup.settlement.inbox import MAX_ORIGIN_AGE_BLOCKS
 from microrollup.settlement.protocol import Reorg, SettledHead, Settlement, VerifierSet
@@ -78,7 +79,7 @@ def find_final_height(settlement: Settlement, low: int, high: int) -> int:
 
 
 def _halve(settlement: Settlement, distance: int, low: int, high: int) -> int:
-    """`distance` is how far the view's origin lies behind the block that is to come: 1 where no reorg is expected.
+    """`distance` is how many blocks the view's origin precedes the block that is to come: 1 where no reorg is expected.
 
     A batch is final in the origin or below it: the view waits for reorgs of all the blocks above.
     """
@@ -210,7 +211,7 @@ class Settler:
             except MicrorollupError as error:
                 _log.error("settling_failed", reason=str(error))
                 delay = TROUBLE_SECONDS
-            except Exception:  # a bug, or no memory: whoever settles must not end for it
+            except Exception:  # a bug, or no memory: settling must not end for it
                 _log.exception("settler_failed")
                 delay = TROUBLE_SECONDS
             with self._condition:
@@ -277,7 +278,7 @@ class Settler:
             self._listener.note_stalled(candidate.attestation.first_height, age)
 
     def _note_head(self, head: SettledHead) -> bool:
-        """Tell of a batch that is included, whoever sent it, and of those that have become deep enough in L1.
+        """Tell of a batch that is included, no matter who sent it, and of those that have become deep enough in L1.
 
         False if the listener halted this settler for what it was told.
         """
@@ -295,7 +296,13 @@ class Settler:
     def _cut(self, head: SettledHead) -> Candidate | None:
         """The next batch: what is closed and not settled, as much as one batch holds."""
         candidates = islice(self._read_blocks(head.height + 1), MAX_BATCH_BLOCKS)
-        blocks = next(cut_batches(candidates, self._settlement.get_max_batch_bytes()), [])
+        batches = cut_batches(
+            candidates,
+            self._settlement.get_max_batch_bytes(),
+            may_end=make_may_end(self._settlement),
+            forced_count=head.forced_count,
+        )
+        blocks = next(batches, [])
         if not blocks:
             return None
         batch = encode_batch(self._rollup_id, blocks)

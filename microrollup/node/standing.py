@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from microrollup.block import Block
+from microrollup.chain.block import Block
 from microrollup.errors import Divergence
 from microrollup.settlement.protocol import L1View, SettledHead
-from microrollup.verifier.verify import verify_block_on_l1
+from microrollup.verifier.l1_rules import verify_block_on_l1
 
 __all__ = ["find_foreign_head", "find_stale_block"]
 
@@ -35,7 +35,7 @@ def find_stale_block(blocks: Iterable[Block], verify_open: Callable[[], None], l
             verify_block_on_l1(block, l1)
     except Divergence as error:
         return (
-            f"block {error.height} was built on L1 blocks that L1 has taken back since, deeper than this node stays"
-            f" behind its head: its {error.field} is not right any more"
+            f"block {error.height} was built on L1 blocks that L1 has taken back since, deeper than its"
+            f" reorg buffer: its {error.field} is not right any more"
         )
     return None

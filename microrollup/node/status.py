@@ -6,51 +6,51 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from microrollup.chain.answers.confirmations import Heights
+from microrollup.chain.answers.node import L1Status, StatusAnswer, VerifierStatus
 from microrollup.node.metrics import read_memory
 
 if TYPE_CHECKING:
     from microrollup.node.runtime import Node
 
-__all__ = ["describe_status", "watch_gauges"]
+__all__ = ["describe_heights", "describe_status", "watch_gauges"]
 
 
-def describe_status(node: Node) -> dict[str, object]:
+def describe_status(node: Node, subscribers: int = 0) -> StatusAnswer:
     """How far everything is, and whether actions are taken. Asks neither disk nor network."""
-    confirmations, divergent = node.confirmations, node.confirmations.divergent
     reason = node.stopped
-    return {
-        "intake": "open" if reason is None else "stopped",
-        "reason": reason,
-        "divergence": None if divergent is None else msgspec.to_builtins(divergent),
-        "acknowledged": node.receipts.next,
-        "height": {
-            "latest": confirmations.latest,
-            "verified": confirmations.verified,
-            "available": confirmations.available,
-            "settled": confirmations.settled,
-        },
-        "l1": _describe_l1(node),
-        "queueDepth": node.intake.depth,
-        "uptime": round(time.time() - node.started_at, 3),
-        "memory": read_memory(),
-        "verifiers": [
-            {"address": link.name, "running": link.pid is not None, "pid": link.pid, "lost": link.failures}
-            for link in node.links
-        ],
-    }
+    return StatusAnswer(
+        intake="open" if reason is None else "stopped",
+        reason=reason,
+        divergence=node.confirmations.divergent,
+        acknowledged=node.receipts.next,
+        height=describe_heights(node),
+        l1=_describe_l1(node),
+        queue_depth=node.intake.depth,
+        uptime=round(time.time() - node.started_at, 3),
+        memory=read_memory(),
+        verifiers=tuple(
+            [VerifierStatus(link.name, link.pid is not None, link.pid, link.failures) for link in node.links]
+        ),
+        subscribers=subscribers,
+    )
 
 
-def _describe_l1(node: Node) -> dict[str, int]:
+def describe_heights(node: Node) -> Heights:
+    """The newest height at each level."""
+    found = node.confirmations
+    return Heights(found.latest, found.verified, found.available, found.settled)
+
+
+def _describe_l1(node: Node) -> L1Status:
     head, number = node.l1.get_settled(), node.l1.get_number()
-    return {
-        "number": number,
-        "origin": node.l1.get_origin(),
-        "settledIn": head.l1_number,
-        "forcedQueue": node.l1.get_forced_count(number),
-        "forcedTaken": node.ledger.checkpoint.forced_count,
-    }
+    return L1Status(
+        number=number,
+        origin=node.l1.get_origin(),
+        settled_in=head.l1_number,
+        forced_queue=node.l1.get_forced_count(number),
+        forced_taken=node.ledger.checkpoint.forced_count,
+    )
 
 
 def watch_gauges(node: Node) -> None:

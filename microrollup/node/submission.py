@@ -6,11 +6,11 @@ from concurrent.futures import Future
 from typing import TypeAlias
 
 from microrollup.errors import MicrorollupError
-from microrollup.sequencer import Acknowledgement
+from microrollup.sequencer.sequencer import Sequenced
 
 __all__ = ["Result", "Submission", "Ticket"]
 
-Result: TypeAlias = Acknowledgement | MicrorollupError
+Result: TypeAlias = Sequenced | MicrorollupError
 """An acknowledgement is durable; an error is a `RefusedError`, or says why nothing could be decided."""
 
 
@@ -20,9 +20,11 @@ class Submission:
     Only the writer's thread decides.
     """
 
-    __slots__ = ("_left", "future", "results")
+    __slots__ = ("_left", "client", "future", "results")
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, client: str | None = None) -> None:
+        """`client` is whose execution time it counts against; None for nobody's."""
+        self.client = client
         self.future: Future[list[Result]] = Future()
         self.results: list[Result | None] = [None] * count
         self._left = count

@@ -6,13 +6,13 @@ import threading
 import time
 from contextlib import suppress
 from subprocess import TimeoutExpired
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 import structlog
 
 from microrollup.errors import MicrorollupError
 from microrollup.settlement.attestation import SignedAttestation, attestation_from_json
-from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Progress, Report, Request, Tick
+from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Report, Tick, VerifierProgress, VerifierRequest
 from microrollup.verifier.launch import VerifierProcess
 
 __all__ = ["FollowerListener", "VerifierLink"]
@@ -20,6 +20,9 @@ __all__ = ["FollowerListener", "VerifierLink"]
 FIRST_BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 30.0
 CLOSE_SECONDS: Final = 5.0
+WAITING_SECONDS: Final = 1.0
+"""After this time a verifier that waits for L1 is told to look again; what it waits for may be all that there is."""
+
 WATCH: Final = Tick(attest=False)
 
 _log = structlog.get_logger(__name__)
@@ -45,7 +48,7 @@ class VerifierLink:
     """One verifier's process, kept running by a thread; `tick` never blocks on it."""
 
     def __init__(
-        self, name: str, request: Request, listener: FollowerListener, first_tick: Tick = WATCH
+        self, name: str, request: VerifierRequest, listener: FollowerListener, first_tick: Tick = WATCH
     ) -> None:
         """`first_tick` is what it is told until there is a batch to name: by default to attest nothing."""
         self.name = name
@@ -127,7 +130,7 @@ class VerifierLink:
             try:
                 for event in process.read_events():
                     match event:
-                        case Progress():
+                        case VerifierProgress():
                             self._listener.note_verified(self.name, event.height)
                         case Report():
                             self._take_report(event)
@@ -136,6 +139,8 @@ class VerifierLink:
                             return False
                         case ErrorEvent():
                             _log.error("verifier_error", verifier=self.name, kind=event.kind, reason=event.message)
+                        case _:
+                            assert_never(event)
             finally:
                 with self._lock:
                     self._process = None
@@ -148,3 +153,7 @@ class VerifierLink:
         with self._lock:
             self._busy = False
             self._send()
+        if report.waiting is not None:
+            again = threading.Timer(WAITING_SECONDS, self.tick, (None,))
+            again.daemon = True
+            again.start()

@@ -1,7 +1,7 @@
 """How far each verifier vouches, kept over restarts: what was announced as verified is so at once after the next start.
 
 Verifiers know it better, in stores of their own, and say it again when they run; so this file is written without sync,
-and one that is damaged, or speaks of blocks that were built anew since, is as good as none.
+and one that is damaged, or speaks of blocks that were built anew since, is ignored.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Vouches:
     def note(self, verifier: bytes, height: int, verifiers: VerifierSet, block_hash: bytes | None = None) -> bool:
         """Note that a verifier (20-byte address) vouches for everything up to a height.
 
-        False if that is no block of ours: there is none, or it is not `block_hash`, where the verifier names one.
+        False if that is not a block of ours: there is none, or it is not `block_hash`, where the verifier names one.
         """
         found = self._find_hash(height)
         if found is None or found != (found if block_hash is None else block_hash):
@@ -69,7 +69,7 @@ class Vouches:
         return 0 if vouch is None else vouch.height
 
     def find_height(self, verifiers: VerifierSet) -> int:
-        """The height up to which a quorum vouches; 0 (genesis) for want of one."""
+        """The height up to which a quorum vouches; 0 (genesis) without one."""
         heights = sorted([self.get_height(address) for address in verifiers.addresses], reverse=True)
         return heights[verifiers.quorum - 1]
 

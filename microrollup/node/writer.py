@@ -6,6 +6,7 @@ when they are full or their time is up, looks for forced actions, and runs what 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -16,7 +17,6 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
-from microrollup.authentication import Authenticated
 from microrollup.errors import (
     IntakeStopped,
     LimitExceeded,
@@ -24,12 +24,13 @@ from microrollup.errors import (
     NonceGap,
     RefusedError,
 )
-from microrollup.ledger import Ledger
+from microrollup.execution.authentication import Authenticated
+from microrollup.ledger.ledger import Ledger
 from microrollup.node.intake import Chunk
 from microrollup.node.open_entries import OpenEntries
-from microrollup.node.progress import Progress, Publisher
+from microrollup.node.progress import LedgerListener, LedgerProgress
 from microrollup.node.submission import Result, Ticket
-from microrollup.sequencer import Sequencer
+from microrollup.sequencer.sequencer import Sequencer
 
 __all__ = ["GROUP_SIZE", "Writer", "WriterOptions"]
 
@@ -50,6 +51,8 @@ class WriterOptions(msgspec.Struct, frozen=True):
     """So long an action waits for lower nonces."""
     poll_seconds: float = 1.0
     """How often L1 is asked for forced actions while no block is open."""
+    empty_seconds: float | None = None
+    """So long after a block was closed, one without actions is built; None: never."""
 
 
 class Writer:
@@ -59,7 +62,7 @@ class Writer:
         self,
         make_sequencer: Callable[[], Sequencer[Ticket]],
         ledger: Ledger,
-        publisher: Publisher,
+        publisher: LedgerListener,
         release: Callable[[Sequence[Ticket]], None],
         options: WriterOptions,
     ) -> None:
@@ -79,7 +82,9 @@ class Writer:
         self._block_deadline: tuple[int, float] | None = None
         """Height of the open block, and when it is to be closed."""
         self._next_poll = 0.0
-        self._progress = Progress(ledger, publisher)
+        self._next_empty = self._expect_empty()
+        """Height of the newest closed block, and when one without actions is to follow."""
+        self._progress = LedgerProgress(ledger, publisher)
         self.stopped: str | None = None
 
     @property
@@ -173,6 +178,8 @@ class Writer:
         moments = [self._next_poll]
         if self._block_deadline is not None:
             moments.append(self._block_deadline[1])
+        elif self.stopped is None:
+            moments.append(self._next_empty[1])
         for _, deadline in self._waiting.values():
             moments.append(deadline)
             break
@@ -251,12 +258,18 @@ class Writer:
         self._note_stopped()
 
     def _watch_block(self) -> None:
-        """Let the time of a block run from its first action on."""
+        """Let the time of a block run from its first action on, and that of an empty one from the newest block on."""
+        if self._next_empty[0] != self._ledger.checkpoint.height:
+            self._next_empty = self._expect_empty()
         block = self._ledger.block
-        if block is None or not block.records:
+        if block is None or block.is_idle:
             self._block_deadline = None
         elif self._block_deadline is None or self._block_deadline[0] != block.open.height:
             self._block_deadline = (block.open.height, time.monotonic() + self._options.block_seconds)
+
+    def _expect_empty(self) -> tuple[int, float]:
+        seconds = self._options.empty_seconds
+        return self._ledger.checkpoint.height, math.inf if seconds is None else time.monotonic() + seconds
 
     def _note_stopped(self) -> None:
         reason = self._sequencer.stopped
@@ -280,11 +293,18 @@ class Writer:
         try:
             if self._block_deadline is not None and now >= self._block_deadline[1]:
                 self._sequencer.close_block()
+            elif self._block_deadline is None and now >= self._next_empty[1]:
+                self._next_empty = self._expect_empty()
+                self._sequencer.close_block(allow_empty=True)
             if now >= self._next_poll:
                 self._next_poll = now + self._options.poll_seconds
                 self._sequencer.poll()
+            if self._sequencer.gaps.has_moved:
+                self._submit([])
         except LimitExceeded as error:
             _log.error("forced_action_hits_limit", reason=str(error))
+            self._note_stopped()  # what was executed of the block is not durable
+            return
         except MicrorollupError as error:
             _log.error("block_not_closed", reason=str(error))
             self._note_stopped()
@@ -316,7 +336,7 @@ class Writer:
         self._refuse_everything()
 
     def _refuse_everything(self) -> None:
-        """Answer whoever still waits; nothing of theirs was taken."""
+        """Answer all that still wait; nothing of theirs was taken."""
         refusal = IntakeStopped(self.stopped or "the node is shutting down")
         with self._condition:
             self._closing = self._ended = True

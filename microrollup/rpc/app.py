@@ -16,18 +16,23 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from microrollup.codec.document import to_document
 from microrollup.explorer import INDEX_PATH, SECURITY_HEADERS, load_static_files
 from microrollup.node.runtime import Node
 from microrollup.node.status import describe_status
+from microrollup.rpc.app_methods import make_app_methods
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.dispatch import Caller, Dispatcher
 from microrollup.rpc.envelope import NULL_ID, encode_error
-from microrollup.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
-from microrollup.rpc.guard import is_allowed_host, is_json, is_own_origin
+from microrollup.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, ErrorResponse
+from microrollup.rpc.guard import is_allowed_host, is_allowed_origin, is_json
 from microrollup.rpc.limits import RpcLimits
-from microrollup.rpc.methods import Api, Method, make_methods
+from microrollup.rpc.method import Api, PlainMethod
+from microrollup.rpc.methods import make_methods
 from microrollup.rpc.news import News
 from microrollup.rpc.openrpc import describe_openrpc
+from microrollup.rpc.origins import allow_origin, answer_preflight
+from microrollup.rpc.queries import make_query_methods
 from microrollup.rpc.rates import name_client
 from microrollup.rpc.sockets import TRY_AGAIN_LATER, Sockets
 
@@ -84,13 +89,20 @@ class RpcApp:
     """What the routes share."""
 
     def __init__(
-        self, node: Node, limits: RpcLimits, more: Sequence[Method], hosts: frozenset[str], address: str
+        self,
+        node: Node,
+        limits: RpcLimits,
+        more: Sequence[PlainMethod],
+        hosts: frozenset[str],
+        origins: frozenset[str],
+        address: str,
     ) -> None:
         self.node = node
         self.limits = limits
         self.hosts = hosts
+        self.origins = origins
         self.api = Api(node, limits, lambda: self.sockets.subscriptions)
-        self.methods = make_methods(more)
+        self.methods = make_methods([*make_query_methods(node.reads), *make_app_methods(node.methods), *more])
         self.openrpc = msgspec.json.encode(describe_openrpc(self.methods, node.rollup.name, address))
         self._news: News | None = None
         self.bodies = Budget(limits.bodies_bytes)
@@ -98,8 +110,8 @@ class RpcApp:
         self.sockets = Sockets(self.api, self.dispatcher, self.get_news, self.bodies)
         node.metrics.watch("subscribers", "Subscriptions over WebSocket.", lambda: self.sockets.subscriptions)
         rates = self.dispatcher.rates
-        node.metrics.watch("rate_exceeded", "Calls refused, pages of history put off.", lambda: rates.refused)
-        node.metrics.watch("subscribers_dropped", "Subscribers dropped as slow.", lambda: self.sockets.dropped)
+        node.metrics.watch_count("rate_exceeded", "Calls refused, pages of history put off.", lambda: rates.refused)
+        node.metrics.watch_count("subscribers_dropped", "Subscribers dropped as slow.", lambda: self.sockets.dropped)
 
     def get_news(self) -> News:
         """What wakes subscribers; made in the event loop."""
@@ -127,23 +139,24 @@ class RpcApp:
 
     async def _post(self, request: Request, caller: Caller) -> Response:
         headers = request.headers
-        if not is_own_origin(headers.get("origin"), headers.get("host")):
-            return _refuse(403, RpcError(INVALID_REQUEST, "pages of other origins are not answered"))
+        if not is_allowed_origin(headers.get("origin"), headers.get("host"), self.origins):
+            reason = "pages of other origins are not answered; see --allow-origin"
+            return _refuse(403, ErrorResponse(INVALID_REQUEST, reason))
         if not is_json(headers.get("content-type")):
-            return _refuse(415, RpcError(INVALID_REQUEST, "the Content-Type is application/json"))
+            return _refuse(415, ErrorResponse(INVALID_REQUEST, "the Content-Type is application/json"))
         body = _Body(self.limits, self.bodies)
         try:
             async with asyncio.timeout(self.limits.body_seconds):
                 await body.read(request)
             answer = await self.dispatcher.answer(b"".join(body.chunks), caller)
         except TimeoutError:
-            return _refuse(408, RpcError(LIMIT_EXCEEDED, "the body took too long"), close=True)
+            return _refuse(408, ErrorResponse(LIMIT_EXCEEDED, "the body took too long"), close=True)
         except ClientDisconnect:
             return Response(status_code=400)
         except _TooLarge as refusal:
             if refusal.status == 413:
                 await self._discard(request)
-            return _refuse(refusal.status, RpcError(LIMIT_EXCEEDED, str(refusal)), close=True)
+            return _refuse(refusal.status, ErrorResponse(LIMIT_EXCEEDED, str(refusal)), close=True)
         finally:
             body.release()
         return Response(status_code=204) if answer is None else _Answer(answer, media_type=_JSON)
@@ -163,7 +176,7 @@ class RpcApp:
         """JSON-RPC over WebSocket, with subscriptions."""
         headers = websocket.headers
         allowed = is_allowed_host(headers.get("host"), self.hosts)
-        if not allowed or not is_own_origin(headers.get("origin"), headers.get("host")):
+        if not allowed or not is_allowed_origin(headers.get("origin"), headers.get("host"), self.origins):
             await websocket.close(_POLICY_VIOLATION)
             return
         if self.dispatcher.rates.take(_name_client(websocket)):
@@ -204,8 +217,8 @@ class RpcApp:
 
     async def get_health(self, _: Request) -> Response:
         """The node's state; 503 unless it takes actions."""
-        status = {**describe_status(self.node), "subscribers": self.sockets.subscriptions}
-        return _json(msgspec.json.encode(status), 200 if status["intake"] == "open" else 503)
+        status = describe_status(self.node, self.sockets.subscriptions)
+        return _json(msgspec.json.encode(to_document(status)), 200 if status.intake == "open" else 503)
 
     async def get_metrics(self, _: Request) -> Response:
         """Metrics for Prometheus."""
@@ -239,7 +252,7 @@ def _json(body: bytes, status: int) -> Response:
     return Response(body, status, headers={"Cache-Control": "no-store"}, media_type=_JSON)
 
 
-def _refuse(status: int, error: RpcError, *, close: bool = False) -> Response:
+def _refuse(status: int, error: ErrorResponse, *, close: bool = False) -> Response:
     headers = {"Connection": "close"} if close else None
     return Response(encode_error(NULL_ID, error), status, headers=headers, media_type=_JSON)
 
@@ -258,9 +271,15 @@ class _Entrance:
         if scope["type"] == "http":
             host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
             if not is_allowed_host(host, self._shared.hosts):
-                refusal = _refuse(421, RpcError(INVALID_REQUEST, "this server has another name; see --allow-host"))
+                refusal = _refuse(421, ErrorResponse(INVALID_REQUEST, "this server has another name; see --allow-host"))
                 await refusal(scope, receive, send)
                 return
+            if self._shared.origins:
+                send = allow_origin(scope, send, self._shared.origins)
+                preflight = answer_preflight(scope, self._shared.origins)
+                if preflight is not None:
+                    await preflight(scope, receive, send)
+                    return
             if scope["method"] == "POST" and scope["path"] == "/":
                 await self._shared.serve_call(scope, receive, send)
                 return
@@ -271,12 +290,15 @@ def make_app(
     node: Node,
     limits: RpcLimits | None = None,
     *,
-    more: Sequence[Method] = (),
+    more: Sequence[PlainMethod] = (),
     hosts: frozenset[str] = frozenset(),
+    origins: frozenset[str] = frozenset(),
     address: str = "http://127.0.0.1:8650",
 ) -> ASGIApp:
-    """The application of a started node. `more` are the app's own methods, `hosts` the names that it is known by."""
-    shared = RpcApp(node, limits or RpcLimits(), more, hosts, address)
+    """The application of a started node. `more` are the app's own methods, `hosts` the names that it is known by,
+    `origins` those of other servers' pages that may use it (as `read_origin` gives them).
+    """
+    shared = RpcApp(node, limits or RpcLimits(), more, hosts, origins, address)
 
     @asynccontextmanager
     async def live(_: Starlette) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""What a node says of itself: everything that a wallet needs to sign, out of the app's own declaration."""
+"""What a node says of its rollup: everything that a wallet needs to sign, out of the app's own declaration."""
 
 from __future__ import annotations
 
@@ -6,68 +6,78 @@ from typing import Any
 
 import msgspec
 
-from microrollup.block import compute_block_hash, compute_genesis_header
-from microrollup.codec.json import hex0x
-from microrollup.codec.schema import render_schema
-from microrollup.eip712 import list_types
-from microrollup.node.confirmations import LEVELS
-from microrollup.node.events import EventReader
+from microrollup.chain.answers.confirmations import LEVELS
+from microrollup.chain.answers.node import ActionConfig, EventConfig, FieldConfig, NodeConfig
+from microrollup.chain.block import compute_block_hash, compute_genesis_header
+from microrollup.codec.schema import describe_struct, render_schema
+from microrollup.crypto.eip712 import list_types
+from microrollup.declaration.rollup import MicroRollup
 from microrollup.node.runtime import Node
 from microrollup.rpc.limits import RpcLimits
 
 __all__ = ["describe_config"]
 
 
-def describe_config(node: Node, limits: RpcLimits) -> dict[str, Any]:
+def describe_config(node: Node, limits: RpcLimits) -> NodeConfig:
     """The answer to `rollup_config`."""
     rollup, genesis = node.rollup, node.genesis
     number = node.l1.get_number()
     verifiers = node.l1.get_verifiers(number)
-    actions = [
-        {
-            "name": action_type.name,
-            "typeString": action_type.type_string,
-            "typeHash": hex0x(action_type.type_hash),
-            "types": list_types(action_type.type),
-        }
-        for action_type in rollup.action_types
-    ]
+    actions = _describe_actions(rollup)
     types: dict[str, Any] = {}
-    for action_type in rollup.action_types:
-        types |= list_types(action_type.type)
-    domain = genesis.domain
-    return {
-        "name": rollup.name,
-        "version": rollup.version,
-        "rollupId": hex0x(node.rollup_id),
-        "genesisHash": hex0x(compute_block_hash(compute_genesis_header(genesis))),
-        "stfId": hex0x(rollup.stf_id),
-        "l1ChainId": genesis.l1_chain_id,
-        "inbox": hex0x(node.l1.get_inbox()),
-        "builder": hex0x(node.l1.get_builder(number)),
-        "verifiers": [hex0x(address) for address in verifiers.addresses],
-        "quorum": verifiers.quorum,
-        "domain": {
-            "name": domain.name,
-            "version": domain.version,
-            "chainId": domain.chain_id,
-            "verifyingContract": hex0x(domain.verifying_contract),
-        },
-        "types": types,
-        "actions": actions,
-        "fields": [
-            {
-                "name": field.name,
-                "kind": "map" if field.is_map else "scalar",
-                "settled": field.settled,
-                "keyType": None if field.key_type is None else render_schema(field.key_type),
-                "valueType": render_schema(field.value_type),
-            }
+    for action in actions:
+        types |= action.types
+    return NodeConfig(
+        name=rollup.name,
+        version=rollup.version,
+        rollup_id=node.rollup_id,
+        genesis_hash=compute_block_hash(compute_genesis_header(genesis)),
+        stf_id=rollup.stf_id,
+        l1_chain_id=genesis.l1_chain_id,
+        inbox=node.l1.get_inbox(),
+        builder=node.l1.get_builder(number),
+        verifiers=verifiers.addresses,
+        quorum=verifiers.quorum,
+        domain=genesis.domain,
+        types=types,
+        actions=actions,
+        fields=_describe_fields(rollup),
+        events=_describe_events(rollup),
+        block_time=node.options.timing.block_seconds,
+        block_size=node.options.block_size,
+        limits=msgspec.to_builtins(limits),
+        confirmations=LEVELS,
+    )
+
+
+def _describe_actions(rollup: MicroRollup) -> tuple[ActionConfig, ...]:
+    return tuple(
+        [
+            ActionConfig(each.name, each.type_string, each.type_hash, list_types(each.type))
+            for each in rollup.action_types
+        ]
+    )
+
+
+def _describe_events(rollup: MicroRollup) -> tuple[EventConfig, ...]:
+    return tuple(
+        [
+            EventConfig(name, list_types(describe_struct(cls, where="event"), nonce=False))
+            for name, cls in sorted(rollup.event_classes.items())
+        ]
+    )
+
+
+def _describe_fields(rollup: MicroRollup) -> tuple[FieldConfig, ...]:
+    return tuple(
+        [
+            FieldConfig(
+                name=field.name,
+                kind="map" if field.is_map else "scalar",
+                settled=field.settled,
+                key_type=None if field.key_type is None else render_schema(field.key_type),
+                value_type=render_schema(field.value_type),
+            )
             for field in rollup.state_type.fields
-        ],
-        "events": EventReader(rollup).names,
-        "blockTime": node.options.timing.block_seconds,
-        "blockSize": node.options.block_size,
-        "limits": msgspec.to_builtins(limits),
-        "confirmations": list(LEVELS),
-    }
+        ]
+    )

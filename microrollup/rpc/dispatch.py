@@ -6,16 +6,20 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
 import structlog
 
+from microrollup.chain.acknowledgement import AcknowledgementForm
+from microrollup.chain.answers.actions import SubmitAnswer
+from microrollup.codec.document import compile_form
 from microrollup.node.submission import Result
 from microrollup.rpc import params as p
+from microrollup.rpc.app_methods import run_app_method
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.decisions import Decisions
-from microrollup.rpc.envelope import NULL_ID, Call, decode_calls, encode_error, encode_result
+from microrollup.rpc.envelope import RpcRequest, decode_calls, encode_error, encode_result
 from microrollup.rpc.errors import (
     INTERNAL,
     INVALID_PARAMS,
@@ -23,12 +27,14 @@ from microrollup.rpc.errors import (
     LIMIT_EXCEEDED,
     METHOD_NOT_FOUND,
     RATE_EXCEEDED,
-    RpcError,
+    ErrorResponse,
     describe_error,
     to_rpc_error,
 )
-from microrollup.rpc.methods import Api, Method, acknowledge
-from microrollup.rpc.rates import RateLimiter
+from microrollup.rpc.method import ActionMethod, Api, AppMethod, Method, PlainMethod, QueryMethod, SocketMethod
+from microrollup.rpc.methods import Acknowledged, acknowledge
+from microrollup.rpc.queries import STEPS_PER_CALL, run_query
+from microrollup.rpc.rates import LOCAL, RateLimiter
 
 __all__ = ["Caller", "Dispatcher", "SocketHandler", "make_rate_error"]
 
@@ -66,7 +72,9 @@ class Dispatcher:
         self._decoders = {
             method.params: (msgspec.json.Decoder(method.params), msgspec.structs.fields(method.params))
             for method in methods.values()
+            if not isinstance(method, (QueryMethod, AppMethod))
         }
+        self._forms = {name: compile_form(method.answer) for name, method in methods.items()}
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
         self._slots = asyncio.Semaphore(api.limits.calls)
         self.rates = RateLimiter(api.limits)
@@ -81,43 +89,43 @@ class Dispatcher:
         """The answer to a body, single or batch; None if nothing in it wants one."""
         try:
             calls, is_batch = decode_calls(body, self._api.limits)
-        except RpcError as error:
+        except ErrorResponse as error:
             return await self._answer_call(error, caller)
         if not is_batch:
             return await self._answer_call(calls[0], caller)
         answers = [answer for answer in await self._answer_batch(calls, caller) if answer is not None]
         return b"[" + b",".join(answers) + b"]" if answers else None
 
-    async def _answer_batch(self, calls: list[Call | RpcError], caller: Caller) -> list[bytes | None]:
+    async def _answer_batch(self, calls: list[RpcRequest | ErrorResponse], caller: Caller) -> list[bytes | None]:
         """Calls that take actions are begun in order and answered together; the others take turns, and are refused once
         the answer is too large: a small request is not to make a huge one.
         """
         turn, size, limit = asyncio.Lock(), 0, self._api.limits.answer_bytes
 
-        async def answer(call: Call | RpcError) -> bytes | None:
+        async def answer(call: RpcRequest | ErrorResponse) -> bytes | None:
             nonlocal size
-            if isinstance(call, RpcError) or ((method := self.methods.get(call.method)) and method.submits):
+            if isinstance(call, ErrorResponse) or isinstance(self.methods.get(call.method), ActionMethod):
                 return await self._answer_call(call, caller)
             async with turn:
                 if size > limit and call.id is not None:
-                    return encode_error(call.id, RpcError(LIMIT_EXCEEDED, f"the answer has {limit} bytes already"))
+                    return encode_error(call.id, ErrorResponse(LIMIT_EXCEEDED, f"the answer has {limit} bytes already"))
                 answered = await self._answer_call(call, caller)
                 size += len(answered or b"")
                 return answered
 
         return await asyncio.gather(*[answer(call) for call in calls])
 
-    async def _answer_call(self, call: Call | RpcError, caller: Caller) -> bytes | None:
+    async def _answer_call(self, call: RpcRequest | ErrorResponse, caller: Caller) -> bytes | None:
         wait = self.rates.take(caller.client)
-        if isinstance(call, RpcError):
-            return encode_error(NULL_ID, make_rate_error(wait) if wait else call)
+        if isinstance(call, ErrorResponse):
+            return encode_error(msgspec.Raw(call.id), make_rate_error(wait) if wait else call)
         method = self.methods.get(call.method)
         name = "unknown" if method is None else call.method
         try:
             if wait:
                 raise make_rate_error(wait)
             if method is None:
-                raise RpcError(METHOD_NOT_FOUND, call.method[:100])
+                raise ErrorResponse(METHOD_NOT_FOUND, call.method[:100])
             result = await self._run(method, call, caller)
             answer = None if call.id is None else self._hold(encode_result(call.id, result), caller)
         except asyncio.CancelledError:
@@ -134,7 +142,7 @@ class Dispatcher:
     def _hold(self, answer: bytes, caller: Caller) -> bytes:
         """Count an answer until `release`; a call whose answer has no room is refused."""
         if not self.answers.take(len(answer)):
-            raise RpcError(LIMIT_EXCEEDED, "too many answers wait to be read; try again later")
+            raise ErrorResponse(LIMIT_EXCEEDED, "too many answers wait to be read; try again later")
         caller.held += len(answer)
         return answer
 
@@ -143,63 +151,105 @@ class Dispatcher:
         self.answers.give(caller.held)
         caller.held = 0
 
-    async def _run(self, method: Method, call: Call, caller: Caller) -> Any:
-        params = self._decode_params(method, call)
-        if method.socket_only:
-            if caller.socket is None:
-                raise RpcError(INVALID_REQUEST, f"{call.method} needs a WebSocket")
-            return await caller.socket(params)
-        if method.submits:
-            if isinstance(params, p.SubmitManyParams):
-                self.rates.overdraw(caller.client, min(len(params.actions), self._api.limits.batch_actions))
-            return await self._submit(params)
-        async with self._slots:
-            handler = method.handler
-            if handler is None:
-                raise AssertionError(method.name)
-            return await asyncio.get_running_loop().run_in_executor(self._executor, handler, self._api, params)
+    async def _run(self, method: Method, call: RpcRequest, caller: Caller) -> Any:
+        if isinstance(method, QueryMethod):
+            return await self._query(method, call, caller)
+        if isinstance(method, AppMethod):
+            params = b"{}" if call.params is None else bytes(call.params)
+            async with self._slots:
+                return await self._work(lambda: run_app_method(self._api, method.query, params))
+        params, write = self._decode_params(method, call), self._forms[call.method].write
+        match method:
+            case SocketMethod():
+                if caller.socket is None:
+                    raise ErrorResponse(INVALID_REQUEST, f"{call.method} needs a WebSocket")
+                return write(await caller.socket(params))
+            case ActionMethod():
+                if isinstance(params, p.SubmitManyParams):
+                    self.rates.overdraw(caller.client, min(len(params.actions), self._api.limits.batch_actions))
+                return await self._submit(params, write, None if caller.client == LOCAL else caller.client)
+            case PlainMethod(handler=handler):
+                async with self._slots:
+                    return await self._work(lambda: write(handler(self._api, params)))
+            case _:
+                assert_never(method)
 
-    def _decode_params(self, method: Method, call: Call) -> Any:
-        """The params by name, or by position in the order of the fields. Raises `RpcError`."""
+    async def _query(self, method: QueryMethod, call: RpcRequest, caller: Caller) -> Any:
+        """Ask a reader process. What its steps cost is taken off the caller's rate afterwards."""
+        if self._api.node.readers is None:
+            raise ErrorResponse(METHOD_NOT_FOUND, call.method)
+        params = b"{}" if call.params is None else bytes(call.params)
+        reply, answer = await run_query(self._api.node.readers, method.query, params)
+        self.rates.overdraw(caller.client, reply.steps // STEPS_PER_CALL)
+        if isinstance(answer, ErrorResponse):
+            raise answer
+        return answer
+
+    async def _work(self, function: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+
+    def _decode_params(self, method: ActionMethod | PlainMethod | SocketMethod, call: RpcRequest) -> Any:
+        """The params by name, or by position in the order of the fields. Raises `ErrorResponse`."""
         decoder, fields = self._decoders[method.params]
         raw = b"{}" if call.params is None else bytes(call.params)
         try:
             if raw.startswith(b"["):
                 values = msgspec.json.decode(raw, type=list[msgspec.Raw])
                 if len(values) > len(fields):
-                    raise RpcError(INVALID_PARAMS, f"at most {len(fields)} params")
+                    raise ErrorResponse(INVALID_PARAMS, f"at most {len(fields)} params")
                 pairs = zip(fields, values, strict=False)
                 raw = msgspec.json.encode({field.encode_name: value for field, value in pairs})
             return decoder.decode(raw)
         except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
-            raise RpcError(INVALID_PARAMS, str(error)) from None
+            raise ErrorResponse(INVALID_PARAMS, str(error)) from None
 
-    async def _submit(self, params: Any) -> Any:
+    async def _submit(
+        self, params: p.SubmitParams | p.SubmitManyParams, write: Callable[[Any], Any], client: str | None
+    ) -> Any:
         """Hand actions to the node, wait until they are decided, and sign what is durable."""
-        if isinstance(params, p.SubmitParams):
-            (answer,) = await self._submit_lines([bytes(params.action)])
-            if isinstance(answer, BaseException):
-                raise answer
-            return answer
-        if len(params.actions) > self._api.limits.batch_actions:
-            limit = self._api.limits.batch_actions
-            raise RpcError(LIMIT_EXCEEDED, f"{len(params.actions)} actions, the limit is {limit}")
-        return [
-            {"error": describe_error(to_rpc_error(answer))} if isinstance(answer, BaseException) else {"ack": answer}
-            for answer in await self._submit_lines([bytes(action) for action in params.actions])
-        ]
+        match params:
+            case p.SubmitParams(action=action):
+                return await self._submit_lines([bytes(action)], client, lambda answers: write(_take_only(answers)))
+            case p.SubmitManyParams(actions=actions):
+                limit = self._api.limits.batch_actions
+                if len(actions) > limit:
+                    raise ErrorResponse(LIMIT_EXCEEDED, f"{len(actions)} actions, the limit is {limit}")
+                lines = [bytes(action) for action in actions]
+                return await self._submit_lines(
+                    lines, client, lambda answers: write([_tell_apart(each) for each in answers])
+                )
+            case _:
+                assert_never(params)
 
-    async def _submit_lines(self, lines: list[bytes]) -> list[dict[str, Any] | BaseException]:
-        future = self._api.node.submit(lines)
+    async def _submit_lines(
+        self, lines: list[bytes], client: str | None, write: Callable[[list[Acknowledged]], Any]
+    ) -> Any:
+        future = self._api.node.submit(lines, client)
         if self._decisions is None:
             self._decisions = Decisions()
         results = await self._decisions.wait(future)
         if len(results) <= SIGNED_AT_ONCE:
-            return acknowledge(self._api, results)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, acknowledge, self._api, results)
+            return write(acknowledge(self._api, results))
+        return await self._work(lambda: write(acknowledge(self._api, results)))
 
 
-def make_rate_error(wait: float) -> RpcError:
+def _take_only(answers: list[Acknowledged]) -> AcknowledgementForm:
+    """The acknowledgement of one action. Raises why there is none."""
+    (answer,) = answers
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _tell_apart(answer: Acknowledged) -> SubmitAnswer:
+    if isinstance(answer, BaseException):
+        return SubmitAnswer(error=describe_error(to_rpc_error(answer)))
+    return SubmitAnswer(ack=answer)
+
+
+def make_rate_error(wait: float) -> ErrorResponse:
     """The answer to who has asked too much, with the seconds until there is room again."""
     wait_ms = math.ceil(1_000 * wait)
-    return RpcError(RATE_EXCEEDED, f"too many calls from one address; again in {wait_ms} ms", {"retryAfterMs": wait_ms})
+    return ErrorResponse(
+        RATE_EXCEEDED, f"too many calls from one address; again in {wait_ms} ms", {"retryAfterMs": wait_ms}
+    )

@@ -7,12 +7,16 @@
 -32603  internal error         -32004  a limit is exceeded: too many, or busy; try again later
 -32005  attestation refused
 -32006  too many calls from one address; `data.retryAfterMs` in milliseconds
+-32007  a query of the app has no answer; `data.code` is stable, `data.detail` explains
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec import UNSET
+
+from microrollup.chain.answers.actions import ErrorForm
 from microrollup.errors import (
     DecodeError,
     DuplicateAction,
@@ -23,7 +27,7 @@ from microrollup.errors import (
     UsageError,
     WorkerDied,
 )
-from microrollup.node.errors import NodeBusy, NotFound
+from microrollup.node.errors import NotRecorded, Overloaded
 from microrollup.node.settling import AttestationRefused
 
 __all__ = [
@@ -39,8 +43,9 @@ __all__ = [
     "NOT_FOUND",
     "NOT_RETAINED",
     "PARSE_ERROR",
+    "QUERY_FAILED",
     "RATE_EXCEEDED",
-    "RpcError",
+    "ErrorResponse",
     "describe_error",
     "to_rpc_error",
 ]
@@ -57,6 +62,7 @@ INTAKE_STOPPED: Final = -32003
 LIMIT_EXCEEDED: Final = -32004
 ATTESTATION_REFUSED: Final = -32005
 RATE_EXCEEDED: Final = -32006
+QUERY_FAILED: Final = -32007
 
 ERRORS: Final = {
     PARSE_ERROR: "parse error",
@@ -71,55 +77,54 @@ ERRORS: Final = {
     LIMIT_EXCEEDED: "limit exceeded",
     ATTESTATION_REFUSED: "attestation refused",
     RATE_EXCEEDED: "rate exceeded",
+    QUERY_FAILED: "query failed",
 }
 """Code -> the words that begin each message of it."""
 
 _MAX_DETAIL: Final = 1_000
 
 
-class RpcError(Exception):
-    """An error as it is answered."""
+class ErrorResponse(Exception):
+    """An error as it is answered; `id` is the JSON text of the call's id, where one can be told."""
 
-    def __init__(self, code: int, detail: str = "", data: dict[str, Any] | None = None) -> None:
+    def __init__(self, code: int, detail: str = "", data: dict[str, Any] | None = None, id_: bytes = b"null") -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.data = data
+        self.id = id_
 
 
-def to_rpc_error(error: BaseException) -> RpcError:
+def to_rpc_error(error: BaseException) -> ErrorResponse:
     """The answer for an error of the node or the kernel; what is not foreseen is an internal error without details."""
     match error:
-        case RpcError():
+        case ErrorResponse():
             return error
         case RefusedError():
             data: dict[str, Any] = {"code": error.code, "detail": error.detail[:_MAX_DETAIL]}
             if isinstance(error, DuplicateAction) and error.seq >= 0:
                 data["seq"] = error.seq
-            return RpcError(ACTION_REFUSED, error.detail, data)
+            return ErrorResponse(ACTION_REFUSED, error.detail, data)
         case IntakeStopped():
-            return RpcError(INTAKE_STOPPED, str(error), {"reason": str(error)[:_MAX_DETAIL]})
-        case NotFound():
-            return RpcError(NOT_FOUND, str(error))
+            return ErrorResponse(INTAKE_STOPPED, str(error), {"reason": str(error)[:_MAX_DETAIL]})
+        case NotRecorded():
+            return ErrorResponse(NOT_FOUND, str(error))
         case NotRetained():
-            return RpcError(NOT_RETAINED, str(error))
-        case NodeBusy() | WorkerDied():
-            return RpcError(LIMIT_EXCEEDED, f"{error}; nothing was taken")
+            return ErrorResponse(NOT_RETAINED, str(error))
+        case Overloaded() | WorkerDied():
+            return ErrorResponse(LIMIT_EXCEEDED, f"{error}; nothing was taken")
         case LimitExceeded():
-            return RpcError(LIMIT_EXCEEDED, str(error))
+            return ErrorResponse(LIMIT_EXCEEDED, str(error))
         case AttestationRefused():
-            return RpcError(ATTESTATION_REFUSED, str(error))
+            return ErrorResponse(ATTESTATION_REFUSED, str(error))
         case UsageError() | DecodeError():
-            return RpcError(INVALID_PARAMS, str(error))
+            return ErrorResponse(INVALID_PARAMS, str(error))
         case _:
-            return RpcError(INTERNAL)
+            return ErrorResponse(INTERNAL)
 
 
-def describe_error(error: RpcError) -> dict[str, Any]:
+def describe_error(error: ErrorResponse) -> ErrorForm:
     """The error object: code, one sentence, and data where there is any."""
     words = ERRORS[error.code]
     detail = " ".join(error.detail[:_MAX_DETAIL].split())
-    document: dict[str, Any] = {"code": error.code, "message": f"{words}: {detail}" if detail else words}
-    if error.data is not None:
-        document["data"] = error.data
-    return document
+    return ErrorForm(error.code, f"{words}: {detail}" if detail else words, UNSET if error.data is None else error.data)

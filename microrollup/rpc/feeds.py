@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, assert_never
 
 import msgspec
 
-from microrollup.codec.json import hex0x
-from microrollup.node.confirmations import Confirmation
+from microrollup.codec.document import to_document
+from microrollup.errors import UsageError
+from microrollup.node.confirmations import ConfirmationEvent
 from microrollup.node.open_entries import LoggedAction
-from microrollup.rpc.methods import Api
+from microrollup.rpc.method import Api
 from microrollup.rpc.params import SubscribeParams
 
 __all__ = ["PAGE_TOKENS", "Caches", "Feed", "Item", "make_feed"]
@@ -21,11 +22,11 @@ PAGE: Final = 256
 """Items looked at in one step."""
 
 PAGE_TOKENS: Final = 25
-"""What a page from the store counts as, in calls, against the rate of whoever goes through history."""
+"""What a page from the store counts as, in calls, against the rate of a client that goes through history."""
 
 _MAX_CACHED: Final = 4_096
 _MAX_CACHED_BYTES: Final = 32 << 20
-"""Of a topic; events alone may take 16 KiB an action, and several times that as JSON."""
+"""Of a topic; events alone may take 16 KiB per action, and several times that as JSON."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -64,11 +65,11 @@ class _Cache:
         self._size = 0
         self._lock = threading.Lock()
 
-    def get(self, number: int, level: str, describe: Callable[[], Any]) -> msgspec.Raw:
+    def get(self, number: int, level: str, describe: Callable[[], msgspec.Struct]) -> msgspec.Raw:
         key = number, level
         raw = self._raw.get(key)
         if raw is None:
-            raw = msgspec.Raw(msgspec.json.encode(describe()))
+            raw = _encode(describe())
             with self._lock:
                 self._size += len(bytes(raw)) - len(bytes(self._raw.pop(key, b"")))
                 self._raw[key] = raw
@@ -106,7 +107,7 @@ class _BlockFeed:
         items = []
         for header in headers:
             level = self._api.node.confirmations.get_level(header.height)
-            raw = self._cache.get(header.height, level, partial(self._api.views.block_summary, header))
+            raw = self._cache.get(header.height, level, partial(self._api.views.block_news, header))
             items.append(Item(header.height, raw))
             self.cursor = header.height + 1
         return items
@@ -151,16 +152,10 @@ class _ReceiptFeed:
     def _take_events(self, action: LoggedAction) -> list[Item]:
         if not action.receipt.events:
             return []
-        origin = {
-            "actionHash": hex0x(action.receipt.action_hash),
-            "seq": action.seq,
-            "height": action.height,
-            "sender": None if action.sender is None else hex0x(action.sender),
-        }
         return [
-            Item(action.seq, msgspec.Raw(msgspec.json.encode({**event, **origin})))
-            for event in self._api.views.events(action.receipt)
-            if self._name is None or event["name"] == self._name
+            Item(action.seq, _encode(event))
+            for event in self._api.views.events(action)
+            if self._name is None or event.name == self._name
         ]
 
 
@@ -199,22 +194,42 @@ class _ConfirmationFeed:
         latest, settled = self._confirmations.latest, self._confirmations.settled
         heights = range(first, min(latest, first + PAGE - 1) + 1)
         items = [
-            self._make(Confirmation(height, self._confirmations.get_level(height), min(height, settled + 1)))
+            self._make(ConfirmationEvent(height, self._confirmations.get_level(height), min(height, settled + 1)))
             for height in heights
         ]
         self._replay = None if first + PAGE > latest else first + PAGE
         return items or self.read() or []
 
-    def _make(self, confirmation: Confirmation) -> Item:
+    def _make(self, confirmation: ConfirmationEvent) -> Item:
         self.cursor = confirmation.resume
         result = self._api.views.confirmed(confirmation.height, confirmation.level, None)
-        return Item(confirmation.resume, msgspec.Raw(msgspec.json.encode(result)))
+        return Item(confirmation.resume, _encode(result))
+
+
+def _encode(news: msgspec.Struct) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(to_document(news)))
+
+
+def _check_filter(api: Api, params: SubscribeParams) -> None:
+    """Refuse what would wait for ever: an event that the app does not have, and filters of topics that have none."""
+    wanted, names = params.filter, api.views.event_reader.names
+    if wanted is None:
+        return
+    if params.topic not in ("receipts", "events"):
+        raise UsageError(f"{params.topic} have no filter")
+    if wanted.name is not None and wanted.name not in names:
+        raise UsageError(f"the app has no event {wanted.name!r}; it has {', '.join(names) or 'none'}")
 
 
 def make_feed(api: Api, caches: Caches, params: SubscribeParams) -> Feed:
-    """The feed of a subscription."""
-    if params.topic == "blocks":
-        return _BlockFeed(api, caches, params.start)
-    if params.topic == "confirmations":
-        return _ConfirmationFeed(api, params.start)
-    return _ReceiptFeed(api, caches, params)
+    """The feed of a subscription. Raises `UsageError` for a filter that nothing can pass."""
+    _check_filter(api, params)
+    match params.topic:
+        case "blocks":
+            return _BlockFeed(api, caches, params.start)
+        case "confirmations":
+            return _ConfirmationFeed(api, params.start)
+        case "receipts" | "events":
+            return _ReceiptFeed(api, caches, params)
+        case _:
+            assert_never(params.topic)

@@ -1,8 +1,8 @@
 """Who may speak to the server: pages of other origins may not, whatever name they give this address.
 
 A browser sends `Host` as the page's address has it: a name that an attacker resolves to this machine is refused (DNS
-rebinding). `Origin` must be the server's own. `application/json` keeps out the requests that a foreign page may send
-without asking first.
+rebinding). `Origin` must be the server's own, or one of those that its operator lists. `application/json` keeps out the
+requests that a foreign page may send without asking first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-__all__ = ["is_allowed_host", "is_json", "is_own_origin"]
+__all__ = ["is_allowed_host", "is_allowed_origin", "is_json"]
 
 LOCAL_NAMES: Final = frozenset({"localhost"})
 
@@ -37,9 +37,9 @@ def is_allowed_host(host: str | None, allowed: frozenset[str]) -> bool:
     return True
 
 
-def is_own_origin(origin: str | None, host: str | None) -> bool:
-    """Whether an `Origin` header is absent (no browser), or of a page that this server itself served."""
-    if origin is None:
+def is_allowed_origin(origin: str | None, host: str | None, allowed: frozenset[str]) -> bool:
+    """Whether an `Origin` header is absent (no browser), of a page that this server itself served, or listed."""
+    if origin is None or origin in allowed:
         return True
     return host is not None and origin.partition("://")[2] == host
 

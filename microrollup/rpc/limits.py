@@ -37,7 +37,9 @@ class RpcLimits(msgspec.Struct, frozen=True, rename="camel"):
     calls_per_socket: int = 64
     """Calls of one WebSocket being worked on; it is not read from meanwhile."""
     subscriptions_per_socket: int = 16
+    """Subscriptions of one WebSocket."""
     subscriptions: int = 4_096
+    """Subscriptions over all connections."""
     lag: int = 1_000
     """Notifications by which a subscriber that does not read may fall behind, before it is dropped."""
     send_seconds: float = 10.0
@@ -45,12 +47,13 @@ class RpcLimits(msgspec.Struct, frozen=True, rename="camel"):
     head_seconds: float = 10.0
     """So long a request's first line and headers may take."""
     head_bytes: int = 65_536
+    """A request's first line and headers."""
     body_seconds: float = 20.0
     """So long a request's body may take."""
     idle_seconds: int = 30
     """An HTTP connection without a request is closed; a WebSocket is pinged, and closed without an answer."""
     rate: float = 1_000.0
-    """Calls and actions a second of one remote address; 0 for no limit."""
+    """Calls and actions per second of one remote address; 0 for no limit."""
     local_rate: float = 100_000.0
     """The same of everybody on this machine together: some ten times what a node can answer."""
     burst_seconds: float = 5.0

@@ -1,4 +1,4 @@
-"""The params of each method: one Struct a method, by name or by position in the order of the fields.
+"""The params of each method: one Struct per method, by name or by position in the order of the fields.
 
 The OpenRPC document is made from these, so what it says is what is decoded.
 """
@@ -11,12 +11,15 @@ import msgspec
 from msgspec import Meta
 
 __all__ = [
+    "MAX_SAFE",
     "ActionRef",
     "AttestationParams",
     "BatchParams",
     "BlockParams",
     "BlocksParams",
+    "CodeParams",
     "ConfirmationParams",
+    "EntriesParams",
     "HashParams",
     "HeaderParams",
     "NoParams",
@@ -34,11 +37,13 @@ __all__ = [
 
 MAX_SAFE = 2**53 - 1
 
-Hash = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{64}$", description="32 bytes in hex digits")]
+HexHash = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{64}$", description="32 bytes in hex digits")]
 HexAddress = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$", description="20 bytes in hex digits")]
-Number = Annotated[int, Meta(ge=0, le=MAX_SAFE)]
-HeightOrLatest = Number | Literal["latest"]
-FieldName = Annotated[str, Meta(min_length=1, max_length=128, description="a field of the state")]
+SafeInteger = Annotated[int, Meta(ge=0, le=MAX_SAFE)]
+HeightOrLatest = SafeInteger | Literal["latest"]
+FieldName = Annotated[
+    str, Meta(min_length=1, max_length=128, description="a field of the state, with all of its dotted name")
+]
 
 
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -64,14 +69,20 @@ class SubmitManyParams(Params, frozen=True):
 class HashParams(Params, frozen=True):
     """An action by its identity."""
 
-    hash: Hash
+    hash: HexHash
+
+
+class CodeParams(Params, frozen=True):
+    """The code of some blocks, by the stfId in their headers; by default the code that the node runs."""
+
+    stf_id: HexHash | None = None
 
 
 class ActionRef(Params, frozen=True):
     """An action by its identity or by its place in the log."""
 
-    hash: Hash | Number | None = None
-    seq: Number | None = None
+    hash: HexHash | SafeInteger | None = None
+    seq: SafeInteger | None = None
 
 
 ReceiptParams = ActionRef
@@ -98,6 +109,18 @@ class StateParams(Params, frozen=True):
     height: HeightOrLatest | None = None
 
 
+class EntriesParams(Params, frozen=True):
+    """A map field, and which of its entries at a height."""
+
+    field: FieldName
+    prefix: Any = None
+    """Whole leading components of a composite key as an array; the beginning of a key that is text or bytes."""
+    after: Any = None
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 1_000
+    reverse: bool = False
+    height: HeightOrLatest | None = None
+
+
 class ProofParams(Params, frozen=True):
     """The same for a settled field, which may be left out where the state has one settled map."""
 
@@ -115,20 +138,20 @@ class NonceParams(Params, frozen=True):
 class ConfirmationParams(Params, frozen=True):
     """An action by its identity, or a height."""
 
-    hash: Hash | Number | None = None
-    height: Number | None = None
+    hash: HexHash | SafeInteger | None = None
+    height: SafeInteger | None = None
 
 
 class BatchParams(Params, frozen=True):
     """Where the batch begins."""
 
-    first_height: Number
+    first_height: SafeInteger
 
 
 class BlocksParams(Params, frozen=True, rename={"first": "from"}):
     """Blocks from a height on."""
 
-    first: Number
+    first: SafeInteger
     limit: Annotated[int, Meta(ge=1, le=100)] = 100
 
 
@@ -150,7 +173,7 @@ class SubscribeParams(Params, frozen=True, rename={"start": "from"}):
 
     topic: Literal["blocks", "receipts", "events", "confirmations"]
     filter: SubscriptionFilter | None = None
-    start: Number | None = None
+    start: SafeInteger | None = None
 
 
 class UnsubscribeParams(Params, frozen=True):

@@ -21,7 +21,7 @@ MAX_CLIENTS: Final = 10_000
 """Addresses that are remembered; the one that asked longest ago is forgotten, and so has a full bucket again."""
 
 LOCAL: Final = "local"
-"""Whoever calls from this machine: all of them together, a proxy in front of the node among them."""
+"""All callers on this machine together, a proxy in front of the node among them."""
 _IPV6_HOST_BITS: Final = 64
 """A host or site has a whole /64 to choose its addresses from."""
 

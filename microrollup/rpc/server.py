@@ -1,4 +1,4 @@
-"""The server: uvicorn with the limits that it leaves to others, stopped by whoever started it.
+"""The server: uvicorn with the limits that it leaves to others, stopped by its starter.
 
 What is added to uvicorn's protocols: a request's head has to come in time and in bounds, connections are counted, and a
 connection whose other side reads nothing is ended.
@@ -52,7 +52,9 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise UsageError(f"{host}:{port} cannot be listened on: {error.strerror or error}") from None
+        raise UsageError(
+            f"{host}:{port} cannot be listened on: {error.strerror or error}; choose another --port or --host"
+        ) from None
     return listener
 
 
@@ -112,7 +114,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGINT and SIGTERM; what was before is put back, and no signal is raised again behind it."""
+        """Stop on SIGINT and SIGTERM; what was before is put back, and no signal is raised again after it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -264,7 +266,7 @@ def _make_websocket_protocol(partial: Budget) -> type[WebSocketsSansIOProtocol]:
             super().handle_pong(event)
 
         def _forget(self, size: int | None = None) -> None:
-            """So much of what was received (all of it by default) is no part of an unfinished message."""
+            """So much of what was received (all of it by default) is not part of an unfinished message."""
             known = self._received if size is None else min(size, self._received)
             partial.give(known)
             self._received -= known
@@ -281,7 +283,7 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info is not None and isinstance(record.exc_info[1], UnicodeDecodeError):
-            return  # a client's text is no UTF-8: its connection ends, and that is all
+            return  # a client's text is not UTF-8: its connection ends, and that is all
         _log.error("http_server", text=record.getMessage().strip(), exc_info=record.exc_info)
 
 

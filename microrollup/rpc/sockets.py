@@ -1,6 +1,6 @@
 """One WebSocket: calls answered as they are done, subscriptions pumped from their feeds, slow readers dropped.
 
-Nothing is queued for a subscriber: a pump reads the next items when the last were taken. Whoever does not take them
+Nothing is queued for a subscriber: a pump reads the next items when the last were taken. A client that takes none
 falls behind, and is dropped when it is too far.
 """
 
@@ -11,18 +11,19 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from microrollup.chain.answers.actions import SubscriptionAnswer
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.dispatch import Caller, Dispatcher
 from microrollup.rpc.envelope import NULL_ID, encode_error
-from microrollup.rpc.errors import INTERNAL, LIMIT_EXCEEDED, NOT_FOUND, RpcError, to_rpc_error
+from microrollup.rpc.errors import INTERNAL, LIMIT_EXCEEDED, NOT_FOUND, ErrorResponse, to_rpc_error
 from microrollup.rpc.feeds import PAGE_TOKENS, Caches, Feed, Item, make_feed
-from microrollup.rpc.methods import Api
+from microrollup.rpc.method import Api
 from microrollup.rpc.news import News
 from microrollup.rpc.params import SubscribeParams, UnsubscribeParams
 from microrollup.rpc.rates import name_client
@@ -133,7 +134,7 @@ class _Connection:
     async def _work(self, body: bytes) -> None:
         bodies, size = self._sockets.bodies, len(body)
         if not bodies.take(size):
-            refusal = RpcError(LIMIT_EXCEEDED, "too much is being received; try again later")
+            refusal = ErrorResponse(LIMIT_EXCEEDED, "too much is being received; try again later")
             with suppress(Slow, WebSocketDisconnect, RuntimeError):
                 await self._send(encode_error(NULL_ID, refusal), None)
             return
@@ -146,7 +147,7 @@ class _Connection:
         after: list[Callable[[], None]] = []
 
         async def handle(params: Any) -> Any:
-            return await self._handle(params, after)
+            return self._handle(params, after)
 
         caller = Caller(self._client, handle)
         try:
@@ -163,29 +164,40 @@ class _Connection:
         for start in after:
             start()
 
-    async def _handle(self, params: Any, after: list[Callable[[], None]]) -> Any:
-        """`subscribe` and `unsubscribe`. Notifications begin behind the answer that names the subscription."""
-        if isinstance(params, UnsubscribeParams):
-            pump = self._pumps.pop(params.subscription, None)
-            if pump is None:
-                raise RpcError(NOT_FOUND, "no such subscription on this connection")
-            self._sockets.subscriptions -= 1
-            pump.cancel()
-            return True
-        return await self._subscribe(params, after)
+    def _handle(
+        self, params: SubscribeParams | UnsubscribeParams, after: list[Callable[[], None]]
+    ) -> SubscriptionAnswer | bool:
+        """`subscribe` and `unsubscribe`. Notifications begin after the answer that names the subscription."""
+        match params:
+            case SubscribeParams():
+                return self._subscribe(params, after)
+            case UnsubscribeParams():
+                return self._unsubscribe(params)
+            case _:
+                assert_never(params)
 
-    async def _subscribe(self, params: SubscribeParams, after: list[Callable[[], None]]) -> Any:
+    def _unsubscribe(self, params: UnsubscribeParams) -> bool:
+        pump = self._pumps.pop(params.subscription, None)
+        if pump is None:
+            raise ErrorResponse(NOT_FOUND, "no such subscription on this connection")
+        self._sockets.subscriptions -= 1
+        pump.cancel()
+        return True
+
+    def _subscribe(self, params: SubscribeParams, after: list[Callable[[], None]]) -> SubscriptionAnswer:
         if len(self._pumps) >= self._limits.subscriptions_per_socket:
-            raise RpcError(LIMIT_EXCEEDED, f"{self._limits.subscriptions_per_socket} subscriptions on a connection")
+            raise ErrorResponse(
+                LIMIT_EXCEEDED, f"{self._limits.subscriptions_per_socket} subscriptions on a connection"
+            )
         if self._sockets.subscriptions >= self._limits.subscriptions:
-            raise RpcError(LIMIT_EXCEEDED, f"{self._limits.subscriptions} subscriptions on this server")
+            raise ErrorResponse(LIMIT_EXCEEDED, f"{self._limits.subscriptions} subscriptions on this server")
         feed = make_feed(self._sockets.api, self._sockets.caches, params)
         cursor, identity = feed.cursor, f"0x{secrets.token_hex(8)}"
         ready = asyncio.Event()
         self._sockets.subscriptions += 1
         self._pumps[identity] = asyncio.create_task(self._pump(identity, feed, ready))
         after.append(ready.set)
-        return {"subscription": identity, "cursor": cursor}
+        return SubscriptionAnswer(identity, cursor)
 
     # Notifications
 
@@ -215,7 +227,7 @@ class _Connection:
             return
 
     async def _pay_for_history(self) -> None:
-        """Wait until whoever asks has room in its rate for a page of the store."""
+        """Wait until the client has room in its rate for a page of the store."""
         rates = self._sockets.dispatcher.rates
         wait = rates.take(self._client)
         while wait > 0:
@@ -233,7 +245,7 @@ class _Connection:
         await self._say_last_word(identity, refusal.detail or "internal error")
 
     async def _send(self, body: bytes, feed: Feed | None) -> None:
-        """Send one message. Raises `Slow` if it is not taken in time, or while too much piles up behind it."""
+        """Send one message. Raises `Slow` if it is not taken in time, or while too much piles up after it."""
         async with self._sending:
             if self._dropping:
                 raise Slow
@@ -292,7 +304,7 @@ class _Connection:
 
 
 def _note_outcome(task: asyncio.Future[None]) -> None:
-    """Whoever waited for it may be gone: then how it ended is nobody's business, and not to be logged."""
+    """Its waiter may be gone: then how it ended concerns nobody, and is not to be logged."""
     if not task.cancelled():
         task.exception()
 

@@ -1,173 +1,195 @@
-"""What the node knows, as plain JSON objects: names in camelCase, bytes as 0x-hex, large integers as strings."""
+"""What the node knows, as the Structs that it answers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from microrollup.block import Header, compute_block_hash
-from microrollup.block_json import header_to_json, seal_to_json
-from microrollup.codec.json import hex0x, to_json_value
-from microrollup.entry import decode_forced, is_forced_record, make_forced_entry
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from microrollup.chain.acknowledgement import EventForm, make_event_forms
+from microrollup.chain.answers.actions import (
+    ActionAnswer,
+    ActionOrigin,
+    BlockAnswer,
+    BlockEntry,
+    BlockNews,
+    EventNews,
+    ForcedForm,
+    HeaderAnswer,
+    ReceiptAnswer,
+)
+from microrollup.chain.answers.confirmations import Confirmation, Level
+from microrollup.chain.answers.state import ChangedKey, StateAnswer
+from microrollup.chain.block import Header, compute_block_hash
+from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.block_json import make_seal_form
+from microrollup.chain.receipt import STATUS_NAMES
+from microrollup.chain.record import Forced
+from microrollup.codec.json import read_hex, to_json_value
+from microrollup.declaration.events import EventReader
+from microrollup.declaration.map import ABSENT
 from microrollup.errors import DecodeError
-from microrollup.map import ABSENT
+from microrollup.execution.entry import decode_forced, is_forced_record
+from microrollup.execution.payload import FORCED_FORMAT, decode_forced_action, find_carried_record
+from microrollup.ledger.proof_json import key_to_json
 from microrollup.node.changes import StateChange
 from microrollup.node.confirmations import describe_outcome
-from microrollup.node.events import EventReader
 from microrollup.node.lookups import ClosedBlock, Value
 from microrollup.node.open_entries import LoggedAction
 from microrollup.node.runtime import Node
-from microrollup.proof_json import key_to_json
-from microrollup.receipt import STATUS_NAMES, Receipt
 
 __all__ = ["Views"]
 
 
 class Views:
-    """Writes what one node knows."""
+    """Shows what one node knows."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._events = EventReader(node.rollup)
+        self.event_reader = EventReader(node.rollup.event_classes)
+        self.read_fields = self.event_reader.read
 
-    def events(self, receipt: Receipt) -> list[dict[str, Any]]:
-        """The events of a receipt: name, bytes, and the members where the event's class is known."""
-        documents = []
-        for name, data in receipt.events:
-            document: dict[str, Any] = {"name": name, "data": hex0x(data)}
-            fields = self._events.read(name, data)
-            if fields is not None:
-                document["fields"] = fields
-            documents.append(document)
-        return documents
-
-    def level(self, action: LoggedAction) -> str:
-        """The confirmation level of an action: what its block has reached, or its own outcome."""
+    def level(self, action: LoggedAction) -> Level:
+        """The confirmation level of an action: what its block has reached; its own outcome once that is closed."""
         level = self._node.confirmations.get_level(action.height)
-        return describe_outcome(action.receipt.status) if level in ("C0", "C1") else level
+        return describe_outcome(action.receipt.status) if level == "C1" else level
 
-    def receipt(self, action: LoggedAction) -> dict[str, Any]:
+    def events(self, action: LoggedAction) -> list[EventNews]:
+        """The events of an action, as subscribers get them."""
+        return [_tell(action, event) for event in make_event_forms(action.receipt, self.read_fields)]
+
+    def receipt(self, action: LoggedAction) -> ReceiptAnswer:
         """What became of an action."""
         receipt = action.receipt
-        return {
-            "actionHash": hex0x(receipt.action_hash),
-            "type": self._name_type(action.record),
-            "seq": action.seq,
-            "height": action.height,
-            "status": STATUS_NAMES[receipt.status],
-            "reason": receipt.reason,
-            "events": self.events(receipt),
-            "confirmation": self.level(action),
-            "sender": None if action.sender is None else hex0x(action.sender),
-        }
+        return ReceiptAnswer(
+            action_hash=receipt.action_hash,
+            type=self._name_type(action),
+            seq=action.seq,
+            height=action.height,
+            status=STATUS_NAMES[receipt.status],
+            reason=receipt.reason,
+            events=make_event_forms(receipt, self.read_fields),
+            confirmation=self.level(action),
+            sender=action.sender,
+        )
 
-    def action(self, action: LoggedAction) -> dict[str, Any]:
+    def action(self, action: LoggedAction) -> ActionAnswer:
         """An action as it was signed, or forced."""
-        document: dict[str, Any] = {
-            "hash": hex0x(action.receipt.action_hash),
-            "seq": action.seq,
-            "height": action.height,
-            "sender": None if action.sender is None else hex0x(action.sender),
-        }
-        if is_forced_record(action.record):
-            return document | {"origin": "l1", "signature": None} | self._forced(action.record)
-        return document | {"origin": "signed"} | self._node.lookups.decode_signed(action.record)
-
-    def _forced(self, record: bytes) -> dict[str, Any]:
-        """A forced action: its message as far as it decodes, and how it lies in the inbox's queue."""
-        forced = decode_forced(record)
-        document: dict[str, Any] = {
-            "type": None,
-            "message": None,
-            "forced": {
-                "index": forced.index,
-                "inclusionBlock": forced.inclusion_block,
-                "payload": hex0x(forced.payload),
-                "voided": forced.voided,
-            },
-        }
-        rollup = self._node.rollup
-        try:
-            entry = make_forced_entry(rollup, self._node.rollup_id, forced)
-        except DecodeError:
-            return document
-        if entry.action is not None:
-            action_type = rollup.action_types.by_name[type(entry.action).__name__]
-            document |= {"type": action_type.name, "message": to_json_value(action_type.type, entry.action)}
-        return document
-
-    def header(self, header: Header) -> dict[str, Any]:
-        """The words of a header, and its hash."""
-        return {**header_to_json(header), "hash": hex0x(compute_block_hash(header))}
-
-    def block_summary(self, header: Header) -> dict[str, Any]:
-        """A closed block without its entries, as subscribers get it."""
-        return {
-            "header": header_to_json(header),
-            "hash": hex0x(compute_block_hash(header)),
-            "confirmation": self._node.confirmations.get_level(header.height),
-        }
-
-    def block(self, block: ClosedBlock) -> dict[str, Any]:
-        """A closed block with its entries and what became of them."""
-        return {
-            "header": header_to_json(block.header),
-            "hash": hex0x(block.hash),
-            "seal": None if block.seal is None else seal_to_json(block.seal),
-            "actions": [self._entry(action) for action in block.actions],
-            "confirmation": self._node.confirmations.get_level(block.header.height),
-        }
-
-    def _entry(self, action: LoggedAction) -> dict[str, Any]:
-        receipt = action.receipt
-        forced = is_forced_record(action.record)
-        return {
-            "seq": action.seq,
-            "hash": hex0x(receipt.action_hash),
-            "type": self._name_type(action.record),
-            "sender": None if action.sender is None else hex0x(action.sender),
-            "origin": "l1" if forced else "signed",
-            "status": STATUS_NAMES[receipt.status],
-            "reason": receipt.reason,
-        }
-
-    def _name_type(self, record: bytes) -> str | None:
-        """The type of a stored action; None for a forced one whose payload is none."""
+        record = action.record
+        place = action.receipt.action_hash, action.seq, action.height, action.sender
+        shown: ForcedForm | UnsetType = UNSET
         if is_forced_record(record):
-            name: str | None = self._forced(record)["type"]
-            return name
+            forced = decode_forced(record)
+            shown = ForcedForm(forced.index, forced.inclusion_block, forced.payload, forced.voided)
+            carried = find_carried_record(forced, action.receipt.status)
+            if carried is None:
+                return ActionAnswer(*place, "l1", *self._read_forced(forced), signature=None, forced=shown)
+            record = carried
+        if is_block_record(record):
+            return ActionAnswer(*place, "block", None, None, signature=None)
+        signed = self._node.lookups.decode_signed(record)
+        signature = read_hex(signed["signature"], "signature")
+        return ActionAnswer(*place, "signed", signed["type"], signed["message"], signature, forced=shown)
+
+    def _read_forced(self, forced: Forced) -> tuple[str | None, dict[str, Any] | None]:
+        """Type and message of an L1 account's own action; None for both if the payload is not one."""
+        rollup = self._node.rollup
+        if forced.voided or forced.payload[:1] != FORCED_FORMAT:
+            return None, None
+        try:
+            action = decode_forced_action(rollup, forced.payload)
+        except DecodeError:
+            return None, None
+        action_type = rollup.action_types.by_name[type(action).__name__]
+        return action_type.name, to_json_value(action_type.type, action)
+
+    def header(self, header: Header) -> HeaderAnswer:
+        """The words of a header, and its hash."""
+        return HeaderAnswer(**msgspec.structs.asdict(header), hash=compute_block_hash(header))
+
+    def block_news(self, header: Header) -> BlockNews:
+        """A closed block without its entries, as subscribers get it."""
+        return BlockNews(header, compute_block_hash(header), self._node.confirmations.get_level(header.height))
+
+    def block(self, block: ClosedBlock, changes: Sequence[Sequence[StateChange]] | None = None) -> BlockAnswer:
+        """A closed block with its entries and what became of them; `changes` is what each of them changed."""
+        entries = [self._entry(action) for action in block.actions]
+        if changes is not None:
+            entries = [
+                msgspec.structs.replace(entry, changes=tuple([self._change(change) for change in changed]))
+                for entry, changed in zip(entries, changes, strict=True)
+            ]
+        return BlockAnswer(
+            header=block.header,
+            hash=block.hash,
+            seal=None if block.seal is None else make_seal_form(block.seal),
+            actions=tuple(entries),
+            confirmation=self._node.confirmations.get_level(block.header.height),
+        )
+
+    def _entry(self, action: LoggedAction) -> BlockEntry:
+        receipt = action.receipt
+        return BlockEntry(
+            seq=action.seq,
+            hash=receipt.action_hash,
+            type=self._name_type(action),
+            sender=action.sender,
+            origin=_name_origin(_take_signed(action)),
+            status=STATUS_NAMES[receipt.status],
+            reason=receipt.reason,
+        )
+
+    def _name_type(self, action: LoggedAction) -> str | None:
+        """The type of a stored action; None for a forced one whose payload is not an action, and for the hook."""
+        record = _take_signed(action)
+        if is_block_record(record):
+            return None
+        if is_forced_record(record):
+            return self._read_forced(decode_forced(record))[0]
         types = self._node.rollup.action_types
         return types.by_record_type[type(types.decode_record(record))].name
 
-    def value(self, value: Value) -> dict[str, Any]:
+    def value(self, value: Value) -> StateAnswer:
         """What a field holds at a key."""
         shown = to_json_value(value.field.value_type, value.value) if value.exists else None
-        return {
-            "field": value.field.name,
-            "key": key_to_json(value.field, value.key),
-            "exists": value.exists,
-            "value": shown,
-            "height": value.height,
-        }
+        return StateAnswer(value.field.name, key_to_json(value.field, value.key), value.exists, shown, value.height)
 
-    def change(self, change: StateChange) -> dict[str, Any]:
-        """What an action changed: a state key, its value before and after; null where there was or is none."""
+    def _change(self, change: StateChange) -> ChangedKey:
         field = change.field
         before, after = [
             None if value is ABSENT else to_json_value(field.value_type, value)
             for value in (change.before, change.after)
         ]
-        return {"field": field.name, "key": key_to_json(field, change.key), "before": before, "after": after}
+        return ChangedKey(field.name, key_to_json(field, change.key), before, after)
 
-    def confirmed(self, height: int, level: str, depth: int | None) -> dict[str, Any]:
+    def confirmed(self, height: int, level: Level, depth: int | None) -> Confirmation:
         """The level that a height has reached; how deep it is settled, or what is wrong with it."""
-        document: dict[str, Any] = {"level": level, "height": height, "settledDepth": depth}
-        divergent = self._node.confirmations.divergent
-        if level == "C2X" and divergent is not None:
-            document["divergence"] = {
-                "height": divergent.height,
-                "seq": divergent.seq,
-                "field": divergent.field,
-                "expected": divergent.expected,
-                "found": divergent.found,
-            }
-        return document
+        divergent = self._node.confirmations.divergent if level == "C2X" else None
+        return Confirmation(level, height, depth, UNSET if divergent is None else divergent)
+
+
+def _name_origin(record: bytes) -> ActionOrigin:
+    if is_block_record(record):
+        return "block"
+    return "l1" if is_forced_record(record) else "signed"
+
+
+def _take_signed(action: LoggedAction) -> bytes:
+    """The record of a signed action, also of one that was carried; else the entry's own."""
+    if not is_forced_record(action.record):
+        return action.record
+    return find_carried_record(decode_forced(action.record), action.receipt.status) or action.record
+
+
+def _tell(action: LoggedAction, event: EventForm) -> EventNews:
+    return EventNews(
+        event.name,
+        event.data,
+        event.fields,
+        action_hash=action.receipt.action_hash,
+        seq=action.seq,
+        height=action.height,
+        sender=action.sender,
+    )

@@ -14,12 +14,13 @@ from typing import Annotated, Final
 import msgspec
 from coincurve import PrivateKey
 
-from microrollup.block import Header, compute_block_hash
+from microrollup.chain.block import Header, compute_block_hash
 from microrollup.codec.json import compile_json_reader, to_json_value
 from microrollup.codec.json_text import parse_json
 from microrollup.codec.schema import describe_struct
-from microrollup.crypto import canonicalize_signature, keccak256, recover_address, sign_digest
-from microrollup.eip712 import compile_struct_hash, compute_domain_separator
+from microrollup.crypto.ecdsa import canonicalize_signature, recover_address, sign_digest
+from microrollup.crypto.eip712 import compile_struct_hash, compute_domain_separator
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError, RefusedError
 from microrollup.primitives import Bytes, Bytes32, Uint64
 from microrollup.settlement.errors import MalleableSignature
@@ -87,7 +88,7 @@ def compute_attestation_digest(attestation: BatchAttestation, chain_id: int, inb
 
 
 def sign_attestation(key: PrivateKey, attestation: BatchAttestation, chain_id: int, inbox: bytes) -> SignedAttestation:
-    """Sign with a verifier's key. Whoever calls this answers for never signing two block hashes for one height."""
+    """Sign with a verifier's key. The caller answers for never signing two block hashes for one height."""
     return SignedAttestation(attestation, sign_digest(key, compute_attestation_digest(attestation, chain_id, inbox)))
 
 

@@ -7,17 +7,19 @@ with the inbox's. So headers do not travel. The records are the log's, byte for 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Final
 
 import msgspec
 
-from microrollup.block import Block
+from microrollup.chain.block import Block, Header
+from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.record import Open, Seal
 from microrollup.codec.canonical import decode_canonical, encode_canonical
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError, UsageError
 from microrollup.primitives import MAX_ACTION_BYTES, MAX_BLOCK_ACTIONS, MAX_BLOCK_RECORD_BYTES, Bytes32, Uint64
-from microrollup.record import Open, Seal
 
 __all__ = [
     "BATCH_VERSION",
@@ -50,11 +52,11 @@ _MAX_BATCH_BLOCKS: Final = MAX_INFLATED_BYTES // _MIN_BLOCK_BYTES
 
 
 _CUT_MARGIN: Final = 128
-"""For what stands before the blocks (39 to 43 bytes), and what a different beginning does to the compression."""
+"""For what precedes the blocks (39 to 43 bytes), and what a different beginning does to the compression."""
 
 
 class BatchBlock(msgspec.Struct, frozen=True):
-    """A block as a batch carries it: everything of `microrollup.block.Block` but the header."""
+    """A block as a batch carries it: everything of `microrollup.chain.block.Block` but the header."""
 
     open: Open
     records: tuple[bytes, ...]
@@ -134,7 +136,7 @@ def decode_batch(raw: bytes) -> Batch:
 def _decode_block(raw: bytes) -> BatchBlock:
     wire = decode_canonical(_BLOCK_DECODER, raw, what="batch block", limit=MAX_INFLATED_BYTES)
     records = tuple([bytes(record) for record in wire.records])
-    sizes = [len(record) for record in records]
+    sizes = [len(record) for record in records[1 if records and is_block_record(records[0]) else 0 :]]
     if sizes and (min(sizes) < MIN_RECORD_BYTES or max(sizes) > MAX_ACTION_BYTES):
         raise DecodeError("batch block", f"a record of {min(sizes)} or of {max(sizes)} bytes is out of bounds")
     if sum(sizes) > MAX_BLOCK_RECORD_BYTES:
@@ -169,24 +171,39 @@ def compute_blob_data_hash(versioned_hashes: Sequence[bytes]) -> bytes:
     return keccak256(b"\x02" + b"".join(versioned_hashes))
 
 
-def cut_batches(blocks: Iterable[Block], max_bytes: int = MAX_BATCH_BYTES) -> Iterator[list[Block]]:
+def cut_batches(
+    blocks: Iterable[Block],
+    max_bytes: int = MAX_BATCH_BYTES,
+    *,
+    may_end: Callable[[int, Header], bool] = lambda _forced_count, _header: True,
+    forced_count: int = 0,
+) -> Iterator[list[Block]]:
     """Cut consecutive blocks into batches: greedy, each with as many blocks as stay in bounds once compressed.
 
-    A single block always fits, whatever its size. Pure and lazy: it reads a block ahead and holds one batch.
+    `may_end(taken, header)` says whether a batch may end with a header, `taken` being the forced actions that were
+    taken before the batch; `forced_count` is that of the first batch. Blocks with which no batch may end yet are left
+    over. A single block always fits, whatever its size, and so do blocks that cannot be parted, up to
+    `MAX_BATCH_BYTES`. Pure and lazy: it reads a block ahead and holds one batch.
     """
     batch: list[Block] = []
-    measure = _Measure()
-    for block in blocks:
+    measure, end = _Measure(), 0
+    waiting, source = deque[Block](), iter(blocks)
+    while (block := waiting.popleft() if waiting else next(source, None)) is not None:
         body = bytes(_encode_block(block))
-        if batch and not measure.try_add(body, max_bytes - _CUT_MARGIN):
+        if batch and not measure.try_add(body, (max_bytes if end else MAX_BATCH_BYTES) - _CUT_MARGIN):
+            waiting.extendleft(reversed([*batch[end or len(batch) :], block]))
+            batch = batch[: end or len(batch)]
             yield batch
-            batch = []
+            forced_count = batch[-1].header.forced_count
+            batch, measure, end = [], _Measure(), 0
+            continue
         if not batch:
-            measure = _Measure()
             measure.try_add(body, None)
         batch.append(block)
-    if batch:
-        yield batch
+        if may_end(forced_count, block.header):
+            end = len(batch)
+    if end:
+        yield batch[:end]
 
 
 class _Measure:

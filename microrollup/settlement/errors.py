@@ -1,13 +1,14 @@
-"""What an inbox refuses, one class a rule; every backend raises the same class for the same cause.
+"""What an inbox refuses, one class per rule; every backend raises the same class for the same cause.
 
     SettlementError
     ├── set-up:        AlreadyInitialised, BadQuorum, WrongChain, WrongDomain
-    ├── position:      WrongRollupId, HeightGap, WrongParent
+    ├── position:      HeaderOutOfRange, WrongRollupId, WrongStfId, HeightGap, WrongParent
     ├── time:          StaleTimestamp, FutureTimestamp, BadOrigin
     ├── attestations:  WrongAttestation, WrongData, MalleableSignature, ForeignAttester, DuplicateAttester,
     │                  TooFewAttestations
-    ├── forced queue:  PayloadTooLarge, UnknownEntry, ForcedSkipped, WrongForcedHash, AlreadyVoided
-    ├── permission:    NotBuilder, NotOwner, ZeroBuilder
+    ├── forced queue:  PayloadTooLarge, UnknownEntry, ForcedSkipped, WrongForcedHash
+    ├── announcements: AlreadyVoided, NothingPending, CancelledTooLate
+    ├── permission:    NotBuilder, NotOwner, ZeroBuilder, ZeroCode
     └── data:          BatchTooLarge, NoBlobs, NotTopLevel
 
 An argument is always an integer or bytes, so that the contract's custom errors can have these names and arguments.
@@ -15,7 +16,7 @@ An argument is always an integer or bytes, so that the contract's custom errors 
 
 from __future__ import annotations
 
-from microrollup.errors import SettlementError
+from microrollup.errors import SettlementError, show_value
 
 __all__ = [
     "AlreadyInitialised",
@@ -23,16 +24,19 @@ __all__ = [
     "BadOrigin",
     "BadQuorum",
     "BatchTooLarge",
+    "CancelledTooLate",
     "DuplicateAttester",
     "ForcedSkipped",
     "ForeignAttester",
     "FutureTimestamp",
+    "HeaderOutOfRange",
     "HeightGap",
     "MalleableSignature",
     "NoBlobs",
     "NotBuilder",
     "NotOwner",
     "NotTopLevel",
+    "NothingPending",
     "PayloadTooLarge",
     "SettlementError",
     "StaleTimestamp",
@@ -45,7 +49,9 @@ __all__ = [
     "WrongForcedHash",
     "WrongParent",
     "WrongRollupId",
+    "WrongStfId",
     "ZeroBuilder",
+    "ZeroCode",
 ]
 
 
@@ -101,10 +107,24 @@ class _Mismatch(SettlementError):
         self.found = found
 
 
+class HeaderOutOfRange(SettlementError):
+    """A number of the header is not below 2^64, so readers could not take the event; `word` counts from 0 to 13."""
+
+    def __init__(self, word: int) -> None:
+        super().__init__(f"word {word} of the header is not below 2^64")
+        self.word = word
+
+
 class WrongRollupId(_Mismatch):
     """The header or the attestation is another rollup's."""
 
     noun = "the rollup id"
+
+
+class WrongStfId(_Mismatch):
+    """The header names neither the settled block's code nor the one in force at its L1 origin, which is `expected`."""
+
+    noun = "the stfId"
 
 
 class WrongParent(_Mismatch):
@@ -142,7 +162,7 @@ class FutureTimestamp(SettlementError):
 
 
 class BadOrigin(SettlementError):
-    """The header's L1 origin goes back, is too old, or is no past L1 block: it must be in `lowest ..= highest`."""
+    """The header's L1 origin goes back, is too old, or is not a past L1 block: it must be in `lowest ..= highest`."""
 
     def __init__(self, lowest: int, highest: int, found: int) -> None:
         super().__init__(f"L1 origin {found} is not between {lowest} and {highest}")
@@ -155,14 +175,10 @@ class WrongAttestation(SettlementError):
     """An attestation speaks of another last height, block hash or state root than the header; `member` says which."""
 
     def __init__(self, member: str, expected: int | bytes, found: int | bytes) -> None:
-        super().__init__(f"the attestation's {member} is {_show(found)}, the header's {_show(expected)}")
+        super().__init__(f"the attestation's {member} is {show_value(found)}, the header's {show_value(expected)}")
         self.member = member
         self.expected = expected
         self.found = found
-
-
-def _show(value: int | bytes) -> str:
-    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
 class WrongData(_Mismatch):
@@ -183,12 +199,12 @@ class ForeignAttester(SettlementError):
     """The signer is not in the verifier set. Signing for another inbox, chain or text also ends up here."""
 
     def __init__(self, attester: bytes) -> None:
-        super().__init__(f"0x{attester.hex()} is no verifier of this inbox (or signed for another domain or text)")
+        super().__init__(f"0x{attester.hex()} is not a verifier of this inbox (or signed for another domain or text)")
         self.attester = attester
 
 
 class DuplicateAttester(SettlementError):
-    """One verifier signed twice; only distinct ones count."""
+    """Two signatures of one verifier; only distinct ones count."""
 
     def __init__(self, attester: bytes) -> None:
         super().__init__(f"0x{attester.hex()} attests more than once")
@@ -247,6 +263,23 @@ class AlreadyVoided(SettlementError):
         self.effective = effective
 
 
+class NothingPending(SettlementError):
+    """There is nothing announced to cancel, of this kind (its number) or for this entry (its index)."""
+
+    def __init__(self, what: int) -> None:
+        super().__init__(f"nothing is announced for {what}, or it has taken effect")
+        self.what = what
+
+
+class CancelledTooLate(SettlementError):
+    """What takes effect within 300 L1 blocks cannot be cancelled any more."""
+
+    def __init__(self, effective: int, number: int) -> None:
+        super().__init__(f"what takes effect in L1 block {effective} cannot be cancelled in block {number} any more")
+        self.effective = effective
+        self.number = number
+
+
 class NotBuilder(SettlementError):
     """Only the builder submits batches, until it has been silent for long enough."""
 
@@ -272,6 +305,13 @@ class ZeroBuilder(SettlementError):
         super().__init__("the builder cannot be the zero address")
 
 
+class ZeroCode(SettlementError):
+    """No code has the id zero, so it cannot be announced."""
+
+    def __init__(self) -> None:
+        super().__init__("a code's id cannot be zero")
+
+
 class BatchTooLarge(SettlementError):
     """The batch does not fit the data of one transaction."""
 
@@ -289,7 +329,7 @@ class NoBlobs(SettlementError):
 
 
 class NotTopLevel(SettlementError):
-    """A batch in calldata must stand in the transaction's own input, where readers of L1 find it."""
+    """A batch in calldata must be in the transaction's own input, where readers of L1 find it."""
 
     def __init__(self, caller: bytes) -> None:
         super().__init__(f"0x{caller.hex()} is not the transaction's own sender, or has code")

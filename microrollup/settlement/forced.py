@@ -1,7 +1,7 @@
 """Forced actions: the inbox's queue on L1, and the form that an action takes in it.
 
 The queue is a hash chain, so one word in a header commits to every entry taken so far and in which order. The sender is
-whoever called the inbox on L1, the identity is the place in the queue, and there is no kernel nonce.
+the caller of the inbox on L1, the identity is the place in the queue, and there is no kernel nonce.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 from eth_abi.abi import encode as abi_encode
 
-from microrollup.crypto import keccak256
+from microrollup.chain.record import Forced
+from microrollup.crypto.keccak import keccak256
 from microrollup.primitives import ZERO_BYTES32, Address, Uint64
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ForcedEntry",
     "compute_forced_id",
     "compute_queue_hash",
+    "take_entry",
 ]
 
 EMPTY_QUEUE_HASH: Final = ZERO_BYTES32
@@ -48,3 +50,8 @@ def compute_queue_hash(previous: bytes, sender: bytes, inclusion_block: int, pay
 def compute_forced_id(rollup_id: bytes, index: int) -> bytes:
     """The identity (action hash) of the queue's entry `index`: `keccak256(abi.encode(rollupId, index))`."""
     return keccak256(rollup_id + index.to_bytes(32, "big"))
+
+
+def take_entry(entry: ForcedEntry, *, voided: bool) -> Forced:
+    """The record of an entry as a block takes it; `voided` says whether its void is in effect at the block's origin."""
+    return Forced(entry.index, entry.sender, entry.inclusion_block, entry.payload, voided)

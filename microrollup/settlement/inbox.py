@@ -12,21 +12,24 @@ from typing import Final
 
 import msgspec
 
-from microrollup.block import Header, compute_block_hash, compute_genesis_header
-from microrollup.primitives import MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
-from microrollup.record import Genesis
+from microrollup.chain.block import Header, compute_genesis_header
+from microrollup.chain.record import Genesis
+from microrollup.primitives import MAX_FORCED_PER_BLOCK, ZERO_ADDRESS, ZERO_BYTES32
 from microrollup.settlement.attestation import BatchAttestation, SignedAttestation, create_attestation, recover_attester
 from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
 from microrollup.settlement.errors import (
     BadOrigin,
     BadQuorum,
     BatchTooLarge,
+    CancelledTooLate,
     DuplicateAttester,
     ForcedSkipped,
     ForeignAttester,
     FutureTimestamp,
+    HeaderOutOfRange,
     HeightGap,
     NotBuilder,
+    NothingPending,
     StaleTimestamp,
     TooFewAttestations,
     UnknownEntry,
@@ -35,18 +38,26 @@ from microrollup.settlement.errors import (
     WrongForcedHash,
     WrongParent,
     WrongRollupId,
+    WrongStfId,
     ZeroBuilder,
+    ZeroCode,
 )
-from microrollup.settlement.protocol import SettledHead, VerifierSet
+from microrollup.settlement.protocol import AnnouncementKind, SettledHead, VerifierSet, to_settled_head
 
 __all__ = [
+    "ANNOUNCEMENTS",
     "BUILDER_SILENCE_BLOCKS",
+    "CANCEL_MARGIN_BLOCKS",
     "CHANGE_DELAY_BLOCKS",
     "MAX_ORIGIN_AGE_BLOCKS",
     "MAX_VERIFIERS",
+    "VOID_AGE_BLOCKS",
     "InboxState",
     "compute_genesis_head",
+    "compute_void_block",
     "verify_builder",
+    "verify_cancel",
+    "verify_code",
     "verify_settlement",
     "verify_verifiers",
 ]
@@ -58,21 +69,42 @@ BUILDER_SILENCE_BLOCKS: Final = 7_200
 """After this many L1 blocks without a batch anybody may submit one: a day."""
 
 CHANGE_DELAY_BLOCKS: Final = 21_600
-"""Voids and changes of verifiers, builder and owner take effect this many L1 blocks after their event: three days.
+"""Voids and changes of verifiers, builder, code and owner take effect this many L1 blocks after their event.
 
-It is longer than `MAX_ORIGIN_AGE_BLOCKS`, so whoever builds on a permitted origin knows all that is in effect there.
+These are three days, longer than `MAX_ORIGIN_AGE_BLOCKS`, so a builder on a permitted origin knows all that is in
+effect there. Once another owner is announced for block E, nothing that would take effect from E to before E + 21,600
+ever does: what the former owner announces on leaving decides nothing in its successor's time, and of several owners
+announced the first comes.
 """
+
+VOID_AGE_BLOCKS: Final = 43_200
+"""A void takes effect at least this many L1 blocks after the entry's inclusion, however early it is announced.
+
+Six days. An operator who owns the inbox too can still outwait them: batches are bound to origins before the entry for
+two days, and four days of silence follow, in which everybody sees what happens. Without this bound it was one day.
+"""
+
+CANCEL_MARGIN_BLOCKS: Final = 300
+"""What takes effect within this many L1 blocks (an hour) cannot be cancelled any more: no builder is surprised."""
+
+ANNOUNCEMENTS: Final[tuple[AnnouncementKind, ...]] = ("verifiers", "builder", "code")
+"""What can be cancelled, by the number that the contract's `Announcement` gives it."""
 
 MAX_VERIFIERS: Final = 256
 
+_NUMBER_BITS: Final = 64
+"""Of a header's numbers, although a word has 256."""
+
 
 class InboxState(msgspec.Struct, frozen=True):
-    """What the inbox knows when a header arrives in its L1 block `number`; the last three depend on the header."""
+    """What the inbox knows when a header arrives in its L1 block `number`; the last four depend on the header."""
 
     rollup_id: bytes
     chain_id: int
     inbox: bytes
     """The inbox's own 20-byte address."""
+    settled_stf_id: bytes
+    """The settled block's code; before the first one, what the inbox was created with."""
     number: int
     time: int
     """L1's time of that block, in seconds."""
@@ -84,6 +116,8 @@ class InboxState(msgspec.Struct, frozen=True):
     """`queueHash[header.forced_count]`; of the whole queue if it does not reach that far."""
     next_inclusion_block: int | None
     """Inclusion block of the first entry that the header leaves in the queue; `None` if it leaves none."""
+    stf_id: bytes
+    """The code that is in force at the header's L1 origin."""
 
 
 def verify_settlement(
@@ -91,24 +125,35 @@ def verify_settlement(
 ) -> SettledHead:
     """The head after settling `batch`, whose last header is `header`.
 
-    Raises the `SettlementError` of the first rule that is broken: submitter, size, position, time, queue, attestations.
+    Raises the `SettlementError` of the first rule that is broken: submitter, size, range, position, time, queue,
+    attestations.
     """
     _verify_submitter(state, submitter)
     if len(batch) > MAX_BATCH_BYTES:
         raise BatchTooLarge(MAX_BATCH_BYTES, len(batch))
+    _verify_range(header)
     if header.rollup_id != state.rollup_id:
         raise WrongRollupId(state.rollup_id, header.rollup_id)
+    if header.stf_id not in (state.settled_stf_id, state.stf_id):
+        raise WrongStfId(state.stf_id, header.stf_id)
     if header.height <= state.head.height:
         raise HeightGap(state.head.height, state.head.height + 1, header.height)
     _verify_time(state, header)
     _verify_forced(state, header)
     _verify_attestations(state, batch, header, attestations)
-    return _compute_head(header, state.number)
+    return to_settled_head(header, state.number)
 
 
 def _verify_submitter(state: InboxState, submitter: bytes) -> None:
     if submitter != state.builder and state.number - state.head.l1_number <= BUILDER_SILENCE_BLOCKS:
         raise NotBuilder(state.builder, submitter)
+
+
+def _verify_range(header: Header) -> None:
+    """Every word but the `bytes32` ones is below 2^64: what is settled must be what every reader can decode."""
+    for word, value in enumerate(msgspec.structs.astuple(header)):
+        if isinstance(value, int) and value >> _NUMBER_BITS:
+            raise HeaderOutOfRange(word)
 
 
 def _verify_time(state: InboxState, header: Header) -> None:
@@ -173,22 +218,10 @@ def _raise_difference(head: SettledHead, expected: BatchAttestation, found: Batc
     raise WrongData(expected.data_hash, found.data_hash)
 
 
-def _compute_head(header: Header, number: int) -> SettledHead:
-    return SettledHead(
-        height=header.height,
-        block_hash=compute_block_hash(header),
-        state_root=header.state_root,
-        timestamp=header.timestamp,
-        forced_count=header.forced_count,
-        l1_origin=header.l1_origin,
-        l1_number=number,
-    )
-
-
 def compute_genesis_head(genesis: Genesis, number: int, time: int) -> SettledHead:
     """The head of an inbox created in L1 block `number`, as its constructor computes it from the genesis preimage.
 
-    Raises `BadQuorum`, `ZeroBuilder`, `FutureTimestamp`, or `BadOrigin` if the L1 start is no past block.
+    Raises `BadQuorum`, `ZeroBuilder`, `FutureTimestamp`, or `BadOrigin` if the L1 start is not a past block.
     """
     verify_verifiers(VerifierSet(genesis.verifiers, genesis.quorum))
     verify_builder(genesis.builder)
@@ -196,7 +229,7 @@ def compute_genesis_head(genesis: Genesis, number: int, time: int) -> SettledHea
         raise FutureTimestamp(time, genesis.genesis_time)
     if genesis.l1_start >= number:
         raise BadOrigin(0, number - 1, genesis.l1_start)
-    return _compute_head(compute_genesis_header(genesis), number)
+    return to_settled_head(compute_genesis_header(genesis), number)
 
 
 def verify_verifiers(verifiers: VerifierSet) -> None:
@@ -205,6 +238,29 @@ def verify_verifiers(verifiers: VerifierSet) -> None:
     ascends = all(low < high for low, high in pairwise((ZERO_ADDRESS, *verifiers.addresses)))
     if not (1 <= count <= MAX_VERIFIERS and ascends and count < 2 * quorum <= 2 * count):
         raise BadQuorum(count, quorum)
+
+
+def verify_code(stf_id: bytes) -> None:
+    """Raise `ZeroCode` for the zero id."""
+    if stf_id == ZERO_BYTES32:
+        raise ZeroCode
+
+
+def compute_void_block(announced: int, inclusion_block: int) -> int:
+    """From which L1 block an entry is voided, if its void is announced in block `announced`."""
+    return max(announced + CHANGE_DELAY_BLOCKS, inclusion_block + VOID_AGE_BLOCKS)
+
+
+def verify_cancel(what: int, effective: int | None, number: int) -> int:
+    """The L1 block `effective` for which something is announced, if that may be cancelled in block `number`.
+
+    `what` is the number of its kind, or the entry's index. Raises `NothingPending` or `CancelledTooLate`.
+    """
+    if effective is None or effective <= number:
+        raise NothingPending(what)
+    if effective <= number + CANCEL_MARGIN_BLOCKS:
+        raise CancelledTooLate(effective, number)
+    return effective
 
 
 def verify_builder(builder: bytes) -> None:

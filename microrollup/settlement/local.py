@@ -14,26 +14,30 @@ from typing import Final, Self
 
 import msgspec
 
-from microrollup.block import Header, compute_rollup_id
+from microrollup.chain.block import Header, compute_rollup_id
+from microrollup.chain.record import Genesis, decode_genesis
 from microrollup.codec.canonical import decode_canonical, encode_canonical
 from microrollup.errors import DecodeError, StoreFormat, StoreMissing, UsageError
-from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, ZERO_ADDRESS
-from microrollup.record import Genesis, decode_genesis
+from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
 from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, NotOwner, PayloadTooLarge
 from microrollup.settlement.forced import ForcedEntry
 from microrollup.settlement.inbox import (
+    ANNOUNCEMENTS,
     CHANGE_DELAY_BLOCKS,
     InboxState,
     compute_genesis_head,
+    compute_void_block,
     verify_builder,
+    verify_cancel,
+    verify_code,
     verify_settlement,
     verify_verifiers,
 )
-from microrollup.settlement.protocol import Reorg, SettledBatch, SettledHead, VerifierSet
-from microrollup.settlement.rows import FORMAT, Rows
-from microrollup.settlement.tables import Tables, open_tables
+from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead, VerifierSet
+from microrollup.settlement.rows import FORMAT, InboxRows
+from microrollup.settlement.tables import InboxTables, open_tables
 
 __all__ = ["SECONDS_PER_BLOCK", "LocalSettlement"]
 
@@ -48,10 +52,11 @@ class LocalSettlement:
     """An inbox in a directory; an `Inbox`, so also a `Settlement` and an `L1View`, whose docstrings hold here.
 
     A number that `get_number` has told is on disk, and whatever this L1 takes in later has that number or a higher one.
-    So what is said about lower numbers never changes, in any process.
+    So what is said about lower numbers never changes, in any process. (LMDB's readers see the last commit of a writer
+    that was killed before it returned only from the next write on. `get_number` writes before it tells a new number.)
     """
 
-    def __init__(self, tables: Tables, clock: Callable[[], float]) -> None:
+    def __init__(self, tables: InboxTables, clock: Callable[[], float]) -> None:
         """Use `create` or `open`."""
         self._tables = tables
         self._clock = clock
@@ -61,23 +66,27 @@ class LocalSettlement:
         self._rollup_id = compute_rollup_id(self._genesis)
 
     @classmethod
-    def create(cls, directory: Path, genesis: Genesis, owner: bytes, clock: Callable[[], float] = time.time) -> Self:
+    def create(
+        cls, directory: Path, genesis: Genesis, owner: bytes, stf_id: bytes, clock: Callable[[], float] = time.time
+    ) -> Self:
         """Create the inbox of a rollup, as the contract's constructor does, and open it.
 
-        `owner` is the 20-byte address that may void and change; zero for nobody. Raises `AlreadyInitialised`, the
-        errors of `compute_genesis_head`, `DecodeError` for a genesis out of its bounds, and `StoreError`s.
+        `owner` is the 20-byte address that may void and change; zero for nobody. `stf_id` names the code in 32 bytes.
+        Raises `AlreadyInitialised`, the errors of `compute_genesis_head`, `DecodeError` for a genesis out of its
+        bounds, and `StoreError`s.
         """
         _check_address(owner)
+        _check_stf_id(stf_id)
         decode_genesis(encode_canonical(genesis))
         number = _to_number(clock())
         head = compute_genesis_head(genesis, number, number * SECONDS_PER_BLOCK)
         tables = open_tables(directory, create=True)
         try:
             with tables.begin(write=True) as transaction:
-                rows = Rows(tables, transaction)
+                rows = InboxRows(tables, transaction)
                 if rows.has_genesis():
                     raise AlreadyInitialised(str(directory))
-                rows.put_genesis(genesis, owner, head)
+                rows.put_genesis(genesis, owner, stf_id, head)
             return cls(tables, clock)
         except BaseException:
             tables.close()
@@ -89,15 +98,28 @@ class LocalSettlement:
         tables = open_tables(directory, create=False)
         try:
             with tables.begin() as transaction:
-                rows = Rows(tables, transaction)
+                rows = InboxRows(tables, transaction)
                 if not rows.has_genesis():
                     raise StoreMissing(f"{directory} holds no local settlement")
-                if rows.get_meta().format > FORMAT:
+                if rows.get_meta().format != FORMAT:
                     raise StoreFormat(f"{directory} has format {rows.get_meta().format}, known is {FORMAT}")
             return cls(tables, clock)
         except BaseException:
             tables.close()
             raise
+
+    @staticmethod
+    def check(directory: Path) -> dict[str, int]:
+        """Read every row of an inbox and compare; how many rows each table has. Nothing is changed.
+
+        Raises `StoreCorrupt`, and `StoreMissing`.
+        """
+        tables = open_tables(directory, create=False, read_only=True)
+        try:
+            with tables.begin() as transaction:
+                return dict(InboxRows(tables, transaction).check())
+        finally:
+            tables.close()
 
     def close(self) -> None:
         self._tables.close()
@@ -115,7 +137,7 @@ class LocalSettlement:
             number = rows.get_number()
         if _to_number(self._clock()) <= number:
             return number
-        with self._write() as (_, number):  # waits for whoever still writes into a block that ends now
+        with self._write() as (_, number):  # waits for writers into a block that ends now
             return number
 
     def get_origin(self) -> int:
@@ -126,6 +148,25 @@ class LocalSettlement:
         if not 0 <= number <= current:
             raise BadOrigin(0, current, number)
         return number * SECONDS_PER_BLOCK
+
+    def look(self, origin: int, forced_count: int) -> L1Look:
+        number = self.get_number()
+        if not 0 <= origin < number:
+            raise BadOrigin(0, number - 1, origin)
+        with self._read() as rows:
+            end = min(rows.get_forced_count(origin), forced_count + MAX_FORCED_PER_BLOCK)
+            return L1Look(
+                number=number,
+                now=number * SECONDS_PER_BLOCK,
+                time=origin * SECONDS_PER_BLOCK,
+                builder=rows.get_builder(origin),
+                stf_id=rows.get_stf_id(origin),
+                forced=tuple([rows.get_forced(index, origin) for index in range(forced_count, end)]),
+            )
+
+    def get_stf_id(self, number: int) -> bytes:
+        with self._read() as rows:
+            return rows.get_stf_id(number)
 
     def get_owner(self, number: int) -> bytes:
         with self._read() as rows:
@@ -154,8 +195,7 @@ class LocalSettlement:
 
     def is_voided(self, index: int, l1_origin: int) -> bool:
         with self._read() as rows:
-            effective = rows.get_void(index)
-        return effective is not None and effective <= l1_origin
+            return rows.is_voided(index, l1_origin)
 
     def get_max_batch_bytes(self) -> int:
         return MAX_BATCH_BYTES
@@ -182,6 +222,17 @@ class LocalSettlement:
     def poll_reorgs(self) -> list[Reorg]:
         return []
 
+    def name_code(self, stf_id: bytes) -> None:
+        """Let another code execute from the first block on, while nothing is settled: only an operator's own L1 can.
+
+        Raises `UsageError` once something is settled.
+        """
+        _check_stf_id(stf_id)
+        with self._write() as (rows, _):
+            if rows.get_head().height > 0:
+                raise UsageError("blocks are settled already: their code stays")
+            rows.put_stf_id(0, stf_id)
+
     # Transactions of this L1.
 
     def settle(
@@ -190,7 +241,7 @@ class LocalSettlement:
         _check_address(submitter)
         _check_header(last_header)
         with self._write() as (rows, number):
-            state = self._read_state(rows, number, last_header.forced_count)
+            state = self._read_state(rows, number, last_header)
             head = verify_settlement(state, batch, last_header, attestations, submitter)
             first_height = state.head.height + 1
             rows.put_settled(
@@ -208,67 +259,95 @@ class LocalSettlement:
         return index
 
     def void(self, index: int, *, caller: bytes) -> int:
-        with self._write_as_owner(caller) as (rows, effective):
+        with self._write_as_owner(caller) as (rows, number):
             voided_from = rows.get_void(index)
             if voided_from is not None:
                 raise AlreadyVoided(index, voided_from)
-            rows.put_void(index, effective)
+            effective = compute_void_block(number, rows.get_entry(index).inclusion_block)
+            rows.put_void(index, number, effective)
+        return effective
+
+    def cancel_void(self, index: int, *, caller: bytes) -> int:
+        with self._write_as_owner(caller) as (rows, number):
+            effective = verify_cancel(index, rows.get_void(index), number)
+            rows.delete_void(index)
+        return effective
+
+    def cancel(self, kind: AnnouncementKind, *, caller: bytes) -> int:
+        with self._write_as_owner(caller) as (rows, number):
+            effective = verify_cancel(ANNOUNCEMENTS.index(kind), rows.find_newest(kind), number)
+            rows.take_back(kind, effective)
         return effective
 
     def change_verifiers(self, verifiers: VerifierSet, *, caller: bytes) -> int:
         for address in verifiers.addresses:
             _check_address(address)
-        with self._write_as_owner(caller) as (rows, effective):
+        with self._write_as_owner(caller) as (rows, number):
             verify_verifiers(verifiers)
-            rows.put_verifiers(effective, verifiers)
-        return effective
+            if not rows.is_owner_leaving(number):
+                rows.put_verifiers(number + CHANGE_DELAY_BLOCKS, verifiers)
+        return number + CHANGE_DELAY_BLOCKS
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:
         _check_address(builder)
-        with self._write_as_owner(caller) as (rows, effective):
+        with self._write_as_owner(caller) as (rows, number):
             verify_builder(builder)
-            rows.put_builder(effective, builder)
-        return effective
+            if not rows.is_owner_leaving(number):
+                rows.put_builder(number + CHANGE_DELAY_BLOCKS, builder)
+        return number + CHANGE_DELAY_BLOCKS
+
+    def announce_code(self, stf_id: bytes, *, caller: bytes) -> int:
+        _check_stf_id(stf_id)
+        with self._write_as_owner(caller) as (rows, number):
+            verify_code(stf_id)
+            if not rows.is_owner_leaving(number):
+                rows.put_stf_id(number + CHANGE_DELAY_BLOCKS, stf_id)
+        return number + CHANGE_DELAY_BLOCKS
 
     def change_owner(self, owner: bytes, *, caller: bytes) -> int:
         _check_address(owner)
-        with self._write_as_owner(caller) as (rows, effective):
-            rows.put_owner(effective, owner)
+        with self._write_as_owner(caller) as (rows, number):
+            effective = number + CHANGE_DELAY_BLOCKS
+            if not rows.is_owner_leaving(number):
+                rows.put_owner(effective, owner)
+                for kind in ANNOUNCEMENTS:  # what was announced earlier in this very block
+                    rows.take_back(kind, effective)
         return effective
 
     @contextmanager
-    def _read(self) -> Iterator[Rows]:
+    def _read(self) -> Iterator[InboxRows]:
         with self._tables.begin() as transaction:
-            yield Rows(self._tables, transaction)
+            yield InboxRows(self._tables, transaction)
 
     @contextmanager
-    def _write(self) -> Iterator[tuple[Rows, int]]:
+    def _write(self) -> Iterator[tuple[InboxRows, int]]:
         """A transaction and the number of the L1 block that it is in.
 
         The clock is read once the transaction is alone, so the numbers are in the order of the writes.
         """
         with self._tables.begin(write=True) as transaction:
-            rows = Rows(self._tables, transaction)
+            rows = InboxRows(self._tables, transaction)
             number = max(rows.get_number(), _to_number(self._clock()))
             rows.put_number(number)
             yield rows, number
 
     @contextmanager
-    def _write_as_owner(self, caller: bytes) -> Iterator[tuple[Rows, int]]:
-        """The same for the owner alone, with the number from which a change made in it is in effect."""
+    def _write_as_owner(self, caller: bytes) -> Iterator[tuple[InboxRows, int]]:
+        """The same for the owner alone."""
         _check_address(caller)
         with self._write() as (rows, number):
             owner = rows.get_owner(number)
             if caller != owner or owner == ZERO_ADDRESS:
                 raise NotOwner(owner, caller)
-            yield rows, number + CHANGE_DELAY_BLOCKS
+            yield rows, number
 
-    def _read_state(self, rows: Rows, number: int, forced_count: int) -> InboxState:
-        length = rows.get_queue_length()
+    def _read_state(self, rows: InboxRows, number: int, header: Header) -> InboxState:
+        length, forced_count = rows.get_queue_length(), header.forced_count
         return InboxState(
             rollup_id=self._rollup_id,
             chain_id=self._genesis.l1_chain_id,
             inbox=ZERO_ADDRESS,
+            settled_stf_id=rows.get_settled_stf_id(),
             number=number,
             time=number * SECONDS_PER_BLOCK,
             head=rows.get_head(),
@@ -277,6 +356,7 @@ class LocalSettlement:
             queue_length=length,
             forced_hash=rows.get_queue_hash(min(forced_count, length)),
             next_inclusion_block=rows.get_entry(forced_count).inclusion_block if forced_count < length else None,
+            stf_id=rows.get_stf_id(header.l1_origin),
         )
 
 
@@ -289,9 +369,17 @@ def _check_address(address: bytes) -> None:
         raise UsageError(f"an address has 20 bytes, not {len(address)}")
 
 
+def _check_stf_id(stf_id: bytes) -> None:
+    if len(stf_id) != 32:
+        raise UsageError(f"a stfId has 32 bytes, not {len(stf_id)}")
+
+
 def _check_header(header: Header) -> None:
-    """What the types of a contract's arguments check by themselves. Raises `UsageError`."""
+    """What the types of a contract's arguments check by themselves: `bytes32` and `uint256`. Raises `UsageError`."""
+    words = msgspec.structs.asdict(header)
+    wide = {name: 0 for name, value in words.items() if isinstance(value, int) and 1 << 64 <= value < 1 << 256}
     try:
-        decode_canonical(_HEADER_DECODER, encode_canonical(header), what="header", limit=_MAX_HEADER_BYTES)
+        checked = encode_canonical(msgspec.structs.replace(header, **wide))
+        decode_canonical(_HEADER_DECODER, checked, what="header", limit=_MAX_HEADER_BYTES)
     except (DecodeError, OverflowError, TypeError) as error:
         raise UsageError(f"not a header: {error}") from None

@@ -1,17 +1,17 @@
-"""Where a rollup settles, as commands, node and verifier processes pass it on: a value, opened by whoever uses it."""
+"""Where a rollup settles, as commands, node and verifier processes pass it on: a value, opened by its user."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from microrollup.crypto import PrivateKey
+from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.errors import UsageError
-from microrollup.settlement.ethereum.options import EthereumOptions
+from microrollup.settlement.ethereum.options import MAX_DEPTH, DaTag, EthereumOptions, check_depth
 from microrollup.settlement.local import LocalSettlement
 from microrollup.settlement.protocol import Inbox
 
@@ -36,19 +36,26 @@ class EthereumPlace(msgspec.Struct, frozen=True, rename="camel", tag="ethereum",
     url: str
     """JSON-RPC of an L1 node."""
     inbox: Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{40}$")]
-    da: Literal["blobs", "calldata"] = "blobs"
+    """The inbox's address, in lower case."""
+    da: DaTag = "blobs"
     """Where batches are published."""
-    depth: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = DEFAULT_DEPTH
+    depth: Annotated[int, msgspec.Meta(ge=0, le=MAX_DEPTH)] = DEFAULT_DEPTH
+    """L1 blocks to stay behind L1's head: a reorg within them changes nothing that a block was built on. At
+    least 1: opening a place of depth 0 says what to give instead."""
     blobs: tuple[str, ...] = ()
     """Where blobs are looked for, in order: beacon APIs and archives (URLs or absolute directories)."""
+    headers: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=8192)], ...], msgspec.Meta(max_length=16)] = ()
+    """HTTP headers for each request to the L1 node, as `Name: value`; they may hold a key."""
     archive: str | None = None
-    """Directory in which whoever settles keeps the blobs of its batches."""
+    """Directory in which a settling node keeps the blobs of its batches."""
     bump_seconds: Annotated[float, msgspec.Meta(gt=0)] = DEFAULTS.bump_seconds
     """A transaction that is not included for so long is sent again with a higher fee."""
     max_fee_per_gas: Annotated[int, msgspec.Meta(gt=0)] = DEFAULTS.max_fee_per_gas
-    """Wei, tip included; whoever settles never offers more."""
+    """Wei, tip included; the node never offers more."""
     max_priority_fee_per_gas: Annotated[int, msgspec.Meta(gt=0)] = DEFAULTS.max_priority_fee_per_gas
+    """Wei; the most that is offered as a tip."""
     max_fee_per_blob_gas: Annotated[int, msgspec.Meta(gt=0)] = DEFAULTS.max_fee_per_blob_gas
+    """Wei; the most that is offered for a unit of blob gas."""
 
 
 L1Place = LocalPlace | EthereumPlace
@@ -74,9 +81,14 @@ def open_l1(place: L1Place, keys: Sequence[PrivateKey] = ()) -> Inbox:
 
 
 def make_options(place: EthereumPlace) -> EthereumOptions:
-    """The backend's own options. The L1 node is asked for blobs last: some answer for their beacon node too."""
+    """The backend's own options. The L1 node is asked for blobs last: some answer for their beacon node too.
+
+    Raises `UsageError` for a depth of 0.
+    """
+    check_depth(place.depth)
     return EthereumOptions(
         url=place.url,
+        headers=place.headers,
         inbox=bytes.fromhex(place.inbox[2:]),
         da=place.da,
         depth=place.depth,

@@ -7,17 +7,32 @@ below `get_number()` are final up to reorgs, which `poll_reorgs` reports; so an 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol, TypeAlias
 
 import msgspec
 
-from microrollup.block import Header
+from microrollup.chain.block import Header, compute_block_hash
+from microrollup.chain.record import Forced, Genesis
 from microrollup.primitives import Address, Bytes32, Uint64
-from microrollup.record import Genesis
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.forced import ForcedEntry
 
-__all__ = ["Inbox", "L1View", "Reorg", "SettledBatch", "SettledHead", "Settlement", "VerifierSet"]
+__all__ = [
+    "AnnouncementKind",
+    "Inbox",
+    "L1Look",
+    "L1View",
+    "Reorg",
+    "SettledBatch",
+    "SettledHead",
+    "Settlement",
+    "VerifierSet",
+    "to_settled_head",
+]
+
+
+AnnouncementKind: TypeAlias = Literal["verifiers", "builder", "code"]
+"""What an owner may cancel before it takes effect."""
 
 
 class VerifierSet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -42,6 +57,19 @@ class SettledHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     """L1 block in which it was settled; for the genesis, in which the inbox was created."""
 
 
+def to_settled_head(header: Header, number: int) -> SettledHead:
+    """What an inbox remembers of a block that was settled (or, for the genesis, created) in an L1 block."""
+    return SettledHead(
+        height=header.height,
+        block_hash=compute_block_hash(header),
+        state_root=header.state_root,
+        timestamp=header.timestamp,
+        forced_count=header.forced_count,
+        l1_origin=header.l1_origin,
+        l1_number=number,
+    )
+
+
 class SettledBatch(msgspec.Struct, frozen=True):
     """A batch that the inbox took, as L1 and DA together give it back."""
 
@@ -63,6 +91,24 @@ class Reorg(msgspec.Struct, frozen=True):
     head: SettledHead
 
 
+class L1Look(msgspec.Struct, frozen=True):
+    """What L1 says to a block that binds to one of its past blocks, the origin: all of one moment."""
+
+    number: int
+    """The current L1 block number, as of `L1View.get_number`."""
+    now: int
+    """The time of that block in seconds."""
+    time: int
+    """The time of the origin in seconds."""
+    builder: bytes
+    """The 20-byte address that seals blocks as of the origin."""
+    stf_id: bytes
+    """The 32-byte id of the code that executes blocks as of the origin."""
+    forced: tuple[Forced, ...]
+    """The entries that the block opens with: what is due at the origin and not taken yet, oldest first, at most
+    `MAX_FORCED_PER_BLOCK`, each with its void as of the origin."""
+
+
 class L1View(Protocol):
     """What a verifier or builder must know of L1. Reads only."""
 
@@ -82,8 +128,19 @@ class L1View(Protocol):
         """The time of an L1 block in seconds. Raises `BadOrigin` for one after the current."""
         ...
 
+    def look(self, origin: int, forced_count: int) -> L1Look:
+        """All that a block must know of L1 which binds to block `origin` after `forced_count` entries were taken.
+
+        Raises `BadOrigin` unless the origin is a past block.
+        """
+        ...
+
     def get_genesis(self) -> Genesis:
         """The genesis preimage that the inbox was created with."""
+        ...
+
+    def get_stf_id(self, number: int) -> bytes:
+        """The 32-byte id of the code that is in force for blocks with this L1 origin."""
         ...
 
     def get_owner(self, number: int) -> bytes:
@@ -138,7 +195,7 @@ class Settlement(L1View, Protocol):
     ) -> SettledHead:
         """Publish a batch and settle it, in one transaction, or raise the `SettlementError` of the broken rule.
 
-        `submitter` is the 20-byte address of whoever sends it. After a crash, `get_settled` says whether it was taken.
+        `submitter` is the sender's 20-byte address. After a crash, `get_settled` says whether it was taken.
         """
         ...
 
@@ -157,7 +214,10 @@ class Settlement(L1View, Protocol):
 
 
 class Inbox(Settlement, Protocol):
-    """What users and the owner do on L1. The owner's changes take effect `CHANGE_DELAY_BLOCKS` after their event."""
+    """What users and the owner do on L1. The owner's changes take effect `CHANGE_DELAY_BLOCKS` after their event.
+
+    What an owner announces after it has announced another owner never comes into force (see `CHANGE_DELAY_BLOCKS`).
+    """
 
     def force(self, payload: bytes, *, sender: bytes) -> int:
         """Append an action to the queue as the 20-byte `sender`; returns its index. Raises `PayloadTooLarge`."""
@@ -166,8 +226,24 @@ class Inbox(Settlement, Protocol):
     def void(self, index: int, *, caller: bytes) -> int:
         """Void an existing entry of the queue; returns the L1 block from which it is.
 
-        Blocks whose L1 origin has reached that number take the entry without executing it. Raises `NotOwner`,
+        That is `compute_void_block`'s. Blocks whose L1 origin has reached that number take the entry without executing
+        it, unless another owner took office after the void was announced and up to that number. Raises `NotOwner`,
         `UnknownEntry` or `AlreadyVoided`.
+        """
+        ...
+
+    def cancel_void(self, index: int, *, caller: bytes) -> int:
+        """Take a void back; returns the L1 block from which it would have been one.
+
+        Raises `NotOwner`, `UnknownEntry`, `NothingPending` or `CancelledTooLate`.
+        """
+        ...
+
+    def cancel(self, kind: AnnouncementKind, *, caller: bytes) -> int:
+        """Take the newest change of a kind back; returns the L1 block from which it would have held.
+
+        Raises `NotOwner`, `NothingPending` or `CancelledTooLate`. A change of the owner cannot be taken back: a thief
+        of its key would stop the rescue.
         """
         ...
 
@@ -177,6 +253,13 @@ class Inbox(Settlement, Protocol):
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:
         """Announce another builder; returns the L1 block from which it holds. Raises `NotOwner` or `ZeroBuilder`."""
+        ...
+
+    def announce_code(self, stf_id: bytes, *, caller: bytes) -> int:
+        """Announce the code with a 32-byte id; returns the L1 origin from which blocks are to be executed by it.
+
+        Raises `NotOwner` or `ZeroCode`.
+        """
         ...
 
     def change_owner(self, owner: bytes, *, caller: bytes) -> int:

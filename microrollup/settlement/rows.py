@@ -1,34 +1,45 @@
-"""The rows of the local settlement, read and written inside one transaction; damage is told as `StoreCorrupt`."""
+"""The rows of the local settlement, read and written inside one transaction; damage is told as `StoreCorrupt`.
+
+A row is `value || blake3(key || value)[:8]`: no address, block number or batch is believed with a bit flipped.
+"""
 
 from __future__ import annotations
 
-from typing import Final, Protocol, TypeVar
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final, Protocol, TypeVar, assert_never
 
 import lmdb
 import msgspec
+from blake3 import blake3
 
-from microrollup.block import Header, compute_block_hash
+from microrollup.chain.block import Header, compute_block_hash
+from microrollup.chain.record import Forced, Genesis, decode_genesis
 from microrollup.codec.canonical import decode_canonical, encode_canonical
 from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.primitives import Address, Uint64
-from microrollup.record import Genesis, decode_genesis
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.batch import compute_data_hash
 from microrollup.settlement.errors import UnknownEntry
-from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute_queue_hash
-from microrollup.settlement.protocol import SettledBatch, SettledHead, VerifierSet
-from microrollup.settlement.tables import Tables
+from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute_queue_hash, take_entry
+from microrollup.settlement.protocol import AnnouncementKind, SettledBatch, SettledHead, VerifierSet
+from microrollup.settlement.tables import InboxTables
 
-__all__ = ["FORMAT", "Meta", "Rows"]
+__all__ = ["FORMAT", "InboxRows", "Meta"]
 
-FORMAT: Final = 1
+FORMAT: Final = 3
 """Version of the rows."""
 
+_FIRST_CHECKED_FORMAT: Final = 3
+"""From this version on each row carries a check."""
+
+_STF_ID_BYTES: Final = 32
+_CHECK_BYTES: Final = 8
 _MAX_ROW_BYTES: Final = 1 << 20
 _MAX_NUMBER: Final = (1 << 64) - 1
 _GENESIS, _META, _NUMBER, _HEAD = b"genesis", b"meta", b"number", b"head"
 
-T_co = TypeVar("T_co", covariant=True)
+_T_co = TypeVar("_T_co", covariant=True)
 T = TypeVar("T")
 
 
@@ -40,7 +51,7 @@ class Meta(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class _SettledRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What stands for the settling transaction on L1; the batch itself stands in a table of its own."""
+    """What represents the settling transaction on L1; the batch itself is in a table of its own."""
 
     first_height: Uint64
     header: Header
@@ -56,10 +67,10 @@ _ENTRY_DECODER: Final = msgspec.msgpack.Decoder(ForcedEntry)
 _VERIFIERS_DECODER: Final = msgspec.msgpack.Decoder(VerifierSet)
 
 
-class Rows:
+class InboxRows:
     """The tables as one transaction sees them. Its life is the transaction's."""
 
-    def __init__(self, tables: Tables, transaction: lmdb.Transaction[bytes]) -> None:
+    def __init__(self, tables: InboxTables, transaction: lmdb.Transaction[bytes]) -> None:
         self._tables = tables
         self._transaction = transaction
 
@@ -70,37 +81,43 @@ class Rows:
         return self._transaction.get(_GENESIS, db=self._tables.meta) is not None
 
     def get_genesis(self) -> Genesis:
-        raw = self._transaction.get(_GENESIS, db=self._tables.meta)
+        raw = self._get(_GENESIS, self._tables.meta)
         try:
             return decode_genesis(raw or b"")
         except DecodeError as error:
             raise StoreCorrupt("genesis", error.reason) from error
 
     def get_meta(self) -> Meta:
-        return _decode(_META_DECODER, self._transaction.get(_META, db=self._tables.meta), "meta")
+        raw = self._transaction.get(_META, db=self._tables.meta)
+        with suppress(StoreCorrupt):
+            meta = _decode(_META_DECODER, raw, "meta")
+            if meta.format < _FIRST_CHECKED_FORMAT:
+                return meta
+        return _decode(_META_DECODER, self._get(_META, self._tables.meta), "meta")
 
-    def put_genesis(self, genesis: Genesis, owner: bytes, head: SettledHead) -> None:
+    def put_genesis(self, genesis: Genesis, owner: bytes, stf_id: bytes, head: SettledHead) -> None:
         """Everything that an inbox has on its first day."""
-        self._transaction.put(_GENESIS, encode_canonical(genesis), db=self._tables.meta)
-        self._transaction.put(_META, encode_canonical(Meta(FORMAT, head.l1_number)), db=self._tables.meta)
+        self._put(_GENESIS, encode_canonical(genesis), self._tables.meta)
+        self._put(_META, encode_canonical(Meta(FORMAT, head.l1_number)), self._tables.meta)
         self.put_number(head.l1_number)
         self._put_head(head)
         self.put_owner(0, owner)
         self.put_builder(0, genesis.builder)
         self.put_verifiers(0, VerifierSet(genesis.verifiers, genesis.quorum))
+        self.put_stf_id(0, stf_id)
 
     def get_number(self) -> int:
         """The highest L1 block number that was ever told."""
-        return _parse_number(self._transaction.get(_NUMBER, db=self._tables.meta), "number")
+        return _parse_number(self._get(_NUMBER, self._tables.meta), "number")
 
     def put_number(self, number: int) -> None:
-        self._transaction.put(_NUMBER, _to_key(number), db=self._tables.meta)
+        self._put(_NUMBER, _to_key(number), self._tables.meta)
 
     def get_head(self) -> SettledHead:
-        return _decode(_HEAD_DECODER, self._transaction.get(_HEAD, db=self._tables.meta), "head")
+        return _decode(_HEAD_DECODER, self._get(_HEAD, self._tables.meta), "head")
 
     def _put_head(self, head: SettledHead) -> None:
-        self._transaction.put(_HEAD, encode_canonical(head), db=self._tables.meta)
+        self._put(_HEAD, encode_canonical(head), self._tables.meta)
 
     # What was settled.
 
@@ -110,8 +127,8 @@ class Rows:
             settled.first_height, settled.header, settled.attestations, settled.l1_number, settled.submitter
         )
         key = _to_key(settled.header.height)
-        self._transaction.put(key, encode_canonical(row), db=self._tables.settled)
-        self._transaction.put(key, settled.batch, db=self._tables.batches)
+        self._put(key, encode_canonical(row), self._tables.settled)
+        self._put(key, settled.batch, self._tables.batches)
         self._put_head(head)
 
     def get_settled_at(self, height: int) -> SettledBatch | None:
@@ -119,13 +136,19 @@ class Rows:
         row = self._find_settled(height)
         if row is None:
             return None
-        batch = self._transaction.get(_to_key(row.header.height), default=b"", db=self._tables.batches)
+        batch = self._get(_to_key(row.header.height), self._tables.batches) or b""
         attested = row.attestations[0].attestation
         if attested.data_hash != compute_data_hash(batch):
             raise StoreCorrupt("batches", f"the batch up to height {row.header.height} is not the attested one")
         if attested.block_hash != compute_block_hash(row.header):
             raise StoreCorrupt("settled", f"the header of height {row.header.height} is not the attested one")
         return SettledBatch(row.first_height, row.header, batch, row.attestations, row.l1_number, row.submitter)
+
+    def get_settled_stf_id(self) -> bytes:
+        """The 32-byte id of the code of the last settled block; at first, the one that the inbox was created with."""
+        height = self.get_head().height
+        row = self._find_settled(height) if height > 0 else None
+        return self.get_stf_id(0) if row is None else row.header.stf_id
 
     def get_settled_number(self, height: int) -> int | None:
         """The L1 block in which a height above 0 was settled."""
@@ -136,7 +159,7 @@ class Rows:
         with self._transaction.cursor(self._tables.settled) as cursor:
             if not cursor.set_range(_to_key(height)):
                 return None
-            row = _decode(_SETTLED_DECODER, cursor.value(), "settled")
+            row = _decode(_SETTLED_DECODER, _unpack(cursor.key(), cursor.value()), "settled")
         if not row.attestations:
             raise StoreCorrupt("settled", f"no attestations for height {row.header.height}")
         return row
@@ -157,7 +180,7 @@ class Rows:
             raise UnknownEntry(self.get_queue_length(), length)
         if length == 0:
             return EMPTY_QUEUE_HASH
-        value = self._transaction.get(_to_key(length), db=self._tables.queue)
+        value = self._get(_to_key(length), self._tables.queue)
         if value is None:
             raise StoreCorrupt("queue", f"no hash over {length} entries")
         return value
@@ -166,7 +189,7 @@ class Rows:
         """A forced action, checked against the queue's hashes. Raises `UnknownEntry`."""
         if not 0 <= index < self.get_queue_length():
             raise UnknownEntry(self.get_queue_length(), index)
-        raw = self._transaction.get(_to_key(index), db=self._tables.entries)
+        raw = self._get(_to_key(index), self._tables.entries)
         entry = _decode(_ENTRY_DECODER, raw, "entries")
         if entry.index != index or self._compute_queue_hash(entry) != self.get_queue_hash(index + 1):
             raise StoreCorrupt("entries", f"entry {index} is not what the queue's hash says")
@@ -179,39 +202,96 @@ class Rows:
         """Append to the queue; the entry's index is the queue's length."""
         queue_hash = self._compute_queue_hash(entry)
         length = _to_key(entry.index + 1)
-        self._transaction.put(_to_key(entry.index), encode_canonical(entry), db=self._tables.entries)
-        self._transaction.put(length, queue_hash, db=self._tables.queue)
-        self._transaction.put(_to_key(entry.inclusion_block), length, db=self._tables.counts)
+        self._put(_to_key(entry.index), encode_canonical(entry), self._tables.entries)
+        self._put(length, queue_hash, self._tables.queue)
+        self._put(_to_key(entry.inclusion_block), length, self._tables.counts)
 
     def get_void(self, index: int) -> int | None:
-        """The L1 block from which an existing entry is voided, if it is. Raises `UnknownEntry`."""
+        """The L1 block from which an existing entry is voided, if it is. Raises `UnknownEntry`.
+
+        It is not if another owner takes office between the void's announcement and that block.
+        """
         if not 0 <= index < self.get_queue_length():
             raise UnknownEntry(self.get_queue_length(), index)
-        value = self._transaction.get(_to_key(index), db=self._tables.voids)
-        return None if value is None else _parse_number(value, "voids")
+        value = self._get(_to_key(index), self._tables.voids)
+        if value is None:
+            return None
+        announced, effective = _parse_number(value[:8], "voids"), _parse_number(value[8:], "voids")
+        with self._transaction.cursor(self._tables.owners) as cursor:
+            succeeded = cursor.set_range(_to_key(announced + 1)) and cursor.key() <= _to_key(effective)
+        return None if succeeded else effective
 
-    def put_void(self, index: int, effective: int) -> None:
-        self._transaction.put(_to_key(index), _to_key(effective), db=self._tables.voids)
+    def is_voided(self, index: int, l1_origin: int) -> bool:
+        """Whether the void of an existing entry is in effect at an L1 origin. Raises `UnknownEntry`."""
+        effective = self.get_void(index)
+        return effective is not None and effective <= l1_origin
 
-    # What the owner can change, each with the L1 block from which it is in effect.
+    def get_forced(self, index: int, l1_origin: int) -> Forced:
+        """An existing entry as a block with this L1 origin takes it. Raises `UnknownEntry`."""
+        return take_entry(self.get_entry(index), voided=self.is_voided(index, l1_origin))
+
+    def put_void(self, index: int, announced: int, effective: int) -> None:
+        self._put(_to_key(index), _to_key(announced) + _to_key(effective), self._tables.voids)
+
+    def delete_void(self, index: int) -> None:
+        self._transaction.delete(_to_key(index), db=self._tables.voids)
+
+    # What the owner can change, each with the L1 block from which it is in effect. The rules are in `RollupInbox.sol`.
+
+    def is_owner_leaving(self, number: int) -> bool:
+        """Whether another owner is announced: what is announced from then on never comes into force."""
+        return self._find_newest(self._tables.owners) > number
+
+    def find_newest(self, kind: AnnouncementKind) -> int:
+        """The L1 block from which the newest change of a kind is in effect; 0 if there is none."""
+        return self._find_newest(self._get_table(kind))
+
+    def take_back(self, kind: AnnouncementKind, effective: int) -> None:
+        """Forget the change of a kind that is announced for an L1 block, if there is one."""
+        self._transaction.delete(_to_key(effective), db=self._get_table(kind))
+
+    def _get_table(self, kind: AnnouncementKind) -> lmdb._Database:
+        match kind:
+            case "verifiers":
+                return self._tables.verifiers
+            case "builder":
+                return self._tables.builders
+            case "code":
+                return self._tables.codes
+            case _:
+                assert_never(kind)
+
+    def _find_newest(self, table: lmdb._Database) -> int:
+        with self._transaction.cursor(table) as cursor:
+            return _parse_number(cursor.key() if cursor.last() else None, "announcements")
 
     def get_owner(self, number: int) -> bytes:
         return self._get_as_of(self._tables.owners, number)
 
     def put_owner(self, effective: int, owner: bytes) -> None:
-        self._transaction.put(_to_key(effective), owner, db=self._tables.owners)
+        self._put(_to_key(effective), owner, self._tables.owners)
 
     def get_builder(self, number: int) -> bytes:
         return self._get_as_of(self._tables.builders, number)
 
     def put_builder(self, effective: int, builder: bytes) -> None:
-        self._transaction.put(_to_key(effective), builder, db=self._tables.builders)
+        self._put(_to_key(effective), builder, self._tables.builders)
+
+    def get_stf_id(self, number: int) -> bytes:
+        """The 32-byte id of the code that is in force at an L1 origin."""
+        stf_id = self._get_as_of(self._tables.codes, number)
+        if len(stf_id) != _STF_ID_BYTES:
+            raise StoreCorrupt("local settlement", "an stfId without 32 bytes")
+        return stf_id
+
+    def put_stf_id(self, effective: int, stf_id: bytes) -> None:
+        self._put(_to_key(effective), stf_id, self._tables.codes)
 
     def get_verifiers(self, number: int) -> VerifierSet:
         return _decode(_VERIFIERS_DECODER, self._get_as_of(self._tables.verifiers, number), "verifiers")
 
     def put_verifiers(self, effective: int, verifiers: VerifierSet) -> None:
-        self._transaction.put(_to_key(effective), encode_canonical(verifiers), db=self._tables.verifiers)
+        self._put(_to_key(effective), encode_canonical(verifiers), self._tables.verifiers)
 
     def _get_as_of(self, table: lmdb._Database, number: int) -> bytes:
         value = self._find_as_of(table, number)
@@ -223,12 +303,45 @@ class Rows:
         """The value under the greatest key that is at most `number`."""
         with self._transaction.cursor(table) as cursor:
             if not cursor.set_range(_to_key(number)):
-                return cursor.value() if cursor.last() else None
-            return cursor.value() if cursor.key() == _to_key(number) or cursor.prev() else None
+                found = cursor.last()
+            else:
+                found = cursor.key() == _to_key(number) or cursor.prev()
+            return _unpack(cursor.key(), cursor.value()) if found else None
+
+    def _get(self, key: bytes, table: lmdb._Database) -> bytes | None:
+        """A row's value. Raises `StoreCorrupt` if it is not what was written."""
+        raw = self._transaction.get(key, db=table)
+        return None if raw is None else _unpack(key, raw)
+
+    def _put(self, key: bytes, value: bytes, table: lmdb._Database) -> None:
+        self._transaction.put(key, value + _compute_check(key, value), db=table)
+
+    # All rows
+
+    def check(self) -> Iterator[tuple[str, int]]:
+        """Read everything and compare it; gives each table with its number of rows. Raises `StoreCorrupt`."""
+        for name, table in self._tables.list():
+            count = 0
+            with self._transaction.cursor(table) as cursor:
+                for key, raw in cursor:
+                    _unpack(key, raw)
+                    count += 1
+            yield name, count
+        self.get_genesis()
+        head, below = self.get_head(), 0
+        while below < head.height:
+            settled = self.get_settled_at(below + 1)
+            if settled is None or not settled.first_height == below + 1 <= settled.header.height:
+                raise StoreCorrupt("settled", f"no batch begins at height {below + 1}")
+            below = settled.header.height
+            if below == head.height and compute_block_hash(settled.header) != head.block_hash:
+                raise StoreCorrupt("head", "is not the last settled block")
+        for index in range(self.get_queue_length()):
+            self.get_entry(index)
 
 
-class _Decoder(Protocol[T_co]):
-    def decode(self, buf: bytes, /) -> T_co: ...
+class _Decoder(Protocol[_T_co]):
+    def decode(self, buf: bytes, /) -> _T_co: ...
 
 
 def _decode(decoder: _Decoder[T], raw: bytes | None, where: str) -> T:
@@ -238,6 +351,19 @@ def _decode(decoder: _Decoder[T], raw: bytes | None, where: str) -> T:
         return decode_canonical(decoder, raw, what=where, limit=_MAX_ROW_BYTES)
     except DecodeError as error:
         raise StoreCorrupt(where, error.reason) from error
+
+
+def _compute_check(key: bytes, value: bytes) -> bytes:
+    check: bytes = blake3(key + value).digest(_CHECK_BYTES)
+    return check
+
+
+def _unpack(key: bytes, raw: bytes) -> bytes:
+    """The value of a row, which carries 8 bytes of BLAKE3 over key and value. Raises `StoreCorrupt`."""
+    value = raw[:-_CHECK_BYTES]
+    if len(raw) < _CHECK_BYTES or _compute_check(key, value) != raw[-_CHECK_BYTES:]:
+        raise StoreCorrupt("local settlement", f"the row 0x{key.hex()} is not what was written")
+    return value
 
 
 def _to_key(number: int) -> bytes:

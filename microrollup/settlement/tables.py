@@ -10,18 +10,24 @@ from typing import Final
 import lmdb
 
 from microrollup.errors import CommitFailed, StoreCorrupt, StoreError, StoreLocked, StoreMissing
+from microrollup.system import describe_write_error
 
-__all__ = ["Tables", "open_tables"]
+__all__ = ["InboxTables", "open_tables"]
 
 _MAP_BYTES: Final = 1 << 36
 """Address space, not disk: 64 GiB hold some 90,000 batches of the largest size."""
 
+_WRITES_BETWEEN_CHECKS: Final = 64
+"""After so many writes readers that died are looked for: each pins the pages that were replaced since."""
 
-class Tables:
+
+class InboxTables:
     """The environment of one inbox directory. Keys of all tables but `meta` are 8-byte big-endian numbers."""
 
-    def __init__(self, environment: lmdb.Environment) -> None:
+    def __init__(self, environment: lmdb.Environment, directory: Path) -> None:
         self._environment = environment
+        self._directory = directory
+        self._writes = 0
         self.meta = environment.open_db(b"meta")
         self.settled = environment.open_db(b"settled")
         """Last height -> what L1 holds of the batch."""
@@ -34,13 +40,19 @@ class Tables:
         self.counts = environment.open_db(b"counts")
         """L1 block with forced actions -> length of the queue after it."""
         self.voids = environment.open_db(b"voids")
-        """Index -> L1 block from which the void is in effect."""
+        """Index -> L1 blocks in which the void was announced, and from which it is in effect."""
         self.owners = environment.open_db(b"owners")
         """L1 block from which it is in effect -> 20-byte address."""
         self.builders = environment.open_db(b"builders")
         """Likewise."""
+        self.codes = environment.open_db(b"codes")
+        """L1 block from which it is in effect -> 32-byte id of the code."""
         self.verifiers = environment.open_db(b"verifiers")
         """L1 block from which it is in effect -> verifier set."""
+
+    def list(self) -> list[tuple[str, lmdb._Database]]:
+        """All tables by name."""
+        return [(name, table) for name, table in vars(self).items() if isinstance(table, lmdb._Database)]
 
     @contextmanager
     def begin(self, *, write: bool = False) -> Iterator[lmdb.Transaction[bytes]]:
@@ -54,15 +66,20 @@ class Tables:
         except (lmdb.CorruptedError, lmdb.PageNotFoundError) as error:
             raise StoreCorrupt("local settlement", str(error)) from error
         except lmdb.Error as error:
-            raise (CommitFailed if write else StoreError)(f"local settlement: {error}") from error
+            if write:
+                raise CommitFailed(f"local settlement: {describe_write_error(error, self._directory)}") from error
+            raise StoreError(f"local settlement: {error}") from error
+        self._writes += write
+        if write and self._writes % _WRITES_BETWEEN_CHECKS == 0:
+            self._environment.reader_check()
 
     def close(self) -> None:
         """Close the environment; closing twice does no harm."""
         self._environment.close()
 
 
-def open_tables(directory: Path, *, create: bool) -> Tables:
-    """Open or create the tables in a directory.
+def open_tables(directory: Path, *, create: bool, read_only: bool = False) -> InboxTables:
+    """Open or create the tables in a directory; `read_only` changes nothing and looks for no dead readers.
 
     Raises `StoreMissing`, `StoreLocked` if this process has them open already, `StoreCorrupt`, or plain `StoreError`.
     """
@@ -71,7 +88,10 @@ def open_tables(directory: Path, *, create: bool) -> Tables:
     elif not (directory / "data.mdb").is_file():
         raise StoreMissing(f"{directory} holds no local settlement")
     try:
-        return Tables(lmdb.open(str(directory), create=create, max_dbs=16, map_size=_MAP_BYTES))
+        environment = lmdb.open(str(directory), create=create, readonly=read_only, max_dbs=16, map_size=_MAP_BYTES)
+        if not read_only:
+            environment.reader_check()
+        return InboxTables(environment, directory)
     except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError) as error:
         raise StoreCorrupt(str(directory), str(error)) from error
     except lmdb.Error as error:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-__all__ = ["Place", "encode_place", "find_action", "make_index_key"]
+__all__ = ["LogPlace", "encode_place", "find_action", "make_index_key"]
 
 _BUCKET_BITS: Final = 16
 _KEY_BYTES: Final = 4
 
 
-class Place(NamedTuple):
+class LogPlace(NamedTuple):
     """A logged action's sequence number, and the height of its block."""
 
     seq: int
@@ -33,10 +33,10 @@ def encode_place(seq: int, height: int) -> bytes:
     return seq.to_bytes(8, "big") + height.to_bytes(8, "big")
 
 
-def find_action(get: Callable[[bytes], bytes | None], action_hash: bytes, next_seq: int) -> Place | None:
+def find_action(get: Callable[[bytes], bytes | None], action_hash: bytes, next_seq: int) -> LogPlace | None:
     """The place of an action among those below `next_seq`; `get` reads a row of the `index` table."""
     for bucket in range(next_seq >> _BUCKET_BITS, -1, -1):
         raw = get(bucket.to_bytes(_KEY_BYTES, "big") + action_hash)
         if raw is not None:
-            return Place(int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big"))
+            return LogPlace(int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big"))
     return None

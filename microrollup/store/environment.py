@@ -6,7 +6,6 @@ long. Sync is never off: what `commit` has returned from is on disk.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Final, Self, cast
 import lmdb
 
 from microrollup.errors import CommitFailed, StoreCorrupt, StoreError, StoreFormat, StoreLocked, StoreMissing
+from microrollup.system import describe_write_error, lock_file
 
 __all__ = [
     "FORMAT",
@@ -34,21 +34,31 @@ __all__ = [
 Transaction = lmdb.Transaction
 Tables = dict[str, lmdb._Database]
 
-FORMAT: Final = 1
-"""Version of the store's layout; a store of a newer one is not opened."""
+FORMAT: Final = 3
+"""Version of the store's layout; a store of another one is not opened."""
 
 MAP_SIZE: Final = 1 << 40
 """Address space, not disk: 1 TiB is more than any store here will need."""
 
 TABLES: Final = (
-    "log", "blocks", "openings", "receipts", "state", "tree", "index", "undo_rows", "undo_tree", "undo_checkpoint",
+    "log", "blocks", "openings", "receipts", "state", "tree", "index", "changes", "undo_tree", "undo_checkpoint",
     "settled", "meta",
 )  # fmt: skip
-"""The tables; what each holds stands in `microrollup.store.tables`."""
+"""The tables; what each holds is in `microrollup.store.tables`."""
 
 DATA_FILE: Final = "data.mdb"
+_MAX_READERS: Final = 512
+_COMMITS_BETWEEN_CHECKS: Final = 64
+"""After so many commits the writer looks for readers that died: each pins the pages that were replaced since."""
+
 _LOCK_FILE: Final = "writer.lock"
 _FORMAT_KEY: Final = b"format"
+
+
+_DAMAGE: Final = (
+    lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.NotFoundError, lmdb.BadTxnError,
+)  # fmt: skip
+"""What LMDB says of pages that are not what they must be, and of a transaction that met one."""
 
 
 def encode_number(number: int) -> bytes:
@@ -74,7 +84,9 @@ class Environment:
         """Is told how many seconds each durable commit took, its sync included."""
         exists = (directory / DATA_FILE).exists()
         if not exists and not create:
-            raise StoreMissing(f"there is no store in {directory}")
+            inner = directory / "store"  # where `verify --data` keeps what it has verified
+            hint = f"; there is one in {inner}" if (inner / DATA_FILE).exists() else ""
+            raise StoreMissing(f"there is no store in {directory}{hint}")
         try:
             if create:
                 directory.mkdir(parents=True, exist_ok=True)
@@ -83,10 +95,11 @@ class Environment:
             raise StoreError(f"{directory} cannot be used: {error.strerror}") from error
         try:
             self._env = lmdb.open(
-                str(directory), map_size=map_size, max_dbs=len(TABLES) + 2, readonly=read_only, max_readers=512,
-                metasync=True, sync=True, meminit=False, readahead=False,
+                str(directory), map_size=map_size, max_dbs=len(TABLES) + 2, readonly=read_only,
+                max_readers=_MAX_READERS, metasync=True, sync=True, meminit=False, readahead=False,
             )  # fmt: skip
             try:
+                self._env.reader_check()
                 if not read_only:
                     self._fill_file()
                 self.tables = self._open_tables(create=create)
@@ -100,6 +113,9 @@ class Environment:
             raise
         self._closed = False
         self._reader: lmdb.Transaction | None = None
+        self._commits = 0
+        self._committed = 0
+        """The transaction that this process committed last."""
 
     def _fill_file(self) -> None:
         """Zeros where a data file was cut off: LMDB calls them damage, while a missing page would kill the process."""
@@ -118,17 +134,28 @@ class Environment:
             return tables
         if not self._has_records(create=False):
             raise StoreMissing(f"the store in {self.directory} was never finished; make it again")
-        tables = {name: self._env.open_db(name.encode(), create=False) for name in TABLES}
-        with self._env.begin(db=tables["meta"]) as txn:
+        self._check_format()
+        return {name: self._env.open_db(name.encode(), create=False) for name in TABLES}
+
+    def _check_format(self) -> None:
+        """Before any other table is opened: a store of another format may have other tables."""
+        meta = self._env.open_db(b"meta", create=False)
+        with self._env.begin(db=meta) as txn:
             raw = txn.get(_FORMAT_KEY)
         if raw is None or len(raw) != 8:
             raise StoreCorrupt("meta/format", "missing or damaged")
-        if int.from_bytes(raw, "big") > FORMAT:
+        found = int.from_bytes(raw, "big")
+        if found > FORMAT:
             raise StoreFormat(
-                f"{self.directory} was written by a newer microrollup (format {int.from_bytes(raw, 'big')}, this one"
-                f" reads {FORMAT}); upgrade microrollup"
+                f"{self.directory} was written by a newer microrollup (format {found}, this one reads {FORMAT});"
+                " upgrade microrollup"
             )
-        return tables
+        if found < FORMAT:
+            raise StoreFormat(
+                f"{self.directory} was written by an older microrollup (format {found}, this one reads {FORMAT}),"
+                " and its rows are not converted; go on with the microrollup that wrote it, or make a new store"
+                " (`microrollup run` with another --data, or `microrollup restore` from a snapshot)"
+            )
 
     def _has_records(self, *, create: bool) -> bool:
         """Whether the log holds anything: if not, the process that made the store ended before it had a genesis."""
@@ -140,12 +167,21 @@ class Environment:
             return txn.stat(log)["entries"] > 0
 
     def get(self, table: str, key: bytes) -> bytes | None:
-        """One value, read by the owner's own thread in its standing snapshot (renewed at each commit)."""
-        return cast("bytes | None", (self._reader or self.reader).get(key, db=self.tables[table]))
+        """One value, read by the owner's own thread in its standing snapshot (renewed at each commit).
+
+        Raises `StoreCorrupt` for a damaged page.
+        """
+        try:
+            return cast("bytes | None", (self._reader or self.reader).get(key, db=self.tables[table]))
+        except lmdb.Error as error:
+            raise _map_open_error(self.directory, error) from error
 
     def cursor(self, table: str) -> lmdb.Cursor:
         """A cursor of the owner's standing snapshot; use it before the next commit."""
-        return self.reader.cursor(self.tables[table])
+        try:
+            return self.reader.cursor(self.tables[table])
+        except lmdb.Error as error:
+            raise _map_open_error(self.directory, error) from error
 
     @property
     def reader(self) -> lmdb.Transaction:
@@ -153,6 +189,14 @@ class Environment:
         if self._reader is None:
             self._reader = self._begin_reading(buffers=False)
         return self._reader
+
+    def _check_age(self, txn: lmdb.Transaction, oldest: int) -> None:
+        """Raise `StoreCorrupt` unless a transaction sees what was committed when it began, and no later one than is.
+
+        `oldest`: the last commit when it began. A damaged meta page shows the store as it was one commit earlier.
+        """
+        if oldest and not oldest <= txn.id() <= self._committed + 1:
+            raise StoreCorrupt(str(self.directory / DATA_FILE), f"shows transaction {txn.id()}, not {oldest}")
 
     def refresh(self) -> None:
         """Let the standing snapshot see what has been committed since, and hold nothing until it is used again.
@@ -166,41 +210,62 @@ class Environment:
     def _begin_reading(self, *, buffers: bool) -> lmdb.Transaction:
         if self._closed:
             raise StoreError("the store is closed")
+        oldest = self._committed
         try:
-            return self._env.begin(buffers=True) if buffers else self._env.begin()
+            try:
+                txn = self._env.begin(buffers=True) if buffers else self._env.begin()
+            except lmdb.ReadersFullError:
+                self._env.reader_check()
+                txn = self._env.begin(buffers=True) if buffers else self._env.begin()
         except lmdb.Error as error:
             raise StoreError(f"{self.directory} cannot be read: {error}") from error
+        self._check_age(txn, oldest)
+        return txn
 
     @contextmanager
     def snapshot(self) -> Iterator[lmdb.Transaction]:
-        """A short read transaction of its own, for threads other than the writer's; values are zero-copy views."""
-        with self._begin_reading(buffers=True) as txn:
+        """A short read transaction of its own, for threads other than the writer's; values are zero-copy views.
+
+        Raises `StoreCorrupt` for a damaged page, whenever it is met.
+        """
+        with map_errors(self.directory), self._begin_reading(buffers=True) as txn:
             yield txn
 
     @contextmanager
     def write(self) -> Iterator[lmdb.Transaction]:
         """A write transaction; durable when the block is left, or nothing of it.
 
-        Raises `CommitFailed` if the disk refuses (full, map full, I/O).
+        Raises `CommitFailed` if the disk refuses (full, map full, I/O), `StoreCorrupt` for a damaged page.
         """
         if self._closed:
             raise StoreError("the store is closed")
         try:
             txn = self._env.begin(write=True)
         except lmdb.Error as error:
-            raise CommitFailed(f"the store could not be written: {error}") from error
+            raise self._map_write_error(error) from error
         try:
+            self._check_age(txn, self._committed)
             yield txn
             started = time.perf_counter()
             txn.commit()
         except BaseException as error:
             txn.abort()
             if isinstance(error, (lmdb.Error, OSError)):
-                raise CommitFailed(f"the store could not be written: {error}") from error
+                raise self._map_write_error(error) from error
             raise
+        with self._begin_reading(buffers=False) as committed:  # one that wrote nothing has no number of its own
+            self._committed = committed.id()
         if self.on_commit is not None:
             self.on_commit(time.perf_counter() - started)
         self.refresh()
+        self._commits += 1
+        if self._commits % _COMMITS_BETWEEN_CHECKS == 0:
+            self._env.reader_check()
+
+    def _map_write_error(self, error: BaseException) -> StoreError:
+        if isinstance(error, _DAMAGE):
+            return _map_open_error(self.directory, error)
+        return CommitFailed(f"the store could not be written: {describe_write_error(error, self.directory)}")
 
     def count(self, table: str) -> int:
         """Entries of a table, in the standing snapshot."""
@@ -228,12 +293,9 @@ class Environment:
 
 def _take_lock(path: Path) -> int:
     """Hold an exclusive lock as long as the file stays open: LMDB itself would admit a second writing process."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise StoreLocked(f"{path.parent} is being written by another process; stop it first") from None
+    handle = lock_file(path, create=True)
+    if handle is None:
+        raise StoreLocked(f"{path.parent} is being written by another process; stop it first")
     return handle
 
 
@@ -250,16 +312,12 @@ def hold_writer_lock(directory: Path) -> Iterator[None]:
 def is_being_written(directory: Path) -> bool:
     """Whether somebody holds the writer's lock of a store now."""
     try:
-        handle = os.open(directory / _LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        handle = lock_file(directory / _LOCK_FILE, shared=True)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
+    if handle is not None:
         os.close(handle)
-    return False
+    return handle is None
 
 
 @contextmanager
@@ -272,8 +330,8 @@ def map_errors(directory: Path) -> Iterator[None]:
 
 
 def _map_open_error(directory: Path, error: lmdb.Error) -> StoreError:
-    if isinstance(error, (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.NotFoundError)):
-        return StoreCorrupt(str(directory / DATA_FILE), str(error))
+    if isinstance(error, _DAMAGE):
+        return StoreCorrupt(str(directory / DATA_FILE), f"{error}; `microrollup scrub` lists what is damaged")
     if isinstance(error, lmdb.VersionMismatchError):
         return StoreFormat(f"{directory} was written by another LMDB: {error}")
     if "already open" in str(error):

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from microrollup.errors import CommitFailed, StoreCorrupt, StoreMissing
+from microrollup.system import allocate, describe_write_error, sync_data
 
 __all__ = ["FlatFile"]
 
@@ -33,7 +34,7 @@ class FlatFile:
         """
         self._private = private
         try:
-            self._fd = os.open(path, (os.O_RDONLY if private else os.O_RDWR) | os.O_CLOEXEC)
+            self._fd = os.open(path, os.O_RDONLY if private else os.O_RDWR)
         except FileNotFoundError:
             raise StoreMissing(f"{path}: no such file") from None
         self.path = path
@@ -47,7 +48,7 @@ class FlatFile:
     @classmethod
     def create(cls, path: Path, row_bytes: int) -> FlatFile:
         """Make an empty file, or empty an existing one. Raises `CommitFailed` if the disk has no room."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
             _allocate(fd, _STEP_BYTES, path)
         finally:
@@ -83,7 +84,7 @@ class FlatFile:
         return bytes(self.buffer[start : start + self.row_bytes])
 
     def sync(self) -> None:
-        """Return once every write to `rows` is on disk: msync, which on Linux also makes the size durable.
+        """Return once every write to `rows` is on disk, and the size with it.
 
         Raises `CommitFailed`.
         """
@@ -91,9 +92,9 @@ class FlatFile:
             return
         try:
             self.buffer.flush()
-            os.fdatasync(self._fd)
+            sync_data(self._fd)
         except OSError as error:
-            raise CommitFailed(f"{self.path}: {error.strerror}") from error
+            raise CommitFailed(f"{self.path}: {describe_write_error(error, self.path)}") from error
 
     def close(self) -> None:
         """Unmap and close without syncing; twice does no harm. A view in use keeps its mapping until it goes."""
@@ -109,6 +110,6 @@ class FlatFile:
 
 def _allocate(fd: int, size: int, path: Path) -> None:
     try:
-        os.posix_fallocate(fd, 0, size)
+        allocate(fd, size)
     except OSError as error:
-        raise CommitFailed(f"cannot grow {path}: {error.strerror}") from error
+        raise CommitFailed(f"cannot grow {path}: {describe_write_error(error, path)}") from error

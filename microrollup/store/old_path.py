@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from microrollup.merkle.indexed import compute_depth
-from microrollup.merkle.levels import MAX_LEAVES, UNUSED_HASHES
+from microrollup.crypto.merkle.indexed import compute_depth
+from microrollup.crypto.merkle.levels import MAX_LEAVES, UNUSED_HASHES
 from microrollup.store.tree_delta import DeltaView
 
 __all__ = ["OldPath"]
@@ -21,7 +21,7 @@ class OldPath:
     def __init__(self, leaf_index: int, leaf_count: int) -> None:
         self.leaf_index = leaf_index
         self.leaf: bytes | None = None
-        """The 99 bytes, once a block has changed them."""
+        """The 99 bytes, after a block has changed them."""
         siblings = [leaf_index >> level ^ 1 for level in range(compute_depth(leaf_count))]
         self.wanted = {level: sibling for level, sibling in enumerate(siblings) if sibling << level < leaf_count}
         """Level -> index of the siblings that no block has changed yet."""

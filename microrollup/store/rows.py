@@ -1,66 +1,99 @@
-"""State fields as they lie in the store: the source that a `Map` reads lazily, and the index of tree keys."""
+"""State fields as they lie in the store: the source that a `Map` reads lazily."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 import lmdb
 
-from microrollup.codec.schema import IntegerType, StringType
-from microrollup.errors import DecodeError, StoreCorrupt
-from microrollup.map import ABSENT, Absent, StoreFault
-from microrollup.state import StateField
+from microrollup.crypto.merkle.indexed import compute_tree_key
+from microrollup.declaration.map import ABSENT, Absent, StoreFault
+from microrollup.declaration.map_range import compute_stop
+from microrollup.declaration.state import StateField
+from microrollup.errors import DecodeError, StoreCorrupt, StoreError
 from microrollup.store.environment import Environment
+from microrollup.store.row_check import check_absent, make_unpacker, unpack_row
+from microrollup.store.stored_keys import StoredKeys
 
-__all__ = ["StoredKeys", "StoredRows", "decode_leaf_index", "encode_leaf_index", "read_scalar"]
-
-LEAF_INDEX_BYTES: Final = 4
-
-_KEY_CLASSES: Final[dict[type, type]] = {IntegerType: int, StringType: str}
-"""All other keys are `bytes`."""
+__all__ = ["StoredRows", "read_scalar"]
 
 
 class StoredRows:
     """The stored entries of one map field, as of the last block. Every failure is a `StoreFault`."""
 
-    def __init__(self, environment: Environment, field: StateField) -> None:
+    def __init__(self, environment: Environment, field: StateField, size: int, keys: StoredKeys | None = None) -> None:
+        """`size`: how many entries there are. `keys` show that settled entries are absent; else neighbours do."""
         self._environment = environment
+        self._keys = keys
         self._field = field
-        self.key_class = _KEY_CLASSES.get(type(field.key_type), bytes)
+        self._size = size
+        self.key_class = field.key_classes
+        self._unpack = make_unpacker()
+        self.loaded_bytes = 0
+        """Of all values that were loaded."""
 
     def load(self, key: Any) -> Any | Absent:
         """The stored value of a key, or `ABSENT`. Raises `ValueOutOfBounds` if the key is not of the key type."""
         field = self._field
-        row_key = field.row_prefix + field.encode_key(key)
+        encoded = field.encode_key(key)
+        row_key = field.row_prefix + encoded
         try:
             raw = self._environment.get("state", row_key)
-            return ABSENT if raw is None else field.decode_row(raw)
-        except (lmdb.Error, DecodeError) as error:
+            if raw is None:
+                if self._keys is not None and field.settled:
+                    self._keys.check_absent(compute_tree_key(field.number, encoded))
+                else:
+                    check_absent(self._environment.cursor("state"), row_key)
+                return ABSENT
+            self.loaded_bytes += len(raw)
+            return field.decode_row(self._unpack(row_key, raw))
+        except (lmdb.Error, DecodeError, StoreError) as error:
             raise self._note(f"state row 0x{row_key.hex()} of {field.name} cannot be read: {error}") from error
 
-    def iterate(self) -> Iterator[tuple[Any, Any]]:
-        """All stored entries in the order of their encoded keys."""
+    def iterate(
+        self, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[Any, Any]]:
+        """The stored entries with encoded keys from `start` to before `stop`, in the order of encoded keys."""
         field = self._field
-        prefix = field.row_prefix
+        low = field.row_prefix + start
+        high = compute_stop(field.row_prefix) if stop is None else field.row_prefix + stop
+        count, last = 0, None
         try:
             cursor = self._environment.cursor("state")
-            if cursor.set_range(prefix):
-                for row_key, raw in cast("Iterator[tuple[bytes, bytes]]", iter(cursor)):
-                    if row_key[:2] != prefix:
-                        return
-                    yield field.decode_key(row_key[2:]), field.decode_row(raw)
-        except (lmdb.Error, DecodeError) as error:
+            if _place(cursor, low, high, reverse=reverse):
+                walk = cursor.iterprev() if reverse else cursor.iternext()
+                for row_key, raw in cast("Iterator[tuple[bytes, bytes]]", walk):
+                    if row_key < low if reverse else high is not None and row_key >= high:
+                        break
+                    if last is not None and (row_key >= last if reverse else row_key <= last):
+                        raise DecodeError("row", f"0x{row_key.hex()} is out of order")
+                    count, last = count + 1, row_key
+                    yield field.decode_key(row_key[2:]), field.decode_row(self._unpack(row_key, raw))
+            if not start and stop is None and count != self._size:
+                raise DecodeError("rows", f"{count} where {self._size} were stored")
+        except (lmdb.Error, DecodeError, StoreError) as error:
             raise self._note(f"the rows of {field.name} cannot be read: {error}") from error
 
     def _note(self, text: str) -> StoreFault:
-        """The fault, kept where whoever executes finds it even if an STF swallows it."""
+        """The fault, kept where the executor finds it even if an STF swallows it."""
         self._environment.fault = StoreFault(text)
         return self._environment.fault
 
     def sort_key(self, key: Any) -> bytes:
         """The encoded key."""
         return self._field.encode_key(key)
+
+    def sort_prefix(self, prefix: Any) -> bytes:
+        """What the encoded keys with a prefix begin with. Raises `ValueOutOfBounds` if it is not one."""
+        return self._field.encode_prefix(prefix)
+
+
+def _place(cursor: lmdb.Cursor, low: bytes, high: bytes | None, *, reverse: bool) -> bool:
+    """Put a cursor on the first row from `low` on, or on the last before `high`; whether there is one."""
+    if not reverse:
+        return bool(cursor.set_range(low))
+    return bool(cursor.prev() if high is not None and cursor.set_range(high) else cursor.last())
 
 
 def read_scalar(environment: Environment, field: StateField) -> Any:
@@ -69,43 +102,6 @@ def read_scalar(environment: Environment, field: StateField) -> Any:
     if raw is None:
         raise StoreCorrupt(f"state/{field.name}", "missing")
     try:
-        return field.decode_row(raw)
+        return field.decode_row(unpack_row(field.row_prefix, raw))
     except DecodeError as error:
         raise StoreCorrupt(f"state/{field.name}", error.reason) from None
-
-
-def encode_leaf_index(leaf_index: int) -> bytes:
-    """4 bytes, big-endian."""
-    return leaf_index.to_bytes(LEAF_INDEX_BYTES, "big")
-
-
-def decode_leaf_index(raw: bytes) -> int:
-    """The leaf index of its 4 bytes."""
-    return int.from_bytes(raw, "big")
-
-
-class StoredKeys:
-    """The keys in the tree, in the `tree` table (a `KeyIndex`)."""
-
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
-
-    def find_all(self, tree_keys: Iterable[bytes]) -> Mapping[bytes, int]:
-        """The leaf indices of those keys that ever were set."""
-        found = self._environment.cursor("tree").getmulti(sorted(tree_keys))
-        return {bytes(key): decode_leaf_index(bytes(raw)) for key, raw in found}
-
-    def low_neighbour(self, tree_key: bytes) -> tuple[bytes | None, int, bytes | None]:
-        """The greatest key below (None for the dummy), its leaf index, and the least key above."""
-        return find_low_neighbour(self._environment.cursor("tree"), tree_key)
-
-
-def find_low_neighbour(cursor: lmdb.Cursor, tree_key: bytes) -> tuple[bytes | None, int, bytes | None]:
-    """The gap of an absent tree key, by a cursor of the `tree` table."""
-    if cursor.set_range(tree_key):
-        above: bytes | None = bytes(cursor.key())
-        found = cursor.prev()
-    else:
-        above = None
-        found = cursor.last()
-    return (bytes(cursor.key()), decode_leaf_index(bytes(cursor.value())), above) if found else (None, 0, above)

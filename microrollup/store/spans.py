@@ -1,8 +1,8 @@
-"""What spans of 256 blocks touched, kept in memory, so that whoever reads an old height passes over most of them.
+"""What spans of 256 blocks touched, kept in memory, so that a reader of an old height passes over most of them.
 
-The first block behind a height that touched a leaf, a node or a row knows what it was. Looking at every block takes
+The first block after a height that touched a leaf, a node or a row knows what it was. Looking at every block takes
 10 us each, which is seconds where a month of them is kept; a span that left everything alone is one look. Derived from
-the undo of closed blocks when it is first asked for, and never written down.
+the changes of closed blocks when it is first asked for, and never written down.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from microrollup.errors import StoreCorrupt
+from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.store.environment import Tables, Transaction, encode_number
 from microrollup.store.old_path import OldPath
+from microrollup.store.row_changes import compute_digest, read_digests
 from microrollup.store.tree_delta import read_leaf_indices
-from microrollup.store.undo import compute_digest, read_digests
 
 __all__ = ["SPAN_BLOCKS", "SpanIndex", "Spans"]
 
@@ -31,10 +31,10 @@ Touched = npt.NDArray[Any]
 
 
 class SpanIndex:
-    """One kind of thing, by span; any thread may ask. One thread reads undo at a time, the others wait for it."""
+    """One kind of thing, by span; any thread may ask. One thread reads the store at a time, the others wait for it."""
 
     def __init__(
-        self, table: str, read: Callable[[bytes | memoryview], Touched], blocks: int, max_bytes: int = _MAX_BYTES
+        self, table: str, read: Callable[[int, bytes | memoryview], Touched], blocks: int, max_bytes: int = _MAX_BYTES
     ) -> None:
         self._table = table
         self._read = read
@@ -47,7 +47,7 @@ class SpanIndex:
     def get(self, txn: Transaction, tables: Tables, span: int) -> Touched:
         """All that the blocks of a span touched, ascending, each once. All of them are closed.
 
-        Raises `StoreCorrupt` if the undo of one is missing.
+        Raises `StoreCorrupt` if what one of them changed is missing or damaged.
         """
         with self._lock:
             found = self._spans.get(span)
@@ -65,7 +65,10 @@ class SpanIndex:
             raw = txn.get(encode_number(number), db=tables[self._table])
             if raw is None:
                 raise StoreCorrupt(f"{self._table}/{number}", "missing")
-            parts.append(self._read(raw))
+            try:
+                parts.append(self._read(number, raw))
+            except DecodeError as error:
+                raise StoreCorrupt(f"{self._table}/{number}", error.reason) from None
         return np.unique(np.concatenate(parts))
 
 
@@ -74,11 +77,11 @@ class Spans:
 
     def __init__(self, blocks: int = SPAN_BLOCKS) -> None:
         self.blocks: Final = blocks
-        self._leaves: Final = SpanIndex("undo_tree", read_leaf_indices, blocks)
-        self._rows: Final = SpanIndex("undo_rows", read_digests, blocks)
+        self._leaves: Final = SpanIndex("undo_tree", lambda _, raw: read_leaf_indices(raw), blocks)
+        self._rows: Final = SpanIndex("changes", read_digests, blocks)
 
     def skip_for_path(self, txn: Transaction, tables: Tables, path: OldPath, number: int, tip: int) -> int:
-        """The block behind the spans from `number` on that leave a path alone; `number` itself if there are none."""
+        """The block after the spans from `number` on that leave a path alone; `number` itself if there are none."""
         while self._is_start(number, tip) and not path.is_touched(self._leaves.get(txn, tables, number // self.blocks)):
             number += self.blocks
         return number

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.declaration.state import NONCES, StateField
 from microrollup.errors import DecodeError, ValueOutOfBounds
-from microrollup.rollup import MicroRollup
-from microrollup.state import NONCES, StateField
 
 __all__ = ["MAX_ROW_KEY_BYTES", "StateRow", "StateRowReader"]
 

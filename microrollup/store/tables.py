@@ -7,31 +7,42 @@
     state       row prefix(2) || encoded key -> canonical msgpack of the value (nonces: 8 bytes)
     tree        tree key -> leaf index
     index       bucket(4) || action hash -> seq(8) || height(8); see `microrollup.store.action_index`
-    undo_rows   height -> state rows before the block; undo_tree, undo_checkpoint: the same for tree and checkpoint
+    changes     height -> state rows before and after the block; see `microrollup.store.row_changes`
+    undo_tree   height -> what the block changed in the tree; undo_checkpoint: the checkpoint before it
     settled     height -> L1 time (seconds) at which it settled
-    meta        format, checkpoint, tree_synced (height of the flat files on disk), rewinding (old tip, while
-                a rebuild takes blocks back), rebuild (the newest `Rebuild` record), log_start (restored stores only)
+    meta        format, checkpoint (of the newest closed block, the tip), base (height up to which `state` and `tree`
+                are complete; the tip, as long as every block is written out when it closes), tree_synced (height of
+                the flat files on disk), rewinding (old tip, while a rebuild takes blocks back), rebuild (the newest
+                `Rebuild` record), log_start (restored stores only)
 
-Numbers are 8 bytes, big-endian. Everything but `log`, `openings` and `settled` can be derived from the log; not so in a
-store that was restored from a snapshot, whose log lacks what lies between the genesis and the snapshot's height.
+Numbers are 8 bytes, big-endian. Block rows, checkpoints and log_start are stored as `row || blake3(row)[:8]`; rows of
+`receipts`, `state`, `tree`, `index` and `settled` with a check of key and value, see `microrollup.store.row_check`.
+Records are checked against the chain.
+Everything but `log`, `openings` and `settled` can be derived from the log; not so in a store that was restored from a
+snapshot, whose log lacks what lies between the genesis and the snapshot's height.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
 from blake3 import blake3
 
-from microrollup.block import Block, Header
+from microrollup.chain.block import Block, Header, compute_block_hash
+from microrollup.chain.record import Open, Seal
 from microrollup.codec.canonical import decode_canonical, encode_canonical
+from microrollup.crypto.merkle.items import compute_items_root
 from microrollup.errors import DecodeError, NotRetained, StoreCorrupt
 from microrollup.primitives import Bytes32, Uint64
-from microrollup.record import Open, Seal
+from microrollup.store.action_index import LogPlace, find_action
 from microrollup.store.environment import Tables, Transaction, encode_number
+from microrollup.store.row_check import find_row
 
 __all__ = [
+    "BASE_KEY",
     "CHECKPOINT_KEY",
     "LOG_START_KEY",
     "REBUILD_KEY",
@@ -41,10 +52,13 @@ __all__ = [
     "Checkpoint",
     "LogStart",
     "append_records",
+    "check_log_end",
     "decode_block_row",
     "decode_checkpoint",
     "decode_log_start",
     "encode_row",
+    "find_place",
+    "get_base",
     "get_block",
     "get_block_row",
     "get_chain",
@@ -52,15 +66,20 @@ __all__ = [
     "get_log_length",
     "get_log_start",
     "get_receipt",
+    "get_receipts",
     "get_record",
     "iterate_log",
+    "make_checkpoint",
+    "put_checkpoint",
     "read_records",
     "require_not_before_start",
 ]
 
 CHAIN_BYTES: Final = 32
+_CHECK_BYTES: Final = 8
 MAX_ROW_BYTES: Final = 1 << 20
 
+BASE_KEY: Final = b"base"
 CHECKPOINT_KEY: Final = b"checkpoint"
 LOG_START_KEY: Final = b"log_start"
 REBUILD_KEY: Final = b"rebuild"
@@ -69,7 +88,7 @@ SYNCED_KEY: Final = b"tree_synced"
 
 
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where derived data stand: exactly behind the block of this height. Small enough to be kept with every undo."""
+    """How far derived data is: exactly after the block of this height. Small enough to be kept per block."""
 
     height: Uint64
     block_hash: Bytes32
@@ -84,7 +103,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
 
 class BlockRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A closed block but for its entries, which stand in the log from `first_record` on."""
+    """A closed block but for its entries, which are in the log from `first_record` on."""
 
     header: Header
     open: Open
@@ -94,7 +113,7 @@ class BlockRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 class LogStart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where a restored store's records begin again behind the genesis: with the `Close` of the snapshot's height."""
+    """Where a restored store's records begin again after the genesis: with the `Close` of the snapshot's height."""
 
     height: Uint64
     number: Uint64
@@ -110,17 +129,38 @@ _LOG_START_DECODER: Final = msgspec.msgpack.Decoder(LogStart)
 
 def decode_checkpoint(raw: bytes) -> Checkpoint:
     """Raises `DecodeError`."""
-    return decode_canonical(_CHECKPOINT_DECODER, raw, what="checkpoint", limit=MAX_ROW_BYTES)
+    return decode_canonical(_CHECKPOINT_DECODER, _take_row(raw), what="checkpoint", limit=MAX_ROW_BYTES)
 
 
 def decode_block_row(raw: bytes) -> BlockRow:
     """Raises `DecodeError`."""
-    return decode_canonical(_BLOCK_DECODER, raw, what="block", limit=MAX_ROW_BYTES)
+    return decode_canonical(_BLOCK_DECODER, _take_row(raw), what="block", limit=MAX_ROW_BYTES)
 
 
 def decode_log_start(raw: bytes) -> LogStart:
     """Raises `DecodeError`."""
-    return decode_canonical(_LOG_START_DECODER, raw, what="log start", limit=MAX_ROW_BYTES)
+    return decode_canonical(_LOG_START_DECODER, _take_row(raw), what="log start", limit=MAX_ROW_BYTES)
+
+
+def _take_row(raw: bytes) -> bytes:
+    row = raw[:-_CHECK_BYTES]
+    if len(raw) < _CHECK_BYTES or blake3(row).digest(_CHECK_BYTES) != raw[-_CHECK_BYTES:]:
+        raise DecodeError("row", "it does not have the bytes that were stored")
+    return row
+
+
+def make_checkpoint(header: Header, leaf_count: int, sizes: tuple[int, ...], lanes: bytes) -> Checkpoint:
+    """The checkpoint after the block of a header."""
+    return Checkpoint(
+        height=header.height,
+        block_hash=compute_block_hash(header),
+        next_seq=header.first_seq + header.action_count,
+        forced_count=header.forced_count,
+        forced_hash=header.forced_hash,
+        leaf_count=leaf_count,
+        sizes=sizes,
+        lanes=lanes,
+    )
 
 
 def get_log_start(txn: Transaction, tables: Tables) -> LogStart | None:
@@ -142,7 +182,7 @@ def require_not_before_start(txn: Transaction, tables: Tables, height: int) -> N
 
 
 def get_checkpoint(txn: Transaction, tables: Tables) -> Checkpoint:
-    """Where derived data stand. Raises `StoreCorrupt`."""
+    """How far derived data is. Raises `StoreCorrupt`."""
     raw = txn.get(CHECKPOINT_KEY, db=tables["meta"])
     if raw is None:
         raise StoreCorrupt("meta/checkpoint", "missing")
@@ -152,22 +192,65 @@ def get_checkpoint(txn: Transaction, tables: Tables) -> Checkpoint:
         raise StoreCorrupt("meta/checkpoint", error.reason) from None
 
 
+def get_base(txn: Transaction, tables: Tables) -> int:
+    """The height up to which `state` and `tree` are complete. Raises `StoreCorrupt`."""
+    raw = txn.get(BASE_KEY, db=tables["meta"])
+    if raw is None or len(raw) != 8:
+        raise StoreCorrupt("meta/base", "missing or damaged")
+    return int.from_bytes(raw, "big")
+
+
+def put_checkpoint(txn: Transaction, tables: Tables, checkpoint: Checkpoint) -> None:
+    """Note the newest closed block, whose rows `state` and `tree` hold."""
+    txn.put(CHECKPOINT_KEY, encode_row(checkpoint), db=tables["meta"])
+    txn.put(BASE_KEY, encode_number(checkpoint.height), db=tables["meta"])
+
+
 def get_block_row(txn: Transaction, tables: Tables, height: int) -> BlockRow | None:
-    """Header, opening and seal of a closed block. Raises `StoreCorrupt`, `NotRetained`."""
+    """Header, opening and seal of a closed block; None above the newest. Raises `StoreCorrupt`, `NotRetained`."""
     raw = txn.get(encode_number(height), db=tables["blocks"])
     if raw is None:
         require_not_before_start(txn, tables, height)
+        if height <= get_checkpoint(txn, tables).height:
+            raise StoreCorrupt(f"blocks/{height}", "missing")
         return None
     try:
-        return decode_block_row(bytes(raw))
+        row = decode_block_row(bytes(raw))
     except DecodeError as error:
         raise StoreCorrupt(f"blocks/{height}", error.reason) from None
+    if row.header.height != height:
+        raise StoreCorrupt(f"blocks/{height}", f"holds block {row.header.height}")
+    return row
 
 
 def get_receipt(txn: Transaction, tables: Tables, seq: int) -> bytes | None:
-    """The canonical receipt of an entry, once its block is closed."""
-    raw = txn.get(encode_number(seq), db=tables["receipts"])
-    return None if raw is None else bytes(raw)
+    """The canonical receipt of an entry, once its block is closed; None if there is none. Raises `StoreCorrupt`."""
+    try:
+        return find_row(txn.cursor(tables["receipts"]), encode_number(seq))
+    except DecodeError as error:
+        raise StoreCorrupt(f"receipts/{seq}", error.reason) from None
+
+
+def get_receipts(txn: Transaction, tables: Tables, header: Header) -> list[bytes]:
+    """The canonical receipts of a closed block. Raises `StoreCorrupt`, also if they are not those of the header."""
+    receipts = []
+    for seq in range(header.first_seq, header.first_seq + header.action_count):
+        receipt = get_receipt(txn, tables, seq)
+        if receipt is None:
+            raise StoreCorrupt(f"receipts/{seq}", "missing")
+        receipts.append(receipt)
+    if compute_items_root(receipts) != header.receipts_root:
+        raise StoreCorrupt(f"receipts/{header.first_seq}", f"those of block {header.height} are not its header's")
+    return receipts
+
+
+def find_place(txn: Transaction, tables: Tables, action_hash: bytes, next_seq: int) -> LogPlace | None:
+    """Where an action is in the log, by its hash, among those below `next_seq`. Raises `StoreCorrupt`."""
+    cursor = txn.cursor(tables["index"])
+    try:
+        return find_action(partial(find_row, cursor), action_hash, next_seq)
+    except DecodeError as error:
+        raise StoreCorrupt(f"index/0x{action_hash.hex()}", error.reason) from None
 
 
 def get_record(txn: Transaction, tables: Tables, number: int) -> bytes | None:
@@ -192,8 +275,18 @@ def get_log_length(txn: Transaction, tables: Tables) -> int:
     return int.from_bytes(cursor.key(), "big") + 1 if cursor.last() else 0
 
 
+def check_log_end(txn: Transaction, tables: Tables, length: int, chain: bytes) -> None:
+    """Raise `StoreCorrupt` unless the log has so many records and ends with this value of the chain.
+
+    A damaged page may show a writer the store as it was some commits ago.
+    """
+    cursor = txn.cursor(tables["log"])
+    if not cursor.last() or bytes(cursor.key()) != encode_number(length - 1) or cursor.value()[:CHAIN_BYTES] != chain:
+        raise StoreCorrupt(f"log/{length - 1}", "is not the last record any more")
+
+
 def append_records(txn: Transaction, tables: Tables, number: int, chain: bytes, records: list[bytes]) -> bytes:
-    """Append records from `number` on, behind `chain`; the chain's new value."""
+    """Append records from `number` on, after `chain`; the chain's new value."""
     rows: list[tuple[bytes, bytes]] = []
     for record in records:
         chain = blake3(chain + record).digest()
@@ -202,7 +295,7 @@ def append_records(txn: Transaction, tables: Tables, number: int, chain: bytes, 
     cursor = txn.cursor(tables["log"])
     consumed, added = cursor.putmulti(rows, append=True, overwrite=False)
     if added != len(rows):
-        raise StoreCorrupt(f"log/{number - len(rows) + consumed}", "the log holds records behind its end")
+        raise StoreCorrupt(f"log/{number - len(rows) + consumed}", "the log holds records after its end")
     return chain
 
 
@@ -259,5 +352,6 @@ def get_block(txn: Transaction, tables: Tables, rollup_id: bytes, height: int) -
 
 
 def encode_row(row: BlockRow | Checkpoint | LogStart) -> bytes:
-    """The stored form of a row."""
-    return encode_canonical(row)
+    """The stored form of a row, its check included."""
+    raw = encode_canonical(row)
+    return raw + blake3(raw).digest(_CHECK_BYTES)

@@ -14,23 +14,33 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from microrollup.errors import DecodeError, StoreCorrupt
-from microrollup.merkle.indexed import DUMMY_LEAF, LEAF_BYTES, Leaf, Proof, compute_depth, decode_leaf, encode_leaf
-from microrollup.merkle.levels import (
+from microrollup.crypto.merkle.indexed import (
+    DUMMY_LEAF,
+    LEAF_BYTES,
+    Leaf,
+    Proof,
+    compute_depth,
+    decode_leaf,
+    encode_leaf,
+)
+from microrollup.crypto.merkle.known_nodes import KnownNodes
+from microrollup.crypto.merkle.levels import (
     HASH_BYTES,
     UNUSED_HASHES,
+    DamagedTree,
     change_nodes,
     check_leaf_count,
     compute_node_position,
     compute_node_rows,
     compute_row_hashes,
 )
+from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.store.flat_file import FlatFile
 from microrollup.store.old_path import OldPath
-from microrollup.store.tree_check import Damage, OnProgress, find_damage, ignore_progress, rehash_nodes
+from microrollup.store.tree_check import DamagedNode, OnLeavesHashed, find_damage, ignore_progress, rehash_nodes
 from microrollup.store.tree_delta import DeltaView, TreeDelta
 from microrollup.store.tree_index import KeyIndex
-from microrollup.store.tree_leaves import compute_leaf_changes, compute_linked_leaves
+from microrollup.store.tree_leaves import LeafChanges, compute_leaf_changes, compute_linked_leaves
 
 __all__ = ["FlatTree"]
 
@@ -55,6 +65,8 @@ class FlatTree:
         except Exception:
             self._leaves.close()
             raise
+        self.known = KnownNodes(UNUSED_HASHES)
+        self._root = self._read_root()
 
     @classmethod
     def create(cls, directory: Path) -> FlatTree:
@@ -65,26 +77,34 @@ class FlatTree:
         dummy = np.frombuffer(encode_leaf(DUMMY_LEAF), np.uint8).reshape(1, LEAF_BYTES)
         tree._leaves.rows[:1] = dummy
         tree._nodes.rows[:1] = compute_row_hashes(dummy)
+        tree._root = tree._read_root()
         return tree
 
     def root(self) -> bytes:
-        """The 32-byte state root of what is applied."""
+        """The 32-byte state root of what is applied. Kept in memory: the file may be damaged meanwhile."""
+        return self._root
+
+    def _read_root(self) -> bytes:
         return self._nodes.read_row(compute_node_position(compute_depth(self.leaf_count), 0))
 
     @property
     def leaf_rows(self) -> npt.NDArray[np.uint8]:
-        """All leaves in use, as they stand in the file, shape (leaf count, 99); for whoever checks them."""
+        """All leaves in use, as they are in the file, shape (leaf count, 99); for checks."""
         return self._leaves.rows[: self.leaf_count]
 
     @property
     def node_rows(self) -> npt.NDArray[np.uint8]:
-        """The node file as it stands, 32 bytes a row; see `microrollup.merkle.levels` for which row is which node."""
+        """The node file as it stands, 32 bytes per row; `microrollup.crypto.merkle.levels` maps nodes to rows."""
         return self._nodes.rows
 
     def get_leaf(self, leaf_index: int) -> Leaf:
         """A leaf in use. Raises `IndexError` beyond them and `StoreCorrupt` if a flag is impossible."""
         self._check_index(leaf_index, self.leaf_count)
         return _decode_stored_leaf(leaf_index, self._leaves.read_row(leaf_index))
+
+    def read_leaf(self, leaf_index: int) -> bytes:
+        """The 99 bytes of a leaf as they are in the file, which nothing has checked yet."""
+        return self._leaves.read_row(leaf_index)
 
     def prove(self, leaf_index: int) -> Proof:
         """The proof of a leaf in use under `root()`. Raises `IndexError` beyond them."""
@@ -106,19 +126,25 @@ class FlatTree:
         change, in which new keys get their leaf indices. A deleted key has the value hash `EMPTY_HASH`.
 
         `index` knows the keys as of the last `apply`. No contents change, though the files may be given more room.
-        Raises `CommitFailed` if the disk has none.
+        Leaves, nodes and keys that are read must lead to `root()`. Raises `StoreCorrupt` if they do not, and
+        `CommitFailed` if the disk has no room.
         """
         leaves = compute_leaf_changes(self._leaves.rows, self.leaf_count, changes, index)
-        before, after, root = self.leaf_count, self.leaf_count + len(leaves.inserted), self.root()
+        before, after, root = self.leaf_count, self.leaf_count + len(leaves.inserted), self._root
         self._reserve(after)
-        nodes = change_nodes(
-            self._nodes.rows,
-            leaves.indices,
-            compute_row_hashes(leaves.new_leaves),
-            root_before=root,
-            count_before=before,
-            count_after=after,
-        )
+        try:
+            nodes = change_nodes(
+                self._nodes.rows,
+                leaves.indices,
+                compute_row_hashes(leaves.new_leaves),
+                root_before=root,
+                count_before=before,
+                count_after=after,
+                old_hashes=self.hash_old_leaves(leaves),
+                known=self.known,
+            )
+        except DamagedTree as damaged:
+            raise StoreCorrupt("tree", f"leaves and nodes do not lead to the state root: {damaged} differs") from None
         return TreeDelta(
             leaf_count_before=before,
             leaf_count=after,
@@ -134,16 +160,21 @@ class FlatTree:
             inserted=leaves.inserted,
         )
 
+    def hash_old_leaves(self, leaves: LeafChanges) -> npt.NDArray[np.uint8]:
+        """The hashes of changed leaves as they were read, which must be those of the nodes above them."""
+        return compute_row_hashes(leaves.old_leaves[: len(leaves.indices) - len(leaves.inserted)])
+
     def apply(self, delta: TreeDelta) -> None:
         """Write a delta that LMDB holds safely to the files. Raises `StoreCorrupt` unless it follows on the tree."""
         self._check_follows(delta.leaf_count_before, delta.root_before)
         self._reserve(delta.leaf_count)
         self._leaves.rows[delta.leaf_indices] = delta.new_leaves
         self._nodes.rows.view(np.uint64)[delta.node_positions] = delta.new_hashes.view(np.uint64)
-        self.leaf_count = delta.leaf_count
+        self.known.replace(compute_depth(delta.leaf_count), self.leaf_count, delta.node_ids, delta.new_hashes)
+        self.leaf_count, self._root = delta.leaf_count, delta.root
 
     def fill(
-        self, keys: Iterable[bytes], value_hashes: Iterable[bytes], on_progress: OnProgress = ignore_progress
+        self, keys: Iterable[bytes], value_hashes: Iterable[bytes], on_progress: OnLeavesHashed = ignore_progress
     ) -> bytes:
         """Replace the whole tree by these keys, in the order of their leaves from index 1 on; returns the root.
 
@@ -168,31 +199,12 @@ class FlatTree:
 
     # The tree as it was
 
-    def leaf_at(self, leaf_index: int, leaf_count: int, deltas: Iterable[DeltaView]) -> Leaf:
-        """A leaf as it was when the tree had `leaf_count` leaves, `deltas` being those of all later blocks, ascending.
-
-        Raises `IndexError` if it was not in use then.
-        """
-        self._check_index(leaf_index, leaf_count)
-        for delta in deltas:
-            raw = delta.get_old_leaf(leaf_index)
-            if raw is not None:
-                return _decode_stored_leaf(leaf_index, raw)
-        return _decode_stored_leaf(leaf_index, self._leaves.read_row(leaf_index))
-
-    def prove_at(self, leaf_index: int, leaf_count: int, deltas: Iterable[DeltaView]) -> Proof:
-        """The proof of a leaf at an older height, when the tree had `leaf_count` leaves.
-
-        `deltas` are those of all blocks after that height, ascending: the first that touches a leaf or node knows what
-        it was. They are read once, so a generator will do. Raises `IndexError` if the leaf was not in use then.
-        """
-        path = self.begin_path(leaf_index, leaf_count)
-        for delta in deltas:
-            path.apply(delta)
-        return self.finish_path(path)
-
     def begin_path(self, leaf_index: int, leaf_count: int) -> OldPath:
-        """The path of a leaf of the tree of `leaf_count` leaves, to be shown what later blocks changed."""
+        """The path of a leaf of the tree of `leaf_count` leaves, to be shown what later blocks changed.
+
+        The deltas of all blocks after that height are applied to it, ascending: the first that touches a leaf or node
+        has its old value. Raises `IndexError` if the leaf was not in use then.
+        """
         self._check_index(leaf_index, leaf_count)
         return OldPath(leaf_index, leaf_count)
 
@@ -207,7 +219,7 @@ class FlatTree:
     # Repair
 
     def redo(self, deltas: Iterable[DeltaView]) -> bytes:
-        """After a crash: bring the files to the state behind `deltas` (ascending, all since the last `sync`).
+        """After a crash: bring the files to the state after `deltas` (ascending, all since the last `sync`).
 
         Whatever mixture of old and new rows the disk holds, the outcome is the same, and doing it twice does no harm:
         leaves are written as they must be, and every node above one is hashed again. Returns the root, which is the
@@ -229,13 +241,13 @@ class FlatTree:
                 self._nodes.rows,
                 indices,
                 compute_row_hashes(self._leaves.rows.take(indices, axis=0)),
-                root_before=self.root(),
+                root_before=self._read_root(),
                 count_before=self.leaf_count,
                 count_after=leaf_count,
             )
             self._nodes.rows[changed.positions] = changed.new_hashes
         self.leaf_count = leaf_count
-        return self.root()
+        return self._begin_anew()
 
     def rewind(self, deltas: Iterable[DeltaView]) -> bytes:
         """Undo blocks: `deltas` descending from the last applied one. Returns the root, which is the `root_before` of
@@ -251,9 +263,9 @@ class FlatTree:
             self._leaves.rows[delta.leaf_indices] = delta.old_leaves
             self._nodes.rows[delta.compute_node_positions()] = delta.old_hashes
             self.leaf_count = delta.leaf_count_before
-        return self.root()
+        return self._begin_anew()
 
-    def check(self, on_progress: OnProgress = ignore_progress) -> list[Damage]:
+    def check(self, on_progress: OnLeavesHashed = ignore_progress) -> list[DamagedNode]:
         """Hash everything from the leaves up and list the places where damage begins, ascending by level and index.
 
         Reads the whole tree, a few megabytes at a time. That the leaves are the right ones only `root()` can tell,
@@ -261,10 +273,16 @@ class FlatTree:
         """
         return find_damage(self._leaves.rows, self._nodes.rows, self.leaf_count, on_progress)
 
-    def rehash(self, on_progress: OnProgress = ignore_progress) -> bytes:
+    def rehash(self, on_progress: OnLeavesHashed = ignore_progress) -> bytes:
         """Write every node again from the leaves; returns the root, to be compared with a header's."""
         rehash_nodes(self._leaves.rows, self._nodes.rows, self.leaf_count, on_progress)
-        return self.root()
+        return self._begin_anew()
+
+    def _begin_anew(self) -> bytes:
+        """Take the root from the file, which was written otherwise than by `apply`."""
+        self.known.forget()
+        self._root = self._read_root()
+        return self._root
 
     def _reserve(self, leaf_count: int) -> None:
         check_leaf_count(leaf_count)

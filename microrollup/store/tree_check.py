@@ -7,22 +7,20 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from microrollup.merkle.indexed import compute_depth
-from microrollup.merkle.levels import HASH_BYTES, climb, compute_node_position, compute_row_hashes
+from microrollup.crypto.merkle.indexed import compute_depth
+from microrollup.crypto.merkle.levels import HASH_BYTES, Rows, climb, compute_node_position, compute_row_hashes
 
-__all__ = ["Damage", "find_damage", "ignore_progress", "rehash_nodes"]
+__all__ = ["DamagedNode", "find_damage", "ignore_progress", "rehash_nodes"]
 
 _CHUNK_LEVEL: Final = 13
 """Subtrees of 2^13 leaves are read at a time: about 3 MB with what is computed of them."""
 
-Rows = npt.NDArray[np.uint8]
-OnProgress = Callable[[int], None]
+OnLeavesHashed = Callable[[int], None]
 """Called with the number of leaves done."""
 
 
-class Damage(msgspec.Struct, frozen=True):
+class DamagedNode(msgspec.Struct, frozen=True):
     """A stored node that is not the hash of what lies below, although everything below is right.
 
     At level 0 either the node or the leaf's 99 bytes are damaged.
@@ -36,7 +34,7 @@ def ignore_progress(_leaves_done: int) -> None:
     """For callers who do not watch."""
 
 
-def find_damage(leaves: Rows, nodes: Rows, leaf_count: int, on_progress: OnProgress) -> list[Damage]:
+def find_damage(leaves: Rows, nodes: Rows, leaf_count: int, on_progress: OnLeavesHashed) -> list[DamagedNode]:
     """Where damage begins, ascending by level and index."""
     wrong: set[tuple[int, int]] = set()
 
@@ -47,13 +45,13 @@ def find_damage(leaves: Rows, nodes: Rows, leaf_count: int, on_progress: OnProgr
 
     _hash_all(leaves, leaf_count, compare, on_progress)
     return [
-        Damage(level, index)
+        DamagedNode(level, index)
         for level, index in sorted(wrong)
         if (level - 1, 2 * index) not in wrong and (level - 1, 2 * index + 1) not in wrong
     ]
 
 
-def rehash_nodes(leaves: Rows, nodes: Rows, leaf_count: int, on_progress: OnProgress) -> None:
+def rehash_nodes(leaves: Rows, nodes: Rows, leaf_count: int, on_progress: OnLeavesHashed) -> None:
     """Write every node again from the leaves."""
 
     def write(level: int, first: int, hashes: Rows) -> None:
@@ -63,7 +61,7 @@ def rehash_nodes(leaves: Rows, nodes: Rows, leaf_count: int, on_progress: OnProg
 
 
 def _hash_all(
-    leaves: Rows, leaf_count: int, take_level: Callable[[int, int, Rows], None], on_progress: OnProgress
+    leaves: Rows, leaf_count: int, take_level: Callable[[int, int, Rows], None], on_progress: OnLeavesHashed
 ) -> None:
     depth = compute_depth(leaf_count)
     chunk_level = min(_CHUNK_LEVEL, depth)

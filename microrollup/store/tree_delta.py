@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from microrollup.crypto.merkle.indexed import LEAF_BYTES, compute_depth
+from microrollup.crypto.merkle.levels import HASH_BYTES, MAX_LEAVES, compute_positions
 from microrollup.errors import DecodeError
-from microrollup.merkle.indexed import LEAF_BYTES, compute_depth
-from microrollup.merkle.levels import HASH_BYTES, MAX_LEAVES, compute_positions
 
 __all__ = ["DeltaView", "TreeDelta", "encode_delta", "read_leaf_indices"]
 
@@ -75,7 +75,7 @@ def encode_delta(delta: TreeDelta) -> bytes:
 
 
 def read_leaf_indices(raw: bytes | memoryview) -> npt.NDArray[np.uint32]:
-    """The changed leaves of an encoded delta, ascending; a view of `raw`, for whoever need not look at the rest.
+    """The changed leaves of an encoded delta, ascending; a view of `raw`, for readers that need not look at the rest.
 
     Raises `DecodeError` if it is shorter than its header says.
     """

@@ -1,4 +1,4 @@
-"""Where a tree key's leaf is, and which key stands below a gap: the one thing the flat tree asks of others."""
+"""Where a tree key's leaf is, and which key is below a gap: the one thing the flat tree asks of others."""
 
 from __future__ import annotations
 

@@ -40,6 +40,10 @@ _CALL_SECONDS: Final = 60
 _SECONDS_AGO: Final = 120_000
 """The chain begins in the past: its blocks are 12 seconds apart, however fast they come."""
 _BLOCK_SECONDS: Final = 12
+_KEPT_STATES: Final = 500
+"""Blocks of which it keeps the state, in memory. Unasked, it writes older states to its user's home directory, up to
+3,600 of them, and leaves them there when it is killed.
+"""
 _MINED_BLOCKS: Final = 70
 """Blocks that are really mined after a jump: more than the window that a follower keeps."""
 
@@ -101,7 +105,7 @@ def run_anvil(
     started = int(time.time()) // 12 * 12 - _SECONDS_AGO if timestamp is None else timestamp
     full = [
         *command, "--host", "127.0.0.1", "--port", "0", "--chain-id", str(chain_id), "--timestamp", str(started),
-        *arguments,
+        "--prune-history", str(_KEPT_STATES), *arguments,
     ]  # fmt: skip
     with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would stop it once it is full
         process = subprocess.Popen(  # noqa: S603  # the command is the user's own

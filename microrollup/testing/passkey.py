@@ -3,7 +3,7 @@ r"""P-256 keys in software: a bare one, and an authenticator that makes WebAuthn
     passkey = Passkey(b"\x01" * 32, rp_id="wallet.example", origin="https://wallet.example")
     line = sign_action(app, Register(...), nonce=0, key=passkey)          # its sender is `passkey.sender`
 
-The secret lies in memory: for tests and samples.
+The secret is in memory: for tests and samples.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from microrollup.signatures import p256, webauthn
-from microrollup.signatures.openssl import CURVE, PREHASHED, decode_der
+from microrollup.crypto.signatures import p256, webauthn
+from microrollup.crypto.signatures.openssl import CURVE, PREHASHED, decode_der
 
 __all__ = ["Assertion", "P256Key", "Passkey"]
 
@@ -60,9 +60,7 @@ class P256Key(_Key):
 class Passkey(_Key):
     """A credential of an authenticator, together with the browser that asks it (scheme 2)."""
 
-    def __init__(
-        self, secret: bytes, *, rp_id: str = "wallet.example", origin: str = "https://wallet.example"
-    ) -> None:
+    def __init__(self, secret: bytes, *, rp_id: str = "wallet.example", origin: str = "https://wallet.example") -> None:
         """A credential of a scalar, big-endian, made for a relying party and used on a page of `origin`.
 
         Raises `ValueError` unless the scalar lies between 0 and the curve's order.

@@ -11,10 +11,11 @@ from typing import Final, Protocol
 import msgspec
 from coincurve import PrivateKey
 
-from microrollup.block import Block, Header, compute_rollup_id
-from microrollup.crypto import compute_address, keccak256, load_private_key
+from microrollup.chain.block import Block, Header, compute_rollup_id
+from microrollup.chain.record import GENESIS_FORMAT, DomainConfig, Genesis, Open, Seal
+from microrollup.crypto.ecdsa import compute_address, load_private_key
+from microrollup.crypto.keccak import keccak256
 from microrollup.primitives import ZERO_ADDRESS
-from microrollup.record import DomainConfig, Genesis, Open, Seal
 from microrollup.settlement.attestation import (
     BatchAttestation,
     SignedAttestation,
@@ -27,6 +28,7 @@ from microrollup.settlement.protocol import Inbox
 __all__ = [
     "BUILDER",
     "OWNER",
+    "STF_ID",
     "VERIFIER_KEYS",
     "Proposal",
     "SettlementHarness",
@@ -42,7 +44,7 @@ class SettlementHarness(Protocol):
     """A backend under test, on an L1 of its own that moves only as told."""
 
     def create_inbox(self, genesis: Genesis, owner: bytes) -> Inbox:
-        """A new inbox of that genesis, owned by the 20-byte `owner`, at a place of its own."""
+        """A new inbox of that genesis for the code `STF_ID`, owned by the 20-byte `owner`, at a place of its own."""
         ...
 
     def reopen_inbox(self, inbox: Inbox) -> Inbox:
@@ -67,12 +69,13 @@ VERIFIER_KEYS: Final = tuple(sorted([make_key(f"verifier {i}") for i in range(3)
 
 BUILDER: Final = compute_address(make_key("builder"))
 OWNER: Final = compute_address(make_key("owner"))
+STF_ID: Final = keccak256(b"stf")
 
 
 def make_genesis(number: int, time: int) -> Genesis:
     """A genesis whose L1 start is block `number`, at `time` seconds."""
     return Genesis(
-        format=1,
+        format=GENESIS_FORMAT,
         name="contract suite",
         l1_chain_id=31337,
         genesis_time=time,
@@ -104,7 +107,7 @@ def extend(inbox: Inbox, **changes: int | bytes) -> Header:
         height=settled.height + 1,
         parent_hash=settled.block_hash,
         timestamp=inbox.get_time(number - 1),
-        stf_id=keccak256(b"stf"),
+        stf_id=STF_ID,
         l1_origin=number - 1,
         forced_count=settled.forced_count,
         forced_hash=inbox.get_queue_hash(settled.forced_count),
@@ -130,7 +133,7 @@ def propose(inbox: Inbox, *headers: Header, keys: Sequence[PrivateKey] = VERIFIE
 
 def _make_block(header: Header) -> Block:
     opened = Open(header.height, header.timestamp, header.l1_origin, header.stf_id)
-    return Block(header, opened, (), Seal(bytes(65), "made up"))
+    return Block(header, opened, (), Seal(0, bytes(65), "made up"))
 
 
 def attest(

@@ -16,24 +16,28 @@ from typing import Final
 import msgspec
 import pytest
 
-from microrollup.block import Header, compute_block_hash, compute_genesis_header, compute_rollup_id
-from microrollup.crypto import compute_address, keccak256
-from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
-from microrollup.record import Genesis
-from microrollup.settlement.attestation import SignedAttestation, sign_attestation
+from microrollup.chain.block import Header, compute_block_hash, compute_genesis_header, compute_rollup_id
+from microrollup.chain.record import Genesis
+from microrollup.crypto.ecdsa import compute_address
+from microrollup.crypto.keccak import keccak256
+from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, MAX_FORCED_PER_BLOCK, ZERO_ADDRESS, ZERO_BYTES32
+from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
 from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_blob_data_hash, decode_batch
 from microrollup.settlement.errors import (
     AlreadyVoided,
     BadOrigin,
     BadQuorum,
     BatchTooLarge,
+    CancelledTooLate,
     DuplicateAttester,
     ForcedSkipped,
     ForeignAttester,
     FutureTimestamp,
+    HeaderOutOfRange,
     HeightGap,
     MalleableSignature,
     NotBuilder,
+    NothingPending,
     NotOwner,
     PayloadTooLarge,
     SettlementError,
@@ -45,14 +49,24 @@ from microrollup.settlement.errors import (
     WrongForcedHash,
     WrongParent,
     WrongRollupId,
+    WrongStfId,
     ZeroBuilder,
+    ZeroCode,
 )
 from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute_queue_hash
-from microrollup.settlement.inbox import BUILDER_SILENCE_BLOCKS, CHANGE_DELAY_BLOCKS, MAX_ORIGIN_AGE_BLOCKS
+from microrollup.settlement.inbox import (
+    ANNOUNCEMENTS,
+    BUILDER_SILENCE_BLOCKS,
+    CANCEL_MARGIN_BLOCKS,
+    CHANGE_DELAY_BLOCKS,
+    MAX_ORIGIN_AGE_BLOCKS,
+    VOID_AGE_BLOCKS,
+)
 from microrollup.settlement.protocol import Inbox, SettledHead, VerifierSet
 from microrollup.testing.settlement_harness import (
     BUILDER,
     OWNER,
+    STF_ID,
     VERIFIER_KEYS,
     Proposal,
     SettlementHarness,
@@ -109,6 +123,7 @@ class SettlementContract:
         number = inbox.get_number()
         assert (OWNER, BUILDER) == (inbox.get_owner(number), inbox.get_builder(number))
         assert VerifierSet(genesis.verifiers, 2) == inbox.get_verifiers(number)
+        assert STF_ID == inbox.get_stf_id(number) == inbox.look(number - 1, 0).stf_id
 
     @pytest.mark.parametrize("quorum", [0, 1, 4])
     def test_refuses_quorum_that_is_no_majority(
@@ -119,7 +134,7 @@ class SettlementContract:
             harness.create_inbox(msgspec.structs.replace(genesis, quorum=quorum), OWNER)
 
     def test_refuses_verifiers_out_of_order(self, harness: SettlementHarness, genesis: Genesis) -> None:
-        """Addresses ascend strictly, so none stands twice; zero, which a failed recovery could give, is none."""
+        """Addresses ascend strictly, so none occurs twice; zero, which a failed recovery could give, is refused."""
         first, second, third = genesis.verifiers
         for verifiers in [(second, first, third), (first, first, third), (ZERO_ADDRESS, first, second), ()]:
             with pytest.raises(BadQuorum):
@@ -221,11 +236,60 @@ class SettlementContract:
         with pytest.raises(WrongRollupId):
             _settle_with(inbox, rollup_id=other)
 
+    def test_refuses_other_code(self, inbox: Inbox) -> None:
+        """Blocks of another code than the inbox was created for do not settle, unless the owner announced it."""
+        with pytest.raises(WrongStfId):
+            _settle_with(inbox, stf_id=keccak256(b"other code"))
+        assert 1 == _settle_with(inbox, stf_id=STF_ID).height
+
+    def test_code_changes_at_its_origin(self, inbox: Inbox, harness: SettlementHarness) -> None:
+        """An announced code settles from its origin on; the old one does too, until a batch names the new one."""
+        other = keccak256(b"other code")
+        with pytest.raises(NotOwner):
+            inbox.announce_code(other, caller=_STRANGER)
+        with pytest.raises(ZeroCode):
+            inbox.announce_code(ZERO_BYTES32, caller=OWNER)
+        effective = inbox.announce_code(other, caller=OWNER)
+        assert (STF_ID, other) == (inbox.get_stf_id(effective - 1), inbox.get_stf_id(effective))
+        harness.advance_to(inbox, effective + 5)
+        assert (STF_ID, other) == (inbox.look(effective - 1, 0).stf_id, inbox.look(effective, 0).stf_id)
+        with pytest.raises(WrongStfId):
+            _settle_with(inbox, stf_id=other, l1_origin=effective - 1)
+        assert 1 == _settle_with(inbox, stf_id=STF_ID, l1_origin=effective).height
+        assert 2 == _settle_with(inbox, stf_id=other, l1_origin=effective).height
+        with pytest.raises(WrongStfId):
+            _settle_with(inbox, stf_id=STF_ID, l1_origin=effective)
+        assert 3 == _settle_with(inbox, stf_id=other, l1_origin=effective).height
+
     def test_refuses_oversized_batch(self, inbox: Inbox) -> None:
         """What cannot be the data of one transaction is refused before anything else is looked at."""
         proposal = msgspec.structs.replace(propose(inbox, extend(inbox)), batch=bytes(MAX_BATCH_BYTES + 1))
         with pytest.raises(BatchTooLarge):
             _settle(inbox, proposal)
+
+    @pytest.mark.parametrize(
+        ("word", "member"), [item for item in enumerate(Header.__annotations__.items()) if item[1][1] == "Uint64"]
+    )
+    def test_numbers_of_the_header_have_64_bits(self, inbox: Inbox, word: int, member: tuple[str, str]) -> None:
+        """A number from 2^64 on is refused by its word's index: no reader could decode what was settled."""
+        proposal = propose(inbox, extend(inbox))
+        for value in (1 << 64, (1 << 256) - 1):
+            wide = msgspec.structs.replace(proposal.header, **{member[0]: value})
+            said = proposal.attestation
+            attestation = create_attestation(said.parent_hash, said.first_height, wide, said.data_hash)
+            with pytest.raises(HeaderOutOfRange) as caught:
+                inbox.settle(proposal.batch, wide, attest(inbox, attestation), submitter=BUILDER)
+            assert word == caught.value.word
+        assert 0 == inbox.get_settled().height
+
+    def test_greatest_numbers_settle(self, inbox: Inbox) -> None:
+        """What no other rule bounds may be 2^64 - 1, and comes back as it was."""
+        greatest = (1 << 64) - 1
+        proposal = propose(inbox, extend(inbox, first_seq=greatest, action_count=greatest))
+        assert 1 == _settle(inbox, proposal).height
+        settled = inbox.get_settled_at(1)
+        assert settled is not None
+        assert proposal.header == settled.header
 
     # The builder.
 
@@ -298,6 +362,35 @@ class SettlementContract:
         with pytest.raises(BadOrigin):
             inbox.get_time(number + 1000)
 
+    def test_look_is_of_one_block(self, inbox: Inbox, harness: SettlementHarness) -> None:
+        """A look says of an origin what the single questions say: times, builder, and what is due and not taken."""
+        entries = _force_apart(inbox, harness, 3)
+        voided = inbox.void(1, caller=OWNER)
+        inbox.change_builder(_STRANGER, caller=OWNER)
+        harness.advance_to(inbox, inbox.get_number() + 2)
+        origin = entries[1].inclusion_block
+        look = inbox.look(origin, 1)
+        assert [entries[1].index] == [forced.index for forced in look.forced]
+        assert (inbox.get_number(), inbox.get_time(origin)) == (look.number, look.time)
+        assert (inbox.get_time(look.number), BUILDER) == (look.now, look.builder)
+        assert (entries[1].sender, entries[1].payload, False) == (
+            look.forced[0].sender,
+            look.forced[0].payload,
+            look.forced[0].voided,
+        )
+        harness.advance_to(inbox, voided + CHANGE_DELAY_BLOCKS)
+        later = inbox.look(inbox.get_number() - 1, 0)
+        assert _STRANGER == later.builder
+        assert [False, True, False] == [forced.voided for forced in later.forced]
+
+    def test_look_is_at_a_past_block(self, inbox: Inbox) -> None:
+        """No block binds to the L1 block that is being made, nor to one before the first."""
+        number = inbox.get_number()
+        assert () == inbox.look(number - 1, 0).forced
+        for origin in (number, number + 1_000, -1):
+            with pytest.raises(BadOrigin):
+                inbox.look(origin, 0)
+
     # Attestations.
 
     def test_quorum_is_enough(self, inbox: Inbox) -> None:
@@ -332,7 +425,7 @@ class SettlementContract:
             inbox.settle(proposal.batch, proposal.header, signed, submitter=BUILDER)
 
     def test_refuses_other_forms_of_a_signature(self, inbox: Inbox) -> None:
-        """High s, v 0 or 1, v 29, EIP-2098's 64 bytes, no bytes, and a point off the curve are no signatures here."""
+        """High s, v 0 or 1, v 29, EIP-2098's 64 bytes, no bytes, and a point off the curve are not signatures here."""
         proposal = propose(inbox, extend(inbox))
         one, two = proposal.attestations
         good = two.signature
@@ -478,12 +571,44 @@ class SettlementContract:
     # The owner.
 
     def test_void_takes_effect_after_the_delay(self, inbox: Inbox, harness: SettlementHarness) -> None:
-        """An entry is voided from exactly 21,600 blocks after the void's, and that is known long before."""
-        index = _force_apart(inbox, harness, 1)[0].index
-        number = inbox.get_number()
-        effective = inbox.void(index, caller=OWNER)
+        """An entry is voided from 21,600 blocks after the void's and 43,200 after its inclusion: the later counts."""
+        young, old = _force_apart(inbox, harness, 2)
+        effective = inbox.void(young.index, caller=OWNER)
+        assert young.inclusion_block + VOID_AGE_BLOCKS == effective
+        assert not inbox.is_voided(young.index, effective - 1)
+        assert inbox.is_voided(young.index, effective)
+        number = old.inclusion_block + CHANGE_DELAY_BLOCKS + 10
+        harness.advance_to(inbox, number)
+        effective = inbox.void(old.index, caller=OWNER)
         assert number + CHANGE_DELAY_BLOCKS <= effective <= inbox.get_number() + CHANGE_DELAY_BLOCKS
+        assert not inbox.is_voided(old.index, effective - 1)
+        assert inbox.is_voided(old.index, effective)
+
+    def test_void_ends_with_its_owner(self, inbox: Inbox, harness: SettlementHarness) -> None:
+        """A void counts for nothing if another owner takes office before it takes effect, who may void again."""
+        index = _force_apart(inbox, harness, 1)[0].index
+        ended = inbox.void(index, caller=OWNER)
+        harness.advance_to(inbox, inbox.change_owner(_STRANGER, caller=OWNER))
+        assert not inbox.is_voided(index, ended)
+        effective = inbox.void(index, caller=_STRANGER)
+        assert effective > ended
         assert not inbox.is_voided(index, effective - 1)
+        assert inbox.is_voided(index, effective)
+
+    def test_void_is_cancelled_in_time(self, inbox: Inbox, harness: SettlementHarness) -> None:
+        """A void may be taken back, and announced again, until an hour before it takes effect."""
+        index = _force_apart(inbox, harness, 1)[0].index
+        with pytest.raises(NothingPending):
+            inbox.cancel_void(index, caller=OWNER)
+        effective = inbox.void(index, caller=OWNER)
+        with pytest.raises(NotOwner):
+            inbox.cancel_void(index, caller=_STRANGER)
+        assert effective == inbox.cancel_void(index, caller=OWNER)
+        assert not inbox.is_voided(index, effective)
+        assert effective == inbox.void(index, caller=OWNER)
+        harness.advance_to(inbox, effective - CANCEL_MARGIN_BLOCKS)
+        with pytest.raises(CancelledTooLate):
+            inbox.cancel_void(index, caller=OWNER)
         assert inbox.is_voided(index, effective)
 
     def test_only_existing_entries_are_voided(self, inbox: Inbox, harness: SettlementHarness) -> None:
@@ -563,6 +688,43 @@ class SettlementContract:
         for caller in (_STRANGER, OWNER, ZERO_ADDRESS):
             with pytest.raises(NotOwner):
                 inbox.change_owner(caller, caller=caller)
+
+    def test_former_owner_decides_nothing(self, inbox: Inbox, harness: SettlementHarness) -> None:
+        """What an owner announces on leaving never comes into force; nor does a second owner that it announces."""
+        thief = make_key("thief")
+        effective = inbox.change_owner(_STRANGER, caller=OWNER)
+        inbox.change_owner(OWNER, caller=OWNER)
+        harness.advance_to(inbox, effective - 5)
+        last = inbox.change_builder(compute_address(thief), caller=OWNER)
+        last = max(last, inbox.change_verifiers(VerifierSet((compute_address(thief),), 1), caller=OWNER))
+        genesis = inbox.get_genesis()
+        harness.advance_to(inbox, last + 1)
+        assert (_STRANGER, BUILDER) == (inbox.get_owner(last), inbox.get_builder(last))
+        assert VerifierSet(genesis.verifiers, genesis.quorum) == inbox.get_verifiers(last)
+        with pytest.raises(ForeignAttester):
+            _settle(inbox, propose(inbox, extend(inbox), keys=(thief,)))
+        assert 1 == _settle_with(inbox).height
+
+    def test_announcements_are_cancelled_in_time(self, inbox: Inbox, harness: SettlementHarness) -> None:
+        """The newest change of a kind may be taken back until an hour before it takes effect; the others stay."""
+        for kind in ANNOUNCEMENTS:
+            with pytest.raises(NothingPending):
+                inbox.cancel(kind, caller=OWNER)
+        verifiers = inbox.get_verifiers(inbox.get_number())
+        inbox.change_verifiers(VerifierSet(verifiers.addresses, 3), caller=OWNER)
+        first = inbox.change_builder(_STRANGER, caller=OWNER)
+        harness.advance_to(inbox, inbox.get_number() + 5)
+        second = inbox.change_builder(OWNER, caller=OWNER)
+        with pytest.raises(NotOwner):
+            inbox.cancel("builder", caller=_STRANGER)
+        assert second == inbox.cancel("builder", caller=OWNER)
+        assert _STRANGER == inbox.get_builder(second)
+        inbox.cancel("verifiers", caller=OWNER)
+        assert verifiers == inbox.get_verifiers(second)
+        harness.advance_to(inbox, first - CANCEL_MARGIN_BLOCKS)
+        with pytest.raises(CancelledTooLate):
+            inbox.cancel("builder", caller=OWNER)
+        assert (BUILDER, _STRANGER) == (inbox.get_builder(first - 1), inbox.get_builder(first))
 
     def test_ids_depend_on_genesis(self, harness: SettlementHarness, inbox: Inbox, genesis: Genesis) -> None:
         """A batch for one rollup does not settle in the inbox of its twin with another salt."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from microrollup.authentication_pool import AuthenticationPool
-from microrollup.block import Header
+from microrollup.chain.block import Header
 from microrollup.errors import DecodeError, Divergence
-from microrollup.ledger import Ledger
+from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.ledger.ledger import Ledger
 from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
 from microrollup.settlement.protocol import L1View, SettledBatch
 from microrollup.verifier.follow import authenticate_blocks
@@ -31,13 +31,11 @@ class SettledSource:
         self.genesis = l1.get_genesis()
 
 
-def read_settled_blocks(
-    l1: L1View, rollup_id: bytes, first_height: int
-) -> Iterator[tuple[BatchBlock, Header | None]]:
+def read_settled_blocks(l1: L1View, rollup_id: bytes, first_height: int) -> Iterator[tuple[BatchBlock, Header | None]]:
     """Every settled block from a height on, and for the last one of each batch the header that L1 settled.
 
     A batch is checked to be this rollup's, and to hold exactly the heights that it was settled for. Raises `Divergence`
-    if it does not, `DecodeError` if it is no batch, and what the view raises, as when its data cannot be had.
+    if it does not, `DecodeError` if it is not a batch, and what the view raises, as when its data cannot be had.
     """
     height = first_height
     while (read := _read_batch(l1, height)) is not None:
@@ -54,14 +52,14 @@ def read_settled_blocks(
 
 
 def _read_batch(l1: L1View, height: int) -> tuple[SettledBatch, Batch] | None:
-    """The settled batch with this height; `None` if there is none. Raises `DecodeError` for data that are no batch."""
+    """The settled batch with this height, or `None`. Raises `DecodeError` for data that is not a batch."""
     try:
         settled = l1.get_settled_at(height)
         return None if settled is None else (settled, decode_batch(settled.batch))
     except DecodeError as error:
         raise DecodeError(
             "settled batch",
-            f"height {height}: {error.reason}: a quorum attested data that nobody can read. Whoever has the blocks"
+            f"height {height}: {error.reason}: a quorum attested data that nobody can read. A holder of the blocks"
             " (`verify --from`, with the same --data) leads past it; from L1 alone nothing above can be derived",
         ) from None
 

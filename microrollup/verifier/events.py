@@ -1,4 +1,4 @@
-"""What passes between the verifier's process and whoever started it, as JSON lines."""
+"""What passes between the verifier's process and its starter, as JSON lines."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from microrollup.codec.schema import to_camel_case
 from microrollup.errors import Divergence
 from microrollup.settlement.place import L1Place
 
-__all__ = ["DivergenceEvent", "ErrorEvent", "Event", "Progress", "Report", "Request", "Tick"]
+__all__ = ["DivergenceEvent", "ErrorEvent", "Report", "Tick", "VerifierEvent", "VerifierProgress", "VerifierRequest"]
 
 
-class Request(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class VerifierRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """What to verify. Paths are absolute; the process works elsewhere."""
 
     app: str
@@ -34,6 +34,8 @@ class Request(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
     """Where the table of signed heights is, if not in `directory`: it must outlive the store, as the key does."""
     follow: bool = False
     """Go on after the first report: a report for each `Tick` on standard input, until that ends."""
+    once: bool = False
+    """Execute each action once, not twice."""
 
 
 class Tick(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -44,7 +46,7 @@ class Tick(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     attest: bool = True
 
 
-class Progress(msgspec.Struct, frozen=True, rename="camel", tag="progress"):
+class VerifierProgress(msgspec.Struct, frozen=True, rename="camel", tag="progress"):
     """A block was verified."""
 
     height: int
@@ -65,7 +67,11 @@ class Report(msgspec.Struct, frozen=True, rename="camel", tag="report"):
     metadata_root: str
     attestations: list[msgspec.Raw]
     unchecked: list[str]
-    """Rules that could not be checked for want of an L1 view."""
+    """Rules that could not be checked without an L1 view."""
+    once: bool = False
+    """Each action was executed once only: an STF which keeps something between calls may have gone unnoticed."""
+    waiting: int | None = None
+    """Height of the first block that is not judged yet: L1 may still replace the L1 block that it is bound to."""
 
 
 class DivergenceEvent(msgspec.Struct, frozen=True, rename="camel", tag="divergence"):
@@ -91,7 +97,7 @@ class ErrorEvent(msgspec.Struct, frozen=True, rename="camel", tag="error"):
     message: str
 
 
-Event = Progress | Report | DivergenceEvent | ErrorEvent
+VerifierEvent = VerifierProgress | Report | DivergenceEvent | ErrorEvent
 
 
 def _show(value: object) -> str:

@@ -6,16 +6,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
-from microrollup.authentication_pool import CHUNK_SIZE, AuthenticationPool, Outcome
-from microrollup.block import Block, compute_block_hash
-from microrollup.crypto import PrivateKey
-from microrollup.entry import is_forced_record
-from microrollup.errors import Divergence, L1Behind, MicrorollupError, StoreCorrupt
-from microrollup.ledger import Ledger
+from microrollup.chain.block import Block, compute_block_hash
+from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.errors import Divergence, MicrorollupError, StoreCorrupt
+from microrollup.execution.authentication_pool import CHUNK_SIZE, Authentication, AuthenticationPool
+from microrollup.execution.entry import is_signed_record
+from microrollup.ledger.ledger import Ledger
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
 from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
 from microrollup.settlement.protocol import L1View, SettledHead
 from microrollup.store.tables import get_log_start
+from microrollup.verifier.l1_rules import NotJudgedYet, require_judgeable, verify_block_on_l1
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.verify import verify_block
 
@@ -28,10 +29,10 @@ _BLOCKS_AT_ONCE: Final = 64
 B = TypeVar("B", Block, BatchBlock)
 
 
-def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterator[tuple[B, list[Outcome]]]:
+def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterator[tuple[B, list[Authentication]]]:
     """Each block with the outcomes of its signed records, whose signatures the pool checks ahead of their turn.
 
-    Where `blocks` cannot be read on, the error is raised behind the last block that could.
+    Where `blocks` cannot be read on, the error is raised after the last block that could.
     """
     waiting: deque[tuple[B, int]] = deque()
     failures: list[MicrorollupError] = []
@@ -41,7 +42,7 @@ def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterat
         unsent = 0
         try:
             for block in blocks:
-                signed = [record for record in block.records if not is_forced_record(record)]
+                signed = [record for record in block.records if is_signed_record(record)]
                 waiting.append((block, len(signed)))
                 chunk += signed
                 unsent += 1
@@ -52,7 +53,7 @@ def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterat
             failures.append(error)
         yield chunk
 
-    ready: deque[Outcome] = deque()
+    ready: deque[Authentication] = deque()
     for outcomes in pool.authenticate_records(collect_chunks()):
         ready.extend(outcomes)
         while waiting and waiting[0][1] <= len(ready):
@@ -63,15 +64,10 @@ def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterat
 
 
 def read_judgeable(blocks: Iterable[Block], l1: L1View | None) -> Iterator[Block]:
-    """The blocks, as far as this view of L1 reaches.
-
-    Raises `L1Behind` at the first one that is bound to an L1 block which the view does not have yet: that the builder's
-    view is ahead is not the builder's fault, and whether it lies will show.
-    """
+    """The blocks that are bound to what this view of L1 expects to stay. Raises `NotJudgedYet` at the first other."""
     for block in blocks:
-        number = block.open.l1_origin + 1 if l1 is None else l1.get_number()
-        if block.open.l1_origin >= number:
-            raise L1Behind(block.open.height, block.open.l1_origin, number)
+        if l1 is not None:
+            require_judgeable(block, l1)
         yield block
 
 
@@ -84,13 +80,21 @@ def verify_blocks(
 ) -> None:
     """Verify and store blocks in order. Raises what `verify_block` raises, at the first block that is not right.
 
-    What L1 has settled by then must be one of these blocks, or beyond them: else `Divergence`.
+    What L1 has settled by then must be one of these blocks, or beyond them: else `Divergence`. Blocks at heights that
+    are settled are held to what the inbox took. `NotJudgedYet` by `blocks` is raised last.
     """
-    for block, outcomes in authenticate_blocks(blocks, pool):
-        verify_block(ledger, block, l1, outcomes)
-        on_block(block)
+    waiting: NotJudgedYet | None = None
+    try:
+        for block, outcomes in authenticate_blocks(blocks, pool):
+            settled = l1 is not None and block.open.height <= l1.get_settled().height
+            verify_block(ledger, block, l1, outcomes, settled=settled)
+            on_block(block)
+    except NotJudgedYet as error:
+        waiting = error
     if l1 is not None:
         _verify_settled(ledger, l1.get_settled())
+    if waiting is not None:
+        raise waiting
 
 
 def _verify_settled(ledger: Ledger, settled: SettledHead) -> None:
@@ -109,8 +113,9 @@ def attest(
     """Sign what is verified and not settled, a batch at a time.
 
     `read_batches` gives the builder's own bytes from a height on. Each batch is decoded and must hold exactly the
-    blocks that were executed here. The block hashes are written down before a signature exists. Raises `Divergence` if
-    L1 settled another block than this verifier has, or a batch holds other blocks, and `AttestationConflict`.
+    blocks that were executed here. L1 may have changed since: each block is held to L1's rules once more. The block
+    hashes are written down before a signature exists. Raises `Divergence` if L1 settled another block than this
+    verifier has, if a batch holds other blocks, or if one is not right any more; and `AttestationConflict`.
     """
     settled = l1.get_settled()
     if settled.height > ledger.checkpoint.height:
@@ -120,8 +125,10 @@ def attest(
     attestations: list[SignedAttestation] = []
     for batch in read_batches(height + 1):
         blocks = _match_blocks(ledger, decode_batch(batch), height + 1)
-        if not blocks:
+        if not blocks or blocks[-1].open.l1_origin > l1.get_origin():
             break
+        for block in blocks:
+            verify_block_on_l1(block, l1)
         data_hash = l1.compute_data_hash(batch)
         attestation = create_attestation(parent_hash, height + 1, blocks[-1].header, data_hash)
         signed.record(ledger.rollup_id, [(block.header.height, compute_block_hash(block.header)) for block in blocks])

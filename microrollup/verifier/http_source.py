@@ -1,6 +1,6 @@
 """Blocks of a node elsewhere, over its JSON-RPC. Nothing that it answers is trusted, nor how much.
 
-One connection a call, on the standard library's client: a verifier's process loads nothing that it can do without.
+One connection per call, on the standard library's client: a verifier's process loads nothing that it can do without.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from microrollup.block import Block
+from microrollup.chain.block import Block
+from microrollup.chain.export import decode_block
+from microrollup.chain.record import decode_genesis
 from microrollup.codec.json import read_hex
 from microrollup.errors import DecodeError, NotRetained, RefusedError, SourceUnavailable, UsageError
-from microrollup.export import decode_block
-from microrollup.record import decode_genesis
 
 __all__ = ["HttpSource", "RemoteError", "is_address"]
 
@@ -59,14 +59,14 @@ class HttpSource:
     """The blocks of the node at an address, `http://host:port` or `https://…`."""
 
     def __init__(self, address: str) -> None:
-        """Ask for the genesis. Raises `SourceUnavailable`, `DecodeError`, `UsageError` for what is no address."""
+        """Ask for the genesis. Raises `SourceUnavailable`, `DecodeError`, `UsageError` for anything but an address."""
         parts = urlsplit(address)
         try:
             port = parts.port
         except ValueError:
             port = -1
         if not parts.hostname or port == -1:
-            raise UsageError(f"{address!r} is no address of a node")
+            raise UsageError(f"{address!r} is not an address of a node")
         self._secure = parts.scheme == "https"
         self._host, self._port, self._path = parts.hostname, port, parts.path or "/"
         self.genesis = decode_genesis(_read_bytes(self._call("rollup_getGenesis"), "record"))
@@ -84,10 +84,17 @@ class HttpSource:
                     raise NotRetained(f"the node does not hold height {height}: it began with a snapshot") from None
                 raise
             if not isinstance(answer, list) or not answer:
-                raise DecodeError("blocks", "the node's answer is no list of blocks")
+                raise DecodeError("blocks", "the node's answer is not a list of blocks")
             for item in answer:
                 yield decode_block(_read_hex(item))
             height += len(answer)
+
+    def read_manifest(self, stf_id: bytes) -> bytes | None:
+        """The manifest of the code with this 32-byte stfId; None if the node does not have it or does not answer."""
+        try:
+            return _read_bytes(self._call("rollup_code", {"stfId": f"0x{stf_id.hex()}"}), "manifest")
+        except (SourceUnavailable, DecodeError):
+            return None
 
     def read_batches(self, first_height: int) -> list[bytes]:
         """The batch that the builder offers for the blocks from a height on; none if it offers none now."""

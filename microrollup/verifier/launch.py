@@ -15,15 +15,23 @@ from typing import Final, Self
 import msgspec
 
 from microrollup.errors import LimitExceeded, MicrorollupError
-from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Event, Progress, Report, Request, Tick
+from microrollup.verifier.events import (
+    DivergenceEvent,
+    ErrorEvent,
+    Report,
+    Tick,
+    VerifierEvent,
+    VerifierProgress,
+    VerifierRequest,
+)
 
 __all__ = ["VerifierProcess", "run_verifier"]
 
-_EVENT_DECODER: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
+_EVENT_DECODER: Final[msgspec.json.Decoder[VerifierEvent]] = msgspec.json.Decoder(VerifierEvent)
 
 
 def run_verifier(
-    request: Request, on_progress: Callable[[Progress], None] = lambda _: None
+    request: VerifierRequest, on_progress: Callable[[VerifierProgress], None] = lambda _: None
 ) -> Report | DivergenceEvent | ErrorEvent:
     """Run a request in a process of its own and return how it ended.
 
@@ -32,20 +40,20 @@ def run_verifier(
     """
     with VerifierProcess(request) as verifier:
         verifier.end_input()
-        outcome: Event | None = None
+        outcome: VerifierEvent | None = None
         for outcome in verifier.read_events():
-            if isinstance(outcome, Progress):
+            if isinstance(outcome, VerifierProgress):
                 on_progress(outcome)
         code = verifier.wait()
-    if outcome is None or isinstance(outcome, Progress):
+    if outcome is None or isinstance(outcome, VerifierProgress):
         raise LimitExceeded(f"the verifier's process ended without a report (exit code {code})")
     return outcome
 
 
 class VerifierProcess:
-    """A verifier in a process of its own. Whoever leaves its `with` statement ends the process, whatever it does."""
+    """A verifier in a process of its own. Leaving its `with` statement ends the process, whatever it does."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: VerifierRequest) -> None:
         self._elsewhere = tempfile.TemporaryDirectory()
         try:
             self._process = subprocess.Popen(
@@ -70,7 +78,7 @@ class VerifierProcess:
         """Tell one that follows to look for new blocks."""
         self._write(tick)
 
-    def _write(self, message: Request | Tick) -> None:
+    def _write(self, message: VerifierRequest | Tick) -> None:
         if self._process.stdin is None:
             raise AssertionError("the process was started with pipes")
         with suppress(BrokenPipeError, ValueError):  # it has ended already; its exit code says more
@@ -83,17 +91,15 @@ class VerifierProcess:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
 
-    def read_events(self) -> Iterator[Event]:
-        """What the process says, until it ends. Raises `MicrorollupError` for anything that is no event."""
+    def read_events(self) -> Iterator[VerifierEvent]:
+        """What the process says, until it ends. Raises `MicrorollupError` for anything but an event."""
         if self._process.stdout is None:
             raise AssertionError("the process was started with pipes")
         for line in self._process.stdout:
             try:
                 yield _EVENT_DECODER.decode(line)
             except msgspec.MsgspecError as error:
-                raise MicrorollupError(
-                    f"the verifier's process wrote something else than an event: {error}"
-                ) from None
+                raise MicrorollupError(f"the verifier's process wrote something else than an event: {error}") from None
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code, once it has ended. Raises `subprocess.TimeoutExpired`."""

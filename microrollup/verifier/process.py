@@ -1,10 +1,10 @@
 """The verifier's own process: `python -m microrollup.verifier.process`, started by `microrollup.verifier.launch`.
 
-It reads one `Request` from standard input (a line of JSON) and writes one JSON line an event to standard output:
+It reads one `VerifierRequest` from standard input (a line of JSON) and writes one JSON line per event to its output:
 `progress`, then `report`, or `divergence`, or `error`. One that follows goes on: each `Tick` that it reads gives
-another `report`, until its standard input ends, as it does when whoever started it is gone.
+another `report`, until its standard input ends, as it does when its starter is gone.
 
-It runs with another hash seed, time zone, locale and working directory than whoever started it, in a bare environment,
+It runs with another hash seed, time zone, locale and working directory than its starter, in a bare environment,
 and under limits of its own, so that what depends on them diverges here.
 """
 
@@ -22,35 +22,44 @@ from typing import BinaryIO
 
 import msgspec
 
-from microrollup.authentication_pool import AuthenticationPool
-from microrollup.block import Header, compute_rollup_id
-from microrollup.crypto import PrivateKey, compute_address, load_private_key
+from microrollup.chain.block import Header, compute_rollup_id
+from microrollup.chain.record import Genesis
+from microrollup.crypto.ecdsa import PrivateKey, compute_address, load_private_key
+from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import (
     Divergence,
-    L1Behind,
     MicrorollupError,
     NotRetained,
     StoreMissing,
     UsageError,
     WrongRollup,
 )
-from microrollup.ledger import Ledger
+from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.execution.watchdog import Watchdog
+from microrollup.ledger.code import OtherCode, check_inbox, describe_changes
+from microrollup.ledger.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
-from microrollup.record import Genesis
-from microrollup.rollup import MicroRollup, load_rollup
 from microrollup.settlement.attestation import SignedAttestation, attestation_to_json
 from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
 from microrollup.verifier.derive import SettledSource, derive_blocks
-from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Event, Progress, Report, Request, Tick
+from microrollup.verifier.events import (
+    DivergenceEvent,
+    ErrorEvent,
+    Report,
+    Tick,
+    VerifierEvent,
+    VerifierProgress,
+    VerifierRequest,
+)
 from microrollup.verifier.follow import attest, read_judgeable, verify_blocks
 from microrollup.verifier.http_source import HttpSource
+from microrollup.verifier.l1_rules import NotJudgedYet
 from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.source import BlockSource, open_source, read_batches
 from microrollup.verifier.verify import UNCHECKED_WITHOUT_L1
-from microrollup.watchdog import Watchdog
 
 __all__ = ["main"]
 
@@ -58,24 +67,24 @@ _SIGNED_DIRECTORY = "signed"
 _STORE_DIRECTORY = "store"
 
 
-def _emit(stream: BinaryIO, event: Event) -> None:
+def _emit(stream: BinaryIO, event: VerifierEvent) -> None:
     try:
         stream.write(msgspec.json.encode(event) + b"\n")
         stream.flush()
-    except BrokenPipeError:  # whoever asked is gone; what is durable stays so
+    except BrokenPipeError:  # the asker is gone; what is durable stays so
         os._exit(2)
 
 
 def main() -> int:
     """Read a request, verify, report. Exit code 0: verified, 1: a block diverges, 2: anything else."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, who ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the starter, which ends this
     configure_logging()
-    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
+    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=VerifierRequest)
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.path[:0] = request.python_path
     emit = partial(_emit, sys.stdout.buffer)
     try:
-        # what an app prints is no event
+        # what an app prints is not an event
         with limited_memory(MEMORY_BYTES * VERIFIER_FACTOR), redirect_stdout(sys.stderr):
             _verify(request, emit)
     except Divergence as error:
@@ -91,46 +100,51 @@ def main() -> int:
     return 0
 
 
-def _verify(request: Request, emit: Callable[[Event], None]) -> None:
+def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> None:
     rollup = load_rollup(request.app)
     key = None if request.secret is None else load_private_key(bytes.fromhex(request.secret))
     with ExitStack() as stack:
         l1 = None if request.l1 is None else stack.enter_context(closing(open_l1(request.l1)))
         source = _open_source(request.source, l1)
         _check_genesis(source.genesis, l1, request.rollup_id)
+        if l1 is not None:
+            stf_id = l1.get_stf_id(l1.get_number())
+            check_inbox(rollup, stf_id, None if isinstance(source, SettledSource) else source.read_manifest(stf_id))
         directory = Path(request.directory)
         signed = stack.enter_context(
             SignedHeights(directory / _SIGNED_DIRECTORY if request.signed is None else Path(request.signed))
         )
         watchdog = stack.enter_context(Watchdog(ACTION_SECONDS * VERIFIER_FACTOR))
         ledger = stack.enter_context(_open_ledger(directory / _STORE_DIRECTORY, rollup, source.genesis))
-        ledger.watchdog = watchdog
+        ledger.watchdog, ledger.twice = watchdog, not request.once
         pool = stack.enter_context(AuthenticationPool(request.app, ledger.genesis.domain, request.workers))
 
         def report(header: Header) -> None:
-            emit(Progress(header.height, header.first_seq + header.action_count))
+            emit(VerifierProgress(header.height, header.first_seq + header.action_count))
 
         for tick in _read_ticks(request):
             first = ledger.checkpoint.height + 1
             attestations: list[SignedAttestation] = []
+            waiting: int | None = None
             if isinstance(source, SettledSource):
                 derive_blocks(ledger, source.l1, pool, report)
             else:
                 try:
                     _verify_new(ledger, source, l1, pool, report)
-                except L1Behind as behind:
-                    if not request.follow:
-                        raise
-                    emit(ErrorEvent(type(behind).__name__, str(behind)))  # the next tick finds it further
+                except OtherCode as other:
+                    changes = describe_changes(rollup, other.expected, source.read_manifest(other.expected))
+                    raise OtherCode(other.height, expected=other.expected, found=other.found, changes=changes) from None
+                except NotJudgedYet as young:
+                    waiting = young.height
                 if tick.attest:
                     attestations = _attest(ledger, l1, key, signed, source, tick)
-            emit(_describe(ledger, first, attestations, l1))
+            emit(_describe(ledger, first, attestations, l1, waiting, once=request.once))
 
 
 def _verify_new(
     ledger: Ledger, source: BlockSource, l1: L1View | None, pool: AuthenticationPool, report: Callable[[Header], None]
 ) -> None:
-    """Verify what the source has behind the ledger's last block.
+    """Verify what the source has after the ledger's last block.
 
     The source may begin with a snapshot. What is settled comes from L1 then, which vouches for it as well.
     """
@@ -157,8 +171,8 @@ def _open_source(place: str | None, l1: L1View | None) -> BlockSource | SettledS
     return SettledSource(l1)
 
 
-def _read_ticks(request: Request) -> Iterator[Tick]:
-    """The first one is free, unless whoever started this process has its own mind about what is attested when."""
+def _read_ticks(request: VerifierRequest) -> Iterator[Tick]:
+    """The first one is free, unless the starter of this process decides what is attested when."""
     if not request.follow:
         yield Tick()
         return
@@ -166,7 +180,15 @@ def _read_ticks(request: Request) -> Iterator[Tick]:
         yield msgspec.json.decode(line, type=Tick)
 
 
-def _describe(ledger: Ledger, first: int, attestations: list[SignedAttestation], l1: L1View | None) -> Report:
+def _describe(
+    ledger: Ledger,
+    first: int,
+    attestations: list[SignedAttestation],
+    l1: L1View | None,
+    waiting: int | None,
+    *,
+    once: bool,
+) -> Report:
     return Report(
         verified=ledger.checkpoint.height,
         first=first,
@@ -177,6 +199,8 @@ def _describe(ledger: Ledger, first: int, attestations: list[SignedAttestation],
         metadata_root=f"0x{ledger.header.metadata_root.hex()}",
         attestations=[msgspec.Raw(attestation_to_json(attestation)) for attestation in attestations],
         unchecked=[] if l1 is not None else list(UNCHECKED_WITHOUT_L1),
+        once=once,
+        waiting=waiting,
     )
 
 
@@ -214,15 +238,17 @@ def _attest(
     verifiers = l1.get_verifiers(l1.get_number())
     if compute_address(key) not in verifiers.addresses:
         raise UsageError(f"0x{compute_address(key).hex()} is not among the rollup's verifiers")
-    return attest(ledger, l1, key, signed, lambda first: _read_batches(source, first, tick, l1.get_max_batch_bytes()))
+    return attest(
+        ledger, l1, key, signed, lambda first: _read_batches(source, first, ledger.checkpoint.height, tick, l1)
+    )
 
 
-def _read_batches(source: BlockSource, first_height: int, tick: Tick, max_bytes: int) -> Iterable[bytes]:
-    """The batches to attest: what the builder offers, or up to the height that was named, or all there is."""
+def _read_batches(source: BlockSource, first_height: int, verified: int, tick: Tick, l1: L1View) -> Iterable[bytes]:
+    """The batches to attest: what the builder offers, or up to the height that was named, or all that is verified."""
     if isinstance(source, HttpSource):
         return source.read_batches(first_height)
     if tick.last_height is None:
-        return read_batches(source, first_height, max_bytes)
+        return read_batches(source, first_height, verified, l1)
     count = tick.last_height - first_height + 1
     blocks = list(islice(source.read_blocks(first_height), max(0, count)))
     return [encode_batch(compute_rollup_id(source.genesis), blocks)] if blocks and len(blocks) == count else []

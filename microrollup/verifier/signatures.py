@@ -12,6 +12,7 @@ from typing import Final, Self
 import lmdb
 
 from microrollup.errors import AttestationConflict, CommitFailed, StoreError
+from microrollup.system import describe_write_error
 
 __all__ = ["SignedHeights"]
 
@@ -23,9 +24,11 @@ class SignedHeights:
 
     def __init__(self, directory: Path) -> None:
         """Open or create the table in `directory`. Raises `StoreError`."""
+        self._directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, metasync=True, sync=True)
+            self._env.reader_check()
         except (lmdb.Error, OSError) as error:
             raise StoreError(f"the table of signed heights in {directory} cannot be opened: {error}") from error
 
@@ -45,7 +48,8 @@ class SignedHeights:
                     elif bytes(known) != block_hash:
                         raise AttestationConflict(height, bytes(known), block_hash)
         except lmdb.Error as error:
-            raise CommitFailed(f"the table of signed heights could not be written: {error}") from error
+            reason = describe_write_error(error, self._directory)
+            raise CommitFailed(f"the table of signed heights could not be written: {reason}") from error
 
     def get(self, rollup_id: bytes, height: int) -> bytes | None:
         """The block hash that was signed for a height."""

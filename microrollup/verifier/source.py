@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol, Self
 
-from microrollup.block import Block, compute_rollup_id
+from microrollup.chain.block import Block, compute_rollup_id
+from microrollup.chain.export import BlockFile
+from microrollup.chain.record import Genesis
 from microrollup.errors import StoreCorrupt, UsageError
-from microrollup.export import BlockFile
-from microrollup.genesis import read_genesis
-from microrollup.record import Genesis
+from microrollup.ledger.code import read_manifests
+from microrollup.ledger.genesis import read_genesis
 from microrollup.settlement.batch import cut_batches, encode_batch
+from microrollup.settlement.due import make_may_end
+from microrollup.settlement.protocol import L1View
 from microrollup.store.environment import DATA_FILE, Environment
 from microrollup.store.tables import get_block, get_checkpoint
 from microrollup.verifier.http_source import HttpSource, is_address
@@ -29,6 +33,10 @@ class BlockSource(Protocol):
 
     def read_blocks(self, first_height: int = 1) -> Iterable[Block]:
         """Blocks from a height on, in order. Raises `DecodeError` or `StoreCorrupt` where they cannot be read."""
+        ...
+
+    def read_manifest(self, stf_id: bytes) -> bytes | None:
+        """The manifest of the code with this 32-byte stfId, if the source has it; not checked."""
         ...
 
 
@@ -56,6 +64,14 @@ class StoreSource:
                 raise StoreCorrupt(f"blocks/{height}", "missing")
             yield block
 
+    def read_manifest(self, stf_id: bytes) -> bytes | None:
+        """The manifest that the store keeps under an stfId."""
+        return read_manifests(self._environment).get(stf_id)
+
+    def read_manifests(self) -> tuple[bytes, ...]:
+        """All manifests that the store keeps, for an export."""
+        return tuple(read_manifests(self._environment).values())
+
     def close(self) -> None:
         """Close the store."""
         self._environment.close()
@@ -67,14 +83,20 @@ class StoreSource:
         self.close()
 
 
-def read_batches(source: BlockSource, first_height: int, max_bytes: int) -> Iterator[bytes]:
-    """The batches in which blocks from a height on would be published, as this source's builder encodes them.
+def read_batches(source: BlockSource, first_height: int, last_height: int, l1: L1View) -> Iterator[bytes]:
+    """The batches in which blocks from the settled head on would be published, as this source's builder encodes them.
 
-    Compression differs between builds of zlib, so verifiers sign the builder's bytes, once these decode to the right
-    blocks.
+    They end at `last_height`, or before it where the inbox would not take such an end. Compression differs between
+    builds of zlib, so verifiers sign the builder's bytes, once these decode to the right blocks.
     """
     rollup_id = compute_rollup_id(source.genesis)
-    return (encode_batch(rollup_id, blocks) for blocks in cut_batches(source.read_blocks(first_height), max_bytes))
+    batches = cut_batches(
+        takewhile(lambda block: block.open.height <= last_height, source.read_blocks(first_height)),
+        l1.get_max_batch_bytes(),
+        may_end=make_may_end(l1),
+        forced_count=l1.get_settled().forced_count,
+    )
+    return (encode_batch(rollup_id, blocks) for blocks in batches)
 
 
 def open_source(place: str) -> BlockFile | StoreSource | HttpSource:

@@ -13,7 +13,7 @@ pragma solidity ^0.8.28;
 ///     2 cached      nothing                                 the account opened this configuration before
 ///
 /// With 0x80 added to mode 0 or 1 the account remembers what it opened, for mode 2. `data` is `codeHash | keccak256(config)`.
-/// Nothing outside of the validator's signature is signed: whoever relays may exchange a proof for a newer one, and
+/// Nothing outside of the validator's signature is signed: a relayer may exchange a proof for a newer one, and
 /// gains nothing else, since each proof is checked and each opened configuration is the account's.
 library AccountSignature {
     uint8 internal constant INCLUSION = 0x00;
@@ -25,7 +25,7 @@ library AccountSignature {
     uint256 private constant _HEAD_BYTES = 35;
 
     /// @notice The parts. `wellFormed` is false, and the rest is nothing, unless the lengths fit and the opening has the
-    /// words that stand before its proof. Never reverts.
+    /// words that precede its proof. Never reverts.
     function decode(bytes calldata encoded)
         internal
         pure

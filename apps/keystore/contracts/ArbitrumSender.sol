@@ -7,7 +7,7 @@ import {MessageSender} from "./MessageSender.sol";
 /// @title To any Arbitrum chain, by a retryable ticket of its delayed inbox
 /// @notice Parameters: `abi.encode(address inbox, uint256 maxSubmissionCost, uint256 gasLimit, uint256 maxFeePerGas,
 /// address refundTo)`; the value (wei) must cover `maxSubmissionCost + gasLimit * maxFeePerGas`. What is left over goes to
-/// `refundTo` on the L2, who may also cancel the ticket: whoever pays for it decides, and anybody may send another.
+/// `refundTo` on the L2, who may also cancel the ticket: the payer decides, and anybody may send another.
 ///
 /// Each chain has an inbox of its own on L1, and the caller names it, for the reasons of `OpStackSender`: one sender serves
 /// all chains of this kind, and the alias that they believe is one.

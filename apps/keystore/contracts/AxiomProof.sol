@@ -30,7 +30,7 @@ library AxiomProof {
     uint256 internal constant HEAD_BYTES = 8 * 32;
 
     /// @notice The proof in `abi.encode` of its eight fields, not wrapped in a tuple, as Axiom's validators take it from
-    /// v0.2.4 on. Nothing is copied; whoever reads a member that lies outside of the calldata reverts.
+    /// v0.2.4 on. Nothing is copied; reading a member that lies outside of the calldata reverts.
     function read(bytes calldata encoded) internal pure returns (KeyDataMerkleProof calldata proof) {
         if (encoded.length < HEAD_BYTES) revert ShortProof(encoded.length);
         assembly ("memory-safe") {

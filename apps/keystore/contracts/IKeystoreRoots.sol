@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-/// @title The keystore's settled state roots, as one L2 knows them
+/// @title The keystore's settled state roots, as one chain knows them
 /// @notice A root is worth something together with a time: the latest L1 block at which the inbox was shown to hold it. An
-/// idle keystore keeps its root, and whoever shows it again moves its time on.
+/// idle keystore keeps its root, and showing it again moves its time on. How long ago L1 took it, which is how old a change
+/// may be that the keystore has acknowledged and L1 does not know, is another time: `settledAt`.
 interface IKeystoreRoots {
     /// @notice The inbox was shown to hold `root`, of the rollup's block `height`, at L1 time `l1Time` (seconds).
     event RootShown(bytes32 indexed root, uint64 indexed height, uint64 l1Time);
@@ -20,6 +21,8 @@ interface IKeystoreRoots {
     error ZeroRoot();
     /// @notice The caller does not speak for the broadcaster on L1.
     error UnknownMessenger(address caller);
+    /// @notice This chain is not L1: the inbox is not here, and cannot be read.
+    error NoInbox();
     /// @notice This chain does not expose L1's block hashes, so that nothing can be proven against them.
     error NoL1Block();
     /// @notice The header is not that of the L1 block whose hash this chain exposes, or has recorded, at that number.
@@ -27,9 +30,13 @@ interface IKeystoreRoots {
     /// @notice A proof does not lead from the block's state root to the inbox's storage.
     error BadProof();
 
-    /// @notice The newest root; zeros before the first.
-    function latest() external view returns (bytes32 root, uint64 height, uint64 l1Time);
+    /// @notice The newest root, when L1 was last shown to hold it, and when L1 took it; zeros before the first.
+    function latest() external view returns (bytes32 root, uint64 height, uint64 l1Time, uint64 settledAt);
 
     /// @notice The latest L1 time at which a root was shown to be the inbox's; 0 if never, or if it left the history.
     function shownAt(bytes32 root) external view returns (uint64 l1Time);
+
+    /// @notice The time of the block of this chain in which another root took the place of `root`; 0 if `root` is the newest,
+    /// was never shown, or left the history.
+    function replacedAt(bytes32 root) external view returns (uint64 time);
 }

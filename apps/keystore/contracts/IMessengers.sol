@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-/// @title Sends one message from L1 to one L2; each kind of bridge has a thin adapter behind this
+/// @title Sends one message from L1 to one L2; each kind of bridge has a thin adapter
 interface IMessageSender {
     /// @notice Send `message` as a call to `target` on the L2. `msg.value` pays for what the bridge charges;
     /// `parameters` are the bridge's own (gas limits, fees), in the adapter's encoding.
     function send(address target, bytes calldata message, bytes calldata parameters) external payable;
 }
 
-/// @title Says on an L2 whether a call comes from the broadcaster on L1; each kind of bridge has a thin adapter behind this
+/// @title Says on an L2 whether a call comes from the broadcaster on L1; each kind of bridge has a thin adapter
 interface IMessageOrigin {
     /// @notice Whether `caller`, who is calling right now, carries a message of the broadcaster's.
     function isBroadcaster(address caller) external view returns (bool);

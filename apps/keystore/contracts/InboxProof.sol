@@ -10,15 +10,18 @@ import {IKeystoreRoots} from "./IKeystoreRoots.sol";
 
 /// @title What an inbox on L1 holds, read from the header of an L1 block by Merkle-Patricia proofs (`eth_getProof`)
 library InboxProof {
-    /// @dev `RollupInbox`: slot 0 is the state root, the lowest 64 bits of slot 1 its height. Both are written together,
-    /// so two proofs against one block belong together.
+    /// @dev `RollupInbox`: slot 0 is the state root; the lowest 64 bits of slot 1 are its height, the highest 40 the time of the
+    /// L1 block in which it was settled. Both are written together, so two proofs against one block belong together.
     bytes32 internal constant ROOT_SLOT = bytes32(uint256(0));
     bytes32 internal constant HEAD_SLOT = bytes32(uint256(1));
 
     /// @dev Place of the storage root in an account's RLP: nonce, balance, storage root, code hash.
     uint256 private constant STORAGE_ROOT = 2;
 
-    /// @notice The root and height that `inbox` held in the L1 block of `header`, and that block's time.
+    uint256 private constant SETTLED_AT_SHIFT = 216;
+
+    /// @notice The root and height that `inbox` held in the L1 block of `header`, that block's time, and the time of the L1
+    /// block in which the root was settled.
     /// @dev The header must be known to be authentic: every other byte then is checked by the hashes that lead to it.
     function read(
         bytes memory header,
@@ -26,13 +29,15 @@ library InboxProof {
         bytes[] memory accountProof,
         bytes[] memory rootProof,
         bytes[] memory headProof
-    ) internal pure returns (bytes32 root, uint64 height, uint64 l1Time) {
+    ) internal pure returns (bytes32 root, uint64 height, uint64 l1Time, uint64 settledAt) {
         Memory.Slice[] memory fields = BlockHeader.parseHeader(header);
         bytes memory account =
             _follow(BlockHeader.getStateRoot(fields), keccak256(abi.encodePacked(inbox)), accountProof);
         bytes32 storageRoot = RLP.readBytes32(RLP.decodeList(account)[STORAGE_ROOT]);
         root = bytes32(_readSlot(storageRoot, ROOT_SLOT, rootProof));
-        height = uint64(_readSlot(storageRoot, HEAD_SLOT, headProof));
+        uint256 head = _readSlot(storageRoot, HEAD_SLOT, headProof);
+        height = uint64(head);
+        settledAt = uint64(head >> SETTLED_AT_SHIFT);
         l1Time = uint64(BlockHeader.getTimestamp(fields));
     }
 

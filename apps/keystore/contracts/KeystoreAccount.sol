@@ -10,10 +10,10 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {AbstractSigner} from "@openzeppelin/contracts/utils/cryptography/signers/AbstractSigner.sol";
 import {ERC7739} from "@openzeppelin/contracts/utils/cryptography/signers/draft-ERC7739.sol";
+import {AccountOpening} from "./AccountOpening.sol";
 import {AccountRoots} from "./AccountRoots.sol";
 import {AccountSignature} from "./AccountSignature.sol";
 import {IKeystoreRoots} from "./IKeystoreRoots.sol";
-import {StateVerifier} from "./StateVerifier.sol";
 import {Validators} from "./Validators.sol";
 
 /// @title A smart account (ERC-4337) whose keys live on the keystore
@@ -21,7 +21,7 @@ import {Validators} from "./Validators.sol";
 /// signature (see `AccountSignature`) shows what the keystore says about the key: root -> leaf -> data -> codeHash ->
 /// validator. Keys are rotated once, on the keystore; every account of that key on every chain follows its roots.
 ///
-/// Each account is a minimal clone with the key behind its code, made by `KeystoreAccountFactory`. This implementation
+/// Each account is a minimal clone with the key after its code, made by `KeystoreAccountFactory`. This implementation
 /// is an account of no key that anybody could have registered.
 contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountRoots {
     /// @dev Where the immutable arguments begin in the code of a clone by Solady's LibClone.
@@ -92,27 +92,10 @@ contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountR
         ) = AccountSignature.decode(encoded);
         if (!wellFormed) return (0, 0, 0);
         bytes32 dataHash = Hashes.efficientKeccak256(codeHash, keccak256(config));
-        (validAfter, validUntil) =
-            mode == AccountSignature.CACHED ? _getRememberedWindow(dataHash) : _open(mode, dataHash, opening);
+        (validAfter, validUntil) = mode == AccountSignature.CACHED
+            ? _getRememberedWindow(dataHash)
+            : _getWindowOf(AccountOpening.computeRoot(mode, key(), dataHash, opening));
         if (validUntil == 0 || !Validators.isValid(codeHash, hash, signature, config)) return (0, 0, 0);
         remembered = remember ? dataHash : bytes32(0);
-    }
-
-    /// @dev The window of the root, present or previous, under which the keystore holds `dataHash` for this account.
-    function _open(uint8 mode, bytes32 dataHash, bytes calldata opening) private view returns (uint40, uint40) {
-        bytes32 key_ = key();
-        bytes32 treeKey = StateVerifier.computeTreeKey(key_);
-        if (mode == AccountSignature.INCLUSION) {
-            bytes32 valueHash = StateVerifier.computeValueHash(dataHash, bytes32(opening));
-            bytes calldata inclusion = opening[32:];
-            if (StateVerifier.isIncluded(_getRoot(), treeKey, valueHash, inclusion)) return _getWindow();
-            if (StateVerifier.isIncluded(_getPreviousRoot(), treeKey, valueHash, inclusion)) return _getPreviousWindow();
-            return (0, 0);
-        }
-        if (keccak256(abi.encodePacked(opening[:32], dataHash, opening[32:64])) != key_) return (0, 0);
-        bytes calldata exclusion = opening[64:];
-        if (StateVerifier.isExcluded(_getRoot(), treeKey, exclusion)) return _getWindow();
-        if (StateVerifier.isExcluded(_getPreviousRoot(), treeKey, exclusion)) return _getPreviousWindow();
-        return (0, 0);
     }
 }

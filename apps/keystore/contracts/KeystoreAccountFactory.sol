@@ -17,8 +17,8 @@ contract KeystoreAccountFactory {
     /// @notice A new account.
     event AccountCreated(address indexed account, bytes32 indexed key);
 
-    /// @notice Only the entry point's helper may make accounts: else anybody could make one first and so spoil the
-    /// operation that was signed to make it and to do something with it.
+    /// @notice Only the entry point's helper may make accounts where `isOpen` is false: else anybody could make one first and
+    /// so spoil the operation that was signed to make it and to do something with it (AA10).
     error NotSenderCreator(address caller);
     /// @notice Only the owner manages the stake.
     error NotOwner(address caller);
@@ -26,6 +26,10 @@ contract KeystoreAccountFactory {
     IEntryPoint public immutable entryPoint;
     address public immutable senderCreator;
     address public immutable owner;
+    /// @notice Whether anybody may make accounts: the entry point is one that ignores the `initCode` of an account which is
+    /// there already, as EntryPoint 0.9 and later do. Only then can others verify a signature of an account that is not
+    /// deployed by deploying it (ERC-6492).
+    bool public immutable isOpen;
     KeystoreAccount public immutable implementation;
 
     modifier onlyOwner() {
@@ -37,18 +41,21 @@ contract KeystoreAccountFactory {
         entryPoint = entryPoint_;
         senderCreator = address(entryPoint_.senderCreator());
         owner = owner_;
+        isOpen = _ignoresInitCode(address(entryPoint_));
         implementation = new KeystoreAccount(entryPoint_, roots_);
     }
 
-    /// @notice Make the account of `key` if it is not there, with a copy of the newest root. There is nothing else to
-    /// set, so it makes no difference who asks for it.
-    function createAccount(bytes32 key) external returns (address account) {
-        if (msg.sender != senderCreator) revert NotSenderCreator(msg.sender);
+    /// @notice Make the account of `key` if it is not there, with a copy of the newest root. `signedRoot` is the root against
+    /// which the operation that makes the account was signed: if this chain has replaced it since, it serves for the grace that
+    /// it would have in an account that existed; any other value is left out. There is nothing else to set, so it makes no
+    /// difference who asks for it, and the address depends on the key alone.
+    function createAccount(bytes32 key, bytes32 signedRoot) external returns (address account) {
+        if (!isOpen && msg.sender != senderCreator) revert NotSenderCreator(msg.sender);
         bool alreadyDeployed;
         (alreadyDeployed, account) =
             LibClone.createDeterministicClone(address(implementation), abi.encodePacked(key), bytes32(0));
         if (alreadyDeployed) return account;
-        KeystoreAccount(payable(account)).pushRoot();
+        KeystoreAccount(payable(account)).pushFirstRoot(signedRoot);
         emit AccountCreated(account, key);
     }
 
@@ -72,5 +79,11 @@ contract KeystoreAccountFactory {
     /// @notice Take the stake back, once its delay has passed.
     function withdrawStake(address payable recipient) external onlyOwner {
         entryPoint.withdrawStake(recipient);
+    }
+
+    /// @dev EntryPoint 0.9 brought `getCurrentUserOpHash`, which 0.8 does not have, in the same version as the other.
+    function _ignoresInitCode(address entryPoint_) private view returns (bool) {
+        (bool success, bytes memory answer) = entryPoint_.staticcall(abi.encodeWithSignature("getCurrentUserOpHash()"));
+        return success && answer.length == 32;
     }
 }

@@ -42,7 +42,8 @@ contract KeystoreBroadcaster {
     {
         IRollupInbox.Settled memory settled = inbox.settled();
         (root, height, l1Time) = (settled.stateRoot, uint64(settled.height), uint64(block.timestamp));
-        bytes memory message = abi.encodeCall(IRootReceiver.receiveRoot, (root, height, l1Time));
+        uint64 settledAt = uint64(settled.l1Time);
+        bytes memory message = abi.encodeCall(IRootReceiver.receiveRoot, (root, height, l1Time, settledAt));
         uint256 paid;
         for (uint256 i; i < deliveries.length; ++i) {
             paid += deliveries[i].value;

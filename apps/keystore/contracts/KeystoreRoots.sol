@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {IRollupInbox} from "../../../microrollup/contracts/IRollupInbox.sol";
 import {IKeystoreRoots} from "./IKeystoreRoots.sol";
 import {IL1Block, IMessageOrigin} from "./IMessengers.sol";
 import {InboxProof} from "./InboxProof.sol";
 import {IRootReceiver} from "./IRootReceiver.sol";
 
-/// @title The mirror of the keystore's settled roots on one L2
-/// @notice Two ways lead here, and both end in L1's own word. A message: the broadcaster on L1 reads the inbox and sends
-/// through the chain's bridge. A proof: anybody shows the inbox's storage in an L1 block whose hash the chain exposes.
-/// There is no owner, and nothing can be changed. Neither height nor L1 time ever goes back; what comes a second time changes
-/// nothing, so that whoever is overtaken with the same news does not fail.
+/// @title The keystore's settled roots on one chain
+/// @notice Three ways lead here, and all end in L1's own word. A message: the broadcaster on L1 reads the inbox and sends
+/// through the chain's bridge. A proof: anybody shows the inbox's storage in an L1 block whose hash the chain exposes. And on
+/// L1 itself the inbox is read. The creation code and its arguments are the same on all of them.
+/// There is no owner, and nothing can be changed. Neither height nor L1 time ever goes back. The newest root, shown again at
+/// its height, changes nothing unless L1's time moved on, so that a caller who is overtaken with the same news does not fail.
 contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
     /// @notice So many roots can be asked for by `shownAt`; the oldest leaves when another comes.
     uint256 public constant HISTORY = 256;
@@ -20,6 +22,7 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
     struct Head {
         uint64 height;
         uint64 l1Time;
+        uint64 settledAt;
         /// How many roots have entered the history.
         uint64 count;
     }
@@ -28,9 +31,11 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
         uint64 l1Time;
         /// Which entry of the history it is, counted from 0: of a root that came back, the last.
         uint64 index;
+        /// This chain's time when the next root came; 0 while it is the newest.
+        uint64 replacedAt;
     }
 
-    /// @notice The inbox on L1 whose storage is proven.
+    /// @notice The inbox on L1, whose storage is proven or read.
     address public immutable inbox;
     /// @notice Says who speaks for the broadcaster; zero if no message is taken.
     IMessageOrigin public immutable origin;
@@ -50,9 +55,9 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
     }
 
     /// @inheritdoc IKeystoreRoots
-    function latest() external view returns (bytes32 root, uint64 height, uint64 l1Time) {
+    function latest() external view returns (bytes32 root, uint64 height, uint64 l1Time, uint64 settledAt) {
         Head storage head = _head;
-        return (_root, head.height, head.l1Time);
+        return (_root, head.height, head.l1Time, head.settledAt);
     }
 
     /// @inheritdoc IKeystoreRoots
@@ -60,10 +65,23 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
         return _shown[root].l1Time;
     }
 
+    /// @inheritdoc IKeystoreRoots
+    function replacedAt(bytes32 root) external view returns (uint64 time) {
+        return _shown[root].replacedAt;
+    }
+
     /// @inheritdoc IRootReceiver
-    function receiveRoot(bytes32 root, uint64 height, uint64 l1Time) external {
+    function receiveRoot(bytes32 root, uint64 height, uint64 l1Time, uint64 settledAt) external {
         if (address(origin) == address(0) || !origin.isBroadcaster(msg.sender)) revert UnknownMessenger(msg.sender);
-        _show(root, height, l1Time);
+        _show(root, height, l1Time, settledAt);
+    }
+
+    /// @notice On L1 itself: take what the inbox holds now. Anybody may call.
+    /// @dev On any other chain nothing is at the inbox's address: it follows from a creation code that runs on L1 only.
+    function readInbox() external {
+        if (inbox.code.length == 0) revert NoInbox();
+        IRollupInbox.Settled memory settled = IRollupInbox(inbox).settled();
+        _show(settled.stateRoot, uint64(settled.height), uint64(block.timestamp), uint64(settled.l1Time));
     }
 
     /// @notice Keep the hash of the L1 block that the chain knows now, so that a proof against it is good for as long as
@@ -89,9 +107,9 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
         bytes32 expected = getBlockHash(number);
         bytes32 found = keccak256(header);
         if (found != expected) revert WrongBlockHash(expected, found);
-        (bytes32 root, uint64 height, uint64 l1Time) =
+        (bytes32 root, uint64 height, uint64 l1Time, uint64 settledAt) =
             InboxProof.read(header, inbox, accountProof, rootProof, headProof);
-        _show(root, height, l1Time);
+        _show(root, height, l1Time, settledAt);
     }
 
     /// @notice The hash against which a proof for the L1 block of a number is held. Where the number is neither the present
@@ -106,33 +124,35 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
         if (address(l1Block).code.length == 0) revert NoL1Block();
     }
 
-    function _show(bytes32 root, uint64 height, uint64 l1Time) private {
+    function _show(bytes32 root, uint64 height, uint64 l1Time, uint64 settledAt) private {
         Head memory head = _head;
         bytes32 known = _root;
         if (root == bytes32(0)) revert ZeroRoot();
         if (l1Time > block.timestamp) revert FutureRoot(uint64(block.timestamp), l1Time);
+        // What was overtaken by a later showing of the same root changes nothing.
+        if (root == known && height == head.height && l1Time <= head.l1Time) return;
         if (height < head.height || l1Time < head.l1Time) {
             revert StaleRoot(head.height, head.l1Time, height, l1Time);
         }
         if (root == known) {
-            if (height == head.height && l1Time == head.l1Time) return;
+            _shown[root].l1Time = l1Time;
         } else {
             if (height == head.height && known != bytes32(0)) revert ConflictingRoot(height, known, root);
-            _enter(root, head.count);
+            _enter(root, l1Time, head.count);
+            if (known != bytes32(0)) _shown[known].replacedAt = uint64(block.timestamp);
             _root = root;
             ++head.count;
         }
-        _shown[root].l1Time = l1Time;
-        _head = Head(height, l1Time, head.count);
+        _head = Head(height, l1Time, settledAt, head.count);
         emit RootShown(root, height, l1Time);
     }
 
     /// @dev Put a root into the history in place of the oldest, which is forgotten unless it has come back since.
-    function _enter(bytes32 root, uint64 index) private {
+    function _enter(bytes32 root, uint64 l1Time, uint64 index) private {
         uint256 place = index % HISTORY;
         bytes32 oldest = _history[place];
         if (oldest != bytes32(0) && _shown[oldest].index + HISTORY == index) delete _shown[oldest];
         _history[place] = root;
-        _shown[root].index = index;
+        _shown[root] = Showing(l1Time, index, 0);
     }
 }

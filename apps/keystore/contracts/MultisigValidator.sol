@@ -31,7 +31,7 @@ contract MultisigValidator is IValidator {
         return true;
     }
 
-    /// @dev Whether a threshold that can be reached stands before owners who ascend strictly.
+    /// @dev Whether a threshold that can be reached precedes owners who ascend strictly.
     function _isConfig(bytes calldata config) private pure returns (bool) {
         if (config.length % _OWNER_BYTES != 1) return false;
         uint256 ownerCount = config.length / _OWNER_BYTES;

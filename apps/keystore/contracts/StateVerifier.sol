@@ -46,7 +46,17 @@ library StateVerifier {
         pure
         returns (bool)
     {
-        if (proof.length < INCLUSION_HEADER_BYTES) return false;
+        return _isFound(root, computeInclusionRoot(treeKey, valueHash, proof));
+    }
+
+    /// @notice The one root under which `proof` shows a value of hash `valueHash` at `treeKey`; zero, which is the root of no
+    /// tree, if the proof is malformed. Never reverts.
+    function computeInclusionRoot(bytes32 treeKey, bytes32 valueHash, bytes calldata proof)
+        internal
+        pure
+        returns (bytes32)
+    {
+        if (proof.length < INCLUSION_HEADER_BYTES) return 0;
         uint256 isLeft;
         uint256 nextPrefix;
         bytes32 leafHash;
@@ -61,14 +71,20 @@ library StateVerifier {
             mstore(add(leaf, 67), valueHash)
             leafHash := keccak256(leaf, 99)
         }
-        if (nextPrefix > 1) return false;
-        return _isRooted(root, leafHash, isLeft, proof, INCLUSION_HEADER_BYTES);
+        if (nextPrefix > 1) return 0;
+        return _climbPacked(leafHash, isLeft, proof, INCLUSION_HEADER_BYTES);
     }
 
     /// @notice Whether the tree of `root` never held anything at `treeKey`: an active leaf lies below the key and that leaf's
     /// successor above it. Both bounds must hold, each unless its prefix is 0 (the list's ends). Never reverts.
     function isExcluded(bytes32 root, bytes32 treeKey, bytes calldata proof) internal pure returns (bool) {
-        if (proof.length < EXCLUSION_HEADER_BYTES) return false;
+        return _isFound(root, computeExclusionRoot(treeKey, proof));
+    }
+
+    /// @notice The one root under which `proof` shows that nothing was ever held at `treeKey`; zero if the proof is malformed
+    /// or its leaf does not lie around the key. Never reverts.
+    function computeExclusionRoot(bytes32 treeKey, bytes calldata proof) internal pure returns (bytes32) {
+        if (proof.length < EXCLUSION_HEADER_BYTES) return 0;
         uint256 isLeft;
         bytes32 leafHash;
         bool isLow;
@@ -85,15 +101,22 @@ library StateVerifier {
             let below := or(iszero(nextPrefix), lt(treeKey, calldataload(add(offset, 42))))
             isLow := and(lt(or(prefix, nextPrefix), 2), and(above, below))
         }
-        if (!isLow) return false;
-        return _isRooted(root, leafHash, isLeft, proof, EXCLUSION_HEADER_BYTES);
+        if (!isLow) return 0;
+        return _climbPacked(leafHash, isLeft, proof, EXCLUSION_HEADER_BYTES);
+    }
+
+    function _isFound(bytes32 root, bytes32 found) private pure returns (bool isRoot) {
+        assembly ("memory-safe") {
+            // The zero of a malformed proof is not a root.
+            isRoot := eq(found, add(root, iszero(root)))
+        }
     }
 
     /// @dev The siblings are all that follows the header, whole words.
-    function _isRooted(bytes32 root, bytes32 leafHash, uint256 isLeft, bytes calldata proof, uint256 headerBytes)
+    function _climbPacked(bytes32 leafHash, uint256 isLeft, bytes calldata proof, uint256 headerBytes)
         private
         pure
-        returns (bool)
+        returns (bytes32)
     {
         uint256 size;
         uint256 offset;
@@ -101,8 +124,8 @@ library StateVerifier {
             size := sub(proof.length, headerBytes)
             offset := add(proof.offset, headerBytes)
         }
-        if (size & 31 != 0) return false;
-        return _leadsTo(root, leafHash, isLeft, offset, size >> 5);
+        if (size & 31 != 0) return 0;
+        return _climb(leafHash, isLeft, offset, size >> 5);
     }
 
     /// @notice Whether `siblings` lead from the hash of a leaf up to `root`; the form in which others carry a path.
@@ -115,22 +138,19 @@ library StateVerifier {
         assembly ("memory-safe") {
             offset := siblings.offset
         }
-        return _leadsTo(root, leafHash, isLeft, offset, siblings.length);
+        return _isFound(root, _climb(leafHash, isLeft, offset, siblings.length));
     }
 
-    /// @dev Hashes upwards from `node` over `depth` siblings in calldata. The node stands at 0x20, its sibling on both sides
-    /// of it at 0x00 and 0x40 (the free memory pointer, put back at the end); which 64 bytes are hashed is the side. Written
-    /// out for four levels a round, because a loop of one level costs half as much again as the hashing.
-    function _leadsTo(bytes32 root, bytes32 node, uint256 isLeft, uint256 offset, uint256 depth)
-        private
-        pure
-        returns (bool isRoot)
-    {
-        if (depth > MAX_DEPTH || isLeft >> depth != 0) return false;
+    /// @dev Hashes upwards from `node` over `depth` siblings in calldata; zero if there are too many or the side mask has a bit
+    /// for none. The node is kept at 0x20, its sibling on both sides of it at 0x00 and 0x40 (the free memory pointer, put back
+    /// at the end); which 64 bytes are hashed is the side. Written out for four levels per round, because a loop of one level
+    /// costs half as much again as the hashing.
+    function _climb(bytes32 node, uint256 isLeft, uint256 offset, uint256 depth) private pure returns (bytes32 root) {
+        if (depth > MAX_DEPTH || isLeft >> depth != 0) return 0;
         assembly ("memory-safe") {
             let freeMemory := mload(0x40)
             mstore(0x20, node)
-            // The bit of the present level stands at 0x20: set where the sibling is on the right, and where hashing begins.
+            // The bit of the present level is at 0x20: set where the sibling is on the right, and where hashing begins.
             let rights := shl(5, not(isLeft))
             let end := add(offset, shl(5, depth))
             if and(depth, 1) {
@@ -173,7 +193,7 @@ library StateVerifier {
                 rights := shr(4, rights)
                 offset := add(offset, 0x80)
             }
-            isRoot := eq(mload(0x20), root)
+            root := mload(0x20)
             mstore(0x40, freeMemory)
         }
     }

@@ -11,19 +11,20 @@ No network code: proofs come from `rollup_getProof`, `microrollup prove` or the 
 any bundler or, with `encode_handle_ops`, from any funded key.
 """
 
-from apps.keystore.smart_account.addresses import (
+from microrollup.crypto.keccak import compute_create2_address
+
+from .addresses import (
     DEPLOYER,
     ENTRY_POINT,
     compute_account_address,
-    compute_create2_address,
     compute_deployed_address,
     compute_factory_address,
     compute_implementation_address,
     compute_validator_address,
     encode_factory_creation,
 )
-from apps.keystore.smart_account.answers import FailedOperation, decode_failed_operation, encode_get_nonce
-from apps.keystore.smart_account.calls import (
+from .answers import FailedOperation, decode_failed_operation, encode_get_nonce
+from .calls import (
     Call,
     encode_deployment,
     encode_execute,
@@ -31,7 +32,8 @@ from apps.keystore.smart_account.calls import (
     encode_init_code,
     encode_push_root,
 )
-from apps.keystore.smart_account.configuration import (
+from .changes import PUBLISHED_VALIDATORS, check_code_hash, make_register, make_update
+from .configuration import (
     Configuration,
     compute_data,
     configure_ecdsa,
@@ -41,12 +43,12 @@ from apps.keystore.smart_account.configuration import (
     load_code_hash,
     load_creation_code,
 )
-from apps.keystore.smart_account.erc1271 import (
+from .erc1271 import (
     compute_personal_sign_digest,
     compute_typed_data_digest,
     encode_typed_data_signature,
 )
-from apps.keystore.smart_account.opening import (
+from .opening import (
     CACHED,
     Opening,
     encode_signature,
@@ -55,14 +57,14 @@ from apps.keystore.smart_account.opening import (
     open_shown,
     remember,
 )
-from apps.keystore.smart_account.overhead import (
+from .overhead import (
     Overhead,
     compute_calldata_gas,
     estimate_overhead,
     recommend_verification_gas_limit,
 )
-from apps.keystore.smart_account.signing import encode_p256, encode_webauthn, sign_ecdsa, sign_multisig
-from apps.keystore.smart_account.user_operation import (
+from .signing import encode_p256, encode_webauthn, sign_ecdsa, sign_multisig
+from .user_operation import (
     UserOperation,
     compute_user_operation_hash,
     encode_handle_ops,
@@ -79,7 +81,9 @@ __all__ = [
     "FailedOperation",
     "Opening",
     "Overhead",
+    "PUBLISHED_VALIDATORS",
     "UserOperation",
+    "check_code_hash",
     "compute_account_address",
     "compute_calldata_gas",
     "compute_create2_address",
@@ -113,6 +117,8 @@ __all__ = [
     "estimate_overhead",
     "load_code_hash",
     "load_creation_code",
+    "make_register",
+    "make_update",
     "open_absent",
     "open_present",
     "open_shown",

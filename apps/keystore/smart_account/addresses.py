@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.keystore.smart_account.configuration import load_creation_code
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import compute_create2_address, keccak256
+
+from .configuration import load_creation_code
 
 __all__ = [
     "DEPLOYER",
     "ENTRY_POINT",
     "compute_account_address",
-    "compute_create2_address",
     "compute_deployed_address",
     "compute_factory_address",
     "compute_implementation_address",
@@ -31,11 +31,6 @@ _NO_SALT: Final = bytes(32)
 # A minimal proxy (ERC-1167) in front of 32 bytes of arguments, as Solady's LibClone makes it.
 _CLONE_HEAD: Final = bytes.fromhex("61004d3d81600a3d39f3363d3d373d3d3d363d73")
 _CLONE_TAIL: Final = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
-
-
-def compute_create2_address(deployer: bytes, salt: bytes, code_hash: bytes) -> bytes:
-    """The 20-byte address that `deployer` gives to the creation code of a hash (EIP-1014)."""
-    return keccak256(b"\xff" + deployer + salt + code_hash)[12:]
 
 
 def compute_deployed_address(creation_code: bytes) -> bytes:

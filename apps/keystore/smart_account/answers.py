@@ -9,7 +9,7 @@ from eth_abi.abi import encode as abi_encode
 from eth_abi.exceptions import DecodingError
 from msgspec import Struct
 
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError
 
 __all__ = ["FailedOperation", "decode_failed_operation", "encode_get_nonce"]

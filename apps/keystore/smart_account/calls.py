@@ -8,7 +8,7 @@ from typing import Final
 from eth_abi.abi import encode as abi_encode
 from msgspec import Struct
 
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
 
 __all__ = [
     "Call",
@@ -53,9 +53,13 @@ def encode_push_root() -> bytes:
     return _select("pushRoot()")
 
 
-def encode_init_code(factory: bytes, key: bytes) -> bytes:
-    """An operation's `initCode`: the factory makes the account of the 32-byte key."""
-    return factory + _select("createAccount(bytes32)") + key
+def encode_init_code(factory: bytes, key: bytes, root: bytes) -> bytes:
+    """An operation's `initCode`: the factory makes the account of the 32-byte key.
+
+    `root` is the 32-byte root of the opening that the operation is signed with (`Opening.root`). If the chain replaces
+    it before the operation arrives, the new account believes it for the grace that an account which existed would give.
+    """
+    return factory + _select("createAccount(bytes32,bytes32)") + key + root
 
 
 def encode_deployment(creation_code: bytes) -> bytes:

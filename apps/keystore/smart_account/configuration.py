@@ -1,7 +1,7 @@
 """What decides over a smart account: a validator, and the configuration that it reads.
 
-The keystore holds `data = codeHash || configHash`; whoever acts shows the configuration itself. The layouts are those
-of the validators in `apps/keystore/contracts`.
+The keystore holds `data = codeHash || configHash`; the account's user shows the configuration itself. The layouts are
+those of the validators in `apps/keystore/contracts`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Final
 from msgspec import Struct
 
 from microrollup.contracts import load_artifact
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.signatures.p256 import POINT_BYTES, is_point
 from microrollup.errors import UsageError
-from microrollup.signatures.p256 import POINT_BYTES, is_point
 
 __all__ = [
     "Configuration",
@@ -28,7 +28,7 @@ __all__ = [
     "load_creation_code",
 ]
 
-_CONTRACTS: Final = "apps.keystore.contracts"
+_CONTRACTS: Final = __name__.removesuffix(".smart_account.configuration") + ".contracts"
 """The package with the artifacts."""
 
 _ADDRESS_BYTES: Final = 20
@@ -84,14 +84,14 @@ def configure_multisig(threshold: int, owners: Sequence[bytes]) -> Configuration
 def configure_p256(point: bytes) -> Configuration:
     """One P-256 key that signs hashes themselves, by its point `x(32) || y(32)`.
 
-    Raises `UsageError` for what is no point of the curve.
+    Raises `UsageError` for anything but a point of the curve.
     """
     _check_point(point)
     return Configuration(load_code_hash("P256Validator"), point)
 
 
 def configure_webauthn(point: bytes) -> Configuration:
-    """One passkey, by its point `x(32) || y(32)`. Raises `UsageError` for what is no point of the curve."""
+    """One passkey, by its point `x(32) || y(32)`. Raises `UsageError` for anything but a point of the curve."""
     _check_point(point)
     return Configuration(load_code_hash("WebAuthnValidator"), point)
 
@@ -106,7 +106,7 @@ def _check_owner(owner: bytes) -> None:
 def _check_point(point: bytes) -> None:
     _check_length("a point", point, POINT_BYTES)
     if not is_point(point):
-        raise UsageError("these are no coordinates of a point of P-256")
+        raise UsageError("these are not coordinates of a point of P-256")
 
 
 def _check_length(what: str, found: bytes, size: int) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from microrollup.crypto import keccak256
-from microrollup.eip712 import compute_domain_separator
+from microrollup.crypto.eip712 import compute_domain_separator
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import UsageError
 
 __all__ = [

@@ -13,12 +13,13 @@ from typing import Final, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from apps.keystore.accounts import Account, compute_account_key, encode_account_leaf
-from apps.keystore.proofs import compute_account_tree_key, encode_exclusion, encode_inclusion
-from apps.keystore.smart_account.configuration import Configuration, compute_data
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.merkle.indexed import Proof, compute_root, verify_exclusion, verify_inclusion
 from microrollup.errors import ProofError, UsageError
-from microrollup.merkle.indexed import Proof, compute_root, verify_exclusion, verify_inclusion
+
+from ..accounts import Account, compute_account_key, encode_account_leaf
+from ..proofs import compute_account_tree_key, encode_exclusion, encode_inclusion
+from .configuration import Configuration, compute_data
 
 __all__ = [
     "CACHED",

@@ -9,9 +9,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from apps.keystore.proofs import EXCLUSION_HEADER_BYTES, INCLUSION_HEADER_BYTES
-from apps.keystore.smart_account.opening import MODE_CACHED, MODE_EXCLUSION, MODE_INCLUSION, MODE_REMEMBER
 from microrollup.errors import UsageError
+
+from ..proofs import EXCLUSION_HEADER_BYTES, INCLUSION_HEADER_BYTES
+from .opening import MODE_CACHED, MODE_EXCLUSION, MODE_INCLUSION, MODE_REMEMBER
 
 __all__ = ["Overhead", "compute_calldata_gas", "estimate_overhead", "recommend_verification_gas_limit"]
 
@@ -20,17 +21,17 @@ _HEAD_BYTES: Final = 1 + 32 + 2 + 2
 _WORD_BYTES: Final = 32
 
 # Execution gas of `validateUserOp` without the validator's own work, storage cold, by mode: at depth 0, and a level.
-_VALIDATION_GAS: Final = {MODE_INCLUSION: (8_300, 106), MODE_EXCLUSION: (8_550, 106), MODE_CACHED: (4_950, 0)}
+_VALIDATION_GAS: Final = {MODE_INCLUSION: (8_300, 106), MODE_EXCLUSION: (8_560, 106), MODE_CACHED: (4_950, 0)}
 _REMEMBER_GAS: Final = 22_200
 """A new word of storage."""
-_SECOND_ROOT_GAS: Final = 2_600
-"""Another word of storage, if the proof is one of the previous root; its hashing comes on top."""
+_REPLACED_ROOT_GAS: Final = 9_300
+"""Up to four more words of storage, if the proof is one of a replaced root."""
 _COLD_CODE_GAS: Final = 2 * 2_500
 """Implementation and validator, when the transaction touches them first."""
 _ENTRY_POINT_GAS: Final = 27_000
 """What the entry point does within the limit: 17,700 as measured, 26,400 where the account pays for its deposit."""
-_CREATION_GAS: Final = 155_000
-"""Making the account with its first copy of a root and its first nonce, the contracts cold."""
+_CREATION_GAS: Final = 189_000
+"""Making the account with its first copy of a root, a replaced root and its first nonce, the contracts cold."""
 _MARGIN_PERCENT: Final = 10
 _NONZERO_GAS: Final = 16
 _ZERO_GAS: Final = 4
@@ -46,7 +47,7 @@ class Overhead(Struct, frozen=True):
 
 
 def estimate_overhead(mode: int, depth: int, config_bytes: int) -> Overhead:
-    """The overhead at a tree depth (0 to 64), in a mode of `opening`. Raises `UsageError` for a mode that is none."""
+    """The overhead at a tree depth (0 to 64), in a mode of `opening`. Raises `UsageError` for an unknown mode."""
     kind = mode & ~MODE_REMEMBER
     if kind not in _VALIDATION_GAS or mode == MODE_CACHED | MODE_REMEMBER:
         raise UsageError(f"there is no mode {mode}")
@@ -69,12 +70,12 @@ def compute_calldata_gas(data: bytes) -> int:
 def recommend_verification_gas_limit(
     mode: int, depth: int, config_bytes: int, *, validator_gas: int, creates: bool = False
 ) -> int:
-    """A `verificationGasLimit` that holds even if a newer root is pushed before the operation arrives.
+    """A `verificationGasLimit` that holds even if newer roots are pushed before the operation arrives.
 
-    The proof is then tried against the previous root too, which costs more than any simulation before the push shows.
+    The proof's root is then looked for among the replaced ones, which costs more than any simulation before shows.
     """
     overhead = estimate_overhead(mode, depth, config_bytes)
-    again = 0 if mode == MODE_CACHED else _SECOND_ROOT_GAS + _VALIDATION_GAS[mode & ~MODE_REMEMBER][1] * depth
-    gas = overhead.validation_gas + validator_gas + again + _COLD_CODE_GAS + _ENTRY_POINT_GAS
+    search = 0 if mode == MODE_CACHED else _REPLACED_ROOT_GAS
+    gas = overhead.validation_gas + validator_gas + search + _COLD_CODE_GAS + _ENTRY_POINT_GAS
     gas += _CREATION_GAS if creates else 0
     return gas * (100 + _MARGIN_PERCENT) // 100

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from microrollup.crypto import PrivateKey, compute_address, sign_digest
+from microrollup.crypto.ecdsa import PrivateKey, compute_address, sign_digest
+from microrollup.crypto.signatures import p256, webauthn
 from microrollup.errors import UsageError
-from microrollup.signatures import p256, webauthn
 
 __all__ = ["encode_p256", "encode_webauthn", "sign_ecdsa", "sign_multisig"]
 
@@ -28,17 +28,17 @@ def sign_multisig(keys: Sequence[PrivateKey], digest: bytes) -> bytes:
 
 
 def encode_p256(signature: bytes) -> bytes:
-    """`r(32) || s(32)` of a P-256 signature in the kernel's form (scheme 1). Raises `UsageError` if it is none."""
+    """`r(32) || s(32)` of a P-256 signature in the kernel's form (scheme 1). Raises `UsageError` if it is not one."""
     if len(signature) != p256.SIGNATURE_BYTES or signature[0] != p256.SCHEME:
         raise UsageError("no P-256 signature")
     return signature[_SCALARS_START:]
 
 
 def encode_webauthn(signature: bytes) -> bytes:
-    """An assertion in the kernel's form (scheme 2, `microrollup.signatures.webauthn`) as the validator takes it.
+    """An assertion in the kernel's form (scheme 2, `microrollup.crypto.signatures.webauthn`) as the validator takes it.
 
     Solady's compact form: `length(2) || authenticatorData || clientDataJSON || challengeIndex(2) || typeIndex(2) ||
-    r(32) || s(32)`. Raises `UsageError` if it is no assertion.
+    r(32) || s(32)`. Raises `UsageError` if it is not an assertion.
     """
     if len(signature) < _PARTS_START + _LENGTH_BYTES or signature[0] != webauthn.SCHEME:
         raise UsageError("no WebAuthn assertion")

@@ -11,8 +11,8 @@ from typing import Any, Final
 from eth_abi.abi import encode as abi_encode
 from msgspec import Struct
 
-from microrollup.crypto import keccak256
-from microrollup.eip712 import compute_domain_separator
+from microrollup.crypto.eip712 import compute_domain_separator
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import UsageError
 
 __all__ = [
@@ -100,7 +100,7 @@ def encode_handle_ops(operations: Sequence[UserOperation], beneficiary: bytes) -
 
 
 def encode_validate_user_op(operation: UserOperation, digest: bytes, missing_funds: int = 0) -> bytes:
-    """The entry point's call to an account, with the operation's hash; whoever measures validation sends it."""
+    """The entry point's call to an account, with the operation's hash; sent to measure validation."""
     return _VALIDATE_USER_OP + abi_encode([_ABI, "bytes32", "uint256"], [_pack(operation), digest, missing_funds])
 
 

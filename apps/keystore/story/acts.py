@@ -7,21 +7,24 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from apps.keystore.smart_account import CACHED, Opening, remember
-from apps.keystore.story.bridges import Bridges, broadcast, deploy_bridges
-from apps.keystore.story.chain import Chain, show
-from apps.keystore.story.holder import Device, Identity, make_ecdsa_device, make_passkey_device
-from apps.keystore.story.layer2 import Layer2
-from apps.keystore.story.measure import measure_validation
-from apps.keystore.story.operator import KeystoreOperator, SignedAction
-from apps.keystore.story.stand_ins import install_l1_block, read_ticket
-from apps.keystore.story.telling import Change, Telling
-from microrollup.crypto import compute_address, keccak256, load_private_key
+from microrollup.codec.json import hex0x
+from microrollup.crypto.ecdsa import compute_address, load_private_key
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import ProofError
 from microrollup.settlement.errors import SettlementError
 from microrollup.testing.anvil import DEV_KEYS, Anvil, pass_blocks
 from microrollup.testing.passkey import Passkey
 from microrollup.verifier.events import Report
+
+from ..smart_account import CACHED, Opening, remember
+from .bridges import Bridges, broadcast, deploy_bridges
+from .chain import Chain
+from .holder import Device, Identity, make_ecdsa_device, make_passkey_device
+from .layer2 import Layer2
+from .measure import measure_validation
+from .operator import ActionToSign, KeystoreOperator
+from .stand_ins import install_l1_block, read_ticket
+from .telling import KeystoreChange, Telling
 
 __all__ = ["GRACE_SECONDS", "Story"]
 
@@ -91,7 +94,7 @@ class Story:
         """Alice and Bob register, each with one signature."""
         self.telling.begin("Register", "Alice (a wallet and a phone) and Bob (a passkey) sign a Register each.")
         with self.telling.timed("authenticate, execute, log", "authentication", "", "registration") as figures:
-            actions: list[SignedAction] = [
+            actions: list[ActionToSign] = [
                 (self.alice.register(self.phone), 0, self.wallet),
                 (self.bob.register(self.bobs_device), 0, self.passkey),
             ]
@@ -105,7 +108,7 @@ class Story:
             _, figures.bytes = self.operator.submit([(self.alice.update(self.new_phone), 1, self.wallet)])
         self.settle("rotation")
 
-    def settle(self, change: Change) -> None:
+    def settle(self, change: KeystoreChange) -> None:
         """Two verifiers execute again and attest; the batch goes to L1."""
         with self.telling.timed("two verifiers execute again, attest", "settlement", "", change):
             reports = self.operator.verify()
@@ -116,9 +119,9 @@ class Story:
         with self.telling.timed("settle in blobs", "settlement", "L1", change) as figures:
             settled = self.operator.settle(reports, self.wallet if by_force else None)
             figures.gas, figures.blob_gas, figures.bytes = settled.gas, settled.blob_gas, settled.bytes
-        self.telling.expect("settled", "L1", reports[0].state_root, show(self.operator.stage.read_inbox_root()))
+        self.telling.expect("settled", "L1", reports[0].state_root, hex0x(self.operator.stage.read_inbox_root()))
         if by_force:
-            self.telling.expect("settled by Alice", "L1", show(compute_address(self.wallet)), show(settled.submitter))
+            self.telling.expect("settled by Alice", "L1", hex0x(compute_address(self.wallet)), hex0x(settled.submitter))
 
     def _try_to_settle(self, reports: list[Report]) -> str:
         """The name of the rule by which the inbox refuses a batch of Alice's."""
@@ -128,9 +131,9 @@ class Story:
             return type(refusal).__name__
         return "settled"
 
-    def mirror(self, change: Change, *pushed: tuple[Layer2, Identity]) -> None:
+    def mirror(self, change: KeystoreChange, *pushed: tuple[Layer2, Identity]) -> None:
         """L1's root comes to both L2s, each in another way, and to the accounts that are there."""
-        tell, root = self.telling, show(self.operator.stage.read_inbox_root())
+        tell, root = self.telling, hex0x(self.operator.stage.read_inbox_root())
         with tell.timed("A: anybody proves L1's storage (L1Block)", "L2 ingestion", "L2 A", change) as figures:
             recorded, proven = self.first.mirror_by_proof(self.l1, self.bridges.inbox)
             figures.gas, figures.bytes = recorded.gas + proven.gas, recorded.bytes + proven.bytes
@@ -142,14 +145,23 @@ class Story:
             executed = self.second.execute_ticket(ticket, self.l1.get_time())
             figures.gas, figures.bytes = executed.gas, executed.bytes
         for layer in (self.first, self.second):
-            tell.expect("the root of L1", layer.name, root, show(layer.read_root()))
+            tell.expect("the root of L1", layer.name, root, hex0x(layer.read_root()))
+            expected = layer.get_time() - self._read_settled_time()
+            tell.expect("seconds since L1 took it", layer.name, str(expected), str(layer.read_age()))
         for layer, identity in pushed:
             account = layer.account_of(identity)
             step = f"{layer.name[3:]}: pushRoot, {identity.name}"
             with tell.timed(step, "L2 ingestion", layer.name, change) as figures:
                 renewed = layer.push_root(account)
                 figures.gas, figures.bytes = renewed.gas, renewed.bytes
-            tell.expect(f"{identity.name}'s copy of the root", layer.name, root, show(layer.read_account_root(account)))
+            tell.expect(
+                f"{identity.name}'s copy of the root", layer.name, root, hex0x(layer.read_account_root(account))
+            )
+
+    def _read_settled_time(self) -> int:
+        """L1's time when it took the newest root, in seconds: the top 40 bits of the inbox's slot 1."""
+        word = self.l1.anvil.call("eth_getStorageAt", hex0x(self.bridges.inbox), "0x1", "latest")
+        return int(word, 16) >> 216
 
     # Operations.
 
@@ -200,8 +212,9 @@ class Story:
     def use_rotated(self, old: Device, old_opening: Opening, new: Device) -> None:
         """After a rotation has reached both L2s: the old key is worth nothing there, the new one acts.
 
-        An account that knew the root before believes it for 15 minutes more, so that what is on its way arrives; then
-        it is over. One that is made now never knew it.
+        Accounts believe the root before for 15 minutes more, so that what is on its way arrives: one that knew it, from
+        the push on; one that is made now and whose `initCode` names it, from when the chain replaced it. Then it is
+        over.
         """
         self.telling.begin("Old and new", f"{old.name} is refused on both L2s, {new.name} works on both.")
         opening = self.open(self.alice, new)
@@ -210,10 +223,10 @@ class Story:
         for layer in (self.first, self.second):
             known = layer.has_code(layer.account_of(self.alice))
             self.try_operation(layer, borrowing, opening, f"under the configuration of {new.name}", _REFUSED)
-            self.try_operation(layer, old, old_opening, "old proof, at once", _TAKEN if known else _REFUSED)
+            self.try_operation(layer, old, old_opening, "old proof, at once", _TAKEN)
             layer.reach_time(layer.get_time() + GRACE_SECONDS + 60)
             after = "old proof, after 15 minutes of grace"
-            self.try_operation(layer, old, old_opening, after, _OUTDATED if known else _REFUSED)
+            self.try_operation(layer, old, old_opening, after, _OUTDATED)
             self.act(layer, self.alice, new, opening, "proof" if known else "deploy with a proof")
 
     def replay(self, device: Device) -> None:
@@ -248,13 +261,13 @@ class Story:
         with self.telling.timed("rebuild from L1", "use") as figures:
             report = self.operator.rebuild()
             figures.bytes = sum(row.bytes or 0 for row in self.telling.rows if row.blob_gas)
-        self.telling.expect("rebuilt from L1", "", show(root), report.state_root)
+        self.telling.expect("rebuilt from L1", "", hex0x(root), report.state_root)
         self.mirror("", (self.second, self.alice))
         opening = self.open(self.alice, self.new_phone)
         self.act(self.second, self.alice, self.new_phone, opening, "proof")
 
     def rotate_by_force(self) -> Opening:
-        """Alice's phone is stolen now. L1 takes her Update, and whoever builds next must begin with it.
+        """Alice's phone is stolen now. L1 takes her Update, and the next block must begin with it.
 
         A block needs a builder's seal, and the builder's key is lost: the inbox's owner names another one, which takes
         three days. By then the inbox takes batches from anybody; Alice herself pays for this one. Gives what opened the
@@ -262,10 +275,10 @@ class Story:
         """
         self.telling.begin("Rotate through L1", "Phone 2 is stolen and nobody operates: L1 takes Alice's Update.")
         old = self.open(self.alice, self.new_phone)
-        change: Change = "forced rotation"
+        change: KeystoreChange = "forced rotation"
         with self.telling.timed("force the Update", "authentication", "L1", change) as figures:
-            forced = self.operator.stage.force(self.wallet, self.alice.update(self.last_phone))
-            figures.gas, figures.bytes = forced.gas, forced.payload_bytes
+            forced, gas = self.operator.stage.force(self.wallet, self.alice.update(self.last_phone))
+            figures.gas, figures.bytes = gas, len(forced.payload)
         with self.telling.timed("the owner names a builder, who restores a snapshot", "settlement", "", change):
             effective = self.operator.hand_over(self.owner)
         with self.telling.timed("three days pass on L1 (jumped)", "settlement", "", change):

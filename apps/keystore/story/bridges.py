@@ -6,11 +6,13 @@ from typing import Final
 
 import msgspec
 
-from apps.keystore.root_calls import Delivery, encode_arbitrum_parameters, encode_broadcast
-from apps.keystore.root_proofs import STORAGE_SLOTS, RootProof, make_root_proof
-from apps.keystore.smart_account import compute_deployed_address, load_creation_code
-from apps.keystore.story.chain import Chain, Sent, show
-from apps.keystore.story.stand_ins import ARBITRUM_INBOX, install_arbitrum_inbox
+from microrollup.codec.json import hex0x
+
+from ..root_calls import Delivery, encode_arbitrum_parameters, encode_broadcast
+from ..root_proofs import STORAGE_SLOTS, RootProof, make_root_proof
+from ..smart_account import compute_deployed_address, load_creation_code
+from .chain import Chain, Sent
+from .stand_ins import ARBITRUM_INBOX, install_arbitrum_inbox
 
 __all__ = ["Bridges", "broadcast", "deploy_bridges", "encode_origin_creations", "prove_inbox"]
 
@@ -71,4 +73,4 @@ def broadcast(l1: Chain, bridges: Bridges, receiver: bytes) -> Sent:
 def prove_inbox(l1: Chain, inbox: bytes, number: str) -> RootProof:
     """What the inbox holds in an L1 block, from what any L1 node answers."""
     block = l1.anvil.call("eth_getBlockByNumber", number, False)
-    return make_root_proof(block, l1.anvil.call("eth_getProof", show(inbox), list(STORAGE_SLOTS), number))
+    return make_root_proof(block, l1.anvil.call("eth_getProof", hex0x(inbox), list(STORAGE_SLOTS), number))

@@ -7,15 +7,17 @@ from typing import Any, Final
 
 import msgspec
 
-from apps.keystore.smart_account import (
+from microrollup.codec.json import hex0x
+from microrollup.errors import MicrorollupError
+from microrollup.testing.anvil import Anvil
+
+from ..smart_account import (
     DEPLOYER,
     compute_deployed_address,
     encode_deployment,
 )
-from microrollup.errors import MicrorollupError
-from microrollup.testing.anvil import Anvil
 
-__all__ = ["Chain", "Sent", "show"]
+__all__ = ["Chain", "Sent"]
 
 _GAS: Final = 16_000_000
 """A transaction takes at most 2**24 (EIP-7825)."""
@@ -32,11 +34,6 @@ class Sent(msgspec.Struct, frozen=True):
     receipt: dict[str, Any]
 
 
-def show(raw: bytes) -> str:
-    """Bytes as JSON-RPC takes them."""
-    return f"0x{raw.hex()}"
-
-
 class Chain:
     """An anvil with a name. Its first account deploys and pays, its second is a bundler."""
 
@@ -51,9 +48,9 @@ class Chain:
     def send(self, target: bytes, data: bytes, *, value: int = 0, sender: bytes | None = None) -> Sent:
         """A transaction of an account that anvil signs for. Raises `MicrorollupError` unless it succeeds."""
         transaction = {
-            "from": show(sender or self.funder),
-            "to": show(target),
-            "data": show(data),
+            "from": hex0x(sender or self.funder),
+            "to": hex0x(target),
+            "data": hex0x(data),
             "value": hex(value),
             "gas": hex(_GAS),
         }
@@ -76,11 +73,13 @@ class Chain:
 
     def has_code(self, address: bytes) -> bool:
         """Whether something is deployed there."""
-        return bool(self.anvil.call("eth_getCode", show(address), "latest") != "0x")
+        return bool(self.anvil.call("eth_getCode", hex0x(address), "latest") != "0x")
 
     def ask(self, target: bytes, data: bytes) -> bytes:
         """What a call gives. Raises `AnvilRefused` if it reverts."""
-        answer: str = self.anvil.call("eth_call", {"to": show(target), "data": show(data), "gas": hex(_GAS)}, "latest")
+        answer: str = self.anvil.call(
+            "eth_call", {"to": hex0x(target), "data": hex0x(data), "gas": hex(_GAS)}, "latest"
+        )
         return bytes.fromhex(answer[2:])
 
     def give_ether(self, address: bytes) -> None:
@@ -89,7 +88,7 @@ class Chain:
 
     def get_balance(self, address: bytes) -> int:
         """Wei."""
-        return int(self.anvil.call("eth_getBalance", show(address), "latest"), 16)
+        return int(self.anvil.call("eth_getBalance", hex0x(address), "latest"), 16)
 
     def get_time(self) -> int:
         """Seconds, of the newest block."""
@@ -103,5 +102,5 @@ class Chain:
 
     def impersonate(self, address: bytes) -> None:
         """Let anvil sign for an address; it has ether then."""
-        self.anvil.call("anvil_impersonateAccount", show(address))
-        self.anvil.call("anvil_setBalance", show(address), hex(_ETHER))
+        self.anvil.call("anvil_impersonateAccount", hex0x(address))
+        self.anvil.call("anvil_setBalance", hex0x(address), hex(_ETHER))

@@ -14,21 +14,22 @@ import click
 import msgspec
 from rich.text import Text
 
-from apps.keystore.story.acts import Story
-from apps.keystore.story.chain import show
-from apps.keystore.story.entry_point import load_entry_point
-from apps.keystore.story.figures import compute_figures, make_figures_table
-from apps.keystore.story.telling import Telling
 from microrollup.cli.output import Command, Output, json_option
 from microrollup.cli.parameters import PATH
 from microrollup.cli.run import EXIT_FAILED, run_command
+from microrollup.codec.json import hex0x
 from microrollup.errors import UsageError
 from microrollup.logs import configure_logging
 from microrollup.testing.anvil import CHAIN_ID, find_anvil, run_anvil
 
+from .acts import Story
+from .entry_point import load_entry_point
+from .figures import compute_figures, make_figures_table
+from .telling import Telling
+
 __all__ = ["main", "story_command"]
 
-_NAME: Final = "python -m apps.keystore.story"
+_NAME: Final = f"python -m {__package__}"
 _SECONDS_AGO: Final = 10 * 86_400
 """The chains begin in the past, and so does what happens after three days."""
 _BLOCK_SECONDS: Final = 12
@@ -58,19 +59,17 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
         own = stack.enter_context(_open_directory(directory))
         command, begin = find_anvil(), int(time.time()) // _BLOCK_SECONDS * _BLOCK_SECONDS - _SECONDS_AGO
         first, second, third = [
-            stack.enter_context(
-                run_anvil(command, "--hardfork", "osaka", timestamp=begin, chain_id=CHAIN_ID + number)
-            )
+            stack.enter_context(run_anvil(command, "--hardfork", "osaka", timestamp=begin, chain_id=CHAIN_ID + number))
             for number in range(3)
         ]
         telling = Telling(output, lambda: first.get_head()[1])
         story = Story(own, (first, second, third), telling, code)
         story.tell()
         roots = {
-            "inbox on L1": show(story.operator.stage.read_inbox_root()),
-            "store of the successor": show(story.operator.prove(story.alice.key).header.state_root),
-            "L2 A": show(story.first.read_root()),
-            "L2 B": show(story.second.read_root()),
+            "inbox on L1": hex0x(story.operator.stage.read_inbox_root()),
+            "store of the successor": hex0x(story.operator.prove(story.alice.key).header.state_root),
+            "L2 A": hex0x(story.first.read_root()),
+            "L2 B": hex0x(story.second.read_root()),
         }
         figures = compute_figures(story)
     telling.expect("one root everywhere", "", "1", str(len(set(roots.values()))))

@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
-from apps.keystore.smart_account import DEPLOYER, ENTRY_POINT, compute_create2_address
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import UsageError
+
+from ..smart_account import DEPLOYER, ENTRY_POINT, compute_create2_address
 
 __all__ = ["encode_entry_point_deployment", "load_entry_point"]
 

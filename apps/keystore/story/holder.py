@@ -6,8 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from apps.keystore.accounts import compute_account_key
-from apps.keystore.smart_account import (
+from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.ledger.reading import StateProof
+from microrollup.testing.passkey import Passkey
+
+from ..accounts import compute_account_key
+from ..smart_account import (
     Configuration,
     Opening,
     compute_data,
@@ -15,13 +19,12 @@ from apps.keystore.smart_account import (
     configure_webauthn,
     encode_signature,
     encode_webauthn,
+    make_register,
+    make_update,
     open_shown,
     sign_ecdsa,
 )
-from apps.keystore.transitions import Register, Update
-from microrollup.crypto import PrivateKey, compute_address
-from microrollup.reading import StateProof
-from microrollup.testing.passkey import Passkey
+from ..transitions import Register, Update
 
 __all__ = ["Device", "Identity", "make_ecdsa_device", "make_passkey_device"]
 
@@ -66,13 +69,11 @@ class Identity(msgspec.Struct, frozen=True):
 
     def register(self, device: Device) -> Register:
         """The action that registers it."""
-        data = compute_data(device.configuration)
-        return Register(data[:32], data[32:], self.salt)
+        return make_register(device.configuration, self.salt)
 
     def update(self, device: Device) -> Update:
         """The action after which this device decides; the vk stays."""
-        data = compute_data(device.configuration)
-        return Update(self.key, data[:32], data[32:], self.vk)
+        return make_update(self.key, device.configuration, self.vk)
 
     def open(self, device: Device, shown: StateProof) -> Opening:
         """What shows an account that the device is the key's, or was its first and the key was never registered."""

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
 from msgspec.structs import replace
 
-from apps.keystore.root_calls import encode_prove_root, encode_record_block_hash
-from apps.keystore.smart_account import (
+from microrollup.crypto.keccak import keccak256
+from microrollup.testing.anvil import Anvil, AnvilRefused
+
+from ..root_calls import (
+    LatestRoot,
+    decode_latest,
+    encode_latest,
+    encode_prove_root,
+    encode_record_block_hash,
+)
+from ..smart_account import (
     DEPLOYER,
     ENTRY_POINT,
+    PUBLISHED_VALIDATORS,
     Call,
     Opening,
     UserOperation,
@@ -27,17 +36,14 @@ from apps.keystore.smart_account import (
     load_creation_code,
     recommend_verification_gas_limit,
 )
-from apps.keystore.story.bridges import Bridges, encode_origin_creations, prove_inbox
-from apps.keystore.story.chain import Chain, Sent
-from apps.keystore.story.entry_point import encode_entry_point_deployment
-from apps.keystore.story.holder import Device, Identity
-from apps.keystore.story.stand_ins import L1_BLOCK, Ticket, compute_alias, set_l1_block
-from microrollup.crypto import keccak256
-from microrollup.testing.anvil import Anvil, AnvilRefused
+from .bridges import Bridges, encode_origin_creations, prove_inbox
+from .chain import Chain, Sent
+from .entry_point import encode_entry_point_deployment
+from .holder import Device, Identity
+from .stand_ins import L1_BLOCK, RetryableTicket, compute_alias, set_l1_block
 
 __all__ = ["Layer2"]
 
-_VALIDATORS: Final = ("ECDSAValidator", "MultisigValidator", "P256Validator", "WebAuthnValidator")
 _STAKE: Final = 10**18
 _UNSTAKE_DELAY_SECONDS: Final = 86_400
 _CALL_GAS: Final = 100_000
@@ -60,7 +66,7 @@ class Layer2(Chain):
         """What it took to deploy everything."""
         if not self.has_code(ENTRY_POINT):
             self.gas += self.send(DEPLOYER, encode_entry_point_deployment(entry_point)).gas
-        for validator in _VALIDATORS:
+        for validator in PUBLISHED_VALIDATORS:
             self._deploy(load_creation_code(validator))
         *_, origin = [self._deploy(creation_code) for creation_code in encode_origin_creations(bridges)]
         arguments = b"".join([address.rjust(32, b"\0") for address in (bridges.inbox, origin, L1_BLOCK)])
@@ -88,8 +94,8 @@ class Layer2(Chain):
         proof = prove_inbox(l1, inbox, block["number"])
         return recorded, self.send(self.roots, encode_prove_root(proof))
 
-    def execute_ticket(self, ticket: Ticket, l1_time: int) -> Sent:
-        """What Arbitrum does with a ticket of an L1 transaction: a call under the alias of whoever made it."""
+    def execute_ticket(self, ticket: RetryableTicket, l1_time: int) -> Sent:
+        """What Arbitrum does with a ticket of an L1 transaction: a call under the alias of its sender."""
         self.reach_time(l1_time)
         alias = compute_alias(ticket.sender)
         self.impersonate(alias)
@@ -97,9 +103,17 @@ class Layer2(Chain):
 
     def read_root(self) -> bytes:
         """The newest state root that this L2 knows."""
-        root: bytes
-        root, _, _ = abi_decode(["bytes32", "uint64", "uint64"], self.ask(self.roots, _select("latest()")))
-        return root
+        return self._ask_latest().root
+
+    def read_age(self) -> int:
+        """Seconds since L1 took the newest root that this L2 knows.
+
+        What the keystore acknowledged later may be a rotation that no account on this L2 can know of.
+        """
+        return self._ask_latest().compute_age(self.get_time())
+
+    def _ask_latest(self) -> LatestRoot:
+        return decode_latest(self.ask(self.roots, encode_latest()))
 
     # Accounts.
 
@@ -127,7 +141,7 @@ class Layer2(Chain):
             account,
             int.from_bytes(self.ask(ENTRY_POINT, encode_get_nonce(account)), "big"),
             encode_execute(Call(_RECIPIENT, 1)),
-            encode_init_code(self.factory, identity.key) if creates else b"",
+            encode_init_code(self.factory, identity.key, opening.root) if creates else b"",
             verification_gas_limit=limit,
             call_gas_limit=_CALL_GAS,
             pre_verification_gas=_PRE_VERIFICATION_GAS,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.keystore.smart_account import (
+from microrollup.codec.json import hex0x
+
+from ..smart_account import (
     ENTRY_POINT,
     UserOperation,
     compute_user_operation_hash,
     encode_validate_user_op,
 )
-from apps.keystore.story.chain import Chain, show
+from .chain import Chain
 
 __all__ = ["measure_call", "measure_validation"]
 
@@ -20,7 +22,7 @@ _QUIET: Final = {"disableStorage": True, "disableStack": True, "enableMemory": F
 
 def measure_call(chain: Chain, target: bytes, data: bytes, sender: bytes) -> int:
     """Gas from a call's first instruction to its last, with cold storage; the target's own code is warm."""
-    call = {"from": show(sender), "to": show(target), "data": show(data), "gas": hex(_GAS)}
+    call = {"from": hex0x(sender), "to": hex0x(target), "data": hex0x(data), "gas": hex(_GAS)}
     steps = chain.anvil.call("debug_traceCall", call, "latest", _QUIET)["structLogs"]
     return int(steps[0]["gas"]) - int(steps[-1]["gas"]) + int(steps[-1]["gasCost"])
 

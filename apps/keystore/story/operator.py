@@ -1,4 +1,4 @@
-"""The keystore's operator, its verifiers, and whoever takes over when the operator is gone."""
+"""The keystore's operator, its verifiers, and their successor when the operator is gone."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from apps.keystore.transitions import Register, Update
-from microrollup.authentication_pool import AuthenticationPool
-from microrollup.cli.directory import builder_key_path, make_key, open_node, open_readable, open_state
-from microrollup.cli.importing import ImportReport, import_lines
-from microrollup.cli.l1 import keep_place
-from microrollup.cli.l1_rollup import L1Rollup, Settled
-from microrollup.crypto import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.deployment.directory import open_readable, open_rollup, open_state
+from microrollup.deployment.importing import ImportReport, import_lines
+from microrollup.deployment.keys import builder_key_path, make_key
+from microrollup.deployment.l1_rollup import L1Rollup, Settled
+from microrollup.deployment.place_file import keep_place
 from microrollup.errors import MicrorollupError
-from microrollup.ledger import Ledger
-from microrollup.reading import StateProof, get_field, prove_state
+from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.ledger.ledger import Ledger
+from microrollup.ledger.reading import StateProof, get_field, prove_state
+from microrollup.maintenance.snapshot.restore import restore_snapshot
+from microrollup.maintenance.snapshot.write import write_snapshot
 from microrollup.settlement.place import open_l1
-from microrollup.snapshot.restore import restore_snapshot
-from microrollup.snapshot.write import write_snapshot
 from microrollup.testing.anvil import Anvil
-from microrollup.testing.signing import DigestSigner, sign_action
+from microrollup.testing.signing import DigestKey, sign_action
 from microrollup.verifier.events import DivergenceEvent, Report
 
-__all__ = ["APP", "KeystoreOperator", "SignedAction"]
+from ..transitions import Register, Update
 
-APP: Final = "apps.keystore"
+__all__ = ["APP", "ActionToSign", "KeystoreOperator"]
 
-SignedAction = tuple[Register | Update, int, PrivateKey | DigestSigner]
+APP: Final = "keystore"
+
+ActionToSign = tuple[Register | Update, int, PrivateKey | DigestKey]
 """An action, the sender's nonce, and who signs."""
 
 
@@ -42,13 +44,13 @@ class KeystoreOperator:
         """Whose store proofs are made from."""
         self._first_height = 1
 
-    def submit(self, actions: Sequence[SignedAction]) -> tuple[ImportReport, int]:
+    def submit(self, actions: Sequence[ActionToSign]) -> tuple[ImportReport, int]:
         """Have actions signed by wallets, authenticated, executed, logged, and sealed in a block; and their bytes.
 
         Raises `MicrorollupError` unless all are executed.
         """
         with (
-            open_node(self.stage.operator, self.stage.rollup) as node,
+            open_rollup(self.stage.operator, self.stage.rollup) as node,
             AuthenticationPool(APP, node.ledger.genesis.domain, 0) as pool,
         ):
             domain = node.ledger.genesis.domain

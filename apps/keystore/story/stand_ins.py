@@ -2,8 +2,8 @@
 
 Both are a few instructions of EVM code, put at the addresses where the real contracts are. L1Block answers as the real
 one does, from the same storage slots, which OP-stack's sequencer writes with every L2 block; here the story does.
-Arbitrum's delayed inbox shows what it was called with; that a ticket is executed on the L2 under the alias of whoever
-made it is what Arbitrum does, and here the story does it.
+Arbitrum's delayed inbox shows what it was called with. Arbitrum executes a ticket on the L2 under the alias of the
+account that made it; here the story does so.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, Final
 from eth_abi.abi import decode as abi_decode
 from msgspec import Struct
 
-from microrollup.crypto import keccak256
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError
 from microrollup.testing.anvil import Anvil
 
 __all__ = [
     "ARBITRUM_INBOX",
     "L1_BLOCK",
-    "Ticket",
+    "RetryableTicket",
     "compute_alias",
     "install_arbitrum_inbox",
     "install_l1_block",
@@ -65,7 +65,7 @@ _INBOX_CODE: Final = (
 )
 
 
-class Ticket(Struct, frozen=True):
+class RetryableTicket(Struct, frozen=True):
     """A call that is to be made on the L2."""
 
     sender: bytes
@@ -92,13 +92,13 @@ def install_arbitrum_inbox(l1: Anvil) -> None:
     _install(l1, ARBITRUM_INBOX, _INBOX_CODE)
 
 
-def read_ticket(receipt: dict[str, Any]) -> Ticket:
+def read_ticket(receipt: dict[str, Any]) -> RetryableTicket:
     """The ticket that an L1 transaction made, from its receipt. Raises `DecodeError` if it made none."""
     for log in receipt["logs"]:
         if log["address"] == f"0x{ARBITRUM_INBOX.hex()}":
             types = ["address", "uint256", "uint256", "address", "address", "uint256", "uint256", "bytes"]
             target, _, _, _, _, gas_limit, _, data = abi_decode(types, bytes.fromhex(log["data"][10:]))
-            return Ticket(bytes.fromhex(log["topics"][0][-40:]), bytes.fromhex(target[2:]), data, gas_limit)
+            return RetryableTicket(bytes.fromhex(log["topics"][0][-40:]), bytes.fromhex(target[2:]), data, gas_limit)
     raise DecodeError("ticket", "the transaction made none")
 
 

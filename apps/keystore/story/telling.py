@@ -13,21 +13,21 @@ from rich.text import Text
 
 from microrollup.cli.output import Output, make_facts, make_table
 
-__all__ = ["PHASES", "Change", "Figures", "Outcome", "Phase", "Row", "Telling"]
+__all__ = ["PHASES", "Figures", "Finding", "KeystoreChange", "Phase", "StoryRow", "Telling"]
 
 Phase = Literal["set-up", "authentication", "settlement", "L2 ingestion", "use"]
 PHASES: Final[tuple[Phase, ...]] = ("authentication", "settlement", "L2 ingestion")
 """Those that a change of the keystore goes through, in order."""
 
-Change = Literal["", "registration", "rotation", "forced rotation"]
+KeystoreChange = Literal["", "registration", "rotation", "forced rotation"]
 
 
-class Row(msgspec.Struct, frozen=True, rename="camel"):
+class StoryRow(msgspec.Struct, frozen=True, rename="camel"):
     """What a step took."""
 
     step: str
     phase: Phase
-    change: Change
+    change: KeystoreChange
     """Of the keystore, that the step belongs to."""
     chain: str
     """Whose gas it is; empty if nobody's."""
@@ -49,7 +49,7 @@ class Figures(msgspec.Struct):
     bytes: int | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True):
     """Something that the story shows."""
 
     what: str
@@ -65,8 +65,8 @@ class Telling:
     def __init__(self, output: Output, get_l1_time: Callable[[], int]) -> None:
         self.output = output
         self.get_l1_time = get_l1_time
-        self.rows: list[Row] = []
-        self.outcomes: list[Outcome] = []
+        self.rows: list[StoryRow] = []
+        self.outcomes: list[Finding] = []
         self._act = 0
 
     def begin(self, title: str, what: str) -> None:
@@ -75,14 +75,14 @@ class Telling:
         self.output.tell("", Text.assemble((f"{self._act}. {title}", "bold cyan"), f"  {what}"), "")
 
     @contextmanager
-    def timed(self, step: str, phase: Phase, chain: str = "", change: Change = "") -> Iterator[Figures]:
+    def timed(self, step: str, phase: Phase, chain: str = "", change: KeystoreChange = "") -> Iterator[Figures]:
         """A step; it is told when it is done."""
         l1_started, started = self.get_l1_time(), time.monotonic()
         figures = Figures()
         yield figures
         seconds = round(time.monotonic() - started, 2)
         l1_seconds = self.get_l1_time() - l1_started
-        row = Row(step, phase, change, chain, figures.gas, figures.blob_gas, figures.bytes, seconds, l1_seconds)
+        row = StoryRow(step, phase, change, chain, figures.gas, figures.blob_gas, figures.bytes, seconds, l1_seconds)
         self.rows.append(row)
         parts = [f"{figures.gas:,} gas on {chain}"] if figures.gas is not None else []
         parts += [f"{figures.blob_gas:,} blob gas"] if figures.blob_gas else []
@@ -91,7 +91,7 @@ class Telling:
 
     def expect(self, what: str, chain: str, expected: str, found: str) -> None:
         """Something must come out as it does."""
-        self.outcomes.append(Outcome(what, chain, expected, found, expected == found))
+        self.outcomes.append(Finding(what, chain, expected, found, expected == found))
         verdict = Text(f"✓ {what}: ", style="green") if expected == found else Text(f"✗ {what}: ", style="bold red")
         said = found if expected == found else f"{found}, not {expected}"
         self.output.tell(Text.assemble(verdict, f"{said}  ({chain})" if chain else said))

@@ -25,10 +25,10 @@ __all__ = [
 _MAX_LOGS: Final = 100_000
 
 Quantity = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{1,64}\Z")]
-Number = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{1,14}\Z")]
+_Number = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{1,14}\Z")]
 """Of a block, an index or a time: no node counts further than 2^56."""
-Hash = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{64}\Z")]
-Place = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
+_Hash = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{64}\Z")]
+_Address = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
 Data = Annotated[str, msgspec.Meta(pattern=r"^0x(?:[0-9a-fA-F]{2})*\Z")]
 
 T = TypeVar("T")
@@ -83,40 +83,40 @@ class L1Receipt(msgspec.Struct, frozen=True):
 
 
 class _BlockForm(msgspec.Struct, rename="camel"):
-    number: Number
-    hash: Hash
-    parent_hash: Hash
-    timestamp: Number
+    number: _Number
+    hash: _Hash
+    parent_hash: _Hash
+    timestamp: _Number
     base_fee_per_gas: Quantity = "0x0"
 
 
 class _LogForm(msgspec.Struct, rename="camel"):
-    address: Place
-    topics: Annotated[list[Hash], msgspec.Meta(max_length=4)]
+    address: _Address
+    topics: Annotated[list[_Hash], msgspec.Meta(max_length=4)]
     data: Data
-    block_number: Number
-    block_hash: Hash
-    transaction_hash: Hash
-    log_index: Number
+    block_number: _Number
+    block_hash: _Hash
+    transaction_hash: _Hash
+    log_index: _Number
     removed: bool = False
 
 
 class _TransactionForm(msgspec.Struct, rename="camel"):
-    hash: Hash
+    hash: _Hash
     input: Data
-    from_: Place = msgspec.field(name="from")
-    to: Place | None = None
-    block_number: Number | None = None
-    blob_versioned_hashes: Annotated[list[Hash], msgspec.Meta(max_length=64)] = []
+    from_: _Address = msgspec.field(name="from")
+    to: _Address | None = None
+    block_number: _Number | None = None
+    blob_versioned_hashes: Annotated[list[_Hash], msgspec.Meta(max_length=64)] = []
 
 
 class _ReceiptForm(msgspec.Struct, rename="camel"):
-    transaction_hash: Hash
-    status: Number
-    block_number: Number
-    gas_used: Number
-    contract_address: Place | None = None
-    blob_gas_used: Number = "0x0"
+    transaction_hash: _Hash
+    status: _Number
+    block_number: _Number
+    gas_used: _Number
+    contract_address: _Address | None = None
+    blob_gas_used: _Number = "0x0"
     logs: Annotated[list[_LogForm], msgspec.Meta(max_length=1000)] = []
 
 
@@ -209,9 +209,21 @@ def parse_receipt(answer: Any, transaction_hash: bytes) -> L1Receipt | None:
 
 def _convert(what: str, answer: Any, form: Any) -> Any:
     try:
-        return msgspec.convert(answer, type=form)
+        return msgspec.convert(_drop_nulls(answer), type=form)
     except (msgspec.ValidationError, RecursionError) as error:
         raise L1BadAnswer(what, str(error)) from None
+
+
+def _drop_nulls(answer: Any) -> Any:
+    """`null` stands for a member that is absent: nodes write either. Logs within are objects of their own."""
+    if isinstance(answer, list):
+        return [_drop_nulls(item) if isinstance(item, dict) else item for item in answer]
+    if not isinstance(answer, dict):
+        return answer
+    known = {name: value for name, value in answer.items() if value is not None}
+    if isinstance(known.get("logs"), list):
+        known["logs"] = _drop_nulls(known["logs"])
+    return known
 
 
 def _to_bytes(text: str) -> bytes:

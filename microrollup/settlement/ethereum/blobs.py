@@ -1,4 +1,4 @@
-"""Batches in EIP-4844 blobs: 31 bytes a field element, so that every element is below the field's modulus.
+"""Batches in EIP-4844 blobs: 31 bytes per field element, so that every element is below the field's modulus.
 
     field element = 0x00 || 31 bytes of the batch;   4,096 of them a blob;   1 to 6 blobs a batch, zeros after its end
 

@@ -16,7 +16,7 @@ _MAX_TIMES: Final = 1 << 18
 
 
 class BlockWindow:
-    """The newest blocks of the chain that was told last. Whoever writes keeps readers of other threads out."""
+    """The newest blocks of the chain that was told last. The writer keeps readers of other threads out."""
 
     def __init__(self, size: int) -> None:
         self._size = size

@@ -10,8 +10,8 @@ import eth_abi.abi
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector, get_abi_input_types
 
+from microrollup.chain.record import Genesis
 from microrollup.contracts import load_artifact
-from microrollup.record import Genesis
 from microrollup.settlement import errors as rules
 from microrollup.settlement.ethereum.errors import L1BadAnswer
 
@@ -24,7 +24,7 @@ _WORD_BYTES: Final = 32
 
 @cache
 def _index(kind: str) -> dict[str, Any]:
-    """The entries of the ABI of one kind ("function", "event", "error"), by name. No name stands twice."""
+    """The entries of the ABI of one kind ("function", "event", "error"), by name. No name occurs twice."""
     return {entry["name"]: entry for entry in load_artifact(_NAME).abi if entry["type"] == kind}
 
 
@@ -55,7 +55,7 @@ def encode_call(function: str, *arguments: Any) -> bytes:
 
 
 def read_bytes_argument(function: str, raw: bytes, word: int) -> bytes:
-    """The `bytes` whose offset stands in the given word behind a call's selector, as the contract itself reads it.
+    """The `bytes` whose offset is in the given word after a call's selector, as the contract itself reads it.
 
     Solidity takes more forms than `abi.encode` gives: padding that is missing or not zero, tails that overlap each
     other or the heads, bytes that nobody asks for. A decoder that is stricter than the contract would let the sender
@@ -68,13 +68,13 @@ def read_bytes_argument(function: str, raw: bytes, word: int) -> bytes:
     start = _read_word(arguments, _WORD_BYTES * word) + _WORD_BYTES
     end = start + _read_word(arguments, start - _WORD_BYTES)
     if end > len(arguments):
-        raise L1BadAnswer("transaction", "not as its ABI: an argument ends behind the input")
+        raise L1BadAnswer("transaction", "not as its ABI: an argument ends after the input")
     return arguments[start:end]
 
 
 def _read_word(raw: bytes, start: int) -> int:
     if start + _WORD_BYTES > len(raw):
-        raise L1BadAnswer("transaction", "not as its ABI: a word lies behind the input")
+        raise L1BadAnswer("transaction", "not as its ABI: a word is after the input")
     return int.from_bytes(raw[start : start + _WORD_BYTES], "big")
 
 
@@ -90,8 +90,8 @@ def _decode(what: str, types: Sequence[str], raw: bytes) -> Sequence[Any]:
         raise L1BadAnswer(what, f"not as its ABI: {error}") from None
 
 
-def encode_creation(genesis: Genesis, owner: bytes) -> bytes:
-    """The input of the transaction that creates the inbox of a rollup, owned by a 20-byte address."""
+def encode_creation(genesis: Genesis, owner: bytes, stf_id: bytes) -> bytes:
+    """The init code of a rollup's inbox, owned by a 20-byte address, for the code of a 32-byte `stf_id`."""
     words = (
         genesis.name,
         genesis.l1_chain_id,
@@ -107,7 +107,7 @@ def encode_creation(genesis: Genesis, owner: bytes) -> bytes:
     domain = genesis.domain
     artifact = load_artifact(_NAME)
     (entry,) = [entry for entry in artifact.abi if entry["type"] == "constructor"]
-    arguments = (words, (domain.name, domain.version, domain.chain_id, domain.verifying_contract), owner)
+    arguments = (words, (domain.name, domain.version, domain.chain_id, domain.verifying_contract), owner, stf_id)
     return bytes.fromhex(artifact.bytecode[2:]) + eth_abi.abi.encode(_get_types(entry), arguments)
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from microrollup.settlement.ethereum.answers import parse_receipt, parse_transaction
 from microrollup.settlement.ethereum.errors import L1BadAnswer
-from microrollup.settlement.ethereum.transport import Transport
+from microrollup.settlement.ethereum.transport import L1Transport
 
 __all__ = ["TransactionCost", "read_cost"]
 
@@ -24,7 +24,7 @@ class TransactionCost(msgspec.Struct, frozen=True):
     blobs: int
 
 
-async def read_cost(transport: Transport, transaction_hash: bytes) -> TransactionCost:
+async def read_cost(transport: L1Transport, transaction_hash: bytes) -> TransactionCost:
     """Raises `L1Error`s, `L1BadAnswer` for a transaction that is not included."""
     where = f"0x{transaction_hash.hex()}"
     answers = await transport.ask_many([("eth_getTransactionReceipt", [where]), ("eth_getTransactionByHash", [where])])

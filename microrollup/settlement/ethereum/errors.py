@@ -1,25 +1,34 @@
 """What can go wrong between us and an L1, as opposed to what the inbox refuses (`microrollup.settlement.errors`).
 
     L1Error
-    ├── reading:  L1Unreachable, L1BadAnswer, L1Refused, WrongL1, NoInbox, BlobsMissing
-    └── sending:  FeeTooHigh, TransactionPending, TransactionReverted, TransactionRefused
+    ├── reading:  L1Unreachable (L1TimedOut), L1Throttled, L1BadAnswer, L1Refused (L1Denied), WrongL1, NoInbox,
+    │             NoDeployer, BlobsMissing, BlobsUnreachable
+    └── sending:  L1WithoutBlobs, FeeTooHigh, TransactionPending, TransactionReverted, TransactionRefused
 
-Whoever settles keeps its batch after an `L1Error` and tries again: nothing is known against the batch.
+A settler keeps its batch after an `L1Error` and tries again: nothing is known against the batch.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from microrollup.errors import MicrorollupError
 
 __all__ = [
+    "UNANSWERED",
     "BlobsMissing",
+    "BlobsUnreachable",
     "FeeTooHigh",
     "L1BadAnswer",
+    "L1Denied",
     "L1Error",
     "L1Refused",
+    "L1Throttled",
+    "L1TimedOut",
     "L1Unreachable",
+    "L1WithoutBlobs",
+    "NoDeployer",
     "NoInbox",
     "TransactionPending",
     "TransactionRefused",
@@ -37,14 +46,33 @@ class L1Error(MicrorollupError):
 class L1Unreachable(L1Error):
     """No answer came, after retries; another try may succeed."""
 
-    def __init__(self, place: str, reason: str) -> None:
+    def __init__(self, place: str, reason: str, *, connected: bool = True) -> None:
         super().__init__(f"no answer from L1 at {place} ({clip(reason)}): is the node running, and is the URL right?")
         self.place = place
         self.reason = reason
+        self.connected = connected
+        """Whether there is a server at all."""
+
+
+class L1TimedOut(L1Unreachable):
+    """No answer came in time; for less at once it may."""
+
+
+class L1Throttled(L1Error):
+    """The node takes no more requests for now, and did not within our patience; `retry_after` is in seconds."""
+
+    def __init__(self, place: str, reason: str, retry_after: float | None) -> None:
+        again = "later" if retry_after is None else f"in {math.ceil(retry_after)} s"
+        super().__init__(
+            f"L1 at {place} is asked too often ({clip(reason)}): try again {again}, or use a node with a higher limit"
+        )
+        self.place = place
+        self.reason = reason
+        self.retry_after = retry_after
 
 
 class L1BadAnswer(L1Error):
-    """The node answered what cannot be: it is broken, behind a broken proxy, or lies. Nothing of it was taken over."""
+    """The node answered what cannot be: it or its proxy is broken, or it lies. Nothing of it was taken over."""
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(f"L1's answer cannot be right: {what}: {clip(reason)}; ask another node if this goes on")
@@ -63,6 +91,26 @@ class L1Refused(L1Error):
         self.data = data
 
 
+class L1Denied(L1Refused):
+    """The node's server answered with an HTTP status and no JSON-RPC error: it does not take the request at all."""
+
+    def __init__(self, place: str, method: str, status: int, message: str) -> None:
+        L1Error.__init__(self, f"L1 at {place} does not take {method} ({clip(message)}): {_advise(status)}")
+        self.place = place
+        self.method = method
+        self.code = status
+        self.message = message
+        self.data = None
+
+
+def _advise(status: int) -> str:
+    if status in {401, 403, 407}:
+        return "check the key in its URL, or give one by --l1-header"
+    if status == 413:
+        return "it takes only shorter requests"
+    return "check its URL"
+
+
 class WrongL1(L1Error):
     """The node belongs to another chain than the rollup's."""
 
@@ -76,21 +124,46 @@ class NoInbox(L1Error):
     """There is no inbox at the address."""
 
     def __init__(self, inbox: bytes, reason: str) -> None:
-        super().__init__(f"0x{inbox.hex()} is no inbox on this L1 ({reason}): check address and chain")
+        super().__init__(f"0x{inbox.hex()} is not an inbox on this L1 ({reason}): check address and chain")
         self.inbox = inbox
         self.reason = reason
 
 
+class NoDeployer(L1Error):
+    """The deterministic deployment proxy is not at its address, and could not be brought there."""
+
+    def __init__(self, deployer: bytes, reason: str) -> None:
+        super().__init__(f"the deployment proxy 0x{deployer.hex()} is not on this L1: {reason}")
+        self.deployer = deployer
+        self.reason = reason
+
+
 class BlobsMissing(L1Error):
-    """A settled batch's blob is nowhere to be had; nodes drop blobs after some 18 days."""
+    """A settled batch's blob is not available anywhere; nodes drop blobs after some 18 days."""
 
     def __init__(self, versioned_hash: bytes, asked: Sequence[str]) -> None:
         said = "; ".join(clip(line) for line in asked) or "no source is named"
-        super().__init__(
-            f"no source has the blob 0x{versioned_hash.hex()} ({said}): name an archive that does"
-        )
+        super().__init__(f"no source has the blob 0x{versioned_hash.hex()} ({said}): name an archive that does")
         self.versioned_hash = versioned_hash
         self.asked = tuple(asked)
+
+
+class BlobsUnreachable(L1Error):
+    """A settled batch's blob may be at a source that could not be asked; another try may succeed."""
+
+    def __init__(self, versioned_hash: bytes, asked: Sequence[str]) -> None:
+        said = "; ".join(clip(line) for line in asked)
+        super().__init__(f"the blob 0x{versioned_hash.hex()} could not be asked for everywhere ({said}): try again")
+        self.versioned_hash = versioned_hash
+        self.asked = tuple(asked)
+
+
+class L1WithoutBlobs(L1Error):
+    """The chain has no blobs (EIP-4844), so that no batch can be published in any."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"this L1 takes no blobs ({clip(reason)}): publish batches as calldata (`--da calldata`)")
+        self.reason = reason
 
 
 class FeeTooHigh(L1Error):
@@ -130,6 +203,10 @@ class TransactionReverted(L1Error):
     def __init__(self, transaction_hash: bytes) -> None:
         super().__init__(f"transaction 0x{transaction_hash.hex()} was included and reverted; look at L1 and try again")
         self.transaction_hash = transaction_hash
+
+
+UNANSWERED = (L1Unreachable, L1Throttled, L1BadAnswer)
+"""After these nothing is known of what was asked, or of what became of what was sent."""
 
 
 def clip(text: str) -> str:

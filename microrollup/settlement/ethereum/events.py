@@ -8,12 +8,12 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from microrollup.block import Header
+from microrollup.chain.block import Header
+from microrollup.chain.record import DomainConfig
 from microrollup.codec.abi import compile_arguments_decoder
 from microrollup.codec.schema import SchemaType, describe_struct
 from microrollup.errors import DecodeError
-from microrollup.primitives import Address, Bytes32, Uint64
-from microrollup.record import DomainConfig
+from microrollup.primitives import Address, Bytes32, Uint8, Uint64
 from microrollup.settlement.ethereum.answers import L1Log
 from microrollup.settlement.ethereum.contract import compute_topic
 from microrollup.settlement.ethereum.errors import L1BadAnswer
@@ -21,13 +21,16 @@ from microrollup.settlement.ethereum.errors import L1BadAnswer
 __all__ = [
     "ActionForced",
     "ActionVoided",
+    "AnnouncementCancelled",
     "BatchSettled",
     "BuilderChanged",
+    "CodeAnnounced",
     "GenesisWords",
     "InboxEvent",
     "OwnerChanged",
     "RollupCreated",
     "VerifiersChanged",
+    "VoidCancelled",
     "decode_event",
 ]
 
@@ -55,6 +58,7 @@ class RollupCreated(msgspec.Struct, frozen=True):
     genesis: GenesisWords
     domain: DomainConfig
     owner: Address
+    stf_id: Bytes32
 
 
 class BatchSettled(msgspec.Struct, frozen=True):
@@ -101,6 +105,13 @@ class BuilderChanged(msgspec.Struct, frozen=True):
     builder: Address
 
 
+class CodeAnnounced(msgspec.Struct, frozen=True):
+    """Another code is announced."""
+
+    effective_block: Uint64
+    stf_id: Bytes32
+
+
 class OwnerChanged(msgspec.Struct, frozen=True):
     """Another owner is announced."""
 
@@ -108,8 +119,31 @@ class OwnerChanged(msgspec.Struct, frozen=True):
     owner: Address
 
 
+class AnnouncementCancelled(msgspec.Struct, frozen=True):
+    """The newest announcement of a kind is taken back."""
+
+    kind: Uint8
+    effective_block: Uint64
+
+
+class VoidCancelled(msgspec.Struct, frozen=True):
+    """An entry's void is taken back."""
+
+    index: Uint64
+    effective_block: Uint64
+
+
 InboxEvent: TypeAlias = (
-    RollupCreated | BatchSettled | ActionForced | ActionVoided | VerifiersChanged | BuilderChanged | OwnerChanged
+    RollupCreated
+    | BatchSettled
+    | ActionForced
+    | ActionVoided
+    | VerifiersChanged
+    | BuilderChanged
+    | CodeAnnounced
+    | OwnerChanged
+    | AnnouncementCancelled
+    | VoidCancelled
 )
 
 _INDEXED: Final[dict[type[InboxEvent], int]] = {
@@ -119,15 +153,18 @@ _INDEXED: Final[dict[type[InboxEvent], int]] = {
     ActionVoided: 1,
     VerifiersChanged: 1,
     BuilderChanged: 1,
+    CodeAnnounced: 1,
     OwnerChanged: 1,
+    AnnouncementCancelled: 1,
+    VoidCancelled: 1,
 }
-"""How many of its first members stand in topics."""
+"""How many of its first members are in topics."""
 
-Decode: TypeAlias = Callable[[bytes], list[Any]]
+_Decode: TypeAlias = Callable[[bytes], list[Any]]
 
 
 @cache
-def _compile(cls: type[InboxEvent]) -> tuple[int, Decode, Decode]:
+def _compile(cls: type[InboxEvent]) -> tuple[int, _Decode, _Decode]:
     """Count of indexed members, the decoder of their words, the decoder of the data."""
     types: list[SchemaType] = [field.type for field in describe_struct(cls, where="state").fields]
     count = _INDEXED[cls]

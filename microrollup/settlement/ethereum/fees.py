@@ -7,9 +7,10 @@ from typing import Final
 import msgspec
 
 from microrollup.settlement.ethereum.answers import parse_quantity
-from microrollup.settlement.ethereum.errors import FeeTooHigh, L1Refused
+from microrollup.settlement.ethereum.blob_fee import read_blob_fee
+from microrollup.settlement.ethereum.errors import FeeTooHigh, L1BadAnswer, L1Refused
 from microrollup.settlement.ethereum.options import EthereumOptions
-from microrollup.settlement.ethereum.transport import Transport
+from microrollup.settlement.ethereum.transport import L1Transport
 
 __all__ = ["Fees", "bump_fees", "suggest_fees"]
 
@@ -25,11 +26,11 @@ class Fees(msgspec.Struct, frozen=True):
     blob_cap: int
 
 
-async def suggest_fees(transport: Transport, options: EthereumOptions, base_fee: int, *, has_blobs: bool) -> Fees:
+async def suggest_fees(transport: L1Transport, options: EthereumOptions, base_fee: int, *, has_blobs: bool) -> Fees:
     """Fees that hold while the base fee doubles, within the caps. Raises `FeeTooHigh` if L1 asks for more already."""
     try:
         tip = parse_quantity("eth_maxPriorityFeePerGas", await transport.ask("eth_maxPriorityFeePerGas"))
-    except L1Refused:
+    except (L1Refused, L1BadAnswer):
         tip = _DEFAULT_TIP
     tip = min(max(tip, 1), options.max_priority_fee_per_gas)
     if base_fee + tip > options.max_fee_per_gas:
@@ -37,7 +38,7 @@ async def suggest_fees(transport: Transport, options: EthereumOptions, base_fee:
     cap = min(2 * base_fee + tip, options.max_fee_per_gas)
     if not has_blobs:
         return Fees(tip, cap, 0)
-    blob_fee = parse_quantity("eth_blobBaseFee", await transport.ask("eth_blobBaseFee"))
+    blob_fee = await read_blob_fee(transport)
     if blob_fee > options.max_fee_per_blob_gas:
         raise FeeTooHigh("fee a blob gas", options.max_fee_per_blob_gas, blob_fee)
     return Fees(tip, cap, min(2 * blob_fee + 1, options.max_fee_per_blob_gas))

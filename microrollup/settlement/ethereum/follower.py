@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -16,10 +17,11 @@ import structlog
 from microrollup.settlement.ethereum.answers import L1Block, L1Log, parse_block, parse_bytes, parse_logs
 from microrollup.settlement.ethereum.chain import BlockWindow, verify_links
 from microrollup.settlement.ethereum.contract import decode_result, encode_call
-from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Refused, NoInbox
+from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Denied, L1Refused, L1Unreachable, NoInbox
 from microrollup.settlement.ethereum.index import EventIndex
 from microrollup.settlement.ethereum.options import EthereumOptions
-from microrollup.settlement.ethereum.transport import Transport
+from microrollup.settlement.ethereum.pace import AdaptiveSize
+from microrollup.settlement.ethereum.transport import L1Transport
 from microrollup.settlement.inbox import MAX_VERIFIERS
 from microrollup.settlement.protocol import VerifierSet
 
@@ -32,7 +34,7 @@ _TRIES: Final = 4
 """A chain that moves while it is read is read again."""
 
 _TIME_SPAN: Final = 128
-"""Origins ascend, so whoever asks for one time asks for the next ones soon."""
+"""Origins ascend, so a reader of one time asks for the next ones soon."""
 
 _COUNTERS: Final = {
     "settled": ("(uint256,bytes32,bytes32,uint256,uint256,uint256,uint256,uint256)",),
@@ -40,8 +42,12 @@ _COUNTERS: Final = {
     "owner": ("address",),
     "builder": ("address",),
     "verifiers": ("address[]", "uint256"),
+    "codeAt": ("bytes32",),
 }
 """Views of the contract, and what they return."""
+
+_RANGES_BETWEEN_SIZES: Final = 8
+"""So many ranges are read before a larger one is tried again."""
 
 _MAX_COUNTER_BYTES: Final = 32 * (3 + MAX_VERIFIERS)
 _WALK: Final = 16
@@ -58,12 +64,14 @@ class Counters(NamedTuple):
     owner: bytes
     builder: bytes
     verifiers: VerifierSet
+    stf_id: bytes
+    """The code for blocks with this origin."""
 
 
 class Follower:
     """The view of one inbox on one L1. `sync` belongs to the event loop; `lock` guards `window` and `index`."""
 
-    def __init__(self, transport: Transport, options: EthereumOptions, chain_id: int) -> None:
+    def __init__(self, transport: L1Transport, options: EthereumOptions, chain_id: int) -> None:
         self._transport = transport
         self._options = options
         self._size = options.depth + _WINDOW_MARGIN
@@ -77,6 +85,8 @@ class Follower:
         self._created: int | None = None
         self._doubtful = False
         """Events that were taken in are not all that there were: they are read again from the first one on."""
+        self._takes_hashes = True
+        self._range = AdaptiveSize(options.log_range, every=_RANGES_BETWEEN_SIZES)
         self._complaint = ""
         self._one_at_a_time = asyncio.Lock()
 
@@ -126,7 +136,7 @@ class Follower:
         return True
 
     def _complain(self, event: str, **values: int) -> None:
-        """Once an episode, not once a second."""
+        """Once per episode, not once a second."""
         if self._complaint != event:
             self._complaint = event
             _log.warning(event, **values)
@@ -140,6 +150,8 @@ class Follower:
         try:
             code, answer = await self._transport.ask_many(requests)
         except L1Refused as error:
+            if error.data is None:  # not the contract's word but the node's
+                raise
             raise NoInbox(self._options.inbox, str(error)) from None
         if code == "0x":
             raise NoInbox(self._options.inbox, "there is no contract")
@@ -209,9 +221,7 @@ class Follower:
     async def _confirm_reorg(self, blocks: list[L1Block], known: L1Block, ancestor: int) -> None:
         """A node behind a balancer may speak of another chain for a moment; the head must be there when asked again."""
         newest = blocks[-1]
-        again = parse_block(
-            await self._transport.ask("eth_getBlockByNumber", hex(newest.number), False), newest.number
-        )
+        again = parse_block(await self._transport.ask("eth_getBlockByNumber", hex(newest.number), False), newest.number)
         if again.hash != newest.hash:
             raise L1BadAnswer("blocks", f"block {newest.number} changes from one answer to the next")
         deep = known.number - ancestor > self._options.depth
@@ -222,40 +232,63 @@ class Follower:
 
     async def _read_logs(self, first: int, last: int) -> list[L1Log]:
         logs: list[L1Log] = []
-        span = self._options.log_range
         while first <= last:
-            end = min(first + span - 1, last)
+            end = min(first + self._range.size - 1, last)
             asked = {"address": f"0x{self._options.inbox.hex()}", "fromBlock": hex(first), "toBlock": hex(end)}
             try:
                 answer = await self._transport.ask("eth_getLogs", asked)
-            except (L1Refused, L1BadAnswer) as error:
-                if end == first:
+            except (L1Refused, L1BadAnswer, L1Unreachable) as error:
+                if end == first or (isinstance(error, L1Unreachable) and not error.connected):
                     raise
-                span = max(1, (end - first + 1) // 2)  # nodes limit ranges and answers, each in words of its own
-                _log.info("l1_smaller_range", blocks=span, reason=str(error))
+                self._range.shrink(end - first + 1)  # nodes limit ranges and answers, each in words of its own
+                _log.info("l1_smaller_range", blocks=self._range.size, reason=str(error))
                 continue
             logs += parse_logs(answer, self._options.inbox, first, end)
+            self._range.note(end - first + 1)
             first = end + 1
         return logs
 
     async def _read_counters(self, latest: L1Block) -> Counters:
         """What the contract itself says at this very block."""
         place = f"0x{self._options.inbox.hex()}"
-        calls = [{"to": place, "data": f"0x{encode_call(name).hex()}"} for name in _COUNTERS]
-        where = {"blockHash": f"0x{latest.hash.hex()}"}
-        try:
-            answers = await self._transport.ask_many([("eth_call", [call, where]) for call in calls])
-        except L1Refused as error:  # the block was replaced, or its state is gone already
-            raise L1BadAnswer("eth_call", error.message) from None
-        head, count, owner, builder, verifiers, quorum = [
+        arguments = {"codeAt": (latest.number,)}
+        data = [encode_call(name, *arguments.get(name, ())) for name in _COUNTERS]
+        calls = [{"to": place, "data": f"0x{each.hex()}"} for each in data]
+        answers = await self._call_at(latest, calls)
+        head, count, owner, builder, verifiers, quorum, stf_id = [
             value
             for (name, types), answer in zip(_COUNTERS.items(), answers, strict=True)
             for value in decode_result(name, types, parse_bytes(name, answer, _MAX_COUNTER_BYTES))
         ]
         addresses = tuple([bytes.fromhex(address[2:]) for address in verifiers])
-        return Counters(
-            head[1], count, bytes.fromhex(owner[2:]), bytes.fromhex(builder[2:]), VerifierSet(addresses, quorum)
-        )
+        parties = bytes.fromhex(owner[2:]), bytes.fromhex(builder[2:]), VerifierSet(addresses, quorum)
+        return Counters(head[1], count, *parties, stf_id)
+
+    async def _call_at(self, block: L1Block, calls: list[dict[str, str]]) -> list[Any]:
+        """What calls return in a block, named by its hash (EIP-1898).
+
+        Where a node takes only numbers the block is looked at once more afterwards: it must have that hash still.
+        """
+        if self._takes_hashes:
+            where = {"blockHash": f"0x{block.hash.hex()}"}
+            with suppress(L1Refused):
+                return await self._transport.ask_many([("eth_call", [call, where]) for call in calls])
+        number = hex(block.number)
+        look: tuple[str, list[Any]] = ("eth_getBlockByNumber", [number, False])
+        try:
+            *answers, again = await self._transport.ask_many(
+                [*[("eth_call", [call, number]) for call in calls], look],
+            )
+        except L1Denied:
+            raise
+        except L1Refused as error:  # the block was replaced, or its state is gone already
+            raise L1BadAnswer("eth_call", error.message) from None
+        if parse_block(again, block.number).hash != block.hash:
+            raise L1BadAnswer("blocks", f"block {block.number} changes from one answer to the next")
+        if self._takes_hashes:
+            _log.info("l1_called_by_number", number=block.number)
+        self._takes_hashes = False
+        return answers
 
     def _find_base(self, ancestor: int) -> int:
         """The block whose events, and all before, need not be read again."""
@@ -275,8 +308,12 @@ class Follower:
             base = self._find_base(ancestor)
             is_same = known is not None and base == known.number and not logs
             fresh = self.index if is_same else self.index.fork(base)
-            for log in logs:
-                fresh.apply(log)
+            try:
+                for log in logs:
+                    fresh.apply(log)
+            except L1BadAnswer:  # an event that fits none of the known may follow from one that was left out before
+                self._doubtful = known is not None and not self._doubtful
+                raise
             found = _count(fresh, number) if fresh.has_genesis() else None
             if found != counters:
                 # An announcement counts long after its event, so it may be one of the old events that is missing.
@@ -313,6 +350,7 @@ def _count(index: EventIndex, number: int) -> Counters:
         index.get_owner(number),
         index.get_builder(number),
         index.get_verifiers(number),
+        index.get_stf_id(number),
     )
 
 

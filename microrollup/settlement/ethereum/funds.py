@@ -7,16 +7,16 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from microrollup.crypto import PrivateKey
+from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.settlement.ethereum.answers import parse_block, parse_quantity
 from microrollup.settlement.ethereum.errors import TransactionReverted
 from microrollup.settlement.ethereum.loop import LoopThread
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.sender import Sender, SupersededError
-from microrollup.settlement.ethereum.transaction import Call
-from microrollup.settlement.ethereum.transport import Transport
+from microrollup.settlement.ethereum.transaction import TransactionRequest
+from microrollup.settlement.ethereum.transport import L1Transport
 
-__all__ = ["L1Head", "get_balance", "read_head", "send_ether"]
+__all__ = ["L1Origin", "get_balance", "has_code", "read_origin", "send_ether"]
 
 _TRANSFER_GAS: Final = 100_000
 """A plain transfer takes 21,000; a receiver with code may take more."""
@@ -26,8 +26,8 @@ _TRIES: Final = 3
 T = TypeVar("T")
 
 
-class L1Head(msgspec.Struct, frozen=True):
-    """Where an L1 stands."""
+class L1Origin(msgspec.Struct, frozen=True):
+    """The L1 block that a new rollup begins at."""
 
     chain_id: int
     number: int
@@ -35,13 +35,17 @@ class L1Head(msgspec.Struct, frozen=True):
     """Seconds."""
 
 
-def read_head(options: EthereumOptions) -> L1Head:
-    """Chain id and newest block of an L1. Raises `L1Error`s."""
+def read_origin(options: EthereumOptions) -> L1Origin:
+    """Chain id of an L1, and the newest of its blocks with the options' depth on top (else its first). Raises
+    `L1Error`s.
+    """
 
-    async def read(transport: Transport) -> L1Head:
+    async def read(transport: L1Transport) -> L1Origin:
         chain_id = parse_quantity("eth_chainId", await transport.ask("eth_chainId"))
         head = parse_block(await transport.ask("eth_getBlockByNumber", "latest", False))
-        return L1Head(chain_id, head.number, head.time)
+        number = max(0, head.number - options.depth)
+        origin = parse_block(await transport.ask("eth_getBlockByNumber", hex(number), False), number)
+        return L1Origin(chain_id, origin.number, origin.time)
 
     return _run(options, read)
 
@@ -49,9 +53,18 @@ def read_head(options: EthereumOptions) -> L1Head:
 def get_balance(options: EthereumOptions, address: bytes) -> int:
     """The wei that a 20-byte address has."""
 
-    async def read(transport: Transport) -> int:
+    async def read(transport: L1Transport) -> int:
         answer = await transport.ask("eth_getBalance", f"0x{address.hex()}", "latest")
         return parse_quantity("eth_getBalance", answer)
+
+    return _run(options, read)
+
+
+def has_code(options: EthereumOptions, address: bytes) -> bool:
+    """Whether there is a contract at a 20-byte address."""
+
+    async def read(transport: L1Transport) -> bool:
+        return bool(await transport.ask("eth_getCode", f"0x{address.hex()}", "latest") != "0x")
 
     return _run(options, read)
 
@@ -59,12 +72,12 @@ def get_balance(options: EthereumOptions, address: bytes) -> int:
 def send_ether(options: EthereumOptions, key: PrivateKey, to: bytes, wei: int) -> None:
     """Send wei to a 20-byte address, once; returns when it is included. Raises `L1Error`s."""
 
-    async def send(transport: Transport) -> None:
+    async def send(transport: L1Transport) -> None:
         chain_id = parse_quantity("eth_chainId", await transport.ask("eth_chainId"))
         sender = Sender(transport, options, chain_id)
         for _ in range(_TRIES):
             try:
-                receipt = await sender.transact(key, Call(to, b"", _TRANSFER_GAS, value=wei))
+                receipt = await sender.transact(key, TransactionRequest(to, b"", _TRANSFER_GAS, value=wei))
             except SupersededError:  # something else of this key's came first
                 continue
             if not receipt.succeeded:
@@ -75,9 +88,9 @@ def send_ether(options: EthereumOptions, key: PrivateKey, to: bytes, wei: int) -
     _run(options, send)
 
 
-def _run(options: EthereumOptions, work: Callable[[Transport], Coroutine[Any, Any, T]]) -> T:
+def _run(options: EthereumOptions, work: Callable[[L1Transport], Coroutine[Any, Any, T]]) -> T:
     async def run() -> T:
-        transport = Transport(options)
+        transport = L1Transport(options)
         try:
             return await work(transport)
         finally:

@@ -7,62 +7,58 @@ the chain of batches with the signatures of each quorum, the queue's hashes, the
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 import msgspec
 
-from microrollup.block import Header, compute_block_hash, compute_genesis_header, compute_rollup_id
+from microrollup.chain.block import Header, compute_block_hash, compute_genesis_header, compute_rollup_id
+from microrollup.chain.record import GENESIS_FORMAT, Genesis
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES
-from microrollup.record import Genesis
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, recover_attester
 from microrollup.settlement.errors import SettlementError, UnknownEntry
+from microrollup.settlement.ethereum.announcements import Announcements
 from microrollup.settlement.ethereum.answers import L1Log
 from microrollup.settlement.ethereum.errors import L1BadAnswer
 from microrollup.settlement.ethereum.events import (
     ActionForced,
     ActionVoided,
+    AnnouncementCancelled,
     BatchSettled,
     BuilderChanged,
+    CodeAnnounced,
     OwnerChanged,
     RollupCreated,
     VerifiersChanged,
+    VoidCancelled,
     decode_event,
 )
+from microrollup.settlement.ethereum.options import DaTag
 from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute_queue_hash
-from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS, MAX_VERIFIERS
-from microrollup.settlement.protocol import SettledHead, VerifierSet
+from microrollup.settlement.inbox import MAX_VERIFIERS
+from microrollup.settlement.protocol import SettledHead, VerifierSet, to_settled_head
 
-__all__ = ["Change", "EventIndex", "Settled", "to_settled_head"]
+__all__ = ["EventIndex", "IndexedBatch"]
 
-_GENESIS_FORMAT: Final = 1
 _SIGNATURE_BYTES: Final = 65
 
 T = TypeVar("T")
 
 
-class Settled(msgspec.Struct, frozen=True):
+class IndexedBatch(msgspec.Struct, frozen=True):
     """A batch as L1 tells of it."""
 
     first_height: int
     header: Header
     attestations: tuple[SignedAttestation, ...]
     data_hash: bytes
-    in_blobs: bool
+    da: DaTag
     submitter: bytes
     l1_number: int
     transaction_hash: bytes
 
 
-class Change(msgspec.Struct, frozen=True):
-    """Something that the owner announced in block `announced`, in force from block `effective` on."""
-
-    announced: int
-    effective: int
-    value: bytes | VerifierSet
-
-
 class EventIndex:
-    """The events of one inbox up to a block. Whoever writes keeps readers of other threads out."""
+    """The events of one inbox up to a block. The writer keeps readers of other threads out."""
 
     def __init__(self, inbox: bytes, chain_id: int) -> None:
         self._inbox = inbox
@@ -71,14 +67,11 @@ class EventIndex:
         """L1 block of the inbox's creation."""
         self._genesis: Genesis | None = None
         self._genesis_head: SettledHead | None = None
-        self._settled: list[Settled] = []
+        self._settled: list[IndexedBatch] = []
         self._entries: list[ForcedEntry] = []
         self._hashes: list[bytes] = []
         """Of the queue, after each entry."""
-        self._voids: dict[int, Change] = {}
-        self._owners: list[Change] = []
-        self._builders: list[Change] = []
-        self._verifiers: list[Change] = []
+        self._announcements: Announcements | None = None
 
     # Reading.
 
@@ -95,21 +88,28 @@ class EventIndex:
             return _expect(SettledHead, self._genesis_head)
         return to_settled_head(self._settled[-1].header, self._settled[-1].l1_number)
 
-    def find_settled(self, height: int) -> Settled | None:
+    def find_settled(self, height: int) -> IndexedBatch | None:
         """The batch with this height above 0."""
         at = bisect_right(self._settled, height, key=lambda settled: settled.first_height) - 1
         if height <= 0 or at < 0 or self._settled[at].header.height < height:
             return None
         return self._settled[at]
 
+    def get_stf_id(self, number: int) -> bytes:
+        return self._announced.get_stf_id(number)
+
     def get_owner(self, number: int) -> bytes:
-        return _expect(bytes, _find(self._owners, number))
+        return self._announced.get_owner(number)
 
     def get_builder(self, number: int) -> bytes:
-        return _expect(bytes, _find(self._builders, number))
+        return self._announced.get_builder(number)
 
     def get_verifiers(self, number: int) -> VerifierSet:
-        return _expect(VerifierSet, _find(self._verifiers, number))
+        return self._announced.get_verifiers(number)
+
+    @property
+    def _announced(self) -> Announcements:
+        return _expect(Announcements, self._announcements)
 
     def get_queue_length(self) -> int:
         return len(self._entries)
@@ -131,8 +131,8 @@ class EventIndex:
         """Raises `UnknownEntry`."""
         if not 0 <= index < len(self._entries):
             raise UnknownEntry(len(self._entries), index)
-        void = self._voids.get(index)
-        return void is not None and void.effective <= l1_origin
+        effective = self._announced.get_void(index)
+        return effective is not None and effective <= l1_origin
 
     # Writing.
 
@@ -143,8 +143,7 @@ class EventIndex:
             return fresh
         fresh.created, fresh._genesis, fresh._genesis_head = self.created, self._genesis, self._genesis_head
         fresh._settled, fresh._entries, fresh._hashes = self._settled[:], self._entries[:], self._hashes[:]
-        fresh._voids, fresh._owners = dict(self._voids), self._owners[:]
-        fresh._builders, fresh._verifiers = self._builders[:], self._verifiers[:]
+        fresh._announcements = self._announced.fork(number)
         fresh._rewind(number)
         return fresh
 
@@ -153,9 +152,6 @@ class EventIndex:
         del self._settled[bisect_right(self._settled, number, key=lambda settled: settled.l1_number) :]
         count = self.get_forced_count(number)
         del self._entries[count:], self._hashes[count:]
-        self._voids = {index: void for index, void in self._voids.items() if void.announced <= number}
-        for changes in (self._owners, self._builders, self._verifiers):
-            del changes[bisect_right(changes, number, key=lambda change: change.announced) :]
 
     def apply(self, log: L1Log) -> None:
         """Take in the next event. Raises `L1BadAnswer` if the inbox cannot have emitted it here."""
@@ -169,20 +165,18 @@ class EventIndex:
                 self._settle(event, log)
             case ActionForced():
                 self._force(event, log.number)
-            case ActionVoided():
-                _require(event.index < len(self._entries) and event.index not in self._voids, event, log.number)
-                self._voids[event.index] = _change(event, log.number, b"")
-            case VerifiersChanged():
-                self._verifiers.append(_change(event, log.number, VerifierSet(event.verifiers, event.quorum)))
-            case BuilderChanged():
-                self._builders.append(_change(event, log.number, event.builder))
-            case OwnerChanged():
-                self._owners.append(_change(event, log.number, event.owner))
+            case ActionVoided() | VoidCancelled():
+                _require(event.index < len(self._entries), event, log.number)
+                self._announced.apply(event, log.number, self._entries[event.index].inclusion_block)
+            case VerifiersChanged() | BuilderChanged() | CodeAnnounced() | OwnerChanged() | AnnouncementCancelled():
+                self._announced.apply(event, log.number)
+            case _:
+                assert_never(event)
 
     def _create(self, event: RollupCreated, number: int) -> None:
         words = event.genesis
         genesis = Genesis(
-            format=_GENESIS_FORMAT,
+            format=GENESIS_FORMAT,
             name=words.name,
             l1_chain_id=words.l1_chain_id,
             genesis_time=words.genesis_time,
@@ -200,15 +194,16 @@ class EventIndex:
         _require(ids == (event.rollup_id, event.genesis_hash), event, number)
         _require(genesis.l1_chain_id == self._chain_id and genesis.l1_start < number, event, number)
         self._genesis, self._genesis_head, self.created = genesis, to_settled_head(header, number), number
-        self._owners.append(Change(number, 0, event.owner))
-        self._builders.append(Change(number, 0, genesis.builder))
-        self._verifiers.append(Change(number, 0, VerifierSet(genesis.verifiers, genesis.quorum)))
+        verifiers = VerifierSet(genesis.verifiers, genesis.quorum)
+        self._announcements = Announcements(event.owner, genesis.builder, verifiers, event.stf_id)
 
     def _settle(self, event: BatchSettled, log: L1Log) -> None:
         head, header = self.get_head(), event.header
         follows = event.first_height == head.height + 1 <= header.height == event.last_height
         _require(follows and header.rollup_id == compute_rollup_id(self.get_genesis()), event, log.number)
-        _require(header.l1_origin < log.number, event, log.number)
+        settled_code = self._settled[-1].header.stf_id if self._settled else self.get_stf_id(0)
+        known_code = header.stf_id in (settled_code, self.get_stf_id(header.l1_origin))
+        _require(header.l1_origin < log.number and known_code, event, log.number)
         attestation = create_attestation(head.block_hash, event.first_height, header, event.data_hash)
         raw = event.signatures
         _require(len(raw) % _SIGNATURE_BYTES == 0 and len(raw) <= MAX_VERIFIERS * _SIGNATURE_BYTES, event, log.number)
@@ -220,12 +215,12 @@ class EventIndex:
         )
         self._require_quorum(signed, event, log.number)
         self._settled.append(
-            Settled(
+            IndexedBatch(
                 event.first_height,
                 header,
                 signed,
                 event.data_hash,
-                event.in_blobs,
+                "blobs" if event.in_blobs else "calldata",
                 event.submitter,
                 log.number,
                 log.transaction_hash,
@@ -255,33 +250,7 @@ def _require(holds: bool, event: object, number: int) -> None:
         raise L1BadAnswer("logs", f"{type(event).__name__} in block {number} is not what the inbox can have emitted")
 
 
-def _change(
-    event: ActionVoided | VerifiersChanged | BuilderChanged | OwnerChanged, number: int, value: bytes | VerifierSet
-) -> Change:
-    _require(event.effective_block == number + CHANGE_DELAY_BLOCKS, event, number)
-    return Change(number, event.effective_block, value)
-
-
-def _find(changes: list[Change], number: int) -> bytes | VerifierSet:
-    """What is in force in a block; of two changes for one block the later."""
-    at = bisect_right(changes, number, key=lambda change: change.effective)
-    return changes[max(at - 1, 0)].value
-
-
 def _expect(cls: type[T], value: object) -> T:
     if isinstance(value, cls):
         return value
     raise AssertionError(value)
-
-
-def to_settled_head(header: Header, number: int) -> SettledHead:
-    """What an inbox remembers of a block that was settled (or, for the genesis, created) in an L1 block."""
-    return SettledHead(
-        height=header.height,
-        block_hash=compute_block_hash(header),
-        state_root=header.state_root,
-        timestamp=header.timestamp,
-        forced_count=header.forced_count,
-        l1_origin=header.l1_origin,
-        l1_number=number,
-    )

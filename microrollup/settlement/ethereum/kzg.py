@@ -1,6 +1,6 @@
 """Commitments and proofs of blobs (EIP-4844, EIP-7594), by `ckzg` on the ceremony's trusted set-up.
 
-The set-up takes 1.4 s and some 100 MB, so it is loaded once a process, when it is first needed.
+The set-up takes 1.4 s and some 100 MB, so it is loaded once per process, when it is first needed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def make_sidecar(blobs: Sequence[bytes]) -> Sidecar:
 
 
 def compute_versioned_hash(blob: bytes) -> bytes:
-    """`0x01 || sha256(commitment)[1:]`, 32 bytes. Raises `DecodeError` for what is no blob."""
+    """`0x01 || sha256(commitment)[1:]`, 32 bytes. Raises `DecodeError` for anything but a blob."""
     return _hash_commitment(_compute_commitment(blob))
 
 

@@ -34,6 +34,13 @@ class LoopThread:
             future.cancel()  # a caller that is interrupted leaves nothing running
             raise
 
+    def cancel(self) -> None:
+        """Cancel what runs and wait for its end, so that nothing uses what is closed next.
+
+        Callers of what ran get `concurrent.futures.CancelledError`.
+        """
+        self.run(_cancel_others())
+
     def close(self) -> None:
         """Cancel what runs, end the thread. Closing twice does no harm."""
         if not self._loop.is_closed():
@@ -44,9 +51,13 @@ class LoopThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(_cancel_others())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

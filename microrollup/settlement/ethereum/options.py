@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from microrollup.errors import UsageError
 from microrollup.primitives import ZERO_ADDRESS
 
-__all__ = ["EthereumOptions"]
+__all__ = ["DA_TAGS", "MAX_DEPTH", "DaTag", "EthereumOptions", "check_depth"]
+
+DaTag: TypeAlias = Literal["blobs", "calldata"]
+"""Where batches are published (`da.DaKind`)."""
+
+DA_TAGS: Final[tuple[DaTag, ...]] = get_args(DaTag)
+"""All of them; the first is the default."""
+
+MAX_DEPTH: Final = 10_000
+"""L1 blocks; all of them are kept in memory."""
 
 GWEI = 10**9
+
+
+def check_depth(depth: int) -> None:
+    """Raise `UsageError` unless a view of L1 may stay so many blocks behind its head."""
+    if depth == 0:
+        raise UsageError(
+            "depth 0 binds blocks to L1's newest block, and the next reorg of a single block takes it back: give 1 on a"
+            " chain for development, 12 (the default) on a public one"
+        )
+    if not 0 < depth <= MAX_DEPTH:
+        raise UsageError(f"the depth is 1 to {MAX_DEPTH} L1 blocks, not {depth}")
 
 
 class EthereumOptions(msgspec.Struct, frozen=True):
@@ -19,9 +40,11 @@ class EthereumOptions(msgspec.Struct, frozen=True):
 
     url: str
     """Of an execution node's JSON-RPC (http or https). It is never shown whole, because it may hold a key."""
+    headers: tuple[str, ...] = ()
+    """Sent with each request to it, as `Name: value`; never shown, because they may hold a key."""
     inbox: bytes = ZERO_ADDRESS
     """The inbox's 20-byte address; only `deploy_inbox` does without."""
-    da: Literal["blobs", "calldata"] = "blobs"
+    da: DaTag = "blobs"
     """Where batches are published. Reading takes both."""
     depth: int = 12
     """The buffer against reorgs: blocks bind to L1 blocks that have at least so many on top of them."""
@@ -35,6 +58,8 @@ class EthereumOptions(msgspec.Struct, frozen=True):
     """For one HTTP answer."""
     retries: int = 3
     """HTTP tries in all, with doubling pauses from an eighth of a second."""
+    patience_seconds: float = 30.0
+    """How long one call goes on with a node that says that it is asked too often, its own pauses included."""
     settle_seconds: float = 180.0
     """After this time a call gives up waiting for its transaction (`TransactionPending`)."""
     bump_seconds: float = 36.0
@@ -42,7 +67,9 @@ class EthereumOptions(msgspec.Struct, frozen=True):
     max_fee_per_gas: int = 500 * GWEI
     """Wei, tip included."""
     max_priority_fee_per_gas: int = 20 * GWEI
+    """Wei; the most that is offered as a tip."""
     max_fee_per_blob_gas: int = 1000 * GWEI
+    """Wei; the most that is offered for a unit of blob gas."""
     seconds_per_block: int = 12
     """L1's slot."""
     log_range: int = 10_000

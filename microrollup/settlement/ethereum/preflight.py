@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from microrollup.block import Header, compute_block_hash
+from microrollup.chain.block import Header, compute_block_hash
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.errors import (
     DuplicateAttester,
@@ -24,7 +24,7 @@ from microrollup.settlement.ethereum.answers import L1Block, parse_bytes
 from microrollup.settlement.ethereum.contract import read_revert
 from microrollup.settlement.ethereum.errors import L1Refused, TransactionRefused
 from microrollup.settlement.ethereum.kzg import Sidecar
-from microrollup.settlement.ethereum.transport import Transport
+from microrollup.settlement.ethereum.transport import L1Transport
 
 __all__ = ["call_inbox", "find_difference", "is_about_attestations"]
 
@@ -34,7 +34,7 @@ _NO_FUNDS: Final = re.compile("funds|balance", re.IGNORECASE)
 
 
 async def call_inbox(
-    transport: Transport,
+    transport: L1Transport,
     sender: bytes,
     to: bytes | None,
     data: bytes,
@@ -99,6 +99,4 @@ def find_difference(header: Header, attestations: Sequence[SignedAttestation]) -
 
 def is_about_attestations(error: SettlementError) -> bool:
     """Whether the rule comes after all that speak of the header."""
-    return isinstance(
-        error, WrongData | MalleableSignature | ForeignAttester | DuplicateAttester | TooFewAttestations
-    )
+    return isinstance(error, WrongData | MalleableSignature | ForeignAttester | DuplicateAttester | TooFewAttestations)

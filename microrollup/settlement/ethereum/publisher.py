@@ -8,28 +8,27 @@ from typing import Any, Final
 
 import msgspec
 
-from microrollup.block import Header
-from microrollup.crypto import PrivateKey
-from microrollup.errors import DecodeError, UsageError
+from microrollup.chain.block import Header
+from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.errors import UsageError
 from microrollup.settlement.attestation import SignedAttestation
-from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_blob_data_hash, compute_data_hash
+from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_blob_data_hash
 from microrollup.settlement.errors import BatchTooLarge, SettlementError, WrongData
 from microrollup.settlement.ethereum.answers import L1Receipt, parse_quantity
 from microrollup.settlement.ethereum.contract import encode_call
-from microrollup.settlement.ethereum.data import Publication, publish
+from microrollup.settlement.ethereum.da import Publication, show_unpublished
 from microrollup.settlement.ethereum.errors import L1BadAnswer, TransactionReverted
 from microrollup.settlement.ethereum.events import ActionForced, InboxEvent, decode_event
 from microrollup.settlement.ethereum.follower import Follower
-from microrollup.settlement.ethereum.index import to_settled_head
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.preflight import call_inbox, find_difference, is_about_attestations
 from microrollup.settlement.ethereum.sender import Sender, SupersededError
 from microrollup.settlement.ethereum.sources import archive_blobs
-from microrollup.settlement.ethereum.transaction import Call
-from microrollup.settlement.ethereum.transport import Transport
-from microrollup.settlement.protocol import SettledHead
+from microrollup.settlement.ethereum.transaction import TransactionRequest
+from microrollup.settlement.ethereum.transport import L1Transport
+from microrollup.settlement.protocol import SettledHead, to_settled_head
 
-__all__ = ["Publisher", "try_publish"]
+__all__ = ["Publisher"]
 
 _ROUNDS: Final = 3
 """How often a call begins anew, after its nonce was used by something else or L1 took its transaction back."""
@@ -42,7 +41,7 @@ class Publisher:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: L1Transport,
         options: EthereumOptions,
         follower: Follower,
         sender: Sender,
@@ -98,11 +97,11 @@ class Publisher:
         header: Header,
         attestations: Sequence[SignedAttestation],
         submitter: bytes,
-    ) -> Call:
+    ) -> TransactionRequest:
         """The call that settles, if the inbox would take it. Raises the `SettlementError` of the broken rule."""
         if len(batch) > MAX_BATCH_BYTES:
             raise BatchTooLarge(MAX_BATCH_BYTES, len(batch))
-        shown = publication or Publication(batch, compute_data_hash(batch), None)
+        shown = publication or show_unpublished(batch)
         data = self._encode(shown, header, attestations)
         difference = find_difference(header, attestations)
         try:
@@ -112,9 +111,9 @@ class Publisher:
                 raise
         if difference is not None:
             raise difference
-        if publication is None:  # attested, but nobody could read these bytes back from blobs
+        if publication is None:  # attested, but nobody could read these bytes back
             raise WrongData(compute_blob_data_hash(()), attestations[0].attestation.data_hash)
-        return Call(self._options.inbox, data, _compute_gas(data, len(attestations)), shown.sidecar)
+        return TransactionRequest(self._options.inbox, data, _compute_gas(data, len(attestations)), shown.sidecar)
 
     def _encode(self, publication: Publication, header: Header, attestations: Sequence[SignedAttestation]) -> bytes:
         if attestations:
@@ -126,9 +125,7 @@ class Publisher:
             claim = (head.height + 1, head.block_hash, publication.data_hash)
         words = msgspec.structs.astuple(header)
         signatures = b"".join([signed.signature for signed in attestations])
-        if publication.sidecar is not None:
-            return encode_call("settleBlobs", words, claim, signatures)
-        return encode_call("settleCalldata", words, claim, signatures, publication.batch)
+        return encode_call(publication.function, words, claim, signatures, *publication.arguments)
 
     async def _call(self, sender: bytes, data: bytes, publication: Publication | None = None) -> bytes:
         head = self._follower.window.get_head()
@@ -140,7 +137,7 @@ class Publisher:
     def _find_key(self, address: bytes) -> PrivateKey:
         key = self._keys.get(address)
         if key is None:
-            raise UsageError(f"there is no key for 0x{address.hex()}; give the key of whoever is to send")
+            raise UsageError(f"there is no key for 0x{address.hex()}; give the sender's key")
         return key
 
     async def _sync_to(self, number: int) -> None:
@@ -161,7 +158,7 @@ class Publisher:
             key = self._find_key(sender)
             gas = await self._estimate(sender, data)
             try:
-                receipt = await self._sender.transact(key, Call(self._options.inbox, data, gas))
+                receipt = await self._sender.transact(key, TransactionRequest(self._options.inbox, data, gas))
             except SupersededError:
                 await self._follower.sync()
                 forced = self._find_forced(length, sender, arguments) if function == "force" else None
@@ -201,11 +198,3 @@ def _compute_gas(data: bytes, signatures: int) -> int:
     """Enough, without asking: a batch takes some 120,000, a signature 6,000, a byte of data at most 40 (EIP-7623)."""
     zeros = data.count(0)
     return 300_000 + 12_000 * signatures + 10 * zeros + 40 * (len(data) - zeros)
-
-
-def try_publish(batch: bytes, da: str) -> Publication | None:
-    """`publish`, or `None` for bytes that cannot be published so."""
-    try:
-        return publish(batch, da)
-    except DecodeError:
-        return None

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from microrollup.crypto import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.settlement.ethereum.answers import (
     L1Receipt,
     parse_block,
@@ -24,17 +24,22 @@ from microrollup.settlement.ethereum.answers import (
     parse_transaction,
 )
 from microrollup.settlement.ethereum.errors import (
+    UNANSWERED,
     FeeTooHigh,
-    L1BadAnswer,
     L1Refused,
-    L1Unreachable,
     TransactionPending,
     TransactionRefused,
 )
 from microrollup.settlement.ethereum.fees import Fees, bump_fees, suggest_fees
 from microrollup.settlement.ethereum.options import EthereumOptions
-from microrollup.settlement.ethereum.transaction import Call, ProofKind, SignedTransaction, Wrapper, sign_transaction
-from microrollup.settlement.ethereum.transport import Transport
+from microrollup.settlement.ethereum.transaction import (
+    ProofKind,
+    SignedTransaction,
+    TransactionRequest,
+    Wrapper,
+    sign_transaction,
+)
+from microrollup.settlement.ethereum.transport import L1Transport
 
 __all__ = ["Sender", "SupersededError"]
 
@@ -67,16 +72,16 @@ class SupersededError(Exception):
 
 
 class Sender:
-    """Sends for several keys, one transaction a key at a time. All methods belong to one event loop."""
+    """Sends for several keys, one transaction per key at a time. All methods belong to one event loop."""
 
-    def __init__(self, transport: Transport, options: EthereumOptions, chain_id: int) -> None:
+    def __init__(self, transport: L1Transport, options: EthereumOptions, chain_id: int) -> None:
         self._transport = transport
         self._options = options
         self._chain_id = chain_id
         self._locks: dict[bytes, asyncio.Lock] = {}
         self._proof_kind: ProofKind | None = None
 
-    async def transact(self, key: PrivateKey, call: Call) -> L1Receipt:
+    async def transact(self, key: PrivateKey, call: TransactionRequest) -> L1Receipt:
         """Send, and wait until included. A reverted transaction is included too.
 
         Raises `SupersededError`, `TransactionPending` (it may still be included), `TransactionRefused`, `FeeTooHigh`.
@@ -103,7 +108,7 @@ class Sender:
     async def _ask_proofs(self) -> ProofKind:
         try:
             answer = await self._transport.ask("eth_config")
-        except L1Refused:  # the method came with Osaka; Ethereum is behind it, so it may only be missing
+        except L1Refused:  # the method came with Osaka; Ethereum has passed it, so it may only be missing
             return "cells"
         current: Any = answer.get("current") if isinstance(answer, dict) else None
         precompiles: Any = current.get("precompiles") if isinstance(current, dict) else None
@@ -115,7 +120,7 @@ class Sender:
 class _Attempt:
     """One call of `transact`: the transactions sent for it all have one nonce."""
 
-    def __init__(self, sender: Sender, key: PrivateKey, address: bytes, call: Call) -> None:
+    def __init__(self, sender: Sender, key: PrivateKey, address: bytes, call: TransactionRequest) -> None:
         self._sender = sender
         self._transport = sender._transport
         self._options = sender._options
@@ -147,7 +152,7 @@ class _Attempt:
                     sent_at = time.monotonic()
                 else:
                     await self._send_again_if_dropped()
-            except (L1Unreachable, L1BadAnswer) as error:  # nothing is known; look again
+            except (*UNANSWERED, L1Refused) as error:  # nothing is known; look again
                 _log.warning("l1_transaction_unknown", nonce=self._nonce, reason=str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, longest)
@@ -198,7 +203,7 @@ class _Attempt:
             if _KNOWN.search(refusal.message) or _NONCE_USED.search(refusal.message):
                 return None
             return refusal
-        except (L1Unreachable, L1BadAnswer) as error:  # it may have arrived all the same: its hash will tell
+        except UNANSWERED as error:  # it may have arrived all the same: its hash will tell
             _log.warning("l1_send_unanswered", transaction=f"0x{signed.hash.hex()}", reason=str(error))
         else:
             _log.info("l1_sent", transaction=f"0x{signed.hash.hex()}", nonce=signed.nonce, cap=signed.fees.cap)

@@ -13,36 +13,31 @@ from typing import Final, Self
 
 import structlog
 
-from microrollup.block import Header
-from microrollup.crypto import PrivateKey, compute_address
+from microrollup.chain.block import Header
+from microrollup.chain.record import Genesis
+from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.errors import UsageError
-from microrollup.primitives import ZERO_ADDRESS
-from microrollup.record import Genesis
+from microrollup.primitives import MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
 from microrollup.settlement.attestation import SignedAttestation
-from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
+from microrollup.settlement.batch import MAX_BATCH_BYTES
 from microrollup.settlement.errors import BadOrigin
 from microrollup.settlement.ethereum.answers import parse_quantity, parse_transaction
 from microrollup.settlement.ethereum.costs import TransactionCost, read_cost
-from microrollup.settlement.ethereum.data import (
-    MAX_CALLDATA_BYTES,
-    Publication,
-    read_blob_hashes,
-    read_blobs,
-    read_calldata,
-)
+from microrollup.settlement.ethereum.da import DA_KINDS, Publication, publish, show_unpublished
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Error
-from microrollup.settlement.ethereum.events import ActionForced, InboxEvent
+from microrollup.settlement.ethereum.events import ActionForced, BatchSettled, InboxEvent, RollupCreated
 from microrollup.settlement.ethereum.follower import Follower
-from microrollup.settlement.ethereum.index import EventIndex, Settled
+from microrollup.settlement.ethereum.http import name_place
+from microrollup.settlement.ethereum.index import EventIndex, IndexedBatch
 from microrollup.settlement.ethereum.loop import LoopThread
-from microrollup.settlement.ethereum.options import EthereumOptions
-from microrollup.settlement.ethereum.publisher import Publisher, try_publish
+from microrollup.settlement.ethereum.options import EthereumOptions, check_depth
+from microrollup.settlement.ethereum.publisher import Publisher
 from microrollup.settlement.ethereum.sender import Sender
 from microrollup.settlement.ethereum.sources import BlobReader
-from microrollup.settlement.ethereum.transport import Transport, name_place
-from microrollup.settlement.forced import ForcedEntry
-from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
-from microrollup.settlement.protocol import Reorg, SettledBatch, SettledHead, VerifierSet
+from microrollup.settlement.ethereum.transport import L1Transport
+from microrollup.settlement.forced import ForcedEntry, take_entry
+from microrollup.settlement.inbox import ANNOUNCEMENTS
+from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead, VerifierSet
 
 __all__ = ["EthereumSettlement"]
 
@@ -68,19 +63,19 @@ class EthereumSettlement:
         self._options = options
         self._keys = {compute_address(key): key for key in keys}
         self._loop = loop
-        self._transport = Transport(options)
+        self._transport = L1Transport(options)
         self._blobs = BlobReader(options)
         self._batches: OrderedDict[bytes, bytes] = OrderedDict()
         self._published: tuple[bytes, Publication | None] | None = None
         self._follower: Follower
         self._publisher: Publisher
-        self._poller: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
         self._complaint = ""
 
     @classmethod
     def open(cls, options: EthereumOptions, keys: Iterable[PrivateKey] = ()) -> Self:
-        """Connect, and read all events of the inbox. `keys` are those of whoever is to send; none is needed to read.
+        """Connect, and read all events of the inbox. `keys` are those of the senders; none is needed to read.
 
         Raises `L1Unreachable`, `L1BadAnswer`, `NoInbox`, or `UsageError` for options that cannot be.
         """
@@ -101,7 +96,7 @@ class EthereumSettlement:
         self._publisher = Publisher(self._transport, self._options, self._follower, sender, self._keys)
         await self._follower.sync()
         if self._options.poll_seconds > 0:
-            self._poller = asyncio.create_task(self._poll())
+            self._tasks.append(asyncio.create_task(self._poll()))  # held here, since the loop holds tasks weakly
 
     async def _poll(self) -> None:
         while True:
@@ -138,19 +133,14 @@ class EthereumSettlement:
         if not self._closed:
             self._closed = True
             try:
+                self._loop.cancel()
                 self._loop.run(self._close())
             finally:
                 self._loop.close()
 
     async def _close(self) -> None:
-        if self._poller is not None:
-            self._poller.cancel()
         await self._blobs.close()
         await self._transport.close()
-
-    def count_requests(self) -> int:
-        """HTTP requests to L1 so far, for measurements."""
-        return self._transport.requests
 
     # The view of L1.
 
@@ -168,6 +158,9 @@ class EthereumSettlement:
 
     def get_time(self, number: int) -> int:
         self._look()
+        return self._get_time(number)
+
+    def _get_time(self, number: int) -> int:
         with self._follower.lock:
             current, head = self._follower.number, self._follower.window.get_head()
             found = self._follower.window.get_time(number)
@@ -177,8 +170,27 @@ class EthereumSettlement:
             return head.time + (number - head.number) * self._options.seconds_per_block
         return self._loop.run(self._follower.read_time(number)) if found is None else found
 
+    def look(self, origin: int, forced_count: int) -> L1Look:
+        self._look()
+        with self._follower.lock:
+            index, number = self._follower.index, self._follower.number
+        if not 0 <= origin < number:
+            raise BadOrigin(0, number - 1, origin)
+        due = index.get_forced_entries(forced_count, origin, MAX_FORCED_PER_BLOCK)
+        return L1Look(
+            number=number,
+            now=self._get_time(number),
+            time=self._get_time(origin),
+            builder=index.get_builder(origin),
+            stf_id=index.get_stf_id(origin),
+            forced=tuple([take_entry(entry, voided=index.is_voided(entry.index, origin)) for entry in due]),
+        )
+
     def get_genesis(self) -> Genesis:
         return self._look().get_genesis()
+
+    def get_stf_id(self, number: int) -> bytes:
+        return self._look().get_stf_id(number)
 
     def get_owner(self, number: int) -> bytes:
         return self._look().get_owner(number)
@@ -202,17 +214,16 @@ class EthereumSettlement:
         return self._look().is_voided(index, l1_origin)
 
     def get_max_batch_bytes(self) -> int:
-        return MAX_CALLDATA_BYTES if self._options.da == "calldata" else MAX_BATCH_BYTES
+        return DA_KINDS[self._options.da].max_bytes
 
     def compute_data_hash(self, batch: bytes) -> bytes:
-        publication = self._publish(batch)
-        # What cannot be published so has no commitment; its hash as calldata settles nothing.
-        return compute_data_hash(batch) if publication is None else publication.data_hash
+        # What cannot be published so has no commitment; its hash as plain bytes settles nothing.
+        return (self._publish(batch) or show_unpublished(batch)).data_hash
 
     def _publish(self, batch: bytes) -> Publication | None:
         """The last batch's publication is kept: a node asks for it to attest and again to settle."""
         if self._published is None or self._published[0] != batch:
-            self._published = (batch, try_publish(batch, self._options.da))
+            self._published = (batch, publish(batch, self._options.da))
         return self._published[1]
 
     def get_settled(self) -> SettledHead:
@@ -239,19 +250,20 @@ class EthereumSettlement:
             settled.submitter,
         )
 
-    async def _read_batch(self, settled: Settled) -> bytes:
-        """The batch from L1 or DA. Raises `BlobsMissing`, `L1BadAnswer`, `L1Unreachable`, `DecodeError`."""
+    async def _read_batch(self, settled: IndexedBatch) -> bytes:
+        """The batch from L1 or DA. Raises `L1Error`s and `DecodeError`."""
         answer = await self._transport.ask("eth_getTransactionByHash", f"0x{settled.transaction_hash.hex()}")
         transaction = parse_transaction(answer, settled.transaction_hash)
         if transaction is None:
             raise L1BadAnswer("transaction", f"0x{settled.transaction_hash.hex()} is missing, its event is not")
-        if not settled.in_blobs:
-            return read_calldata(settled, transaction, self._options.inbox)
-        time = self._follower.window.get_time(settled.l1_number)
-        if time is None:
-            time = await self._follower.read_time(settled.l1_number)
-        hashes = read_blob_hashes(settled, transaction)
-        return read_blobs([await self._blobs.read(item, settled.l1_number, time) for item in hashes])
+
+        async def fetch(versioned_hash: bytes) -> bytes:
+            time = self._follower.window.get_time(settled.l1_number)
+            if time is None:
+                time = await self._follower.read_time(settled.l1_number)
+            return await self._blobs.read(versioned_hash, settled.l1_number, time)
+
+        return await DA_KINDS[settled.da].read(settled, transaction, self._options.inbox, fetch)
 
     def get_cost(self, height: int) -> TransactionCost | None:
         """What the batch with this height cost on L1; `None` if it is not settled. Raises `L1Error`s."""
@@ -290,20 +302,40 @@ class EthereumSettlement:
     def void(self, index: int, *, caller: bytes) -> int:
         if not 0 <= index <= _MAX_UINT256:
             raise UsageError(f"an index is a uint256, not {index}")
-        return self._transact(caller, "void", index)[1] + CHANGE_DELAY_BLOCKS
+        return self._announce(caller, "void", index)
+
+    def cancel_void(self, index: int, *, caller: bytes) -> int:
+        if not 0 <= index <= _MAX_UINT256:
+            raise UsageError(f"an index is a uint256, not {index}")
+        return self._announce(caller, "cancelVoid", index)
+
+    def cancel(self, kind: AnnouncementKind, *, caller: bytes) -> int:
+        return self._announce(caller, "cancel", ANNOUNCEMENTS.index(kind))
 
     def change_verifiers(self, verifiers: VerifierSet, *, caller: bytes) -> int:
         for address in verifiers.addresses:
             _check_address(address)
-        return self._transact(caller, "changeVerifiers", verifiers.addresses, verifiers.quorum)[1] + CHANGE_DELAY_BLOCKS
+        return self._announce(caller, "changeVerifiers", verifiers.addresses, verifiers.quorum)
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:
         _check_address(builder)
-        return self._transact(caller, "changeBuilder", builder)[1] + CHANGE_DELAY_BLOCKS
+        return self._announce(caller, "changeBuilder", builder)
+
+    def announce_code(self, stf_id: bytes, *, caller: bytes) -> int:
+        if len(stf_id) != 32:
+            raise UsageError(f"an stfId has 32 bytes, not {len(stf_id)}")
+        return self._announce(caller, "announceCode", stf_id)
 
     def change_owner(self, owner: bytes, *, caller: bytes) -> int:
         _check_address(owner)
-        return self._transact(caller, "changeOwner", owner)[1] + CHANGE_DELAY_BLOCKS
+        return self._announce(caller, "changeOwner", owner)
+
+    def _announce(self, caller: bytes, function: str, *arguments: object) -> int:
+        """The L1 block that the event of an owner's call names."""
+        event, _ = self._transact(caller, function, *arguments)
+        if isinstance(event, RollupCreated | BatchSettled | ActionForced):
+            raise L1BadAnswer("receipt", f"{type(event).__name__} instead of an announcement")
+        return event.effective_block
 
     def _transact(self, sender: bytes, function: str, *arguments: object) -> tuple[InboxEvent, int]:
         _check_address(sender)
@@ -321,5 +353,6 @@ def _check_options(options: EthereumOptions) -> None:
     if not options.url.startswith(("http://", "https://")):
         raise UsageError("the L1 is reached by http:// or https://")
     name_place(options.url)
-    if options.depth < 0 or options.log_range < 1 or options.seconds_per_block < 1:
-        raise UsageError("depth, log_range and seconds_per_block count upwards")
+    check_depth(options.depth)
+    if options.log_range < 1 or options.seconds_per_block < 1:
+        raise UsageError("log_range and seconds_per_block count upwards")

@@ -7,15 +7,24 @@ import os
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import httpx
-
 from microrollup.codec.json_text import is_shallow
 from microrollup.errors import DecodeError, StoreError
 from microrollup.settlement.ethereum.blobs import BLOB_BYTES
-from microrollup.settlement.ethereum.errors import BlobsMissing, clip
+from microrollup.settlement.ethereum.errors import BlobsMissing, BlobsUnreachable, L1Error
+from microrollup.settlement.ethereum.headers import split_headers
+from microrollup.settlement.ethereum.http import (
+    NoReplyError,
+    ReplyTooLongError,
+    add_path,
+    exchange,
+    make_client,
+    name_place,
+)
 from microrollup.settlement.ethereum.kzg import compute_versioned_hash
 from microrollup.settlement.ethereum.options import EthereumOptions
-from microrollup.settlement.ethereum.transport import name_place
+from microrollup.settlement.ethereum.pace import Pace, Patience
+from microrollup.settlement.ethereum.replies import AgainError
+from microrollup.system import sync_directory, sync_file
 
 __all__ = ["BlobReader", "archive_blobs"]
 
@@ -32,7 +41,7 @@ class _Source(Protocol):
     place: str
 
     async def fetch(self, versioned_hash: bytes, number: int, time: int) -> list[bytes]:
-        """Candidates for the blob of a transaction in an L1 block. Raises `_NotHereError`."""
+        """Candidates for the blob of a transaction in an L1 block. Raises `_NotHereError`, `_NotAskedError`."""
         ...
 
     async def close(self) -> None: ...
@@ -40,6 +49,10 @@ class _Source(Protocol):
 
 class _NotHereError(Exception):
     """A source has nothing; the text says why."""
+
+
+class _NotAskedError(Exception):
+    """A source could not be asked, so it may have it; the text says why."""
 
 
 class DirectorySource:
@@ -57,7 +70,7 @@ class DirectorySource:
         except FileNotFoundError:
             raise _NotHereError("no such file") from None
         except OSError as error:
-            raise _NotHereError(str(error)) from None
+            raise _NotAskedError(str(error)) from None
 
     async def close(self) -> None:
         pass
@@ -69,40 +82,42 @@ class WebSource:
     A URL does not say which it is, so they are tried in this order.
     """
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, options: EthereumOptions) -> None:
+        self._url = url
+        self._options = options
         self.place = name_place(url)
-        self._client = httpx.AsyncClient(timeout=timeout_seconds, follow_redirects=True, max_redirects=3)
+        # The headers are for the L1 node, which may answer for its beacon node too, and for nobody else.
+        headers = split_headers(options.headers if url == options.url else ())
+        self._client = make_client(headers, follow=not headers)
         self._genesis_time: int | None = None
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def fetch(self, versioned_hash: bytes, number: int, time: int) -> list[bytes]:
-        name, said = f"0x{versioned_hash.hex()}", []
-        paths = [f"/{name}"]
+        name, said, is_sure = f"0x{versioned_hash.hex()}", [], True
+        paths = [(f"/{name}", "")]
         try:
             slot = (time - await self._get_genesis_time()) // _SECONDS_PER_SLOT
-            paths = [
-                f"/eth/v1/beacon/blobs/{slot}?versioned_hashes={name}",
-                f"/eth/v1/beacon/blob_sidecars/{slot}",
-                *paths,
-            ]
+            wanted = f"versioned_hashes={name}"
+            paths = [(f"/eth/v1/beacon/blobs/{slot}", wanted), (f"/eth/v1/beacon/blob_sidecars/{slot}", ""), *paths]
             if slot != number:  # development nodes count blocks, not slots
-                paths.insert(1, f"/eth/v1/beacon/blobs/{number}?versioned_hashes={name}")
-        except _NotHereError as error:
+                paths.insert(1, (f"/eth/v1/beacon/blobs/{number}", wanted))
+        except (_NotHereError, _NotAskedError) as error:
+            is_sure = isinstance(error, _NotHereError)
             said.append(f"beacon API: {error}")
-        for path in paths:
+        for path, query in paths:
             try:
-                found = _read_blobs(await self._get(path), is_archive=path == f"/{name}")
-            except _NotHereError as error:
-                said.append(f"{path.split('?', maxsplit=1)[0]}: {error}")
+                found = _read_blobs(await self._get(path, query), is_archive=path == f"/{name}")
+            except (_NotHereError, _NotAskedError) as error:
+                is_sure = is_sure and isinstance(error, _NotHereError)
+                said.append(f"{path}: {error}")
                 continue
             good = [blob for blob in found if is_blob(versioned_hash, blob)]
             if good:
                 return good
-            said.append(f"{path.split('?', maxsplit=1)[0]}: {len(found)} blobs, none of them this one")
-        raise _NotHereError(", ".join(said))
+            said.append(f"{path}: {len(found)} blobs, none of them this one")
+        raise (_NotHereError if is_sure else _NotAskedError)(", ".join(said))
 
     async def _get_genesis_time(self) -> int:
         if self._genesis_time is None:
@@ -113,20 +128,39 @@ class WebSource:
                 raise _NotHereError("no genesis time") from None
         return self._genesis_time
 
-    async def _get(self, path: str) -> bytes:
-        chunks, size = [], 0
+    async def _get(self, path: str, query: str = "") -> bytes:
+        """A body; a server that is busy or asked too often is asked again, after the pause that it names."""
+        patience = Patience(self._options)
+        while True:
+            try:
+                return await self._get_once(add_path(self._url, path, query))
+            except AgainError as again:
+                pause = patience.find_pause(again)
+                if pause is None:
+                    raise _NotAskedError(str(again)) from None
+                await Pace.sleep(pause)
+
+    async def _get_once(self, url: str) -> bytes:
         try:
-            async with self._client.stream("GET", self._url + path) as response:
-                if response.status_code != 200:
-                    raise _NotHereError(f"HTTP {response.status_code}")
-                async for chunk in response.aiter_bytes():
-                    size += len(chunk)
-                    if size > _MAX_BODY_BYTES:
-                        raise _NotHereError(f"more than {_MAX_BODY_BYTES} bytes")
-                    chunks.append(chunk)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise _NotHereError(f"{type(error).__name__} {clip(str(error))}".strip()) from None
-        return b"".join(chunks)
+            reply = await exchange(
+                self._client, url, None, seconds=self._options.timeout_seconds, limit=_MAX_BODY_BYTES
+            )
+        except ReplyTooLongError:
+            raise _NotHereError(f"more than {_MAX_BODY_BYTES} bytes") from None
+        except NoReplyError as error:
+            if not error.connected:
+                raise _NotAskedError(str(error)) from None
+            raise AgainError(L1Error(str(error)), "busy") from None
+        if reply.status == 200:
+            return reply.body
+        said = reply.describe()
+        if reply.status == 429:
+            raise AgainError(L1Error(said), "throttled", reply.retry_after)
+        if reply.status >= 500 or reply.status == 408:
+            raise AgainError(L1Error(said), "busy", reply.retry_after)
+        if reply.status in {401, 403, 407}:
+            raise _NotAskedError(said)
+        raise _NotHereError(said)
 
 
 def _parse_json(raw: bytes) -> Any:
@@ -170,9 +204,7 @@ class BlobReader:
     def __init__(self, options: EthereumOptions) -> None:
         places = ([str(options.archive)] if options.archive is not None else []) + list(options.blob_sources)
         self._sources: list[_Source] = [
-            WebSource(place, options.timeout_seconds)
-            if place.startswith(("http://", "https://"))
-            else DirectorySource(Path(place))
+            WebSource(place, options) if place.startswith(("http://", "https://")) else DirectorySource(Path(place))
             for place in places
         ]
 
@@ -181,19 +213,23 @@ class BlobReader:
             await source.close()
 
     async def read(self, versioned_hash: bytes, number: int, time: int) -> bytes:
-        """The blob of a 32-byte versioned hash, from L1 block `number` of `time` seconds. Raises `BlobsMissing`."""
-        asked = []
+        """The blob of a 32-byte versioned hash, from L1 block `number` of `time` seconds.
+
+        Raises `BlobsMissing` if all sources say that they do not have it, `BlobsUnreachable` if one could not be asked.
+        """
+        asked, is_sure = [], True
         for source in self._sources:
             try:
                 candidates = await source.fetch(versioned_hash, number, time)
-            except _NotHereError as error:
+            except (_NotHereError, _NotAskedError) as error:
+                is_sure = is_sure and isinstance(error, _NotHereError)
                 asked.append(f"{source.place}: {error}")
                 continue
             for blob in candidates:
                 if is_blob(versioned_hash, blob):
                     return blob
             asked.append(f"{source.place}: what it has under this name is another blob")
-        raise BlobsMissing(versioned_hash, asked)
+        raise (BlobsMissing if is_sure else BlobsUnreachable)(versioned_hash, asked)
 
 
 def archive_blobs(directory: Path, blobs: dict[bytes, bytes]) -> None:
@@ -208,12 +244,8 @@ def archive_blobs(directory: Path, blobs: dict[bytes, bytes]) -> None:
             with partial.open("wb") as file:
                 file.write(blob)
                 file.flush()
-                os.fsync(file.fileno())
+                sync_file(file.fileno())
             partial.replace(path)
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(directory)
     except OSError as error:
         raise StoreError(f"the archive of blobs {directory}: {error}") from None

@@ -8,17 +8,24 @@ from typing import Any, Literal
 import msgspec
 import rlp  # type: ignore[import-untyped]
 
-from microrollup.crypto import PrivateKey, keccak256
+from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.crypto.keccak import keccak256
 from microrollup.settlement.ethereum.fees import Fees
 from microrollup.settlement.ethereum.kzg import Sidecar, compute_blob_proofs, compute_cell_proofs
 
-__all__ = ["Call", "ProofKind", "SignedTransaction", "Wrapper", "compute_contract_address", "sign_transaction"]
+__all__ = [
+    "ProofKind",
+    "SignedTransaction",
+    "TransactionRequest",
+    "Wrapper",
+    "sign_transaction",
+]
 
 ProofKind = Literal["cells", "blobs"]
 """128 cell proofs a blob, from Osaka on (EIP-7594), or one proof a blob (EIP-4844)."""
 
 
-class Call(msgspec.Struct, frozen=True):
+class TransactionRequest(msgspec.Struct, frozen=True):
     """What a transaction does; `to` is `None` if it creates a contract."""
 
     to: bytes | None
@@ -58,7 +65,13 @@ class Wrapper:
 
 
 def sign_transaction(
-    key: PrivateKey, call: Call, chain_id: int, nonce: int, fees: Fees, wrapper: Wrapper | None, kind: ProofKind
+    key: PrivateKey,
+    call: TransactionRequest,
+    chain_id: int,
+    nonce: int,
+    fees: Fees,
+    wrapper: Wrapper | None,
+    kind: ProofKind,
 ) -> SignedTransaction:
     """Sign; `wrapper` is of the call's sidecar."""
     account = _load_account()
@@ -90,11 +103,3 @@ def _load_account() -> Any:
 
     sys.setrecursionlimit(limit)
     return Account
-
-
-def compute_contract_address(deployer: bytes, nonce: int) -> bytes:
-    """The 20-byte address that CREATE gives."""
-    encoded: bytes = rlp.encode([deployer, nonce])
-    return keccak256(encoded)[12:]
-
-

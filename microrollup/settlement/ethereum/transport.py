@@ -1,180 +1,174 @@
-"""JSON-RPC to an L1 node: web3's HTTP provider with its retries, with limits on what an answer may be.
+"""JSON-RPC to an L1 node: requests alone and in batches, tried again where that helps, with limits on each answer.
 
-web3's own `eth` module is not used to read: it makes dictionaries of whatever a node says. Here an answer is one plain
-JSON value, of bounded size and depth, that `answers` decodes by type.
+An answer is one plain JSON value, of bounded size and depth, that `answers` decodes by type. A node that takes smaller
+batches than ours is asked in smaller ones, down to single requests; a node that is asked too often is left alone for as
+long as it says.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Sequence
-from typing import Any, Final
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import Any, Final, TypeVar
 
-import aiohttp
+import msgspec
+import structlog
 
-_limit = sys.getrecursionlimit()
-from web3.providers import AsyncHTTPProvider  # noqa: E402  # importing it sets the recursion limit to 100,000 ...
-from web3.providers.rpc.utils import ExceptionRetryConfiguration  # noqa: E402
-from web3.types import RPCEndpoint  # noqa: E402
+from microrollup.settlement.ethereum.errors import L1BadAnswer, L1TimedOut, L1Unreachable
+from microrollup.settlement.ethereum.headers import split_headers
+from microrollup.settlement.ethereum.http import (
+    NoReplyError,
+    Reply,
+    ReplyTooLongError,
+    exchange,
+    find_secrets,
+    hide_secrets,
+    make_client,
+    name_place,
+)
+from microrollup.settlement.ethereum.options import EthereumOptions
+from microrollup.settlement.ethereum.pace import AdaptiveSize, Pace, Patience
+from microrollup.settlement.ethereum.replies import (
+    AgainError,
+    find_batch_refusal,
+    read_batch,
+    read_reply,
+    take_result,
+)
 
-sys.setrecursionlimit(_limit)  # ... with which deeply nested JSON would end the process
-
-from microrollup.codec.json_text import is_shallow  # noqa: E402
-from microrollup.errors import UsageError  # noqa: E402
-from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Refused, L1Unreachable  # noqa: E402
-from microrollup.settlement.ethereum.options import EthereumOptions  # noqa: E402
-
-__all__ = ["MAX_ANSWER_BYTES", "Request", "Transport", "name_place"]
+__all__ = ["MAX_ANSWER_BYTES", "L1Transport", "MethodCall"]
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """A range of full forced queues, with room; larger answers are cut off."""
 
 MAX_BATCH: Final = 64
-"""Requests in one HTTP request; nodes allow a hundred or more."""
+"""Requests in one HTTP request; most nodes allow a hundred or more."""
 
-_MAX_REVERT_BYTES: Final = 4096
-_REVERTED: Final = 3
-"""The code that nodes give with revert data."""
+_BATCHES_BETWEEN_SIZES: Final = 32
+"""So many batches are taken before a larger one is tried again."""
 
-Request = tuple[str, list[Any]]
+_THROTTLED_BATCH_SECONDS: Final = 1.0
+"""Before a smaller batch, where the node names no pause."""
+
+_SPLIT: Final = frozenset({"eth_getLogs"})
+"""The caller asks for less after a time-out: the same again would take as long."""
+
+MethodCall = tuple[str, list[Any]]
 """Method and parameters."""
 
+T = TypeVar("T")
 
-class _BoundedResponse(aiohttp.ClientResponse):
-    """Stops reading where no honest answer can end."""
-
-    async def read(self) -> bytes:
-        if self._body is None:
-            chunks, size = [], 0
-            async for chunk in self.content.iter_chunked(1 << 16):
-                size += len(chunk)
-                if size > MAX_ANSWER_BYTES:
-                    self.close()
-                    raise _TooLargeError
-                chunks.append(chunk)
-            self._body = b"".join(chunks)
-        return self._body
+_log = structlog.get_logger(__name__)
 
 
-class _TooLargeError(Exception):
-    """An answer above the limit."""
+class _BatchRefusedError(Exception):
+    """The node does not take so many requests at once; the text holds its words."""
 
 
-class Transport:
+class L1Transport:
     """A connection to one node. All methods belong to one event loop."""
 
     def __init__(self, options: EthereumOptions) -> None:
         self._options = options
         self.place: Final = name_place(options.url)
-        retry = ExceptionRetryConfiguration(
-            errors=(aiohttp.ClientError, OSError, TimeoutError), retries=max(1, options.retries)
-        )
-        self._provider = AsyncHTTPProvider(
-            options.url,
-            request_kwargs={"timeout": aiohttp.ClientTimeout(total=options.timeout_seconds)},
-            exception_retry_configuration=retry,
-        )
-        self._session: aiohttp.ClientSession | None = None
+        self._client = make_client(split_headers(options.headers))
+        self._secrets = find_secrets(options.url, options.headers)
+        self._pace = Pace(self.place, options)
+        self._batch = AdaptiveSize(MAX_BATCH, every=_BATCHES_BETWEEN_SIZES)
+        self._ids = count(1)
         self.requests = 0
         """HTTP requests so far, for measurements."""
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._client.aclose()
 
     async def ask(self, method: str, *params: Any) -> Any:
-        """The result of one call. Raises `L1Unreachable`, `L1BadAnswer` or `L1Refused`."""
-        answer = await self._post(method, self._provider.encode_rpc_request(RPCEndpoint(method), list(params)))
-        return _take_result(method, answer)
+        """The result of one call.
 
-    async def ask_many(self, requests: Sequence[Request]) -> list[Any]:
-        """The results of several calls, in order, in as few HTTP requests as allowed. Raises the same."""
+        Raises `L1Unreachable`, `L1TimedOut`, `L1Throttled`, `L1Denied`, `L1BadAnswer` or `L1Refused`.
+        """
+        return await self._try(method, partial(self._ask_once, method, list(params)))
+
+    async def ask_many(self, requests: Sequence[MethodCall]) -> list[Any]:
+        """The results of several calls, in order, in as few HTTP requests as the node allows. Raises the same."""
         results: list[Any] = []
-        for at in range(0, len(requests), MAX_BATCH):
-            results += await self._ask_batch(requests[at : at + MAX_BATCH])
+        while len(results) < len(requests):
+            part = requests[len(results) : len(results) + self._batch.size]
+            if len(part) == 1:
+                results.append(await self.ask(part[0][0], *part[0][1]))
+            else:
+                try:
+                    results += await self._try(part[0][0], partial(self._ask_batch, part))
+                except (_BatchRefusedError, L1Unreachable) as error:
+                    if isinstance(error, L1Unreachable) and not error.connected:
+                        raise
+                    self._batch.shrink(len(part))
+                    _log.info("l1_smaller_batch", requests=self._batch.size, reason=str(error))
+                    continue
+            self._batch.note(len(part))
         return results
 
-    async def _ask_batch(self, requests: Sequence[Request]) -> list[Any]:
-        if len(requests) == 1:
-            method, params = requests[0]
-            return [await self.ask(method, *params)]
-        forms = [self._provider.form_request(RPCEndpoint(method), params) for method, params in requests]
-        ids = [str(form.get("id")) for form in forms]
-        answers = await self._post(requests[0][0], self._provider.encode_batch_request_dicts(forms))
-        if not isinstance(answers, list) or len(answers) != len(forms):
-            raise L1BadAnswer("batch", "not one answer a request")
-        by_id = {str(answer.get("id")): answer for answer in answers if isinstance(answer, dict)}
-        if set(by_id) != set(ids):
-            raise L1BadAnswer("batch", "the answers' ids are not the requests'")
-        return [_take_result(method, by_id[item]) for item, (method, _) in zip(ids, requests, strict=True)]
+    async def _try(self, method: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What an attempt gives; after a pause it is made again where that may help."""
+        patience = Patience(self._options)
+        while True:
+            await self._pace.wait()
+            try:
+                return await attempt()
+            except AgainError as again:
+                hopeless = again.cause == "long" or (again.cause == "slow" and method in _SPLIT)
+                pause = None if hopeless else patience.find_pause(again)
+                if again.cause == "throttled":
+                    self._pace.hold(again.pause or pause or 0.0, str(again.error))
+                elif pause is not None:
+                    await self._pace.sleep(pause)
+                if pause is None:
+                    raise again.error from None
 
-    async def _post(self, method: str, body: bytes) -> Any:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(response_class=_BoundedResponse, raise_for_status=True)
-            await self._provider.cache_async_session(self._session)
+    async def _ask_once(self, method: str, params: list[Any]) -> Any:
+        reply = await self._post(method, msgspec.json.encode(self._form(method, params)))
+        return read_reply(self.place, method, reply)
+
+    async def _ask_batch(self, requests: Sequence[MethodCall]) -> list[Any]:
+        forms = [self._form(method, params) for method, params in requests]
+        ids = [str(form["id"]) for form in forms]
+        try:
+            reply = await self._post(f"{len(forms)} requests", msgspec.json.encode(forms))
+            answers = read_batch(self.place, requests[0][0], reply)
+            refusal = answers if isinstance(answers, str) else find_batch_refusal(answers, set(ids))
+            if isinstance(answers, str) or refusal is not None:
+                raise _BatchRefusedError(refusal)
+            by_id = {str(answer["id"]): answer for answer in answers}
+            return [
+                take_result(self.place, method, by_id[item], reply)
+                for item, (method, _) in zip(ids, requests, strict=True)
+            ]
+        except AgainError as again:
+            if again.cause == "busy":
+                raise
+            # What takes too long, or counts as too many requests, may pass where it is smaller.
+            if again.cause == "throttled":
+                pause = _THROTTLED_BATCH_SECONDS if again.pause is None else again.pause
+                self._pace.hold(pause, str(again.error))
+            raise _BatchRefusedError(str(again.error)) from None
+
+    def _form(self, method: str, params: list[Any]) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
+
+    async def _post(self, method: str, body: bytes) -> Reply:
         self.requests += 1
+        options = self._options
         try:
-            raw = await self._provider._make_request(RPCEndpoint(method), body)
-        except _TooLargeError:
-            raise L1BadAnswer(method, f"longer than {MAX_ANSWER_BYTES} bytes") from None
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise L1Unreachable(self.place, f"{type(error).__name__} {_describe(error)}".strip()) from None
-        return _parse(method, raw)
-
-
-def name_place(url: str) -> str:
-    """Scheme, host and port of a URL: what may be shown, since user names, paths and queries hold keys.
-
-    Raises `UsageError` for what is no URL.
-    """
-    parts = urlsplit(url)
-    try:
-        if not parts.hostname or parts.port == 0:
-            raise ValueError
-    except ValueError:
-        raise UsageError("a URL names a host, and a port from 1 to 65535 if any: http://host:8545") from None
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-
-
-def _describe(error: Exception) -> str:
-    """The reason, without the URL, which clients repeat in a form of their own and which may hold a key."""
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{error.status} {error.message}"
-    return "" if isinstance(error, aiohttp.InvalidURL) else str(error)
-
-
-def _parse(method: str, raw: bytes) -> Any:
-    if not is_shallow(raw):
-        raise L1BadAnswer(method, "nests too deep")
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise L1BadAnswer(method, f"not JSON: {error}") from None
-
-
-def _take_result(method: str, answer: Any) -> Any:
-    if not isinstance(answer, dict):
-        raise L1BadAnswer(method, "not a JSON-RPC answer")
-    error = answer.get("error")
-    if error is not None:
-        raise _to_refusal(method, error)
-    if "result" not in answer:
-        raise L1BadAnswer(method, "neither result nor error")
-    return answer["result"]
-
-
-def _to_refusal(method: str, error: Any) -> L1Refused:
-    if not isinstance(error, dict):
-        return L1Refused(method, 0, str(error)[:1000], None)
-    code, data = error.get("code"), error.get("data")
-    reverted = None
-    if isinstance(data, str) and len(data) <= 2 * _MAX_REVERT_BYTES + 2 and data.startswith("0x"):
-        try:
-            reverted = bytes.fromhex(data[2:])
-        except ValueError:
-            reverted = None
-    elif code == _REVERTED:
-        reverted = b""
-    return L1Refused(method, code if isinstance(code, int) else 0, str(error.get("message"))[:1000], reverted)
+            reply = await exchange(
+                self._client, options.url, body, seconds=options.timeout_seconds, limit=MAX_ANSWER_BYTES
+            )
+        except ReplyTooLongError:
+            too_long = L1BadAnswer(method, f"longer than {MAX_ANSWER_BYTES} bytes")
+            raise AgainError(too_long, "long") from None
+        except NoReplyError as error:
+            if error.timed_out:
+                raise AgainError(L1TimedOut(self.place, str(error)), "slow") from None
+            unreachable = L1Unreachable(self.place, str(error), connected=error.connected)
+            raise AgainError(unreachable, "busy") from None
+        return reply if reply.status == 200 else hide_secrets(reply, self._secrets)

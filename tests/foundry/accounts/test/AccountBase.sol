@@ -146,15 +146,26 @@ abstract contract AccountBase is Validation {
     /// @notice A message from L1 brings one more root, which the inbox held a minute ago.
     function _show(bytes32 root) internal {
         vm.prank(_SENDER_ALIAS);
-        IRootReceiver(address(roots)).receiveRoot(root, ++_height, uint64(time - 60));
+        IRootReceiver(address(roots)).receiveRoot(root, ++_height, uint64(time - 60), uint64(time - 60));
+    }
+
+    /// @notice A message from L1 shows a root at a height, with the times that it names.
+    function _showSettled(bytes32 root, uint64 height, uint256 l1Time, uint256 settledAt) internal {
+        vm.prank(_SENDER_ALIAS);
+        IRootReceiver(address(roots)).receiveRoot(root, height, uint64(l1Time), uint64(settledAt));
     }
 
     /// @notice The account of a key, funded, with a copy of a root.
     function _create(bytes32 key, bytes32 root) internal returns (IKeystoreAccount account) {
         _show(root);
         vm.prank(address(entryPoint.senderCreator()));
-        account = IKeystoreAccount(payable(factory.createAccount(key)));
+        account = IKeystoreAccount(payable(factory.createAccount(key, root)));
         vm.deal(address(account), 10 ether);
+    }
+
+    /// @notice The call that makes the account of a key, for an operation that is signed against a root.
+    function _initCode(bytes32 key, bytes32 signedRoot) internal view returns (bytes memory) {
+        return abi.encodePacked(factory, abi.encodeCall(factory.createAccount, (key, signedRoot)));
     }
 
     // The wallet's side

@@ -143,7 +143,6 @@ contract AccountERC1271Test is AccountBase {
         assertEq(NO, account.isValidSignature(hash, signature), "stale");
         _show(included.root);
         account.pushRoot();
-        uint256 shownAgainAt = time - 60;
         assertEq(YES, account.isValidSignature(hash, signature), "shown again");
         _show(_include(_keyOf(alice), _holder(0xCAFE)).root);
         account.pushRoot();
@@ -151,10 +150,6 @@ contract AccountERC1271Test is AccountBase {
         assertEq(YES, account.isValidSignature(hash, signature), "in its grace");
         _warp(time + 1);
         assertEq(NO, account.isValidSignature(hash, signature), "retired");
-        _warp(shownAgainAt - 1);
-        assertEq(NO, account.isValidSignature(hash, signature), "before it was shown");
-        _warp(shownAgainAt);
-        assertEq(YES, account.isValidSignature(hash, signature), "when it was shown");
     }
 
     /// @dev What an operation had remembered serves here; what is only shown here is not remembered.

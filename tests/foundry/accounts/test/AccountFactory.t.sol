@@ -61,10 +61,10 @@ contract AccountFactoryTest is AccountBase {
         bytes32 key = _keyOf(alice);
         vm.prank(address(0xF807));
         vm.expectRevert(abi.encodeWithSelector(IKeystoreAccountFactory.NotSenderCreator.selector, address(0xF807)));
-        factory.createAccount(key);
+        factory.createAccount(key, excluded.root);
         PackedUserOperation memory operation = _transfer(factory.getAccount(key));
         vm.deal(operation.sender, 1 ether);
-        operation.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createAccount, (key)));
+        operation.initCode = _initCode(key, excluded.root);
         ISenderCreator helper = entryPoint.senderCreator();
         vm.expectRevert("AA97 should call from EntryPoint");
         helper.createSender(operation.initCode);
@@ -78,9 +78,9 @@ contract AccountFactoryTest is AccountBase {
         _show(excluded.root);
         PackedUserOperation memory operation = _transfer(factory.getAccount(_keyOf(alice)));
         vm.deal(operation.sender, 1 ether);
-        operation.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createAccount, (_keyOf(mallory))));
+        operation.initCode = _initCode(_keyOf(mallory), excluded.root);
         _refuse(_sign(operation, mallory, excluded), "AA14 initCode must return sender");
-        operation.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createAccount, (_keyOf(alice))));
+        operation.initCode = _initCode(_keyOf(alice), excluded.root);
         _refuse(_sign(operation, mallory, excluded));
         _accept(_sign(operation, alice, excluded));
     }
@@ -90,17 +90,80 @@ contract AccountFactoryTest is AccountBase {
         IKeystoreAccount account = _create(KEY, keccak256("a root"));
         _show(keccak256("another root"));
         vm.prank(_senderCreator());
-        assertEq(address(account), factory.createAccount(KEY), "the same account");
-        (bytes32 root,,,,) = account.getRoots();
+        assertEq(address(account), factory.createAccount(KEY, keccak256("a root")), "the same account");
+        (bytes32 root,,,) = account.getRoots();
         assertEq(keccak256("a root"), root, "as it was made");
         assertEq(KEY, account.key(), "its key");
+    }
+
+    /// @dev Two foreign roots arrive between signing and inclusion, which change nothing for Bob: his operation makes his account.
+    function test_foreign_roots_do_not_fail_a_pending_deployment() external {
+        Holder memory bob = _holder(0xB0B);
+        Opening memory excluded = _exclude(bob);
+        _show(excluded.root);
+        PackedUserOperation memory operation = _transfer(factory.getAccount(_keyOf(bob)));
+        vm.deal(operation.sender, 1 ether);
+        operation.initCode = _initCode(_keyOf(bob), excluded.root);
+        operation = _sign(operation, bob, excluded);
+        _warp(NOW + 100);
+        _show(keccak256("anybody registered anything"));
+        _warp(NOW + 200);
+        _show(keccak256("and somebody else"));
+        uint256 snapshot = avm.snapshotState();
+        _warp(NOW + 100 + GRACE);
+        _accept(operation);
+        avm.revertToState(snapshot);
+        _warp(NOW + 101 + GRACE);
+        _refuseAsOutdated(operation);
+        avm.revertToState(snapshot);
+        _accept(operation);
+        IKeystoreAccount account = IKeystoreAccount(payable(operation.sender));
+        (bytes32 root,,, AccountRoots.Replaced[4] memory replaced) = account.getRoots();
+        assertEq(keccak256("and somebody else"), root, "the newest root");
+        assertEq(excluded.root >> 40, bytes32(replaced[0].root) >> 40, "the signed one");
+        assertEq(NOW + 100 + GRACE, replaced[0].validUntil, "as if the account had been there");
+        assertEq(0, replaced[1].validUntil, "no other");
+    }
+
+    /// @dev The grace never exceeds the root's own window, and a root that this chain does not know is left out.
+    function test_signed_roots_that_do_not_serve() external {
+        bytes32 old = keccak256("an old root");
+        _show(old);
+        _warp(NOW - 60 + MAX_AGE - 5);
+        _show(keccak256("a newer root"));
+        vm.prank(_senderCreator());
+        IKeystoreAccount account = IKeystoreAccount(payable(factory.createAccount(KEY, old)));
+        (,,, AccountRoots.Replaced[4] memory replaced) = account.getRoots();
+        assertEq(NOW - 60 + MAX_AGE, replaced[0].validUntil, "its own window");
+        bytes32[3] memory left = [keccak256("a newer root"), keccak256("unknown"), bytes32(0)];
+        for (uint256 i; i < 3; ++i) {
+            vm.prank(_senderCreator());
+            account = IKeystoreAccount(payable(factory.createAccount(keccak256(abi.encode(i)), left[i])));
+            (,,, replaced) = account.getRoots();
+            assertEq(bytes32(0), replaced[0].root, "left out");
+        }
+    }
+
+    /// @dev The signed root is not part of the address, and nobody puts a root into an account that has one.
+    function test_signed_root_is_taken_once() external {
+        bytes32 old = keccak256("an old root");
+        _show(old);
+        address expected = factory.getAccount(KEY);
+        IKeystoreAccount account = _create(KEY, keccak256("a newer root"));
+        assertEq(expected, address(account), "the address");
+        vm.expectRevert(AccountRoots.NotFirst.selector);
+        account.pushFirstRoot(old);
+        vm.prank(_senderCreator());
+        assertEq(expected, factory.createAccount(KEY, old), "again");
+        (,,, AccountRoots.Replaced[4] memory replaced) = account.getRoots();
+        assertEq(bytes32(0), replaced[0].root, "nothing was put in");
     }
 
     /// @dev Where this chain knows no root yet, no account is made that could not be used.
     function test_no_root_yet() external {
         vm.prank(_senderCreator());
         vm.expectRevert(AccountRoots.NoRoot.selector);
-        factory.createAccount(KEY);
+        factory.createAccount(KEY, 0);
     }
 
     /// @dev The implementation is nobody's: it takes its key from where its code holds none.

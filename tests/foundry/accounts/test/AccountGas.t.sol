@@ -55,6 +55,11 @@ contract AccountGasTest is AccountBase {
         _measure(account, holder, included, string.concat("inclusion, ", validator));
         _measure(account, holder, _remembering(included), string.concat("inclusion, remembered again, ", validator));
         _measure(account, holder, excluded, string.concat("exclusion, previous root, ", validator));
+        for (uint256 i; i < 3; ++i) {
+            _show(keccak256(abi.encode(i)));
+            account.pushRoot();
+        }
+        _measure(account, holder, excluded, string.concat("exclusion, oldest replaced root, ", validator));
     }
 
     function test_validation_with_ecdsa() external {
@@ -83,6 +88,13 @@ contract AccountGasTest is AccountBase {
         _push(account, "second root, memory cut short");
         _show(keccak256("third"));
         _push(account, "third root");
+        for (uint256 i; i < 2; ++i) {
+            _show(keccak256(abi.encode(i)));
+            account.pushRoot();
+        }
+        _warp(time + GRACE + 1);
+        _show(keccak256("last"));
+        _push(account, "a later root, the ring full");
     }
 
     function test_create() external {
@@ -90,7 +102,16 @@ contract AccountGasTest is AccountBase {
         address senderCreator = address(entryPoint.senderCreator());
         avm.cool(address(roots));
         vm.prank(senderCreator);
-        factory.createAccount(_keyOf(alice));
+        factory.createAccount(_keyOf(alice), keccak256("a root"));
         vm.snapshotValue(GROUP, "createAccount", avm.lastCallGas().gasTotalUsed);
+    }
+
+    function test_create_after_a_foreign_root() external {
+        _show(keccak256("a root"));
+        _show(keccak256("a foreign root"));
+        avm.cool(address(roots));
+        vm.prank(address(entryPoint.senderCreator()));
+        factory.createAccount(_keyOf(alice), keccak256("a root"));
+        vm.snapshotValue(GROUP, "createAccount: the signed root was replaced", avm.lastCallGas().gasTotalUsed);
     }
 }

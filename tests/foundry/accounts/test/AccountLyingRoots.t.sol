@@ -26,7 +26,7 @@ contract AccountLyingRootsTest is AccountBase {
         factory = IKeystoreAccountFactory(_deploy(_factoryCode()));
         shown.show(included.root, 5, SHOWN_AT);
         vm.prank(address(entryPoint.senderCreator()));
-        account = IKeystoreAccount(payable(factory.createAccount(_keyOf(alice))));
+        account = IKeystoreAccount(payable(factory.createAccount(_keyOf(alice), 0)));
         vm.deal(address(account), 1 ether);
     }
 
@@ -39,6 +39,20 @@ contract AccountLyingRootsTest is AccountBase {
         _refuseAsOutdated(_signedTransfer(account, next, rotated));
         _warp(NOW + 1 hours);
         _accept(_signedTransfer(account, next, rotated));
+    }
+
+    /// @dev A root that is replaced before its time has come is believed never, and leaves the ring alone.
+    function test_future_root_gets_no_grace() external {
+        shown.show(rotated.root, 9, uint64(NOW + 1 hours));
+        account.pushRoot();
+        shown.show(keccak256("another root"), 10, uint64(NOW + 1 hours));
+        account.pushRoot();
+        Holder memory next = _holder(0xCAFE);
+        _refuse(_signedTransfer(account, next, rotated));
+        _accept(_signedTransfer(account, alice, included));
+        (,,, AccountRoots.Replaced[4] memory replaced) = account.getRoots();
+        assertEq(included.root >> 40, bytes32(replaced[0].root) >> 40, "the one before it");
+        assertEq(0, replaced[1].validUntil, "and no other");
     }
 
     function _expectRegress(uint64 height, uint64 l1Time) private {
@@ -60,7 +74,7 @@ contract AccountLyingRootsTest is AccountBase {
         _expectRegress(6, SHOWN_AT - 1);
         shown.show(rotated.root, 6, SHOWN_AT);
         account.pushRoot();
-        (bytes32 root, uint64 height, AccountRoots.Window memory window,,) = account.getRoots();
+        (bytes32 root, uint64 height, AccountRoots.Window memory window,) = account.getRoots();
         assertEq(rotated.root, root, "forwards");
         assertEq(6, height, "height");
         assertEq(SHOWN_AT, window.validAfter, "from");
@@ -73,7 +87,7 @@ contract AccountLyingRootsTest is AccountBase {
         Opening memory excluded = _exclude(bob);
         shown.show(excluded.root, 0, SHOWN_AT);
         vm.prank(address(entryPoint.senderCreator()));
-        IKeystoreAccount made = IKeystoreAccount(payable(factory.createAccount(_keyOf(bob))));
+        IKeystoreAccount made = IKeystoreAccount(payable(factory.createAccount(_keyOf(bob), 0)));
         vm.deal(address(made), 1 ether);
         _accept(_signedTransfer(made, bob, excluded));
         shown.show(rotated.root, 0, SHOWN_AT);

@@ -16,6 +16,8 @@ interface AccountVm is Vm {
     function prank(address sender, address origin) external;
     function cool(address account) external;
     function lastCallGas() external view returns (Gas memory);
+    function snapshotState() external returns (uint256);
+    function revertToState(uint256 id) external returns (bool);
     function setEvmVersion(string calldata evm) external;
     function getEvmVersion() external view returns (string memory);
     function signP256(uint256 privateKey, bytes32 digest) external pure returns (bytes32 r, bytes32 s);

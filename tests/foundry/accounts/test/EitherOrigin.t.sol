@@ -29,7 +29,7 @@ contract EitherOriginTest is Validation {
     function _send(address sender) private {
         vm.prank(sender);
         bridge.sendMessage(
-            address(roots), abi.encodeCall(roots.receiveRoot, (keccak256("by messenger"), 1, 1_700_000_000)), 100_000
+            address(roots), abi.encodeCall(roots.receiveRoot, (keccak256("by messenger"), 1, 1_700_000_000, 1)), 100_000
         );
     }
 
@@ -44,17 +44,17 @@ contract EitherOriginTest is Validation {
 
     function test_by_alias() external {
         vm.prank(SENDER_ALIAS);
-        roots.receiveRoot(keccak256("by alias"), 2, 1_700_000_000);
+        roots.receiveRoot(keccak256("by alias"), 2, 1_700_000_000, 1);
         vm.prank(SENDER);
         vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, SENDER));
-        roots.receiveRoot(keccak256("without alias"), 3, 1_700_000_000);
+        roots.receiveRoot(keccak256("without alias"), 3, 1_700_000_000, 1);
     }
 
     function testFuzz_strangers(address caller) external {
         vm.assume(caller != SENDER_ALIAS && caller != address(bridge));
         vm.prank(caller);
         vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, caller));
-        roots.receiveRoot(keccak256("a stranger's"), 3, 1_700_000_000);
+        roots.receiveRoot(keccak256("a stranger's"), 3, 1_700_000_000, 1);
     }
 
     /// @dev Without bridges there is nobody to take a message from.

@@ -13,6 +13,7 @@ import {AccountRoots} from "keystore/AccountRoots.sol";
 interface IKeystoreAccount is IAccount, IERC1271, IERC721Receiver, IERC1155Receiver {
     function key() external view returns (bytes32);
     function pushRoot() external;
+    function pushFirstRoot(bytes32 signedRoot) external;
     function getRoots()
         external
         view
@@ -20,8 +21,7 @@ interface IKeystoreAccount is IAccount, IERC1271, IERC721Receiver, IERC1155Recei
             bytes32 root,
             uint64 height,
             AccountRoots.Window memory window,
-            bytes32 previousRoot,
-            AccountRoots.Window memory previousWindow
+            AccountRoots.Replaced[4] memory replaced
         );
     function getRemembered() external view returns (bytes27 dataHash, uint40 validUntil);
     function execute(address target, uint256 value, bytes calldata data) external;
@@ -33,9 +33,10 @@ interface IKeystoreAccountFactory {
     error NotSenderCreator(address caller);
     error NotOwner(address caller);
 
+    function isOpen() external view returns (bool);
     function entryPoint() external view returns (IEntryPoint);
     function implementation() external view returns (IKeystoreAccount);
-    function createAccount(bytes32 key) external returns (address account);
+    function createAccount(bytes32 key, bytes32 signedRoot) external returns (address account);
     function getAccount(bytes32 key) external view returns (address);
     function addStake(uint32 unstakeDelay) external payable;
     function unlockStake() external;

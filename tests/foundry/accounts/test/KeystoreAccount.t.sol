@@ -141,7 +141,7 @@ contract KeystoreAccountTest is AccountBase {
         address counterfactual = factory.getAccount(_keyOf(bob));
         vm.deal(counterfactual, 1 ether);
         PackedUserOperation memory operation = _transfer(counterfactual);
-        operation.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createAccount, (_keyOf(bob))));
+        operation.initCode = _initCode(_keyOf(bob), excluded.root);
         _refuse(_sign(operation, _holder(MALLORY), excluded));
         assertEq(0, counterfactual.code.length, "not made");
         _accept(_sign(operation, bob, excluded));
@@ -259,7 +259,7 @@ contract KeystoreAccountTest is AccountBase {
         address second = _deploy(_factoryCode());
         assertTrue(second != address(factory), "another entry point, another factory");
         vm.prank(address(other.senderCreator()));
-        return IKeystoreAccount(payable(IKeystoreAccountFactory(second).createAccount(key)));
+        return IKeystoreAccount(payable(IKeystoreAccountFactory(second).createAccount(key, 0)));
     }
 
     // Execution
@@ -288,7 +288,7 @@ contract KeystoreAccountTest is AccountBase {
         _show(keccak256("a newer root"));
         _handle(_sign(operation, alice, included));
         assertEq(2, RECIPIENT.balance, "the first call");
-        (bytes32 root,,,,) = account.getRoots();
+        (bytes32 root,,,) = account.getRoots();
         assertEq(keccak256("a newer root"), root, "the second call");
         calls[1] = BaseAccount.Call(address(factory), 0, abi.encodeCall(factory.unlockStake, ()));
         operation = _transfer(address(account));

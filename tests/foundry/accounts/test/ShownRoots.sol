@@ -11,13 +11,14 @@ contract ShownRoots is IKeystoreRoots {
     uint64 private _height;
     uint64 private _l1Time;
     mapping(bytes32 root => uint64) public shownAt;
+    mapping(bytes32 root => uint64) public replacedAt;
 
     function show(bytes32 root, uint64 height, uint64 l1Time) external {
         (_root, _height, _l1Time) = (root, height, l1Time);
         shownAt[root] = l1Time;
     }
 
-    function latest() external view returns (bytes32 root, uint64 height, uint64 l1Time) {
-        return (_root, _height, _l1Time);
+    function latest() external view returns (bytes32 root, uint64 height, uint64 l1Time, uint64 settledAt) {
+        return (_root, _height, _l1Time, _l1Time);
     }
 }

@@ -6,6 +6,11 @@ import {InboxTest} from "./InboxTest.sol";
 import {Vm} from "./Vm.sol";
 
 contract CreationTest is InboxTest {
+    address private constant THIS_INBOX = address(type(uint160).max);
+    address private constant PROXY = 0x4e59b44847b379578588920cA78FbF26c0B4956C;
+    bytes private constant PROXY_CODE =
+        hex"7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3";
+
     function refuse(IRollupInbox.Genesis memory genesis, bytes memory error) private {
         IRollupInbox.Domain memory domain = makeDomain();
         vm.expectRevert(error);
@@ -61,7 +66,8 @@ contract CreationTest is InboxTest {
         equal(IRollupInbox.RollupCreated.selector, logs[0].topics[0]);
         equal(id, logs[0].topics[1]);
         equal(hash, logs[0].topics[2]);
-        equal(keccak256(abi.encode(genesis, makeDomain(), owner)), keccak256(logs[0].data));
+        equal(keccak256(abi.encode(genesis, makeDomain(), owner, STF_ID)), keccak256(logs[0].data));
+        equal(STF_ID, made.stfId());
     }
 
     /// @notice The settled root, and its height and L1 time, stand in the slots that L2s prove.
@@ -97,6 +103,60 @@ contract CreationTest is InboxTest {
         address after_ = vm.computeCreateAddress(address(this), vm.getNonce(address(this)));
         vm.expectRevert(abi.encodeWithSelector(IRollupInbox.WrongDomain.selector, after_, next));
         this.deployFromOutside(makeGenesis(), domain, owner);
+    }
+
+    /// @notice `0xff…ff` in the domain means the inbox itself, whose address is not known to who writes the arguments.
+    function test_ThisInbox() public {
+        IRollupInbox.Domain memory domain = makeDomain();
+        domain.verifyingContract = THIS_INBOX;
+        IRollupInbox.Genesis memory genesis = makeGenesis();
+        vm.recordLogs();
+        IRollupInbox made = deploy(genesis, domain, owner);
+        domain.verifyingContract = address(made);
+        equal(
+            keccak256(abi.encode(genesis, domain, owner, STF_ID)), keccak256(vm.getRecordedLogs()[0].data)
+        );
+        domain.verifyingContract = address(uint160(THIS_INBOX) - 1);
+        vm.expectRevert();
+        this.deployFromOutside(genesis, domain, owner);
+    }
+
+    function planned(bytes memory creation) private view returns (address) {
+        return address(
+            uint160(uint256(keccak256(abi.encodePacked(hex"ff", PROXY, inbox.rollupId(), keccak256(creation)))))
+        );
+    }
+
+    /// @notice Created through the deployment proxy an inbox is where its arguments say, whoever pays: a second time, by
+    /// anybody, nothing is created, and other arguments are another address.
+    function test_Create2() public {
+        vm.etch(PROXY, PROXY_CODE);
+        IRollupInbox.Domain memory domain = makeDomain();
+        domain.verifyingContract = THIS_INBOX;
+        bytes memory creation = encodeCreation(makeGenesis(), domain, owner);
+        vm.prank(stranger);
+        (bool made, bytes memory answer) = PROXY.call(bytes.concat(inbox.rollupId(), creation));
+        require(made && planned(creation) == address(bytes20(answer)), "where it was planned");
+        equal(inbox.rollupId(), IRollupInbox(planned(creation)).rollupId());
+        (made,) = PROXY.call(bytes.concat(inbox.rollupId(), creation));
+        require(!made, "once");
+        bytes memory other = encodeCreation(makeGenesis(), domain, stranger);
+        require(planned(other) != planned(creation), "another owner, another inbox");
+    }
+
+    /// @notice Not even the inbox itself can be brought to its address on another chain: its genesis names L1's.
+    function test_Create2_OtherChain() public {
+        vm.etch(PROXY, PROXY_CODE);
+        IRollupInbox.Domain memory domain = makeDomain();
+        domain.verifyingContract = THIS_INBOX;
+        bytes memory creation = encodeCreation(makeGenesis(), domain, owner);
+        bytes32 id = inbox.rollupId();
+        vm.chainId(8453);
+        (bool made,) = PROXY.call(bytes.concat(id, creation));
+        require(!made && planned(creation).code.length == 0, "nothing");
+        vm.chainId(31337);
+        (made,) = PROXY.call(bytes.concat(id, creation));
+        require(made && planned(creation).code.length != 0, "on L1");
     }
 
     /// @notice With 2m <= n two quorums can be disjoint, with m > n there is none.

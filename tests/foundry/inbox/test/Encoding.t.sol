@@ -5,7 +5,7 @@ import {IRollupInbox} from "microrollup/IRollupInbox.sol";
 import {InboxTest} from "./InboxTest.sol";
 
 /// @notice Encodings of a call that `abi.encode` does not give. What is taken here, readers of L1 must be able to read:
-/// `test_calldata_as_the_inbox_reads_them` in `tests/test_ethereum_answers.py` has the same forms.
+/// `test_calldata_as_the_inbox_reads_them` in `tests/settlement/test_ethereum_answers.py` has the same forms.
 contract EncodingTest is InboxTest {
     /// @dev Words before that of the batch's offset: the header's, the claim's, and the offset of the signatures.
     uint256 private constant BATCH_WORD = 14 + 3 + 1;

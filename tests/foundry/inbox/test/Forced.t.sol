@@ -50,11 +50,11 @@ contract ForcedTest is InboxTest {
         equal(2, inbox.queueLength());
     }
 
-    /// @notice 4,096 bytes are taken, 4,097 not.
+    /// @notice 8,192 bytes are taken, 8,193 not.
     function test_PayloadTooLarge() public {
-        force(stranger, new bytes(4096));
-        vm.expectRevert(abi.encodeWithSelector(IRollupInbox.PayloadTooLarge.selector, 4096, 4097));
-        force(stranger, new bytes(4097));
+        force(stranger, new bytes(8192));
+        vm.expectRevert(abi.encodeWithSelector(IRollupInbox.PayloadTooLarge.selector, 8192, 8193));
+        force(stranger, new bytes(8193));
         equal(1, inbox.queueLength());
     }
 
@@ -70,9 +70,9 @@ contract ForcedTest is InboxTest {
         proposal.header.forcedCount = 3;
         attest(proposal);
         refuse(proposal, unknown(2, 3));
-        proposal.header.forcedCount = type(uint256).max;
+        proposal.header.forcedCount = type(uint64).max;
         attest(proposal);
-        refuse(proposal, unknown(2, type(uint256).max));
+        refuse(proposal, unknown(2, type(uint64).max));
     }
 
     /// @notice What was included up to the batch's L1 origin must be taken; what came later may wait or be taken.

@@ -116,8 +116,9 @@ contract LaterGas is GasTest {
     function test_ForceLargest() public {
         vm.cool(address(inbox));
         vm.prank(stranger);
-        inbox.force(new bytes(4096));
-        record("force, later, 4,096 bytes");
+        inbox.force(new bytes(8192));
+        // Most of it pays for the event's bytes and for hashing them, so the bar of the other calls does not apply.
+        require(vm.snapshotGasLastCall("inbox", "force, later, 8,192 bytes") < 130_000);
     }
 
     function test_Void() public {
@@ -125,6 +126,36 @@ contract LaterGas is GasTest {
         vm.prank(owner);
         inbox.void(0);
         record("void");
+    }
+
+    function test_CancelVoid() public {
+        vm.prank(owner);
+        inbox.void(0);
+        vm.cool(address(inbox));
+        vm.prank(owner);
+        inbox.cancelVoid(0);
+        record("cancelVoid");
+    }
+
+    function test_ChangeOwner() public {
+        vm.cool(address(inbox));
+        vm.prank(owner);
+        inbox.changeOwner(stranger);
+        record("changeOwner");
+    }
+
+    function test_ChangeBuilder() public {
+        vm.cool(address(inbox));
+        vm.prank(owner);
+        inbox.changeBuilder(stranger);
+        record("changeBuilder");
+    }
+
+    function test_AnnounceCode() public {
+        vm.cool(address(inbox));
+        vm.prank(owner);
+        inbox.announceCode(keccak256("code"));
+        record("announceCode");
     }
 }
 
@@ -161,7 +192,7 @@ contract DeploymentGas is InboxTest {
     function test_Deploy() public {
         IRollupInbox.Genesis memory genesis = makeGenesis();
         IRollupInbox.Domain memory domain = makeDomain();
-        bytes memory code = bytes.concat(getCode(), abi.encode(genesis, domain, owner));
+        bytes memory code = encodeCreation(genesis, domain, owner);
         uint256 before = gasleft();
         address made;
         assembly ("memory-safe") {

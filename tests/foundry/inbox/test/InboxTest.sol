@@ -10,9 +10,11 @@ abstract contract InboxTest {
 
     uint256 internal constant START = 200_000;
     uint256 internal constant DELAY = 21_600;
+    uint256 internal constant VOID_AGE = 43_200;
     uint256 internal constant SILENCE = 7_200;
     uint256 internal constant ORIGIN_AGE = 14_400;
     uint256 internal constant ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
+    bytes32 internal constant STF_ID = keccak256("stf");
     bytes32 internal constant ATTESTATION_TYPE = keccak256(
         "BatchAttestation(bytes32 rollupId,uint64 firstHeight,uint64 lastHeight,bytes32 parentHash,bytes32 blockHash,bytes32 stateRoot,bytes32 dataHash)"
     );
@@ -87,9 +89,18 @@ abstract contract InboxTest {
 
     function deploy(IRollupInbox.Genesis memory genesis, IRollupInbox.Domain memory domain, address first)
         internal
-        returns (IRollupInbox made)
+        returns (IRollupInbox)
     {
-        bytes memory code = bytes.concat(getCode(), abi.encode(genesis, domain, first));
+        return deploy(genesis, domain, first, STF_ID);
+    }
+
+    function deploy(
+        IRollupInbox.Genesis memory genesis,
+        IRollupInbox.Domain memory domain,
+        address first,
+        bytes32 stfId
+    ) internal returns (IRollupInbox made) {
+        bytes memory code = bytes.concat(getCode(), abi.encode(genesis, domain, first, stfId));
         assembly ("memory-safe") {
             made := create(0, add(code, 32), mload(code))
             if iszero(made) {
@@ -97,6 +108,14 @@ abstract contract InboxTest {
                 revert(code, returndatasize())
             }
         }
+    }
+
+    function encodeCreation(IRollupInbox.Genesis memory genesis, IRollupInbox.Domain memory domain, address first)
+        internal
+        view
+        returns (bytes memory)
+    {
+        return bytes.concat(getCode(), abi.encode(genesis, domain, first, STF_ID));
     }
 
     /// @notice For `expectRevert`, which wants a call.
@@ -139,7 +158,7 @@ abstract contract InboxTest {
         header.height = settled.height + 1;
         header.parentHash = settled.blockHash;
         header.timestamp = block.timestamp - 12;
-        header.stfId = keccak256("stf");
+        header.stfId = STF_ID;
         header.l1Origin = block.number - 1;
         header.forcedCount = settled.forcedCount;
         header.forcedHash = inbox.queueHash(settled.forcedCount);

@@ -38,7 +38,7 @@ contract Handler is InboxTest {
     }
 
     function forceOne(address sender, bytes calldata payload) external {
-        bytes calldata short = payload[:payload.length > 4096 ? 4096 : payload.length];
+        bytes calldata short = payload[:payload.length > 8192 ? 8192 : payload.length];
         equal(inclusionBlocks.length, force(sender, short));
         modelQueue.push(
             keccak256(abi.encode(modelQueue[inclusionBlocks.length], sender, block.number, keccak256(short)))

@@ -31,6 +31,9 @@ contract OwnerTest is InboxTest {
         vm.expectRevert(notOwner(owner, stranger));
         vm.prank(stranger);
         inbox.changeOwner(stranger);
+        vm.expectRevert(notOwner(owner, stranger));
+        vm.prank(stranger);
+        inbox.announceCode(keccak256("code"));
     }
 
     /// @notice The zero owner is nobody, even for a simulated call from zero.
@@ -41,9 +44,10 @@ contract OwnerTest is InboxTest {
         inbox.changeOwner(stranger);
     }
 
-    /// @notice An existing entry is voided three days after the event, once.
+    /// @notice An existing entry is voided three days after the event and six after its inclusion, once.
     function test_Void() public {
         force(stranger, "one");
+        pass(DELAY);
         vm.expectRevert(abi.encodeWithSelector(IRollupInbox.UnknownEntry.selector, 1, 1));
         vm.prank(owner);
         inbox.void(1);
@@ -52,12 +56,52 @@ contract OwnerTest is InboxTest {
         vm.prank(owner);
         equal(block.number + DELAY, inbox.void(0));
         (uint256 inclusionBlock, uint256 voidedFrom) = inbox.entry(0);
-        equal(block.number, inclusionBlock);
+        equal(block.number - DELAY, inclusionBlock);
         equal(block.number + DELAY, voidedFrom);
         pass(1);
         vm.expectRevert(abi.encodeWithSelector(IRollupInbox.AlreadyVoided.selector, 0, voidedFrom));
         vm.prank(owner);
         inbox.void(0);
+    }
+
+    /// @notice A void that is announced at once waits all the same: six days are the entry's.
+    function test_Void_Early() public {
+        uint256 included = block.number;
+        force(stranger, "one");
+        vm.expectEmit(address(inbox));
+        emit IRollupInbox.ActionVoided(0, included + VOID_AGE);
+        vm.prank(owner);
+        equal(included + VOID_AGE, inbox.void(0));
+    }
+
+    /// @notice A cancelled void is none, and says so.
+    function test_CancelVoid() public {
+        uint256 included = block.number;
+        force(stranger, "one");
+        vm.prank(owner);
+        inbox.void(0);
+        pass(5);
+        vm.expectEmit(address(inbox));
+        emit IRollupInbox.VoidCancelled(0, included + VOID_AGE);
+        vm.prank(owner);
+        equal(included + VOID_AGE, inbox.cancelVoid(0));
+        (, uint256 voidedFrom) = inbox.entry(0);
+        equal(0, voidedFrom);
+    }
+
+    /// @notice A cancelled announcement does not come into force, and says so; the kinds do not touch each other.
+    function test_Cancel() public {
+        vm.startPrank(owner);
+        uint256 effective = inbox.changeBuilder(stranger);
+        inbox.changeVerifiers(addressesOf(keys), 3);
+        vm.expectEmit(address(inbox));
+        emit IRollupInbox.AnnouncementCancelled(IRollupInbox.Announcement.Builder, effective);
+        equal(effective, inbox.cancel(IRollupInbox.Announcement.Builder));
+        vm.stopPrank();
+        pass(DELAY);
+        equal(builder, inbox.builder());
+        (, uint256 quorum) = inbox.verifiers();
+        equal(3, quorum);
     }
 
     /// @notice A void neither before nor after its delay lets a batch skip the entry: it is taken, with status 4.
@@ -66,7 +110,7 @@ contract OwnerTest is InboxTest {
         vm.prank(owner);
         inbox.void(0);
         for (uint256 i = 0; i < 2; ++i) {
-            pass(i == 0 ? 1 : DELAY);
+            pass(i == 0 ? 1 : VOID_AGE);
             refuse(
                 propose(),
                 abi.encodeWithSelector(IRollupInbox.ForcedSkipped.selector, 0, 0, block.number - 1)
@@ -159,6 +203,90 @@ contract OwnerTest is InboxTest {
         inbox.changeOwner(address(0));
         pass(DELAY);
         equal(address(0), inbox.owner());
+    }
+
+    /// @notice A former owner who announces verifiers and a builder in its last block gets nothing: neither is ever in force.
+    function test_FormerOwnerDecidesNothing() public {
+        vm.prank(owner);
+        inbox.changeOwner(stranger);
+        pass(DELAY - 1); // the last block of the old owner
+        uint256[] memory thieves = new uint256[](1);
+        thieves[0] = uint256(keccak256("thief"));
+        address thief = vm.addr(thieves[0]);
+        vm.prank(owner);
+        inbox.changeVerifiers(addressesOf(thieves), 1);
+        vm.prank(owner);
+        inbox.changeBuilder(thief);
+        pass(DELAY); // when they would come into force
+        equal(stranger, inbox.owner());
+        equal(builder, inbox.builder());
+        Proposal memory proposal = propose();
+        proposal.header.stateRoot = keccak256("every account is the thief's");
+        proposal.signatures = sign(thieves[0], digestOf(proposal));
+        refuse(proposal, foreign(thief));
+        settle(propose()); // builder and verifiers are the old ones
+    }
+
+    /// @notice A thief with the owner's key cannot stop the rescue: neither overtake the owner that was announced, in the
+    /// same block or later, nor cancel it.
+    function test_RescueStands() public {
+        vm.startPrank(owner);
+        inbox.changeOwner(stranger);
+        inbox.changeOwner(builder);
+        pass(1);
+        inbox.changeOwner(builder);
+        vm.expectRevert(abi.encodeWithSelector(IRollupInbox.NothingPending.selector, 1));
+        inbox.cancel(IRollupInbox.Announcement.Builder);
+        vm.stopPrank();
+        pass(DELAY - 1);
+        equal(stranger, inbox.owner());
+        pass(DELAY);
+        equal(stranger, inbox.owner());
+    }
+
+    /// @notice An operator who owns the inbox voids a forced action without a lie only by four days of silence, in which
+    /// anybody with a quorum may settle, and not before the seventh day. One day was enough before. Impossible it is not:
+    /// only the builder seals.
+    function test_OperatorWaitsForItsVoid() public {
+        settle(propose());
+        pass(5);
+        uint256 forcedAt = block.number;
+        force(stranger, "rotate my stolen key");
+        vm.prank(owner);
+        uint256 effective = inbox.void(0);
+        // For two days the batches stay bound to the block before, and nothing is due.
+        while (block.number + 1_000 <= forcedAt - 1 + ORIGIN_AGE) {
+            pass(1_000);
+            settleUpTo(forcedAt - 1);
+        }
+        pass(forcedAt - 1 + ORIGIN_AGE - block.number);
+        settleUpTo(forcedAt - 1);
+        uint256 silentSince = block.number;
+        pass(1);
+        Proposal memory stale = propose();
+        stale.header.l1Origin = forcedAt - 1;
+        attest(stale);
+        refuse(
+            stale,
+            abi.encodeWithSelector(
+                IRollupInbox.BadOrigin.selector, block.number - ORIGIN_AGE, block.number - 1, forcedAt - 1
+            )
+        );
+        // From now on each batch takes the entry; until the void takes effect, it is executed.
+        pass(effective + 1 - block.number);
+        equal(forcedAt + VOID_AGE + 1, block.number);
+        equal(4 * SILENCE + 2, block.number - silentSince);
+        Proposal memory jump = propose();
+        jump.header.l1Origin = effective;
+        take(jump, 1); // as voided: status 4, never executed
+        settle(jump);
+    }
+
+    function settleUpTo(uint256 origin) private {
+        Proposal memory proposal = propose();
+        proposal.header.l1Origin = origin;
+        attest(proposal);
+        settle(proposal);
     }
 
     /// @notice Of two announcements in one block the later one counts; those of other blocks all do, each in its time.

@@ -59,19 +59,48 @@ contract SettleTest is InboxTest {
         settle(proposal);
     }
 
-    /// @notice A height has 64 bits.
+    /// @notice Above the greatest height nothing fits.
     function test_HeightGap_Large() public {
         Proposal memory proposal = propose();
-        proposal.header.height = 1 << 64;
-        attest(proposal);
-        refuse(proposal, abi.encodeWithSelector(IRollupInbox.HeightGap.selector, 0, 1, 1 << 64));
         proposal.header.height = (1 << 64) - 1;
         attest(proposal);
         settle(proposal);
         equal((1 << 64) - 1, inbox.settled().height);
         pass(1);
         Proposal memory beyond = propose();
-        refuse(beyond, abi.encodeWithSelector(IRollupInbox.HeightGap.selector, (1 << 64) - 1, 1 << 64, 1 << 64));
+        beyond.header.height = (1 << 64) - 1;
+        attest(beyond);
+        refuse(
+            beyond,
+            abi.encodeWithSelector(IRollupInbox.HeightGap.selector, (1 << 64) - 1, 1 << 64, (1 << 64) - 1)
+        );
+    }
+
+    /// @notice Every number of a header is below 2^64: what readers cannot decode must not settle, whoever attests it.
+    function testFuzz_HeaderOutOfRange(uint256 place, uint256 value) public {
+        uint256[6] memory words = [uint256(1), 3, 5, 6, 8, 9];
+        uint256 word = words[place % 6];
+        value |= 1 << (64 + value % 192);
+        Proposal memory proposal = propose();
+        IRollupInbox.Header memory header = proposal.header;
+        assembly ("memory-safe") {
+            mstore(add(header, mul(word, 32)), value)
+        }
+        attest(proposal);
+        refuse(proposal, abi.encodeWithSelector(IRollupInbox.HeaderOutOfRange.selector, word));
+        header.timestamp = 1 << 64; // of several the first one is named
+        attest(proposal);
+        refuse(proposal, abi.encodeWithSelector(IRollupInbox.HeaderOutOfRange.selector, word == 1 ? 1 : 3));
+    }
+
+    /// @notice What no other rule bounds may be the greatest number of 64 bits.
+    function test_HeaderInRange() public {
+        Proposal memory proposal = propose();
+        proposal.header.firstSeq = type(uint64).max;
+        proposal.header.actionCount = type(uint64).max;
+        attest(proposal);
+        settle(proposal);
+        equal(keccak256(abi.encode(proposal.header)), inbox.settled().blockHash);
     }
 
     /// @notice A batch upon another block than the settled one is refused.
@@ -94,6 +123,19 @@ contract SettleTest is InboxTest {
         proposal.header.rollupId = keccak256("other");
         attest(proposal);
         refuse(proposal, abi.encodeWithSelector(IRollupInbox.WrongRollupId.selector, id, keccak256("other")));
+    }
+
+    /// @notice A header of another code is refused, although the quorum signed it.
+    function test_WrongStfId() public {
+        Proposal memory proposal = propose();
+        proposal.header.stfId = keccak256("other code");
+        attest(proposal);
+        refuse(
+            proposal, abi.encodeWithSelector(IRollupInbox.WrongStfId.selector, STF_ID, keccak256("other code"))
+        );
+        proposal.header.stfId = STF_ID;
+        attest(proposal);
+        settle(proposal);
     }
 
     /// @notice Time does not go back; it may stand still.

@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {ArbitrumOrigin} from "keystore/ArbitrumOrigin.sol";
 import {ArbitrumSender} from "keystore/ArbitrumSender.sol";
 import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
-import {IL1Block, IMessageSender} from "keystore/IMessengers.sol";
+import {IL1Block, IMessageOrigin, IMessageSender} from "keystore/IMessengers.sol";
 import {IRootReceiver} from "keystore/IRootReceiver.sol";
 import {KeystoreBroadcaster} from "keystore/KeystoreBroadcaster.sol";
 import {KeystoreRoots} from "keystore/KeystoreRoots.sol";
@@ -42,7 +42,8 @@ contract BroadcasterTest is Base {
         inbox = new RollupInbox(
             IRollupInbox.Genesis("keystore", block.chainid, 1, ROOT, 0, address(this), verifiers, 1, 1, 0),
             IRollupInbox.Domain("keystore", "1", block.chainid, address(0)),
-            address(0)
+            address(0),
+            keccak256("stf")
         );
         broadcaster = new KeystoreBroadcaster(inbox);
         opSender = new OpStackSender(address(broadcaster));
@@ -99,7 +100,7 @@ contract BroadcasterTest is Base {
     }
 
     function assertHolds(KeystoreRoots roots, bytes32 root, uint256 height, uint256 l1Time) internal view {
-        (bytes32 foundRoot, uint64 foundHeight, uint64 foundTime) = roots.latest();
+        (bytes32 foundRoot, uint64 foundHeight, uint64 foundTime,) = roots.latest();
         assertEq(root, foundRoot, "root");
         assertEq(height, foundHeight, "height");
         assertEq(l1Time, foundTime, "L1 time");
@@ -134,7 +135,8 @@ contract BroadcasterTest is Base {
     function test_a_later_root_and_an_idle_one() external {
         broadcaster.broadcast(only(toOpStack()));
         vm.store(address(inbox), bytes32(uint256(0)), keccak256("next"));
-        vm.store(address(inbox), bytes32(uint256(1)), bytes32(uint256(8)));
+        uint256 settledAt = block.timestamp - 5;
+        vm.store(address(inbox), bytes32(uint256(1)), bytes32(settledAt << 216 | 8));
         vm.warp(block.timestamp + 12);
         broadcaster.broadcast(only(toOpStack()));
         vm.warp(block.timestamp + 86_400);
@@ -144,6 +146,8 @@ contract BroadcasterTest is Base {
         assertHolds(opRoots, keccak256("next"), 8, block.timestamp - 86_400);
         opBridge.relay(2);
         assertHolds(opRoots, keccak256("next"), 8, block.timestamp);
+        (,,, uint64 foundSettledAt) = opRoots.latest();
+        assertEq(settledAt, foundSettledAt, "settled at");
         vm.expectRevert(
             abi.encodeWithSelector(
                 IKeystoreRoots.StaleRoot.selector,
@@ -156,8 +160,37 @@ contract BroadcasterTest is Base {
         opBridge.relay(0);
     }
 
+    /// @dev On L1 itself the roots have the inbox for their source: no bridge and no proof, and anybody may.
+    function test_roots_on_l1_read_the_inbox() external {
+        vm.prank(address(0xa11));
+        opRoots.readInbox();
+        assertHolds(opRoots, ROOT, 0, block.timestamp);
+        uint256 settledAt = block.timestamp + 7;
+        vm.store(address(inbox), bytes32(uint256(0)), keccak256("next"));
+        vm.store(address(inbox), bytes32(uint256(1)), bytes32(settledAt << 216 | 8));
+        vm.warp(block.timestamp + 12);
+        opRoots.readInbox();
+        assertHolds(opRoots, keccak256("next"), 8, block.timestamp);
+        (,,, uint64 foundSettledAt) = opRoots.latest();
+        assertEq(settledAt, foundSettledAt, "settled at");
+        assertEq(block.timestamp, opRoots.replacedAt(ROOT), "the first one's time is over");
+        vm.warp(block.timestamp + 1 days);
+        opRoots.readInbox();
+        assertHolds(opRoots, keccak256("next"), 8, block.timestamp);
+    }
+
+    /// @dev Where the inbox is not, nothing is read: neither at an account without code nor where no inbox was named.
+    function test_without_the_inbox_nothing_is_read() external {
+        address[2] memory none = [address(0x1B0), address(0)];
+        for (uint256 i; i < 2; ++i) {
+            KeystoreRoots roots = new KeystoreRoots(none[i], IMessageOrigin(address(0)), IL1Block(address(0)));
+            vm.expectRevert(IKeystoreRoots.NoInbox.selector);
+            roots.readInbox();
+        }
+    }
+
     function test_a_message_of_another_sender_on_l1_is_refused() external {
-        bytes memory message = abi.encodeCall(IRootReceiver.receiveRoot, (keccak256("forged"), 9, 1));
+        bytes memory message = abi.encodeCall(IRootReceiver.receiveRoot, (keccak256("forged"), 9, 1, 1));
         opBridge.sendMessage(address(opRoots), message, 200_000);
         vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, address(opBridge)));
         opBridge.relay(0);
@@ -167,10 +200,10 @@ contract BroadcasterTest is Base {
     function test_a_call_outside_of_a_relay_is_refused() external {
         vm.prank(address(opBridge));
         vm.expectRevert(OpStackBridge.NoRelay.selector);
-        opRoots.receiveRoot(keccak256("forged"), 9, 1);
+        opRoots.receiveRoot(keccak256("forged"), 9, 1, 1);
         vm.prank(address(opSender));
         vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, address(opSender)));
-        opRoots.receiveRoot(keccak256("forged"), 9, 1);
+        opRoots.receiveRoot(keccak256("forged"), 9, 1, 1);
     }
 
     function testFuzz_only_the_alias_is_believed(address caller) external {
@@ -193,7 +226,7 @@ contract BroadcasterTest is Base {
 
     /// @dev On the L2 the adapter's address stands for the truth of what it sends.
     function test_senders_take_messages_of_the_broadcaster_only() external {
-        bytes memory message = abi.encodeCall(IRootReceiver.receiveRoot, (keccak256("forged"), 9, 1));
+        bytes memory message = abi.encodeCall(IRootReceiver.receiveRoot, (keccak256("forged"), 9, 1, 1));
         IMessageSender[2] memory senders = [IMessageSender(opSender), arbitrumSender];
         for (uint256 i; i < 2; ++i) {
             vm.expectRevert(abi.encodeWithSelector(MessageSender.NotBroadcaster.selector, address(this)));
@@ -290,12 +323,12 @@ contract LyingBridge {
     }
 
     function sendMessage(address target, bytes calldata, uint32 minGasLimit) external payable {
-        bytes memory message = abi.encodeCall(IRootReceiver.receiveRoot, (keccak256("forged"), 9, 1));
+        bytes memory message = abi.encodeCall(IRootReceiver.receiveRoot, (keccak256("forged"), 9, 1, 1));
         _bridge.sendMessage(target, message, minGasLimit);
     }
 
     function forge(IRootReceiver target) external {
-        target.receiveRoot(keccak256("forged"), 9, 1);
+        target.receiveRoot(keccak256("forged"), 9, 1, 1);
     }
 
     function xDomainMessageSender() external view returns (address) {

@@ -8,7 +8,7 @@ import {Base} from "./Base.sol";
 import {L1BlockTwin} from "./Bridges.sol";
 
 /// @title The inbox's storage, proven against L1's block hash
-/// @notice The proofs are those of a real inbox in anvil (`python tests/inbox_twin.py`).
+/// @notice The proofs are those of a real inbox in anvil (`python tests/support/inbox_twin.py`).
 contract InboxProofTest is Base {
     struct Case {
         uint64 number;
@@ -20,6 +20,7 @@ contract InboxProofTest is Base {
         bytes32 root;
         uint64 height;
         uint64 l1Time;
+        uint64 settledAt;
     }
 
     string internal json = vm.readFile("fixtures/inbox.json");
@@ -44,6 +45,7 @@ contract InboxProofTest is Base {
         c.root = vm.parseJsonBytes32(json, string.concat(path, "root"));
         c.height = uint64(vm.parseJsonUint(json, string.concat(path, "height")));
         c.l1Time = uint64(vm.parseJsonUint(json, string.concat(path, "l1Time")));
+        c.settledAt = uint64(vm.parseJsonUint(json, string.concat(path, "settledAt")));
     }
 
     function reach(Case memory c) internal {
@@ -55,10 +57,11 @@ contract InboxProofTest is Base {
     }
 
     function assertLatest(Case memory c) internal view {
-        (bytes32 root, uint64 height, uint64 l1Time) = roots.latest();
+        (bytes32 root, uint64 height, uint64 l1Time, uint64 settledAt) = roots.latest();
         assertEq(c.root, root, "root");
         assertEq(c.height, height, "height");
         assertEq(c.l1Time, l1Time, "L1 time");
+        assertEq(c.settledAt, settledAt, "settled at");
     }
 
     /// @dev The genesis's root begins with three zero bytes, which the trie drops.
@@ -73,6 +76,7 @@ contract InboxProofTest is Base {
         assertEq(0, uint256(read("genesis").root) >> 232, "leading zeros");
         assertEq(read("idle").l1Time, roots.shownAt(read("second").root), "the idle root's time moved on");
         assertTrue(read("idle").l1Time > read("second").l1Time, "later");
+        assertEq(read("second").settledAt, read("idle").settledAt, "and the time of its settlement did not");
     }
 
     function test_the_gas_of_a_proof() external {
@@ -235,7 +239,7 @@ contract InboxProofTest is Base {
                 piece % 4 == 0 ? IKeystoreRoots.WrongBlockHash.selector : IKeystoreRoots.BadProof.selector;
             assertEq(bytes32(expected), bytes32(selector), "error");
         }
-        (bytes32 root,,) = roots.latest();
+        (bytes32 root,,,) = roots.latest();
         assertEq(bytes32(0), root, "nothing was taken");
     }
 }

@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {Base} from "./Base.sol";
 import {VerifierHarness} from "./VerifierHarness.sol";
 
-/// @title Proofs that Python made (`python tests/keystore_vectors.py`) verify here, and the reverse of each is refused
+/// @title Proofs that Python made (`python tests/support/keystore_vectors.py`) verify here, and the reverse of each is refused
 contract VectorsTest is Base {
     VerifierHarness internal verifier = new VerifierHarness();
     string internal json = vm.readFile("fixtures/proofs.json");

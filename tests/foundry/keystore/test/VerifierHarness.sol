@@ -2,12 +2,13 @@
 pragma solidity ^0.8.28;
 
 import {AxiomProof} from "keystore/AxiomProof.sol";
-import {KeystoreVerifier} from "keystore/KeystoreVerifier.sol";
+import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
+import {IAccountAddresses, KeystoreVerifier} from "keystore/KeystoreVerifier.sol";
 import {StateVerifier} from "keystore/StateVerifier.sol";
 
 /// @title The verifier, and what its libraries cost
 /// @notice The `measure` functions return the gas of the library call alone.
-contract VerifierHarness is KeystoreVerifier {
+contract VerifierHarness is KeystoreVerifier(IKeystoreRoots(address(0)), IAccountAddresses(address(0))) {
     function measureInclusion(bytes32 root, bytes32 treeKey, bytes32 valueHash, bytes calldata proof)
         external
         view

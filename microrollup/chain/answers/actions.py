@@ -1,0 +1,169 @@
+"""What a node answers about actions and blocks, and tells subscribers of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from msgspec import UNSET, Struct, UnsetType
+
+from microrollup.chain.acknowledgement import AcknowledgementForm, EventForm
+from microrollup.chain.answers.confirmations import Level
+from microrollup.chain.answers.state import AppValue, ChangedKey
+from microrollup.chain.block import Header
+from microrollup.chain.block_json import SealForm
+from microrollup.chain.receipt import ReceiptStatus
+from microrollup.primitives import Address, Bytes, Bytes32, Int32, Uint64
+
+__all__ = [
+    "ActionAnswer",
+    "AttestationAnswer",
+    "BatchAnswer",
+    "BlockAnswer",
+    "BlockEntry",
+    "BlockNews",
+    "ErrorForm",
+    "EventNews",
+    "ForcedForm",
+    "GenesisAnswer",
+    "HeaderAnswer",
+    "ActionOrigin",
+    "ReceiptAnswer",
+    "SubmitAnswer",
+    "SubscriptionAnswer",
+]
+
+ActionOrigin: TypeAlias = Literal["signed", "l1", "block"]
+"""Signed by its sender; an L1 account's own action, forced through the inbox; or the block's own entry, the hook's."""
+
+
+class ErrorForm(Struct, frozen=True):
+    """The error member of a JSON-RPC answer."""
+
+    code: Int32
+    message: str
+    data: Any | UnsetType = UNSET
+
+
+class SubmitAnswer(Struct, frozen=True):
+    """What became of one action among several: exactly one of both."""
+
+    ack: AcknowledgementForm | UnsetType = UNSET
+    error: ErrorForm | UnsetType = UNSET
+
+
+class ForcedForm(Struct, frozen=True):
+    """A forced action as it lies in the inbox's queue."""
+
+    index: Uint64
+    inclusion_block: Uint64
+    payload: Bytes
+    voided: bool
+
+
+class ActionAnswer(Struct, frozen=True):
+    """An action as it was signed, or forced."""
+
+    hash: Bytes32
+    seq: Uint64
+    height: Uint64
+    sender: Address | None
+    origin: ActionOrigin
+    type: str | None
+    """Null for a forced action whose payload is not an action, and for the block's own entry."""
+    message: AppValue
+    """What was signed, `nonce` included; null as `type` is. A forced action has no nonce."""
+    signature: Bytes | None
+    """Null for an L1 account's own action, and for the block's own entry."""
+    forced: ForcedForm | UnsetType = UNSET
+    """There for what came through the inbox, signed or not; its `hash` is the queue's."""
+
+
+class ReceiptAnswer(Struct, frozen=True):
+    """What became of an action."""
+
+    action_hash: Bytes32
+    type: str | None
+    seq: Uint64
+    height: Uint64
+    status: ReceiptStatus
+    reason: str
+    events: tuple[EventForm, ...]
+    confirmation: Level
+    sender: Address | None
+
+
+class HeaderAnswer(Header, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The words of a header, and its hash."""
+
+    hash: Bytes32
+
+
+class BlockEntry(Struct, frozen=True):
+    """An action in its block."""
+
+    seq: Uint64
+    hash: Bytes32
+    type: str | None
+    sender: Address | None
+    origin: ActionOrigin
+    status: ReceiptStatus
+    reason: str
+    changes: tuple[ChangedKey, ...] | UnsetType = UNSET
+    """There if they were asked for."""
+
+
+class BlockAnswer(Struct, frozen=True):
+    """A closed block with what became of its actions."""
+
+    header: Header
+    hash: Bytes32
+    seal: SealForm | None
+    """Null for genesis only."""
+    actions: tuple[BlockEntry, ...]
+    confirmation: Level
+
+
+class BatchAnswer(Struct, frozen=True):
+    """The builder's own bytes of a batch: what verifiers sign."""
+
+    batch: Bytes
+    first_height: Uint64
+    last_height: Uint64
+
+
+class GenesisAnswer(Struct, frozen=True):
+    """The genesis record: canonical msgpack."""
+
+    record: Bytes
+
+
+class AttestationAnswer(Struct, frozen=True):
+    """An attestation was taken: how many there are, of how many."""
+
+    accepted: bool
+    count: Uint64
+    quorum: Uint64
+
+
+class SubscriptionAnswer(Struct, frozen=True):
+    """A subscription, and the cursor at which it begins."""
+
+    subscription: str
+    cursor: Uint64
+
+
+class BlockNews(Struct, frozen=True):
+    """A closed block without its entries, as subscribers get it."""
+
+    header: Header
+    hash: Bytes32
+    confirmation: Level
+
+
+class EventNews(EventForm, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An event, and the action that emitted it."""
+
+    action_hash: Bytes32
+    seq: Uint64
+    height: Uint64
+    sender: Address | None

@@ -1,0 +1,157 @@
+"""What a node says of its rollup and of itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from microrollup.chain.answers.confirmations import Divergent, Heights, Level
+from microrollup.chain.record import DomainConfig
+from microrollup.primitives import Address, Bytes, Bytes32, Uint64
+
+__all__ = [
+    "ActionConfig",
+    "CodeAnswer",
+    "EventConfig",
+    "FieldConfig",
+    "L1Status",
+    "NodeConfig",
+    "StatusAnswer",
+    "TypesObject",
+    "VerifierStatus",
+]
+
+TypesObject: TypeAlias = Annotated[dict[str, Any], Meta(description="the `types` of EIP-712, without the domain's")]
+
+
+class ActionConfig(Struct, frozen=True):
+    """An action type as the node serves it."""
+
+    name: str
+    type_string: str
+    """EIP-712's `encodeType`."""
+    type_hash: Bytes32
+    types: TypesObject
+    """EIP-712's types, as wallets take them: the action's and those of the structs in it."""
+
+
+class EventConfig(Struct, frozen=True):
+    """An event that the app may emit."""
+
+    name: str
+    types: TypesObject
+    """As an action's, without a nonce: its members in the order of its bytes, and the structs in it."""
+
+
+class FieldConfig(Struct, frozen=True):
+    """A field of the state."""
+
+    name: str
+    kind: Literal["map", "scalar"]
+    settled: bool
+    """Part of the state root, which L1 gets; else metadata."""
+    key_type: str | None
+    """Null for a scalar field."""
+    value_type: str
+
+    @property
+    def is_map(self) -> bool:
+        """Whether it has keys."""
+        return self.kind == "map"
+
+
+class NodeConfig(Struct, frozen=True):
+    """What the rollup is, and all that a client needs to know before it signs or believes anything."""
+
+    name: str
+    version: str
+    rollup_id: Bytes32
+    genesis_hash: Bytes32
+    stf_id: Bytes32
+    l1_chain_id: Uint64
+    inbox: Address
+    """On that L1: acknowledgements and attestations are signed for it. Zero with the local settlement."""
+    builder: Address
+    """Seals blocks and signs acknowledgements."""
+    verifiers: tuple[Address, ...]
+    quorum: Uint64
+    domain: DomainConfig
+    """Under which actions are signed; its contract is the inbox, or zero."""
+    types: TypesObject
+    """Of all actions."""
+    actions: tuple[ActionConfig, ...]
+    fields: tuple[FieldConfig, ...]
+    """In declared order."""
+    events: tuple[EventConfig, ...]
+    """By name."""
+    block_time: float
+    """Seconds after which an open block is closed."""
+    block_size: Uint64
+    """Actions with which it is closed."""
+    limits: Annotated[dict[str, Any], Meta(description="of calls, answers and subscriptions, by name")]
+    confirmations: tuple[Level, ...]
+    """The levels that there are."""
+
+    def get_action(self, name: str) -> ActionConfig | None:
+        """The action type of a name."""
+        return next((action for action in self.actions if action.name == name), None)
+
+    def get_silo(self, name: str) -> int | None:
+        """The index of a field among the settled ones; None if it is not settled, or unknown."""
+        settled = [field.name for field in self.fields if field.settled]
+        return settled.index(name) if name in settled else None
+
+
+class CodeAnswer(Struct, frozen=True):
+    """The manifest of a code."""
+
+    stf_id: Bytes32
+    """keccak256 of `manifest`."""
+    manifest: Bytes
+    """Canonical msgpack."""
+
+
+class L1Status(Struct, frozen=True):
+    """Where the node stands on L1."""
+
+    number: Uint64
+    """Newest L1 block that counts."""
+    origin: Uint64
+    """The one that a block opened now would be bound to."""
+    settled_in: Uint64
+    """L1 block of the newest settled batch."""
+    forced_queue: Uint64
+    """Forced actions in the inbox."""
+    forced_taken: Uint64
+
+
+class VerifierStatus(Struct, frozen=True):
+    """A verifier that the node runs."""
+
+    address: str
+    running: bool
+    pid: Uint64 | None
+    lost: Uint64
+    """How often its process ended without having been told to."""
+
+
+class StatusAnswer(Struct, frozen=True):
+    """How the node is."""
+
+    intake: Literal["open", "stopped"]
+    reason: str | None
+    """Why intake is stopped."""
+    divergence: Divergent | None
+    acknowledged: Uint64
+    """Actions that are durable: the next sequence number."""
+    height: Heights
+    l1: L1Status
+    queue_depth: Uint64
+    """Actions taken and not yet decided."""
+    uptime: float
+    """Seconds."""
+    memory: Uint64
+    """Resident bytes of the process."""
+    verifiers: tuple[VerifierStatus, ...]
+    subscribers: Uint64

@@ -1,0 +1,77 @@
+"""secp256k1 signatures and Ethereum addresses, on libsecp256k1."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import coincurve
+
+from microrollup.crypto.keccak import keccak256
+from microrollup.errors import BadSignature, HighS, WrongLength
+
+__all__ = [
+    "PrivateKey",
+    "canonicalize_signature",
+    "compute_address",
+    "load_private_key",
+    "recover_address",
+    "sign_digest",
+]
+
+_HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+_HALF_ORDER_BYTES: Final = _HALF_ORDER.to_bytes(32, "big")
+_RECOVERY_IDS: Final = {0: 0, 1: 1, 27: 0, 28: 1}
+
+PrivateKey = coincurve.PrivateKey
+
+
+def load_private_key(secret: bytes) -> coincurve.PrivateKey:
+    """The secp256k1 private key of 32 bytes.
+
+    Raises `ValueError` unless the bytes are a scalar of the curve.
+    """
+    return coincurve.PrivateKey(secret)
+
+
+def compute_address(key: coincurve.PrivateKey) -> bytes:
+    """The 20-byte Ethereum address of a private key."""
+    return keccak256(key.public_key.format(compressed=False)[1:])[12:]
+
+
+def sign_digest(key: coincurve.PrivateKey, digest: bytes) -> bytes:
+    """Sign a 32-byte digest: `r(32) || s(32) || v(1)`, low s, v 27 or 28 (RFC 6979, so the same bytes each time)."""
+    signature = key.sign_recoverable(digest, hasher=None)
+    return signature[:64] + bytes((signature[64] + 27,))
+
+
+def canonicalize_signature(signature: bytes) -> bytes:
+    """The one form that the log stores: 65 bytes `r || s || recovery id (0 or 1)`.
+
+    Accepts 65 bytes with v in {0, 1, 27, 28} and EIP-2098's 64 bytes (`r || yParity and s`).
+    Raises `WrongLength`, `BadSignature` (unknown v) or `HighS` (EIP-2: only the low s is one signature).
+    """
+    if len(signature) == 65:
+        recovery_id = _RECOVERY_IDS.get(signature[64])
+        if recovery_id is None:
+            raise BadSignature(f"v is {signature[64]}, not 0, 1, 27 or 28")
+        compact = signature[:64]
+    elif len(signature) == 64:
+        recovery_id = signature[32] >> 7
+        compact = signature[:32] + bytes((signature[32] & 0x7F,)) + signature[33:]
+    else:
+        raise WrongLength(f"a secp256k1 signature has 64 or 65 bytes, not {len(signature)}")
+    if compact[32:] > _HALF_ORDER_BYTES:
+        raise HighS("s lies in the upper half of the curve's order; use the low s")
+    return compact + bytes((recovery_id,))
+
+
+def recover_address(digest: bytes, signature: bytes) -> bytes:
+    """The 20-byte address whose key made a canonical signature (65 bytes, recovery id 0 or 1) over a 32-byte digest.
+
+    Raises `BadSignature` if no key can have made it.
+    """
+    try:
+        key = coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
+    except Exception as error:  # coincurve raises bare Exception and ValueError alike
+        raise BadSignature("no key can have made this signature") from error
+    return keccak256(key.format(compressed=False)[1:])[12:]

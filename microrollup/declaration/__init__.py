@@ -1,0 +1,1 @@
+"""What an app writes: state, actions, maps, state transition functions, and the rollup that binds them."""

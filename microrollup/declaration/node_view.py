@@ -1,0 +1,69 @@
+"""`NodeView`: what a method of an app's own is given."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from microrollup.chain.acknowledgement import SignedAcknowledgement
+from microrollup.chain.answers.actions import BlockAnswer, HeaderAnswer, ReceiptAnswer
+from microrollup.chain.answers.confirmations import Confirmation
+from microrollup.chain.answers.state import StateProofAnswer
+from microrollup.declaration.view import View
+
+__all__ = ["NodeView"]
+
+
+class NodeView(Protocol):
+    """A running node, for a method of its app. Any thread may use it; heights are of closed blocks, newest by default.
+
+    What is not there raises `NotRecorded`, a height that is no longer kept `NotRetained`: let them pass, they are
+    answered as such.
+    """
+
+    @property
+    def height(self) -> int:
+        """The newest closed block's height."""
+        ...
+
+    def submit(self, line: bytes, *, timeout: float = 30.0) -> SignedAcknowledgement:
+        """Take one signed action in its JSON form; returns when it is durable.
+
+        Raises what refuses it, a `RefusedError` for one, and `LimitExceeded` after so many seconds.
+        """
+        ...
+
+    def get_nonce(self, sender: bytes) -> int:
+        """The nonce that a 20-byte sender signs next."""
+        ...
+
+    def get_receipt(self, action: bytes | int) -> ReceiptAnswer:
+        """What became of an action, by its 32-byte hash or its sequence number."""
+        ...
+
+    def list_receipts(self, first: int, limit: int) -> list[ReceiptAnswer]:
+        """Receipts in order from a sequence number on, the open block's included: what a subscription would tell."""
+        ...
+
+    def get_header(self, height: int | None = None) -> HeaderAnswer:
+        """A header."""
+        ...
+
+    def get_block(self, height: int | None = None) -> BlockAnswer:
+        """A block with what became of its actions."""
+        ...
+
+    def get_confirmation(self, action: bytes | int) -> Confirmation:
+        """How far an action, by its 32-byte hash, or a height is confirmed."""
+        ...
+
+    def get_value(self, field: str, key: Any = None, height: int | None = None) -> Any:
+        """What a field holds at a key, of the app's own types; None for nothing."""
+        ...
+
+    def view(self, height: int | None = None) -> View[Any]:
+        """The state as a query sees it, until the method returns."""
+        ...
+
+    def prove(self, field: str, key: Any = None, height: int | None = None) -> StateProofAnswer:
+        """The proof of what a settled field holds at a key, or that it holds nothing."""
+        ...

@@ -1,0 +1,267 @@
+"""Queries: functions of an app that only read. What their annotations say, compiled once for servers and callers.
+
+    def open_bids(view: View[Auction], match: Uint64, limit: Uint16 = 50) -> list[Bid]: ...
+
+The declaration names their module as text, `MicroRollup(..., reads="auction_reads")`, so that it is not part of the
+stfId. Every function that this module defines is a query, unless its name begins with `_`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from inspect import Parameter
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from microrollup.codec.annotations import show_annotation
+from microrollup.codec.document import Form, compile_form
+from microrollup.codec.json import Read, check_members, compile_json_reader, to_json_value
+from microrollup.codec.schema import SchemaType, describe_type, to_camel_case
+from microrollup.codec.values import compile_check
+from microrollup.declaration.modules import Package
+from microrollup.declaration.node_view import NodeView
+from microrollup.declaration.state import State
+from microrollup.declaration.state_part import StatePart
+from microrollup.declaration.view import View
+from microrollup.errors import DeclarationError, UsageError, ValueOutOfBounds
+
+if TYPE_CHECKING:
+    from microrollup.declaration.rollup import MicroRollup
+
+__all__ = [
+    "HEIGHT",
+    "Methods",
+    "Query",
+    "QueryParameter",
+    "Reads",
+    "describe_method",
+    "describe_query",
+    "load_methods",
+    "load_reads",
+    "name_namespace",
+]
+
+HEIGHT: Final = "height"
+"""The parameter that every query has besides its own: which closed block's state it reads."""
+
+_NAMESPACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_TAKEN: Final = frozenset({"eth", "net", "rollup", "rpc", "web3"})
+
+
+class QueryParameter(msgspec.Struct, frozen=True):
+    """One parameter of a query."""
+
+    name: str
+    wire_name: str
+    annotation: Any
+    type: SchemaType
+    read: Read
+    required: bool
+    default: Any = None
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A query, or a method of an app's own, compiled."""
+
+    function: Callable[..., Any]
+    state: Any
+    """The class in `View[...]`: the app's state, or a part of it; None for a method."""
+    name: str
+    """As in JSON: `open_bids` is `openBids`."""
+    summary: str
+    parameters: tuple[QueryParameter, ...]
+    answer: Any
+    """The annotation of what it returns."""
+    form: Form
+
+    def read_arguments(self, params: Any) -> list[Any]:
+        """The arguments of a parsed JSON object without `height`. Raises a class of `RefusedError`."""
+        required = frozenset([each.wire_name for each in self.parameters if each.required])
+        check_members(params, required, "params", frozenset([each.wire_name for each in self.parameters]))
+        return [
+            each.read(params[each.wire_name]) if each.wire_name in params else each.default for each in self.parameters
+        ]
+
+    def write_arguments(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON object of a call's arguments. Raises `UsageError`; `ValueOutOfBounds` for one of another type."""
+        try:
+            bound = inspect.signature(self.function).bind(None, *arguments, **named).arguments
+        except TypeError as error:
+            raise UsageError(f"{self.name}: {error}") from None
+        params = {}
+        for each in self.parameters:
+            if each.name in bound:
+                compile_check(each.type, each.name)(bound[each.name])
+                params[each.wire_name] = to_json_value(each.type, bound[each.name])
+        return params
+
+
+class Reads(msgspec.Struct, frozen=True):
+    """All queries of an app, with the code that they run."""
+
+    namespace: str
+    parts: Mapping[type[State], StatePart]
+    """State class -> where it is in the app's state; the whole state's class is among them."""
+    queries: dict[str, Query]
+    """By their names in JSON."""
+    trees: dict[str, ast.Module]
+    """Module -> syntax tree: the module of queries, and those of the app that it imports."""
+
+
+class Methods(msgspec.Struct, frozen=True):
+    """All methods of an app's own."""
+
+    namespace: str
+    methods: dict[str, Query]
+    """By their names in JSON."""
+
+
+@cache
+def describe_query(function: Callable[..., Any]) -> Query:
+    """The query that a function's annotations declare. Raises `DeclarationError` saying what cannot be served."""
+    return _describe(function, "query", View)
+
+
+@cache
+def describe_method(function: Callable[..., Any]) -> Query:
+    """The method that a function's annotations declare. Raises `DeclarationError` saying what cannot be served."""
+    return _describe(function, "method", NodeView)
+
+
+def _describe(function: Callable[..., Any], kind: str, given: Any) -> Query:
+    name = getattr(function, "__qualname__", repr(function))
+    if not isinstance(function, FunctionType):
+        raise DeclarationError(name, f"a {kind} is a function")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise DeclarationError(name, f"is async or yields; a {kind} returns its answer")
+    hints = _read_hints(function)
+    first, *rest = inspect.signature(function).parameters.values()
+    hint = hints.get(first.name)
+    if (get_origin(hint) or hint) is not given or hint is View:
+        wanted = "View[...]" if given is View else "NodeView"
+        raise DeclarationError(name, f"its first parameter is annotated {wanted}, not {_show(hints, first.name)}")
+    if "return" not in hints:
+        raise DeclarationError(name, "annotate what it returns, as in `-> list[Bid]`")
+    parameters = tuple([_describe_parameter(name, parameter, hints) for parameter in rest])
+    names = [parameter.wire_name for parameter in parameters] + ([HEIGHT] if given is View else [])
+    if len(set(names)) != len(names):
+        raise DeclarationError(
+            name, f"two parameters have one name in JSON, or one is `{HEIGHT}`, which every query has"
+        )
+    try:
+        form = compile_form(hints["return"], "result")
+    except RecursionError:
+        raise DeclarationError(name, "what it returns contains itself") from None
+    except DeclarationError as error:
+        raise DeclarationError(name, f"cannot return this: {error.reason}") from None
+    summary = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+    state = get_args(hint)[0] if given is View else None
+    return Query(function, state, to_camel_case(function.__name__), summary, parameters, hints["return"], form)
+
+
+def _read_hints(function: FunctionType) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except Exception as error:  # annotations can fail with whatever their expressions raise
+        raise DeclarationError(function.__qualname__, f"its annotations cannot be read: {error}") from error
+
+
+def _show(hints: dict[str, Any], name: str) -> str:
+    return show_annotation(hints[name]) if name in hints else "nothing"
+
+
+def _describe_parameter(query: str, parameter: Parameter, hints: dict[str, Any]) -> QueryParameter:
+    where, name = f"{query}({parameter.name})", parameter.name
+    if parameter.kind is not Parameter.POSITIONAL_OR_KEYWORD:
+        raise DeclarationError(where, "a query has plain parameters only: no *, **, / or keyword-only ones")
+    if name not in hints:
+        raise DeclarationError(where, "annotate it, as in `match: Uint64`")
+    described = describe_type(hints[name], where="state", path=where)
+    required = parameter.default is Parameter.empty
+    default = None if required else parameter.default
+    if not required:
+        try:
+            compile_check(described, where)(default)
+        except ValueOutOfBounds as error:
+            raise DeclarationError(where, f"its default is not of its type: {error}") from None
+    read = compile_json_reader(described, to_camel_case(name))
+    return QueryParameter(name, to_camel_case(name), hints[name], described, read, required, default)
+
+
+def name_namespace(name: str) -> str:
+    """What the methods of an app of this name begin with, before the underscore. Raises `DeclarationError`."""
+    if not _NAMESPACE.fullmatch(name) or name.lower() in _TAKEN:
+        raise DeclarationError(
+            "name", f"{name!r} cannot begin the names of methods, as an app with reads needs: use letters and digits"
+        )
+    return name
+
+
+def load_reads(rollup: MicroRollup) -> Reads | None:
+    """The queries of an app, their module imported now; None for an app without `reads`.
+
+    Raises `DeclarationError` for what cannot be served, `UsageError` for a module that cannot be imported.
+    """
+    if rollup.reads is None:
+        return None
+    namespace = name_namespace(rollup.name)
+    module = _import(rollup.reads)
+    package = Package(rollup.state_type.cls.__module__, rollup.libraries)
+    if not package.is_own(module.__name__):
+        raise DeclarationError("reads", f"{module.__name__} is not in the package of the state class")
+    package.hash_modules([module.__name__])
+    queries: dict[str, Query] = {}
+    for function in _list_functions(module):
+        query = describe_query(function)
+        if query.state not in rollup.state_type.parts:
+            raise DeclarationError(function.__qualname__, f"reads another state than {rollup.state_type.cls.__name__}")
+        if query.name in queries:
+            raise DeclarationError(function.__qualname__, f"another query is called {query.name} in JSON as well")
+        queries[query.name] = query
+    if not queries:
+        raise DeclarationError("reads", f"{module.__name__} has no query: a function whose first parameter is a View")
+    return Reads(namespace, rollup.state_type.parts, queries, package.trees)
+
+
+def load_methods(rollup: MicroRollup) -> Methods | None:
+    """The methods of an app's own, their module imported now; None for an app without `methods`.
+
+    Raises `DeclarationError` for what cannot be served, `UsageError` for a module that cannot be imported.
+    """
+    if rollup.methods is None:
+        return None
+    namespace = name_namespace(rollup.name)
+    module = _import(rollup.methods)
+    methods: dict[str, Query] = {}
+    for function in _list_functions(module):
+        method = describe_method(function)
+        if method.name in methods:
+            raise DeclarationError(function.__qualname__, f"another method is called {method.name} in JSON as well")
+        methods[method.name] = method
+    if not methods:
+        raise DeclarationError("methods", f"{module.__name__} has no function whose first parameter is a NodeView")
+    return Methods(namespace, methods)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return sys.modules.get(name) or importlib.import_module(name)
+    except Exception as error:
+        raise UsageError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _list_functions(module: ModuleType) -> list[FunctionType]:
+    """The functions that the module itself defines, in its order, but for those whose names begin with `_`."""
+    return [
+        value
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__ and not name.startswith("_")
+    ]

@@ -1,0 +1,199 @@
+"""The data directory: the store itself, its local settlement, and the keys made for it.
+
+Where what lies:
+
+    DIR/data.mdb, leaves, nodes, ...    the store
+    DIR/l1                              the local settlement, unless another one is named
+    DIR/l1.json                         instead: the inbox on Ethereum, as `microrollup deploy` wrote it down
+    DIR/blobs                           what was published in blobs, under their versioned hashes
+    DIR/keys/builder.key, verifier.key  64 hex digits each, readable by their owner only
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from microrollup.chain.block import compute_block_hash
+from microrollup.chain.record import Genesis
+from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.deployment.keys import builder_key_path, make_key, read_key, verifier_key_path
+from microrollup.deployment.place_file import find_place, keep_place
+from microrollup.errors import StoreLocked, StoreMissing, UsageError, WrongRollup
+from microrollup.ledger.code import check_inbox, read_manifests
+from microrollup.ledger.genesis import make_genesis, read_genesis
+from microrollup.ledger.ledger import Ledger
+from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
+from microrollup.settlement.place import EthereumPlace, L1Place, LocalPlace, describe_place, open_l1
+from microrollup.settlement.protocol import Inbox, Settlement
+from microrollup.store.environment import Environment, map_errors
+from microrollup.store.tables import get_block_row, get_checkpoint
+from microrollup.store.tree import FlatTree
+
+__all__ = ["OpenRollup", "VerifierChoice", "open_rollup", "open_readable", "open_state", "require_settled"]
+
+LOCAL_CHAIN_ID: Final = 31337
+"""Chain id of the local settlement, as development chains have it."""
+
+
+class VerifierChoice(msgspec.Struct, frozen=True):
+    """Whose attestations a new rollup settles with; without addresses one key is made for development."""
+
+    addresses: tuple[bytes, ...] = ()
+    quorum: int | None = None
+    """More than half of them by default."""
+
+
+class OpenRollup(msgspec.Struct, frozen=True):
+    """A data directory opened by its one writer."""
+
+    ledger: Ledger
+    l1: Inbox
+    key: PrivateKey
+    """The builder's."""
+
+
+@contextmanager
+def open_rollup(
+    directory: Path, rollup: MicroRollup, *, verifiers: VerifierChoice | None = None, l1: L1Place | None = None
+) -> Iterator[OpenRollup]:
+    """Open a data directory for writing; with `verifiers` given, make it on first use.
+
+    Raises `StoreMissing`, `StoreLocked`, `WrongRollup` and other `StoreError`s, and `UsageError` if the directory has
+    other verifiers than asked for.
+    """
+    place = find_place(directory, l1)
+    if isinstance(place, EthereumPlace) and place.archive is None:
+        place = msgspec.structs.replace(place, archive=str((directory / "blobs").absolute()))
+    with _open_ledger(directory, rollup, verifiers, place) as ledger:
+        key_path = builder_key_path(directory)
+        if not key_path.exists():
+            raise UsageError(f"{key_path} is missing: without the builder's key no block can be sealed")
+        key = read_key(key_path)
+        with closing(open_l1(place, [key])) as settlement:
+            if settlement.get_genesis() != ledger.genesis:
+                raise WrongRollup(f"{describe_place(place)} is the settlement of another rollup than {directory} holds")
+            _check_code(ledger, settlement)
+            if verifiers is not None:
+                _check_verifiers(ledger.genesis, verifiers)
+            yield OpenRollup(ledger, settlement, key)
+
+
+def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice | None, place: L1Place) -> Ledger:
+    try:
+        return Ledger.open(directory, rollup)
+    except StoreMissing:
+        if verifiers is None:
+            raise
+    try:
+        with closing(open_l1(place)) as settlement:
+            genesis = settlement.get_genesis()
+            if settlement.get_settled().height > 0:
+                raise UsageError(
+                    f"{describe_place(place)} has settled blocks that {directory} does not hold: restore a snapshot,"
+                    " which anybody who derives the blocks from L1 (`microrollup verify --from-l1`) can write"
+                )
+    except StoreMissing:
+        if not isinstance(place, LocalPlace):
+            raise
+        key = make_key(builder_key_path(directory))
+        genesis = _make_genesis(directory, rollup, compute_address(key), verifiers)
+        LocalSettlement.create(Path(place.directory), genesis, compute_address(key), rollup.stf_id).close()
+    if isinstance(place, EthereumPlace):
+        _require_builder_key(directory, genesis)
+        keep_place(directory, place)
+    return Ledger.create(directory, rollup, genesis)
+
+
+def _check_code(ledger: Ledger, settlement: Settlement) -> None:
+    """The inbox must name the code that is loaded; a local one takes up what is edited before the first block.
+
+    Raises `OtherCode`.
+    """
+    stf_id = settlement.get_stf_id(settlement.get_number())
+    is_new = ledger.checkpoint.height == 0 and ledger.block is None
+    if stf_id != ledger.rollup.stf_id and is_new and isinstance(settlement, LocalSettlement):
+        settlement.name_code(ledger.rollup.stf_id)
+    else:
+        check_inbox(ledger.rollup, stf_id, read_manifests(ledger.environment).get(stf_id))
+
+
+def require_settled(opened: OpenRollup) -> None:
+    """What is settled must be here, the same, or nothing that is built here can settle. Raises `UsageError`.
+
+    A store that began with a later snapshot does not know.
+    """
+    head, ledger = opened.l1.get_settled(), opened.ledger
+    row = get_block_row(ledger.environment.reader, ledger.environment.tables, head.height)
+    is_other = row is not None and compute_block_hash(row.header) != head.block_hash
+    if is_other or head.height > ledger.checkpoint.height:
+        raise UsageError(
+            f"L1 has settled block {head.height}, and {ledger.environment.directory} does not hold it: an old copy,"
+            " or somebody else builds for this inbox; see `microrollup docs deep-reorgs`"
+        )
+
+
+def _require_builder_key(directory: Path, genesis: Genesis) -> None:
+    """The builder for an inbox has the key already: a new one would not help."""
+    path = builder_key_path(directory)
+    if not path.exists():
+        raise UsageError(f"the inbox's builder is 0x{genesis.builder.hex()}: put its key into {path}")
+    if (found := compute_address(read_key(path))) != genesis.builder:
+        raise UsageError(f"the inbox's builder is 0x{genesis.builder.hex()}, the key in {path} is of 0x{found.hex()}")
+
+
+def _make_genesis(directory: Path, rollup: MicroRollup, builder: bytes, verifiers: VerifierChoice) -> Genesis:
+    """A genesis on the newest past block of the local L1."""
+    addresses = verifiers.addresses or (compute_address(make_key(verifier_key_path(directory))),)
+    number = int(time.time()) // SECONDS_PER_BLOCK - 1
+    return make_genesis(
+        rollup,
+        builder=builder,
+        verifiers=addresses,
+        quorum=verifiers.quorum or len(set(addresses)) // 2 + 1,
+        l1_start=number,
+        genesis_time=number * SECONDS_PER_BLOCK,
+        l1_chain_id=LOCAL_CHAIN_ID,
+    )
+
+
+def _check_verifiers(genesis: Genesis, asked: VerifierChoice) -> None:
+    """A rollup's first verifiers are part of its identity: they cannot be chosen again."""
+    others = bool(asked.addresses) and tuple(sorted(set(asked.addresses))) != genesis.verifiers
+    if others or asked.quorum not in (None, genesis.quorum):
+        raise UsageError(
+            f"the rollup exists already, with {len(genesis.verifiers)} verifiers and a quorum of {genesis.quorum};"
+            " leave --verifier and --quorum out, or give --data a new directory"
+        )
+
+
+@contextmanager
+def open_readable(directory: Path, rollup: MicroRollup) -> Iterator[Environment]:
+    """A store for reading while its writer may go on. Raises `StoreMissing`, `WrongRollup`, other `StoreError`s."""
+    with Environment(directory, read_only=True) as environment, map_errors(directory):
+        name = read_genesis(environment).name
+        if name != rollup.name:
+            raise WrongRollup(f"{directory} holds the rollup {name!r}, not {rollup.name!r}")
+        environment.refresh()
+        yield environment
+
+
+@contextmanager
+def open_state(directory: Path, rollup: MicroRollup) -> Iterator[tuple[Environment, FlatTree]]:
+    """A store with its tree, for proofs: repaired from the log if need be, or as its present writer keeps it."""
+    try:
+        ledger = Ledger.open(directory, rollup)
+    except StoreLocked:
+        with open_readable(directory, rollup) as environment:
+            leaf_count = get_checkpoint(environment.reader, environment.tables).leaf_count
+            with closing(FlatTree(directory, leaf_count)) as tree:
+                yield environment, tree
+        return
+    with ledger:
+        yield ledger.environment, ledger.tree

@@ -1,0 +1,74 @@
+"""An action into the inbox's queue on L1, which no operator can leave out."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import msgspec
+
+from microrollup.chain.block import compute_rollup_id
+from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.declaration.action import Action
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.errors import UsageError
+from microrollup.execution.authentication import Authenticator
+from microrollup.execution.payload import encode_carried_payload, encode_forced_payload
+from microrollup.settlement.forced import compute_forced_id
+from microrollup.settlement.place import L1Place, open_l1
+from microrollup.settlement.protocol import Inbox
+
+__all__ = ["QueuedAction", "carry_action", "force_action"]
+
+
+class QueuedAction(msgspec.Struct, frozen=True):
+    """A forced action in the inbox's queue."""
+
+    index: int
+    """Its place in the queue, counted from zero."""
+    action_hash: bytes
+    """Its identity in the queue, which its receipt has."""
+    sender: bytes
+    """20 bytes: the L1 account, or who signed what it carries."""
+    inclusion_block: int | None
+    """The L1 block that included it; None if L1 does not show it now."""
+    payload: bytes
+    signed_hash: bytes | None = None
+    """The identity as a signed action of one that was carried; look-ups know it too."""
+
+
+def force_action(rollup: MicroRollup, place: L1Place, action: Action, key: PrivateKey) -> QueuedAction:
+    """Put an action into the queue; its sender is the key's address, which on Ethereum pays the gas.
+
+    Raises `UsageError` if the inbox is another rollup's, and what the settlement's backend raises.
+    """
+    payload = encode_forced_payload(rollup, action)
+    with closing(_open_inbox(rollup, place, key)) as inbox:
+        return _force(inbox, payload, compute_address(key))
+
+
+def carry_action(rollup: MicroRollup, place: L1Place, line: bytes, key: PrivateKey) -> QueuedAction:
+    """Put an action that somebody signed into the queue, in its JSON form; on Ethereum the key pays the gas.
+
+    Its nonce is looked at when it executes. Raises `UsageError` as `force_action` does, and a class of `RefusedError`
+    for an action that this rollup never takes.
+    """
+    with closing(_open_inbox(rollup, place, key)) as inbox:
+        signed = Authenticator(rollup.action_types, inbox.get_genesis().domain).authenticate_line(line)
+        queued = _force(inbox, encode_carried_payload(signed.record), compute_address(key))
+    return msgspec.structs.replace(queued, sender=signed.sender, signed_hash=signed.action_hash)
+
+
+def _open_inbox(rollup: MicroRollup, place: L1Place, key: PrivateKey) -> Inbox:
+    inbox = open_l1(place, [key])
+    found = inbox.get_genesis().name
+    if found != rollup.name:
+        inbox.close()
+        raise UsageError(f"the inbox is of the rollup {found!r}, not of {rollup.name!r}")
+    return inbox
+
+
+def _force(inbox: Inbox, payload: bytes, sender: bytes) -> QueuedAction:
+    index = inbox.force(payload, sender=sender)
+    entries = inbox.get_forced_entries(index, inbox.get_number(), 1)
+    action_hash = compute_forced_id(compute_rollup_id(inbox.get_genesis()), index)
+    return QueuedAction(index, action_hash, sender, entries[0].inclusion_block if entries else None, payload)

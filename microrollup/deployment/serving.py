@@ -1,0 +1,126 @@
+"""A rollup served from its data directory: ingress, sequencer, verifiers, settlement and the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from microrollup.codec.json import hex0x
+from microrollup.crypto.ecdsa import compute_address
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.deployment.directory import VerifierChoice, open_rollup
+from microrollup.deployment.keys import read_key, verifier_key_path
+from microrollup.deployment.place_file import find_place
+from microrollup.deployment.verifying import make_request
+from microrollup.errors import StoreMissing, UsageError
+from microrollup.node.divergence_note import mend_divergence
+from microrollup.node.runtime import Node, NodeOptions, VerifierSpec
+from microrollup.rpc.app import make_app
+from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.server import Server, bind
+from microrollup.settlement.place import L1Place
+from microrollup.store.environment import Environment
+from microrollup.system import count_cores, raise_limit
+
+__all__ = ["choose_node_workers", "open_served", "serve_node"]
+
+_VERIFIERS_DIRECTORY: Final = "verifiers"
+BUSY_PROCESSES: Final = 2
+"""The node and its verifier keep two cores busy; beyond them, signatures are checked in processes of their own."""
+SPARE_FILES: Final = 512
+"""Files beside the connections: the store's, pipes, and what others open."""
+
+
+@contextmanager
+def open_served(
+    app: str,
+    directory: Path,
+    rollup: MicroRollup,
+    choice: VerifierChoice,
+    keys: Sequence[Path],
+    l1: L1Place | None,
+    options: NodeOptions,
+) -> Iterator[Node]:
+    """The node over a data directory, not started yet; blocks that a verifier found wrong are taken back first.
+
+    The directory is made on first use, with the verifiers of `choice`. `keys` are those of the verifiers that run
+    here, by default the development key if there is one. Raises what `open_rollup` raises, and `UsageError` for a key
+    that is not a verifier's.
+    """
+    try:
+        divergent = mend_divergence(directory, rollup)
+    except StoreMissing:
+        divergent = None
+    known = VerifierChoice((), choice.quorum) if _has_store(directory) else choice
+    with open_rollup(directory, rollup, verifiers=known, l1=l1) as opened:
+        chosen = list(keys)
+        if not chosen and verifier_key_path(directory).exists():
+            chosen = [verifier_key_path(directory)]
+        place = find_place(directory, l1)
+        specs = []
+        for path in chosen:
+            address = compute_address(read_key(path))
+            own = directory / _VERIFIERS_DIRECTORY / address.hex()
+            request = make_request(app, directory, own, l1=place, key=path, workers=0, follow=True)
+            specs.append(VerifierSpec(address, request))
+        verifiers = opened.l1.get_verifiers(opened.l1.get_number()).addresses
+        strangers = [spec for spec in specs if spec.address not in verifiers]
+        if strangers:
+            raise UsageError(f"{hex0x(strangers[0].address)} is not among the rollup's verifiers")
+        yield Node(app, opened.ledger, opened.l1, opened.key, verifiers=specs, options=options, divergent=divergent)
+
+
+def _has_store(directory: Path) -> bool:
+    """Whether the rollup exists already: then its first verifiers are chosen."""
+    try:
+        with Environment(directory, read_only=True):
+            return True
+    except StoreMissing:
+        return False
+
+
+def choose_node_workers(workers: int | None) -> int:
+    """Processes that check signatures beside a node: what was asked for, or one per core that is not busy already."""
+    return max(0, count_cores() - BUSY_PROCESSES) if workers is None else workers
+
+
+def _tell_nobody(_: str) -> None:
+    return
+
+
+def serve_node(
+    node: Node,
+    host: str,
+    port: int,
+    *,
+    hosts: frozenset[str] = frozenset(),
+    origins: frozenset[str] = frozenset(),
+    limits: RpcLimits | None = None,
+    on_ready: Callable[[str], None] = _tell_nobody,
+) -> None:
+    """Start the node and its server on an address (port 0: any); returns when both have stopped.
+
+    `hosts` are names by which clients may call the server, `origins` those of other pages that may use it (as
+    `rpc.origins.read_origin` gives them). `on_ready` is told its URL. Raises `OSError` if the address
+    cannot be had.
+    """
+    chosen = limits or RpcLimits()
+    raise_limit("RLIMIT_NOFILE", chosen.connections + SPARE_FILES)
+    listener = bind(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{listener.getsockname()[1]}"
+    try:
+        node.start()
+        server = Server(
+            make_app(node, chosen, hosts=hosts, origins=origins, address=address),
+            listener,
+            chosen,
+            on_ready=lambda: on_ready(address),
+            on_stop=node.stop,
+        )
+        server.serve_forever()
+    finally:
+        listener.close()
+        node.stop()

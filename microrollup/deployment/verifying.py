@@ -1,0 +1,76 @@
+"""Others' blocks, or what L1 settled, executed again in a process and a store of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from microrollup.deployment.keys import read_key
+from microrollup.deployment.workers import choose_workers
+from microrollup.errors import MicrorollupError
+from microrollup.settlement.place import L1Place
+from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Report, VerifierProgress, VerifierRequest
+from microrollup.verifier.launch import run_verifier
+
+__all__ = ["make_request", "verify_blocks", "verify_together"]
+
+SIGNED_SUFFIX: Final = ".signed"
+"""What a key has signed is written down in a directory beside its file: it must outlive every store."""
+
+
+def make_request(
+    app: str,
+    source: Path | str | None,
+    directory: Path,
+    *,
+    l1: L1Place | None = None,
+    key: Path | None = None,
+    rollup_id: bytes | None = None,
+    workers: int | None = None,
+    follow: bool = False,
+    once: bool = False,
+) -> VerifierRequest:
+    """The request to the verifier's process, which works elsewhere: all paths are made absolute."""
+    return VerifierRequest(
+        app=app,
+        source=str(source.absolute()) if isinstance(source, Path) else source,
+        directory=str(directory.absolute()),
+        python_path=[str(Path(path).absolute()) for path in ["", *sys.path]],
+        l1=l1,
+        secret=None if key is None else read_key(key).secret.hex(),
+        rollup_id=None if rollup_id is None else rollup_id.hex(),
+        workers=choose_workers(workers, source if isinstance(source, Path) else None),
+        signed=None if key is None else f"{key.absolute()}{SIGNED_SUFFIX}",
+        follow=follow,
+        once=once,
+    )
+
+
+def _ignore(_: VerifierProgress) -> None:
+    return
+
+
+def verify_blocks(
+    request: VerifierRequest, on_progress: Callable[[VerifierProgress], None] = _ignore
+) -> Report | DivergenceEvent:
+    """Run the verifier's process to its end. Raises `MicrorollupError` if it could not do its work."""
+    return _require_outcome(run_verifier(request, on_progress))
+
+
+def verify_together(
+    requests: Sequence[VerifierRequest], on_progress: Callable[[VerifierProgress], None] = _ignore
+) -> list[Report | DivergenceEvent]:
+    """Several at once, each in a process of its own; the progress is the first one's. Raises `MicrorollupError`."""
+    first, *others = requests
+    with ThreadPoolExecutor() as threads:
+        running = [threads.submit(run_verifier, request) for request in others]
+        return [verify_blocks(first, on_progress), *[_require_outcome(each.result()) for each in running]]
+
+
+def _require_outcome(outcome: Report | DivergenceEvent | ErrorEvent) -> Report | DivergenceEvent:
+    if isinstance(outcome, ErrorEvent):
+        raise MicrorollupError(outcome.message)
+    return outcome

@@ -1,0 +1,266 @@
+"""Running one action: what its STF returned or raised, as an outcome that can be taken or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from microrollup.chain.block_entry import BlockBegin
+from microrollup.chain.receipt import EXECUTED, FAULTED, REJECTED
+from microrollup.crypto.merkle.indexed import compute_tree_key
+from microrollup.declaration.action import Action, Event
+from microrollup.declaration.context import Context, Revert
+from microrollup.declaration.map import ABSENT, Map, StoreFault, collect_changes
+from microrollup.declaration.state import State
+from microrollup.declaration.state_part import StatePart
+from microrollup.execution.block_context import BlockContext, Interrupted
+from microrollup.execution.journal import Journal, KeyChange, NetChange
+from microrollup.execution.metering import Metered, get_metered
+from microrollup.guard.steps import LimitReached
+from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES
+
+if TYPE_CHECKING:
+    from microrollup.declaration.rollup import MicroRollup
+
+__all__ = ["Attempt", "HitLimit", "run_action"]
+
+_log = structlog.get_logger(__name__)
+
+_NO_EVENTS: Final[tuple[tuple[str, bytes], ...]] = ()
+_NO_CHANGES: Final[list[NetChange]] = []
+
+_BEYOND_STF: Final = (StoreFault, Interrupted, KeyboardInterrupt, MemoryError, RecursionError)
+"""What tells nothing of the STF."""
+
+_ROW_PREFIX_BYTES: Final = 2
+
+
+class HitLimit(Exception):
+    """The action took more than the process allows: "time", "memory" or "recursion"."""
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class Attempt(msgspec.Struct, gc=False):
+    """What an action does to the state that it was given. Nothing is taken over yet."""
+
+    app: State
+    status: int = EXECUTED
+    reason: str = ""
+    events: tuple[tuple[str, bytes], ...] = _NO_EVENTS
+    changes: list[NetChange] = _NO_CHANGES
+    share_bytes: int = 0
+    """Bytes of its events and changes, by themselves."""
+    new_rows: int = 0
+    """Keys that no entry of the block has changed before."""
+    growth_bytes: int = 0
+    """By how much the block's changes and events grow."""
+
+
+def run_action(
+    rollup: MicroRollup,
+    pre: State,
+    action: Action | BlockBegin,
+    ctx: Context,
+    context: BlockContext,
+    *,
+    metered: bool,
+) -> Attempt:
+    """Run the STF of an action, or the block hook, on `pre`, with a fresh `ctx`. Neither state nor journal change.
+
+    In the metered form an action that reaches a limit has faulted.
+    Raises `HitLimit`; `StoreFault` if the store failed meanwhile; `Interrupted` if a watchdog came too late to tell
+    whether the action ran over its time.
+    """
+    form = get_metered(rollup) if metered else None
+    context.ticket += 1
+    attempt, hit = None, "time"
+    try:
+        if form is None:
+            part = rollup.part_by_entry[type(action)]
+            own = part.read(pre) if part.path else pre
+            result = rollup.stf_by_entry[type(action)](own, action, ctx)
+            if context.interrupted:
+                raise Interrupted
+            context.ticket += 1
+            attempt = Attempt(pre)
+            if ctx.events or result is not own:
+                _fill(attempt, rollup, part, context.journal, own, result, ctx.events, None)
+        else:
+            attempt = _run_metered(rollup, form, pre, action, ctx, context)
+    except Revert as revert:
+        status, reason = _read_reason(revert)
+        attempt = Attempt(pre, status, reason)
+    except (RecursionError, MemoryError, Interrupted) as limit:
+        if isinstance(limit, Interrupted) and not context.ticket & 1:
+            raise
+        context.interrupted = False
+        attempt, hit = None, _name_limit(limit)
+    except (StoreFault, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever class the STF made up for it
+        _report_fault(context.next_seq, action, error)
+        attempt = Attempt(pre, FAULTED)
+    finally:
+        context.ticket += context.ticket & 1
+    if attempt is None or context.interrupted:  # raised only here: the limit's own traceback holds what the STF held
+        context.interrupted = False
+        raise HitLimit(hit)
+    return attempt
+
+
+def _run_metered(
+    rollup: MicroRollup, metered: Metered, pre: State, action: Action | BlockBegin, ctx: Context, context: BlockContext
+) -> Attempt:
+    """The same with its steps counted; faulted once a limit is reached, whatever the STF has made of it."""
+    meter, limit, attempt = metered.meter, None, None
+    metered.settle(pre)
+    try:
+        with meter:
+            part = rollup.part_by_entry[type(action)]
+            own = part.read(pre) if part.path else pre
+            result = metered.stfs[type(action)](own, action, ctx)
+            if context.interrupted:
+                raise Interrupted
+            context.ticket += 1
+            attempt = Attempt(pre)
+            if ctx.events or result is not own:
+                _fill(attempt, rollup, part, context.journal, own, result, ctx.events, metered.leaves)
+    except LimitReached as reached:
+        limit = reached.limit
+    except _BEYOND_STF:
+        raise
+    except BaseException:  # raised instead of the limit, by an STF that has caught it
+        if meter.limit is None:
+            raise
+    finally:
+        context.steps += meter.taken
+    limit = meter.limit or limit
+    if attempt is None or limit is not None:
+        _log.warning("limit_reached", seq=context.next_seq, action=type(action).__name__, limit=limit)
+        return Attempt(pre, FAULTED, f"limit: {limit}")
+    return attempt
+
+
+def _name_limit(limit: BaseException) -> str:
+    if isinstance(limit, Interrupted):
+        return "time"
+    return "memory" if isinstance(limit, MemoryError) else "recursion"
+
+
+def _report_fault(seq: int, action: Action | BlockBegin, error: BaseException) -> None:
+    """Say it in the log, as far as the exception lets itself be shown."""
+    name = type(action).__name__
+    try:
+        _log.error("stf_faulted", seq=seq, action=name, error=repr(error), exc_info=error)
+    except Exception:
+        _log.error("stf_faulted", seq=seq, action=name, error=type(error).__name__)
+
+
+def _read_reason(revert: Revert) -> tuple[int, str]:
+    """Rejected with its reason; faulted if the reason is not a text that a receipt can hold."""
+    try:
+        reason = revert.reason
+        if type(reason) is str and len(reason.encode()) <= MAX_REASON_BYTES:
+            return REJECTED, reason
+    except Exception:  # no UTF-8, or a subclass without a reason
+        _log.debug("reason_unreadable")
+    _log.error("stf_faulted", error="the reason of a rejection is text of at most 256 bytes")
+    return FAULTED, ""
+
+
+class _BadOutcome(Exception):
+    """What an STF returned or emitted cannot be taken; the action has faulted."""
+
+
+def _fill(
+    attempt: Attempt,
+    rollup: MicroRollup,
+    part: StatePart,
+    journal: Journal,
+    own: State,
+    result: Any,
+    events: list[Event],
+    leaves: Mapping[int, Callable[[Any], bytes]] | None,
+) -> None:
+    """Encode the events, check what an STF returned for its own part of the state, and note the net changes, settled
+    ones in the order of (silo, tree key). `leaves` has the leaf functions by field position, where they are not the
+    fields' own.
+
+    Anything raised here makes the action faulted.
+    """
+    if events:
+        attempt.events, size = _encode_events(rollup, events)
+        attempt.share_bytes = attempt.growth_bytes = size
+    if result is own:
+        return
+    changes: list[NetChange] = []
+    share, growth = attempt.share_bytes, attempt.growth_bytes
+    compared = [(part, own, result)]
+    for inner, pre, post in compared:  # grows by the inner parts that differ
+        if type(post) is not inner.cls:
+            raise _BadOutcome(f"returned {type(post).__name__}, not {inner.cls.__name__}")
+        for name, field in inner.members:
+            old, new = getattr(pre, name), getattr(post, name)
+            if old is new:
+                continue
+            if type(field) is StatePart:  # `isinstance` of a Struct takes as long as the rest of the loop
+                compared.append((field, old, new))
+                continue
+            if field.is_map:
+                if type(new) is not Map:
+                    raise _BadOutcome(f"{field.name} is not a Map")
+                pairs = collect_changes(old, new)
+            else:
+                pairs = [(None, old, new)]
+            touched = journal.fields[field.position]
+            encode_leaf = field.encode_leaf if leaves is None else leaves.get(field.position, field.encode_leaf)
+            for key, before, after in pairs:
+                leaf, row = b"", None
+                if after is not ABSENT:
+                    field.check(after)
+                    if after == before:
+                        continue
+                    leaf, row = encode_leaf(after), field.encode_row(after)
+                encoded = field.encode_key(key)
+                size = 0 if row is None else len(row)
+                known = touched.get(encoded)
+                if known is None:
+                    row_before = None if before is ABSENT else field.encode_row(before)
+                    change = KeyChange(key, before, after, leaf, row_before, row)
+                    size += _ROW_PREFIX_BYTES + len(encoded) + len(row_before or b"")
+                    share += size
+                    growth += size
+                    attempt.new_rows += 1
+                else:
+                    change = KeyChange(key, known.before, after, leaf, known.row_before, row)
+                    size_before = len(known.row or b"")
+                    share += _ROW_PREFIX_BYTES + len(encoded) + size_before + size
+                    growth += size - size_before
+                changes.append(NetChange(field, encoded, change, known))
+    if len(changes) > 1:
+        changes.sort(key=_leaf_position)
+    attempt.app = part.put(attempt.app, result) if part.path else result
+    attempt.changes, attempt.share_bytes, attempt.growth_bytes = changes, share, growth
+
+
+def _leaf_position(net: NetChange) -> tuple[bool, int, bytes]:
+    field, encoded = net.field, net.encoded
+    return not field.settled, field.number, compute_tree_key(field.number, encoded) if field.settled else encoded
+
+
+def _encode_events(rollup: MicroRollup, events: list[Event]) -> tuple[tuple[tuple[str, bytes], ...], int]:
+    """Names and bodies, and how many bytes they have together."""
+    if len(events) > MAX_EVENTS:
+        raise _BadOutcome(f"more than {MAX_EVENTS} events")
+    encoders = rollup.event_encoders
+    encoded = tuple([(encoders.get(type(event)) or rollup.encode_event)(event) for event in events])
+    size = sum([len(name) + len(body) for name, body in encoded])
+    if size > MAX_EVENT_BYTES:
+        raise _BadOutcome(f"more than {MAX_EVENT_BYTES} bytes of events")
+    return encoded, size

@@ -1,0 +1,173 @@
+"""Authentication: from untrusted bytes to an action whose sender is known. Stateless, so it runs in worker processes.
+
+A line of JSON is read twice as fast where its text is the one that msgspec itself would write; every other text goes
+through the strict parser, which is the definition and gives the reasons of refusals. Both lead to the same objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from microrollup.chain.record import DomainConfig
+from microrollup.codec.json import check_members, read_hex
+from microrollup.codec.json_text import clip, is_shallow, parse_json
+from microrollup.crypto.ecdsa import recover_address
+from microrollup.crypto.eip712 import compile_digest, compile_member_digest, compute_domain_separator
+from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.signatures.schemes import MIN_SIGNATURE_BYTES, canonicalize, recover_sender
+from microrollup.crypto.signatures.statement import Statement
+from microrollup.declaration.action import ActionType, ActionTypes
+from microrollup.errors import (
+    DecodeError,
+    NotJson,
+    RefusedError,
+    SenderMismatch,
+    TooLarge,
+    UnknownType,
+    WrongJsonType,
+    WrongLength,
+)
+from microrollup.primitives import MAX_ACTION_BYTES, Address, Bytes32, Uint64
+
+__all__ = ["Authenticated", "Authenticator", "compute_action_hash", "parse_json_fast"]
+
+_MEMBERS: Final = frozenset({"type", "message", "signature"})
+_OPTIONAL_MEMBERS: Final = frozenset({"sender"})
+_ADDRESS_BYTES: Final = 20
+_SHOWN_TYPES: Final = 20
+_WHAT: Final = "signed action"
+
+_JSON_DECODER: Final = msgspec.json.Decoder()
+_JSON_ENCODER: Final = msgspec.json.Encoder()
+
+Digest = Callable[[Any, int], bytes]
+
+
+class Authenticated(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """A signed action as the writer takes it: what to store, who signed it, and its identity."""
+
+    record: bytes
+    """Canonical msgpack `[type, [members...], nonce, signature]`."""
+    sender: Address
+    """20 bytes that the signature gives: an Ethereum address, or what another scheme makes of its key."""
+    nonce: Uint64
+    action_hash: Bytes32
+    """See `compute_action_hash`."""
+
+
+def compute_action_hash(digest: bytes, sender: bytes) -> bytes:
+    """The identity of a signed action: `keccak256(digest(32) || sender(20))`; the signature is not part of it."""
+    return keccak256(digest + sender)
+
+
+class Authenticator:
+    """Turns lines and records of one rollup's signed actions into `Authenticated` ones. Knows nothing of the state."""
+
+    def __init__(
+        self, action_types: ActionTypes, domain: DomainConfig, *, parse: Callable[[bytes], Any] | None = None
+    ) -> None:
+        """Compile the digests of all action types under an EIP-712 domain.
+
+        `parse` reads a line into plain objects; `parse_json` is the definition, the default a faster equal of it.
+        """
+        self._parse = parse or parse_json_fast
+        separator = compute_domain_separator(domain.name, domain.version, domain.chain_id, domain.verifying_contract)
+        self._separator = separator
+        self._action_types = action_types
+        self._by_name: dict[str, tuple[ActionType, Digest]] = {
+            name: (action_type, compile_digest(action_type.type, separator))
+            for name, action_type in action_types.by_name.items()
+        }
+
+    def authenticate_line(self, line: bytes) -> Authenticated:
+        """Authenticate the JSON form of a signed action, without a line end.
+
+        Raises a class of `RefusedError`; its `code` says which rule the line breaks.
+        """
+        if len(line) > MAX_ACTION_BYTES:
+            raise TooLarge(f"{len(line)} bytes, the limit is {MAX_ACTION_BYTES}")
+        envelope = self._parse(line)
+        if type(envelope) is not dict:
+            raise NotJson("not a JSON object")
+        check_members(envelope, _MEMBERS, "the action", _OPTIONAL_MEMBERS)
+        name = envelope["type"]
+        if type(name) is not str:
+            raise WrongJsonType("type is not a string")
+        compiled = self._by_name.get(name)
+        if compiled is None:
+            raise UnknownType(
+                f"this rollup has no action {clip(name)}; it has {', '.join([*self._by_name][:_SHOWN_TYPES])}"
+            )
+        action_type, compute_digest = compiled
+        action, nonce = action_type.read_message(envelope["message"])
+        signature = canonicalize(read_hex(envelope["signature"], "signature"))
+        stated = _read_sender(envelope["sender"]) if "sender" in envelope else None
+        record = action_type.encode_record(action, nonce, signature)
+        if len(record) > MAX_ACTION_BYTES:
+            raise TooLarge(f"{len(record)} bytes as a record, the limit is {MAX_ACTION_BYTES}")
+        digest = compute_digest(action, nonce)
+        sender = self._recover(action_type, action, nonce, digest, signature)
+        if stated is not None and stated != sender:
+            raise SenderMismatch(
+                f"the signature gives 0x{sender.hex()}, not 0x{stated.hex()}: another domain, message or key was signed"
+            )
+        return Authenticated(record, sender, nonce, keccak256(digest + sender))
+
+    def authenticate_record(self, raw: bytes) -> Authenticated:
+        """Authenticate a stored record, as the log, a block or a batch carries it.
+
+        Raises `DecodeError` unless it is the canonical record of a known action, and a class of `RefusedError`
+        (`BadSignature` or what the signature's scheme refuses) if no key made it.
+        """
+        record = self._action_types.decode_record(raw)
+        action_type, compute_digest = self._by_name[self._action_types.by_record_type[type(record)].name]
+        action = self._action_types.to_action(record)
+        if not _is_canonical(record.signature):
+            raise DecodeError(_WHAT, "the signature is not in the form that the log stores")
+        digest = compute_digest(action, record.nonce)
+        sender = self._recover(action_type, action, record.nonce, digest, record.signature)
+        return Authenticated(raw, sender, record.nonce, keccak256(digest + sender))
+
+    def _recover(self, action_type: ActionType, action: Any, nonce: int, digest: bytes, signature: bytes) -> bytes:
+        """The sender of a canonical signature; a wallet's, as most are, needs the digest alone."""
+        if len(signature) == MIN_SIGNATURE_BYTES:
+            return recover_address(digest, signature)
+
+        def compute_member_digest(sender: bytes) -> bytes:
+            return compile_member_digest(action_type.type, self._separator)(action, nonce, sender)
+
+        return recover_sender(Statement(digest, nonce, self._separator, compute_member_digest), signature)
+
+
+def parse_json_fast(line: bytes) -> Any:
+    """What `parse_json` makes of a line: msgspec's reading where writing it again gives the very same bytes.
+
+    Then the text has one meaning: no duplicate members, no spellings of a number that msgspec would change. Whatever
+    msgspec cannot read or writes otherwise is left to `parse_json`.
+    """
+    if not is_shallow(line):
+        return parse_json(line)
+    try:
+        parsed = _JSON_DECODER.decode(line)
+        if _JSON_ENCODER.encode(parsed) == line:
+            return parsed
+    except (msgspec.MsgspecError, UnicodeError, OverflowError, RecursionError):
+        return parse_json(line)
+    return parse_json(line)
+
+
+def _is_canonical(signature: bytes) -> bool:
+    try:
+        return canonicalize(signature) == signature
+    except RefusedError:
+        return False
+
+
+def _read_sender(value: Any) -> bytes:
+    sender = read_hex(value, "sender")
+    if len(sender) != _ADDRESS_BYTES:
+        raise WrongLength(f"sender has {len(sender)} bytes, not {_ADDRESS_BYTES}")
+    return sender

@@ -1,0 +1,252 @@
+"""A pool of processes that authenticate: signature recovery is most of an action's cost, and it holds the GIL.
+
+Processes are spawned, not forked: a fork would copy an open LMDB environment. Work and results travel as one byte
+string a chunk.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+import msgspec
+
+from microrollup.chain.record import DomainConfig
+from microrollup.declaration.rollup import load_rollup
+from microrollup.errors import DecodeError, RefusedError, WorkerDied
+from microrollup.execution.authentication import Authenticated, Authenticator
+from microrollup.system import count_cores
+
+__all__ = ["CHUNK_SIZE", "Authentication", "AuthenticationPool", "Started", "split_chunks"]
+
+CHUNK_SIZE: Final = 500
+"""Actions per chunk: 20 ms of work, against which the trip to another process is little."""
+
+_CHUNKS_PER_WORKER: Final = 3
+"""One in work, one waiting, one whose result waits for its turn."""
+
+Authentication: TypeAlias = Authenticated | RefusedError | DecodeError
+"""What becomes of one line (never a `DecodeError`) or of one record."""
+
+_Codes: TypeAlias = dict[str, type[RefusedError]]
+
+
+class _Failure(msgspec.Struct, frozen=True, array_like=True):
+    """An error of one item as it travels: `what` is a `DecodeError`'s and empty for a refusal."""
+
+    index: int
+    code: str
+    what: str
+    detail: str
+
+
+class _Result(msgspec.Struct, frozen=True, array_like=True):
+    """The outcomes of a chunk: those that passed in order, and the failures with their places."""
+
+    passed: list[Authenticated]
+    failures: list[_Failure]
+
+
+_DECODE_CODE: Final = "decode"
+_ITEMS_DECODER: Final = msgspec.msgpack.Decoder(list[bytes])
+_RESULT_DECODER: Final = msgspec.msgpack.Decoder(_Result)
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def split_chunks(items: Iterable[bytes], size: int = CHUNK_SIZE) -> Iterator[list[bytes]]:
+    """Lists of at most `size` items, in order."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A chunk whose authentication has begun."""
+
+    collect: Callable[[], list[Authenticated | RefusedError]]
+    """Waits for the outcomes, in order. Raises `WorkerDied` if a process ended meanwhile."""
+    is_done: Callable[[], bool]
+    """Whether `collect` would not have to wait."""
+
+
+class AuthenticationPool:
+    """Authenticates chunks of lines or records in `workers` processes, and gives the results back in order.
+
+    `workers` is None for one a usable core, 0 for none: then the work is done in the calling thread. Close it, or use
+    it as a context manager.
+    """
+
+    def __init__(self, rollup_ref: str, domain: DomainConfig, workers: int | None = None) -> None:
+        """`rollup_ref` is `module:name`; each worker imports it for itself. Raises `UsageError` if it names no app."""
+        self.workers: Final = count_cores() if workers is None else workers
+        self._authenticator: Final = Authenticator(load_rollup(rollup_ref).action_types, domain)
+        self._codes: Final = _collect_codes(RefusedError)
+        self._executor: Final = (
+            ProcessPoolExecutor(
+                self.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(rollup_ref, domain),
+            )
+            if self.workers
+            else None
+        )
+
+    def __enter__(self) -> Self:
+        """The pool itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the pool."""
+        self.close()
+
+    def close(self) -> None:
+        """End the processes; what they have not begun is dropped."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def authenticate_lines(self, chunks: Iterable[Sequence[bytes]]) -> Iterator[list[Authenticated | RefusedError]]:
+        """For each chunk of JSON lines the outcome of each line, in order.
+
+        A bounded number of chunks is read ahead. Raises `WorkerDied` if a process ends while it has work.
+        """
+        for outcomes in self._run(_authenticate_lines, self._authenticator.authenticate_line, chunks):
+            yield [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
+
+    def authenticate_records(self, chunks: Iterable[Sequence[bytes]]) -> Iterator[list[Authentication]]:
+        """For each chunk of stored records the outcome of each record, in order; raises as `authenticate_lines`."""
+        return self._run(_authenticate_records, self._authenticator.authenticate_record, chunks)
+
+    def start_lines(self, chunk: Sequence[bytes]) -> Started:
+        """Begin with one chunk of JSON lines. Without processes the work is done here and now.
+
+        Raises `WorkerDied` if a process ended; then the pool is of no more use.
+        """
+        if self._executor is None:
+            return self.start_here(chunk)
+        try:
+            future = self._executor.submit(_authenticate_lines, _encode(list(chunk)))
+        except BrokenProcessPool as error:
+            raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
+
+        def collect() -> list[Authenticated | RefusedError]:
+            try:
+                raw = future.result()
+            except BrokenProcessPool as error:
+                raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
+            return [outcome for outcome in self._restore(raw) if not isinstance(outcome, DecodeError)]
+
+        return Started(collect, future.done)
+
+    def start_here(self, chunk: Sequence[bytes]) -> Started:
+        """Do a chunk of JSON lines here and now, in this thread."""
+        tried = [_try(self._authenticator.authenticate_line, line) for line in chunk]
+        outcomes = [outcome for outcome in tried if not isinstance(outcome, DecodeError)]
+        return Started(lambda: outcomes, lambda: True)
+
+    def _run(
+        self,
+        work: Callable[[bytes], bytes],
+        authenticate: Callable[[bytes], Authenticated],
+        chunks: Iterable[Sequence[bytes]],
+    ) -> Iterator[list[Authentication]]:
+        if self._executor is None:
+            for chunk in chunks:
+                yield [_try(authenticate, item) for item in chunk]
+            return
+        pending: deque[Future[bytes]] = deque()
+        try:
+            for chunk in chunks:
+                pending.append(self._executor.submit(work, _encode(list(chunk))))
+                if len(pending) >= _CHUNKS_PER_WORKER * self.workers:
+                    yield self._restore(pending.popleft().result())
+            while pending:
+                yield self._restore(pending.popleft().result())
+        except BrokenProcessPool as error:
+            raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def _restore(self, raw: bytes) -> list[Authentication]:
+        result = _RESULT_DECODER.decode(raw)
+        failures = {failure.index: failure for failure in result.failures}
+        passed = iter(result.passed)
+        count = len(result.passed) + len(result.failures)
+        return [self._make_error(failures[i]) if i in failures else next(passed) for i in range(count)]
+
+    def _make_error(self, failure: _Failure) -> RefusedError | DecodeError:
+        if failure.code == _DECODE_CODE:
+            return DecodeError(failure.what, failure.detail)
+        return self._codes[failure.code](failure.detail)
+
+
+def _collect_codes(root: type[RefusedError]) -> _Codes:
+    """The refusals that a text alone explains, by code."""
+    found: _Codes = {}
+    for cls in root.__subclasses__():
+        found[cls.code] = cls
+        found |= _collect_codes(cls)
+    return found
+
+
+def _try(authenticate: Callable[[bytes], Authenticated], item: bytes) -> Authentication:
+    try:
+        return authenticate(item)
+    except (RefusedError, DecodeError) as error:
+        return error
+
+
+# --- in the worker ---------------------------------------------------------------------------------------------------
+
+_worker: list[Authenticator] = []
+"""The authenticator of this process; empty in every process that is not a worker."""
+
+
+def _start_worker(rollup_ref: str, domain: DomainConfig) -> None:
+    """Make the process's authenticator; leave Ctrl-C to the parent, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout = sys.stderr  # the parent's standard output is not for what an app prints here
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    _worker.append(Authenticator(load_rollup(rollup_ref).action_types, domain))
+
+
+def _end_with(sentinel: int) -> None:
+    """End this process once its parent has: a killed parent cannot tell its pool."""
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
+
+
+def _authenticate_lines(chunk: bytes) -> bytes:
+    return _authenticate_chunk(_worker[0].authenticate_line, chunk)
+
+
+def _authenticate_records(chunk: bytes) -> bytes:
+    return _authenticate_chunk(_worker[0].authenticate_record, chunk)
+
+
+def _authenticate_chunk(authenticate: Callable[[bytes], Authenticated], chunk: bytes) -> bytes:
+    passed, failures = [], []
+    for index, item in enumerate(_ITEMS_DECODER.decode(chunk)):
+        try:
+            passed.append(authenticate(item))
+        except RefusedError as error:
+            failures.append(_Failure(index, error.code, "", error.detail))
+        except DecodeError as error:
+            failures.append(_Failure(index, _DECODE_CODE, error.what, error.reason))
+    return _encode(_Result(passed, failures))

@@ -1,0 +1,125 @@
+"""Entries: records of the log made ready for execution. Signed actions and forced ones meet here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from microrollup.chain.block_entry import BLOCK_RECORD, BlockBegin, compute_block_entry_id, is_block_record
+from microrollup.chain.receipt import EXECUTED, INVALID_FORCED, VOIDED_FORCED
+from microrollup.chain.record import Close, Forced, Genesis, Open, Rebuild, encode_record
+from microrollup.codec.canonical import decode_canonical
+from microrollup.declaration.action import Action
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.errors import DecodeError, RefusedError
+from microrollup.execution import payload
+from microrollup.execution.authentication import Authenticated, Authenticator
+from microrollup.execution.stf import Entry
+from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, ZERO_ADDRESS
+from microrollup.settlement.forced import compute_forced_id
+
+__all__ = [
+    "decode_forced",
+    "decode_kernel_record",
+    "is_forced_record",
+    "is_signed_record",
+    "make_block_entry",
+    "make_forced_entry",
+    "make_signed_entry",
+]
+
+_FORCED_PREFIX: Final = b"\x96\xa6forced"
+_KERNEL_TAGS: Final = frozenset({b"\xa7g", b"\xa4o", b"\xa5c", b"\xa7r"})
+"""Length and first letter of the kernel's tags; the names of actions begin with a capital."""
+_MAX_FORCED_RECORD_BYTES: Final = MAX_FORCED_PAYLOAD_BYTES + 256
+_FORCED_DECODER: Final = msgspec.msgpack.Decoder(Forced)
+_KERNEL_DECODER: Final[msgspec.msgpack.Decoder[Genesis | Open | Close | Rebuild]] = msgspec.msgpack.Decoder(
+    Genesis | Open | Close | Rebuild
+)
+
+
+def is_forced_record(record: bytes) -> bool:
+    """Whether a record is a forced action's (by its tag; it may still be malformed)."""
+    return record.startswith(_FORCED_PREFIX)
+
+
+def is_signed_record(record: bytes) -> bool:
+    """Whether an entry's record has a signature to be checked: neither a forced action's nor the block's own."""
+    return not is_forced_record(record) and not is_block_record(record)
+
+
+def decode_forced(record: bytes) -> Forced:
+    """The forced entry of its canonical record. Raises `DecodeError`."""
+    return decode_canonical(_FORCED_DECODER, record, what="forced record", limit=_MAX_FORCED_RECORD_BYTES)
+
+
+def decode_kernel_record(record: bytes) -> Genesis | Open | Close | Rebuild | None:
+    """The kernel's own record, or None if it is an entry (a signed or forced action). Raises `DecodeError`."""
+    if record[1:3] in _KERNEL_TAGS:
+        return decode_canonical(_KERNEL_DECODER, record, what="record", limit=64 * 1024)
+    return None
+
+
+def make_signed_entry(rollup: MicroRollup, authenticated: Authenticated) -> Entry:
+    """The entry of a signed action whose sender is known; authentication has made sure that its record is canonical."""
+    action = _decode_action(rollup, authenticated)
+    return Entry(authenticated.record, authenticated.sender, authenticated.nonce, authenticated.action_hash, action)
+
+
+def make_block_entry(rollup_id: bytes, height: int) -> Entry:
+    """The own entry of the block at `height`, which runs the app's hook; for apps that have one."""
+    return Entry(
+        record=BLOCK_RECORD,
+        sender=ZERO_ADDRESS,
+        nonce=None,
+        action_hash=compute_block_entry_id(rollup_id, height),
+        action=BlockBegin(),
+        kind="block",
+        origin="block",
+    )
+
+
+def _decode_action(rollup: MicroRollup, authenticated: Authenticated) -> Action:
+    types = rollup.action_types
+    return types.to_action(types.decode_trusted(authenticated.record))
+
+
+def make_forced_entry(rollup: MicroRollup, rollup_id: bytes, forced: Forced, authenticator: Authenticator) -> Entry:
+    """The entry of what the queue holds: voided, invalid (status 3), or ready to execute.
+
+    An L1 account's own action has no kernel nonce. A carried one has its signer's, which is looked at when it executes.
+    """
+    entry = Entry(
+        record=encode_record(forced),
+        sender=forced.sender,
+        nonce=None,
+        action_hash=compute_forced_id(rollup_id, forced.index),
+        action=None,
+        status=VOIDED_FORCED if forced.voided else INVALID_FORCED,
+        kind="forced",
+        origin="l1",
+        l1_sender=forced.sender,
+    )
+    if forced.voided:
+        return entry
+    try:
+        match forced.payload[:1]:
+            case payload.FORCED_FORMAT:
+                action = payload.decode_forced_action(rollup, forced.payload)
+                return replace(entry, action=action, status=EXECUTED)
+            case payload.CARRIED_FORMAT:
+                carried = payload.decode_carried_action(authenticator, forced.payload)
+                return replace(
+                    entry,
+                    sender=carried.sender,
+                    nonce=carried.nonce,
+                    action=_decode_action(rollup, carried),
+                    status=EXECUTED,
+                    origin="signed",
+                    signed_hash=carried.action_hash,
+                )
+    except (DecodeError, RefusedError):
+        return entry
+    return entry

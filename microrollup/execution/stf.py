@@ -1,0 +1,262 @@
+"""Executing entries: `apply_actions`, the one function by which state transition functions run.
+
+Sequencer, verifier, replay and tests call `apply_actions`; nothing else executes a state transition function.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from microrollup.chain.block_entry import BlockBegin
+from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, Receipt
+from microrollup.declaration.action import Action
+from microrollup.declaration.context import Context
+from microrollup.declaration.map import Map, set_all
+from microrollup.declaration.state import State
+from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError
+from microrollup.execution.attempt import Attempt, HitLimit, run_action
+from microrollup.execution.block_context import BlockContext
+from microrollup.execution.budget import NONCE_BYTES, Excess, find_block_excess, find_entry_excess
+from microrollup.primitives import ZERO_ADDRESS, Address
+
+if TYPE_CHECKING:
+    from microrollup.declaration.rollup import MicroRollup
+
+__all__ = ["ChainState", "Entry", "EntryKind", "LimitHit", "NonceMismatch", "OverBudget", "Stopped", "apply_actions"]
+
+
+class Stopped(MicrorollupError):
+    """Execution stopped before the entry `seq`; what was executed until then is in `state` and `receipts`."""
+
+    state: ChainState
+    receipts: list[Receipt]
+
+    def __init__(self, seq: int, text: str) -> None:
+        super().__init__(text)
+        self.seq = seq
+
+
+class LimitHit(Stopped, LimitExceeded):
+    """One action hit a limit of time, memory or recursion."""
+
+    def __init__(self, seq: int, limit: str) -> None:
+        super().__init__(seq, f"the action at seq {seq} hit the limit of {limit}")
+        self.limit = limit
+
+
+class Paused(Stopped):
+    """Execution has gone on for long; it goes on with the entry `seq` whenever its caller likes."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(seq, f"paused before seq {seq}")
+
+
+class OverBudget(Stopped):
+    """One entry changes more than it may: alone, or together with what its block has changed before it.
+
+    The same on every machine: a block that holds such an entry is wrong.
+    """
+
+    def __init__(self, seq: int, excess: Excess, *, alone: bool) -> None:
+        share = "one entry may" if alone else "its block has room for"
+        super().__init__(seq, f"the entry at seq {seq} changes more {excess.limit} than {share}")
+        self.excess = excess
+        """Of the entry alone, or of the block with the entry."""
+        self.alone = alone
+        """Whether no block has room for it."""
+
+
+class NonceMismatch(Stopped):
+    """A signed entry has another nonce than its sender's next."""
+
+    def __init__(self, seq: int, expected: int, found: int) -> None:
+        super().__init__(seq, f"seq {seq}: the sender's next nonce is {expected}, not {found}")
+        self.expected = expected
+        self.found = found
+
+
+EntryKind = Literal["signed", "forced", "block"]
+"""A record that an account signed, an entry of the settlement's queue, or the block's own entry."""
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """An authenticated entry of the log, ready to execute."""
+
+    record: bytes
+    sender: bytes
+    nonce: int | None
+    """The sender's kernel nonce, which the entry consumes; None: it has none."""
+    action_hash: bytes
+    """32 bytes: keccak256(digest || sender), or the identity of the forced action or of the block's own entry."""
+    action: Action | BlockBegin | None
+    """None for forced actions that do not decode or are voided."""
+    status: int = EXECUTED
+    """INVALID_FORCED or VOIDED_FORCED: nothing is executed."""
+    kind: EntryKind = "signed"
+    """What its record is: where it may be in a block, and whether anybody could have refused it."""
+    origin: str = "signed"
+    """What the STF reads as `ctx.origin`."""
+    l1_sender: bytes = ZERO_ADDRESS
+    """20 bytes: who put it into the queue; zero for all other entries."""
+    signed_hash: bytes | None = None
+    """The identity as a signed action of what somebody carried through the queue."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether nobody could have refused it: it runs metered, and what changes too much has faulted."""
+        return self.kind in ("forced", "block")
+
+
+class ChainState(msgspec.Struct, frozen=True):
+    """All that execution reads and writes: the app's state, the kernel's nonces, forced actions taken so far."""
+
+    app: State
+    nonces: Map[Address, int]
+    forced_count: int
+
+
+def apply_actions(
+    rollup: MicroRollup, state: ChainState, entries: Sequence[Entry], context: BlockContext
+) -> tuple[ChainState, list[Receipt]]:
+    """Execute entries in order and return the state after them and a receipt for each.
+
+    Pure but for `context`, whose journal, budget and sequence number move on. Rejected and faulted actions consume
+    their nonce and keep the state; so does a forced action that changes more than one entry may, and in a rebuilt block
+    whatever exceeds the budget. A carried action whose nonce is not its sender's next is invalid, and consumes none.
+    Raises a `Stopped` (with what was done until then): `NonceMismatch` before an entry out of order, `LimitHit` before
+    an entry that exhausts time, memory or recursion, `OverBudget`, and `Paused` where `context.seconds` are measured.
+    """
+    app, chain_nonces, forced_count = state.app, state.nonces, state.forced_count
+    nonces: dict[bytes, int] = {}
+    receipts: list[Receipt] = []
+    seconds, began = context.seconds, time.perf_counter()
+    try:
+        for entry in entries:
+            sender, nonce, seq = entry.sender, entry.nonce, context.next_seq
+            action, status = entry.action, entry.status
+            if nonce is not None:
+                expected = nonces.get(sender)
+                if expected is None:
+                    expected = chain_nonces.get(sender, 0)
+                if nonce != expected:
+                    if entry.kind != "forced":
+                        raise NonceMismatch(seq, expected, nonce)
+                    action, status, nonce = None, INVALID_FORCED, None
+            attempt = Attempt(app, status) if action is None else _run_entry(rollup, app, entry, action, context)
+            excess = _charge(context, attempt, numbered=nonce is not None)
+            if excess is not None:
+                attempt = _make_fault(app, excess)
+            if attempt.changes:
+                context.journal.enter(attempt.changes)
+            app = attempt.app
+            if nonce is not None:
+                nonces[sender] = nonce + 1
+            if entry.kind == "forced":
+                forced_count += 1
+            receipts.append(Receipt(seq, entry.action_hash, attempt.status, attempt.reason, attempt.events))
+            context.next_seq = seq + 1
+            if seconds is not None:
+                now = time.perf_counter()
+                seconds.append(now - began)
+                if now >= context.pause_at and len(receipts) < len(entries):
+                    raise Paused(seq + 1)
+                began = now
+    except Stopped as stopped:
+        stopped.state = _finish(context, app, chain_nonces, nonces, forced_count)
+        stopped.receipts = receipts
+        raise
+    return _finish(context, app, chain_nonces, nonces, forced_count), receipts
+
+
+def _run_entry(
+    rollup: MicroRollup, pre: State, entry: Entry, action: Action | BlockBegin, context: BlockContext
+) -> Attempt:
+    """The outcome of an entry's action; a given one that changes too much has faulted. Raises `Stopped`."""
+    frozen = _freeze(rollup, pre) if context.audit else None
+    attempt = _run_action(rollup, pre, entry, action, context)
+    if context.twice:
+        steps = context.steps
+        again = _run_action(rollup, pre, entry, action, context)
+        context.steps = steps
+        if _outline(attempt) != _outline(again):
+            name = type(action).__name__
+            raise ImpureStf(
+                f"the STF of {name} gives another outcome when it is executed again (seq {context.next_seq})"
+            )
+    if frozen is not None and frozen != _freeze(rollup, pre):
+        name = type(action).__name__
+        raise ImpureStf(f"the STF of {name} changed its pre-state in place (seq {context.next_seq})")
+    rows, size = len(attempt.changes), attempt.share_bytes
+    if entry.nonce is not None:
+        rows, size = rows + 1, size + NONCE_BYTES
+    excess = find_entry_excess(rows, size)
+    if excess is None:
+        return attempt
+    if not entry.is_given and not context.rebuilt:
+        raise OverBudget(context.next_seq, excess, alone=True)
+    return _make_fault(pre, excess)
+
+
+def _run_action(
+    rollup: MicroRollup, pre: State, entry: Entry, action: Action | BlockBegin, context: BlockContext
+) -> Attempt:
+    forced = entry.kind == "forced"
+    ctx = Context(
+        entry.sender, context.height, context.timestamp, entry.origin, context.rollup_id, forced, entry.l1_sender
+    )
+    try:
+        return run_action(rollup, pre, action, ctx, context, metered=entry.is_given)
+    except HitLimit as hit:
+        raise LimitHit(context.next_seq, hit.limit) from None
+
+
+def _outline(attempt: Attempt) -> tuple[object, ...]:
+    """All of an attempt that a block commits to."""
+    changes = [(net.field.position, net.encoded, net.change.leaf, net.change.row) for net in attempt.changes]
+    return attempt.status, attempt.reason, attempt.events, changes
+
+
+def _make_fault(app: State, excess: Excess) -> Attempt:
+    return Attempt(app, FAULTED, f"limit: {excess.limit}")
+
+
+def _charge(context: BlockContext, attempt: Attempt, *, numbered: bool) -> Excess | None:
+    """Count an entry, and its kernel nonce if it is `numbered`, against its block's budget; what the block would have
+    too much of if it has no room.
+
+    Then nothing is counted, and unless the block's entries are given, raises `OverBudget`.
+    """
+    rows, size = context.changed_rows + attempt.new_rows, context.changed_bytes + attempt.growth_bytes
+    if numbered:
+        rows, size = rows + 1, size + NONCE_BYTES
+    excess = find_block_excess(rows, size)
+    if excess is None:
+        context.changed_rows, context.changed_bytes = rows, size
+    elif not context.rebuilt:
+        raise OverBudget(context.next_seq, excess, alone=False)
+    return excess
+
+
+def _finish(
+    context: BlockContext,
+    app: State,
+    chain_nonces: Map[Address, int],
+    nonces: dict[bytes, int],
+    forced_count: int,
+) -> ChainState:
+    """The state after the entries that were executed, their nonces consumed."""
+    chain_nonces, olds = set_all(chain_nonces, nonces)
+    old_nonces = context.journal.nonces
+    for sender, old in olds:
+        if sender not in old_nonces:
+            old_nonces[sender] = old if isinstance(old, int) else 0
+    return ChainState(app, chain_nonces, forced_count)
+
+
+def _freeze(rollup: MicroRollup, app: State) -> list[bytes]:
+    """The encodings of the scalar fields that an STF is handed (stored values are audited at the block's end)."""
+    return [field.encode_row(field.read(app)) for field in rollup.state_type.fields if not field.is_map]

@@ -1,0 +1,1 @@
+"""A rollup on top of its store: genesis, closing blocks, reading at a height, recovery."""

@@ -1,0 +1,397 @@
+"""`Ledger`: a rollup over its store. Opens blocks, executes entries, computes headers, commits log and checkpoints.
+
+Sequencer, verifier and replay all go this way, so what one builds another rebuilds to the byte:
+
+    begin(open) -> execute(entries) ... -> compute_header() -> finish(seal)
+
+Between `begin` and `finish` only `commit` touches the disk, and only the log; `finish` writes the close record and
+everything derived from the block in one transaction. Opening a store executes again the entries after its last
+checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from microrollup.chain.block import Block, Header, compute_block_hash, compute_rollup_id
+from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.receipt import Receipt
+from microrollup.chain.record import Close, Genesis, Open, Rebuild, Seal, encode_record
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.errors import DecodeError, RefusedError, StoreCorrupt, StoreError
+from microrollup.execution.authentication import Authenticator
+from microrollup.execution.block_context import BlockContext
+from microrollup.execution.entry import (
+    decode_forced,
+    is_forced_record,
+    make_block_entry,
+    make_forced_entry,
+    make_signed_entry,
+)
+from microrollup.execution.journal import Journal
+from microrollup.execution.stf import Entry, LimitHit, Stopped, apply_actions
+from microrollup.execution.watchdog import Watchdog
+from microrollup.ledger.audit import audit_values
+from microrollup.ledger.closing import Closing, StateChanges, compute_changes, compute_closing, put_closing
+from microrollup.ledger.code import check_code, check_newest_block, keep_manifest
+from microrollup.ledger.genesis import check_genesis, read_genesis, write_genesis
+from microrollup.ledger.memory import StateMemory
+from microrollup.ledger.open_block import OpenBlock
+from microrollup.ledger.recovery import (
+    LoggedBlock,
+    find_rounds,
+    open_tree,
+    read_logged_block,
+    read_number,
+    require_rebuildable,
+    take_blocks_back,
+)
+from microrollup.limits import relaxed_limits
+from microrollup.store.environment import MAP_SIZE, Environment, Transaction, encode_number, map_errors
+from microrollup.store.retention import Retention, prune, put_settled
+from microrollup.store.stored_keys import StoredKeys
+from microrollup.store.tables import (
+    SYNCED_KEY,
+    BlockRow,
+    Checkpoint,
+    append_records,
+    check_log_end,
+    encode_row,
+    get_block,
+    get_block_row,
+    get_chain,
+    get_checkpoint,
+    get_log_length,
+    make_checkpoint,
+    put_checkpoint,
+    read_records,
+)
+
+__all__ = ["Ledger"]
+
+SYNC_BLOCKS: Final = 64
+SYNC_LEAVES: Final = 50_000
+"""The flat files are made durable after so many blocks or changed leaves: what a crash leaves to redo."""
+
+
+class Ledger:
+    """A rollup's state with its store. One process owns it; close it, or use it in a `with` statement."""
+
+    def __init__(self, rollup: MicroRollup, environment: Environment, genesis: Genesis, *, audit: bool = False) -> None:
+        """Use `create` or `open`."""
+        self.rollup = rollup
+        self.environment = environment
+        self.genesis = genesis
+        self.rollup_id = compute_rollup_id(genesis)
+        self.authenticator = Authenticator(rollup.action_types, genesis.domain)
+        self.retention = Retention()
+        self.block: OpenBlock | None = None
+        self.watchdog: Watchdog | None = None
+        """Interrupts STFs that run too long, once somebody sets it."""
+        self._audit, self.twice = audit, False
+        """Execute each action twice and compare, once somebody sets `twice`; see `BlockContext`."""
+        self._keys = StoredKeys(environment)
+        self._memory = StateMemory(rollup, environment, self._keys)
+        self._pending: list[bytes] = []
+        self._opening: tuple[int, int] | None = None
+        self._rounds: dict[int, int] | None = None
+        """Of the heights that a rebuild executes again, once they are needed."""
+        self._load()
+        _ = rollup.stf_id  # of the sources as they were loaded; read at the first block, an edit until then would count
+
+    # Opening and closing the store
+
+    @classmethod
+    def create(
+        cls, directory: Path, rollup: MicroRollup, genesis: Genesis, *, audit: bool = False, map_size: int = MAP_SIZE
+    ) -> Self:
+        """Make a store that holds the genesis and nothing else.
+
+        Raises `WrongRollup` if the genesis commits to another first state than the app's, and `StoreError`.
+        """
+        environment = Environment(directory, create=True, map_size=map_size)
+        try:
+            write_genesis(directory, environment, rollup, genesis)
+            return cls(rollup, environment, genesis, audit=audit)
+        except BaseException:
+            environment.close()
+            raise
+
+    @classmethod
+    def open(cls, directory: Path, rollup: MicroRollup, *, audit: bool = False, map_size: int = MAP_SIZE) -> Self:
+        """Open a store: repair the flat files if need be, and execute again what follows the last checkpoint.
+
+        Raises `StoreError` and its kinds; `WrongRollup` if it is another app's; `OtherCode` if the app is not the code
+        of the newest block, or of the open one.
+        """
+        environment = Environment(directory, map_size=map_size)
+        try:
+            with map_errors(directory):
+                genesis = read_genesis(environment)
+                check_genesis(rollup, genesis)
+                check_newest_block(environment, rollup)
+                ledger = cls(rollup, environment, genesis, audit=audit)
+        except BaseException:
+            environment.close()
+            raise
+        try:
+            with map_errors(directory):
+                ledger.resume()
+        except BaseException:
+            ledger.abandon()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Make the flat files durable and close the store. Uncommitted entries are dropped."""
+        try:
+            self.sync_tree()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close without writing anything, as after an error; the next opening repairs what has to be."""
+        self.tree.close()
+        self.environment.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def _load(self) -> None:
+        """Take everything that is kept in memory from the store, as of its checkpoint."""
+        environment = self.environment
+        txn, tables = environment.reader, environment.tables
+        self.checkpoint = get_checkpoint(txn, tables)
+        self.header = self.get_header(self.checkpoint.height)
+        self._length = get_log_length(txn, tables)
+        read_records(txn, tables, self.rollup_id, self._length - 1, 1)
+        self._chain = get_chain(txn, tables, self._length - 1, self.rollup_id)
+        self.state = self._memory.load(self.checkpoint)
+        self._unsynced_leaves = 0
+        self.tree = self._keys.bind(open_tree(environment, self.checkpoint, self.header.state_root))
+        self._synced_height = read_number(environment, SYNCED_KEY) or 0
+
+    # Building a block
+
+    @property
+    def next_seq(self) -> int:
+        """The sequence number of the next entry."""
+        return self.checkpoint.next_seq if self.block is None else self.block.context.next_seq
+
+    def begin(self, opened: Open, *, rebuilt: bool = False) -> OpenBlock:
+        """Open the next block. Its record goes to the log with the first `commit`. `rebuilt`: its entries are given."""
+        if self.block is not None or opened.height != self.checkpoint.height + 1:
+            raise StoreError(f"block {opened.height} cannot be opened after block {self.checkpoint.height}")
+        self._opening = (opened.height, self._length + len(self._pending))
+        self._pending.append(encode_record(opened))
+        return self._begin(opened, self._length + len(self._pending), rebuilt=rebuilt)
+
+    def _begin(self, opened: Open, first_record: int, *, rebuilt: bool) -> OpenBlock:
+        journal = Journal(len(self.rollup.state_fields))
+        next_seq = self.checkpoint.next_seq
+        context = BlockContext(
+            opened.height, opened.timestamp, next_seq, journal, audit=self._audit, twice=self.twice, rebuilt=rebuilt,
+            rollup_id=self.rollup_id,
+        )  # fmt: skip
+        forced = (self.checkpoint.forced_count, self.checkpoint.forced_hash)
+        self.block = OpenBlock(opened, first_record, context, forced)
+        if self.watchdog is not None:
+            self.watchdog.watch(context)
+        return self.block
+
+    def execute(self, entries: Sequence[Entry]) -> list[Receipt]:
+        """Execute entries after those that the open block has. In memory only, until `commit` or `finish`.
+
+        Raises `LimitHit`, `OverBudget` or `NonceMismatch` at an entry that cannot be taken: those before it are
+        executed, it and those after it are not.
+        """
+        try:
+            receipts = self._execute(entries)
+        except Stopped as stopped:
+            self._pending.extend([entry.record for entry in entries[: len(stopped.receipts)]])
+            raise
+        self._pending.extend([entry.record for entry in entries])
+        return receipts
+
+    def _execute(self, entries: Sequence[Entry]) -> list[Receipt]:
+        block = self._require_block()
+        try:
+            self.state, receipts = apply_actions(self.rollup, self.state, entries, block.context)
+        except Stopped as stopped:
+            self.state = stopped.state
+            if isinstance(stopped, LimitHit) and stopped.limit == "memory":
+                self._memory.forget(self.state, block.context.journal)
+            block.note(entries[: len(stopped.receipts)], stopped.receipts)
+            raise
+        if self.environment.fault is not None:
+            raise self.environment.fault
+        block.note(entries, receipts)
+        return receipts
+
+    def commit(self) -> None:
+        """Make the log durable up to here. Raises `CommitFailed`; then nothing since may be acknowledged."""
+        if self._pending:
+            with self.environment.write() as txn:
+                chain = self._append(txn, self._pending)
+            self._appended(chain)
+
+    def _append(self, txn: Transaction, records: list[bytes]) -> bytes:
+        check_log_end(txn, self.environment.tables, self._length, self._chain)
+        if self._opening is not None:
+            height, number = self._opening
+            txn.put(encode_number(height), encode_number(number), db=self.environment.tables["openings"])
+        return append_records(txn, self.environment.tables, self._length, self._chain, records)
+
+    def _appended(self, chain: bytes, more: int = 0) -> None:
+        self._chain = chain
+        self._length += len(self._pending) + more
+        self._pending.clear()
+        self._opening = None
+        if self.block is not None:
+            self.block.durable = len(self.block.records)
+
+    def compute_header(self) -> Closing:
+        """The open block's header, and what it would write. Changes nothing; `finish` may follow.
+
+        Raises `StoreError` for a block without the hook's entry as its first, or with it anywhere else.
+        """
+        block = self._require_block()
+        block.check_begin(hooked=self.rollup.on_block is not None)
+        changes = compute_changes(
+            self.rollup, block.context.journal, self.state, self.checkpoint.lanes, self.tree, self._keys
+        )
+        if self._audit:
+            audit_values(self.rollup, self.state, block.context.journal, self.environment)
+        forced = (block.forced_count, block.forced_hash)
+        return compute_closing(
+            block.open, block.records, block.receipts, changes, self.checkpoint, self.rollup_id, forced, block.carried
+        )
+
+    def finish(self, closing: Closing, seal: Seal) -> Header:
+        """Close the open block: log, state, tree, receipts and checkpoint in one durable transaction."""
+        block, header, changes = self._require_block(), closing.header, closing.changes
+        tables, height = self.environment.tables, encode_number(closing.header.height)
+        checkpoint = make_checkpoint(header, changes.delta.leaf_count, changes.sizes, changes.lanes)
+        with self.environment.write() as txn:
+            chain = self._append(txn, [*self._pending, encode_record(Close(header.height, seal))])
+            row = BlockRow(header, block.open, seal, block.first_record)
+            txn.put(height, encode_row(row), db=tables["blocks"])
+            put_closing(txn, tables, closing)
+            keep_manifest(txn, tables, self.rollup)
+            txn.put(height, encode_row(self.checkpoint), db=tables["undo_checkpoint"])
+            put_checkpoint(txn, tables, checkpoint)
+            floor = self.retention.compute_floor(txn, tables, header.height, header.timestamp)
+            prune(txn, tables, min(floor, self._synced_height))
+        self._appended(chain, 1)
+        self.tree.apply(changes.delta)
+        self._settle_into(header, checkpoint, changes)
+        self._unsynced_leaves += len(changes.delta.leaf_indices)
+        if self._unsynced_leaves >= SYNC_LEAVES or header.height % SYNC_BLOCKS == 0:
+            self.sync_tree()
+        return header
+
+    def _settle_into(self, header: Header, checkpoint: Checkpoint, changes: StateChanges) -> None:
+        """Take over a finished block: its entries are stored now."""
+        self.header, self.checkpoint, self.block = header, checkpoint, None
+        self.state = self._memory.move_on(self.state, changes)
+
+    def _require_block(self) -> OpenBlock:
+        if self.block is None:
+            raise StoreError("no block is open")
+        return self.block
+
+    def sync_tree(self) -> None:
+        """Make the flat files durable, and note up to which height they are."""
+        if self._synced_height == self.checkpoint.height:
+            return
+        self.tree.sync()
+        with self.environment.write() as txn:
+            txn.put(SYNCED_KEY, encode_number(self.checkpoint.height), db=self.environment.tables["meta"])
+        self._synced_height = self.checkpoint.height
+        self._unsynced_leaves = 0
+
+    def get_block(self, height: int) -> Block | None:
+        """A closed block above genesis, whole. Raises `StoreCorrupt`; `NotRetained` for what a snapshot left out."""
+        with map_errors(self.environment.directory):
+            return get_block(self.environment.reader, self.environment.tables, self.rollup_id, height)
+
+    def get_block_hash(self, height: int) -> bytes:
+        """The hash of a closed block. Raises `StoreCorrupt` if there is none, and `NotRetained`."""
+        if height == self.checkpoint.height:
+            return self.checkpoint.block_hash
+        return compute_block_hash(self.get_header(height))
+
+    def get_header(self, height: int) -> Header:
+        """The header of a closed block. Raises `StoreCorrupt` if there is none, and `NotRetained`."""
+        with map_errors(self.environment.directory):
+            row = get_block_row(self.environment.reader, self.environment.tables, height)
+        if row is None:
+            raise StoreCorrupt(f"blocks/{height}", "missing")
+        return row.header
+
+    def note_settled(self, height: int, time: int) -> None:
+        """Note that a height settled on L1 at `time` (seconds); it decides how long old heights are kept."""
+        with self.environment.write() as txn:
+            put_settled(txn, self.environment.tables, height, time)
+
+    # Executing again what the log holds
+
+    def resume(self) -> OpenBlock | None:
+        """Execute again the entries of the next block if the log holds it: after a crash, or during a rebuild."""
+        if self.block is None:
+            logged = read_logged_block(self.environment, self.rollup_id, self.checkpoint.height + 1)
+            if logged is not None:
+                check_code(self.environment, self.rollup, logged.open.height, logged.open.stf_id)
+                block = self._begin(logged.open, logged.first_record, rebuilt=logged.closed)
+                block.replayed = logged.closed
+                block.round = self._find_round(logged) if logged.closed else 0
+                with relaxed_limits():
+                    self._execute([self.read_entry(record) for record in logged.records])
+                block.durable = len(block.records)
+        return self.block
+
+    def _find_round(self, logged: LoggedBlock) -> int:
+        if self._rounds is None:
+            self._rounds = find_rounds(self.environment, self.rollup_id, logged.first_record)
+        return self._rounds[logged.open.height]
+
+    def rebuild(self, height: int, stf_id: bytes) -> None:
+        """Take back the blocks from `height` on and make ready to execute their entries again under `stf_id`.
+
+        Follow with `resume`, `compute_header` and `finish` until `resume` gives None or a block that is not `replayed`.
+        Raises what `require_rebuildable` raises, and `CommitFailed`.
+        """
+        self.require_rebuildable(height)
+        end = self.checkpoint.height, self._length, self._chain
+        take_blocks_back(self.environment, self.tree, Rebuild(height, stf_id), *end, self.authenticator)
+        self.tree.close()
+        self._rounds = None
+        self._load()
+
+    def require_rebuildable(self, height: int) -> None:
+        """Raises `StoreError` unless no block is open and `recovery.require_rebuildable` is content."""
+        if self.block is not None:
+            raise StoreError(f"block {self.block.open.height} is open; a rebuild begins between two blocks")
+        require_rebuildable(self.environment, height, self.checkpoint.height)
+
+    def read_entry(self, record: bytes, height: int | None = None) -> Entry:
+        """Authenticate a record of this log (L1 vouches for forced ones). Raises `StoreCorrupt`.
+
+        `height` is that of its block, by default the open one's.
+        """
+        if is_block_record(record):
+            return make_block_entry(self.rollup_id, self.checkpoint.height + 1 if height is None else height)
+        try:
+            if is_forced_record(record):
+                return make_forced_entry(self.rollup, self.rollup_id, decode_forced(record), self.authenticator)
+            return make_signed_entry(self.rollup, self.authenticator.authenticate_record(record))
+        except (DecodeError, RefusedError) as error:
+            raise StoreCorrupt("log", f"an entry of the log is not valid: {error}") from None

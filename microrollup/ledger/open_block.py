@@ -1,0 +1,77 @@
+"""The block that is being filled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from microrollup.chain.block_entry import BLOCK_RECORD
+from microrollup.chain.receipt import INVALID_FORCED, Receipt
+from microrollup.chain.record import Open
+from microrollup.errors import StoreError
+from microrollup.execution.block_context import BlockContext
+from microrollup.execution.entry import decode_forced
+from microrollup.execution.stf import Entry
+from microrollup.settlement.forced import compute_queue_hash
+
+__all__ = ["OpenBlock"]
+
+
+class OpenBlock:
+    """The block that is being filled."""
+
+    __slots__ = (
+        "carried", "carried_senders", "context", "cut", "durable", "first_record", "forced_count", "forced_hash",
+        "open", "receipts", "record_bytes", "records", "replayed", "round",
+    )  # fmt: skip
+
+    def __init__(self, opened: Open, first_record: int, context: BlockContext, forced: tuple[int, bytes]) -> None:
+        self.open = opened
+        self.first_record = first_record
+        """Record number of the first entry."""
+        self.context = context
+        self.forced_count, self.forced_hash = forced
+        """The queue as the block's entries so far have taken it."""
+        self.records: list[bytes] = []
+        self.receipts: list[Receipt] = []
+        self.carried: list[tuple[int, bytes]] = []
+        """Sequence number, and identity as a signed action, of each entry that was carried through the queue."""
+        self.carried_senders: set[bytes] = set()
+        self.record_bytes = 0
+        self.durable = 0
+        """How many of its entries the log holds."""
+        self.replayed = False
+        """Its entries come from the log, where a `Close` followed them: nothing may be added any more."""
+        self.cut = False
+        """A due forced action exceeds what the block may change: the block takes nothing more, and the next opens with
+        that action."""
+        self.round = 0
+        """How often this height was rebuilt: what its seal says."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no action is in it: there is no need to close it."""
+        return self.records in ([], [BLOCK_RECORD])
+
+    def note(self, entries: Sequence[Entry], receipts: Sequence[Receipt]) -> None:
+        """Take over entries that were executed."""
+        records = [entry.record for entry in entries]
+        self.records += records
+        self.receipts += receipts
+        self.record_bytes += sum(map(len, records))
+        for entry, receipt in zip(entries, receipts, strict=True):
+            if entry.kind != "forced":
+                continue
+            forced = decode_forced(entry.record)
+            self.forced_count += 1
+            self.forced_hash = compute_queue_hash(
+                self.forced_hash, forced.sender, forced.inclusion_block, forced.payload
+            )
+            if entry.signed_hash is not None and receipt.status != INVALID_FORCED:
+                self.carried.append((receipt.seq, entry.signed_hash))
+                self.carried_senders.add(entry.sender)
+
+    def check_begin(self, *, hooked: bool) -> None:
+        """Raises `StoreError` unless the block's own entry is there once, as the first, where the app has a hook."""
+        if self.records[:1].count(BLOCK_RECORD) != hooked or self.records.count(BLOCK_RECORD) != hooked:
+            wrong = "does not begin with its own entry" if hooked else "has an entry of its own; the app has no hook"
+            raise StoreError(f"block {self.open.height} {wrong}")

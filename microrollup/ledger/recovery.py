@@ -1,0 +1,256 @@
+"""Bringing derived data back in line with the log: flat files after a crash, blocks taken back by a rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from microrollup.chain.receipt import Receipt
+from microrollup.chain.record import Close, Genesis, Open, Rebuild, encode_record
+from microrollup.errors import NotRetained, StoreCorrupt, StoreError
+from microrollup.execution.authentication import Authenticator
+from microrollup.execution.entry import decode_forced, decode_kernel_record, is_forced_record
+from microrollup.execution.payload import find_carried_record
+from microrollup.store.action_index import make_index_key
+from microrollup.store.environment import Environment, Tables, Transaction, encode_number
+from microrollup.store.retention import get_lowest_height, read_settled
+from microrollup.store.row_changes import decode_row_changes
+from microrollup.store.row_check import unpack_row
+from microrollup.store.tables import (
+    REBUILD_KEY,
+    REWINDING_KEY,
+    SYNCED_KEY,
+    Checkpoint,
+    append_records,
+    decode_checkpoint,
+    get_block_row,
+    get_log_length,
+    get_log_start,
+    get_receipt,
+    get_record,
+    iterate_log,
+    put_checkpoint,
+    read_records,
+)
+from microrollup.store.tree import FlatTree
+from microrollup.store.tree_delta import DeltaView
+
+__all__ = [
+    "LoggedBlock",
+    "find_rounds",
+    "open_tree",
+    "read_logged_block",
+    "read_number",
+    "require_rebuildable",
+    "take_blocks_back",
+]
+
+_RECEIPT_DECODER = msgspec.msgpack.Decoder(Receipt)
+
+
+def read_number(environment: Environment, key: bytes) -> int | None:
+    """A number of the `meta` table."""
+    raw = environment.get("meta", key)
+    return None if raw is None else int.from_bytes(raw, "big")
+
+
+def open_tree(environment: Environment, checkpoint: Checkpoint, state_root: bytes | None) -> FlatTree:
+    """Open the flat files and bring them to the checkpoint, whatever a crash left of them.
+
+    Deltas since the last sync are done again; an unfinished rewinding is finished. If the root is still not the
+    header's, all nodes are hashed again from the leaves. Raises `StoreCorrupt` if that does not help either. A root of
+    None is not compared: the header is known to be wrong.
+    """
+    rewinding = read_number(environment, REWINDING_KEY)
+    tip = checkpoint.height if rewinding is None else rewinding
+    synced = min(read_number(environment, SYNCED_KEY) or 0, tip)
+    views = list(_iterate_deltas(environment, synced + 1, tip))
+    if views:
+        leaf_count = views[0].leaf_count_before
+    elif rewinding is None:
+        leaf_count = checkpoint.leaf_count
+    else:
+        leaf_count = _read_delta(environment, tip).leaf_count
+    tree = FlatTree(environment.directory, leaf_count)
+    try:
+        tree.redo(views)
+        if rewinding is not None:
+            finish_rewinding(environment, tree, checkpoint.height, rewinding)
+        if state_root is not None and tree.root() != state_root:
+            tree.rehash()
+            if tree.root() != state_root:
+                raise StoreCorrupt(
+                    "leaves", "the leaves do not hash to the header's state root; `replay` rebuilds them"
+                )
+            tree.sync()
+    except BaseException:
+        tree.close()
+        raise
+    return tree
+
+
+def _read_delta(environment: Environment, height: int) -> DeltaView:
+    raw = environment.get("undo_tree", encode_number(height))
+    if raw is None:
+        raise StoreCorrupt(f"undo_tree/{height}", "missing")
+    return DeltaView(raw)
+
+
+def _iterate_deltas(environment: Environment, first: int, last: int) -> Iterator[DeltaView]:
+    return (_read_delta(environment, height) for height in range(first, last + 1))
+
+
+class LoggedBlock(msgspec.Struct, frozen=True):
+    """A block as the log has it, whose derived data is not there (any more)."""
+
+    open: Open
+    first_record: int
+    records: list[bytes]
+    closed: bool
+    """A `Close` followed the entries: the block is being rebuilt, under the newest rebuild's code."""
+
+
+def read_logged_block(environment: Environment, rollup_id: bytes, height: int) -> LoggedBlock | None:
+    """The block at a height that the log has opened; None if it has not.
+
+    Every record is checked against the chain, because forced ones bear no signature. Raises `StoreCorrupt`.
+    """
+    raw = environment.get("openings", encode_number(height))
+    if raw is None:
+        _check_closed(environment, rollup_id, height)
+        return None
+    number = int.from_bytes(raw, "big")
+    log = iterate_log(environment.reader, environment.tables, rollup_id, number)
+    opened = decode_kernel_record(next(log, (number, b""))[1])
+    if not isinstance(opened, Open) or opened.height != height:
+        raise StoreCorrupt(f"log/{number}", f"is not the opening of block {height}")
+    records: list[bytes] = []
+    for _, record in log:
+        if decode_kernel_record(record) is not None:
+            opened = msgspec.structs.replace(opened, stf_id=_read_rebuild(environment).stf_id)
+            return LoggedBlock(opened, number + 1, records, closed=True)
+        records.append(record)
+    return LoggedBlock(opened, number + 1, records, closed=False)
+
+
+def _check_closed(environment: Environment, rollup_id: bytes, height: int) -> None:
+    """Raise `StoreCorrupt` if the log goes on after the last closed block, although no opening of `height` is known."""
+    number = get_log_length(environment.reader, environment.tables) - 1
+    (record,) = read_records(environment.reader, environment.tables, rollup_id, number, 1)
+    last = decode_kernel_record(record)
+    if not isinstance(last, Genesis if height == 1 else Close):
+        raise StoreCorrupt(f"openings/{height}", "missing, although the log goes on")
+
+
+def find_rounds(environment: Environment, rollup_id: bytes, first_record: int) -> dict[int, int]:
+    """The round of the next seal of each height that the log closes from a record on: one above its last seal's.
+
+    A store that took over from another builder's holds that builder's rounds, so they are not counted but read.
+    Raises `StoreCorrupt`.
+    """
+    rounds: dict[int, int] = {}
+    for _, raw in iterate_log(environment.reader, environment.tables, rollup_id, first_record):
+        record = decode_kernel_record(raw)
+        if isinstance(record, Close):
+            rounds[record.height] = record.seal.round + 1
+    return rounds
+
+
+def _read_rebuild(environment: Environment) -> Rebuild:
+    raw = environment.get("meta", REBUILD_KEY)
+    rebuild = None if raw is None else decode_kernel_record(raw)
+    if not isinstance(rebuild, Rebuild):
+        raise StoreCorrupt("meta/rebuild", "missing, although a closed block is to be executed again")
+    return rebuild
+
+
+def require_rebuildable(environment: Environment, height: int, tip: int) -> None:
+    """Raise `StoreError` unless a height is closed (at most `tip`) and above what is settled.
+
+    Raises `NotRetained` for a height that a snapshot brought, or whose old rows are gone.
+    """
+    txn, tables = environment.reader, environment.tables
+    settled = environment.cursor("settled")
+    lowest = read_settled(settled)[0] + 1 if settled.last() else 1
+    start = get_log_start(txn, tables)
+    if start is not None and height <= start.height:
+        raise NotRetained(f"block {height} cannot be built again: the store was restored at height {start.height}")
+    if not lowest <= height <= tip:
+        raise StoreError(f"a rebuild begins at a closed height from {lowest} to {tip}")
+    kept = get_lowest_height(txn, tables, tip)
+    if height <= kept:
+        raise NotRetained(f"block {height} cannot be taken back any more, the lowest that can is {kept + 1}")
+
+
+def take_blocks_back(
+    environment: Environment,
+    tree: FlatTree,
+    rebuild: Rebuild,
+    tip: int,
+    log_length: int,
+    chain: bytes,
+    authenticator: Authenticator,
+) -> None:
+    """Append a `Rebuild` record and undo the blocks from its height up to `tip`, in one transaction; then the files.
+
+    A crash in between is mended by `open_tree`. The log keeps everything; only what is derived goes.
+    """
+    tables, height = environment.tables, rebuild.height
+    with environment.write() as txn:
+        raw = encode_record(rebuild)
+        append_records(txn, tables, log_length, chain, [raw])
+        txn.put(REBUILD_KEY, raw, db=tables["meta"])
+        for number in range(tip, height - 1, -1):
+            _take_block_back(txn, tables, number, authenticator)
+        txn.put(REWINDING_KEY, encode_number(tip), db=tables["meta"])
+    finish_rewinding(environment, tree, height - 1, tip)
+
+
+def _take_block_back(txn: Transaction, tables: Tables, height: int, authenticator: Authenticator) -> None:
+    key = encode_number(height)
+    rows, before = txn.get(key, db=tables["changes"]), txn.get(key, db=tables["undo_checkpoint"])
+    delta, block = txn.get(key, db=tables["undo_tree"]), get_block_row(txn, tables, height)
+    if rows is None or before is None or delta is None or block is None:
+        raise StoreCorrupt(f"changes/{height}", "the block cannot be taken back: what it changed is missing")
+    checkpoint = decode_checkpoint(bytes(before))
+    if checkpoint.height != height - 1:
+        raise StoreCorrupt(f"undo_checkpoint/{height}", f"is of height {checkpoint.height}")
+    for change in decode_row_changes(height, rows):
+        if change.old is not None:
+            unpack_row(change.key, change.old)
+        if change.old is None:
+            txn.delete(change.key, db=tables["state"])
+        else:
+            txn.put(change.key, change.old, db=tables["state"])
+    for tree_key, _ in DeltaView(delta).get_inserted():
+        txn.delete(tree_key, db=tables["tree"])
+    header = block.header
+    for seq in range(header.first_seq, header.first_seq + header.action_count):
+        raw = get_receipt(txn, tables, seq)
+        if raw is None:
+            raise StoreCorrupt(f"receipts/{seq}", "missing")
+        receipt = _RECEIPT_DECODER.decode(raw)
+        txn.delete(encode_number(seq), db=tables["receipts"])
+        txn.delete(make_index_key(seq, receipt.action_hash), db=tables["index"])
+        record = get_record(txn, tables, block.first_record + seq - header.first_seq) or b""
+        if is_forced_record(record):
+            carried = find_carried_record(decode_forced(record), receipt.status)
+            if carried is not None:
+                action_hash = authenticator.authenticate_record(carried).action_hash
+                txn.delete(make_index_key(seq, action_hash), db=tables["index"])
+    for table in ("blocks", "changes", "undo_checkpoint"):
+        txn.delete(key, db=tables[table])
+    put_checkpoint(txn, tables, checkpoint)
+
+
+def finish_rewinding(environment: Environment, tree: FlatTree, height: int, tip: int) -> None:
+    """Rewind the flat files from `tip` to `height`, make them durable, and forget the deltas between."""
+    tree.rewind(_read_delta(environment, number) for number in range(tip, height, -1))
+    tree.sync()
+    tables = environment.tables
+    with environment.write() as txn:
+        for number in range(height + 1, tip + 1):
+            txn.delete(encode_number(number), db=tables["undo_tree"])
+        txn.put(SYNCED_KEY, encode_number(height), db=tables["meta"])
+        txn.delete(REWINDING_KEY, db=tables["meta"])

@@ -1,0 +1,1 @@
+"""An operator's tools: replay, scrub, snapshot and restore."""

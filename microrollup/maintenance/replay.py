@@ -1,0 +1,228 @@
+"""Replay: rebuild everything that is derived from a log into a fresh store, and compare two stores to the byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+import numpy as np
+
+from microrollup.chain.block import compute_rollup_id
+from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.record import Close, Open, Rebuild
+from microrollup.crypto.merkle.indexed import LEAF_BYTES, compute_depth
+from microrollup.crypto.merkle.levels import HASH_BYTES
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.errors import DecodeError, StoreCorrupt
+from microrollup.execution.authentication import Authenticated
+from microrollup.execution.authentication_pool import Authentication, split_chunks
+from microrollup.execution.entry import (
+    decode_forced,
+    decode_kernel_record,
+    is_forced_record,
+    is_signed_record,
+    make_block_entry,
+    make_forced_entry,
+    make_signed_entry,
+)
+from microrollup.execution.stf import Entry
+from microrollup.ledger.genesis import read_genesis
+from microrollup.ledger.ledger import Ledger
+from microrollup.limits import relaxed_limits
+from microrollup.store.environment import Environment
+from microrollup.store.retention import UNDO_TABLES
+from microrollup.store.tables import get_checkpoint, iterate_log
+from microrollup.store.tree import LEAVES_FILE, NODES_FILE
+
+__all__ = ["Difference", "RecordAuthentication", "compare_stores", "replay_log"]
+
+DERIVED_TABLES: Final = ("log", "openings", "blocks", "receipts", "state", "tree", "index")
+_ROWS_AT_ONCE: Final = 1 << 16
+_CHUNK: Final = 1_000
+"""Records that a worker authenticates at a time: nobody waits for the first of them."""
+
+_GROUP: Final = 1_000
+"""Entries that are executed together; they become durable with their block, since nobody waits for them."""
+
+
+class RecordAuthentication(Protocol):
+    """Authenticates the records of a log: an `AuthenticationPool`, for one."""
+
+    def authenticate_records(self, chunks: Iterable[Sequence[bytes]], /) -> Iterator[list[Authentication]]:
+        """For each chunk the outcome of each record, in order."""
+        ...
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A place where two stores are not equal."""
+
+    table: str
+    key: str
+    """Hex, or a row number of a flat file."""
+    reason: str
+
+
+def replay_log(
+    source: Environment,
+    rollup: MicroRollup,
+    directory: Path,
+    pool: RecordAuthentication,
+    on_record: Callable[[int], None] = lambda _: None,
+) -> Ledger:
+    """Execute a whole log again into a new store in `directory`; only the log of `source` is read.
+
+    Signatures are checked by the pool. Raises `StoreCorrupt` where the log is damaged or a record cannot follow.
+    """
+    genesis = read_genesis(source)
+    rollup_id = compute_rollup_id(genesis)
+    outcomes = _authenticate(source, rollup_id, pool)
+    ledger = Ledger.create(directory, rollup, genesis)
+    group: list[Entry] = []
+
+    def flush() -> None:
+        if group:
+            with relaxed_limits():
+                ledger.execute(group)
+            group.clear()
+
+    try:
+        with source.snapshot() as txn:
+            for number, record in iterate_log(txn, source.tables, rollup_id, first=1):
+                kernel = _decode_kernel_record(record, number)
+                if kernel is None:
+                    group.append(_read_entry(ledger, record, number, outcomes))
+                    if len(group) >= _GROUP:
+                        flush()
+                else:
+                    flush()
+                    _replay_kernel_record(ledger, kernel, number)
+                on_record(number)
+        flush()
+        ledger.commit()
+    except BaseException:
+        ledger.abandon()
+        raise
+    return ledger
+
+
+def _authenticate(source: Environment, rollup_id: bytes, pool: RecordAuthentication) -> Iterator[Authentication]:
+    """The outcomes of all signed records of a log, in order, checked ahead of their turn."""
+
+    def read_signed() -> Iterator[bytes]:
+        with source.snapshot() as txn:
+            for number, record in iterate_log(txn, source.tables, rollup_id, first=1):
+                if is_signed_record(record) and _decode_kernel_record(record, number) is None:
+                    yield record
+
+    for chunk in pool.authenticate_records(split_chunks(read_signed(), _CHUNK)):
+        yield from chunk
+
+
+def _decode_kernel_record(record: bytes, number: int) -> object:
+    """The kernel's own record, None for an entry. Raises `StoreCorrupt`."""
+    try:
+        return decode_kernel_record(record)
+    except DecodeError as error:
+        raise StoreCorrupt(f"log/{number}", error.reason) from None
+
+
+def _read_entry(ledger: Ledger, record: bytes, number: int, outcomes: Iterator[Authentication]) -> Entry:
+    if is_block_record(record):
+        if ledger.block is None:
+            raise StoreCorrupt(f"log/{number}", "an entry outside of a block")
+        return make_block_entry(ledger.rollup_id, ledger.block.open.height)
+    if is_forced_record(record):
+        try:
+            forced = decode_forced(record)
+            return make_forced_entry(ledger.rollup, ledger.rollup_id, forced, ledger.authenticator)
+        except DecodeError as error:
+            raise StoreCorrupt(f"log/{number}", error.reason) from None
+    outcome = next(outcomes)
+    if not isinstance(outcome, Authenticated):
+        raise StoreCorrupt(f"log/{number}", f"not a valid action: {outcome}")
+    return make_signed_entry(ledger.rollup, outcome)
+
+
+def _replay_kernel_record(ledger: Ledger, record: object, number: int) -> None:
+    match record:
+        case Open():
+            ledger.begin(record)
+        case Close():
+            if ledger.block is None:
+                ledger.resume()
+            if ledger.block is None or ledger.block.open.height != record.height:
+                raise StoreCorrupt(f"log/{number}", f"closes block {record.height}, which is not open")
+            if ledger.block.replayed and ledger.block.round != record.seal.round:
+                expected = f"round {ledger.block.round}, not {record.seal.round}"
+                raise StoreCorrupt(
+                    f"log/{number}", f"block {record.height} was rebuilt and must be sealed in {expected}"
+                )
+            ledger.finish(ledger.compute_header(), record.seal)
+        case Rebuild():
+            ledger.rebuild(record.height, record.stf_id)
+        case _:
+            raise StoreCorrupt(f"log/{number}", "a second genesis record")
+
+
+def compare_stores(one: Environment, other: Environment) -> list[Difference]:
+    """Where what is derived in two stores differs: the first place of each table, and of the two flat files.
+
+    Undo is compared for the blocks that both keep. Stores that hold the same log give an empty list.
+    """
+    differences: list[Difference] = []
+    with one.snapshot() as left, other.snapshot() as right:
+        for table in DERIVED_TABLES:
+            left_rows, right_rows = left.cursor(one.tables[table]), right.cursor(other.tables[table])
+            for (key, value), (other_key, other_value) in zip(left_rows, right_rows, strict=False):
+                if key != other_key or value != other_value:
+                    shown, reason = (
+                        min(bytes(key), bytes(other_key)).hex(),
+                        "value" if key == other_key else "present in one",
+                    )
+                    differences.append(Difference(table, f"0x{shown}", f"{reason} differs"))
+                    break
+            else:
+                counts = [txn.stat(env.tables[table])["entries"] for txn, env in ((left, one), (right, other))]
+                if counts[0] != counts[1]:
+                    differences.append(Difference(table, "-", f"{counts[0]} rows and {counts[1]}"))
+        for table in UNDO_TABLES:
+            for key, value in left.cursor(one.tables[table]):
+                found = right.get(key, db=other.tables[table])
+                if found is not None and found != value:
+                    differences.append(Difference(table, f"0x{bytes(key).hex()}", "value differs"))
+                    break
+        checkpoints = [get_checkpoint(left, one.tables), get_checkpoint(right, other.tables)]
+        if checkpoints[0] != checkpoints[1]:
+            differences.append(Difference("meta", "checkpoint", "value differs"))
+    return differences + _compare_files(one.directory, other.directory, checkpoints[0].leaf_count)
+
+
+def _compare_files(one: Path, other: Path, leaf_count: int) -> list[Difference]:
+    """The first differing row of `leaves`, and of each level of `nodes`; unused rows do not count."""
+    differences: list[Difference] = []
+    leaves, nodes = (
+        [np.memmap(side / name, np.uint8, "r") for side in (one, other)] for name in (LEAVES_FILE, NODES_FILE)
+    )
+    used = np.arange(leaf_count)
+    _compare_rows(LEAVES_FILE, leaves, LEAF_BYTES, used, differences)
+    for level in range(compute_depth(leaf_count) + 1):
+        indices = np.arange(-(-leaf_count >> level))
+        _compare_rows(NODES_FILE, nodes, HASH_BYTES, ((2 * indices + 1) << level) - 1, differences)
+    return differences
+
+
+def _compare_rows(
+    name: str, files: list[np.memmap[Any, Any]], row_bytes: int, rows: np.ndarray[Any, Any], found: list[Difference]
+) -> None:
+    one, other = (file[: len(file) - len(file) % row_bytes].reshape(-1, row_bytes) for file in files)
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[first : first + _ROWS_AT_ONCE]
+        if int(part[-1]) >= min(len(one), len(other)):
+            found.append(Difference(name, str(int(part[-1])), "one file is too short"))
+            return
+        wrong = np.flatnonzero((one[part] != other[part]).any(axis=1))
+        if len(wrong):
+            found.append(Difference(name, str(int(part[wrong[0]])), "row differs"))
+            return

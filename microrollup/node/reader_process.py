@@ -1,0 +1,116 @@
+"""A reader process: it runs an app's queries over the store, which the node's process goes on writing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from microrollup.codec.json_text import parse_json
+from microrollup.declaration.query import load_reads
+from microrollup.declaration.rollup import load_rollup
+from microrollup.errors import MicrorollupError, NotRetained, UsageError
+from microrollup.execution.querying import QueryCode, QueryRunner
+from microrollup.ledger.viewing import ReadFault, make_view
+from microrollup.logs import configure_logging
+from microrollup.store.environment import Environment
+from microrollup.store.overlays import Overlays
+from microrollup.store.spans import Spans
+
+__all__ = ["QueryReply", "QueryRequest", "ReplyCode", "serve_queries"]
+
+ReplyCode: TypeAlias = QueryCode | Literal["ok", "not_retained", "usage", "internal"]
+
+
+class QueryRequest(msgspec.Struct, frozen=True, array_like=True):
+    """One query to run."""
+
+    name: str
+    height: int | None
+    params: bytes
+    """A JSON object of the arguments, which the node has checked."""
+
+
+class QueryReply(msgspec.Struct, frozen=True, array_like=True):
+    """What became of it."""
+
+    code: ReplyCode
+    answer: bytes = b""
+    """JSON text, if the code is "ok"."""
+    detail: str = ""
+    steps: int = 0
+
+
+_REQUEST_DECODER: Final = msgspec.msgpack.Decoder(QueryRequest)
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def serve_queries(pipe: Any, reference: str, directory: str) -> None:
+    """Answer requests, one at a time, until the pipe is closed or the parent has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout = sys.stderr  # the parent's standard output is not for what an app prints here
+    configure_logging()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    reader = _Reader(reference, Path(directory))
+    pipe.send_bytes(_encode(QueryReply("ok")))
+    while True:
+        try:
+            raw = pipe.recv_bytes()
+        except EOFError:
+            return
+        pipe.send_bytes(_encode(reader.answer(_REQUEST_DECODER.decode(raw))))
+
+
+def _end_with(sentinel: int) -> None:
+    """End this process once its parent has: a killed parent cannot tell it."""
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
+
+
+class _Reader:
+    """The app's queries over one store."""
+
+    def __init__(self, reference: str, directory: Path) -> None:
+        self._rollup = load_rollup(reference)
+        reads = load_reads(self._rollup)
+        if reads is None:
+            raise UsageError(f"{reference} has no queries")
+        self._queries = reads.queries
+        self._runner = QueryRunner(reads)
+        self._environment = Environment(directory, read_only=True)
+        self._spans, self._overlays = Spans(), Overlays()
+
+    def answer(self, request: QueryRequest) -> QueryReply:
+        """Run a query in one transaction."""
+        query = self._queries[request.name]
+        try:
+            arguments = query.read_arguments(parse_json(request.params))
+            with self._environment.snapshot() as txn:
+                view = make_view(self._rollup, txn, self._environment, request.height, self._spans, self._overlays)
+                outcome = self._runner.run(query, view, arguments)
+        except ReadFault as fault:
+            return _refuse(fault.cause)
+        except MicrorollupError as error:
+            return _refuse(error)
+        if outcome.fault is not None:
+            return QueryReply(outcome.fault.code, b"", outcome.fault.detail, outcome.steps)
+        return QueryReply("ok", outcome.answer, "", outcome.steps)
+
+
+def _refuse(error: MicrorollupError) -> QueryReply:
+    match error:
+        case NotRetained():
+            return QueryReply("not_retained", b"", str(error))
+        case UsageError():
+            return QueryReply("usage", b"", str(error))
+        case _:
+            return QueryReply("internal", b"", str(error))

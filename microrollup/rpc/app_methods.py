@@ -1,0 +1,137 @@
+"""Methods of an app's own: typed as its queries are, run in this process, over a `NodeView`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import msgspec
+
+from microrollup.chain.acknowledgement import SignedAcknowledgement
+from microrollup.chain.answers.actions import BlockAnswer, HeaderAnswer, ReceiptAnswer
+from microrollup.chain.answers.confirmations import Confirmation
+from microrollup.chain.answers.state import StateProofAnswer
+from microrollup.declaration.context import Revert
+from microrollup.declaration.query import Methods, Query
+from microrollup.declaration.view import View
+from microrollup.errors import LimitExceeded, UsageError
+from microrollup.execution.querying import QueryFault, encode_answer
+from microrollup.ledger.proof_json import make_proof_answer
+from microrollup.ledger.viewing import ReadFault, make_view
+from microrollup.node.errors import NotRecorded
+from microrollup.rpc.errors import ACTION_REFUSED, INTAKE_STOPPED, NOT_FOUND, NOT_RETAINED, QUERY_FAILED, ErrorResponse
+from microrollup.rpc.method import Api, AppMethod
+from microrollup.rpc.queries import read_arguments, read_members
+
+__all__ = ["ServedNode", "make_app_methods", "open_node_view", "run_app_method"]
+
+_ERRORS = (ACTION_REFUSED, INTAKE_STOPPED, NOT_FOUND, NOT_RETAINED, QUERY_FAILED)
+
+
+def make_app_methods(methods: Methods | None) -> list[AppMethod]:
+    """The methods by their full names."""
+    if methods is None:
+        return []
+    own = methods.methods.items()
+    return [
+        AppMethod(f"{methods.namespace}_{name}", each.summary or "A method of the app.", each, each.answer, _ERRORS)
+        for name, each in own
+    ]
+
+
+def run_app_method(api: Api, method: Query, params: bytes) -> msgspec.Raw:
+    """What a method answers. Raises `ErrorResponse`, and what the method raises."""
+    arguments = read_arguments(method, msgspec.json.encode(read_members(method, params)))
+    try:
+        with open_node_view(api) as node:
+            return msgspec.Raw(encode_answer(method, method.function(node, *arguments)))
+    except Revert as revert:
+        raise _refuse("rejected", str(revert.reason)) from None
+    except QueryFault as fault:
+        raise _refuse(fault.code, fault.detail) from None
+    except ReadFault as fault:
+        raise fault.cause from None
+
+
+def _refuse(code: str, detail: str) -> ErrorResponse:
+    return ErrorResponse(QUERY_FAILED, detail, {"code": code, "detail": detail})
+
+
+@contextmanager
+def open_node_view(api: Api) -> Iterator[ServedNode]:
+    """The node, for as long as one method runs."""
+    with ExitStack() as stack:
+        yield ServedNode(api, stack)
+
+
+class ServedNode:
+    """The `NodeView` of one call."""
+
+    def __init__(self, api: Api, stack: ExitStack) -> None:
+        self._api = api
+        self._stack = stack
+
+    @property
+    def height(self) -> int:
+        return self._api.node.lookups.get_tip()
+
+    def submit(self, line: bytes, *, timeout: float = 30.0) -> SignedAcknowledgement:
+        node = self._api.node
+        try:
+            (result,) = node.submit([line]).result(timeout)
+        except TimeoutError:
+            raise LimitExceeded(
+                f"not durable within {timeout:g} seconds; whether it is taken is not known yet"
+            ) from None
+        signed = node.acknowledge(result)
+        if isinstance(signed, SignedAcknowledgement):
+            return signed
+        raise signed
+
+    def get_nonce(self, sender: bytes) -> int:
+        return self._api.node.lookups.get_nonces(sender)[1]
+
+    def get_receipt(self, action: bytes | int) -> ReceiptAnswer:
+        lookups = self._api.node.lookups
+        found = lookups.find_action(action) if isinstance(action, bytes) else lookups.get_action(action)
+        return self._api.views.receipt(found)
+
+    def list_receipts(self, first: int, limit: int) -> list[ReceiptAnswer]:
+        return [self._api.views.receipt(found) for found in self._api.node.read_receipts(first, min(limit, 1_000))]
+
+    def get_header(self, height: int | None = None) -> HeaderAnswer:
+        return self._api.views.header(self._api.node.lookups.get_header(height))
+
+    def get_block(self, height: int | None = None) -> BlockAnswer:
+        return self._api.views.block(self._api.node.lookups.get_block(height))
+
+    def get_confirmation(self, action: bytes | int) -> Confirmation:
+        node, views = self._api.node, self._api.views
+        if isinstance(action, bytes):
+            found = node.lookups.find_action(action)
+            height, level = found.height, views.level(found)
+        elif node.lookups.is_block(action):
+            height, level = action, node.confirmations.get_level(action)
+        else:
+            raise NotRecorded(f"there is no block {action}")
+        depth = node.get_settled_depth(height) if level == "C3B" else None
+        return views.confirmed(height, level, depth)
+
+    def get_value(self, field: str, key: Any = None, height: int | None = None) -> Any:
+        lookups = self._api.node.lookups
+        found = lookups.get_field(field)
+        return lookups.get_value(found, found.encode_key(key), height).value
+
+    def view(self, height: int | None = None) -> View[Any]:
+        node = self._api.node
+        environment = node.ledger.environment
+        txn = self._stack.enter_context(environment.snapshot())
+        return make_view(node.rollup, txn, environment, height)
+
+    def prove(self, field: str, key: Any = None, height: int | None = None) -> StateProofAnswer:
+        lookups = self._api.node.lookups
+        found = lookups.get_field(field)
+        if not found.is_map and key is not None:
+            raise UsageError(f"{field} is a scalar field: it has no keys")
+        return make_proof_answer(found, lookups.prove(found, found.encode_key(key), height))

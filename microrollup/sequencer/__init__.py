@@ -1,0 +1,1 @@
+"""Who adds actions and blocks: admission, nonce gaps, group commit."""

@@ -1,0 +1,66 @@
+"""Opening a block: on what L1 says now, with the block's own entry and the forced actions that are due as its first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from microrollup.chain.record import Forced, Open
+from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.errors import LimitExceeded, UsageError
+from microrollup.execution.entry import make_block_entry, make_forced_entry
+from microrollup.execution.stf import LimitHit, OverBudget
+from microrollup.execution.watchdog import Watchdog
+from microrollup.ledger.code import check_inbox
+from microrollup.ledger.ledger import Ledger
+from microrollup.ledger.open_block import OpenBlock
+from microrollup.limits import VERIFIER_FACTOR, relaxed_limits
+from microrollup.primitives import MAX_CLOCK_LEAD_SECONDS
+from microrollup.settlement.protocol import L1Look
+
+__all__ = ["open_block", "require_builder"]
+
+
+def require_builder(key: PrivateKey, expected: bytes, l1_origin: int) -> None:
+    """Raises `UsageError` unless the key is that of the builder, a 20-byte address, at an L1 origin."""
+    address = compute_address(key)
+    if address != expected:
+        raise UsageError(
+            f"the key of 0x{address.hex()} is not the rollup's builder 0x{expected.hex()} of L1 block {l1_origin}"
+        )
+
+
+def open_block(ledger: Ledger, l1_origin: int, look: L1Look, now: int, watchdog: Watchdog) -> OpenBlock:
+    """Open the next block and execute what is due. `now` is the builder's own clock in seconds.
+
+    The block's time is the builder's, kept between the origin's and an hour later, and not after L1's own.
+    The block is `cut` if it has no room for all of it. Raises `LimitExceeded` for a forced action that hits the
+    verifier's limits, and `OtherCode` if the inbox names another code: then the ledger's memory is of no more use.
+    """
+    check_inbox(ledger.rollup, look.stf_id)
+    latest = min(look.now, look.time + MAX_CLOCK_LEAD_SECONDS)
+    timestamp = max(ledger.header.timestamp, look.time, min(now, latest))
+    block = ledger.begin(Open(ledger.header.height + 1, timestamp, l1_origin, ledger.rollup.stf_id))
+    try:
+        _execute_due(ledger, look.forced, watchdog)
+    except OverBudget:
+        block.cut = True
+    return block
+
+
+def _execute_due(ledger: Ledger, forced: Sequence[Forced], watchdog: Watchdog) -> None:
+    """Nobody can refuse them: only what exceeds ten times the limits of other actions stops everything."""
+    own = [make_block_entry(ledger.rollup_id, ledger.checkpoint.height + 1)] if ledger.rollup.on_block else []
+    entries = own + [make_forced_entry(ledger.rollup, ledger.rollup_id, each, ledger.authenticator) for each in forced]
+    try:
+        with relaxed_limits(), watchdog.patient(VERIFIER_FACTOR):
+            ledger.execute(entries)
+    except LimitHit as hit:
+        if len(hit.receipts) < len(own):
+            raise LimitExceeded(
+                f"the block hook hits the limit of {hit.limit}, ten times that of an action: no block can be built"
+            ) from None
+        index = forced[len(hit.receipts) - len(own)].index
+        raise LimitExceeded(
+            f"the forced action {index} hits the limit of {hit.limit}, ten times that of other actions: no block can be"
+            " built until the rollup's owner has voided it on L1"
+        ) from None

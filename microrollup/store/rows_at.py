@@ -1,0 +1,169 @@
+"""State rows at a height: the one rule by which readers merge the `state` table with what blocks changed.
+
+`state` holds each row as of some height from `base` to the tip. So a row at height h is what the newest block in
+(base, h] that changed it left there; else what it was before the first block after h that changed it; else the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from microrollup.declaration.map_range import compute_stop
+from microrollup.errors import DecodeError, StoreCorrupt
+from microrollup.store.environment import Tables, Transaction, encode_number
+from microrollup.store.overlays import Overlay, Overlays, load_overlay, read_row_changes
+from microrollup.store.row_changes import RowChange, find_row_change
+from microrollup.store.row_check import check_absent, unpack_row
+from microrollup.store.spans import Spans
+from microrollup.store.tables import get_base, get_checkpoint
+
+__all__ = ["RowsAt"]
+
+
+class RowsAt:
+    """The rows as they were after the block of a height, in one transaction. Not for several threads."""
+
+    def __init__(
+        self,
+        txn: Transaction,
+        tables: Tables,
+        height: int,
+        spans: Spans | None = None,
+        overlays: Overlays | None = None,
+    ) -> None:
+        """`height` is a retained one. With `spans`, far heights are as quick as near ones; with `overlays`, so is the
+        next range at the same height, and its memory is bounded.
+        """
+        self.height: Final = height
+        self._txn = txn
+        self._tables = tables
+        self._tip = get_checkpoint(txn, tables).height
+        self._base = get_base(txn, tables)
+        self._spans = spans
+        self._overlays = overlays
+        self._overlay: Overlay | None = None
+
+    def get(self, row_key: bytes) -> bytes | None:
+        """The value of a row; None if there is none. Raises `StoreCorrupt`."""
+        stored = self._find(row_key)
+        return None if stored is None else _unpack(row_key, stored)
+
+    def _find(self, row_key: bytes) -> bytes | None:
+        if self._overlay is not None:
+            if row_key in self._overlay.rows:
+                return self._overlay.rows[row_key]
+        elif (change := self._find_newer(row_key)) is not None:
+            return change.new
+        elif (change := self._find_older(row_key)) is not None:
+            return change.old
+        raw = self._txn.get(row_key, db=self._tables["state"])
+        if raw is None:
+            try:
+                check_absent(self._txn.cursor(self._tables["state"]), row_key)
+            except DecodeError as error:
+                raise StoreCorrupt(f"state/0x{row_key.hex()}", error.reason) from None
+            return None
+        return bytes(raw)
+
+    def _find_newer(self, row_key: bytes) -> RowChange | None:
+        """What the newest block in (base, height] did to a row."""
+        for number in range(self.height, self._base, -1):
+            change = self._find_change(number, row_key)
+            if change is not None:
+                return change
+        return None
+
+    def _find_older(self, row_key: bytes) -> RowChange | None:
+        """What the first block above the height did to a row."""
+        number = self.height + 1
+        while number <= self._tip:
+            if self._spans is not None:
+                number = self._spans.skip_for_row(self._txn, self._tables, row_key, number, self._tip)
+                if number > self._tip:
+                    break
+            change = self._find_change(number, row_key)
+            if change is not None:
+                return change
+            number += 1
+        return None
+
+    def _find_change(self, number: int, row_key: bytes) -> RowChange | None:
+        try:
+            return find_row_change(number, self._get_changes(number), row_key)
+        except DecodeError as error:
+            raise StoreCorrupt(f"changes/{number}", error.reason) from None
+
+    def _get_changes(self, number: int) -> bytes | memoryview:
+        raw: bytes | memoryview | None = self._txn.get(encode_number(number), db=self._tables["changes"])
+        if raw is None:
+            raise StoreCorrupt(f"changes/{number}", "missing")
+        return raw
+
+    def load(self, on_block: Callable[[], None] = lambda: None) -> None:
+        """Read all changes between the height and the table once, so that each row costs one look-up from now on.
+
+        Calls `on_block` before each block is read. Memory: what the rows that changed hold. Raises `StoreCorrupt`.
+        """
+        self._load(on_block)
+
+    def _load(self, on_block: Callable[[], None] = lambda: None) -> Overlay:
+        overlay = load_overlay(self._txn, self._tables, self.height, self._base, on_block)
+        for number in range(self.height + 1, self._tip + 1):
+            on_block()
+            overlay.add_higher(number, read_row_changes(self._txn, self._tables, number))
+        self._overlay = overlay
+        return overlay
+
+    def _get_overlay(self) -> Overlay:
+        """The overlay of this height, loaded now if it was not."""
+        if self._overlay is None:
+            shared = self._overlays
+            if shared is None:
+                return self._load()
+            self._overlay = shared.get(self._txn, self._tables, self.height, self._base, self._tip)
+        return self._overlay
+
+    def iterate(
+        self, prefix: bytes = b"", start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values of all rows with a prefix, ascending by key; descending with `reverse`.
+
+        Only those whose keys are, after the prefix, from `start` on and before `stop`. Raises `StoreCorrupt`, and
+        `NotRetained` for a height that is too far back to be listed.
+        """
+        overlay = self._get_overlay()
+        low, high = prefix + start, compute_stop(prefix) if stop is None else prefix + stop
+        waiting = overlay.list_between(low, high)
+        if not reverse:
+            waiting.reverse()
+        cursor = self._txn.cursor(self._tables["state"])
+        if reverse:
+            found = cursor.prev() if high is not None and cursor.set_range(high) else cursor.last()
+        else:
+            found = cursor.set_range(low) if low else cursor.first()
+        while found:
+            key = bytes(cursor.key())
+            if key < low or (high is not None and key >= high):
+                break
+            while waiting and (waiting[-1] > key if reverse else waiting[-1] < key):
+                yield from _present(waiting[-1], overlay.rows[waiting.pop()])
+            if waiting and waiting[-1] == key:
+                yield from _present(key, overlay.rows[waiting.pop()])
+            else:
+                yield key, _unpack(key, bytes(cursor.value()))
+            found = cursor.prev() if reverse else cursor.next()
+        for key in reversed(waiting):
+            yield from _present(key, overlay.rows[key])
+
+
+def _present(row_key: bytes, stored: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    if stored is not None:
+        yield row_key, _unpack(row_key, stored)
+
+
+def _unpack(row_key: bytes, stored: bytes) -> bytes:
+    try:
+        return unpack_row(row_key, stored)
+    except DecodeError as error:
+        raise StoreCorrupt(f"state/0x{row_key.hex()}", error.reason) from None

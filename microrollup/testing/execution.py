@@ -1,0 +1,288 @@
+"""Executing an app's actions in a test: through the kernel's own `apply_actions`, without disk, keys or a node.
+
+    alice, bob = Senders(2)
+    run = execute(app, [(alice, Increment(by=3)), next_block(), force(bob, Increment(by=4)), (bob, Increment(by=0))])
+    assert ["executed", "executed", "rejected"] == [outcome.status for outcome in run.outcomes]
+    assert 7 == run.state.value
+
+Every check of the kernel is made: types and bounds of what an STF returns and emits, maps that descend from the
+pre-state, leaf values, and that the STF left its pre-state alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from microrollup.chain.block_entry import BlockBegin
+from microrollup.chain.receipt import STATUS_NAMES, Receipt
+from microrollup.codec.schema import describe_struct
+from microrollup.codec.values import compile_codec
+from microrollup.crypto.ecdsa import compute_address, load_private_key
+from microrollup.crypto.keccak import keccak256
+from microrollup.declaration.action import Action, Event
+from microrollup.declaration.map import Map
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.declaration.state import State
+from microrollup.errors import UsageError
+from microrollup.execution.block_context import BlockContext
+from microrollup.execution.entry import make_block_entry
+from microrollup.execution.journal import Journal
+from microrollup.execution.stf import ChainState, Entry, apply_actions
+from microrollup.logs import ensure_logging
+from microrollup.primitives import ZERO_BYTES32
+
+__all__ = [
+    "BlockStep",
+    "Execution",
+    "ExecutionOutcome",
+    "ExecutionStep",
+    "ForcedStep",
+    "Senders",
+    "TracedAction",
+    "at",
+    "carry",
+    "execute",
+    "force",
+    "next_block",
+    "trace",
+]
+
+BLOCK_SECONDS: Final = 1
+"""How far the clock moves from one block to the next, unless a step says otherwise."""
+
+
+class ForcedStep(msgspec.Struct, frozen=True):
+    """What `force` gives."""
+
+    sender: bytes
+    action: Action
+    l1_sender: bytes | None = None
+    """Who carried what `sender` signed; None for an own action of `sender`."""
+
+
+class BlockStep(msgspec.Struct, frozen=True):
+    """What `next_block` and `at` give."""
+
+    timestamp: int | None
+    """In seconds; None: a second after the block before."""
+
+
+ExecutionStep = tuple[bytes, Action] | ForcedStep | BlockStep
+"""`(sender, action)`, or what `force`, `next_block` and `at` give."""
+
+
+def force(sender: bytes, action: Action) -> ExecutionStep:
+    """The action as an L1 account (20-byte `sender`) forces it through the inbox: no nonce, origin "l1"."""
+    return ForcedStep(sender, action)
+
+
+def carry(l1_sender: bytes, sender: bytes, action: Action) -> ExecutionStep:
+    """The action as `sender` signed it, with the next nonce, and an L1 account carries it through the inbox: origin
+    "signed", `ctx.forced` true. Both are 20 bytes.
+    """
+    return ForcedStep(sender, action, l1_sender)
+
+
+def next_block() -> ExecutionStep:
+    """Close the block; the next one is a second later."""
+    return BlockStep(None)
+
+
+def at(timestamp: int) -> ExecutionStep:
+    """Close the block; the next one has this timestamp, in seconds."""
+    return BlockStep(timestamp)
+
+
+class ExecutionOutcome(msgspec.Struct, frozen=True):
+    """What became of one action, as its receipt says."""
+
+    seq: int
+    height: int
+    status: str
+    """"executed", "rejected" or "faulted"."""
+    reason: str
+    """Why it was rejected."""
+    events: tuple[Event, ...]
+
+
+class Execution(msgspec.Struct, frozen=True):
+    """Where a rollup stands after some steps."""
+
+    state: Any
+    """Of the app's own state class."""
+    outcomes: tuple[ExecutionOutcome, ...]
+    """One per action, in order."""
+    height: int
+    """Of the open block."""
+    timestamp: int
+    hooks: tuple[ExecutionOutcome, ...] = ()
+    """One per block, in order, where the app has a block hook: what became of the block's own entry."""
+
+
+class Senders(Sequence[bytes]):
+    """`count` different 20-byte senders, the same in each run, with keys that anybody can compute."""
+
+    def __init__(self, count: int) -> None:
+        keys = [load_private_key(keccak256(b"sender %d" % number)) for number in range(count)]
+        self._senders = [compute_address(key) for key in keys]
+        self.keys = dict(zip(self._senders, keys, strict=True))
+        """Sender -> secp256k1 key, for steps that have to be signed."""
+
+    def __len__(self) -> int:
+        return len(self._senders)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._senders[index]
+
+
+def execute(
+    app: MicroRollup, steps: Iterable[ExecutionStep], *, state: State | None = None, timestamp: int = 0
+) -> Execution:
+    """Execute steps from the genesis, or from `state`, in blocks that begin at height 1 and at `timestamp` (seconds).
+
+    The app's block hook runs at the beginning of each block; of the last one only if it has an action, since a hook
+    opens no block. `at(...), next_block()` makes a block without actions.
+
+    Raises `ValueOutOfBounds` for an action that nobody could sign, `UsageError` for anything that is not a step, a time
+    or a state of the app, `ImpureStf` if an STF changes its pre-state in place, and `LimitHit` or `OverBudget` as a
+    block would. Faults do not raise: they are outcomes, and the log shows why.
+    """
+    chain = _make_start(app, state)
+    decode = _EventDecoder(app)
+    outcomes: list[ExecutionOutcome] = []
+    hooks: list[ExecutionOutcome] = []
+    height = 1
+    for height, timestamp, block in _date_blocks(steps, timestamp):  # noqa: B020, PLR1704  # where the last one stands
+        seq = len(outcomes) + len(hooks)
+        entries = [*_make_begin(app, height, block), *_make_entries(app, block or [], seq, chain)]
+        context = BlockContext(height, timestamp, seq, Journal(len(app.state_fields)), audit=True)
+        chain, receipts = apply_actions(app, chain, entries, context)
+        for entry, receipt in zip(entries, receipts, strict=True):
+            kept = hooks if entry.kind == "block" else outcomes
+            kept.append(decode.to_outcome(receipt, height))
+    return Execution(chain.app, tuple(outcomes), height, timestamp, tuple(hooks))
+
+
+class TracedAction(msgspec.Struct, frozen=True):
+    """What one action, or the block hook, did, in bytes that can be compared between machines."""
+
+    sender: bytes
+    action: Action | BlockBegin
+    receipt: Receipt
+    rows: tuple[tuple[str, bytes, bytes | None], ...]
+    """Field, encoded key and encoded value (None: deleted) of each entry that it changed, in order."""
+
+
+def trace(app: MicroRollup, steps: Iterable[ExecutionStep]) -> Iterator[TracedAction]:
+    """Execute steps from the genesis as `execute` does, and tell of each action what it did.
+
+    Each action has the whole budget of a block. Raises what `execute` raises.
+    """
+    chain, seq = _make_start(app, None), 0
+    names = [name for name, _ in app.state_fields]
+    for height, timestamp, block in _date_blocks(steps, 0):
+        for entry in [*_make_begin(app, height, block), *_make_entries(app, block or [], seq, chain)]:
+            journal = Journal(len(names))
+            context = BlockContext(height, timestamp, seq, journal, audit=True)
+            chain, (receipt,) = apply_actions(app, chain, [entry], context)
+            rows = [
+                (name, key, change.row)
+                for name, changes in zip(names, journal.fields, strict=True)
+                for key, change in sorted(changes.items())
+            ]
+            assert entry.action is not None
+            yield TracedAction(entry.sender, entry.action, receipt, tuple(rows))
+            seq += 1
+
+
+def _make_start(app: MicroRollup, state: State | None) -> ChainState:
+    if state is not None and type(state) is not app.state_type.cls:
+        raise UsageError(f"the state is of the class {type(state).__name__}, not {app.state_type.cls.__name__}")
+    ensure_logging()
+    return ChainState(app.genesis if state is None else state, Map(), 0)
+
+
+def _check_time(timestamp: object) -> int:
+    if type(timestamp) is not int or not 0 <= timestamp < 1 << 64:
+        raise UsageError(f"a timestamp is seconds, 0 to 2^64 - 1, not {timestamp!r}")
+    return timestamp
+
+
+def _date_blocks(
+    steps: Iterable[ExecutionStep], timestamp: int
+) -> Iterator[tuple[int, int, list[tuple[bytes, Action] | ForcedStep] | None]]:
+    """Height, timestamp and actions of each block, the open one last: None if nothing has opened it."""
+    _check_time(timestamp)
+    height = 1
+    block: list[tuple[bytes, Action] | ForcedStep] = []
+    for step in steps:
+        if not isinstance(step, BlockStep):
+            block.append(step)
+            continue
+        yield height, timestamp, block
+        later = timestamp + BLOCK_SECONDS if step.timestamp is None else _check_time(step.timestamp)
+        if later < timestamp:
+            raise UsageError(f"time goes back from {timestamp} to {later}")
+        height, timestamp, block = height + 1, later, []
+    yield height, timestamp, block or None
+
+
+def _make_begin(app: MicroRollup, height: int, block: object) -> list[Entry]:
+    """The block's own entry, where the app has a hook and the block is open."""
+    if app.on_block is None or block is None:
+        return []
+    return [make_block_entry(ZERO_BYTES32, height)]
+
+
+def _make_entries(
+    app: MicroRollup, block: list[tuple[bytes, Action] | ForcedStep], seq: int, chain: ChainState
+) -> Iterator[Entry]:
+    """The entries of a block's actions, forced ones first as in any block, with the nonces that come next."""
+    nonces: dict[bytes, int] = {}
+    forced = [(step.sender, step.action, step.l1_sender) for step in block if isinstance(step, ForcedStep)]
+    signed = [(*step, None) for step in block if isinstance(step, tuple) and len(step) == 2]
+    if len(forced) + len(signed) != len(block):
+        raise UsageError("a step is (sender, action), force(...), carry(...), next_block() or at(...)")
+    for sender, _, l1_sender in (*forced, *signed):
+        for account in (sender, sender if l1_sender is None else l1_sender):
+            if type(account) is not bytes or len(account) != 20:
+                raise UsageError(f"a sender is 20 bytes, not {account!r}")
+    for number, (sender, action, l1_sender) in enumerate([*forced, *signed], seq):
+        action_type = app.action_types.by_name.get(type(action).__name__)
+        if action_type is None or action_type.cls is not type(action):
+            raise UsageError(f"{type(action).__name__} is not an action of {app.name}")
+        action_type.check(action)
+        identity = keccak256(b"action %d" % number)
+        is_forced = number - seq < len(forced)
+        if is_forced and l1_sender is None:
+            yield Entry(b"", sender, None, identity, action, kind="forced", origin="l1", l1_sender=sender)
+            continue
+        nonce = nonces.get(sender, chain.nonces.get(sender, 0))
+        nonces[sender] = nonce + 1
+        if l1_sender is None:
+            yield Entry(b"", sender, nonce, identity, action)
+        else:
+            yield Entry(b"", sender, nonce, identity, action, kind="forced", l1_sender=l1_sender)
+
+
+class _EventDecoder:
+    """From a receipt's events to instances of the app's own classes."""
+
+    def __init__(self, app: MicroRollup) -> None:
+        self._app = app
+        self._decoders: dict[str, Any] = {}
+
+    def to_outcome(self, receipt: Receipt, height: int) -> ExecutionOutcome:
+        """The outcome of a receipt."""
+        events = tuple([self._decode(name, raw) for name, raw in receipt.events])
+        return ExecutionOutcome(receipt.seq, height, STATUS_NAMES[receipt.status], receipt.reason, events)
+
+    def _decode(self, name: str, raw: bytes) -> Event:
+        if name not in self._decoders:
+            cls = next(cls for cls in self._app.event_encoders if cls.__name__ == name)
+            self._decoders[name] = compile_codec(describe_struct(cls, where="event")).decode
+        event: Event = self._decoders[name](raw)
+        return event

@@ -1,0 +1,49 @@
+"""A node is served from its data directory in this process, and goes on from there."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from deployment_fixtures import APP, LINES, ROLLUP, fill_directory
+from microrollup.deployment.directory import VerifierChoice
+from microrollup.deployment.keys import make_key
+from microrollup.deployment.serving import open_served, serve_node
+from microrollup.deployment.status import read_node_status
+from microrollup.errors import UsageError
+from microrollup.node.runtime import NodeOptions
+
+
+def test_serve(tmp_path: Path) -> None:
+    """The node answers at the URL that it names, and holds what the directory holds."""
+    fill_directory(tmp_path, LINES[:10])
+    ready = threading.Event()
+    urls: list[str] = []
+
+    def note(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    with open_served(APP, tmp_path, ROLLUP, VerifierChoice(), [], None, NodeOptions()) as node:
+        server = threading.Thread(target=serve_node, args=(node, "127.0.0.1", 0), kwargs={"on_ready": note})
+        server.start()
+        try:
+            assert ready.wait(30)
+            status = read_node_status(urls[0])
+        finally:
+            node.stop()
+            server.join(30)
+    assert (10, 1) == (status["acknowledged"], status["height"]["latest"])
+
+
+def test_a_stranger_s_key(tmp_path: Path) -> None:
+    """A key that is not among the rollup's verifiers attests nothing."""
+    fill_directory(tmp_path / "data", LINES[:10])
+    make_key(tmp_path / "stranger.key")
+    with (
+        pytest.raises(UsageError, match="not among the rollup's verifiers"),
+        open_served(APP, tmp_path / "data", ROLLUP, VerifierChoice(), [tmp_path / "stranger.key"], None, NodeOptions()),
+    ):
+        pass

@@ -1,0 +1,66 @@
+"""The explorer in a real browser, in front of a real node whose builder lies."""
+
+import pytest
+
+from browser_fixtures import Browser
+from chromium import open_chromium
+from command_line import LINES
+from process_fixtures import run_liar, run_node, submit
+from waiting import wait_for
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """One Chromium."""
+    with open_chromium(tmp_path_factory.mktemp("profile")) as chromium:
+        yield chromium
+
+
+def read_receipts(browser):
+    """What the live list says of each receipt, the newest first."""
+    return browser.run("return [...document.querySelectorAll('.feed li[data-seq]')].map((li) => li.innerText)")
+
+
+def test_a_lie_is_shown_while_it_happens(chromium, tmp_path):
+    """A page that is open sees blocks settle while the builder is honest; then C2X with the field's name on every page,
+    at the invalid block and not at the settled one; and after the next start nothing of it.
+    """
+    with run_liar(tmp_path / "data", "state_root", 2) as caller:
+        browser = Browser(chromium, f"{caller.url}/")
+        browser.open()
+        browser.wait("return document.getElementById('connection').dataset.state === 'live'")
+        submit(caller, LINES[:3])
+        browser.wait("return document.querySelector(\"tr[data-height='1'] [data-level='C3B']\")")
+        browser.wait("return document.querySelectorAll('.feed li[data-seq]').length === 3")
+        types = [caller.call("getReceipt", seq=seq)["type"] for seq in (2, 1, 0)]
+        assert set(types) <= {"Register", "Update"}
+        for name, shown in zip(types, read_receipts(browser), strict=True):
+            assert shown.startswith(f"{name} 0x")
+        assert "" == browser.text("#banner")
+
+        submit(caller, LINES[3:6])
+        browser.wait("return document.querySelector(\"tr[data-height='2'] [data-level='C2X']\")")
+        browser.wait_for_text("#banner", "Intake is stopped")
+        assert "another stateRoot in block 2" in browser.text("#banner")
+        divergence = caller.call("status")["divergence"]
+        assert divergence["found"] == caller.call("getHeader", height=2)["stateRoot"] != divergence["expected"]
+        assert 1 == browser.count("tr[data-height='1'] [data-level='C3B']")
+        for address in ("#/state", "#/rollup", "#/block/2"):
+            browser.go(address)
+            browser.wait_for_text("[data-notice=stopped]", "takes no new actions")
+        browser.wait("return document.querySelector(\"h1 + span [data-level='C2X']\")")
+        browser.go("#/block/1")
+        browser.wait("return document.querySelector(\"h1 + span [data-level='C3B']\")")
+
+    with run_node(tmp_path / "data") as caller:
+        wait_for(lambda: caller.call("height")["settled"] == 2)
+        browser = Browser(chromium, f"{caller.url}/")
+        browser.open()
+        browser.wait("return document.querySelector(\"tr[data-height='2'] [data-level='C3B']\")")
+        assert ("", 0) == (browser.text("#banner"), browser.count("[data-level='C2X']"))
+        browser.go("#/block/2")
+        browser.wait("return document.querySelector('.step-detail')")
+        changed = [action["changes"] for action in caller.call("getBlock", height=2, withChanges=True)["actions"]]
+        assert 3 == len(changed)
+        assert all(changed)
+        browser.wait("return document.querySelector('.change')")

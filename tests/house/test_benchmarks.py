@@ -1,0 +1,210 @@
+"""The benchmarks run, on sizes at which no figure means anything: every row is there with its limit and target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from apps.keystore import app
+from benchmarks.__main__ import main, run
+from benchmarks.context import FULL, TINY, Bench
+from benchmarks.counting import count_keccaks
+from benchmarks.measure import compare
+from benchmarks.plot import write_png
+from benchmarks.report import Report, Row, make_ratio_row, make_size_row, write_json
+from benchmarks.rows import ROWS
+from benchmarks.signing import sign_senders
+from benchmarks.stores import build_store, create_genesis
+from benchmarks.workload import ACTIONS_PER_SENDER, Population
+from l1_fixtures import find_tool
+from microrollup.crypto import keccak
+from microrollup.crypto.merkle import indexed
+from microrollup.execution.authentication import Authenticator
+from microrollup.ledger.ledger import Ledger
+from microrollup.store.tables import get_receipt
+
+BUDGETS = [
+    ("execution", "60 % Register", "bare fold", 0.5),
+    ("end-to-end", "signed, durable, all cores", "bare recovery, same cores", 0.35),
+    ("state-root", "tree of a block", "bare keccaks", 0.4),
+    ("growth", "cost per action", "flat", 2.0),
+    ("replay", "log into an empty store", "bare recovery, same cores", 0.38),
+    ("opening", "clean", "-", 1.0),
+    ("memory", "importing", "-", 200.0),
+    ("memory", "log of", "-", 200.0),
+    ("proof", "inclusion, newest height", "-", 1.0),
+]
+"""The rows that the budgets name: group, part of the description, limit, target."""
+
+DURABLE = ["end-to-end", "state-root", "growth", "replay"]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """One tiny run of every row."""
+    bench = Bench(tmp_path_factory.mktemp("bench"), TINY, 1, lambda _: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(Path(find_tool("anvil")).parent), prepend=":")  # what the rows of L1 start
+        return run(bench, tuple(ROWS), quick=True)
+
+
+def find_row(report: Report, name: str, what: str) -> Row:
+    """The one row of that group whose description holds `what`."""
+    found = [row for row in report.rows if row.name == name and what in row.what]
+    assert 1 == len(found), (name, what)
+    return found[0]
+
+
+@pytest.mark.parametrize(("name", "what", "limit", "target"), BUDGETS)
+def test_every_budget_has_its_row(report: Report, name: str, what: str, limit: str, target: float) -> None:
+    """Each budget is measured, beside the limit it is held against, with its target."""
+    row = find_row(report, name, what)
+    assert (limit, target) == (row.limit_name, row.target)
+    assert row.ours > 0
+    assert row.verdict in ("met", "below")
+
+
+def test_every_group_gives_rows(report: Report) -> None:
+    """Each name that `--only` takes gives at least one row, under that name, in the table's order."""
+    assert list(ROWS) == list(dict.fromkeys(row.name for row in report.rows))
+
+
+def test_l1_rows(report: Report) -> None:
+    """Each kind of data has its gas by batch size, and derivation stands beside bare recovery."""
+    sizes = [f"{size:,} actions in {da}" for da in ("blobs", "calldata") for size in TINY.settled]
+    for what in sizes:
+        row = find_row(report, "l1", what)
+        assert "gas" == row.unit
+        assert ("131,072 of blobs" in row.note) == ("blobs" in what)
+    assert "bare recovery, same cores" == find_row(report, "l1", "derived from L1").limit_name
+
+
+def test_limits_are_measured_in_the_same_run(report: Report) -> None:
+    """A ratio is the measured limit over our own figure, and is there for every row that is held against a path."""
+    for row in report.rows:
+        if row.higher_is_better:
+            assert row.limit is not None
+            assert row.limit / row.ours == pytest.approx(row.score)
+
+
+@pytest.mark.parametrize("name", DURABLE)
+def test_durable_figures_stand_beside_sync_latency(report: Report, name: str) -> None:
+    """Every row of durable work carries the disk's own sync latency, median and 90th percentile."""
+    rows = [row for row in report.rows if row.name == name]
+    assert all(row.fsync is not None and 0 < row.fsync.p50_us <= row.fsync.p90_us for row in rows)
+
+
+def test_growth_gives_a_curve(report: Report) -> None:
+    """The growth row holds a point for each size of store, the large one last."""
+    row = find_row(report, "growth", "blocks of 50")
+    assert [*TINY.growth, TINY.accounts] == [accounts for accounts, _ in row.points]
+
+
+def test_json_and_picture_are_written(report: Report, tmp_path: Path) -> None:
+    """The JSON file holds every row with its verdict, and the picture is a PNG."""
+    write_json(tmp_path / "results.json", report)
+    write_png(tmp_path / "results.png", report)
+    written = json.loads((tmp_path / "results.json").read_bytes())
+    assert [row.verdict for row in report.rows] == [row["verdict"] for row in written["rows"]]
+    assert {"cores", "cpu", "python", "system"} == written["machine"].keys()
+    assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_command_writes_results(tmp_path: Path) -> None:
+    """The command prints the rows it was asked for, writes both files, and ends well whatever the figures are."""
+    done = CliRunner().invoke(main, ["--quick", "--only", "imports", "--out", str(tmp_path / "out")])
+    assert (0, None) == (done.exit_code, done.exception)
+    assert "import microrollup" in done.output
+    assert {"results.json", "results.png"} == {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_command_refuses_unknown_rows(tmp_path: Path) -> None:
+    """A name that is no row is an error of use, and nothing is written."""
+    done = CliRunner().invoke(main, ["--only", "nothing", "--out", str(tmp_path / "out")])
+    assert 2 == done.exit_code
+    assert not (tmp_path / "out").exists()
+
+
+def test_full_sizes_are_those_of_the_budgets() -> None:
+    """The full run has a million accounts, grows from a thousand, and updates a thousand in a block."""
+    assert (1_000_000, 1_000, 1_000) == (FULL.accounts, FULL.growth[0], FULL.tree_updates)
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(0.3, "below"), (0.49, "below"), (0.5, "met"), (0.8, "met")])
+def test_verdict_of_a_ratio(ratio: float, verdict: str) -> None:
+    """A ratio meets its target from the target upwards."""
+    found = compare(lambda _: 1.0, lambda _: ratio, 3)
+    assert verdict == make_ratio_row("x", "x", found, limit_name="x", target=0.5).verdict
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(201.0, "below"), (200.0, "met"), (1.0, "met")])
+def test_verdict_of_a_size(size: float, verdict: str) -> None:
+    """A size meets its target from the target downwards."""
+    assert verdict == make_size_row("x", "x", size, "MB", target=200.0).verdict
+
+
+def test_rows_without_a_target_have_no_verdict() -> None:
+    """What has no target is only reported."""
+    assert "" == make_size_row("x", "x", 1.0, "ms").verdict
+
+
+def test_repetitions_are_interleaved() -> None:
+    """Both paths take turns, the one that begins changes, and medians shrug off one bad neighbour."""
+    calls: list[str] = []
+
+    def path(name: str, seconds: list[float]) -> float:
+        calls.append(name)
+        return seconds[calls.count(name) - 1]
+
+    found = compare(lambda _: path("ours", [2.0, 90.0, 2.0]), lambda _: path("limit", [1.0, 1.0, 70.0]), 3)
+    assert ["limit", "ours", "ours", "limit", "limit", "ours"] == calls
+    assert (2.0, 1.0, 0.5) == (found.ours, found.limit, found.ratio)
+
+
+def test_keccaks_are_counted_and_left_alone_afterwards() -> None:
+    """Calls through a module's own name are counted with their lengths; then the modules are as they were."""
+    before = keccak.keccak256
+    with count_keccaks() as count:
+        indexed.compute_tree_key(0, bytes(32))
+    assert [34] == count.sizes
+    assert before is keccak.keccak256 is vars(indexed)["keccak256"]
+
+
+def test_made_up_actions_execute(tmp_path: Path) -> None:
+    """Every made-up action finds its nonce and its account as they must be: all receipts say executed."""
+    build_store(tmp_path / "store", 12, block_size=5)
+    with Ledger.open(tmp_path / "store", app) as ledger:
+        assert 12 == ledger.next_seq
+        assert [0] * 12 == list(read_statuses(ledger))
+
+
+def read_statuses(ledger: Ledger) -> Iterator[int]:
+    """The status of every receipt in the store."""
+    for seq in range(ledger.next_seq):
+        raw = get_receipt(ledger.environment.reader, ledger.environment.tables, seq)
+        assert raw is not None
+        yield raw[raw.index(b"\xc4\x20") + 34]
+
+
+def test_mixed_actions_keep_nonces_consecutive() -> None:
+    """A population's mix counts each sender's nonces on from what its store was built with."""
+    population = Population(2 * ACTIONS_PER_SENDER)
+    seen: dict[bytes, int] = {}
+    for action in population.make_mix(50):
+        if action.sender in seen:
+            assert seen[action.sender] + 1 == action.nonce
+        seen[action.sender] = action.nonce
+    assert len(seen) > 2
+
+
+def test_signed_lines_authenticate() -> None:
+    """Signed lines recover to as many senders as signed them, each with consecutive nonces."""
+    domain = create_genesis().domain
+    authenticator = Authenticator(app.action_types, domain)
+    found = [authenticator.authenticate_line(line) for line in sign_senders((3, 2)).lines]
+    assert 2 == len({action.sender for action in found})
+    assert [0, 0, 1, 1, 2, 2, 3, 3, 4, 4] == [action.nonce for action in found]

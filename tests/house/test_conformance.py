@@ -1,0 +1,184 @@
+"""The conformance vectors are what the code makes, and what other readers of them compute.
+
+`tests/foundry/inbox/test/Conformance.t.sol` reads them with solc's own encoder; forge's tests run it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import microrollup.explorer
+from conformance.files import FOLDER, FORMATS, RULES_VERSION, load_cases, locate, render
+from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.receipt import EXECUTED
+from microrollup.chain.receipt_proof import decode_receipt
+from microrollup.chain.record import DomainConfig, Forced, decode_genesis
+from microrollup.codec.canonical import encode_canonical
+from microrollup.crypto import lthash
+from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.merkle.indexed import Proof, compute_root, compute_tree_key, decode_leaf, is_low_leaf
+from microrollup.crypto.merkle.items import ItemProof, verify_item
+from microrollup.crypto.signatures import schemes
+from microrollup.crypto.signatures.statement import Statement
+from microrollup.execution.authentication import Authenticator
+from microrollup.execution.entry import decode_forced, decode_kernel_record, make_forced_entry
+from microrollup.execution.payload import encode_carried_payload, encode_forced_payload
+from paths import TESTS
+from zoo import zoo
+
+AUTHENTICATOR = Authenticator(zoo.action_types, DomainConfig("zoo", "1", 1, bytes(20)))
+
+
+def unhex(value: Any) -> Any:
+    """The bytes of 0x hex, in lists too."""
+    return [unhex(item) for item in value] if isinstance(value, list) else bytes.fromhex(value[2:])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_file_is_what_the_code_makes(name: str) -> None:
+    """Every byte of the file comes out again; a format that changes says so in a commit of its own.
+
+    If this fails and the change is meant: `python tests/support/conformance`.
+    """
+    assert render(name) == locate(name).read_text()
+    assert RULES_VERSION == json.loads(locate(name).read_text())["version"]
+
+
+def test_every_file_has_a_format() -> None:
+    """No file lies about that nothing makes."""
+    assert {f"{name}.json" for name in FORMATS} == {path.name for path in FOLDER.iterdir()}
+
+
+@pytest.mark.parametrize("case", load_cases("records"), ids=lambda case: case["kind"])
+def test_records_decode(case: dict[str, Any]) -> None:
+    """Each record decodes to a value that encodes to the same bytes; a byte more is refused."""
+    raw, kind = unhex(case["record"]), case["kind"]
+    if kind == "genesis":
+        assert raw == encode_canonical(decode_genesis(raw))
+    elif kind == "block":
+        assert is_block_record(raw)
+        assert not is_block_record(raw + b"\0")
+    elif kind in ("forced", "voided"):
+        assert raw == encode_canonical(decode_forced(raw))
+        assert (kind == "voided") is decode_forced(raw).voided
+    elif kind == "signed":
+        assert raw == encode_canonical(zoo.action_types.decode_record(raw))
+    else:
+        assert raw == encode_canonical(decode_kernel_record(raw))
+
+
+def test_block_entries_have_their_identity() -> None:
+    """It is the hash of a word, the rollup's id and the height in 32 bytes."""
+    for case in load_cases("block-entries"):
+        preimage = b"block" + unhex(case["rollupId"]) + int(case["height"]).to_bytes(32, "big")
+        assert unhex(case["actionHash"]) == keccak256(preimage)
+        assert is_block_record(unhex(case["record"]))
+
+
+def test_receipts_decode() -> None:
+    """Each receipt decodes to a value that encodes to the same bytes."""
+    items = [unhex(case["item"]) for case in load_cases("receipts")]
+    assert items == [encode_canonical(decode_receipt(item)) for item in items]
+
+
+def test_paths_verify() -> None:
+    """The path of every item leads to the root, and no other item's does."""
+    for case in load_cases("item-trees"):
+        items, root = unhex(case["items"]), unhex(case["root"])
+        for index, siblings in enumerate(case["siblings"]):
+            proof = ItemProof(index, tuple(unhex(siblings)))
+            assert proof == verify_item(root, items[index], proof, count=len(items))
+
+
+def test_set_hashes_add_up() -> None:
+    """The lanes follow from the entries, in whatever order they come."""
+    lanes = lthash.EMPTY_LANES
+    for case in load_cases("set-hashes"):
+        removed, added = (
+            [(int(entry["field"]), unhex(entry["key"]), unhex(entry["value"])) for entry in reversed(case[group])]
+            for group in ("removed", "added")
+        )
+        lanes = lthash.update_lanes(lanes, removed, added)
+        assert unhex(case["metadataRoot"]) == lthash.compute_metadata_root(lanes)
+
+
+def test_state_trees_prove() -> None:
+    """Every leaf's path leads to the root; the low leaf of the absent key is one, and no included key's leaf is."""
+    for case in load_cases("state-trees"):
+        leaves, root = [decode_leaf(leaf) for leaf in unhex(case["leaves"])], unhex(case["root"])
+        for way in (*case["inclusions"], case["exclusion"]):
+            index = int(way["leafIndex"])
+            assert root == compute_root(Proof(index, leaves[index], tuple(unhex(way["siblings"])), index))
+            assert (way is case["exclusion"]) is is_low_leaf(leaves[index], unhex(way["treeKey"]))
+
+
+def test_map_keys_are_concatenations() -> None:
+    """A key is its components one after the other, of 32 bytes each where they are integers; the tree key is of it."""
+    for case in load_cases("map-keys"):
+        parts = [
+            part.encode() if name == "string" else unhex(part) if name[:4] != "uint" else int(part).to_bytes(32, "big")
+            for name, part in zip(case["type"].strip("()").split(","), case["components"], strict=True)
+        ]
+        assert unhex(case["encoded"]) == b"".join(parts)
+        assert unhex(case["treeKey"]) == compute_tree_key(int(case["silo"]), unhex(case["encoded"]))
+
+
+def test_signatures_have_one_stored_form() -> None:
+    """Each form gives the stored form and the sender; the stored form of a stored form is itself."""
+    for case in load_cases("signatures"):
+        digest, signature, stored, sender = (unhex(case[name]) for name in ("digest", "signature", "stored", "sender"))
+        assert stored == schemes.canonicalize(signature) == schemes.canonicalize(stored)
+        statement = Statement(digest, compute_member_digest=lambda group, digest=digest: keccak256(digest + group))
+        assert sender == schemes.recover_sender(statement, stored)
+
+
+def test_forced_payloads_are_judged() -> None:
+    """The queue's first payload is an action, the others are not; each has its identity."""
+    statuses = []
+    for case in load_cases("forced-queues"):
+        forced = Forced(
+            int(case["index"]), unhex(case["sender"]), int(case["inclusionBlock"]), unhex(case["payload"]), False
+        )
+        entry = make_forced_entry(zoo, unhex(case["rollupId"]), forced, AUTHENTICATOR)
+        assert unhex(case["identity"]) == entry.action_hash
+        statuses.append(entry.status)
+        if entry.action is not None:
+            assert forced.payload == encode_forced_payload(zoo, entry.action)
+    assert [0, 3, 3, 3] == statuses
+
+
+def test_carried_payloads_are_their_signers() -> None:
+    """A payload that decodes gives signer, nonce and action hash; the others are invalid."""
+    decoded = 0
+    for case in load_cases("carried-payloads"):
+        known = case["domain"]
+        contract = unhex(known["verifyingContract"])
+        domain = DomainConfig(known["name"], known["version"], int(known["chainId"]), contract)
+        forced = Forced(0, bytes(20), 0, unhex(case["payload"]), False)
+        entry = make_forced_entry(zoo, bytes(32), forced, Authenticator(zoo.action_types, domain))
+        assert case["decodes"] is (entry.status == EXECUTED)
+        if case["decodes"]:
+            decoded += 1
+            assert (unhex(case["sender"]), int(case["nonce"])) == (entry.sender, entry.nonce)
+            assert unhex(case["actionHash"]) == entry.signed_hash
+            assert forced.payload == encode_carried_payload(forced.payload[1:])
+    assert decoded == 1
+
+
+def test_the_explorer_computes_the_same() -> None:
+    """The page's own JavaScript folds every proof of the vectors and hashes every header."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs Node.js")
+    explorer = Path(microrollup.explorer.__file__).parent
+    script = TESTS / "explorer" / "conformance.mjs"
+    shown = subprocess.run(
+        [node, str(script), str(FOLDER), str(explorer)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (0, "") == (shown.returncode, shown.stderr[-2_000:])

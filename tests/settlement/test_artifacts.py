@@ -1,0 +1,67 @@
+"""The compiled contracts in the repository are what their sources give; and only an artifact loads as one."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from compile_contracts import PROJECTS, SETTINGS, Project, compile_artifact, compute_source_hash, encode_artifact
+from microrollup.contracts import load_artifact
+from microrollup.errors import DecodeError, UsageError
+
+EVERY = [(project, contract) for project in PROJECTS for contract in project.contracts]
+
+
+@pytest.mark.parametrize(("project", "contract"), EVERY, ids=lambda value: value if isinstance(value, str) else "")
+def test_artifact_is_of_the_sources(project: Project, contract: str) -> None:
+    """Compiling again gives the file to the byte (if not: `python tests/support/compile_contracts.py`)."""
+    assert project.get_artifact(contract).read_text("utf-8") == encode_artifact(compile_artifact(project, contract))
+
+
+def test_artifacts_are_of_this_compiler() -> None:
+    """All artifacts were made with the settings that stand here; no path of a machine is in them."""
+    for project, contract in EVERY:
+        text = project.get_artifact(contract).read_text("utf-8")
+        artifact = json.loads(text)
+        assert (contract, SETTINGS) == (artifact["contract"], artifact["settings"])
+        assert all(not name.startswith(("/", ".")) for name in artifact["sources"])
+
+
+def test_source_hash_binds_names_and_texts() -> None:
+    """Another text, another name, or a piece moved from one to the other: another hash."""
+    sources = {"a.sol": "one", "b.sol": "two"}
+    assert compute_source_hash(sources) == compute_source_hash(dict(reversed(sources.items())))
+    others = [{"a.sol": "one", "b.sol": "twO"}, {"a.sol": "one", "c.sol": "two"}, {"a.solo": "ne", "b.sol": "two"}]
+    assert 4 == len({compute_source_hash(each) for each in (sources, *others)})
+
+
+def test_loads_the_inbox() -> None:
+    """The loader gives ABI and creation code."""
+    artifact = load_artifact("RollupInbox")
+    assert "RollupInbox" == artifact.contract
+    assert 10_000 < len(bytes.fromhex(artifact.bytecode.removeprefix("0x"))) < 24_576
+    assert {"settleBlobs", "settleCalldata", "force"} <= {entry.get("name") for entry in artifact.abi}
+    (settled,) = [entry for entry in artifact.abi if entry.get("name") == "BatchSettled"]
+    assert [True, True, True, False, False, False, False] == [given["indexed"] for given in settled["inputs"]]
+
+
+@pytest.mark.parametrize("name", ["Nothing", "", "../artifact", "../artifacts/RollupInbox"])
+def test_no_other_file_is_loaded(name: str) -> None:
+    """A contract that has no artifact is named; a path is no name."""
+    with pytest.raises(UsageError, match="no artifact"):
+        load_artifact(name)
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff", b"{}", b"[" * 100_000, b'{"contract":1}'])
+def test_damaged_artifact(text, tmp_path, monkeypatch) -> None:
+    """What is no artifact is refused with a typed error."""
+    package = tmp_path / "broken_contracts"
+    (package / "artifacts").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "artifacts" / "Broken.json").write_bytes(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, package.name, raising=False)
+    with pytest.raises(DecodeError):
+        load_artifact("Broken", "broken_contracts")

@@ -1,0 +1,42 @@
+"""The Ethereum settlement against anvil: the contract suite with blobs and with calldata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ethereum_harness import KEYS, EthereumHarness, fund
+from l1_fixtures import Anvil, run_anvil
+from microrollup.settlement.ethereum.options import EthereumOptions
+from microrollup.testing.settlement_suite import SettlementContract
+
+
+@pytest.fixture(scope="class")
+def anvil() -> Iterator[Anvil]:
+    with run_anvil("--hardfork", "osaka") as anvil:
+        fund(anvil, *KEYS)
+        anvil.mine(5)
+        yield anvil
+
+
+class TestBlobs(SettlementContract):
+    """Every rule of the inbox, with batches in blobs."""
+
+    @pytest.fixture
+    def harness(self, anvil: Anvil) -> Iterator[EthereumHarness]:
+        harness = EthereumHarness(
+            anvil, EthereumOptions(anvil.url, da="blobs", poll_seconds=0, blob_sources=(anvil.url,), settle_seconds=120)
+        )
+        yield harness
+        harness.close()
+
+
+class TestCalldata(SettlementContract):
+    """The same with batches in calldata."""
+
+    @pytest.fixture
+    def harness(self, anvil: Anvil) -> Iterator[EthereumHarness]:
+        harness = EthereumHarness(anvil, EthereumOptions(anvil.url, da="calldata", poll_seconds=0, settle_seconds=120))
+        yield harness
+        harness.close()

@@ -1,0 +1,190 @@
+"""Compile the contracts into the artifacts that are in the repository: `python tests/support/compile_contracts.py`.
+
+Contracts that are named are compiled alone.
+
+Whoever only deploys needs neither Node.js nor this. A project is a folder of Solidity files with a folder `artifacts`
+in it; `PROJECTS` names those whose contracts have artifacts. Each contract is compiled alone with the files that it
+imports, because npm's `solc` crashes on large inputs, and so that an artifact changes only with its own sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from l1_fixtures import FOUNDRY, install_foundry
+from paths import ROOT
+
+SETTINGS: Final[dict[str, Any]] = {
+    "optimizer": {"enabled": True, "runs": 1_000_000},
+    "evmVersion": "cancun",
+    "viaIR": True,
+    # No hash of paths or comments behind the code: the same code gives the same bytes on every machine.
+    "metadata": {"bytecodeHash": "none", "appendCBOR": False},
+}
+"""Settings of the compiler; those of each forge project's `foundry.toml` are the same."""
+
+_IMPORT: Final = re.compile(r'^import\s+(?:[^"\';]*?\sfrom\s+)?["\']([^"\']+)["\']\s*;', re.MULTILINE)
+_COMPILE_SECONDS: Final = 300
+
+
+class Project(NamedTuple):
+    """Contracts that belong together."""
+
+    folder: Path
+    """Where the `.sol` files are."""
+    contracts: tuple[str, ...]
+    """Those that get an artifact, each in the file of its name."""
+
+    def get_artifact(self, contract: str) -> Path:
+        """The artifact's file."""
+        return self.folder / "artifacts" / f"{contract}.json"
+
+
+PROJECTS: Final = (
+    Project(ROOT / "microrollup" / "contracts", ("RollupInbox",)),
+    Project(
+        ROOT / "apps" / "keystore" / "contracts",
+        (
+            "ArbitrumOrigin",
+            "ArbitrumSender",
+            "ECDSAValidator",
+            "EitherOrigin",
+            "KeystoreAccount",
+            "KeystoreAccountFactory",
+            "KeystoreBroadcaster",
+            "KeystoreRoots",
+            "KeystoreVerifier",
+            "MultisigValidator",
+            "OpStackOrigin",
+            "OpStackSender",
+            "P256Validator",
+            "WebAuthnValidator",
+        ),
+    ),
+    Project(
+        ROOT / "apps" / "keystore" / "contracts" / "ucmt",
+        (
+            "UcmtAccount",
+            "UcmtAccountFactory",
+            "UcmtEcdsaVerifier",
+            "UcmtMultisigVerifier",
+            "UcmtWebAuthnCosignVerifier",
+            "UcmtWebAuthnVerifier",
+            "UserConfigKeystore",
+        ),
+    ),
+)
+
+
+def read_sources(path: Path) -> dict[str, str]:
+    """A Solidity file and all that it imports, by source unit name: a path below the repository or an npm package."""
+    sources: dict[str, str] = {}
+    waiting = [path.resolve().relative_to(ROOT.resolve()).as_posix()]
+    while waiting:
+        name = waiting.pop()
+        if name in sources:
+            continue
+        file = ROOT / name
+        sources[name] = (file if file.exists() else FOUNDRY / "node_modules" / name).read_text("utf-8")
+        imports = _IMPORT.findall(sources[name])
+        waiting.extend([_join(name, imported) if imported.startswith(".") else imported for imported in imports])
+    return dict(sorted(sources.items()))
+
+
+def _join(name: str, imported: str) -> str:
+    """A relative import, as the compiler resolves it."""
+    parts = name.split("/")[:-1]
+    for part in imported.split("/"):
+        if part == "..":
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)
+
+
+def compute_source_hash(sources: dict[str, str]) -> str:
+    """sha256 over names and texts, each behind its length, in the order of the names."""
+    hasher = hashlib.sha256()
+    for name, text in sorted(sources.items()):
+        for raw in (name.encode(), text.encode()):
+            hasher.update(len(raw).to_bytes(8, "big") + raw)
+    return hasher.hexdigest()
+
+
+def run_solc(sources: dict[str, str], outputs: list[str]) -> dict[str, Any]:
+    """The compiler's `contracts`, with these outputs of each contract. Warnings are errors."""
+    request = {
+        "language": "Solidity",
+        "sources": {name: {"content": text} for name, text in sources.items()},
+        "settings": {**SETTINGS, "outputSelection": {"*": {"*": outputs}}},
+    }
+    completed = subprocess.run(
+        ["node", str(FOUNDRY / "solc.mjs")],
+        input=json.dumps(request), capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=True,
+    )  # fmt: skip
+    answer = json.loads(completed.stdout)
+    wrong = [error["formattedMessage"] for error in answer.get("errors", []) if error["severity"] != "info"]
+    assert [] == wrong, "\n".join(wrong)
+    contracts: dict[str, Any] = answer["contracts"]
+    return contracts
+
+
+@cache
+def read_version() -> str:
+    """The compiler's version; npm's takes half a second to say it."""
+    command = ["node", str(FOUNDRY / "solc.mjs"), "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return said.split("Version: ")[1].strip()
+
+
+def compile_artifact(project: Project, contract: str) -> dict[str, Any]:
+    """What belongs into the artifact of a contract; the members are those of `microrollup.contracts.Artifact`."""
+    install_foundry()
+    path = project.folder / f"{contract}.sol"
+    sources = read_sources(path)
+    compiled = run_solc(sources, ["abi", "evm.bytecode.object", "evm.bytecode.linkReferences"])
+    found = compiled[path.resolve().relative_to(ROOT.resolve()).as_posix()][contract]
+    assert {} == found["evm"]["bytecode"]["linkReferences"], "a library with external functions"
+    return {
+        "contract": contract,
+        "compiler": read_version(),
+        "settings": SETTINGS,
+        "sources": list(sources),
+        "sourceHash": compute_source_hash(sources),
+        "abi": found["abi"],
+        "bytecode": "0x" + found["evm"]["bytecode"]["object"],
+    }
+
+
+def encode_artifact(artifact: dict[str, Any]) -> str:
+    """The file's text: a line each for what a diff should show, the ABI's entries too."""
+    lines = []
+    for name, value in artifact.items():
+        if name == "abi":
+            entries = ",\n".join(f"    {json.dumps(entry)}" for entry in value)
+            lines.append(f'  "abi": [\n{entries}\n  ]')
+        else:
+            lines.append(f"  {json.dumps(name)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def main(names: list[str]) -> None:
+    """Write the artifacts of some contracts, by default of all."""
+    for project in PROJECTS:
+        for contract in [name for name in project.contracts if not names or name in names]:
+            path = project.get_artifact(contract)
+            path.parent.mkdir(exist_ok=True)
+            artifact = compile_artifact(project, contract)
+            path.write_text(encode_artifact(artifact), "utf-8")
+            print(f"{path.relative_to(ROOT)}: {len(artifact['bytecode']) // 2 - 1} bytes")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,77 @@
+"""The vector files: their names, their builders, and how they are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from conformance import announcements, chain, crypto, settlement
+from paths import VECTORS
+
+Case = dict[str, Any]
+
+FOLDER: Final = VECTORS / "conformance"
+
+RULES_VERSION: Final = 2
+"""Of all files. A version that is closed never changes again; this one is open, each change a commit of its own."""
+
+CLOSED_VERSIONS: Final[frozenset[int]] = frozenset()
+
+FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
+    "records": ("Records of the log: canonical msgpack arrays, and the BLAKE3 chain over them.", chain.make_records),
+    "block-entries": (
+        'The own entry of a block, of apps with a hook: ["block"], identity keccak256("block" || rollupId || height).',
+        chain.make_block_entries,
+    ),
+    "headers": (
+        (
+            "Block hash: keccak256 of the header's ABI words. Seal: [round, signature, info], "
+            "signed over keccak256(abi.encode(blockHash, round))."
+        ),
+        chain.make_headers,
+    ),
+    "rollup-ids": ("Rollup id: keccak256(abi.encode(genesis)); and the header of height 0.", chain.make_rollup_ids),
+    "receipts": ("Receipts: canonical msgpack, and their leaf in the receipts root.", chain.make_receipts),
+    "item-trees": ("Positional trees of items (actions, receipts): roots and paths.", crypto.make_item_trees),
+    "acknowledgements": ("Acknowledgement: EIP-712 digest and the operator's signature.", chain.make_acknowledgements),
+    "attestations": ("BatchAttestation: EIP-712 digest and a verifier's signature.", settlement.make_attestations),
+    "batches": ("Batches before compression, and the data hash of published bytes.", settlement.make_batches),
+    "forced-queues": ("The inbox's queue of forced actions: payloads, hash chain, identities.", settlement.make_queues),
+    "carried-payloads": (
+        "Payloads 0x01: a signed action's record that anybody may carry; its signer, nonce and action hash.",
+        settlement.make_carried_payloads,
+    ),
+    "announcements": (
+        "What the inbox's owner announces: calls, and what holds afterwards, in L1 blocks from a start.",
+        announcements.make_announcements,
+    ),
+    "set-hashes": ("LtHash-16 over BLAKE3: entries, lanes, and the metadata root.", crypto.make_set_hashes),
+    "state-trees": ("The indexed Merkle tree: histories, roots, leaves and proofs.", crypto.make_state_trees),
+    "map-keys": (
+        "Keys of a Map: components one after the other, and the tree key in a silo (metadata has none).",
+        crypto.make_map_keys,
+    ),
+    "signatures": ("Signature schemes: wallet form, stored form, digest and sender.", crypto.make_signatures),
+    "manifests": ("Manifest of an app's code: canonical msgpack; its keccak256 is the stfId.", chain.make_manifests),
+    "typed-data": ("EIP-712 actions: encoded type, type hash, domain separator, digest.", chain.make_typed_data),
+}
+
+
+def render(name: str) -> str:
+    """The text of a format's file."""
+    about, make_cases = FORMATS[name]
+    document = {"format": name, "version": RULES_VERSION, "about": about, "cases": make_cases()}
+    return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
+
+
+def locate(name: str) -> Path:
+    """Where a format's file lies."""
+    return FOLDER / f"{name}.json"
+
+
+def load_cases(name: str) -> list[Case]:
+    """The cases of a format as they are under version control."""
+    cases: list[Case] = json.loads(locate(name).read_text())["cases"]
+    return cases

@@ -1,0 +1,112 @@
+"""Vectors of what goes to L1 and to data availability."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from conformance.chain import CHAIN_ID, HEADERS, INBOX, seal_of
+from conformance.encoding import fill, make_key, show
+from microrollup.chain.block import Block
+from microrollup.chain.record import DomainConfig, Forced, Open, encode_record
+from microrollup.crypto.ecdsa import canonicalize_signature, compute_address, sign_digest
+from microrollup.crypto.eip712 import compile_digest, compute_domain_separator
+from microrollup.execution.authentication import Authenticator
+from microrollup.execution.entry import make_forced_entry
+from microrollup.execution.payload import encode_carried_payload, encode_forced_payload
+from microrollup.settlement.attestation import (
+    compute_attestation_digest,
+    create_attestation,
+    sign_attestation,
+)
+from microrollup.settlement.batch import compute_blob_data_hash, compute_data_hash, encode_batch
+from microrollup.settlement.forced import EMPTY_QUEUE_HASH, compute_forced_id, compute_queue_hash
+from zoo import Edit, Step, zoo
+
+Case = dict[str, Any]
+
+
+def make_attestations() -> list[Case]:
+    """Attestations of batches that end with the headers of `headers.json`."""
+    cases = []
+    for name, header in HEADERS.items():
+        attestation = create_attestation(fill("parent"), max(1, header.height - 2), header, fill("data hash"))
+        signed = sign_attestation(make_key("verifier 0"), attestation, CHAIN_ID, INBOX)
+        cases.append(
+            {
+                "name": name,
+                "chainId": show(CHAIN_ID),
+                "inbox": show(INBOX),
+                "attestation": show(attestation),
+                "digest": show(compute_attestation_digest(attestation, CHAIN_ID, INBOX)),
+                "verifier": show(compute_address(make_key("verifier 0"))),
+                "signature": show(signed.signature),
+            }
+        )
+    return cases
+
+
+def make_batches() -> list[Case]:
+    """Batches as they are before zlib, whose output depends on its build; data hashes are of any bytes."""
+    header = HEADERS["plain"]
+    opened = Open(header.height, header.timestamp, header.l1_origin, header.stf_id)
+    records = (encode_record(Forced(2, fill("forcer", 20), 150_000_001, b"", False)),)
+    cases: list[Case] = []
+    for kept in ((), records):
+        batch = encode_batch(header.rollup_id, [Block(header, opened, kept, seal_of(header))])
+        cases.append(
+            {
+                "rollupId": show(header.rollup_id),
+                "open": show(opened),
+                "records": show(kept),
+                "seal": show(seal_of(header)),
+                "inflated": show(zlib.decompress(batch)),
+            }
+        )
+    hashes = [b"\x01" + fill(f"blob {index}")[1:] for index in range(6)]
+    cases += [{"calldata": show(raw), "dataHash": show(compute_data_hash(raw))} for raw in (b"", b"batch")]
+    cases += [
+        {"versionedHashes": show(hashes[:count]), "dataHash": show(compute_blob_data_hash(hashes[:count]))}
+        for count in (1, 6)
+    ]
+    return cases
+
+
+def make_carried_payloads() -> list[Case]:
+    """A signed action as anybody may carry it, and what is not one: whether it decodes, and what it says then."""
+    domain = DomainConfig("zoo", "1", CHAIN_ID, fill("verifying contract", 20))
+    separator = compute_domain_separator(domain.name, domain.version, domain.chain_id, domain.verifying_contract)
+    action, nonce, action_type = Edit([Step(4, 0, 3)], False), 7, zoo.action_types.by_name["Edit"]
+    signature = sign_digest(make_key("wallet"), compile_digest(action_type.type, separator)(action, nonce))
+    good = encode_carried_payload(action_type.encode_record(action, nonce, canonicalize_signature(signature)))
+    authenticator, cases = Authenticator(zoo.action_types, domain), []
+    for payload in (good, b"\x01", good + b"\x00", b"\x03" + good[1:]):
+        entry = make_forced_entry(
+            zoo, fill("rollup id"), Forced(3, fill("forcer", 20), 9, payload, False), authenticator
+        )
+        case: Case = {"domain": show(domain), "payload": show(payload), "decodes": entry.action is not None}
+        if entry.signed_hash is not None:
+            case |= {"sender": show(entry.sender), "nonce": show(nonce), "actionHash": show(entry.signed_hash)}
+        cases.append(case)
+    return cases
+
+
+def make_queues() -> list[Case]:
+    """A queue of four: an action, nothing, garbage, and the longest number of a block."""
+    payloads = (encode_forced_payload(zoo, Edit([Step(4, 0, 3)], False)), b"", b"\xff" * 40, b"\0")
+    queue_hash, cases = EMPTY_QUEUE_HASH, []
+    for index, payload in enumerate(payloads):
+        sender, included = fill(f"forcer {index}", 20), (150_000_000, 150_000_000, 150_000_007, 2**64 - 1)[index]
+        queue_hash = compute_queue_hash(queue_hash, sender, included, payload)
+        cases.append(
+            {
+                "index": show(index),
+                "sender": show(sender),
+                "inclusionBlock": show(included),
+                "payload": show(payload),
+                "queueHash": show(queue_hash),
+                "rollupId": show(fill("rollup id")),
+                "identity": show(compute_forced_id(fill("rollup id"), index)),
+            }
+        )
+    return cases

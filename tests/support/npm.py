@@ -1,0 +1,55 @@
+"""What npm brings for tests: folders with a `package.json`, installed once, whoever asks first."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+__all__ = ["install_npm"]
+
+_OFFLINE: Final = (
+    "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH", "ERR_SOCKET_TIMEOUT"
+)  # fmt: skip
+_SECONDS: Final = 240
+
+
+def install_npm(folder: Path, then: tuple[str, ...] = ()) -> Path:
+    """The folder with `node_modules` as its lock file pins them; `then` is a script to run with Node.js afterwards.
+
+    Skips the test that asks where Node.js or npm's registry is missing.
+    """
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("Node.js and npm are not installed (Debian: apt-get install nodejs npm)")
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    stamp = folder / "node_modules" / ".installed"
+    with (folder / ".install-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            _install(npm, folder)
+            if then:
+                subprocess.run([node, *then], cwd=folder, check=True, timeout=_SECONDS)
+            stamp.write_text(wanted)
+    return folder
+
+
+def _install(npm: str, folder: Path) -> None:
+    """`npm ci` would ask for the binaries of every platform, some of which a mirror may not hold."""
+    arguments = [
+        npm, "install", "--no-save", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund",
+        "--fetch-retries=1",
+    ]  # fmt: skip
+    try:
+        completed = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"`npm install` did not get {folder.name} within {_SECONDS} s")
+    offline = [code for code in _OFFLINE if code in completed.stderr]
+    if completed.returncode and offline:
+        pytest.skip(f"`npm install` cannot reach npm's registry: {offline[0]}")
+    assert 0 == completed.returncode, completed.stderr

@@ -1,0 +1,111 @@
+"""Gas tables of the documents, from the snapshots that forge keeps under version control."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from paths import FOUNDRY
+
+__all__ = ["render_account_gas", "render_inbox_gas", "render_proof_gas", "render_root_gas"]
+
+Row = tuple[str, Sequence[str]]
+"""What the first cell says, and the measured names whose figures are the second one."""
+
+_SETTLE: Final = "settle, later, {}, 2 of 3, 1 forced"
+_INBOX: Final[tuple[Row, ...]] = (
+    ("first batch in 1 blob", ["settle, first, 1 blob, 2 of 3"]),
+    ("later batches in 1, 3, 6 blobs", [_SETTLE.format(blobs) for blobs in ("1 blob", "3 blobs", "6 blobs")]),
+    (
+        "later batch in calldata of 1,000 / 100,000 bytes",
+        [_SETTLE.format(f"calldata of {size} bytes") for size in ("1,000", "100,000")],
+    ),
+    ("later batch in 1 blob, 51 of 100 attestations", ["settle, later, 1 blob, 51 of 100"]),
+    ("force 200 bytes, the first / later", ["force, first, 200 bytes", "force, later, 200 bytes"]),
+    ("force 8,192 bytes", ["force, later, 8,192 bytes"]),
+    ("void / its cancelling", ["void", "cancelVoid"]),
+    ("change of 3 / 256 verifiers", ["changeVerifiers, 3", "changeVerifiers, 256"]),
+    ("change of the builder / the owner", ["changeBuilder", "changeOwner"]),
+    ("deployment with 3 verifiers", ["deploy, 3 verifiers"]),
+)
+_ROOTS: Final[tuple[Row, ...]] = (
+    ("`receiveRoot`, the first root", ["receiveRoot.first.gas"]),
+    (
+        "`receiveRoot`, another root, the history not full / full",
+        ["receiveRoot.next.gas", "receiveRoot.full_history.gas"],
+    ),
+    ("`receiveRoot`, the same root again", ["receiveRoot.again.gas"]),
+    ("`proveRoot`, anvil's small tries", ["proveRoot.gas"]),
+)
+_PROOFS: Final[tuple[Row, ...]] = (
+    ("inclusion / exclusion, packed", ["inclusion.depth30", "exclusion.depth30"]),
+    ("inclusion / exclusion, Axiom's form, five signers", ["axiom.inclusion.depth30", "axiom.exclusion.depth30"]),
+)
+_AXIOM: Final = "Axiom: 7,422 / 7,866 gas for the same bytes"
+_VALIDATION_HEAD: Final = [
+    "`validateUserOp`, depth 30, ECDSA",
+    "cold storage",
+    "without the validator",
+    "signature, bytes",
+    "beyond the bare 65",
+]
+_MODES: Final = ("inclusion", "exclusion", "exclusion, previous root", "exclusion, oldest replaced root", "cached")
+_ACCOUNTS: Final[tuple[Row, ...]] = (
+    ("`createAccount`", ["createAccount"]),
+    ("`createAccount`, the signed root replaced meanwhile", ["createAccount: the signed root was replaced"]),
+    ("`pushRoot`, the same root again", ["pushRoot: the same root again"]),
+    ("`pushRoot`, each of the first four newer roots", ["pushRoot: third root"]),
+    ("`pushRoot`, each later one", ["pushRoot: a later root, the ring full"]),
+)
+_BARE_SIGNATURE_BYTES: Final = 65
+
+
+def render_inbox_gas() -> str:
+    """Of the inbox's calls."""
+    return _render_rows(
+        ["execution gas, cold storage, two of three attestations", "gas"], _INBOX, _read("inbox", "inbox")
+    )
+
+
+def render_root_gas() -> str:
+    """Of the ways that bring a root to a chain."""
+    return _render_rows(["execution gas, cold storage", "gas"], _ROOTS, _read("keystore", "roots"))
+
+
+def render_proof_gas() -> str:
+    """Of proofs at depth 30."""
+    kept = _read("keystore", "proofs")
+    rows = [
+        [what, *[" / ".join([f"{kept[f'{name}.{unit}']:,}" for name in names]) for unit in ("gas", "bytes")]]
+        for what, names in _PROOFS
+    ]
+    head = ["depth 30, execution gas of the library call alone", "gas", "bytes", "measured of others"]
+    return _render(head, [[*row, _AXIOM if "Axiom" in row[0] else ""] for row in rows])
+
+
+def render_account_gas() -> str:
+    """Of validation in each mode, and of what an account's root costs."""
+    kept = _read("accounts", "accounts")
+    rows = []
+    for mode in _MODES:
+        gas = [f"{kept[f'validateUserOp, storage cold: {mode}, {kind}']:,}" for kind in ("ECDSA", "no check")]
+        size = kept[f"signature bytes: {mode}, ECDSA"]
+        rows.append([mode.replace("previous", "last replaced"), *gas, f"{size:,}", f"{size - _BARE_SIGNATURE_BYTES:,}"])
+    return (
+        _render(_VALIDATION_HEAD, rows) + "\n" + _render_rows(["execution gas, cold storage", "gas"], _ACCOUNTS, kept)
+    )
+
+
+def _read(project: str, name: str) -> dict[str, int]:
+    raw = json.loads((FOUNDRY / project / "snapshots" / f"{name}.json").read_bytes())
+    return {what: int(value) for what, value in raw.items()}
+
+
+def _render_rows(head: list[str], rows: Sequence[Row], kept: dict[str, int]) -> str:
+    return _render(head, [[what, " / ".join([f"{kept[name]:,}" for name in names])] for what, names in rows])
+
+
+def _render(head: list[str], rows: list[list[str]]) -> str:
+    first, *others = [f"| {' | '.join(line)} |\n" for line in (head, *rows)]
+    return "".join([first, "|---" * len(head), "|\n", *others])
