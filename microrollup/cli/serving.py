@@ -166,7 +166,6 @@ def run_command(
     listed = {*addresses, *[compute_address(read_key(path)) for path in keys]}
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
-    timing = WriterOptions(block_time, empty_seconds=empty_blocks)
     options = NodeOptions(block_size, timing, choose_node_workers(workers))
     with limited_memory(MEMORY_BYTES), open_served(app, directory, rollup, choice, keys, l1, options) as node:
         serve_node(
@@ -176,7 +175,7 @@ def run_command(
             hosts=frozenset(name.lower() for name in hosts),
             origins=frozenset(origins),
             limits=RpcLimits(rate=rate),
-            on_ready=lambda address: _announce(node, address, output),
+            on_ready=lambda address, _stop: _announce(node, address, output),
         )
     document = {"stopped": True, "height": node.ledger.checkpoint.height, "seq": node.ledger.next_seq}
     output.show(document, f"stopped at height {document['height']}; the same command goes on from there")

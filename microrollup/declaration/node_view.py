@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from microrollup.chain.acknowledgement import SignedAcknowledgement
-from microrollup.chain.answers.actions import BlockAnswer, HeaderAnswer, ReceiptAnswer
-from microrollup.chain.answers.confirmations import Confirmation
-from microrollup.chain.answers.state import StateProofAnswer
-from microrollup.declaration.view import View
+if TYPE_CHECKING:
+    from microrollup.chain.acknowledgement import SignedAcknowledgement
+    from microrollup.chain.answers.actions import BlockAnswer, HeaderAnswer, ReceiptAnswer
+    from microrollup.chain.answers.confirmations import Confirmation
+    from microrollup.chain.answers.state import StateProofAnswer
+    from microrollup.declaration.view import View
 
 __all__ = ["NodeView"]
 

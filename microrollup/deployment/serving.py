@@ -86,7 +86,7 @@ def choose_node_workers(workers: int | None) -> int:
     return max(0, count_cores() - BUSY_PROCESSES) if workers is None else workers
 
 
-def _tell_nobody(_: str) -> None:
+def _tell_nobody(_url: str, _stop: Callable[[], None]) -> None:
     return
 
 
@@ -98,13 +98,13 @@ def serve_node(
     hosts: frozenset[str] = frozenset(),
     origins: frozenset[str] = frozenset(),
     limits: RpcLimits | None = None,
-    on_ready: Callable[[str], None] = _tell_nobody,
+    on_ready: Callable[[str, Callable[[], None]], None] = _tell_nobody,
 ) -> None:
     """Start the node and its server on an address (port 0: any); returns when both have stopped.
 
     `hosts` are names by which clients may call the server, `origins` those of other pages that may use it (as
-    `rpc.origins.read_origin` gives them). `on_ready` is told its URL. Raises `OSError` if the address
-    cannot be had.
+    `rpc.origins.read_origin` gives them). `on_ready` is told its URL and
+    given a function that stops it soon, from any thread. Raises `OSError` if the address cannot be had.
     """
     chosen = limits or RpcLimits()
     raise_limit("RLIMIT_NOFILE", chosen.connections + SPARE_FILES)
@@ -117,7 +117,7 @@ def serve_node(
             make_app(node, chosen, hosts=hosts, origins=origins, address=address),
             listener,
             chosen,
-            on_ready=lambda: on_ready(address),
+            on_ready=lambda: on_ready(address, server.stop),
             on_stop=node.stop,
         )
         server.serve_forever()

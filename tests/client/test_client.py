@@ -454,7 +454,7 @@ def test_nobody_there():
     """A node that does not answer is `Unreachable`; an action that was never sent is not open but unsent."""
 
     async def use():
-        async with Client("http://127.0.0.1:9", app) as client:
+        async with Client("http://127.0.0.1:9", app, timeout=1.0) as client:
             await client.get_height()
 
     with pytest.raises(Unreachable) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ def test_serve(tmp_path: Path) -> None:
     """The node answers at the URL that it names, and holds what the directory holds."""
     fill_directory(tmp_path, LINES[:10])
     ready = threading.Event()
-    urls: list[str] = []
+    told: list[tuple[str, Callable[[], None]]] = []
 
-    def note(url: str) -> None:
-        urls.append(url)
+    def note(url: str, stop: Callable[[], None]) -> None:
+        told.append((url, stop))
         ready.set()
 
     with open_served(APP, tmp_path, ROLLUP, VerifierChoice(), [], None, NodeOptions()) as node:
@@ -31,10 +32,13 @@ def test_serve(tmp_path: Path) -> None:
         server.start()
         try:
             assert ready.wait(30)
-            status = read_node_status(urls[0])
+            url, stop = told[0]
+            status = read_node_status(url)
+            stop()
+            server.join(30)
+            assert not server.is_alive()
         finally:
             node.stop()
-            server.join(30)
     assert (10, 1) == (status["acknowledged"], status["height"]["latest"])
 
 
