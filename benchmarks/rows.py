@@ -21,6 +21,7 @@ from benchmarks import (
     proofs,
     replaying,
     state_root,
+    verifying,
 )
 from benchmarks.context import Bench
 from benchmarks.report import Row
@@ -35,6 +36,7 @@ ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "growth": growth.measure,
     "checks": checking.measure,
     "replay": replaying.measure,
+    "verifying": verifying.measure,
     "opening": opening.measure,
     "memory": memory.measure,
     "proof": proofs.measure,

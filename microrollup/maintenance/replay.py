@@ -77,7 +77,6 @@ def replay_log(
     """
     genesis = read_genesis(source)
     rollup_id = compute_rollup_id(genesis)
-    outcomes = _authenticate(source, rollup_id, pool)
     ledger = Ledger.create(directory, rollup, genesis)
     group: list[Entry] = []
 
@@ -89,6 +88,7 @@ def replay_log(
 
     try:
         with source.snapshot() as txn:
+            outcomes = _authenticate(iterate_log(txn, source.tables, rollup_id, first=1), pool)
             for number, record in iterate_log(txn, source.tables, rollup_id, first=1):
                 kernel = _decode_kernel_record(record, number)
                 if kernel is None:
@@ -107,16 +107,12 @@ def replay_log(
     return ledger
 
 
-def _authenticate(source: Environment, rollup_id: bytes, pool: RecordAuthentication) -> Iterator[Authentication]:
+def _authenticate(log: Iterator[tuple[int, bytes]], pool: RecordAuthentication) -> Iterator[Authentication]:
     """The outcomes of all signed records of a log, in order, checked ahead of their turn."""
-
-    def read_signed() -> Iterator[bytes]:
-        with source.snapshot() as txn:
-            for number, record in iterate_log(txn, source.tables, rollup_id, first=1):
-                if is_signed_record(record) and _decode_kernel_record(record, number) is None:
-                    yield record
-
-    for chunk in pool.authenticate_records(split_chunks(read_signed(), _CHUNK)):
+    signed = (
+        record for number, record in log if is_signed_record(record) and _decode_kernel_record(record, number) is None
+    )
+    for chunk in pool.authenticate_records(split_chunks(signed, _CHUNK)):
         yield from chunk
 
 

@@ -78,6 +78,25 @@ def test_progress_counts_every_record(tmp_path: Path) -> None:
     chain.close()
 
 
+def test_a_log_that_grows(tmp_path: Path) -> None:
+    """A replay ends where the log ended when it began, whatever is appended meanwhile."""
+    chain = Chain(tmp_path)
+    chain.work(Random(1), 3)
+    before = chain.ledger.environment.count("log")
+    told: list[int] = []
+
+    def append(number: int) -> None:
+        told.append(number)
+        if 1 == number:
+            chain.work(Random(2), 3)
+
+    with AuthenticationPool("zoo:zoo", chain.genesis.domain, 0) as pool:
+        replay_log(chain.ledger.environment, zoo, tmp_path / "replay", pool, append).close()
+    assert list(range(1, before)) == told
+    assert before < chain.ledger.environment.count("log")
+    chain.close()
+
+
 # --- differences -----------------------------------------------------------------------------------------------------
 
 
