@@ -25,6 +25,7 @@ from microrollup.node.runtime import Node, NodeOptions
 from microrollup.node.writer import WriterOptions
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.origins import read_origin
+from microrollup.rpc.server import bind
 from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE
 from microrollup.settlement.place import EthereumPlace, L1Place
 
@@ -167,6 +168,7 @@ def run_command(
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
     options = NodeOptions(block_size, timing, choose_node_workers(workers))
+    bind(host, port).close()  # an address that cannot be had is said before a data directory is made
     with limited_memory(MEMORY_BYTES), open_served(app, directory, rollup, choice, keys, l1, options) as node:
         serve_node(
             node,

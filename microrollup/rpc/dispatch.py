@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from typing import Any, Final, assert_never
 
 import msgspec
@@ -43,6 +44,10 @@ THREADS: Final = 8
 
 SIGNED_AT_ONCE: Final = 4
 """So few acknowledgements are signed in the event loop, 30 us each: the way to a thread and back takes longer."""
+
+_SHOWN_CHARACTERS: Final = 100
+_NEAR: Final = 0.75
+"""How alike two names must be, of 1, for the one to be taken for a slip of the other."""
 
 SocketHandler = Callable[[Any], Awaitable[Any]]
 """Answers the methods that need a WebSocket."""
@@ -125,7 +130,7 @@ class Dispatcher:
             if wait:
                 raise make_rate_error(wait)
             if method is None:
-                raise ErrorResponse(METHOD_NOT_FOUND, call.method[:100])
+                raise ErrorResponse(METHOD_NOT_FOUND, self._describe_unknown(call.method))
             result = await self._run(method, call, caller)
             answer = None if call.id is None else self._hold(encode_result(call.id, result), caller)
         except asyncio.CancelledError:
@@ -138,6 +143,12 @@ class Dispatcher:
             return None if call.id is None else encode_error(call.id, refusal)
         self._api.node.metrics.note_call(name, "ok")
         return answer
+
+    def _describe_unknown(self, name: str) -> str:
+        """The name that was asked for, and the one that may have been meant."""
+        name = name[:_SHOWN_CHARACTERS]
+        meant = get_close_matches(f"rollup_{name.removeprefix('rollup_')}", self.methods, n=1, cutoff=_NEAR)
+        return f"{name}; there is {meant[0]}" if meant else name
 
     def _hold(self, answer: bytes, caller: Caller) -> bytes:
         """Count an answer until `release`; a call whose answer has no room is refused."""

@@ -55,6 +55,7 @@ def test_what_is_wrong_with_the_command(tmp_path):
                 out, err = process.process.communicate(timeout=TIMEOUT)
                 assert (2, b"") == (process.process.returncode, out), err
                 assert words in err.decode()
+                assert "--port" not in options or not directory.exists()
         with closing(Process("run", APP, "--data", tmp_path / "data", "--port", 0, cwd=ROOT)) as process:
             _, err = process.process.communicate(timeout=TIMEOUT)
             assert "being written by another process" in err.decode()

@@ -81,6 +81,21 @@ def test_bad_bodies(caller, body, code):
     assert (200, code) == (status, check_error(raw))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("height", "height; there is rollup_height"),
+        ("rollup_getHeader2", "rollup_getHeader2; there is rollup_getHeader"),
+        ("eth_call", "eth_call"),
+        ("x" * 101, "x" * 100),
+    ],
+)
+def test_a_method_that_was_meant(caller, name, said):
+    """A method that does not exist is answered with the one of the nearest name, if there is one that is near."""
+    answer = json.loads(caller.post(json.dumps({"jsonrpc": "2.0", "id": 1, "method": name}).encode())[1])
+    assert f"method not found: {said}" == answer["error"]["message"]
+
+
 def test_bad_calls_of_a_batch_are_told_apart(caller):
     """In a batch, bad calls have errors of their own beside the good one's result; notifications have none."""
     calls = (
