@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from conformance import announcements, chain, crypto, settlement
+from conformance import announcements, chain, crypto, metering, settlement
 from paths import VECTORS
 
 Case = dict[str, Any]
@@ -55,6 +55,7 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
     ),
     "signatures": ("Signature schemes: wallet form, stored form, digest and sender.", crypto.make_signatures),
     "manifests": ("Manifest of an app's code: canonical msgpack; its keccak256 is the stfId.", chain.make_manifests),
+    "steps": ("The metered form: steps of small functions, or the limit that they reach.", metering.make_steps),
     "typed-data": ("EIP-712 actions: encoded type, type hash, domain separator, digest.", chain.make_typed_data),
 }
 
