@@ -16,6 +16,7 @@ from benchmarks.signing import sign_senders
 from benchmarks.stores import LARGE_BLOCK, build_block, execute_block, make_entries
 from benchmarks.subprocesses import run_python
 from benchmarks.workload import ACTIONS_PER_SENDER, Population
+from microrollup.execution.authentication import Authenticated
 from microrollup.ledger.ledger import Ledger
 
 __all__ = ["crash_apart"]
@@ -34,7 +35,8 @@ def _crash(directory: Path, first_sender: int, blocks: int, tail: int) -> None:
     for _ in range(blocks):
         build_block(ledger, population.make_registers(min(LARGE_BLOCK, max(1, tail))))
     lines = sign_senders((first_sender, -(-tail // ACTIONS_PER_SENDER))).lines[:tail]
-    execute_block(ledger, make_entries([ledger.authenticator.authenticate_line(line) for line in lines]))
+    outcomes = [ledger.authenticator.authenticate_line(line) for line in lines]
+    execute_block(ledger, make_entries([each for each in outcomes if isinstance(each, Authenticated)]))
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from microrollup import primitives as _primitives
 from microrollup.declaration.action import Action, Event
 from microrollup.declaration.context import Context, Revert, require
+from microrollup.declaration.envelope import Envelope, Opened
 from microrollup.declaration.map import Map
 from microrollup.declaration.node_view import NodeView
 from microrollup.declaration.rollup import MicroRollup
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Action",
     "Context",
+    "Envelope",
     "Event",
     "Map",
     "MicroRollup",
     "MicrorollupError",
     "NodeView",
+    "Opened",
     "Revert",
     "State",
     "View",

@@ -56,6 +56,7 @@ __all__ = [
     "MAX_CLOCK_LEAD_SECONDS",
     "MAX_EVENTS",
     "MAX_EVENT_BYTES",
+    "MAX_ENVELOPE_BYTES",
     "MAX_FORCED_PAYLOAD_BYTES",
     "MAX_FORCED_PER_BLOCK",
     "MAX_GAP_PER_SENDER",
@@ -195,6 +196,9 @@ Int256 = Annotated[int, Integer(256, signed=True)]
 
 MAX_ACTION_BYTES: Final = 16 * 1024
 """A signed action, in its JSON form and as a log record."""
+
+MAX_ENVELOPE_BYTES: Final = 16_000
+"""What an app's own envelope holds, in bytes; see `microrollup.declaration.envelope`."""
 
 MAX_JSON_DEPTH: Final = 32
 """Nesting of a signed action's JSON; deep input is refused before a recursive decoder sees it."""

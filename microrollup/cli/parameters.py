@@ -17,16 +17,17 @@ __all__ = ["PATH", "app_argument", "data_option", "hex_bytes", "workers_option"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def hex_bytes(size: int) -> Callable[[str], bytes]:
-    """The type of an option that takes so many bytes as hex digits, with or without 0x."""
+def hex_bytes(size: int | None = None) -> Callable[[str], bytes]:
+    """The type of an option that takes bytes, so many if that is given, as hex digits, with or without 0x."""
 
     def convert(text: str) -> bytes:
         try:
             raw = read_hex(text if text[:2] == "0x" else f"0x{text}", "")
         except RefusedError:
-            raw = b""
-        if len(raw) != size:
-            raise click.BadParameter(f"{text!r} is not {size} bytes in hex digits")
+            raw = None
+        if raw is None or (size is not None and len(raw) != size):
+            count = "made of" if size is None else f"{size}"
+            raise click.BadParameter(f"{text!r} is not {count} bytes in hex digits")
         return raw
 
     return convert

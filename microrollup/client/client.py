@@ -129,6 +129,10 @@ class Client:
         """Send one signed action in its JSON form, as it is; a known one is answered with its first acknowledgement."""
         return await self._submitter.submit_signed(line)
 
+    async def submit_envelope(self, name: str, raw: bytes) -> SignedAcknowledgement:
+        """Send what comes in an envelope of the app's own; with the `app` it is opened here first (`BadEnvelope`)."""
+        return await self._submitter.submit_envelope(name, raw)
+
     async def submit_lines(self, lines: Sequence[bytes]) -> list[Outcome]:
         """The same for many lines, in batches; the outcome or error of each."""
         return await self._submitter.submit_lines(lines)

@@ -77,7 +77,8 @@ class OutcomeUnknown(ClientError):
     """
 
     def __init__(self, signed: SignedAction, reason: str) -> None:
-        super().__init__(f"whether the node took the action 0x{signed.action_hash.hex()} is not known: {reason}")
+        which = "the envelope" if signed.action_hash is None else f"the action 0x{signed.action_hash.hex()}"
+        super().__init__(f"whether the node took {which} is not known: {reason}")
         self.signed = signed
         self.reason = reason
 

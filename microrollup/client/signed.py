@@ -1,4 +1,4 @@
-"""A signed action as it is sent, and sent again: one line of JSON, and its identity."""
+"""A signed action or an envelope as it is sent, and sent again: one line of JSON, and its identity."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ class SignedAction(msgspec.Struct, frozen=True):
     """The JSON form, without a line end."""
     sender: Address
     nonce: Uint64
-    action_hash: Bytes32
-    """Its identity, as the acknowledgement has to state it."""
+    action_hash: Bytes32 | None
+    """Its identity, as the acknowledgement has to state it. None for an envelope of an app that is not known here."""

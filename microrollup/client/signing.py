@@ -17,8 +17,10 @@ from microrollup.codec.schema import IntegerType
 from microrollup.crypto.eip712 import compile_digest, compile_member_digest, compute_domain_separator, typed_data
 from microrollup.crypto.signatures.statement import Statement
 from microrollup.declaration.action import Action, ActionType, ActionTypes, compile_action_type
+from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import UsageError
 from microrollup.execution.authentication import Authenticator, compute_action_hash
+from microrollup.execution.envelope import EnvelopeOpener
 
 __all__ = ["ActionSigner", "make_authenticator"]
 
@@ -98,12 +100,15 @@ def _compare(action_type: ActionType, config: NodeConfig) -> None:
         raise ForeignNode(f"action {served.name}", expected=action_type.type_hash, found=served.type_hash)
 
 
-def make_authenticator(config: NodeConfig) -> Authenticator:
-    """What tells the identity of lines that somebody else signed, from the types that the node serves.
+def make_authenticator(config: NodeConfig, app: MicroRollup | None = None) -> Authenticator:
+    """What tells the identity of lines that somebody else signed, from the types that the node serves; and of envelopes
+    where the `app` is known.
 
     Raises `BadAnswer` or `ForeignNode` if they are not what the node says that they are.
     """
-    types = ActionTypes([declare_action(action.name, action.types) for action in config.actions])
+    declared = [declare_action(action.name, action.types) for action in config.actions]
+    types = ActionTypes(declared, may_be_empty=bool(config.envelopes))
     for action_type in types:
         _compare(action_type, config)
-    return Authenticator(types, config.domain)
+    opener = EnvelopeOpener(app) if app is not None and app.envelopes else None
+    return Authenticator(types, config.domain, opener=opener)

@@ -18,6 +18,7 @@ import msgspec
 
 from microrollup.chain.acknowledgement import SignedAcknowledgement
 from microrollup.chain.answers.state import NonceAnswer
+from microrollup.chain.envelope_record import compute_envelope_id
 from microrollup.client.connection import Connection
 from microrollup.client.errors import (
     ActionRefused,
@@ -36,7 +37,8 @@ from microrollup.client.signer import Signer, get_address
 from microrollup.client.signing import ActionSigner, make_authenticator
 from microrollup.declaration.action import Action
 from microrollup.errors import AcknowledgementError, MicrorollupError, RefusedError
-from microrollup.execution.authentication import Authenticator
+from microrollup.execution.authentication import Authenticated, Authenticator, may_be_envelope, parse_json_fast
+from microrollup.primitives import ZERO_ADDRESS
 
 __all__ = ["Outcome", "Submitter"]
 
@@ -105,16 +107,19 @@ class Submitter:
 
     async def submit_signed(self, line: bytes) -> SignedAcknowledgement:
         """Send one line that is signed already, perhaps for the second time."""
-        return await self._send(_name(await self._get_authenticator(), line))
+        return await self._send(await self._name(line))
+
+    async def submit_envelope(self, name: str, raw: bytes) -> SignedAcknowledgement:
+        """Send what comes in an envelope of that name, perhaps for the second time."""
+        return await self._send(await self._name(msgspec.json.encode({"envelope": name, "raw": f"0x{raw.hex()}"})))
 
     async def submit_lines(self, lines: Sequence[bytes]) -> list[Outcome]:
         """Send lines that are signed already, in batches; those that no node would take are refused here."""
-        authenticator = await self._get_authenticator()
         outcomes: list[Outcome | None] = []
         signed: list[SignedAction] = []
         for line in lines:
             try:
-                signed.append(_name(authenticator, line))
+                signed.append(await self._name(line))
                 outcomes.append(None)
             except RefusedError as error:
                 outcomes.append(error)
@@ -173,7 +178,7 @@ class Submitter:
     async def _call_batch(self, signed: Sequence[SignedAction]) -> list[Outcome]:
         try:
             answers = await self._connection.call("submitActions", actions=[msgspec.Raw(each.line) for each in signed])
-        except IntakeClosed as error:
+        except (IntakeClosed, ActionRefused) as error:
             return [error] * len(signed)
         except ClientError as error:
             return [OutcomeUnknown(each, str(error)) for each in signed]
@@ -189,6 +194,17 @@ class Submitter:
         except (ClientError, AcknowledgementError) as error:
             return error
 
+    async def _name(self, line: bytes) -> SignedAction:
+        """A line with its identity. Raises the class of `RefusedError` with which every node would refuse it."""
+        authenticator = await self._get_authenticator()
+        if self._connection.app is None and _is_envelope(line):
+            return SignedAction(line, ZERO_ADDRESS, 0, None)
+        authentic = authenticator.authenticate_line(line)
+        if isinstance(authentic, Authenticated):
+            return SignedAction(line, authentic.sender, authentic.nonce, authentic.action_hash)
+        rollup_id = (await self._connection.get_config()).rollup_id
+        return SignedAction(line, ZERO_ADDRESS, 0, compute_envelope_id(rollup_id, authentic.name, authentic.hash))
+
     # What is made once
 
     async def _get_signer(self) -> ActionSigner:
@@ -198,7 +214,7 @@ class Submitter:
 
     async def _get_authenticator(self) -> Authenticator:
         if self._authenticator is None:
-            self._authenticator = make_authenticator(await self._connection.get_config())
+            self._authenticator = make_authenticator(await self._connection.get_config(), self._connection.app)
         return self._authenticator
 
     def _get_nonces(self, sender: bytes) -> SenderNonces:
@@ -222,10 +238,12 @@ def _judge(error: RpcError | Unreachable) -> Fate:
     return "free"
 
 
-def _name(authenticator: Authenticator, line: bytes) -> SignedAction:
-    """A line with its identity. Raises the class of `RefusedError` with which every node would refuse it."""
-    authentic = authenticator.authenticate_line(line)
-    return SignedAction(line, authentic.sender, authentic.nonce, authentic.action_hash)
+def _is_envelope(line: bytes) -> bool:
+    """Whether a line is an envelope's. Raises a class of `RefusedError` for what is not JSON."""
+    if not may_be_envelope(line):
+        return False
+    document = parse_json_fast(line)
+    return isinstance(document, dict) and "envelope" in document
 
 
 def _cut(signed: Sequence[SignedAction]) -> list[tuple[int, int]]:

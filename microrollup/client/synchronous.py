@@ -108,6 +108,10 @@ class SyncClient:
         """See `Client.submit_signed`."""
         return self._run(self._client.submit_signed(line))
 
+    def submit_envelope(self, name: str, raw: bytes) -> SignedAcknowledgement:
+        """See `Client.submit_envelope`."""
+        return self._run(self._client.submit_envelope(name, raw))
+
     def submit_lines(self, lines: Sequence[bytes]) -> list[Outcome]:
         """See `Client.submit_lines`."""
         return self._run(self._client.submit_lines(lines))

@@ -66,6 +66,10 @@ class SignedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     """secp256k1: `r(32) || s(32) || recovery id(1)`, low s. Others: scheme byte and the scheme's own form."""
 
 
+class _NoRecord(SignedRecord, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=""):
+    """What no record decodes to: that of a rollup without signed actions; types have names."""
+
+
 ActionClass: TypeAlias = type[Action]
 RecordClass: TypeAlias = type[SignedRecord]
 
@@ -98,6 +102,11 @@ class ActionType(msgspec.Struct, frozen=True):
         """The stored record of a (checked) action and a canonical signature."""
         body = action if self.form.lower is None else self.form.lower(action)
         return encode_canonical((self.name, body, nonce, signature))
+
+    def to_message(self, action: Action) -> dict[str, Any]:
+        """The members of an action as plain objects; what is signed has `nonce` besides."""
+        message: dict[str, Any] = to_json_value(self.type, action)
+        return message
 
     def to_json(self, action: Action, nonce: int, signature: bytes) -> dict[str, Any]:
         """The JSON form of a signed action as plain objects; secp256k1's v is written as 27 or 28, as wallets do."""
@@ -179,10 +188,12 @@ class ActionTypes:
     one msgspec union, whose tags are the types' names.
     """
 
-    def __init__(self, classes: Iterable[type[Action]]) -> None:
-        """Compile action classes. Raises `DeclarationError`, also for two of one name, or none at all."""
+    def __init__(self, classes: Iterable[type[Action]], *, may_be_empty: bool = False) -> None:
+        """Compile action classes. Raises `DeclarationError`, also for two of one name, and for none at all unless that
+        `may_be_empty`: where all actions come in envelopes.
+        """
         types = [compile_action_type(cls) for cls in classes]
-        if not types:
+        if not types and not may_be_empty:
             raise DeclarationError("actions", "a rollup has at least one action")
         self.by_name: Final[dict[str, ActionType]] = {}
         for action_type in types:
@@ -192,7 +203,7 @@ class ActionTypes:
         self.by_type_hash: Final = {action_type.type_hash: action_type for action_type in types}
         self.by_record_type: Final = {action_type.record_type: action_type for action_type in types}
         self.record_types: Final = tuple(self.by_record_type)
-        union = functools.reduce(operator.or_, self.record_types)
+        union = functools.reduce(operator.or_, self.record_types) if types else _NoRecord
         self._decoder: Final[msgspec.msgpack.Decoder[SignedRecord]] = msgspec.msgpack.Decoder(union)
 
     def __iter__(self) -> Iterator[ActionType]:

@@ -21,6 +21,7 @@ _MAX_VERSION: Final = 64
 _EXAMPLE: Final = 'MicroRollup(name="zoo", version="1", genesis=Zoo(), stfs=[feed])'
 
 _INSTEAD: Final = {
+    "envelope": "name the classes as a list: envelopes=[Tickets]",
     "actions": "actions are those that the functions in `stfs` take",
     "chain_id": "the chain is chosen when a data directory is made",
     "events": "events are those that the functions in `stfs` emit, with ctx.emit",
@@ -59,6 +60,7 @@ def check_values(
     genesis: Any,
     stfs: Any,
     on_block: Any,
+    envelopes: Any,
     libraries: Any,
     allow: Any,
     rules: Any,
@@ -77,6 +79,8 @@ def check_values(
     _check_stfs(stfs)
     if on_block is not None and not callable(on_block):
         raise DeclarationError("on_block", f"is one function f(state, ctx), not {_kind(on_block)}: write on_block=f")
+    if not isinstance(envelopes, (list, tuple)):
+        raise DeclarationError("envelopes", f"is a list of classes, not {_kind(envelopes)}: write envelopes=[Tickets]")
     if not isinstance(libraries, (list, tuple)):
         raise DeclarationError("libraries", f"is a list, not {_kind(libraries)}: write libraries=['shapely']")
     if any(not isinstance(library, str) or not library.isidentifier() for library in libraries):

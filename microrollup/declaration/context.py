@@ -14,12 +14,14 @@ class Context(msgspec.Struct, gc=False):
     """What an STF may know besides state and action, and the way to emit events."""
 
     sender: bytes
-    """20 bytes: who signed, or for the origin "l1" who called the inbox; zero in a block hook."""
+    """20 bytes: who signed, or for the origin "l1" who called the inbox; zero in a block hook, and for what came in an
+    envelope."""
     height: int = 1
     timestamp: int = 0
     """Seconds; the block's."""
     origin: str = "signed"
-    """"signed", "l1" for an L1 account's own action, forced through the inbox, or "block" in a block hook."""
+    """"signed", "l1" for an L1 account's own action, forced through the inbox, "block" in a block hook, or the name of
+    the envelope in which the action came."""
     rollup_id: bytes = ZERO_BYTES32
     """32 bytes."""
     forced: bool = False

@@ -18,8 +18,9 @@ from microrollup.chain.block_entry import BlockBegin
 from microrollup.chain.record import DomainConfig
 from microrollup.codec.schema import describe_struct
 from microrollup.codec.values import compile_check, compile_codec
-from microrollup.declaration.action import Action, ActionTypes, Event
+from microrollup.declaration.action import Action, ActionType, ActionTypes, Event
 from microrollup.declaration.arguments import check_names, check_values
+from microrollup.declaration.envelope import Envelope, compile_envelopes
 from microrollup.declaration.events import find_event_classes
 from microrollup.declaration.manifest import (
     RULES_VERSION,
@@ -56,6 +57,7 @@ class MicroRollup:
     `name` and `version` are those of the EIP-712 domain; `genesis` is the first state; `stfs` are the state transition
     functions, each `(state, action, ctx) -> state`, annotated with its action's class and with the state's, or with
     that of a part of it. `on_block` is a function `(state, ctx) -> state` that runs at the beginning of each block.
+    `envelopes` are the app's own formats in which actions come, each a subclass of `Envelope`.
     `libraries` names foreign
     packages that the app's modules import: the author answers for their results being the same on every machine.
     `allow` names rules of the lint that the author answers for; it is part of the stfId.
@@ -78,13 +80,15 @@ class MicroRollup:
         genesis: State,
         stfs: Sequence[Stf],
         on_block: BlockHook | None = None,
+        envelopes: Sequence[type[Envelope]] = (),
         libraries: Sequence[str] = (),
         allow: Sequence[str] = (),
         rules: int = RULES_VERSION,
         reads: str | None = None,
         methods: str | None = None,
     ) -> None:
-        check_values(name, version, genesis, stfs, on_block, libraries, allow, rules, reads=reads, methods=methods)
+        modules = {"reads": reads, "methods": methods}
+        check_values(name, version, genesis, stfs, on_block, envelopes, libraries, allow, rules, **modules)
         self.name = name
         self.version = version
         self.rules = rules
@@ -111,7 +115,9 @@ class MicroRollup:
         if on_block is not None:
             self.part_by_entry[BlockBegin] = read_hook(on_block, self.state_type.parts)
             self.stf_by_entry[BlockBegin] = lift_hook(on_block)
-        self.action_types = ActionTypes(tuple(self.stf_by_action))
+        self.envelopes, signed = compile_envelopes(envelopes, self.stf_by_action)
+        self.action_types = ActionTypes(signed, may_be_empty=bool(self.envelopes))
+        """Those that are signed, and forced by L1 accounts; those of envelopes are with these."""
         self.event_encoders: dict[type[Event], Callable[[Event], tuple[str, bytes]]] = {}
         self._find_event_classes()  # refuses those that could not be emitted
         self._check_genesis()
@@ -164,7 +170,7 @@ class MicroRollup:
             rules=self.rules,
             version=self.version,
             state_schema=self.state_type.schema,
-            action_schemas=sort_items(action_type.schema for action_type in self.action_types),
+            action_schemas=sort_items(action_type.schema for action_type in self.all_action_types),
             modules=sort_items(ModuleEntry(name, tree) for name, (_, tree) in self._modules.items()),
             stfs=sort_items(
                 StfEntry(action.__name__, name_callable(stf, self._package, action.__name__))
@@ -181,11 +187,20 @@ class MicroRollup:
             ),
             on_block=None if self.on_block is None else name_callable(self.on_block, self._package, "on_block"),
             migrate=None,
-            envelopes=(),
+            envelopes=sort_items(
+                (name_callable(each.cls, self._package, each.cls.__name__), name)
+                for name, each in self.envelopes.items()
+            ),
             allow=sort_items(self.allow),
             libraries=sort_items(self.libraries),
             previous=None,
         )
+
+    @property
+    def all_action_types(self) -> list[ActionType]:
+        """The types of all actions: the signed ones, then those that come in envelopes."""
+        enveloped = [each for envelope in self.envelopes.values() for each in envelope.types]
+        return [*self.action_types, *enveloped]
 
     @cached_property
     def findings(self) -> tuple[LintFinding, ...]:
@@ -236,6 +251,7 @@ class MicroRollup:
     def _modules(self) -> dict[str, tuple[str, bytes]]:
         """Every module that holds something of the declaration, and what they import."""
         holders: list[Any] = [*self.state_type.parts, *self.stf_by_action, *self._functions]
+        holders += [envelope.cls for envelope in self.envelopes.values()]
         holders += [field.leaf for field in self.state_type.fields if field.leaf is not None]
         roots = {str(getattr(holder, "__module__", None)) for holder in holders}
         for module in sorted(roots):

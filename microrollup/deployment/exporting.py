@@ -1,4 +1,4 @@
-"""All closed blocks of a store in one file, or the signed actions of its log."""
+"""All closed blocks of a store in one file, or the signed actions and envelopes of its log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import BinaryIO
 import msgspec
 
 from microrollup.chain.block import Block, compute_rollup_id
+from microrollup.chain.envelope_record import decode_envelope_record, encode_envelope_record, is_envelope_record
 from microrollup.chain.export import write_blocks
 from microrollup.chain.receipt import INVALID_FORCED
 from microrollup.chain.receipt_proof import decode_receipt
@@ -20,7 +21,7 @@ from microrollup.deployment.progress import OnProgress, ignore_progress
 from microrollup.errors import UsageError
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.entry import decode_forced, decode_kernel_record, is_forced_record, is_signed_record
-from microrollup.execution.payload import find_carried_record
+from microrollup.execution.payload import find_carried_envelope, find_carried_record
 from microrollup.ledger.genesis import read_genesis
 from microrollup.primitives import MAX_ACTION_BYTES
 from microrollup.store.environment import Environment
@@ -68,7 +69,7 @@ def export_blocks(
 
 
 def export_actions(directory: Path, rollup: MicroRollup, out: Path | BinaryIO, *, after: int | None = None) -> int:
-    """Write the signed actions of the log as JSON Lines, by default all, else those after a block; how many.
+    """Write signed actions and envelopes of the log as JSON Lines, by default all, else those after a block; how many.
 
     Each line states its sender: imported under another domain it is refused. Those that somebody carried through the
     inbox's queue are among them, and so is the block that is still open, but for what was carried into it; L1 accounts'
@@ -77,7 +78,7 @@ def export_actions(directory: Path, rollup: MicroRollup, out: Path | BinaryIO, *
     """
     count = 0
     with open_readable(directory, rollup) as environment, write_whole(out) as file:
-        authenticator = Authenticator(rollup.action_types, read_genesis(environment).domain)
+        authenticator = Authenticator.of(rollup, read_genesis(environment).domain)
         for record in _read_actions(environment, after):
             file.write(_write_line(rollup.action_types, authenticator, record) + b"\n")
             count += 1
@@ -85,15 +86,18 @@ def export_actions(directory: Path, rollup: MicroRollup, out: Path | BinaryIO, *
 
 
 def _write_line(types: ActionTypes, authenticator: Authenticator, record: bytes) -> bytes:
-    """A record as a line that states its sender, unless it would get too long to be taken again."""
+    """A record as a line; a signed action's states its sender, unless it would get too long to be taken again."""
+    if is_envelope_record(record):
+        envelope = decode_envelope_record(record)
+        return msgspec.json.encode({"envelope": envelope.name, "raw": hex0x(envelope.raw)})
     document = types.to_json(types.decode_record(record))
-    sender = hex0x(authenticator.authenticate_record(record).sender)
+    sender = hex0x(authenticator.authenticate_signed(record).sender)
     line = msgspec.json.encode({**document, "sender": sender})
     return line if len(line) <= MAX_ACTION_BYTES else msgspec.json.encode(document)
 
 
 def _read_actions(environment: Environment, after: int | None) -> Iterator[bytes]:
-    """The records of signed actions after a block, by default all that the log holds.
+    """The records of signed actions and envelopes after a block, by default all that the log holds.
 
     Raises `NotRetained` if a store that was restored from a snapshot does not go back so far, `UsageError` for a block
     that does not exist.
@@ -121,9 +125,12 @@ def _read_actions(environment: Environment, after: int | None) -> Iterator[bytes
         elif is_signed_record(record):
             yield record
         elif is_forced_record(record):
-            carried = find_carried_record(decode_forced(record), _read_status(environment, seq - 1))
+            forced, status = decode_forced(record), _read_status(environment, seq - 1)
+            carried, envelope = find_carried_record(forced, status), find_carried_envelope(forced, status)
             if carried is not None:
                 yield carried
+            elif envelope is not None:
+                yield encode_envelope_record(*envelope)
 
 
 def _read_status(environment: Environment, seq: int) -> int:

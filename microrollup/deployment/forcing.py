@@ -7,17 +7,20 @@ from contextlib import closing
 import msgspec
 
 from microrollup.chain.block import compute_rollup_id
+from microrollup.chain.envelope_record import compute_envelope_id
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.declaration.action import Action
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import UsageError
 from microrollup.execution.authentication import Authenticator
-from microrollup.execution.payload import encode_carried_payload, encode_forced_payload
+from microrollup.execution.envelope import Enveloped, EnvelopeOpener
+from microrollup.execution.payload import encode_carried_payload, encode_envelope_payload, encode_forced_payload
+from microrollup.primitives import ZERO_ADDRESS
 from microrollup.settlement.forced import compute_forced_id
 from microrollup.settlement.place import L1Place, open_l1
 from microrollup.settlement.protocol import Inbox
 
-__all__ = ["QueuedAction", "carry_action", "force_action"]
+__all__ = ["QueuedAction", "carry_action", "force_action", "force_envelope"]
 
 
 class QueuedAction(msgspec.Struct, frozen=True):
@@ -28,12 +31,13 @@ class QueuedAction(msgspec.Struct, frozen=True):
     action_hash: bytes
     """Its identity in the queue, which its receipt has."""
     sender: bytes
-    """20 bytes: the L1 account, or who signed what it carries."""
+    """20 bytes: the L1 account, or who signed what it carries; zero for an envelope."""
     inclusion_block: int | None
     """The L1 block that included it; None if L1 does not show it now."""
     payload: bytes
     signed_hash: bytes | None = None
-    """The identity as a signed action of one that was carried; look-ups know it too."""
+    """The identity as a signed action, or as an envelope, of what was carried; look-ups know it too, an envelope's once
+    it has executed."""
 
 
 def force_action(rollup: MicroRollup, place: L1Place, action: Action, key: PrivateKey) -> QueuedAction:
@@ -53,9 +57,25 @@ def carry_action(rollup: MicroRollup, place: L1Place, line: bytes, key: PrivateK
     for an action that this rollup never takes.
     """
     with closing(_open_inbox(rollup, place, key)) as inbox:
-        signed = Authenticator(rollup.action_types, inbox.get_genesis().domain).authenticate_line(line)
+        signed = Authenticator.of(rollup, inbox.get_genesis().domain).authenticate_line(line)
+        if isinstance(signed, Enveloped):
+            raise UsageError("the line is an envelope's, nobody signed it; see `force_envelope`")
         queued = _force(inbox, encode_carried_payload(signed.record), compute_address(key))
     return msgspec.structs.replace(queued, sender=signed.sender, signed_hash=signed.action_hash)
+
+
+def force_envelope(rollup: MicroRollup, place: L1Place, name: str, raw: bytes, key: PrivateKey) -> QueuedAction:
+    """Put what comes in an envelope of that name into the queue; on Ethereum the key pays the gas.
+
+    Raises `UsageError` as `force_action` does, `UnknownEnvelope` and `BadEnvelope` for what would not open, and
+    `TooLarge` for what no payload has room for.
+    """
+    with closing(_open_inbox(rollup, place, key)) as inbox:
+        enveloped, payload = EnvelopeOpener(rollup).open(name, raw), encode_envelope_payload(name, raw)
+        rollup_id = compute_rollup_id(inbox.get_genesis())
+        queued = _force(inbox, payload, compute_address(key))
+    identity = compute_envelope_id(rollup_id, name, enveloped.hash)
+    return msgspec.structs.replace(queued, sender=ZERO_ADDRESS, signed_hash=identity)
 
 
 def _open_inbox(rollup: MicroRollup, place: L1Place, key: PrivateKey) -> Inbox:

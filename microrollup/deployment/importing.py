@@ -1,4 +1,4 @@
-"""JSON Lines of signed actions become durable, executed and sealed blocks."""
+"""JSON Lines of signed actions and envelopes become durable, executed and sealed blocks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from microrollup.codec.json import hex0x
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.directory import OpenRollup, VerifierChoice, open_rollup, require_settled
 from microrollup.errors import DuplicateAction, RefusedError
-from microrollup.execution.authentication import Authenticated
+from microrollup.execution.authentication import MAX_LINE_BYTES, Authenticated
 from microrollup.execution.authentication_pool import CHUNK_SIZE, AuthenticationPool, split_chunks
+from microrollup.execution.envelope import Enveloped
 from microrollup.ledger.ledger import Ledger
 from microrollup.limits import MEMORY_BYTES, limited_memory
-from microrollup.primitives import MAX_ACTION_BYTES
 from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE, Decision, Sequencer
 from microrollup.settlement.place import L1Place
 
@@ -101,13 +101,13 @@ class ImportReport(msgspec.Struct, frozen=True):
 def read_lines(file: BinaryIO) -> Iterator[bytes]:
     """The lines of a file, which end at 0x0A only; the last one needs no end.
 
-    Of a line longer than an action may be only the beginning is held: `MAX_ACTION_BYTES` + 1 bytes, enough for it to
-    be refused as too large.
+    Of a line longer than any may be only the beginning is held: `MAX_LINE_BYTES` + 1 bytes, enough for it to be refused
+    as too large.
     """
-    while line := file.readline(MAX_ACTION_BYTES + 1):
+    while line := file.readline(MAX_LINE_BYTES + 1):
         whole = line.endswith(b"\n")
         yield line[:-1] if whole else line
-        while not whole and len(line) > MAX_ACTION_BYTES and (rest := file.readline(MAX_ACTION_BYTES)):
+        while not whole and len(line) > MAX_LINE_BYTES and (rest := file.readline(MAX_LINE_BYTES)):
             whole = rest.endswith(b"\n")
 
 
@@ -160,10 +160,10 @@ class _Strangers:
             self._stated.append(_states_sender(line))
             yield line
 
-    def look(self, outcome: Authenticated | RefusedError) -> None:
+    def look(self, outcome: Authenticated | Enveloped | RefusedError) -> None:
         """The outcome of the next line."""
         stated = self._stated.popleft()
-        if isinstance(outcome, RefusedError) or self.looked_at >= _MAX_LOOKED_AT:
+        if not isinstance(outcome, Authenticated) or self.looked_at >= _MAX_LOOKED_AT:
             return
         self.looked_at += 1
         if not stated:
@@ -208,7 +208,7 @@ def import_lines(
         chunks = pool.authenticate_lines(split_chunks(strangers.watch(lines), CHUNK_SIZE))
         while group := list(islice(chunks, GROUP_CHUNKS)):
             first = count
-            passed: list[tuple[int, Authenticated]] = []
+            passed: list[tuple[int, Authenticated | Enveloped]] = []
             for chunk in group:
                 for line, outcome in enumerate(chunk, count):
                     strangers.look(outcome)
@@ -246,7 +246,7 @@ def import_actions(
     acknowledge: Acknowledge = _tell_nobody,
     on_lines: Callable[[int], None] = _ignore,
 ) -> ImportReport:
-    """Open a data directory for writing and import lines, each a signed action in JSON; see `import_lines`.
+    """Open a data directory for writing and import lines, signed actions and envelopes in JSON; see `import_lines`.
 
     The directory is made on first use when `verifiers` is given. `workers` processes check signatures, 0 for none.
     Raises what `open_rollup` raises, and `UsageError` if L1 has settled blocks that the directory does not hold.

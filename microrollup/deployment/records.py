@@ -10,6 +10,7 @@ import msgspec
 
 from microrollup.chain.block import compute_rollup_id
 from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.envelope_record import decode_envelope_record, encode_envelope_record, is_envelope_record
 from microrollup.chain.receipt import INVALID_FORCED, STATUS_NAMES, Receipt
 from microrollup.chain.record import Genesis
 from microrollup.codec.json import hex0x
@@ -19,7 +20,8 @@ from microrollup.deployment.directory import open_readable
 from microrollup.errors import RefusedError
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.entry import decode_forced, decode_kernel_record, is_forced_record
-from microrollup.execution.payload import find_carried_record
+from microrollup.execution.envelope import describe_enveloped
+from microrollup.execution.payload import find_carried_record, find_opened_envelope
 from microrollup.ledger.genesis import read_genesis
 from microrollup.store.environment import Environment, Transaction
 from microrollup.store.log_pages import read_log_pages
@@ -42,7 +44,7 @@ def read_records(directory: Path, rollup: MicroRollup, first: int, limit: int) -
 def _read_records(environment: Environment, rollup: MicroRollup, first: int, limit: int) -> Iterator[dict[str, Any]]:
     genesis = read_genesis(environment)
     environment.refresh()
-    authenticator = Authenticator(rollup.action_types, genesis.domain)
+    authenticator = Authenticator.of(rollup, genesis.domain)
     with environment.snapshot() as txn:
         start, seq = _find_start(environment, txn, first)
         first = max(first, start) if get_log_start(txn, environment.tables) else first
@@ -102,17 +104,32 @@ def _describe_entry(
         forced = decode_forced(record)
         number = INVALID_FORCED if status is None else STATUS_NAMES.index(status)
         carried = find_carried_record(forced, number)
+        if carried is None and (envelope := find_opened_envelope(forced, number)) is not None:
+            carried = encode_envelope_record(*envelope)
         if carried is not None:
-            signed = _describe_entry(rollup, authenticator, carried, status)
-            return {**signed, "kind": "forced", "index": forced.index, "l1Sender": hex0x(forced.sender)}
+            inner = _describe_entry(rollup, authenticator, carried, status)
+            return {**inner, "kind": "forced", "index": forced.index, "l1Sender": hex0x(forced.sender)}
         return {"kind": "forced", "type": None, "sender": hex0x(forced.sender), "nonce": None, "index": forced.index}
+    if is_envelope_record(record):
+        return _describe_envelope(rollup, authenticator, record)
     decoded = rollup.action_types.decode_record(record)
     try:
-        sender = hex0x(authenticator.authenticate_record(record).sender)
+        sender = hex0x(authenticator.authenticate_signed(record).sender)
     except RefusedError as error:
         sender = f"({error.code})"
     described = rollup.action_types.to_json(decoded)
     return {"kind": "action", "sender": sender, "nonce": decoded.nonce, **described}
+
+
+def _describe_envelope(rollup: MicroRollup, authenticator: Authenticator, record: bytes) -> dict[str, Any]:
+    decoded = decode_envelope_record(record)
+    shown: dict[str, Any] = {"kind": "envelope", "envelope": decoded.name, "sender": None, "nonce": None}
+    try:
+        name, message = describe_enveloped(rollup, authenticator.open_record(record))
+        shown |= {"type": name, "message": message}
+    except RefusedError as error:
+        shown |= {"type": f"({error.code})"}
+    return {**shown, "raw": hex0x(decoded.raw)}
 
 
 def _read_status(environment: Environment, seq: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@
     │   │               MissingMember, WrongJsonType, WrongLength, OutOfRange, BadHex
     │   ├── signature:  BadSignature, HighS, UnknownScheme, SenderMismatch
     │   ├── passkey:    BadClientData, WrongChallenge, UserNotVerified
+    │   ├── envelope:   UnknownEnvelope, BadEnvelope, EnvelopeRejected, EnvelopeFaulted
     │   └── order:      DuplicateAction, NonceUsed, NonceGap, NonceTooHigh, QueueFull, ActionLimit, BudgetSpent
     ├── DecodeError                 bytes of a binary form are malformed or not canonical
     ├── ValueOutOfBounds            a value does not fit its declared type
@@ -38,11 +39,14 @@ from __future__ import annotations
 from microrollup.errors.refusals import (
     ActionLimit,
     BadClientData,
+    BadEnvelope,
     BadHex,
     BadSignature,
     BudgetSpent,
     DuplicateAction,
     DuplicateMember,
+    EnvelopeFaulted,
+    EnvelopeRejected,
     HighS,
     InvalidUtf8,
     MissingMember,
@@ -56,6 +60,7 @@ from microrollup.errors.refusals import (
     SenderMismatch,
     TooDeep,
     TooLarge,
+    UnknownEnvelope,
     UnknownMember,
     UnknownScheme,
     UnknownType,
@@ -71,6 +76,7 @@ __all__ = [
     "ActionLimit",
     "AttestationConflict",
     "BadClientData",
+    "BadEnvelope",
     "BadHex",
     "BadSignature",
     "BudgetSpent",
@@ -81,6 +87,8 @@ __all__ = [
     "Divergence",
     "DuplicateAction",
     "DuplicateMember",
+    "EnvelopeFaulted",
+    "EnvelopeRejected",
     "ForeignRollup",
     "HighS",
     "ImpureStf",
@@ -111,6 +119,7 @@ __all__ = [
     "StoreMissing",
     "TooDeep",
     "TooLarge",
+    "UnknownEnvelope",
     "UnknownMember",
     "UnknownScheme",
     "UnknownType",

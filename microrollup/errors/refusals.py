@@ -9,11 +9,14 @@ from microrollup.errors.root import MicrorollupError
 __all__ = [
     "ActionLimit",
     "BadClientData",
+    "BadEnvelope",
     "BadHex",
     "BudgetSpent",
     "BadSignature",
     "DuplicateAction",
     "DuplicateMember",
+    "EnvelopeFaulted",
+    "EnvelopeRejected",
     "HighS",
     "InvalidUtf8",
     "MissingMember",
@@ -27,6 +30,7 @@ __all__ = [
     "SenderMismatch",
     "TooDeep",
     "TooLarge",
+    "UnknownEnvelope",
     "UnknownMember",
     "UnknownScheme",
     "UnknownType",
@@ -199,6 +203,35 @@ class BudgetSpent(RefusedError):
     """The client that handed it in has used its share of the sequencer's execution time; later there is more."""
 
     code = "budget_spent"
+
+
+class UnknownEnvelope(RefusedError):
+    """The rollup has no envelope of that name."""
+
+    code = "unknown_envelope"
+
+
+class BadEnvelope(RefusedError):
+    """The envelope's bytes do not open: its own format, or what authorises it, is not as the app asks for."""
+
+    code = "bad_envelope"
+
+    def __init__(self, detail: str, seconds: float = 0.0) -> None:
+        super().__init__(detail)
+        self.seconds = seconds
+        """What opening it took; counts against the client's share."""
+
+
+class EnvelopeRejected(RefusedError):
+    """The state transition function rejects what came in the envelope; nobody would be charged for it in the log."""
+
+    code = "envelope_rejected"
+
+
+class EnvelopeFaulted(RefusedError):
+    """The state transition function fails on what came in the envelope."""
+
+    code = "envelope_faulted"
 
 
 class ActionLimit(RefusedError):

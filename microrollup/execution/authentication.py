@@ -1,4 +1,5 @@
-"""Authentication: from untrusted bytes to an action whose sender is known. Stateless, so it runs in worker processes.
+"""Authentication: from untrusted bytes to an action whose sender is known, or that came in an envelope of the app.
+Stateless, so it runs in worker processes.
 
 A line of JSON is read twice as fast where its text is the one that msgspec itself would write; every other text goes
 through the strict parser, which is the definition and gives the reasons of refusals. Both lead to the same objects.
@@ -7,10 +8,11 @@ through the strict parser, which is the definition and gives the reasons of refu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
+from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.record import DomainConfig
 from microrollup.codec.json import check_members, read_hex
 from microrollup.codec.json_text import clip, is_shallow, parse_json
@@ -26,16 +28,32 @@ from microrollup.errors import (
     RefusedError,
     SenderMismatch,
     TooLarge,
+    UnknownEnvelope,
     UnknownType,
     WrongJsonType,
     WrongLength,
 )
-from microrollup.primitives import MAX_ACTION_BYTES, Address, Bytes32, Uint64
+from microrollup.execution.envelope import Enveloped, EnvelopeOpener
+from microrollup.primitives import MAX_ACTION_BYTES, MAX_ENVELOPE_BYTES, Address, Bytes32, Uint64
 
-__all__ = ["Authenticated", "Authenticator", "compute_action_hash", "parse_json_fast"]
+if TYPE_CHECKING:
+    from microrollup.declaration.rollup import MicroRollup
+
+__all__ = [
+    "MAX_LINE_BYTES",
+    "Authenticated",
+    "Authenticator",
+    "compute_action_hash",
+    "may_be_envelope",
+    "parse_json_fast",
+]
+
+MAX_LINE_BYTES: Final = 2 * MAX_ENVELOPE_BYTES + 128
+"""The JSON form of anything that a rollup takes; a signed action's has at most `MAX_ACTION_BYTES`."""
 
 _MEMBERS: Final = frozenset({"type", "message", "signature"})
 _OPTIONAL_MEMBERS: Final = frozenset({"sender"})
+_ENVELOPE_MEMBERS: Final = frozenset({"envelope", "raw"})
 _ADDRESS_BYTES: Final = 20
 _SHOWN_TYPES: Final = 20
 _WHAT: Final = "signed action"
@@ -67,13 +85,20 @@ class Authenticator:
     """Turns lines and records of one rollup's signed actions into `Authenticated` ones. Knows nothing of the state."""
 
     def __init__(
-        self, action_types: ActionTypes, domain: DomainConfig, *, parse: Callable[[bytes], Any] | None = None
+        self,
+        action_types: ActionTypes,
+        domain: DomainConfig,
+        *,
+        opener: EnvelopeOpener | None = None,
+        parse: Callable[[bytes], Any] | None = None,
     ) -> None:
-        """Compile the digests of all action types under an EIP-712 domain.
+        """Compile the digests of all action types under an EIP-712 domain; `opener` opens the rollup's envelopes.
 
         `parse` reads a line into plain objects; `parse_json` is the definition, the default a faster equal of it.
         """
         self._parse = parse or parse_json_fast
+        self._opener = opener
+        self._max_bytes = MAX_ACTION_BYTES if opener is None else MAX_LINE_BYTES
         separator = compute_domain_separator(domain.name, domain.version, domain.chain_id, domain.verifying_contract)
         self._separator = separator
         self._action_types = action_types
@@ -82,18 +107,37 @@ class Authenticator:
             for name, action_type in action_types.by_name.items()
         }
 
-    def authenticate_line(self, line: bytes) -> Authenticated:
-        """Authenticate the JSON form of a signed action, without a line end.
+    @classmethod
+    def of(cls, rollup: MicroRollup, domain: DomainConfig) -> Self:
+        """That of all that a rollup takes."""
+        return cls(rollup.action_types, domain, opener=EnvelopeOpener(rollup) if rollup.envelopes else None)
+
+    def authenticate_line(self, line: bytes) -> Authenticated | Enveloped:
+        """Authenticate the JSON form of a signed action or of an envelope, without a line end.
 
         Raises a class of `RefusedError`; its `code` says which rule the line breaks.
         """
+        if len(line) > self._max_bytes:
+            raise TooLarge(f"{len(line)} bytes, the limit is {self._max_bytes}")
+        document = self._parse(line)
+        if type(document) is not dict:
+            raise NotJson("not a JSON object")
+        if self._opener is not None and "envelope" in document:
+            return self._open_line(self._opener, document)
         if len(line) > MAX_ACTION_BYTES:
             raise TooLarge(f"{len(line)} bytes, the limit is {MAX_ACTION_BYTES}")
-        envelope = self._parse(line)
-        if type(envelope) is not dict:
-            raise NotJson("not a JSON object")
-        check_members(envelope, _MEMBERS, "the action", _OPTIONAL_MEMBERS)
-        name = envelope["type"]
+        return self._authenticate(document)
+
+    def _open_line(self, opener: EnvelopeOpener, document: dict[str, Any]) -> Enveloped:
+        check_members(document, _ENVELOPE_MEMBERS, "the envelope")
+        name = document["envelope"]
+        if type(name) is not str:
+            raise WrongJsonType("envelope is not a string")
+        return opener.open(name, read_hex(document["raw"], "raw"))
+
+    def _authenticate(self, document: dict[str, Any]) -> Authenticated:
+        check_members(document, _MEMBERS, "the action", _OPTIONAL_MEMBERS)
+        name = document["type"]
         if type(name) is not str:
             raise WrongJsonType("type is not a string")
         compiled = self._by_name.get(name)
@@ -102,9 +146,9 @@ class Authenticator:
                 f"this rollup has no action {clip(name)}; it has {', '.join([*self._by_name][:_SHOWN_TYPES])}"
             )
         action_type, compute_digest = compiled
-        action, nonce = action_type.read_message(envelope["message"])
-        signature = canonicalize(read_hex(envelope["signature"], "signature"))
-        stated = _read_sender(envelope["sender"]) if "sender" in envelope else None
+        action, nonce = action_type.read_message(document["message"])
+        signature = canonicalize(read_hex(document["signature"], "signature"))
+        stated = _read_sender(document["sender"]) if "sender" in document else None
         record = action_type.encode_record(action, nonce, signature)
         if len(record) > MAX_ACTION_BYTES:
             raise TooLarge(f"{len(record)} bytes as a record, the limit is {MAX_ACTION_BYTES}")
@@ -116,12 +160,29 @@ class Authenticator:
             )
         return Authenticated(record, sender, nonce, keccak256(digest + sender))
 
-    def authenticate_record(self, raw: bytes) -> Authenticated:
+    def authenticate_record(self, raw: bytes) -> Authenticated | Enveloped:
         """Authenticate a stored record, as the log, a block or a batch carries it.
 
-        Raises `DecodeError` unless it is the canonical record of a known action, and a class of `RefusedError`
-        (`BadSignature` or what the signature's scheme refuses) if no key made it.
+        Raises `DecodeError` unless it is the canonical record of a known action or of an envelope, and a class of
+        `RefusedError` (`BadSignature` or what the signature's scheme refuses) if no key made it, `BadEnvelope` or
+        `UnknownEnvelope` if it does not open.
         """
+        return self.open_record(raw) if is_envelope_record(raw) else self.authenticate_signed(raw)
+
+    def open_record(self, raw: bytes) -> Enveloped:
+        """Open the stored record of an envelope. Raises as `authenticate_record`."""
+        if self._opener is None:
+            raise UnknownEnvelope("this rollup has no envelopes")
+        return self._opener.open_record(raw)
+
+    def open_envelope(self, name: str, raw: bytes) -> Enveloped:
+        """Open what comes in the envelope of that name. Raises `UnknownEnvelope` and `BadEnvelope`."""
+        if self._opener is None:
+            raise UnknownEnvelope("this rollup has no envelopes")
+        return self._opener.open(name, raw)
+
+    def authenticate_signed(self, raw: bytes) -> Authenticated:
+        """Authenticate the stored record of a signed action. Raises as `authenticate_record`."""
         record = self._action_types.decode_record(raw)
         action_type, compute_digest = self._by_name[self._action_types.by_record_type[type(record)].name]
         action = self._action_types.to_action(record)
@@ -140,6 +201,11 @@ class Authenticator:
             return compile_member_digest(action_type.type, self._separator)(action, nonce, sender)
 
         return recover_sender(Statement(digest, nonce, self._separator, compute_member_digest), signature)
+
+
+def may_be_envelope(line: bytes) -> bool:
+    """Whether a line may be an envelope's, which takes long to open: seen at a glance, without reading it."""
+    return b'"envelope"' in line or b"\\u" in line
 
 
 def parse_json_fast(line: bytes) -> Any:

@@ -24,8 +24,9 @@ import msgspec
 
 from microrollup.chain.record import DomainConfig
 from microrollup.declaration.rollup import load_rollup
-from microrollup.errors import DecodeError, RefusedError, WorkerDied
+from microrollup.errors import BadEnvelope, DecodeError, RefusedError, WorkerDied
 from microrollup.execution.authentication import Authenticated, Authenticator
+from microrollup.execution.envelope import Enveloped
 from microrollup.system import count_cores
 
 __all__ = ["CHUNK_SIZE", "Authentication", "AuthenticationPool", "Started", "split_chunks"]
@@ -36,7 +37,7 @@ CHUNK_SIZE: Final = 500
 _CHUNKS_PER_WORKER: Final = 3
 """One in work, one waiting, one whose result waits for its turn."""
 
-Authentication: TypeAlias = Authenticated | RefusedError | DecodeError
+Authentication: TypeAlias = Authenticated | Enveloped | RefusedError | DecodeError
 """What becomes of one line (never a `DecodeError`) or of one record."""
 
 _Codes: TypeAlias = dict[str, type[RefusedError]]
@@ -49,12 +50,15 @@ class _Failure(msgspec.Struct, frozen=True, array_like=True):
     code: str
     what: str
     detail: str
+    seconds: float = 0.0
+    """What opening an envelope took in vain."""
 
 
 class _Result(msgspec.Struct, frozen=True, array_like=True):
-    """The outcomes of a chunk: those that passed in order, and the failures with their places."""
+    """The outcomes of a chunk: signed actions that passed in order; what opened and what failed with their places."""
 
     passed: list[Authenticated]
+    opened: list[tuple[int, Enveloped]]
     failures: list[_Failure]
 
 
@@ -74,7 +78,7 @@ def split_chunks(items: Iterable[bytes], size: int = CHUNK_SIZE) -> Iterator[lis
 class Started(msgspec.Struct, frozen=True):
     """A chunk whose authentication has begun."""
 
-    collect: Callable[[], list[Authenticated | RefusedError]]
+    collect: Callable[[], list[Authenticated | Enveloped | RefusedError]]
     """Waits for the outcomes, in order. Raises `WorkerDied` if a process ended meanwhile."""
     is_done: Callable[[], bool]
     """Whether `collect` would not have to wait."""
@@ -90,7 +94,7 @@ class AuthenticationPool:
     def __init__(self, rollup_ref: str, domain: DomainConfig, workers: int | None = None) -> None:
         """`rollup_ref` is `module:name`; each worker imports it for itself. Raises `UsageError` if it names no app."""
         self.workers: Final = count_cores() if workers is None else workers
-        self._authenticator: Final = Authenticator(load_rollup(rollup_ref).action_types, domain)
+        self._authenticator: Final = Authenticator.of(load_rollup(rollup_ref), domain)
         self._codes: Final = _collect_codes(RefusedError)
         self._executor: Final = (
             ProcessPoolExecutor(
@@ -118,7 +122,9 @@ class AuthenticationPool:
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def authenticate_lines(self, chunks: Iterable[Sequence[bytes]]) -> Iterator[list[Authenticated | RefusedError]]:
+    def authenticate_lines(
+        self, chunks: Iterable[Sequence[bytes]]
+    ) -> Iterator[list[Authenticated | Enveloped | RefusedError]]:
         """For each chunk of JSON lines the outcome of each line, in order.
 
         A bounded number of chunks is read ahead. Raises `WorkerDied` if a process ends while it has work.
@@ -142,7 +148,7 @@ class AuthenticationPool:
         except BrokenProcessPool as error:
             raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
 
-        def collect() -> list[Authenticated | RefusedError]:
+        def collect() -> list[Authenticated | Enveloped | RefusedError]:
             try:
                 raw = future.result()
             except BrokenProcessPool as error:
@@ -160,7 +166,7 @@ class AuthenticationPool:
     def _run(
         self,
         work: Callable[[bytes], bytes],
-        authenticate: Callable[[bytes], Authenticated],
+        authenticate: Callable[[bytes], Authenticated | Enveloped],
         chunks: Iterable[Sequence[bytes]],
     ) -> Iterator[list[Authentication]]:
         if self._executor is None:
@@ -183,14 +189,18 @@ class AuthenticationPool:
 
     def _restore(self, raw: bytes) -> list[Authentication]:
         result = _RESULT_DECODER.decode(raw)
-        failures = {failure.index: failure for failure in result.failures}
+        if not result.failures and not result.opened:  # the rule
+            return [*result.passed]
+        others: dict[int, Authentication] = {failure.index: self._make_error(failure) for failure in result.failures}
+        others |= dict(result.opened)
         passed = iter(result.passed)
-        count = len(result.passed) + len(result.failures)
-        return [self._make_error(failures[i]) if i in failures else next(passed) for i in range(count)]
+        return [others[i] if i in others else next(passed) for i in range(len(result.passed) + len(others))]
 
     def _make_error(self, failure: _Failure) -> RefusedError | DecodeError:
         if failure.code == _DECODE_CODE:
             return DecodeError(failure.what, failure.detail)
+        if failure.code == BadEnvelope.code:
+            return BadEnvelope(failure.detail, failure.seconds)
         return self._codes[failure.code](failure.detail)
 
 
@@ -203,7 +213,7 @@ def _collect_codes(root: type[RefusedError]) -> _Codes:
     return found
 
 
-def _try(authenticate: Callable[[bytes], Authenticated], item: bytes) -> Authentication:
+def _try(authenticate: Callable[[bytes], Authenticated | Enveloped], item: bytes) -> Authentication:
     try:
         return authenticate(item)
     except (RefusedError, DecodeError) as error:
@@ -223,7 +233,7 @@ def _start_worker(rollup_ref: str, domain: DomainConfig) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    _worker.append(Authenticator(load_rollup(rollup_ref).action_types, domain))
+    _worker.append(Authenticator.of(load_rollup(rollup_ref), domain))
 
 
 def _end_with(sentinel: int) -> None:
@@ -240,13 +250,22 @@ def _authenticate_records(chunk: bytes) -> bytes:
     return _authenticate_chunk(_worker[0].authenticate_record, chunk)
 
 
-def _authenticate_chunk(authenticate: Callable[[bytes], Authenticated], chunk: bytes) -> bytes:
-    passed, failures = [], []
+def _authenticate_chunk(authenticate: Callable[[bytes], Authenticated | Enveloped], chunk: bytes) -> bytes:
+    passed: list[Authenticated] = []
+    opened: list[tuple[int, Enveloped]] = []
+    failures: list[_Failure] = []
     for index, item in enumerate(_ITEMS_DECODER.decode(chunk)):
         try:
-            passed.append(authenticate(item))
+            outcome = authenticate(item)
+        except BadEnvelope as error:
+            failures.append(_Failure(index, error.code, "", error.detail, error.seconds))
         except RefusedError as error:
             failures.append(_Failure(index, error.code, "", error.detail))
         except DecodeError as error:
             failures.append(_Failure(index, _DECODE_CODE, error.what, error.reason))
-    return _encode(_Result(passed, failures))
+        else:
+            if isinstance(outcome, Authenticated):
+                passed.append(outcome)
+            else:
+                opened.append((index, outcome))
+    return _encode(_Result(passed, opened, failures))

@@ -1,4 +1,6 @@
-"""Entries: records of the log made ready for execution. Signed actions and forced ones meet here."""
+"""Entries: records of the log made ready for execution. Signed actions, forced ones and what came in envelopes meet
+here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from microrollup.chain.block_entry import BLOCK_RECORD, BlockBegin, compute_block_entry_id, is_block_record
+from microrollup.chain.envelope_record import compute_envelope_id
 from microrollup.chain.receipt import EXECUTED, INVALID_FORCED, VOIDED_FORCED
 from microrollup.chain.record import Close, Forced, Genesis, Open, Rebuild, encode_record
 from microrollup.codec.canonical import decode_canonical
@@ -16,16 +19,20 @@ from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import DecodeError, RefusedError
 from microrollup.execution import payload
 from microrollup.execution.authentication import Authenticated, Authenticator
+from microrollup.execution.envelope import Enveloped
 from microrollup.execution.stf import Entry
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, ZERO_ADDRESS
 from microrollup.settlement.forced import compute_forced_id
 
 __all__ = [
+    "compute_carried_id",
     "decode_forced",
     "decode_kernel_record",
     "is_forced_record",
     "is_signed_record",
     "make_block_entry",
+    "make_entry",
+    "make_envelope_entry",
     "make_forced_entry",
     "make_signed_entry",
 ]
@@ -46,7 +53,9 @@ def is_forced_record(record: bytes) -> bool:
 
 
 def is_signed_record(record: bytes) -> bool:
-    """Whether an entry's record has a signature to be checked: neither a forced action's nor the block's own."""
+    """Whether an entry's record is to be authenticated: a signed action's or an envelope's; neither a forced action's
+    nor the block's own.
+    """
     return not is_forced_record(record) and not is_block_record(record)
 
 
@@ -66,6 +75,29 @@ def make_signed_entry(rollup: MicroRollup, authenticated: Authenticated) -> Entr
     """The entry of a signed action whose sender is known; authentication has made sure that its record is canonical."""
     action = _decode_action(rollup, authenticated)
     return Entry(authenticated.record, authenticated.sender, authenticated.nonce, authenticated.action_hash, action)
+
+
+def make_envelope_entry(
+    rollup: MicroRollup, rollup_id: bytes, enveloped: Enveloped, *, must_execute: bool = False
+) -> Entry:
+    """The entry of what came in an envelope of the app's own: it has no sender, and no kernel nonce."""
+    return Entry(
+        record=enveloped.record,
+        sender=ZERO_ADDRESS,
+        nonce=None,
+        action_hash=compute_envelope_id(rollup_id, enveloped.name, enveloped.hash),
+        action=rollup.envelopes[enveloped.name].decode_action(enveloped.action),
+        kind="envelope",
+        origin=enveloped.name,
+        must_execute=must_execute,
+    )
+
+
+def make_entry(rollup: MicroRollup, rollup_id: bytes, authentic: Authenticated | Enveloped) -> Entry:
+    """The entry of a record that was authenticated."""
+    if isinstance(authentic, Enveloped):
+        return make_envelope_entry(rollup, rollup_id, authentic)
+    return make_signed_entry(rollup, authentic)
 
 
 def make_block_entry(rollup_id: bytes, height: int) -> Entry:
@@ -89,7 +121,8 @@ def _decode_action(rollup: MicroRollup, authenticated: Authenticated) -> Action:
 def make_forced_entry(rollup: MicroRollup, rollup_id: bytes, forced: Forced, authenticator: Authenticator) -> Entry:
     """The entry of what the queue holds: voided, invalid (status 3), or ready to execute.
 
-    An L1 account's own action has no kernel nonce. A carried one has its signer's, which is looked at when it executes.
+    An L1 account's own action has no kernel nonce, nor has what came in an envelope. A carried one has its signer's,
+    which is looked at when it executes.
     """
     entry = Entry(
         record=encode_record(forced),
@@ -120,6 +153,33 @@ def make_forced_entry(rollup: MicroRollup, rollup_id: bytes, forced: Forced, aut
                     origin="signed",
                     signed_hash=carried.action_hash,
                 )
+            case payload.ENVELOPE_FORMAT:
+                name, raw = payload.decode_envelope_payload(forced.payload)
+                inner = make_envelope_entry(rollup, rollup_id, authenticator.open_envelope(name, raw))
+                return replace(
+                    entry,
+                    sender=ZERO_ADDRESS,
+                    action=inner.action,
+                    status=EXECUTED,
+                    origin=name,
+                    signed_hash=inner.action_hash,
+                )
     except (DecodeError, RefusedError):
         return entry
     return entry
+
+
+def compute_carried_id(rollup_id: bytes, forced: Forced, status: int, authenticator: Authenticator) -> bytes | None:
+    """The identity, as a signed action or as an envelope, by which an entry of the queue is in the log besides its own,
+    by its receipt's status; None if it has only that one.
+
+    Raises a `DecodeError` or a class of `RefusedError` for what cannot have had that status.
+    """
+    record = payload.find_carried_record(forced, status)
+    if record is not None:
+        return authenticator.authenticate_signed(record).action_hash
+    envelope = payload.find_carried_envelope(forced, status)
+    if envelope is None:
+        return None
+    enveloped = authenticator.open_envelope(*envelope)
+    return compute_envelope_id(rollup_id, enveloped.name, enveloped.hash)

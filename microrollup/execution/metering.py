@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from microrollup.chain.block_entry import BlockBegin
+from microrollup.crypto import checks
 from microrollup.crypto.keccak import keccak256
 from microrollup.declaration.context import Context, require
 from microrollup.declaration.map import Map, settle_map, walk_map
@@ -28,6 +29,15 @@ __all__ = ["Metered", "add_framework", "get_metered"]
 
 ITERATION_STEPS: Final = 5_000
 """What beginning to iterate over a map costs: the entries in memory are sorted."""
+
+CHECK_STEPS: Final[dict[Callable[..., Any], int]] = {
+    checks.sha256: 1,
+    checks.recover_signer: 500,
+    checks.verify_ed25519: 500,
+    checks.verify_p256: 1_000,
+    checks.verify_rsa_sha256: 2_000,
+}
+"""What the checks of the kernel cost, beside a step for each 32 bytes that they are given."""
 
 _made: WeakKeyDictionary[MicroRollup, Metered | None] = WeakKeyDictionary()
 
@@ -86,6 +96,19 @@ def add_framework(code: MeteredCode) -> None:
     plain: tuple[Any, ...] = (require, msgspec.structs.replace)
     code.functions |= {each: each for each in plain}
     code.functions |= {len: maps.measure, Map: maps.make, keccak256: maps.hash}
+    code.functions |= {function: _charge_check(code, function, steps) for function, steps in CHECK_STEPS.items()}
+
+
+def _charge_check(code: MeteredCode, function: Callable[..., Any], steps: int) -> Callable[..., Any]:
+    """A check of the kernel's, which costs its steps and what its arguments hold."""
+    charge = code.meter.charge
+
+    def check(*arguments: Any, **named: Any) -> Any:
+        given = (*arguments, *named.values())
+        charge(steps + sum([len(each) // 32 for each in given if type(each) in TEXTS]))
+        return function(*arguments, **named)
+
+    return check
 
 
 class _Maps:

@@ -2,28 +2,36 @@
 
 0x00 || abi.encode(type hash, members without nonce)    an action of L1's caller
 0x01 || canonical record of a signed action             an action of its signer; anybody may carry it
+0x02 || length of the name (1 byte) || name || raw      what an envelope of the app's own holds; anybody may carry it
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from microrollup.chain.receipt import INVALID_FORCED
+from microrollup.chain.envelope_record import MAX_ENVELOPE_NAME
+from microrollup.chain.receipt import EXECUTED, INVALID_FORCED
 from microrollup.chain.record import Forced
 from microrollup.declaration.action import Action
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import DecodeError, TooLarge
 from microrollup.execution.authentication import Authenticated, Authenticator
-from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES
+from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, ZERO_ADDRESS
 
 __all__ = [
     "CARRIED_FORMAT",
+    "ENVELOPE_FORMAT",
     "FORCED_FORMAT",
-    "decode_forced_action",
     "decode_carried_action",
+    "decode_envelope_payload",
+    "decode_forced_action",
     "encode_carried_payload",
+    "encode_envelope_payload",
     "encode_forced_payload",
+    "find_carried_envelope",
     "find_carried_record",
+    "find_forced_sender",
+    "find_opened_envelope",
 ]
 
 FORCED_FORMAT: Final = b"\x00"
@@ -31,6 +39,9 @@ FORCED_FORMAT: Final = b"\x00"
 
 CARRIED_FORMAT: Final = b"\x01"
 """First byte of an action that its sender signed and somebody else may carry."""
+
+ENVELOPE_FORMAT: Final = b"\x02"
+"""First byte of an envelope of the app's own, which anybody may carry."""
 
 _MIN_BYTES: Final = 33
 
@@ -57,6 +68,20 @@ def encode_carried_payload(record: bytes) -> bytes:
     return CARRIED_FORMAT + record
 
 
+def encode_envelope_payload(name: str, raw: bytes) -> bytes:
+    """What anybody hands to the inbox to force an envelope: `0x02 || length of the name || name || raw`.
+
+    Raises `DecodeError` for a name that no envelope has, and `TooLarge`.
+    """
+    if not 1 <= len(name) <= MAX_ENVELOPE_NAME or not name.isascii():
+        raise DecodeError("forced payload", f"{name!r:.40} names no envelope")
+    payload = ENVELOPE_FORMAT + bytes([len(name)]) + name.encode() + raw
+    if len(payload) > MAX_FORCED_PAYLOAD_BYTES:
+        room = MAX_FORCED_PAYLOAD_BYTES - 2 - len(name)
+        raise TooLarge(f"the envelope has {len(raw)} bytes; a payload has room for {room}")
+    return payload
+
+
 def decode_forced_action(rollup: MicroRollup, payload: bytes) -> Action:
     """The action of a payload that begins with `0x00`. Raises `DecodeError`."""
     if len(payload) < _MIN_BYTES or len(payload) > MAX_FORCED_PAYLOAD_BYTES:
@@ -75,7 +100,18 @@ def decode_carried_action(authenticator: Authenticator, payload: bytes) -> Authe
     """
     if len(payload) > MAX_FORCED_PAYLOAD_BYTES:
         raise DecodeError("forced payload", "too long")
-    return authenticator.authenticate_record(payload[1:])
+    return authenticator.authenticate_signed(payload[1:])
+
+
+def decode_envelope_payload(payload: bytes) -> tuple[str, bytes]:
+    """Name and bytes of a payload that begins with `0x02`. Raises `DecodeError`; whether it opens is not looked at."""
+    count = payload[1] if len(payload) > 1 else 0
+    name, raw = payload[2 : 2 + count], payload[2 + count :]
+    if len(payload) > MAX_FORCED_PAYLOAD_BYTES or not 1 <= count <= MAX_ENVELOPE_NAME or len(name) < count:
+        raise DecodeError("forced payload", "not of a known format")
+    if not name.isascii():
+        raise DecodeError("forced payload", "no name of an envelope")
+    return name.decode("ascii"), raw
 
 
 def find_carried_record(forced: Forced, status: int) -> bytes | None:
@@ -86,3 +122,25 @@ def find_carried_record(forced: Forced, status: int) -> bytes | None:
     if forced.voided or status == INVALID_FORCED or forced.payload[:1] != CARRIED_FORMAT:
         return None
     return forced.payload[1:]
+
+
+def find_opened_envelope(forced: Forced, status: int) -> tuple[str, bytes] | None:
+    """Name and bytes of the envelope that an entry of the queue carried and that opened, by its receipt's status.
+
+    None for an entry of another format, a voided one, and one that was invalid.
+    """
+    if forced.voided or status == INVALID_FORCED or forced.payload[:1] != ENVELOPE_FORMAT:
+        return None
+    return decode_envelope_payload(forced.payload)
+
+
+def find_carried_envelope(forced: Forced, status: int) -> tuple[str, bytes] | None:
+    """The same if it executed, so that it is in the log by its own identity too; what did not may still come."""
+    return find_opened_envelope(forced, status) if status == EXECUTED else None
+
+
+def find_forced_sender(forced: Forced, status: int) -> bytes:
+    """Who an entry of the queue is of that carried no signed action, 20 bytes: L1's caller, and nobody (zero) for an
+    envelope that opened, by its receipt's status.
+    """
+    return forced.sender if find_opened_envelope(forced, status) is None else ZERO_ADDRESS

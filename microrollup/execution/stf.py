@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from microrollup.chain.block_entry import BlockBegin
-from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, Receipt
+from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, STATUS_NAMES, Receipt
 from microrollup.declaration.action import Action
 from microrollup.declaration.context import Context
 from microrollup.declaration.map import Map, set_all
@@ -26,7 +26,18 @@ from microrollup.primitives import ZERO_ADDRESS, Address
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
 
-__all__ = ["ChainState", "Entry", "EntryKind", "LimitHit", "NonceMismatch", "OverBudget", "Stopped", "apply_actions"]
+__all__ = [
+    "ChainState",
+    "Entry",
+    "EntryKind",
+    "LimitHit",
+    "NonceMismatch",
+    "NotExecuted",
+    "OverBudget",
+    "Paused",
+    "Stopped",
+    "apply_actions",
+]
 
 
 class Stopped(MicrorollupError):
@@ -79,8 +90,18 @@ class NonceMismatch(Stopped):
         self.found = found
 
 
-EntryKind = Literal["signed", "forced", "block"]
-"""A record that an account signed, an entry of the settlement's queue, or the block's own entry."""
+class NotExecuted(Stopped):
+    """An entry that is taken only if it executes was rejected, or has faulted."""
+
+    def __init__(self, seq: int, status: int, reason: str) -> None:
+        super().__init__(seq, f"the entry at seq {seq} does not execute: {reason or STATUS_NAMES[status]}")
+        self.status = status
+        self.reason = reason
+
+
+EntryKind = Literal["signed", "envelope", "forced", "block"]
+"""A record that an account signed, what came in an envelope of the app's own, an entry of the settlement's queue, or
+the block's own entry."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -91,7 +112,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     nonce: int | None
     """The sender's kernel nonce, which the entry consumes; None: it has none."""
     action_hash: bytes
-    """32 bytes: keccak256(digest || sender), or the identity of the forced action or of the block's own entry."""
+    """32 bytes: keccak256(digest || sender), or the identity of the envelope, the forced action or the block's own
+    entry."""
     action: Action | BlockBegin | None
     """None for forced actions that do not decode or are voided."""
     status: int = EXECUTED
@@ -103,7 +125,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     l1_sender: bytes = ZERO_ADDRESS
     """20 bytes: who put it into the queue; zero for all other entries."""
     signed_hash: bytes | None = None
-    """The identity as a signed action of what somebody carried through the queue."""
+    """The identity as a signed action, or as an envelope, of what somebody carried through the queue."""
+    must_execute: bool = False
+    """It is taken only if it executes: an envelope that the sequencer executes for the first time."""
 
     @property
     def is_given(self) -> bool:
@@ -128,7 +152,8 @@ def apply_actions(
     their nonce and keep the state; so does a forced action that changes more than one entry may, and in a rebuilt block
     whatever exceeds the budget. A carried action whose nonce is not its sender's next is invalid, and consumes none.
     Raises a `Stopped` (with what was done until then): `NonceMismatch` before an entry out of order, `LimitHit` before
-    an entry that exhausts time, memory or recursion, `OverBudget`, and `Paused` where `context.seconds` are measured.
+    an entry that exhausts time, memory or recursion, `OverBudget`, `NotExecuted`, and `Paused` where `context.seconds`
+    are measured.
     """
     app, chain_nonces, forced_count = state.app, state.nonces, state.forced_count
     nonces: dict[bytes, int] = {}
@@ -147,6 +172,8 @@ def apply_actions(
                         raise NonceMismatch(seq, expected, nonce)
                     action, status, nonce = None, INVALID_FORCED, None
             attempt = Attempt(app, status) if action is None else _run_entry(rollup, app, entry, action, context)
+            if entry.must_execute and attempt.status != EXECUTED:
+                raise NotExecuted(seq, attempt.status, attempt.reason)
             excess = _charge(context, attempt, numbered=nonce is not None)
             if excess is not None:
                 attempt = _make_fault(app, excess)

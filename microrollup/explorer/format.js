@@ -164,10 +164,22 @@ export function nameAction(action) {
   return action.type ?? (action.origin === "block" ? "Block hook" : "Action");
 }
 
+/** Origins of the kernel's own; any other is the name of one of the app's envelopes. */
+const ORIGINS = new Map([
+  ["l1", "forced through L1"],
+  ["block", "the block itself"],
+  ["signed", "signed"],
+]);
+
 /** Where an action came from. */
 export function describeOrigin(action) {
   if (action.origin === "signed" && action.forced) return "signed, carried through L1";
-  return { l1: "forced through L1", block: "the block itself", signed: "signed" }[action.origin] ?? action.origin;
+  return ORIGINS.get(action.origin) ?? `envelope ${action.origin}${action.forced ? ", carried through L1" : ""}`;
+}
+
+/** Whether an action has a sender: the block's own entry has none, nor has what came in an envelope. */
+export function hasSender(action) {
+  return action.origin === "signed" || action.origin === "l1";
 }
 
 /** An action's type and hash, as lists name it. */

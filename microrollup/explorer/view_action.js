@@ -5,6 +5,7 @@ import {
   LEVELS,
   describeLevel,
   describeOrigin,
+  hasSender,
   getLevel,
   nameAction,
   renderFacts,
@@ -54,11 +55,12 @@ export async function renderActionPage(context, [hash]) {
         h("h2", { id: "action-title" }, "Action"),
         renderFacts([
           ["hash", renderFullHash(action.hash ?? hash)],
-          ["sender", action.origin === "block" ? null : renderSender(action.sender)],
+          ["sender", hasSender(action) ? renderSender(action.sender) : null],
           ["origin", describeOrigin(action)],
           ["seq", receipt.seq],
           ["block", link(to("block", receipt.height), receipt.height.toLocaleString())],
           ["signature", action.signature ? renderFullHash(action.signature) : null],
+          ["envelope", action.envelope ? renderFullHash(action.envelope.raw) : null],
         ]),
       ),
       h(

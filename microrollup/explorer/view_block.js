@@ -4,6 +4,7 @@ import { h, link, replace, to } from "./dom.js";
 import {
   count,
   describeOrigin,
+  hasSender,
   getLevel,
   renderActionName,
   renderDate,
@@ -219,7 +220,7 @@ function renderStep(block, index) {
     h("h3", {}, renderActionName(action), " ", renderStatus(action.status)),
     renderFacts([
       ["seq", action.seq],
-      ["sender", action.origin === "block" ? null : renderSender(action.sender)],
+      ["sender", hasSender(action) ? renderSender(action.sender) : null],
       ["origin", action.origin === "signed" ? null : describeOrigin(action)],
       ["reason", action.reason ? h("bdi", {}, action.reason) : null],
     ]),

@@ -244,9 +244,12 @@ class _Lint:
 
 
 def _list_bound(tree: ast.Module) -> set[str]:
-    """Every name that the module binds, anywhere."""
+    """Every name that the module binds, anywhere but as a member of a class: a method `open` hides no builtin."""
     bound: set[str] = set()
+    members = _list_members(tree)
     for node in ast.walk(tree):
+        if id(node) in members:
+            continue
         match node:
             case ast.Name(id=name, ctx=ast.Store()) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 bound.add(name)
@@ -257,6 +260,19 @@ def _list_bound(tree: ast.Module) -> set[str]:
             case ast.alias(name=name, asname=asname):
                 bound.add(asname or name.partition(".")[0])
     return bound
+
+
+def _list_members(tree: ast.Module) -> set[int]:
+    """Ids of the nodes that bind the members of classes."""
+    members: set[int] = set()
+    for node in ast.walk(tree):
+        for each in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                members.add(id(each))
+            elif isinstance(each, (ast.Assign, ast.AnnAssign)):
+                targets = each.targets if isinstance(each, ast.Assign) else [each.target]
+                members |= {id(name) for target in targets for name in ast.walk(target)}
+    return members
 
 
 def _list_mutable(tree: ast.Module) -> set[str]:

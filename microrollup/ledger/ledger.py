@@ -27,8 +27,8 @@ from microrollup.execution.entry import (
     decode_forced,
     is_forced_record,
     make_block_entry,
+    make_entry,
     make_forced_entry,
-    make_signed_entry,
 )
 from microrollup.execution.journal import Journal
 from microrollup.execution.stf import Entry, LimitHit, Stopped, apply_actions
@@ -85,7 +85,7 @@ class Ledger:
         self.environment = environment
         self.genesis = genesis
         self.rollup_id = compute_rollup_id(genesis)
-        self.authenticator = Authenticator(rollup.action_types, genesis.domain)
+        self.authenticator = Authenticator.of(rollup, genesis.domain)
         self.retention = Retention()
         self.block: OpenBlock | None = None
         self.watchdog: Watchdog | None = None
@@ -392,6 +392,6 @@ class Ledger:
         try:
             if is_forced_record(record):
                 return make_forced_entry(self.rollup, self.rollup_id, decode_forced(record), self.authenticator)
-            return make_signed_entry(self.rollup, self.authenticator.authenticate_record(record))
+            return make_entry(self.rollup, self.rollup_id, self.authenticator.authenticate_record(record))
         except (DecodeError, RefusedError) as error:
             raise StoreCorrupt("log", f"an entry of the log is not valid: {error}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from microrollup.chain.block_entry import BLOCK_RECORD
-from microrollup.chain.receipt import INVALID_FORCED, Receipt
+from microrollup.chain.receipt import EXECUTED, INVALID_FORCED, Receipt
 from microrollup.chain.record import Open
 from microrollup.errors import StoreError
 from microrollup.execution.block_context import BlockContext
@@ -34,7 +34,8 @@ class OpenBlock:
         self.records: list[bytes] = []
         self.receipts: list[Receipt] = []
         self.carried: list[tuple[int, bytes]] = []
-        """Sequence number, and identity as a signed action, of each entry that was carried through the queue."""
+        """Sequence number, and identity as a signed action or as an envelope, of each entry that was carried through
+        the queue; of envelopes only those that executed."""
         self.carried_senders: set[bytes] = set()
         self.record_bytes = 0
         self.durable = 0
@@ -66,9 +67,13 @@ class OpenBlock:
             self.forced_hash = compute_queue_hash(
                 self.forced_hash, forced.sender, forced.inclusion_block, forced.payload
             )
-            if entry.signed_hash is not None and receipt.status != INVALID_FORCED:
+            if entry.signed_hash is None or receipt.status == INVALID_FORCED:
+                continue
+            if entry.nonce is not None:
                 self.carried.append((receipt.seq, entry.signed_hash))
                 self.carried_senders.add(entry.sender)
+            elif receipt.status == EXECUTED:  # an envelope that did not execute may still come
+                self.carried.append((receipt.seq, entry.signed_hash))
 
     def check_begin(self, *, hooked: bool) -> None:
         """Raises `StoreError` unless the block's own entry is there once, as the first, where the app has a hook."""

@@ -10,8 +10,7 @@ from microrollup.chain.receipt import Receipt
 from microrollup.chain.record import Close, Genesis, Open, Rebuild, encode_record
 from microrollup.errors import NotRetained, StoreCorrupt, StoreError
 from microrollup.execution.authentication import Authenticator
-from microrollup.execution.entry import decode_forced, decode_kernel_record, is_forced_record
-from microrollup.execution.payload import find_carried_record
+from microrollup.execution.entry import compute_carried_id, decode_forced, decode_kernel_record, is_forced_record
 from microrollup.store.action_index import make_index_key
 from microrollup.store.environment import Environment, Tables, Transaction, encode_number
 from microrollup.store.retention import get_lowest_height, read_settled
@@ -235,10 +234,9 @@ def _take_block_back(txn: Transaction, tables: Tables, height: int, authenticato
         txn.delete(make_index_key(seq, receipt.action_hash), db=tables["index"])
         record = get_record(txn, tables, block.first_record + seq - header.first_seq) or b""
         if is_forced_record(record):
-            carried = find_carried_record(decode_forced(record), receipt.status)
+            carried = compute_carried_id(header.rollup_id, decode_forced(record), receipt.status, authenticator)
             if carried is not None:
-                action_hash = authenticator.authenticate_record(carried).action_hash
-                txn.delete(make_index_key(seq, action_hash), db=tables["index"])
+                txn.delete(make_index_key(seq, carried), db=tables["index"])
     for table in ("blocks", "changes", "undo_checkpoint"):
         txn.delete(key, db=tables[table])
     put_checkpoint(txn, tables, checkpoint)

@@ -19,8 +19,8 @@ from microrollup.declaration.manifest import decode_manifest
 from microrollup.declaration.map import Map
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import State
-from microrollup.errors import MicrorollupError, StoreCorrupt, UsageError
-from microrollup.execution.authentication import Authenticated, Authenticator
+from microrollup.errors import DecodeError, MicrorollupError, RefusedError, StoreCorrupt, UsageError
+from microrollup.execution.authentication import Authenticator
 from microrollup.execution.authentication_pool import Authentication
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.entry import (
@@ -28,8 +28,8 @@ from microrollup.execution.entry import (
     is_forced_record,
     is_signed_record,
     make_block_entry,
+    make_entry,
     make_forced_entry,
-    make_signed_entry,
 )
 from microrollup.execution.journal import Journal
 from microrollup.execution.stf import ChainState, Entry, Stopped, apply_actions
@@ -132,7 +132,7 @@ class _Run:
         tables = environment.tables
         genesis = read_genesis(environment)
         self._rollup_id = compute_rollup_id(genesis)
-        self._authenticator = Authenticator(rollup.action_types, genesis.domain)
+        self._authenticator = Authenticator.of(rollup, genesis.domain)
         start = get_log_start(txn, tables)
         tip = get_checkpoint(txn, tables).height
         lowest = 1 if start is None else start.height + 1
@@ -208,9 +208,12 @@ class _Run:
             return name, entry
         outcome, name = next(outcomes), _read_name(record)
         # another schema gives another digest, and so another sender: the wallet signed something else
-        if not isinstance(outcome, Authenticated) or outcome.action_hash != receipt.action_hash:
+        if isinstance(outcome, (RefusedError, DecodeError)):
             return name, "not an action of this code"
-        return name, make_signed_entry(rollup, outcome)
+        entry = make_entry(rollup, self._rollup_id, outcome)
+        if entry.action_hash != receipt.action_hash:
+            return name, "not an action of this code"
+        return type(entry.action).__name__, entry
 
     def _try(
         self,
@@ -228,7 +231,9 @@ class _Run:
             note = entry
         else:
             nonces: Map[bytes, int] = Map({entry.sender: entry.nonce}) if entry.nonce else Map()
-            context = BlockContext(block.header.height, block.header.timestamp, seq or 0, journal, rebuilt=True)
+            context = BlockContext(
+                block.header.height, block.header.timestamp, seq or 0, journal, rebuilt=True, rollup_id=self._rollup_id
+            )
             try:
                 chain, (executed,) = apply_actions(self._rollup, ChainState(self._state, nonces, 0), [entry], context)
                 self._state = chain.app

@@ -15,8 +15,7 @@ from microrollup.chain.record import Close, Open, Rebuild
 from microrollup.crypto.merkle.indexed import LEAF_BYTES, compute_depth
 from microrollup.crypto.merkle.levels import HASH_BYTES
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.errors import DecodeError, StoreCorrupt
-from microrollup.execution.authentication import Authenticated
+from microrollup.errors import DecodeError, RefusedError, StoreCorrupt
 from microrollup.execution.authentication_pool import Authentication, split_chunks
 from microrollup.execution.entry import (
     decode_forced,
@@ -24,8 +23,8 @@ from microrollup.execution.entry import (
     is_forced_record,
     is_signed_record,
     make_block_entry,
+    make_entry,
     make_forced_entry,
-    make_signed_entry,
 )
 from microrollup.execution.stf import Entry
 from microrollup.ledger.genesis import read_genesis
@@ -136,9 +135,9 @@ def _read_entry(ledger: Ledger, record: bytes, number: int, outcomes: Iterator[A
         except DecodeError as error:
             raise StoreCorrupt(f"log/{number}", error.reason) from None
     outcome = next(outcomes)
-    if not isinstance(outcome, Authenticated):
+    if isinstance(outcome, (RefusedError, DecodeError)):
         raise StoreCorrupt(f"log/{number}", f"not a valid action: {outcome}")
-    return make_signed_entry(ledger.rollup, outcome)
+    return make_entry(ledger.rollup, ledger.rollup_id, outcome)
 
 
 def _replay_kernel_record(ledger: Ledger, record: object, number: int) -> None:

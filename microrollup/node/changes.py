@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.receipt import EXECUTED
 from microrollup.declaration.map import Map
 from microrollup.declaration.state import StateField
@@ -22,6 +23,7 @@ from microrollup.execution.entry import (
     decode_forced,
     is_forced_record,
     make_block_entry,
+    make_entry,
     make_forced_entry,
     make_signed_entry,
 )
@@ -91,6 +93,8 @@ def _make_entry(ledger: Ledger, action: LoggedAction) -> Entry:
     if is_forced_record(action.record):
         forced = decode_forced(action.record)
         return make_forced_entry(ledger.rollup, ledger.rollup_id, forced, ledger.authenticator)
+    if is_envelope_record(action.record):
+        return make_entry(ledger.rollup, ledger.rollup_id, ledger.authenticator.open_record(action.record))
     nonce = ledger.rollup.action_types.decode_trusted(action.record).nonce
     sender = action.sender or b""
     return make_signed_entry(ledger.rollup, Authenticated(action.record, sender, nonce, action.receipt.action_hash))

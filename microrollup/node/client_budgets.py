@@ -34,7 +34,10 @@ class ClientBudgets:
 
     def find_wait(self, ticket: Ticket) -> float:
         """Seconds until the bucket of a ticket's client has something in it; 0.0 if it has now."""
-        client = ticket.submission.client
+        return self.find_client_wait(ticket.submission.client)
+
+    def find_client_wait(self, client: str | None) -> float:
+        """The same for a client; any thread may ask."""
         if client is None or client not in self._buckets:
             return 0.0
         left = self._fill(client, self._clock())

@@ -81,7 +81,7 @@ def mend_divergence(directory: Path, rollup: MicroRollup) -> Divergent | None:
             tree = open_tree(environment, checkpoint, None)
             try:
                 rebuild = Rebuild(divergent.height, rollup.stf_id)
-                authenticator = Authenticator(rollup.action_types, genesis.domain)
+                authenticator = Authenticator.of(rollup, genesis.domain)
                 take_blocks_back(environment, tree, rebuild, checkpoint.height, length, chain, authenticator)
             finally:
                 tree.close()

@@ -17,8 +17,9 @@ from typing import Final, NoReturn
 import structlog
 
 from microrollup.errors import IntakeStopped, MicrorollupError, WorkerDied
-from microrollup.execution.authentication import Authenticated
+from microrollup.execution.authentication import Authenticated, may_be_envelope
 from microrollup.execution.authentication_pool import CHUNK_SIZE, AuthenticationPool, Started
+from microrollup.execution.envelope import Enveloped
 from microrollup.node.errors import NodeFault, Overloaded
 from microrollup.node.submission import Result, Submission, Ticket
 
@@ -58,7 +59,7 @@ class Chunk:
         """Whether `wait` returns at once."""
         return self._started.is_done()
 
-    def wait(self) -> list[Authenticated | MicrorollupError]:
+    def wait(self) -> list[Authenticated | Enveloped | MicrorollupError]:
         """The outcomes in order; to be called once, by the writer, whom nothing that goes wrong here may end."""
         failure: WorkerDied | None = None
         try:
@@ -78,8 +79,10 @@ class Intake:
 
     deliver: Callable[[Chunk], None]
 
-    def __init__(self, make_pool: Callable[[], AuthenticationPool]) -> None:
+    def __init__(self, make_pool: Callable[[], AuthenticationPool], *, has_envelopes: bool = False) -> None:
+        """`has_envelopes`: lines may be envelopes, whose opening no submitter's thread waits for."""
         self._make_pool = make_pool
+        self._has_envelopes = has_envelopes
         self._pool = make_pool()
         self._lines: deque[tuple[bytes, Ticket]] = deque()
         self._condition = threading.Condition()
@@ -107,6 +110,7 @@ class Intake:
         Raises `Overloaded` when too much is in flight, and `IntakeStopped` once the node ends; then none was taken.
         """
         submission = Submission(len(lines), client)
+        is_slow = len(lines) > FEW or (self._has_envelopes and any(map(may_be_envelope, lines)))
         size = sum(map(len, lines))
         with self._condition:
             if self._closed is not None:
@@ -117,7 +121,7 @@ class Intake:
             self._in_flight += len(lines)
             self._bytes += size
             tickets = [Ticket(submission, i, len(line)) for i, line in enumerate(lines)]
-            if not idle or len(lines) > FEW:
+            if not idle or is_slow:
                 self._lines.extend(zip(lines, tickets, strict=True))
                 self._condition.notify()
                 return submission.future

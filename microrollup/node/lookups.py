@@ -12,6 +12,7 @@ import msgspec
 
 from microrollup.chain.block import Block, Header, compute_block_hash
 from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.receipt import Receipt
 from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.chain.record import Seal
@@ -20,7 +21,8 @@ from microrollup.declaration.state import NONCES, StateField
 from microrollup.errors import DecodeError, StoreCorrupt, UsageError
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.entry import decode_forced, is_forced_record
-from microrollup.execution.payload import find_carried_record
+from microrollup.execution.envelope import describe_enveloped
+from microrollup.execution.payload import find_carried_record, find_forced_sender
 from microrollup.ledger.code import read_manifests
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.paging import PageRequest, StatePage, read_page
@@ -76,7 +78,7 @@ class Lookups:
         self._spans = Spans()
         self._overlays = Overlays()
         self._rollup = ledger.rollup
-        self._authenticator = Authenticator(ledger.rollup.action_types, ledger.genesis.domain)
+        self._authenticator = Authenticator.of(ledger.rollup, ledger.genesis.domain)
         self._get_open = get_open
         self._senders: dict[bytes, bytes] = {}
 
@@ -110,9 +112,21 @@ class Lookups:
     def _find_height(self, txn: Transaction, seq: int, receipt: Receipt) -> int:
         """The height of the block of a closed entry."""
         place = find_place(txn, self._environment.tables, receipt.action_hash, seq + 1)
-        if place is None or place.seq != seq:
+        if place is None or place.seq < seq:
             raise StoreCorrupt(f"receipts/{seq}", "its action is not in the index")
-        return place.height
+        return place.height if place.seq == seq else self._search_height(txn, seq, place.height)
+
+    def _search_height(self, txn: Transaction, seq: int, highest: int) -> int:
+        """The same where an envelope came again, and the index leads to the later one."""
+        low = 1
+        while low < highest:
+            height = (low + highest) // 2
+            header = self._require_row(txn, height).header
+            if header.first_seq + header.action_count > seq:
+                highest = height
+            else:
+                low = height + 1
+        return low
 
     def _read_action(self, txn: Transaction, seq: int, height: int) -> LoggedAction:
         tables = self._environment.tables
@@ -133,14 +147,14 @@ class Lookups:
             forced = decode_forced(record)
             carried = find_carried_record(forced, receipt.status)
             if carried is None:
-                return forced.sender
+                return find_forced_sender(forced, receipt.status)
             record = carried
-        if is_block_record(record):
+        if is_block_record(record) or is_envelope_record(record):
             return ZERO_ADDRESS
         action_hash = receipt.action_hash
         sender = self._senders.get(action_hash)
         if sender is None:
-            sender = self._authenticator.authenticate_record(record).sender
+            sender = self._authenticator.authenticate_signed(record).sender
             self.remember_sender(action_hash, sender)
         return sender
 
@@ -311,6 +325,10 @@ class Lookups:
         pending = None if opened is None else opened.next_nonces.get(sender)
         stored = read_value(self._environment, NONCES, sender) or 0
         return stored, stored if pending is None else max(stored, pending)
+
+    def describe_enveloped(self, record: bytes) -> tuple[str, dict[str, Any]]:
+        """Type and members of the action in an envelope's record of this log."""
+        return describe_enveloped(self._rollup, self._authenticator.open_record(record))
 
     def decode_signed(self, record: bytes) -> dict[str, Any]:
         """The JSON form of a signed action's record. Raises `UsageError` for another record."""

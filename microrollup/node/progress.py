@@ -7,12 +7,14 @@ from typing import Protocol
 
 from microrollup.chain.block import Header
 from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.receipt import Receipt
 from microrollup.chain.receipt_proof import decode_receipt
+from microrollup.chain.record import Forced
 from microrollup.errors import StoreCorrupt
 from microrollup.execution.authentication import Authenticated
-from microrollup.execution.entry import decode_forced, is_forced_record
-from microrollup.execution.payload import find_carried_record
+from microrollup.execution.entry import compute_carried_id, decode_forced, is_forced_record
+from microrollup.execution.payload import find_carried_record, find_forced_sender
 from microrollup.ledger.ledger import Ledger
 from microrollup.node.open_entries import LoggedAction, OpenEntries
 from microrollup.node.submission import Result
@@ -104,17 +106,23 @@ class LedgerProgress:
             forced = decode_forced(record)
             carried = find_carried_record(forced, receipt.status)
             if carried is None:
-                return LoggedAction(seq, height, record, receipt, forced.sender), None
-            signed = self._ledger.authenticator.authenticate_record(carried)
+                return self._make_forced(seq, height, record, receipt, forced), None
+            signed = self._ledger.authenticator.authenticate_signed(carried)
             action = LoggedAction(seq, height, record, receipt, signed.sender, signed.action_hash)
             return action, signed.nonce
-        if is_block_record(record):
+        if is_block_record(record) or is_envelope_record(record):
             return LoggedAction(seq, height, record, receipt, ZERO_ADDRESS), None
         known = self._senders.pop(receipt.action_hash, None)
         if known is None:  # of a block that was open when the node ended
             entry = self._ledger.read_entry(record)
             known = (entry.sender, entry.nonce)
         return LoggedAction(seq, height, record, receipt, known[0]), known[1]
+
+    def _make_forced(self, seq: int, height: int, record: bytes, receipt: Receipt, forced: Forced) -> LoggedAction:
+        """An entry of the queue that took nobody's nonce: an L1 account's own action, or an envelope."""
+        ledger = self._ledger
+        identity = compute_carried_id(ledger.rollup_id, forced, receipt.status, ledger.authenticator)
+        return LoggedAction(seq, height, record, receipt, find_forced_sender(forced, receipt.status), identity)
 
     def _publish_open(self) -> None:
         """Take over the open block's entries that have been committed."""

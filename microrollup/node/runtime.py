@@ -18,6 +18,7 @@ from microrollup.chain.receipt import Receipt
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.declaration.query import load_methods, load_reads
 from microrollup.errors import DuplicateAction, IntakeStopped, L1Behind, MicrorollupError
+from microrollup.execution.authentication import may_be_envelope
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.entry import is_forced_record
 from microrollup.ledger.ledger import Ledger
@@ -37,6 +38,7 @@ from microrollup.node.submission import Result, Ticket
 from microrollup.node.verifiers import VerifierLink
 from microrollup.node.writer import Writer, WriterOptions
 from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE, Sequenced, Sequencer
+from microrollup.sequencer.spending import explain_spent
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.protocol import Settlement
 from microrollup.verifier.events import VerifierRequest
@@ -112,7 +114,8 @@ class Node:
         self.reactions = reactions = Reactions(
             self.directory, l1, self.lookups, self.confirmations, self.metrics, self.hub, self.receipts, self.blocks
         )
-        self.intake = Intake(self._make_pool)
+        self._budgets = ClientBudgets()
+        self.intake = Intake(self._make_pool, has_envelopes=bool(self.rollup.envelopes))
         self._writer = Writer(self._make_sequencer, ledger, reactions, self.intake.release, self.options.timing)
         self.intake.deliver = self._writer.deliver
         self._settler = Settler(
@@ -171,7 +174,7 @@ class Node:
 
     def _make_sequencer(self) -> Sequencer[Ticket]:
         sequencer: Sequencer[Ticket] = Sequencer(self.ledger, self._key, self.l1, block_size=self.options.block_size)
-        sequencer.spending.purse = ClientBudgets()
+        sequencer.spending.purse = self._budgets
         try:
             sequencer.check_builder()
         except BaseException:
@@ -190,12 +193,16 @@ class Node:
         return "the node is shutting down" if self._stopping.is_set() else self._writer.stopped
 
     def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
-        """Hand in signed actions in their JSON form. Raises `Overloaded` and `IntakeStopped`; then none was taken.
+        """Hand in signed actions and envelopes in their JSON form. Raises `Overloaded`, `IntakeStopped`, and
+        `BudgetSpent` for envelopes of a client whose share is spent; then none was taken.
 
         `client` is whose share of the execution time they count against; None for nobody's.
         """
         if self._writer.stopped is not None:
             raise IntakeStopped(self._writer.stopped)
+        wait = self._budgets.find_client_wait(client) if self.rollup.envelopes else 0.0
+        if wait > 0 and any(map(may_be_envelope, lines)):
+            raise explain_spent(wait)
         return self.intake.submit(lines, client)
 
     def acknowledge(self, result: Result) -> SignedAcknowledgement | MicrorollupError:

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from microrollup.errors import (
+    BadEnvelope,
     IntakeStopped,
     LimitExceeded,
     MicrorollupError,
@@ -25,6 +26,7 @@ from microrollup.errors import (
     RefusedError,
 )
 from microrollup.execution.authentication import Authenticated
+from microrollup.execution.envelope import Enveloped
 from microrollup.ledger.ledger import Ledger
 from microrollup.node.intake import Chunk
 from microrollup.node.open_entries import OpenEntries
@@ -185,12 +187,12 @@ class Writer:
             break
         return max(0.0, min(moments) - time.monotonic())
 
-    def _collect_group(self) -> list[tuple[Ticket, Authenticated]]:
+    def _collect_group(self) -> list[tuple[Ticket, Authenticated | Enveloped]]:
         """Authenticated actions for one commit; those whose authentication failed are answered at once.
 
         What is ready does not wait for signatures that are still being checked: these come with the next commit.
         """
-        group: list[tuple[Ticket, Authenticated]] = []
+        group: list[tuple[Ticket, Authenticated | Enveloped]] = []
         failed: list[tuple[Ticket, Result]] = []
         while len(group) < GROUP_SIZE:
             with self._condition:
@@ -198,7 +200,9 @@ class Writer:
                     break
                 chunk = self._chunks.popleft()
             for ticket, outcome in zip(chunk.tickets, chunk.wait(), strict=True):
-                if isinstance(outcome, Authenticated):
+                if isinstance(outcome, (Enveloped, BadEnvelope)):
+                    self._sequencer.spending.charge(ticket, outcome.seconds)
+                if isinstance(outcome, (Authenticated, Enveloped)):
                     group.append((ticket, outcome))
                 else:
                     failed.append((ticket, outcome))
@@ -207,9 +211,11 @@ class Writer:
             self._answer(failed)
         return group
 
-    def _submit(self, group: list[tuple[Ticket, Authenticated]]) -> None:
+    def _submit(self, group: list[tuple[Ticket, Authenticated | Enveloped]]) -> None:
         deadline = time.monotonic() + self._options.gap_seconds
         for ticket, action in group:
+            if isinstance(action, Enveloped):
+                continue  # it waits for nothing
             self._waiting[ticket] = (action, deadline)
             self._progress.expect(action)
         started = time.monotonic()

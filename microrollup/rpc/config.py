@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from microrollup.chain.answers.confirmations import LEVELS
-from microrollup.chain.answers.node import ActionConfig, EventConfig, FieldConfig, NodeConfig
+from microrollup.chain.answers.node import ActionConfig, EnvelopeConfig, EventConfig, FieldConfig, NodeConfig
 from microrollup.chain.block import compute_block_hash, compute_genesis_header
 from microrollup.codec.schema import describe_struct, render_schema
 from microrollup.crypto.eip712 import list_types
@@ -47,6 +47,7 @@ def describe_config(node: Node, limits: RpcLimits) -> NodeConfig:
         block_size=node.options.block_size,
         limits=msgspec.to_builtins(limits),
         confirmations=LEVELS,
+        envelopes=_describe_envelopes(rollup),
     )
 
 
@@ -66,6 +67,16 @@ def _describe_events(rollup: MicroRollup) -> tuple[EventConfig, ...]:
             for name, cls in sorted(rollup.event_classes.items())
         ]
     )
+
+
+def _describe_envelopes(rollup: MicroRollup) -> tuple[EnvelopeConfig, ...]:
+    described: list[EnvelopeConfig] = []
+    for name, envelope in sorted(rollup.envelopes.items()):
+        types: dict[str, Any] = {}
+        for each in envelope.types:
+            types |= list_types(each.type, nonce=False)
+        described.append(EnvelopeConfig(name, tuple(envelope.types.by_name), types))
+    return tuple(described)
 
 
 def _describe_fields(rollup: MicroRollup) -> tuple[FieldConfig, ...]:

@@ -215,12 +215,18 @@ class Dispatcher:
             raise ErrorResponse(INVALID_PARAMS, str(error)) from None
 
     async def _submit(
-        self, params: p.SubmitParams | p.SubmitManyParams, write: Callable[[Any], Any], client: str | None
+        self,
+        params: p.SubmitParams | p.SubmitManyParams | p.EnvelopeParams,
+        write: Callable[[Any], Any],
+        client: str | None,
     ) -> Any:
         """Hand actions to the node, wait until they are decided, and sign what is durable."""
         match params:
             case p.SubmitParams(action=action):
                 return await self._submit_lines([bytes(action)], client, lambda answers: write(_take_only(answers)))
+            case p.EnvelopeParams(name=name, raw=raw):
+                line = msgspec.json.encode({"envelope": name, "raw": raw})
+                return await self._submit_lines([line], client, lambda answers: write(_take_only(answers)))
             case p.SubmitManyParams(actions=actions):
                 limit = self._api.limits.batch_actions
                 if len(actions) > limit:

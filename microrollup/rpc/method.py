@@ -10,7 +10,7 @@ import msgspec
 from microrollup.declaration.query import Query
 from microrollup.node.runtime import Node
 from microrollup.rpc.limits import RpcLimits
-from microrollup.rpc.params import SubmitManyParams, SubmitParams, SubscribeParams, UnsubscribeParams
+from microrollup.rpc.params import EnvelopeParams, SubmitManyParams, SubmitParams, SubscribeParams, UnsubscribeParams
 from microrollup.rpc.views import Views
 
 __all__ = ["ActionMethod", "Api", "AppMethod", "Method", "PlainMethod", "QueryMethod", "SocketMethod"]
@@ -44,7 +44,7 @@ class ActionMethod(msgspec.Struct, frozen=True):
 
     name: str
     summary: str
-    params: type[SubmitParams | SubmitManyParams]
+    params: type[SubmitParams | SubmitManyParams | EnvelopeParams]
     answer: Any
     errors: tuple[int, ...] = ()
 

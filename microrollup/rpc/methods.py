@@ -224,6 +224,14 @@ _METHODS: Final[tuple[Method, ...]] = (
         list[SubmitAnswer],
         (INTAKE_STOPPED, LIMIT_EXCEEDED),
     ),
+    ActionMethod(
+        "submitEnvelope",
+        "Take what comes in an envelope of the app's own; answered when it is durable (C0), refused if it does not"
+        " execute. A known one gets its first answer again.",
+        p.EnvelopeParams,
+        AcknowledgementForm,
+        _ACTION_ERRORS,
+    ),
     PlainMethod(
         "getAction", "An action as it was signed or forced.", p.HashParams, ActionAnswer, _get_action, (NOT_FOUND,)
     ),

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from microrollup.chain.envelope_record import MAX_ENVELOPE_NAME
+from microrollup.primitives import MAX_ENVELOPE_BYTES
+
 __all__ = [
     "MAX_SAFE",
     "ActionRef",
@@ -20,6 +23,7 @@ __all__ = [
     "CodeParams",
     "ConfirmationParams",
     "EntriesParams",
+    "EnvelopeParams",
     "HashParams",
     "HeaderParams",
     "NoParams",
@@ -64,6 +68,13 @@ class SubmitManyParams(Params, frozen=True):
     """Signed actions in their JSON form."""
 
     actions: list[msgspec.Raw]
+
+
+class EnvelopeParams(Params, frozen=True):
+    """What comes in an envelope of the app's own: the envelope's name, and its bytes in hex digits."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_ENVELOPE_NAME)]
+    raw: Annotated[str, Meta(pattern="^0x([0-9a-fA-F]{2})*$", max_length=2 + 2 * MAX_ENVELOPE_BYTES)]
 
 
 class HashParams(Params, frozen=True):

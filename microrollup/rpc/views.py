@@ -15,6 +15,7 @@ from microrollup.chain.answers.actions import (
     BlockAnswer,
     BlockEntry,
     BlockNews,
+    EnvelopeForm,
     EventNews,
     ForcedForm,
     HeaderAnswer,
@@ -25,6 +26,7 @@ from microrollup.chain.answers.state import ChangedKey, StateAnswer
 from microrollup.chain.block import Header, compute_block_hash
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.block_json import make_seal_form
+from microrollup.chain.envelope_record import decode_envelope_record, encode_envelope_record, is_envelope_record
 from microrollup.chain.receipt import STATUS_NAMES
 from microrollup.chain.record import Forced
 from microrollup.codec.json import read_hex, to_json_value
@@ -32,7 +34,7 @@ from microrollup.declaration.events import EventReader
 from microrollup.declaration.map import ABSENT
 from microrollup.errors import DecodeError
 from microrollup.execution.entry import decode_forced, is_forced_record
-from microrollup.execution.payload import FORCED_FORMAT, decode_forced_action, find_carried_record
+from microrollup.execution.payload import FORCED_FORMAT, decode_forced_action, find_carried_record, find_opened_envelope
 from microrollup.ledger.proof_json import key_to_json
 from microrollup.node.changes import StateChange
 from microrollup.node.confirmations import describe_outcome
@@ -83,12 +85,17 @@ class Views:
         if is_forced_record(record):
             forced = decode_forced(record)
             shown = ForcedForm(forced.index, forced.inclusion_block, forced.payload, forced.voided)
-            carried = find_carried_record(forced, action.receipt.status)
+            carried = _take_carried(forced, action.receipt.status)
             if carried is None:
                 return ActionAnswer(*place, "l1", *self._read_forced(forced), signature=None, forced=shown)
             record = carried
         if is_block_record(record):
             return ActionAnswer(*place, "block", None, None, signature=None)
+        if is_envelope_record(record):
+            envelope = decode_envelope_record(record)
+            described = self._node.lookups.describe_enveloped(record)
+            form = EnvelopeForm(envelope.name, envelope.raw)
+            return ActionAnswer(*place, envelope.name, *described, signature=None, forced=shown, envelope=form)
         signed = self._node.lookups.decode_signed(record)
         signature = read_hex(signed["signature"], "signature")
         return ActionAnswer(*place, "signed", signed["type"], signed["message"], signature, forced=shown)
@@ -136,20 +143,27 @@ class Views:
             hash=receipt.action_hash,
             type=self._name_type(action),
             sender=action.sender,
-            origin=_name_origin(_take_signed(action)),
+            origin=_name_origin(_take_record(action)),
             status=STATUS_NAMES[receipt.status],
             reason=receipt.reason,
         )
 
     def _name_type(self, action: LoggedAction) -> str | None:
         """The type of a stored action; None for a forced one whose payload is not an action, and for the hook."""
-        record = _take_signed(action)
+        record = _take_record(action)
         if is_block_record(record):
             return None
+        if is_envelope_record(record):
+            return self._name_enveloped(record)
         if is_forced_record(record):
             return self._read_forced(decode_forced(record))[0]
         types = self._node.rollup.action_types
         return types.by_record_type[type(types.decode_record(record))].name
+
+    def _name_enveloped(self, record: bytes) -> str:
+        """The type of what came in an envelope: the only one there, or found out by opening it."""
+        names = [*self._node.rollup.envelopes[decode_envelope_record(record).name].types.by_name]
+        return names[0] if len(names) == 1 else self._node.lookups.describe_enveloped(record)[0]
 
     def value(self, value: Value) -> StateAnswer:
         """What a field holds at a key."""
@@ -173,14 +187,22 @@ class Views:
 def _name_origin(record: bytes) -> ActionOrigin:
     if is_block_record(record):
         return "block"
+    if is_envelope_record(record):
+        return decode_envelope_record(record).name
     return "l1" if is_forced_record(record) else "signed"
 
 
-def _take_signed(action: LoggedAction) -> bytes:
-    """The record of a signed action, also of one that was carried; else the entry's own."""
+def _take_record(action: LoggedAction) -> bytes:
+    """The record of a signed action or an envelope, also of one that was carried; else the entry's own."""
     if not is_forced_record(action.record):
         return action.record
-    return find_carried_record(decode_forced(action.record), action.receipt.status) or action.record
+    return _take_carried(decode_forced(action.record), action.receipt.status) or action.record
+
+
+def _take_carried(forced: Forced, status: int) -> bytes | None:
+    """The record of what an entry of the queue carried: a signed action or an envelope, None for an own action."""
+    envelope = find_opened_envelope(forced, status)
+    return find_carried_record(forced, status) if envelope is None else encode_envelope_record(*envelope)
 
 
 def _tell(action: LoggedAction, event: EventForm) -> EventNews:

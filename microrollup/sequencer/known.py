@@ -7,13 +7,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from microrollup.chain.receipt import Receipt
+from microrollup.chain.receipt import EXECUTED, Receipt
+from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.errors import ActionLimit, DuplicateAction, NonceUsed, RefusedError
 from microrollup.execution.authentication import Authenticated
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.open_block import OpenBlock
 from microrollup.store.environment import map_errors
-from microrollup.store.tables import find_place
+from microrollup.store.tables import find_place, get_receipt
 
 __all__ = ["KnownActions"]
 
@@ -77,6 +78,22 @@ class KnownActions:
         if seq is not None:
             return DuplicateAction(f"this action is in the log already, at seq {seq}", seq)
         return NonceUsed(f"nonce {action.nonce} was used by another action; the next one is {expected}")
+
+    def is_executed(self, action_hash: bytes) -> bool:
+        """Whether an envelope of this identity has executed; one that did not, as after a rebuild, may come again.
+
+        Raises `StoreCorrupt`.
+        """
+        seq = self.find(action_hash)
+        if seq is None:
+            return False
+        block, checkpoint = self._ledger.block, self._ledger.checkpoint
+        if block is not None and seq >= checkpoint.next_seq:
+            return block.receipts[seq - checkpoint.next_seq].status == EXECUTED
+        environment = self._ledger.environment
+        with map_errors(environment.directory):
+            raw = get_receipt(environment.reader, environment.tables, seq)
+        return raw is not None and decode_receipt(raw).status == EXECUTED
 
     def find(self, action_hash: bytes) -> int | None:
         """The sequence number of a logged action; None if there is none. Raises `StoreCorrupt`."""

@@ -21,13 +21,14 @@ from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.errors import ActionLimit, IntakeStopped, LimitExceeded, NonceGap, RefusedError, UsageError
 from microrollup.execution.authentication import Authenticated
 from microrollup.execution.block_context import Interrupted
-from microrollup.execution.entry import make_signed_entry
-from microrollup.execution.stf import Entry, LimitHit, OverBudget, Paused
+from microrollup.execution.envelope import Enveloped
+from microrollup.execution.stf import Entry, LimitHit, NotExecuted, OverBudget, Paused
 from microrollup.execution.watchdog import Watchdog
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.open_block import OpenBlock
 from microrollup.limits import ACTION_SECONDS, BLOCK_SECONDS, relaxed_limits, reserved_memory
 from microrollup.primitives import MAX_BLOCK_ACTIONS, MAX_BLOCK_RECORD_BYTES
+from microrollup.sequencer.arrivals import Arrivals, explain_failure
 from microrollup.sequencer.cut_blocks import find_cut_bytes, is_open_block_cut
 from microrollup.sequencer.gaps import GapQueue
 from microrollup.sequencer.known import KnownActions
@@ -89,6 +90,7 @@ class Sequencer(Generic[T]):
         self._max_record_bytes = min(MAX_BLOCK_RECORD_BYTES, l1.get_max_batch_bytes() - _BATCH_OVERHEAD_BYTES)
         self.gaps: GapQueue[T] = GapQueue()
         self.known = KnownActions(ledger)
+        self._arrivals = Arrivals(ledger, self.known)
         self.spending: Spending[T] = Spending()
         self._stopped: str | None = None
         self._failed = False
@@ -108,15 +110,17 @@ class Sequencer(Generic[T]):
 
     # Taking actions
 
-    def submit(self, group: Iterable[tuple[T, Authenticated]]) -> list[tuple[T, Decision]]:
+    def submit(self, group: Iterable[tuple[T, Authenticated | Enveloped]]) -> list[tuple[T, Decision]]:
         """Admit, execute and make durable; the outcomes of all that are decided now, by ticket.
 
-        What waits for lower nonces has no outcome yet. Raises `IntakeStopped` once intake has stopped, and
-        `CommitFailed` when the disk refuses: then nothing of the group is acknowledged.
+        What waits for lower nonces has no outcome yet. An envelope that does not execute is refused, not logged.
+        Raises `IntakeStopped` once intake has stopped, and `CommitFailed` when the disk refuses: then nothing of the
+        group is acknowledged.
         """
         self._require_intake()
         outcomes: list[tuple[T, Decision]] = []
-        queue = deque((*self.gaps.take_released(self.ledger.state.nonces.get), *group))
+        received = [(ticket, self._arrivals.receive(action)) for ticket, action in group]
+        queue = deque((*self.gaps.take_released(self.ledger.state.nonces.get), *received))
         with self._stopping_on_failure():
             while queue:
                 self._take(queue, outcomes)
@@ -157,14 +161,13 @@ class Sequencer(Generic[T]):
         nonces: dict[bytes, int] = {}
         taken: list[tuple[T, Authenticated]] = []
         entries: list[Entry] = []
-        chain_nonces = self.ledger.state.nonces
         full = False
         while queue:
             ticket, action = queue[0]
             sender = action.sender
             expected = nonces.get(sender)
             if expected is None:
-                expected = chain_nonces.get(sender, 0)
+                expected = self._arrivals.find_next(action)
             if action.nonce != expected or self._is_unwelcome(ticket, action):
                 if action.nonce < expected and sender in nonces:
                     break  # what is taken must be executed before this one can be told apart from it
@@ -178,7 +181,7 @@ class Sequencer(Generic[T]):
             space -= len(action.record)
             nonces[sender] = expected + 1
             taken.append((ticket, action))
-            entries.append(make_signed_entry(self.ledger.rollup, action))
+            entries.append(self._arrivals.make_entry(action))
             waiting = self.gaps.pop(sender, expected + 1)
             if waiting is not None:
                 queue.appendleft(waiting)
@@ -190,7 +193,7 @@ class Sequencer(Generic[T]):
         """Set aside what cannot be executed now, so that a block is opened only for an action that can."""
         while queue:
             ticket, action = queue[0]
-            expected = self.ledger.state.nonces.get(action.sender, 0)
+            expected = self._arrivals.find_next(action)
             if action.nonce == expected and not self._is_unwelcome(ticket, action):
                 return
             queue.popleft()
@@ -215,6 +218,11 @@ class Sequencer(Generic[T]):
         except Paused as paused:
             receipts = paused.receipts
             queue.extendleft(reversed(taken[len(receipts) :]))
+        except NotExecuted as stopped:
+            receipts = stopped.receipts
+            (ticket, _), *rest = taken[len(receipts) :]
+            outcomes.append((ticket, explain_failure(stopped)))
+            queue.extendleft(reversed(rest))
         except (LimitHit, OverBudget) as stopped:
             receipts = stopped.receipts
             limit = stopped.limit if isinstance(stopped, LimitHit) else stopped.excess.limit

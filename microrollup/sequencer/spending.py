@@ -11,13 +11,18 @@ from microrollup.errors import BudgetSpent
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.stf import Paused
 
-__all__ = ["PAUSE_SECONDS", "Purse", "Spending"]
+__all__ = ["PAUSE_SECONDS", "Purse", "Spending", "explain_spent"]
 
 PAUSE_SECONDS: Final = 0.25
 """After so long execution pauses between two actions, and those that follow are looked at again."""
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
+
+
+def explain_spent(wait: float) -> BudgetSpent:
+    """Why something is refused whose client has `wait` seconds to go."""
+    return BudgetSpent(f"this client's share of execution time is spent; try again in {wait:.1f} s")
 
 
 class Purse(Protocol[T_contra]):
@@ -46,7 +51,12 @@ class Spending(Generic[T]):
         """Raises `BudgetSpent`."""
         wait = 0.0 if self.purse is None else self.purse.find_wait(ticket)
         if wait > 0:
-            raise BudgetSpent(f"this client's share of execution time is spent; try again in {wait:.1f} s")
+            raise explain_spent(wait)
+
+    def charge(self, ticket: T, seconds: float) -> None:
+        """Something of theirs took so long before it came to be executed."""
+        if self.purse is not None:
+            self.purse.charge(ticket, seconds)
 
     @contextmanager
     def watch(self, context: BlockContext, taken: Sequence[tuple[T, object]]) -> Iterator[None]:

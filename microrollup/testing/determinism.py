@@ -25,7 +25,7 @@ from microrollup.codec.schema import describe_struct
 from microrollup.codec.values import compile_codec
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import UsageError
-from microrollup.testing.execution import BlockStep, ExecutionStep, ForcedStep
+from microrollup.testing.execution import BlockStep, EnvelopeStep, ExecutionStep, ForcedStep
 from microrollup.testing.retrace import AppPlace, StepRecord, TraceLine, TraceRequest, make_lines
 
 __all__ = ["Compared", "NonDeterministic", "Surroundings", "assert_deterministic", "make_request", "make_search_path"]
@@ -120,6 +120,10 @@ def _encode_steps(app: MicroRollup, steps: list[ExecutionStep]) -> Iterator[Step
     for step in steps:
         if isinstance(step, BlockStep):
             yield StepRecord(b"", False, "", b"", -1 if step.timestamp is None else step.timestamp)
+            continue
+        if isinstance(step, EnvelopeStep):
+            carrier = step.l1_sender
+            yield StepRecord(carrier or b"", carrier is not None, step.name, step.raw, 0, is_envelope=True)
             continue
         is_forced = isinstance(step, ForcedStep)
         sender, action = (step.sender, step.action) if isinstance(step, ForcedStep) else step

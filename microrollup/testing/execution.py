@@ -15,9 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from microrollup.chain.block_entry import BlockBegin
 from microrollup.chain.receipt import STATUS_NAMES, Receipt
+from microrollup.chain.record import Forced
 from microrollup.codec.schema import describe_struct
 from microrollup.codec.values import compile_codec
 from microrollup.crypto.ecdsa import compute_address, load_private_key
@@ -27,9 +29,12 @@ from microrollup.declaration.map import Map
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import State
 from microrollup.errors import UsageError
+from microrollup.execution.authentication import Authenticator
 from microrollup.execution.block_context import BlockContext
-from microrollup.execution.entry import make_block_entry
+from microrollup.execution.entry import make_block_entry, make_envelope_entry, make_forced_entry
+from microrollup.execution.envelope import EnvelopeOpener
 from microrollup.execution.journal import Journal
+from microrollup.execution.payload import encode_envelope_payload
 from microrollup.execution.stf import ChainState, Entry, apply_actions
 from microrollup.logs import ensure_logging
 from microrollup.primitives import ZERO_BYTES32
@@ -42,8 +47,10 @@ __all__ = [
     "ForcedStep",
     "Senders",
     "TracedAction",
+    "EnvelopeStep",
     "at",
     "carry",
+    "envelope",
     "execute",
     "force",
     "next_block",
@@ -63,6 +70,15 @@ class ForcedStep(msgspec.Struct, frozen=True):
     """Who carried what `sender` signed; None for an own action of `sender`."""
 
 
+class EnvelopeStep(msgspec.Struct, frozen=True):
+    """What `envelope` gives."""
+
+    name: str
+    raw: bytes
+    l1_sender: bytes | None = None
+    """Who carried it through the inbox; None: it was handed in."""
+
+
 class BlockStep(msgspec.Struct, frozen=True):
     """What `next_block` and `at` give."""
 
@@ -70,8 +86,10 @@ class BlockStep(msgspec.Struct, frozen=True):
     """In seconds; None: a second after the block before."""
 
 
-ExecutionStep = tuple[bytes, Action] | ForcedStep | BlockStep
-"""`(sender, action)`, or what `force`, `next_block` and `at` give."""
+ActionStep = tuple[bytes, Action] | ForcedStep | EnvelopeStep
+
+ExecutionStep = ActionStep | BlockStep
+"""`(sender, action)`, or what `force`, `carry`, `envelope`, `next_block` and `at` give."""
 
 
 def force(sender: bytes, action: Action) -> ExecutionStep:
@@ -84,6 +102,15 @@ def carry(l1_sender: bytes, sender: bytes, action: Action) -> ExecutionStep:
     "signed", `ctx.forced` true. Both are 20 bytes.
     """
     return ForcedStep(sender, action, l1_sender)
+
+
+def envelope(name: str, raw: bytes, *, l1_sender: bytes | None = None) -> ExecutionStep:
+    """What comes in the envelope of that name; with `l1_sender`, 20 bytes, an L1 account carries it through the inbox.
+
+    Unlike a sequencer, a test does not refuse what is rejected or faults: it is an outcome. What does not open raises
+    `BadEnvelope`, or is "invalid forced" if it is carried.
+    """
+    return EnvelopeStep(name, raw, l1_sender)
 
 
 def next_block() -> ExecutionStep:
@@ -102,7 +129,7 @@ class ExecutionOutcome(msgspec.Struct, frozen=True):
     seq: int
     height: int
     status: str
-    """"executed", "rejected" or "faulted"."""
+    """"executed", "rejected" or "faulted"; "invalid forced" for an envelope that was carried and does not open."""
     reason: str
     """Why it was rejected."""
     events: tuple[Event, ...]
@@ -146,7 +173,8 @@ def execute(
     The app's block hook runs at the beginning of each block; of the last one only if it has an action, since a hook
     opens no block. `at(...), next_block()` makes a block without actions.
 
-    Raises `ValueOutOfBounds` for an action that nobody could sign, `UsageError` for anything that is not a step, a time
+    Raises `ValueOutOfBounds` for an action that nobody could sign, `BadEnvelope` and `UnknownEnvelope` for what does
+    not open, `UsageError` for anything that is not a step, a time
     or a state of the app, `ImpureStf` if an STF changes its pre-state in place, and `LimitHit` or `OverBudget` as a
     block would. Faults do not raise: they are outcomes, and the log shows why.
     """
@@ -170,7 +198,8 @@ class TracedAction(msgspec.Struct, frozen=True):
     """What one action, or the block hook, did, in bytes that can be compared between machines."""
 
     sender: bytes
-    action: Action | BlockBegin
+    action: Action | BlockBegin | None
+    """None for what was carried and does not open."""
     receipt: Receipt
     rows: tuple[tuple[str, bytes, bytes | None], ...]
     """Field, encoded key and encoded value (None: deleted) of each entry that it changed, in order."""
@@ -193,7 +222,6 @@ def trace(app: MicroRollup, steps: Iterable[ExecutionStep]) -> Iterator[TracedAc
                 for name, changes in zip(names, journal.fields, strict=True)
                 for key, change in sorted(changes.items())
             ]
-            assert entry.action is not None
             yield TracedAction(entry.sender, entry.action, receipt, tuple(rows))
             seq += 1
 
@@ -211,13 +239,11 @@ def _check_time(timestamp: object) -> int:
     return timestamp
 
 
-def _date_blocks(
-    steps: Iterable[ExecutionStep], timestamp: int
-) -> Iterator[tuple[int, int, list[tuple[bytes, Action] | ForcedStep] | None]]:
+def _date_blocks(steps: Iterable[ExecutionStep], timestamp: int) -> Iterator[tuple[int, int, list[ActionStep] | None]]:
     """Height, timestamp and actions of each block, the open one last: None if nothing has opened it."""
     _check_time(timestamp)
     height = 1
-    block: list[tuple[bytes, Action] | ForcedStep] = []
+    block: list[ActionStep] = []
     for step in steps:
         if not isinstance(step, BlockStep):
             block.append(step)
@@ -237,27 +263,29 @@ def _make_begin(app: MicroRollup, height: int, block: object) -> list[Entry]:
     return [make_block_entry(ZERO_BYTES32, height)]
 
 
-def _make_entries(
-    app: MicroRollup, block: list[tuple[bytes, Action] | ForcedStep], seq: int, chain: ChainState
-) -> Iterator[Entry]:
+def _make_entries(app: MicroRollup, block: list[ActionStep], seq: int, chain: ChainState) -> Iterator[Entry]:
     """The entries of a block's actions, forced ones first as in any block, with the nonces that come next."""
     nonces: dict[bytes, int] = {}
-    forced = [(step.sender, step.action, step.l1_sender) for step in block if isinstance(step, ForcedStep)]
-    signed = [(*step, None) for step in block if isinstance(step, tuple) and len(step) == 2]
-    if len(forced) + len(signed) != len(block):
-        raise UsageError("a step is (sender, action), force(...), carry(...), next_block() or at(...)")
-    for sender, _, l1_sender in (*forced, *signed):
+    for step in block:
+        if not isinstance(step, (ForcedStep, EnvelopeStep)) and not (isinstance(step, tuple) and len(step) == 2):
+            raise UsageError(
+                "a step is (sender, action), force(...), carry(...), envelope(...), next_block() or at(...)"
+            )
+    for number, step in enumerate(sorted(block, key=lambda step: not _is_forced(step)), seq):
+        identity = keccak256(b"action %d" % number)
+        if isinstance(step, EnvelopeStep):
+            yield _make_envelope_entry(app, step, identity)
+            continue
+        forced = step if isinstance(step, ForcedStep) else None
+        sender, action = (step.sender, step.action) if isinstance(step, ForcedStep) else step
+        l1_sender = forced.l1_sender if forced else None
         for account in (sender, sender if l1_sender is None else l1_sender):
-            if type(account) is not bytes or len(account) != 20:
-                raise UsageError(f"a sender is 20 bytes, not {account!r}")
-    for number, (sender, action, l1_sender) in enumerate([*forced, *signed], seq):
+            _check_account(account)
         action_type = app.action_types.by_name.get(type(action).__name__)
         if action_type is None or action_type.cls is not type(action):
-            raise UsageError(f"{type(action).__name__} is not an action of {app.name}")
+            raise UsageError(f"{type(action).__name__} is not an action of {app.name} that is signed or forced")
         action_type.check(action)
-        identity = keccak256(b"action %d" % number)
-        is_forced = number - seq < len(forced)
-        if is_forced and l1_sender is None:
+        if forced and l1_sender is None:
             yield Entry(b"", sender, None, identity, action, kind="forced", origin="l1", l1_sender=sender)
             continue
         nonce = nonces.get(sender, chain.nonces.get(sender, 0))
@@ -266,6 +294,28 @@ def _make_entries(
             yield Entry(b"", sender, nonce, identity, action)
         else:
             yield Entry(b"", sender, nonce, identity, action, kind="forced", l1_sender=l1_sender)
+
+
+def _is_forced(step: ActionStep) -> bool:
+    return isinstance(step, ForcedStep) or (isinstance(step, EnvelopeStep) and step.l1_sender is not None)
+
+
+def _check_account(account: object) -> None:
+    if type(account) is not bytes or len(account) != 20:
+        raise UsageError(f"a sender is 20 bytes, not {account!r}")
+
+
+def _make_envelope_entry(app: MicroRollup, step: EnvelopeStep, identity: bytes) -> Entry:
+    """The entry of an envelope that was handed in, or carried: then it may be one that does not open."""
+    if step.l1_sender is None:
+        return replace(
+            make_envelope_entry(app, ZERO_BYTES32, EnvelopeOpener(app).open(step.name, step.raw)), record=b""
+        )
+    _check_account(step.l1_sender)
+    payload = encode_envelope_payload(step.name, step.raw)
+    authenticator = Authenticator.of(app, app.make_domain())
+    forced = Forced(0, step.l1_sender, 0, payload, voided=False)
+    return replace(make_forced_entry(app, ZERO_BYTES32, forced, authenticator), record=b"", action_hash=identity)
 
 
 class _EventDecoder:

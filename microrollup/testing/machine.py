@@ -153,7 +153,10 @@ class RollupMachine(RuleBasedStateMachine):
             entries = [ledger.read_entry(record, self._height) for record in block.records]
             header = block.header
             journal = Journal(len(self.app.state_fields))
-            context = BlockContext(header.height, header.timestamp, header.first_seq, journal, audit=True, rebuilt=True)
+            context = BlockContext(
+                header.height, header.timestamp, header.first_seq, journal, audit=True, rebuilt=True,
+                rollup_id=ledger.rollup_id,
+            )  # fmt: skip
             self._replica, receipts = apply_actions(self.app, self._replica, entries, context)
             for entry, receipt in zip(entries, receipts, strict=True):
                 self._check_status(entry.action, receipt)

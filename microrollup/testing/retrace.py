@@ -24,7 +24,7 @@ from microrollup.codec.values import compile_codec
 from microrollup.crypto.keccak import keccak256
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import UsageError
-from microrollup.testing.execution import ExecutionStep, at, force, next_block, trace
+from microrollup.testing.execution import ExecutionStep, at, envelope, force, next_block, trace
 
 __all__ = ["AppPlace", "StepRecord", "TraceLine", "TraceRequest", "decode_steps", "load_app", "make_lines"]
 
@@ -48,6 +48,8 @@ class StepRecord(msgspec.Struct, frozen=True, array_like=True):
     action: bytes
     timestamp: int
     """Of that block, in seconds; -1: a second after the block before."""
+    is_envelope: bool = False
+    """`action` is what comes in the envelope of that name, `sender` who carried it."""
 
 
 class TraceRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -111,6 +113,9 @@ def decode_steps(app: MicroRollup, records: list[StepRecord]) -> Iterator[Execut
     for record in records:
         if not record.name:
             yield next_block() if record.timestamp < 0 else at(record.timestamp)
+            continue
+        if record.is_envelope:
+            yield envelope(record.name, record.action, l1_sender=record.sender if record.is_forced else None)
             continue
         if record.name not in decoders:
             cls = app.action_types.by_name[record.name].cls

@@ -23,14 +23,14 @@ from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import DecodeError, RefusedError, UsageError
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.authentication_pool import Authentication
-from microrollup.execution.payload import encode_forced_payload
+from microrollup.execution.payload import encode_envelope_payload, encode_forced_payload
 from microrollup.ledger.genesis import make_genesis
 from microrollup.ledger.ledger import Ledger
 from microrollup.maintenance.replay import Difference, compare_stores, replay_log
 from microrollup.primitives import ZERO_ADDRESS
 from microrollup.sequencer.sequencer import Sequenced, Sequencer
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
-from microrollup.testing.execution import BlockStep, ExecutionStep, ForcedStep, Senders
+from microrollup.testing.execution import BlockStep, EnvelopeStep, ExecutionStep, ForcedStep, Senders
 from microrollup.testing.signing import sign_action
 
 __all__ = ["StoredRollup", "list_state_rows", "open_fast_directory"]
@@ -78,7 +78,7 @@ class StoredRollup:
                 raise
             self.seconds = max(self.seconds, float(self.ledger.header.timestamp))
         self.sequencer = self._make_sequencer()
-        self._authenticator = Authenticator(app.action_types, self.genesis.domain)
+        self._authenticator = Authenticator.of(app, self.genesis.domain)
 
     def _make_sequencer(self) -> Sequencer[None]:
         return Sequencer(self.ledger, _BUILDER, self.l1, block_size=_BLOCK_SIZE, clock=lambda: self.seconds)
@@ -98,9 +98,23 @@ class StoredRollup:
                 self.l1.force(encode_forced_payload(self.app, step.action), sender=step.sender)
                 self.seconds += 2 * SECONDS_PER_BLOCK
                 return None
+            case EnvelopeStep():
+                return self._apply_envelope(step)
             case (sender, action):
                 return self.submit(sender, action)
-        raise UsageError("a step is (sender, action), force(...), next_block() or at(...)")
+        raise UsageError("a step is (sender, action), force(...), envelope(...), next_block() or at(...)")
+
+    def _apply_envelope(self, step: EnvelopeStep) -> Sequenced | RefusedError | None:
+        if step.l1_sender is not None:
+            self.l1.force(encode_envelope_payload(step.name, step.raw), sender=step.l1_sender)
+            self.seconds += 2 * SECONDS_PER_BLOCK
+            return None
+        try:
+            enveloped = self._authenticator.open_envelope(step.name, step.raw)
+        except RefusedError as refusal:
+            return refusal
+        ((_, outcome),) = self.sequencer.submit([(None, enveloped)])
+        return outcome
 
     def submit(self, sender: bytes, action: Action) -> Sequenced | RefusedError:
         """Sign an action with its sender's next nonce and have it sequenced; when this returns it is durable."""

@@ -52,7 +52,7 @@ def actions(cls: type[A], known: Known | None = None) -> st.SearchStrategy[A]:
 
 def app_actions(app: MicroRollup, known: Known | None = None) -> st.SearchStrategy[Action]:
     """Actions of any class of an app."""
-    return st.one_of([actions(cls, known) for cls in app.stf_by_action])
+    return st.one_of([actions(each.cls, known) for each in app.action_types])
 
 
 def collect_known(app: MicroRollup, state: Any, senders: Iterable[bytes] = ()) -> Known:

@@ -14,15 +14,14 @@ from typing import Final
 from microrollup.chain.block import Block, Header, compute_block_hash, recover_sealer
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.record import Forced, Open, Seal
-from microrollup.errors import DecodeError, Divergence, LimitExceeded
-from microrollup.execution.authentication import Authenticated
+from microrollup.errors import BadEnvelope, DecodeError, Divergence, LimitExceeded, RefusedError, UnknownEnvelope
 from microrollup.execution.authentication_pool import Authentication
 from microrollup.execution.entry import (
     decode_forced,
     is_forced_record,
     make_block_entry,
+    make_entry,
     make_forced_entry,
-    make_signed_entry,
 )
 from microrollup.execution.stf import Entry, LimitHit, NonceMismatch, OverBudget
 from microrollup.ledger.closing import Closing
@@ -57,10 +56,10 @@ def verify_block(
 ) -> Header:
     """Re-execute the block after the ledger's last one, compare everything, and store it.
 
-    `ledger` holds parent and pre-state; `outcomes` are those of authenticating each signed record, in order; `settled`
-    says that L1 has settled its height, and so fixed what it may still be held to (`l1_rules`). Raises `Divergence`
-    naming the first difference, and `LimitExceeded` if a limit of this verifier is hit, which says nothing about the
-    block. On an error the ledger's memory is ahead of its store: abandon it.
+    `ledger` holds parent and pre-state; `outcomes` are those of authenticating each signed record and each envelope, in
+    order; `settled` says that L1 has settled its height, and so fixed what it may still be held to (`l1_rules`). Raises
+    `Divergence` naming the first difference, and `LimitExceeded` if a limit of this verifier is hit, which says nothing
+    about the block. On an error the ledger's memory is ahead of its store: abandon it.
     """
     _verify_links(ledger, block)
     closing, builder = _execute_block(ledger, block, l1, outcomes, limit_seconds, settled=settled)
@@ -188,7 +187,7 @@ def _verify_opening(ledger: Ledger, block: Block | BatchBlock) -> None:
 
 def _read_entries(ledger: Ledger, records: Sequence[bytes], outcomes: Sequence[Authentication]) -> list[Entry]:
     """All entries, signatures checked: the block's own where the app has a hook, forced ones in the queue's order, at
-    most 64, then signed ones.
+    most 64, then signed ones and envelopes.
     """
     height, first_seq = ledger.checkpoint.height + 1, ledger.checkpoint.next_seq
     entries = _read_begin(ledger, records)
@@ -210,16 +209,18 @@ def _read_entries(ledger: Ledger, records: Sequence[bytes], outcomes: Sequence[A
         entries.append(make_forced_entry(ledger.rollup, ledger.rollup_id, forced, ledger.authenticator))
     first_signed = first_seq + len(entries)
     for position, outcome in enumerate(outcomes):
-        if not isinstance(outcome, Authenticated):
-            raise Divergence(
-                "record" if isinstance(outcome, DecodeError) else "signature",
-                height=height,
-                seq=first_signed + position,
-                expected="an action that its sender signed",
-                found=str(outcome),
-            )
-        entries.append(make_signed_entry(ledger.rollup, outcome))
+        if isinstance(outcome, (RefusedError, DecodeError)):
+            part, wanted = _name_part(outcome)
+            raise Divergence(part, height=height, seq=first_signed + position, expected=wanted, found=str(outcome))
+        entries.append(make_entry(ledger.rollup, ledger.rollup_id, outcome))
     return entries
+
+
+def _name_part(error: RefusedError | DecodeError) -> tuple[str, str]:
+    """Which part of an entry an error of its authentication is about, and what it should be."""
+    if isinstance(error, (BadEnvelope, UnknownEnvelope)):
+        return "envelope", "an envelope of this rollup that opens"
+    return "record" if isinstance(error, DecodeError) else "signature", "an action that its sender signed"
 
 
 def _read_begin(ledger: Ledger, records: Sequence[bytes]) -> list[Entry]:

@@ -289,7 +289,7 @@ def test_events() -> None:
         ({"stf": [edit]}, r"there is no `stf`; did you mean `stfs`\?"),
         (
             {"colour": 5},
-            "there is no `colour`; it takes name, version, genesis, stfs, on_block, libraries, allow, rules",
+            "there is no `colour`; it takes name, version, genesis, stfs, on_block, envelopes, libraries, allow",
         ),
     ],
     ids=lambda value: str(value)[:30],

@@ -13,8 +13,8 @@ import apps.keystore
 import microrollup
 
 APP_NAMES = [
-    "Action", "Context", "Event", "Map", "MicroRollup", "MicrorollupError", "NodeView", "Revert", "State", "View",
-    "leaf_value", "metadata", "replace", "require",
+    "Action", "Context", "Envelope", "Event", "Map", "MicroRollup", "MicrorollupError", "NodeView", "Opened", "Revert",
+    "State", "View", "leaf_value", "metadata", "replace", "require",
 ]  # fmt: skip
 SCALARS = {"Address", "Bytes", "Bytes32", "FixedBytes", "Integer", "ZERO_ADDRESS", "ZERO_BYTES32"}
 

@@ -25,6 +25,7 @@ from microrollup.crypto.keccak import keccak256
 from microrollup.errors import RefusedError
 from microrollup.execution.authentication import Authenticated, Authenticator
 from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.execution.envelope import Enveloped
 from microrollup.execution.payload import encode_forced_payload
 from microrollup.ledger.genesis import make_genesis
 from microrollup.ledger.ledger import Ledger
@@ -155,7 +156,7 @@ class Signer:
             self.nonces[name] = nonce + 1
         signature = sign_digest(make_key(name), self._digests[type(action)](action, nonce))
         record = self._types[type(action)].encode_record(action, nonce, canonicalize_signature(signature))
-        return self._authenticator.authenticate_record(record)
+        return self._authenticator.authenticate_signed(record)
 
 
 class Chain:
@@ -204,7 +205,7 @@ class Chain:
         self.advance(2)
         return index
 
-    def submit(self, *actions: Authenticated) -> list[Sequenced | RefusedError]:
+    def submit(self, *actions: Authenticated | Enveloped) -> list[Sequenced | RefusedError]:
         """Outcomes in the order of the actions; those that wait for lower nonces are missing."""
         return [outcome for _, outcome in sorted(self.sequencer.submit(enumerate(actions)), key=lambda pair: pair[0])]
 
@@ -278,6 +279,7 @@ def verify(ledger: Ledger, blocks: Iterable[Block], l1: LocalSettlement | None) 
         "auctions": "trial_auction",
         "nested": "nested",
         "alarms": "alarms",
+        "tickets": "tickets",
     }.get(ledger.rollup.name, "zoo:zoo")
     with AuthenticationPool(reference, ledger.genesis.domain, 0) as pool:
         verify_blocks(ledger, blocks, l1, pool)

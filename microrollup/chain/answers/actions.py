@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -21,6 +21,7 @@ __all__ = [
     "BlockAnswer",
     "BlockEntry",
     "BlockNews",
+    "EnvelopeForm",
     "ErrorForm",
     "EventNews",
     "ForcedForm",
@@ -32,8 +33,9 @@ __all__ = [
     "SubscriptionAnswer",
 ]
 
-ActionOrigin: TypeAlias = Literal["signed", "l1", "block"]
-"""Signed by its sender; an L1 account's own action, forced through the inbox; or the block's own entry, the hook's."""
+ActionOrigin: TypeAlias = str
+""""signed" by its sender; "l1", an L1 account's own action, forced through the inbox; "block", the block's own entry,
+the hook's; or the name of the envelope of the app's own in which it came."""
 
 
 class ErrorForm(Struct, frozen=True):
@@ -60,8 +62,16 @@ class ForcedForm(Struct, frozen=True):
     voided: bool
 
 
+class EnvelopeForm(Struct, frozen=True):
+    """An envelope of the app's own."""
+
+    name: str
+    raw: Bytes
+    """In the app's own format."""
+
+
 class ActionAnswer(Struct, frozen=True):
-    """An action as it was signed, or forced."""
+    """An action as it was signed or forced, or as it came in an envelope."""
 
     hash: Bytes32
     seq: Uint64
@@ -71,11 +81,13 @@ class ActionAnswer(Struct, frozen=True):
     type: str | None
     """Null for a forced action whose payload is not an action, and for the block's own entry."""
     message: AppValue
-    """What was signed, `nonce` included; null as `type` is. A forced action has no nonce."""
+    """What was signed, `nonce` included; null as `type` is. A forced action has no nonce, nor has an envelope's."""
     signature: Bytes | None
-    """Null for an L1 account's own action, and for the block's own entry."""
+    """Null for an L1 account's own action, an envelope's, and for the block's own entry."""
     forced: ForcedForm | UnsetType = UNSET
     """There for what came through the inbox, signed or not; its `hash` is the queue's."""
+    envelope: EnvelopeForm | UnsetType = UNSET
+    """There for what came in an envelope, whatever way that took; it has no sender, which is shown as zero."""
 
 
 class ReceiptAnswer(Struct, frozen=True):

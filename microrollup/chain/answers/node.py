@@ -13,6 +13,7 @@ from microrollup.primitives import Address, Bytes, Bytes32, Uint64
 __all__ = [
     "ActionConfig",
     "CodeAnswer",
+    "EnvelopeConfig",
     "EventConfig",
     "FieldConfig",
     "L1Status",
@@ -42,6 +43,16 @@ class EventConfig(Struct, frozen=True):
     name: str
     types: TypesObject
     """As an action's, without a nonce: its members in the order of its bytes, and the structs in it."""
+
+
+class EnvelopeConfig(Struct, frozen=True):
+    """An envelope of the app's own, in which actions come without a signature of the kernel's schemes."""
+
+    name: str
+    actions: tuple[str, ...]
+    """What may come in it."""
+    types: TypesObject
+    """Of these, as an event's: without a nonce."""
 
 
 class FieldConfig(Struct, frozen=True):
@@ -92,6 +103,8 @@ class NodeConfig(Struct, frozen=True):
     limits: Annotated[dict[str, Any], Meta(description="of calls, answers and subscriptions, by name")]
     confirmations: tuple[Level, ...]
     """The levels that there are."""
+    envelopes: tuple[EnvelopeConfig, ...] = ()
+    """By name."""
 
     def get_action(self, name: str) -> ActionConfig | None:
         """The action type of a name."""

@@ -16,7 +16,7 @@ from microrollup.codec.canonical import decode_canonical
 from microrollup.crypto.merkle.items import compute_items_root
 from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.execution.entry import decode_forced, is_forced_record
-from microrollup.execution.payload import find_carried_record
+from microrollup.execution.payload import find_carried_envelope, find_carried_record
 from microrollup.maintenance.scrub.scan import Scan, show
 from microrollup.store.action_index import encode_place, make_index_key
 from microrollup.store.environment import encode_number
@@ -151,13 +151,28 @@ def _check_receipt(scan: Scan, seq: int, height: int, raw: bytes) -> None:
     if "index" in scan.unreadable:
         return
     key = make_index_key(seq, receipt.action_hash)
-    if scan.get("index", key) != pack_row(key, encode_place(seq, height)):
+    if scan.get("index", key) != pack_row(key, encode_place(seq, height)) and not _came_again(scan, key, seq, receipt):
         where = f"0x{receipt.action_hash.hex()}"
         scan.find("index", where, f"the action of seq {seq} in block {height} is not found here")
 
 
+def _came_again(scan: Scan, key: bytes, seq: int, receipt: Receipt) -> bool:
+    """Whether the index leads to a later entry of the same identity: an envelope may come again."""
+    place = scan.get("index", key)
+    later = 0 if place is None else int.from_bytes(place[:8], "big")
+    if later <= seq:
+        return False
+    try:
+        raw = get_receipt(scan.txn, scan.tables, later)
+    except StoreCorrupt:
+        return False
+    return raw is not None and (
+        _RECEIPT_DECODER.decode(raw).action_hash == receipt.action_hash or later in _find_carrying(scan)
+    )
+
+
 def check_index(scan: Scan) -> None:
-    """Every action hash leads to a receipt that names it, or to an entry that carried a signed action of that hash.
+    """Every action hash leads to a receipt that names it, or to an entry that carried an action of that hash.
 
     Without the app's types that hash cannot be computed: each such entry has one row more, no other has.
     """
@@ -183,7 +198,9 @@ def check_index(scan: Scan) -> None:
 
 
 def _find_carrying(scan: Scan) -> set[int]:
-    """The sequence numbers of all entries of the queue that carried a signed action and took its nonce."""
+    """The sequence numbers of all entries of the queue that carried a signed action and took its nonce, or an envelope
+    that executed.
+    """
     found: set[int] = set()
     taken = 0
     for row in _iterate_blocks(scan):
@@ -200,7 +217,8 @@ def _find_carrying(scan: Scan) -> set[int]:
             try:
                 raw = get_receipt(scan.txn, scan.tables, header.first_seq + position)
                 status = INVALID_FORCED if raw is None else _RECEIPT_DECODER.decode(raw).status
-                if find_carried_record(decode_forced(record), status) is not None:
+                forced = decode_forced(record)
+                if find_carried_record(forced, status) or find_carried_envelope(forced, status):
                     found.add(header.first_seq + position)
             except (StoreCorrupt, DecodeError, msgspec.MsgspecError, UnicodeDecodeError):
                 continue

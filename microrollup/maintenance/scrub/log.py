@@ -6,6 +6,7 @@ from typing import Final
 
 from blake3 import blake3
 
+from microrollup.chain.envelope_record import decode_envelope_record, is_envelope_record
 from microrollup.chain.record import Close, Genesis, Open, Rebuild
 from microrollup.declaration.manifest import compute_stf_id, decode_manifest
 from microrollup.errors import DecodeError
@@ -103,6 +104,8 @@ def _note_record(scan: Scan, facts: LogFacts, number: int, record: bytes) -> Non
         if kernel is None:
             if is_forced_record(record):
                 decode_forced(record)
+            elif is_envelope_record(record):
+                decode_envelope_record(record)
             elif is_signed_record(record):
                 scan.rollup.action_types.decode_record(record)
     except DecodeError as error:

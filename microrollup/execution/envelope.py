@@ -1,0 +1,176 @@
+"""Opening an app's envelopes: from untrusted bytes to the action in them. Stateless, as authentication is, and metered:
+on every machine the same bytes open, or do not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from microrollup.chain.envelope_record import decode_envelope_record, encode_envelope_record
+from microrollup.codec.json_text import clip
+from microrollup.declaration.context import Revert
+from microrollup.declaration.envelope import MIN_ENVELOPE_BYTES, Envelope, EnvelopeType, Opened
+from microrollup.errors import BadEnvelope, DeclarationError, UnknownEnvelope, ValueOutOfBounds
+from microrollup.execution.block_context import Interrupted
+from microrollup.execution.metering import add_framework
+from microrollup.guard.metered import MeteredCode
+from microrollup.guard.steps import LimitReached
+from microrollup.primitives import MAX_ENVELOPE_BYTES, Bytes32
+
+if TYPE_CHECKING:
+    from microrollup.declaration.rollup import MicroRollup
+
+__all__ = ["EnvelopeOpener", "Enveloped", "describe_enveloped"]
+
+_HASH_BYTES: Final = 32
+_BEYOND: Final = (Interrupted, KeyboardInterrupt, MemoryError, RecursionError)
+"""What tells nothing of the bytes."""
+
+
+class Enveloped(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """What came in an envelope, as the writer takes it: it opened, and holds this action."""
+
+    record: bytes
+    """`["envelope", name, raw]`."""
+    name: str
+    hash: Bytes32
+    """What the envelope gives itself; its identity in the log is made of it."""
+    action: bytes
+    """See `EnvelopeType.encode_action`."""
+    seconds: float
+    """What opening took: nothing that is committed to."""
+
+
+class EnvelopeOpener:
+    """Opens the envelopes of one rollup."""
+
+    def __init__(self, rollup: MicroRollup) -> None:
+        self._rollup = rollup
+
+    def open_record(self, record: bytes) -> Enveloped:
+        """Open a stored record. Raises `DecodeError` for other bytes, `UnknownEnvelope` and `BadEnvelope`."""
+        decoded = decode_envelope_record(record)
+        return self.open(decoded.name, decoded.raw)
+
+    def open(self, name: str, raw: bytes) -> Enveloped:
+        """Open what comes in the envelope of that name. Raises `UnknownEnvelope` and `BadEnvelope`."""
+        envelope = self._rollup.envelopes.get(name)
+        if envelope is None:
+            known = ", ".join(self._rollup.envelopes)
+            has = f"it has {known}" if known else "it has none"
+            raise UnknownEnvelope(f"this rollup has no envelope {clip(name)}; {has}")
+        if not MIN_ENVELOPE_BYTES <= len(raw) <= MAX_ENVELOPE_BYTES:
+            raise BadEnvelope(f"{len(raw)} bytes; an envelope has {MIN_ENVELOPE_BYTES} to {MAX_ENVELOPE_BYTES}")
+        code, began = _get_code(self._rollup), time.thread_time()
+        try:
+            opened = _run(code, envelope, raw)
+        except _Unopened as unopened:
+            raise BadEnvelope(f"{name}: {unopened}", time.thread_time() - began) from None
+        return Enveloped(
+            encode_envelope_record(name, raw),
+            name,
+            opened.hash,
+            envelope.encode_action(opened.action),
+            time.thread_time() - began,
+        )
+
+
+_made: WeakKeyDictionary[MicroRollup, MeteredCode | None] = WeakKeyDictionary()
+
+
+def _get_code(rollup: MicroRollup) -> MeteredCode | None:
+    """The metered form, with a meter of its own: other threads open envelopes while an STF runs.
+
+    None for code without an identity, which no ledger executes.
+    """
+    if rollup not in _made:
+        try:
+            _, trees = rollup.manifest, rollup.trees
+        except DeclarationError:
+            _made[rollup] = None
+        else:
+            code = MeteredCode()
+            add_framework(code)
+            code.build(trees)
+            _made[rollup] = code
+    return _made[rollup]
+
+
+class _Unopened(Exception):
+    """Why bytes do not open."""
+
+
+def _run(code: MeteredCode | None, envelope: EnvelopeType, raw: bytes) -> Opened:
+    """Open, check, encode again; raises `_Unopened` for whatever is not as it should be."""
+    own, cls = envelope.cls(), envelope.cls
+    if code is None:
+        return _open(envelope, raw, own, cls.open, cls.encode)
+    read, write = (code.find(function) or function for function in (cls.open, cls.encode))
+    with code.meter as meter:
+        try:
+            opened = _open(envelope, raw, own, read, write)
+        except LimitReached as reached:
+            raise _Unopened(f"opening it hits the limit of {meter.limit or reached.limit}") from None
+        finally:
+            limit = meter.limit
+    if limit is not None:  # an app that has caught it
+        raise _Unopened(f"opening it hits the limit of {limit}")
+    return opened
+
+
+def _open(
+    envelope: EnvelopeType, raw: bytes, own: Envelope, read: Callable[..., Any], write: Callable[..., Any]
+) -> Opened:
+    """Open and write again. Raises `_Unopened`, and `LimitReached` where it is metered."""
+    try:
+        opened = read(own, raw)
+        _check(envelope, opened)
+        again = write(own, opened)
+    except (_Unopened, LimitReached, *_BEYOND):
+        raise
+    except BaseException as error:  # whatever class the app made up for it
+        raise _Unopened(_describe(error)) from None
+    if type(again) is not bytes or again != raw:
+        raise _Unopened("its bytes are not the form that its content has when it is written again")
+    return cast("Opened", opened)
+
+
+def _check(envelope: EnvelopeType, opened: Any) -> None:
+    """Raises `_Unopened` unless `open` gave an action of this envelope, its values in their bounds, and a hash."""
+    if not isinstance(opened, Opened):
+        raise _Unopened("open gives no Opened(action, hash)")
+    action_type = envelope.by_class.get(type(opened.action))
+    if action_type is None:
+        raise _Unopened("open gives an action that does not come in this envelope")
+    try:
+        action_type.check(opened.action)
+    except ValueOutOfBounds as error:
+        raise _Unopened(str(error)) from None
+    if type(opened.hash) is not bytes or len(opened.hash) != _HASH_BYTES:
+        raise _Unopened(f"open gives a hash that is not {_HASH_BYTES} bytes")
+
+
+def _describe(error: BaseException) -> str:
+    """An exception of the app in few words: the reason of a `Revert`, others by their class, with their own text as far
+    as they let it be read.
+    """
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    if isinstance(error, Revert):
+        return clip(text)
+    return f"{type(error).__name__} {clip(text)}" if text else type(error).__name__
+
+
+def describe_enveloped(rollup: MicroRollup, enveloped: Enveloped) -> tuple[str, dict[str, Any]]:
+    """The name of the action's type, and its members as plain objects."""
+    envelope = rollup.envelopes[enveloped.name]
+    action = envelope.decode_action(enveloped.action)
+    action_type = envelope.by_class[type(action)]
+    return action_type.name, action_type.to_message(action)
