@@ -450,7 +450,7 @@ ARGUMENTS = {
     "getBatch": lambda _: {"firstHeight": 1},
     "getBlocks": lambda _: {"from": 1},
 }
-TAKING = {"submitAction", "submitActions", "submitAttestation", "subscribe", "unsubscribe"}
+TAKING = {"submitAction", "submitActions", "submitAttestation", "submitEnvelope", "subscribe", "unsubscribe"}
 
 
 @pytest.mark.parametrize("name", sorted({name.removeprefix("rollup_") for name in make_methods()} - TAKING))
