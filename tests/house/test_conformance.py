@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_abi import encode
 
 import microrollup.explorer
 from conformance.files import FOLDER, FORMATS, RULES_VERSION, load_cases, locate, render
@@ -169,6 +170,45 @@ def test_carried_payloads_are_their_signers() -> None:
             assert unhex(case["actionHash"]) == entry.signed_hash
             assert forced.payload == encode_carried_payload(forced.payload[1:])
     assert decoded == 1
+
+
+def test_keystore_leaves_are_abi_words() -> None:
+    """A library's `abi.encode` gives the same leaves, but for the two that are packed; tree keys are of their silos."""
+    types = {
+        "vault.balances": ["uint256"],
+        "vault.axiom_nonces": ["uint256"],
+        "vault.tokens": ["uint256"],
+        "vault.token_withdrawals": ["address", "address", "uint256"],
+        "outbox.intents": ["uint64", "address", "bytes32", "uint64", "uint64", "bytes32"],
+        "outbox.delegates": ["bytes32", "bytes32", "uint64", "bytes32"],
+        "orders.orders": ["bytes32", "address", "uint256", "uint64", "bytes32", "uint64", "uint8"],
+        "orders.fills": ["address", "uint64"],
+        "deposits.deposits": ["bytes32"],
+        "exits.exits": ["address", "address", "uint64"],
+        "texts.texts": ["string"],
+    }
+    for silo, case in enumerate(load_cases("keystore-plus-leaves")):
+        assert silo == int(case["silo"])
+        assert unhex(case["treeKey"]) == compute_tree_key(silo, unhex(case["encodedKey"]))
+        assert unhex(case["valueHash"]) == keccak256(unhex(case["leaf"]))
+        value = case["value"]
+        if case["field"] == "keystore.accounts":
+            expected = keccak256(unhex(value["data"])) + keccak256(unhex(value["vk"]))
+        elif case["field"] == "vault.withdrawals":
+            expected = unhex(value["to"]) + int(value["amount"]).to_bytes(32, "big")
+        else:
+            members = list(value.values()) if isinstance(value, dict) else [value]
+            kinds = types[case["field"]]
+            readers = {"uint": int, "stri": str}
+            plain = [readers.get(kind[:4], unhex)(member) for kind, member in zip(kinds, members, strict=True)]
+            expected = encode(kinds, plain)
+        assert unhex(case["leaf"]) == expected
+
+
+def test_withdrawals_have_their_ids() -> None:
+    """An id is the hash of the account's key and its number in 32 bytes."""
+    for case in load_cases("keystore-plus-withdrawals"):
+        assert unhex(case["id"]) == keccak256(unhex(case["fromKey"]) + int(case["nonce"]).to_bytes(32, "big"))
 
 
 def test_the_explorer_computes_the_same() -> None:

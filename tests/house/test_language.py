@@ -25,6 +25,7 @@ COVERED: Final = (
     "apps/keystore/accounts.py",
     "apps/keystore/axiom_proofs.py",
     "apps/keystore/contracts",
+    "apps/keystore/plus",
     "apps/keystore/proofs.py",
     "apps/keystore/root_calls.py",
     "apps/keystore/root_proofs.py",

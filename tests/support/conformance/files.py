@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from conformance import announcements, chain, crypto, metering, settlement
+from conformance import announcements, chain, crypto, keystore, metering, settlement
 from paths import VECTORS
 
 Case = dict[str, Any]
@@ -52,6 +52,15 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
     "map-keys": (
         "Keys of a Map: components one after the other, and the tree key in a silo (metadata has none).",
         crypto.make_map_keys,
+    ),
+    "keystore-plus-forced": ("Keystore+: what the vault on L1 forces, as payloads of the inbox.", keystore.make_forced),
+    "keystore-plus-leaves": (
+        "Keystore+: silo, key and leaf bytes of one entry of each settled field.",
+        keystore.make_leaves,
+    ),
+    "keystore-plus-withdrawals": (
+        "Keystore+: ids of withdrawals, keccak256(fromKey || nonce(32)); keys of silos 3 and 5.",
+        keystore.make_withdrawal_ids,
     ),
     "signatures": ("Signature schemes: wallet form, stored form, digest and sender.", crypto.make_signatures),
     "manifests": ("Manifest of an app's code: canonical msgpack; its keccak256 is the stfId.", chain.make_manifests),

@@ -1,0 +1,32 @@
+"""The rollup: the state, its functions, and how to declare one with a configuration of its own."""
+
+from __future__ import annotations
+
+from microrollup import MicroRollup
+
+from .config import Config
+from .exits import set_exit
+from .fees import set_axiom_fee, set_fee_token, set_price, sponsor
+from .state import Plus
+from .updates import accept_update, register_account, set_careful, update_account
+from .vault import deposit, freeze, transfer, withdraw
+
+__all__ = ["app", "make_app"]
+
+
+def make_app(config: Config) -> MicroRollup:
+    """Keystore+ with this configuration. It is part of the genesis, so of the rollup's id; the code is the same."""
+    return MicroRollup(
+        name="keystore-plus",
+        version="1",
+        genesis=Plus(config=config),
+        stfs=[
+            register_account, update_account, accept_update, set_careful,
+            deposit, freeze, transfer, withdraw, set_exit,
+            set_price, set_axiom_fee, set_fee_token, sponsor,
+        ],
+    )  # fmt: skip
+
+
+app = make_app(Config())
+"""Without contracts on L1, fees or names."""

@@ -1,0 +1,82 @@
+"""Vectors of Keystore+: the silo of each settled field, how keys are written, and the bytes that leaves commit to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.keystore.accounts import Account
+from apps.keystore.plus import app
+from apps.keystore.plus.authority import compute_owner_hash
+from apps.keystore.plus.state import Exit, Fill, Intent, KeyDelegate, Order, TokenWithdrawal, Withdrawal
+from apps.keystore.plus.vault import Deposit, Freeze, compute_withdrawal_id
+from conformance.encoding import fill, show
+from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.merkle.indexed import compute_tree_key
+from microrollup.execution.payload import encode_forced_payload
+from microrollup.primitives import ZERO_ADDRESS
+
+Case = dict[str, Any]
+
+
+def make_leaves() -> list[Case]:
+    """One entry of each settled field, in the order of silos."""
+    key, token, to, account = fill("key"), fill("token", 20), fill("to", 20), Account(fill("data", 64), fill("vk", 20))
+    owner, amount, place = compute_owner_hash(account), 10**18 + 7, compute_withdrawal_id(fill("key"), 3)
+    entries: list[tuple[str, Any, Any]] = [
+        ("keystore.accounts", key, account),
+        ("vault.balances", key, amount),
+        ("vault.axiom_nonces", key, 4),
+        ("vault.withdrawals", place, Withdrawal(to, amount)),
+        ("vault.tokens", (token, key), amount),
+        ("vault.token_withdrawals", place, TokenWithdrawal(token, to, amount)),
+        ("outbox.intents", (key, 1_023), Intent(10, to, fill("operation"), 1_700_000_000, 1_700_086_400, owner)),
+        ("outbox.delegates", (key, 0), KeyDelegate(fill("code"), fill("config"), 1_800_000_000, owner)),
+        ("orders.orders", fill("order"), Order(key, token, amount, 10, fill("outputs"), 1_700_000_000, 1)),
+        ("orders.fills", fill("fill"), Fill(to, 1_700_000_000)),
+        ("deposits.deposits", 5, key),
+        ("exits.exits", key, Exit(fill("previous", 20), fill("next", 20), 1_700_172_800)),
+        ("texts.texts", keccak256(key + b"avatar"), "https://example.org/face.png"),
+    ]
+    return [_show_entry(name, key, value) for name, key, value in entries]
+
+
+def make_withdrawal_ids() -> list[Case]:
+    """The first ids of an account."""
+    key = fill("key")
+    return [
+        {"fromKey": show(key), "nonce": show(number), "id": show(compute_withdrawal_id(key, number))}
+        for number in (0, 1, 2**64)
+    ]
+
+
+def make_forced() -> list[Case]:
+    """What the vault puts into the inbox."""
+    actions = [
+        Deposit(0, ZERO_ADDRESS, fill("key"), 10**18),
+        Deposit(2**64 - 1, fill("token", 20), fill("key"), 2**256 - 1),
+        Freeze(),
+    ]
+    return [
+        {
+            "action": type(action).__name__,
+            "members": show(action),
+            "type": app.action_types.by_name[type(action).__name__].type_string,
+            "payload": show(encode_forced_payload(app, action)),
+        }
+        for action in actions
+    ]
+
+
+def _show_entry(name: str, key: Any, value: Any) -> Case:
+    field = app.state_type.get_field(name)
+    encoded, leaf = field.encode_key(key), field.encode_leaf(value)
+    return {
+        "field": name,
+        "silo": show(field.number),
+        "key": show(key),
+        "encodedKey": show(encoded),
+        "treeKey": show(compute_tree_key(field.number, encoded)),
+        "value": show(value),
+        "leaf": show(leaf),
+        "valueHash": show(keccak256(leaf)),
+    }
