@@ -18,6 +18,7 @@ from microrollup.declaration.map import Map
 from microrollup.declaration.node_view import NodeView
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import State, leaf_value, metadata
+from microrollup.declaration.upgrade import Upgrade
 from microrollup.declaration.view import View
 from microrollup.errors import MicrorollupError
 from microrollup.primitives import *
@@ -38,6 +39,7 @@ __all__ = [
     "Opened",
     "Revert",
     "State",
+    "Upgrade",
     "View",
     "leaf_value",
     "metadata",

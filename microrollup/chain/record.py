@@ -1,8 +1,9 @@
 """The records of the action log: what a block is made of, and all that is needed to derive everything else.
 
 Order in the log: `Genesis`, then for each block `Open`, its entries (`Forced` first, then signed actions), `Close`;
-`Rebuild` starts a height again after a C2X. A record is a canonical msgpack array whose first item
-names its kind; a signed action's first item is the name of its type: `[type, [members...], nonce, signature]`.
+`Rebuild` starts a height again after a C2X. A block that upgrades holds upgrade entries and nothing else. A record is a
+canonical msgpack array whose first item names its kind; a signed action's first item is the name of its type: `[type,
+[members...], nonce, signature]`.
 """
 
 from __future__ import annotations
@@ -105,10 +106,11 @@ class Close(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Rebuild(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="rebuild"):
-    """From this height on the same entries are executed again; new `Close` records follow and replace the old ones."""
+    """From this height on the same entries are executed again, each block's under its own code; new `Close` records
+    follow and replace the old ones.
+    """
 
     height: Uint64
-    stf_id: Bytes32
 
 
 _GENESIS_DECODER: Final = msgspec.msgpack.Decoder(Genesis)

@@ -15,6 +15,7 @@ from microrollup.cli.proving import parse_key
 from microrollup.codec.document import to_document
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.paging import list_entries
+from microrollup.deployment.proving import find_version_at
 from microrollup.ledger.paging import MAX_PAGE_ENTRIES, make_entries_answer, read_page_request
 
 __all__ = ["state_command"]
@@ -57,7 +58,7 @@ def state_command(
     give the page's `next` as --after, and its height as --height.
     """
     rollup = load_rollup(app)
-    chosen = choose_field(rollup, field)
+    chosen = choose_field(find_version_at(directory, rollup, height), field)
     request = read_page_request(
         chosen, parse_key(chosen, prefix, "PREFIX"), parse_key(chosen, after, "KEY"), limit, reverse=reverse
     )

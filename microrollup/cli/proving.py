@@ -20,7 +20,7 @@ from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.indexed import Proof, compute_leaf_hash
 from microrollup.declaration.rollup import load_rollup
 from microrollup.declaration.state import StateField
-from microrollup.deployment.proving import prove_key
+from microrollup.deployment.proving import find_version_at, prove_key
 from microrollup.errors import RefusedError, UsageError
 from microrollup.ledger.proof_json import proof_to_json, read_key
 from microrollup.ledger.reading import StateProof
@@ -50,7 +50,7 @@ def prove_command(
     The proof is checked before it is shown.
     """
     rollup = load_rollup(app)
-    chosen = choose_field(rollup, field)
+    chosen = choose_field(find_version_at(directory, rollup, height), field)
     encoded = read_key(chosen, parse_key(chosen, key), "KEY")
     proof = prove_key(directory, rollup, chosen, encoded, height)
     output.show(proof_to_json(chosen, proof), *render_proof(chosen, proof))

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from microrollup.declaration.manifest import RULES_VERSION
 from microrollup.declaration.state import State
+from microrollup.declaration.upgrade import check_upgrade
 from microrollup.errors import DeclarationError
 from microrollup.guard.lint import RULES
 
@@ -25,9 +26,9 @@ _INSTEAD: Final = {
     "actions": "actions are those that the functions in `stfs` take",
     "chain_id": "the chain is chosen when a data directory is made",
     "events": "events are those that the functions in `stfs` emit, with ctx.emit",
-    "migrations": "a new rules version or app version is another declaration",
+    "migrate": "write previous=Upgrade(app_before, migrate)",
+    "migrations": "write previous=Upgrade(app_before, migrate)",
     "queries": "name the module that holds them as text: reads='zoo_reads'",
-    "state": "write genesis=..., an instance of the state",
 }
 """What some expect here, and where it is."""
 
@@ -57,7 +58,7 @@ def _suggest(name: str, known: list[str]) -> str:
 def check_values(
     name: Any,
     version: Any,
-    genesis: Any,
+    first: tuple[Any, Any, Any],
     stfs: Any,
     on_block: Any,
     envelopes: Any,
@@ -66,7 +67,10 @@ def check_values(
     rules: Any,
     **modules: Any,
 ) -> None:
-    """Check the arguments themselves. Raises `DeclarationError` that says what to write."""
+    """Check the arguments themselves; `first` is genesis, state and previous. Raises `DeclarationError` that says what
+    to write.
+    """
+    genesis, state, previous = first
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise DeclarationError(
             "name", f"{name!r} must be 1 to 64 letters, digits, spaces or _.- and start with a letter"
@@ -75,7 +79,11 @@ def check_values(
         raise DeclarationError("version", f'is text, not {_kind(version)}: write version="{version}"')
     if not 1 <= len(version) <= _MAX_VERSION:
         raise DeclarationError("version", f"must be 1 to {_MAX_VERSION} characters")
-    _check_genesis(genesis)
+    if previous is None:
+        _check_genesis(genesis, state)
+    else:
+        check_upgrade(previous, name, version, state, genesis)
+        _check_state(state)
     _check_stfs(stfs)
     if on_block is not None and not callable(on_block):
         raise DeclarationError("on_block", f"is one function f(state, ctx), not {_kind(on_block)}: write on_block=f")
@@ -102,7 +110,14 @@ def _check_allow(allow: Any) -> None:
             raise DeclarationError("allow", f"{rule!r} must be one of the lint's rules: {', '.join(RULES)}")
 
 
-def _check_genesis(genesis: Any) -> None:
+def _check_state(state: Any) -> None:
+    if not (isinstance(state, type) and issubclass(state, State)):
+        raise DeclarationError("state", f"is a class X(State, frozen=True), not {_kind(state)}")
+
+
+def _check_genesis(genesis: Any, state: Any) -> None:
+    if state is not None:
+        raise DeclarationError("state", "goes with previous=...; a first version has genesis=..., an instance of it")
     if isinstance(genesis, type):
         raise DeclarationError("genesis", f"is an instance, not the class: write genesis={genesis.__name__}()")
     if not isinstance(genesis, State):

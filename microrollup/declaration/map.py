@@ -27,6 +27,7 @@ __all__ = [
     "collect_changes",
     "forget_loaded",
     "get_loaded",
+    "is_descended",
     "rebind_map",
     "set_all",
     "settle_map",
@@ -323,6 +324,11 @@ def collect_changes(pre: Map[K, V], post: Map[K, V]) -> list[tuple[K, V | Absent
     if node is not post:
         raise NotDescended
     return [(key, old, entries[key]) for key, old in olds.items() if entries[key] is not old]
+
+
+def is_descended(pre: Map[K, V], post: Map[K, W]) -> bool:
+    """Whether both are versions of one map: made by `set` and `delete` and nothing else."""
+    return pre._table is cast("Map[K, V]", post)._table
 
 
 def set_all(version: Map[K, V], items: Mapping[K, V]) -> tuple[Map[K, V], list[tuple[K, V | Absent]]]:

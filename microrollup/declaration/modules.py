@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Final
@@ -85,14 +85,17 @@ class Package:
             common += 1
         return "." * (len(self._base) - common + 1) + ".".join(parts[common:])
 
-    def hash_modules(self, roots: Iterable[str]) -> dict[str, tuple[str, bytes]]:
+    def hash_modules(self, roots: Iterable[str], counted: Collection[str] = ()) -> dict[str, tuple[str, bytes]]:
         """Relative name -> (module, 32-byte hash of its syntax tree), sorted, for all that imports reach from `roots`.
+
+        `counted` are modules that count elsewhere: in the version before. They count here as roots only.
 
         Raises `DeclarationError` for code without a source file, and for an import that is neither own nor foreign, or
         is not at module level.
         """
         found: dict[str, tuple[str, bytes]] = {}
-        pending, seen = sorted(set(roots)), set[str]()
+        pending = sorted(set(roots))
+        seen = set(counted).difference(pending)
         while pending:
             module = pending.pop()
             if module in seen:

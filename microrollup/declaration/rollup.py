@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from microrollup.chain.block_entry import BlockBegin
 from microrollup.chain.record import DomainConfig
@@ -22,6 +22,7 @@ from microrollup.declaration.action import Action, ActionType, ActionTypes, Even
 from microrollup.declaration.arguments import check_names, check_values
 from microrollup.declaration.envelope import Envelope, compile_envelopes
 from microrollup.declaration.events import find_event_classes
+from microrollup.declaration.field_numbers import FieldNumbers
 from microrollup.declaration.manifest import (
     RULES_VERSION,
     FieldEntry,
@@ -39,6 +40,7 @@ from microrollup.declaration.named import find_app
 from microrollup.declaration.signature import BlockHook, Stf, lift_hook, read_hook, read_stf
 from microrollup.declaration.state import State, StateField, StateType, describe_state
 from microrollup.declaration.state_part import StatePart
+from microrollup.declaration.upgrade import Upgrade, check_migration
 from microrollup.errors import DeclarationError, UsageError, ValueOutOfBounds
 from microrollup.guard.lint import LintFinding, lint_module
 from microrollup.primitives import ZERO_ADDRESS
@@ -54,11 +56,12 @@ _PYTHON: Final = Path(sysconfig.get_path("stdlib"))
 class MicroRollup:
     """A rollup as its author declares it.
 
-    `name` and `version` are those of the EIP-712 domain; `genesis` is the first state; `stfs` are the state transition
-    functions, each `(state, action, ctx) -> state`, annotated with its action's class and with the state's, or with
-    that of a part of it. `on_block` is a function `(state, ctx) -> state` that runs at the beginning of each block.
-    `envelopes` are the app's own formats in which actions come, each a subclass of `Envelope`.
-    `libraries` names foreign
+    `name` and `version` are those of the EIP-712 domain; `genesis` is the first state, or, for a version that follows
+    on another, `state` is the state's class and `previous` the `Upgrade` from the version before; `stfs` are the state
+    transition functions, each `(state, action, ctx) -> state`, annotated with its action's class and with the state's,
+    or with that of a part of it. `on_block` is a function `(state, ctx) -> state` that runs at the beginning of each
+    block. `envelopes` are the app's own formats in which actions come, each a subclass of `Envelope`. `libraries` names
+    foreign
     packages that the app's modules import: the author answers for their results being the same on every machine.
     `allow` names rules of the lint that the author answers for; it is part of the stfId.
     `rules` is the version of the kernel's rules that the app is written for. `reads` is the name of the module that
@@ -77,7 +80,9 @@ class MicroRollup:
         *,
         name: str,
         version: str,
-        genesis: State,
+        genesis: State | None = None,
+        state: type[State] | None = None,
+        previous: Upgrade | None = None,
         stfs: Sequence[Stf],
         on_block: BlockHook | None = None,
         envelopes: Sequence[type[Envelope]] = (),
@@ -88,7 +93,8 @@ class MicroRollup:
         methods: str | None = None,
     ) -> None:
         modules = {"reads": reads, "methods": methods}
-        check_values(name, version, genesis, stfs, on_block, envelopes, libraries, allow, rules, **modules)
+        first = (genesis, state, previous)
+        check_values(name, version, first, stfs, on_block, envelopes, libraries, allow, rules, **modules)
         self.name = name
         self.version = version
         self.rules = rules
@@ -96,11 +102,17 @@ class MicroRollup:
         self.allow = tuple(sorted(set(allow)))
         self.reads = reads
         self.methods = methods
-        self.genesis = genesis
-        self.state_type: StateType = describe_state(type(genesis))
+        self.previous = previous
+        self.versions: tuple[MicroRollup, ...] = (*(() if previous is None else previous.app.versions), self)
+        """This version and all before it, the oldest first."""
+        self.genesis: State = _get_genesis(genesis, previous)
+        """The first state, of the oldest version."""
+        self.state_type: StateType = _describe_state(state or type(genesis), previous)
         self.state_fields: tuple[tuple[str, StateField], ...] = tuple(
             (field.name, field) for field in self.state_type.fields
         )
+        if previous is not None:
+            check_migration(previous, self.state_type)
         self.stf_by_action: dict[type[Action], Stf] = {}
         self.part_by_entry: dict[type[Any], StatePart] = {}
         for stf in stfs:
@@ -120,7 +132,8 @@ class MicroRollup:
         """Those that are signed, and forced by L1 accounts; those of envelopes are with these."""
         self.event_encoders: dict[type[Event], Callable[[Event], tuple[str, bytes]]] = {}
         self._find_event_classes()  # refuses those that could not be emitted
-        self._check_genesis()
+        if previous is None:
+            self._check_genesis()
 
     def _check_genesis(self) -> None:
         """Raises `DeclarationError` for a first state whose fields are not of their types. Entries of maps are checked
@@ -144,6 +157,15 @@ class MicroRollup:
                 except ValueOutOfBounds as error:
                     raise DeclarationError(f"genesis.{name}", str(error)) from None
 
+    @property
+    def oldest(self) -> MicroRollup:
+        """The version with which the rollup began; its genesis is the rollup's."""
+        return self.versions[0]
+
+    def find_version(self, stf_id: bytes) -> MicroRollup | None:
+        """The version, this one or one before it, with a 32-byte stfId; None if there is none."""
+        return next((version for version in reversed(self.versions) if version.stf_id == stf_id), None)
+
     def make_domain(self, chain_id: int = DEFAULT_CHAIN_ID, verifying_contract: bytes = ZERO_ADDRESS) -> DomainConfig:
         """The EIP-712 domain of the actions; `verifying_contract` is the L1 inbox (zero with local settlement)."""
         return DomainConfig(self.name, self.version, chain_id, verifying_contract)
@@ -166,6 +188,7 @@ class MicroRollup:
         require_asserts()
         self._require_clean()
         leaves = {field.name: field.leaf for field in self.state_type.fields if field.leaf is not None}
+        before = self.previous
         return Manifest(
             rules=self.rules,
             version=self.version,
@@ -186,14 +209,14 @@ class MicroRollup:
                 for field in self.state_type.fields
             ),
             on_block=None if self.on_block is None else name_callable(self.on_block, self._package, "on_block"),
-            migrate=None,
+            migrate=None if before is None else name_callable(before.migrate, self._package, "migrate"),
             envelopes=sort_items(
                 (name_callable(each.cls, self._package, each.cls.__name__), name)
                 for name, each in self.envelopes.items()
             ),
             allow=sort_items(self.allow),
             libraries=sort_items(self.libraries),
-            previous=None,
+            previous=None if before is None else before.app.stf_id,
         )
 
     @property
@@ -233,19 +256,27 @@ class MicroRollup:
 
     @property
     def _functions(self) -> list[Any]:
-        """What runs: state transition functions, and the hook."""
-        return [*self.stf_by_action.values(), *([] if self.on_block is None else [self.on_block])]
+        """What runs: state transition functions, the hook, the migration."""
+        others = (self.on_block, None if self.previous is None else self.previous.migrate)
+        return [*self.stf_by_action.values(), *[each for each in others if each is not None]]
 
     def _find_event_classes(self) -> dict[str, type[Event]]:
         parts = (*self.state_type.parts, *self.stf_by_action, *self._functions)
         modules = {part.__module__: sys.modules[part.__module__] for part in parts if part.__module__ in sys.modules}
         namespaces = [vars(module) for module in modules.values()]
         namespaces += [getattr(function, "__globals__", {}) for function in self._functions]
-        return find_event_classes(namespaces, self._package.is_own)
+        before = set() if self.previous is None else self.previous.app._holders - self._holders
+        return find_event_classes(namespaces, lambda module: module not in before and self._package.is_own(module))
+
+    @property
+    def _holders(self) -> set[str]:
+        """The modules that hold states, actions and functions of this version and of those before it."""
+        own = {str(each.__module__) for each in (*self.state_type.parts, *self.stf_by_action, *self._functions)}
+        return own if self.previous is None else own | self.previous.app._holders
 
     @cached_property
     def _package(self) -> Package:
-        return Package(type(self.genesis).__module__, self.libraries)
+        return Package(self.state_type.cls.__module__, self.libraries)
 
     @cached_property
     def _modules(self) -> dict[str, tuple[str, bytes]]:
@@ -259,7 +290,15 @@ class MicroRollup:
                 raise DeclarationError(
                     module, "holds a part of the declaration, and is not in the state class's package"
                 )
-        return self._package.hash_modules(roots)
+        return self._package.hash_modules(roots, self._modules_before)
+
+    @cached_property
+    def _modules_before(self) -> frozenset[str]:
+        """What the versions before commit to: their stfId, which is in this one's manifest, stands for it."""
+        if self.previous is None:
+            return frozenset()
+        before = self.previous.app
+        return before._modules_before | {module for module, _ in before._modules.values()}
 
     def encode_event(self, event: Event) -> tuple[str, bytes]:
         """Name and canonical msgpack of an event. Raises unless it is an event whose values fit their fields."""
@@ -267,6 +306,20 @@ class MicroRollup:
         if encoder is None:
             encoder = self.event_encoders[type(event)] = _compile_event_encoder(type(event))
         return encoder(event)
+
+
+def _get_genesis(genesis: State | None, previous: Upgrade | None) -> State:
+    if previous is not None:
+        return previous.app.genesis
+    return cast("State", genesis)  # the arguments are checked
+
+
+def _describe_state(cls: Any, previous: Upgrade | None) -> StateType:
+    if previous is None:
+        return describe_state(cls)
+    before = previous.app.state_type
+    fields = {field.name: field for field in before.fields}
+    return describe_state(cls, FieldNumbers.follow(fields, previous.renamed, before.free_numbers))
 
 
 def _compile_event_encoder(event_class: type[Event]) -> Callable[[Event], tuple[str, bytes]]:

@@ -13,7 +13,7 @@ from microrollup.declaration.state import State
 from microrollup.declaration.state_part import StatePart
 from microrollup.errors import DeclarationError
 
-__all__ = ["BlockHook", "Stf", "lift_hook", "read_hook", "read_stf"]
+__all__ = ["BlockHook", "Stf", "lift_hook", "read_hook", "read_migration", "read_stf"]
 
 Stf: TypeAlias = Callable[[Any, Any, Any], Any]
 """`(state, action, ctx) -> state`, of the whole state or of a part"""
@@ -53,6 +53,22 @@ def read_hook(hook: BlockHook, parts: Mapping[type[State], StatePart]) -> StateP
     if len(parameters) != 2:
         raise DeclarationError(name, "a block hook is called as f(state, ctx), by position")
     return _read_part(name, parameters[0], hints, parts)
+
+
+def read_migration(migrate: Callable[..., Any], before: type[State], after: type[State]) -> None:
+    """Check the annotations of a migration, `f(state: before, ctx) -> after`. Raises `DeclarationError`."""
+    name = getattr(migrate, "__qualname__", repr(migrate))
+    parameters, hints = _read_signature(name, migrate)
+    _check_kind(name, migrate)
+    if len(parameters) != 2:
+        raise DeclarationError(name, "a migration is called as f(state, ctx), by position")
+    if hints.get(parameters[0]) is not before or hints.get("return") is not after:
+        takes, gives = _show(hints, parameters[0]), _show(hints, "return")
+        raise DeclarationError(
+            name,
+            f"takes {takes} and returns {gives}; it must take the version before's {before.__name__} and return this"
+            f" version's {after.__name__}",
+        )
 
 
 def _read_part(name: str, state: str, hints: dict[str, Any], parts: Mapping[type[State], StatePart]) -> StatePart:

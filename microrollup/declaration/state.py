@@ -13,6 +13,7 @@ from microrollup.codec.annotations import show_annotation
 from microrollup.codec.keys import KeyCodec, compile_key_codec
 from microrollup.codec.schema import SchemaType, StructType, describe_type, iterate_types, render_schema
 from microrollup.codec.values import compile_check, compile_codec
+from microrollup.declaration.field_numbers import FieldNumbers
 from microrollup.declaration.map import Map
 from microrollup.declaration.state_part import StatePart, make_part
 from microrollup.errors import DeclarationError, ValueOutOfBounds
@@ -82,7 +83,9 @@ class StateField(msgspec.Struct, frozen=True):
     is_map: bool
     settled: bool
     number: int
-    """Index among the settled fields (the silo), or among the metadata fields; 0xffff for the kernel's nonces."""
+    """Among settled fields (the silo) or among metadata, given once and kept (`FieldNumbers`); 0xffff for the kernel's
+    nonces.
+    """
     row_prefix: bytes
     """2 bytes before each key in the store: the silo, or 0x8000 + number for metadata."""
     encode_key: Callable[[Any], bytes]
@@ -115,6 +118,8 @@ class StateType(msgspec.Struct, frozen=True):
     schema: str
     parts: dict[type[State], StatePart]
     """Each class of the shape, the whole state's first."""
+    free_numbers: tuple[int, int]
+    """The least numbers that no version has given yet, of settled fields and of metadata."""
 
     def get_field(self, name: str) -> StateField:
         """The field of that name. Raises `KeyError`."""
@@ -178,14 +183,18 @@ def _no_key(_: bytes) -> None:
 _NO_KEYS: Final = KeyCodec(type(None), _empty_key, _no_key, _empty_key)
 
 
-def describe_state(cls: type[State]) -> StateType:
-    """Compile a state shape. Raises `DeclarationError` naming the field that cannot be kept or committed to."""
-    shape = _Shape(cls.__qualname__)
+def describe_state(cls: type[State], numbers: FieldNumbers | None = None) -> StateType:
+    """Compile a state shape; `numbers` are those of a version that follows on another.
+
+    Raises `DeclarationError` naming the field that cannot be kept or committed to.
+    """
+    numbers = numbers or FieldNumbers()
+    shape = _Shape(cls.__qualname__, numbers)
     root = shape.describe(cls, ())
     fields = tuple(root.iterate_fields())
     if len(fields) > MAX_FIELDS:
         raise DeclarationError(cls.__qualname__, f"a state has 1 to {MAX_FIELDS} fields")
-    return StateType(cls, fields, _render_part(root), {part.cls: part for part in root.iterate()})
+    return StateType(cls, fields, _render_part(root), {part.cls: part for part in root.iterate()}, numbers.free)
 
 
 def _render_part(part: StatePart) -> str:
@@ -200,11 +209,12 @@ def _render_part(part: StatePart) -> str:
 
 
 class _Shape:
-    """Numbers the fields of a shape, depth first."""
+    """Describes the fields of a shape, depth first."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, numbers: FieldNumbers) -> None:
         self._name = name
-        self._counts = {True: 0, False: 0}
+        self._numbers = numbers
+        self._count = 0
         self._places: dict[type[State], str] = {}
 
     def describe(self, cls: type[State], path: tuple[str, ...]) -> StatePart:
@@ -238,8 +248,8 @@ class _Shape:
             return self.describe(annotation, path)
         settled = not any(isinstance(mark, _Metadata) for mark in marks)
         encoders = _read_leaf_marks(where, marks, settled=settled)
-        number, position = self._counts[settled], sum(self._counts.values())
-        self._counts[settled] += 1
+        number, position = self._numbers.give(where, name, settled=settled), self._count
+        self._count += 1
         return _describe_field(where, name, position, annotation, settled, number, encoders)
 
 

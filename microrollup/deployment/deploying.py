@@ -116,7 +116,7 @@ def _plan(
         l1_chain_id=origin.chain_id,
         salt=salt,
     )
-    plan = plan_inbox(genesis, owner, rollup.stf_id, keep_domain=zero_domain)
+    plan = plan_inbox(genesis, owner, rollup.oldest.stf_id, keep_domain=zero_domain)
     if kept is not None and plan != kept and has_code(options, compute_inbox_address(kept)):
         raise UsageError(
             f"{plan_path(directory)} is the plan of an inbox that is created already, with other options or for other"

@@ -104,7 +104,7 @@ def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice
             raise
         key = make_key(builder_key_path(directory))
         genesis = _make_genesis(directory, rollup, compute_address(key), verifiers)
-        LocalSettlement.create(Path(place.directory), genesis, compute_address(key), rollup.stf_id).close()
+        LocalSettlement.create(Path(place.directory), genesis, compute_address(key), rollup.oldest.stf_id).close()
     if isinstance(place, EthereumPlace):
         _require_builder_key(directory, genesis)
         keep_place(directory, place)
@@ -112,16 +112,21 @@ def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice
 
 
 def _check_code(ledger: Ledger, settlement: Settlement) -> None:
-    """The inbox must name the code that is loaded; a local one takes up what is edited before the first block.
+    """The app must have a version that the inbox announces; the first must be the one that the inbox was created with,
+    but a local one takes up what is edited before the first block.
 
     Raises `OtherCode`.
     """
-    stf_id = settlement.get_stf_id(settlement.get_number())
-    is_new = ledger.checkpoint.height == 0 and ledger.block is None
-    if stf_id != ledger.rollup.stf_id and is_new and isinstance(settlement, LocalSettlement):
+    number, manifests = settlement.get_number(), read_manifests(ledger.environment)
+    announced, first = settlement.get_stf_id(number), settlement.get_stf_id(0)
+    if settlement.get_code_since(number) > ledger.header.l1_origin:  # else it is spent, or what is in force
+        check_inbox(ledger.app.find_version(announced) or ledger.app, announced, manifests.get(announced))
+    if ledger.checkpoint.height > 0:
+        return
+    if first != ledger.rollup.stf_id and ledger.block is None and isinstance(settlement, LocalSettlement):
         settlement.name_code(ledger.rollup.stf_id)
     else:
-        check_inbox(ledger.rollup, stf_id, read_manifests(ledger.environment).get(stf_id))
+        check_inbox(ledger.rollup, first, manifests.get(first))
 
 
 def require_settled(opened: OpenRollup) -> None:

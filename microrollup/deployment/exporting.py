@@ -13,6 +13,7 @@ from microrollup.chain.envelope_record import decode_envelope_record, encode_env
 from microrollup.chain.export import write_blocks
 from microrollup.chain.receipt import INVALID_FORCED
 from microrollup.chain.receipt_proof import decode_receipt
+from microrollup.chain.record import Open
 from microrollup.codec.json import hex0x
 from microrollup.declaration.action import ActionTypes
 from microrollup.declaration.rollup import MicroRollup
@@ -22,6 +23,7 @@ from microrollup.errors import UsageError
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.entry import decode_forced, decode_kernel_record, is_forced_record, is_signed_record
 from microrollup.execution.payload import find_carried_envelope, find_carried_record
+from microrollup.ledger.code import get_code_at
 from microrollup.ledger.genesis import read_genesis
 from microrollup.primitives import MAX_ACTION_BYTES
 from microrollup.store.environment import Environment
@@ -78,9 +80,10 @@ def export_actions(directory: Path, rollup: MicroRollup, out: Path | BinaryIO, *
     """
     count = 0
     with open_readable(directory, rollup) as environment, write_whole(out) as file:
-        authenticator = Authenticator.of(rollup, read_genesis(environment).domain)
-        for record in _read_actions(environment, after):
-            file.write(_write_line(rollup.action_types, authenticator, record) + b"\n")
+        domain = read_genesis(environment).domain
+        authenticators = {version: Authenticator.of(version, domain) for version in rollup.versions}
+        for version, record in _read_actions(environment, rollup, after):
+            file.write(_write_line(version.action_types, authenticators[version], record) + b"\n")
             count += 1
     return count
 
@@ -96,15 +99,18 @@ def _write_line(types: ActionTypes, authenticator: Authenticator, record: bytes)
     return line if len(line) <= MAX_ACTION_BYTES else msgspec.json.encode(document)
 
 
-def _read_actions(environment: Environment, after: int | None) -> Iterator[bytes]:
-    """The records of signed actions and envelopes after a block, by default all that the log holds.
+def _read_actions(
+    environment: Environment, rollup: MicroRollup, after: int | None
+) -> Iterator[tuple[MicroRollup, bytes]]:
+    """The records of signed actions and envelopes after a block, by default all that the log holds, each with the
+    version that was in force.
 
     Raises `NotRetained` if a store that was restored from a snapshot does not go back so far, `UsageError` for a block
     that does not exist.
     """
     tables, rollup_id = environment.tables, compute_rollup_id(read_genesis(environment))
     environment.refresh()
-    first, seq, skipped = 0, 0, 0
+    first, seq, skipped, version = 0, 0, 0, rollup.oldest
     with environment.snapshot() as txn:
         restored = get_log_start(txn, tables)
         if restored is not None and after in (None, restored.height):
@@ -116,21 +122,25 @@ def _read_actions(environment: Environment, after: int | None) -> Iterator[bytes
             if row is None:
                 raise UsageError(f"there is no block {after} yet")
             first, seq, skipped = row.first_record, row.header.first_seq, row.header.action_count
+            version = get_code_at(environment, txn, rollup, after)
     for _, record in read_log_pages(environment, rollup_id, first):
-        if decode_kernel_record(record) is not None:
+        kernel = decode_kernel_record(record)
+        if isinstance(kernel, Open):
+            version = rollup.find_version(kernel.stf_id) or version
+        if kernel is not None:
             continue
         seq += 1
         if skipped:
             skipped -= 1
         elif is_signed_record(record):
-            yield record
+            yield version, record
         elif is_forced_record(record):
             forced, status = decode_forced(record), _read_status(environment, seq - 1)
             carried, envelope = find_carried_record(forced, status), find_carried_envelope(forced, status)
             if carried is not None:
-                yield carried
+                yield version, carried
             elif envelope is not None:
-                yield encode_envelope_record(*envelope)
+                yield version, encode_envelope_record(*envelope)
 
 
 def _read_status(environment: Environment, seq: int) -> int:

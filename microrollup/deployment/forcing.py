@@ -45,8 +45,8 @@ def force_action(rollup: MicroRollup, place: L1Place, action: Action, key: Priva
 
     Raises `UsageError` if the inbox is another rollup's, and what the settlement's backend raises.
     """
-    payload = encode_forced_payload(rollup, action)
     with closing(_open_inbox(rollup, place, key)) as inbox:
+        payload = encode_forced_payload(_find_in_force(rollup, inbox), action)
         return _force(inbox, payload, compute_address(key))
 
 
@@ -57,7 +57,7 @@ def carry_action(rollup: MicroRollup, place: L1Place, line: bytes, key: PrivateK
     for an action that this rollup never takes.
     """
     with closing(_open_inbox(rollup, place, key)) as inbox:
-        signed = Authenticator.of(rollup, inbox.get_genesis().domain).authenticate_line(line)
+        signed = Authenticator.of(_find_in_force(rollup, inbox), inbox.get_genesis().domain).authenticate_line(line)
         if isinstance(signed, Enveloped):
             raise UsageError("the line is an envelope's, nobody signed it; see `force_envelope`")
         queued = _force(inbox, encode_carried_payload(signed.record), compute_address(key))
@@ -76,6 +76,11 @@ def force_envelope(rollup: MicroRollup, place: L1Place, name: str, raw: bytes, k
         queued = _force(inbox, payload, compute_address(key))
     identity = compute_envelope_id(rollup_id, name, enveloped.hash)
     return msgspec.structs.replace(queued, sender=ZERO_ADDRESS, signed_hash=identity)
+
+
+def _find_in_force(rollup: MicroRollup, inbox: Inbox) -> MicroRollup:
+    """The version that L1 has in force now, or the newest known; an upgrade that failed leaves the one before."""
+    return rollup.find_version(inbox.get_stf_id(inbox.get_number())) or rollup
 
 
 def _open_inbox(rollup: MicroRollup, place: L1Place, key: PrivateKey) -> Inbox:

@@ -12,7 +12,8 @@ from microrollup.chain.block import compute_rollup_id
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.envelope_record import decode_envelope_record, encode_envelope_record, is_envelope_record
 from microrollup.chain.receipt import INVALID_FORCED, STATUS_NAMES, Receipt
-from microrollup.chain.record import Genesis
+from microrollup.chain.record import Genesis, Open
+from microrollup.chain.upgrade_entry import decode_upgrade, is_upgrade_record
 from microrollup.codec.json import hex0x
 from microrollup.codec.schema import to_camel_case
 from microrollup.declaration.rollup import MicroRollup
@@ -22,6 +23,7 @@ from microrollup.execution.authentication import Authenticator
 from microrollup.execution.entry import decode_forced, decode_kernel_record, is_forced_record
 from microrollup.execution.envelope import describe_enveloped
 from microrollup.execution.payload import find_carried_record, find_opened_envelope
+from microrollup.ledger.code import get_code_at
 from microrollup.ledger.genesis import read_genesis
 from microrollup.store.environment import Environment, Transaction
 from microrollup.store.log_pages import read_log_pages
@@ -44,34 +46,37 @@ def read_records(directory: Path, rollup: MicroRollup, first: int, limit: int) -
 def _read_records(environment: Environment, rollup: MicroRollup, first: int, limit: int) -> Iterator[dict[str, Any]]:
     genesis = read_genesis(environment)
     environment.refresh()
-    authenticator = Authenticator.of(rollup, genesis.domain)
     with environment.snapshot() as txn:
-        start, seq = _find_start(environment, txn, first)
+        start, seq, height = _find_start(environment, txn, first)
+        version = rollup.oldest if height == 0 else get_code_at(environment, txn, rollup, height)
         first = max(first, start) if get_log_start(txn, environment.tables) else first
     for number, record in read_log_pages(environment, compute_rollup_id(genesis), start):
         if number >= first + limit:
             return
         kernel = decode_kernel_record(record)
+        if isinstance(kernel, Open):
+            version = rollup.find_version(kernel.stf_id) or version
         if number >= first:
             if kernel is not None:
                 yield {"record": number, **_describe_kernel_record(kernel)}
             else:
                 status = _read_status(environment, seq)
-                described = _describe_entry(rollup, authenticator, record, status["status"])
+                authenticator = Authenticator.of(version, genesis.domain)
+                described = _describe_entry(version, authenticator, record, status["status"])
                 yield {"record": number, **described, "seq": seq, **status}
         seq += kernel is None
 
 
-def _find_start(environment: Environment, txn: Transaction, first: int) -> tuple[int, int]:
-    """The newest closed block's first entry at or before a record, with its seq; else where the log begins.
+def _find_start(environment: Environment, txn: Transaction, first: int) -> tuple[int, int, int]:
+    """The newest closed block's first entry at or before a record, with its seq and height; else where the log begins.
 
     The log of a restored store begins with the record that closes the snapshot's height.
     """
     low, high = 0, get_checkpoint(txn, environment.tables).height
-    start, seq = 0, 0
+    start, seq, found = 0, 0, 0
     restored = get_log_start(txn, environment.tables)
     if restored is not None:
-        low, start = restored.height + 1, restored.number
+        low, start, found = restored.height + 1, restored.number, restored.height
         row = get_block_row(txn, environment.tables, restored.height)
         seq = 0 if row is None else row.header.first_seq + row.header.action_count
     while low <= high:
@@ -80,9 +85,9 @@ def _find_start(environment: Environment, txn: Transaction, first: int) -> tuple
         if row is None or row.first_record > first:
             high = height - 1
         else:
-            start, seq = row.first_record, row.header.first_seq
+            start, seq, found = row.first_record, row.header.first_seq, height
             low = height + 1
-    return start, seq
+    return start, seq, found
 
 
 def _describe_kernel_record(record: msgspec.Struct) -> dict[str, Any]:
@@ -100,6 +105,10 @@ def _describe_entry(
     """An entry, by the name of its status; None while its block is open, where what it carries is not shown."""
     if is_block_record(record):
         return {"kind": "block", "type": None, "sender": None, "nonce": None}
+    if is_upgrade_record(record):
+        step = decode_upgrade(record)
+        ids = {"old": hex0x(step.old), "new": hex0x(step.new)}
+        return {"kind": "upgrade", "type": None, "sender": None, "nonce": None, **ids}
     if is_forced_record(record):
         forced = decode_forced(record)
         number = INVALID_FORCED if status is None else STATUS_NAMES.index(status)

@@ -7,7 +7,7 @@
     ├── RefusedError                an action that is not logged; `code` says why, nothing is consumed
     │   ├── form:       NotJson, InvalidUtf8, TooLarge, TooDeep, DuplicateMember, UnknownType, UnknownMember,
     │   │               MissingMember, WrongJsonType, WrongLength, OutOfRange, BadHex
-    │   ├── signature:  BadSignature, HighS, UnknownScheme, SenderMismatch
+    │   ├── signature:  BadSignature, HighS, UnknownScheme, SenderMismatch, SenderRequired, DomainChanged
     │   ├── passkey:    BadClientData, WrongChallenge, UserNotVerified
     │   ├── envelope:   UnknownEnvelope, BadEnvelope, EnvelopeRejected, EnvelopeFaulted
     │   └── order:      DuplicateAction, NonceUsed, NonceGap, NonceTooHigh, QueueFull, ActionLimit, BudgetSpent
@@ -43,6 +43,7 @@ from microrollup.errors.refusals import (
     BadHex,
     BadSignature,
     BudgetSpent,
+    DomainChanged,
     DuplicateAction,
     DuplicateMember,
     EnvelopeFaulted,
@@ -58,6 +59,7 @@ from microrollup.errors.refusals import (
     QueueFull,
     RefusedError,
     SenderMismatch,
+    SenderRequired,
     TooDeep,
     TooLarge,
     UnknownEnvelope,
@@ -85,6 +87,7 @@ __all__ = [
     "DeclarationError",
     "DecodeError",
     "Divergence",
+    "DomainChanged",
     "DuplicateAction",
     "DuplicateMember",
     "EnvelopeFaulted",
@@ -109,6 +112,7 @@ __all__ = [
     "ReceiptMismatch",
     "RefusedError",
     "SenderMismatch",
+    "SenderRequired",
     "SettlementError",
     "SnapshotError",
     "SourceUnavailable",

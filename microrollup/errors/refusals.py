@@ -13,6 +13,7 @@ __all__ = [
     "BadHex",
     "BudgetSpent",
     "BadSignature",
+    "DomainChanged",
     "DuplicateAction",
     "DuplicateMember",
     "EnvelopeFaulted",
@@ -28,6 +29,7 @@ __all__ = [
     "QueueFull",
     "RefusedError",
     "SenderMismatch",
+    "SenderRequired",
     "TooDeep",
     "TooLarge",
     "UnknownEnvelope",
@@ -139,6 +141,22 @@ class UnknownScheme(RefusedError):
     """The first byte of a signature, neither 64 nor 65 bytes long, names no signature scheme."""
 
     code = "unknown_scheme"
+
+
+class DomainChanged(RefusedError):
+    """The rollup was upgraded after this was signed: the EIP-712 domain has another version. Ask for `rollup_config`,
+    and sign again.
+    """
+
+    code = "domain_changed"
+
+
+class SenderRequired(RefusedError):
+    """A rollup that was upgraded takes a wallet's action only with its `sender`: signed under another version's domain,
+    the signature would give a sender that nobody is.
+    """
+
+    code = "sender_required"
 
 
 class SenderMismatch(RefusedError):

@@ -25,7 +25,7 @@ from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
 
-__all__ = ["Attempt", "HitLimit", "run_action"]
+__all__ = ["Attempt", "HitLimit", "encode_events", "run_action"]
 
 _log = structlog.get_logger(__name__)
 
@@ -195,7 +195,7 @@ def _fill(
     Anything raised here makes the action faulted.
     """
     if events:
-        attempt.events, size = _encode_events(rollup, events)
+        attempt.events, size = encode_events(rollup, events)
         attempt.share_bytes = attempt.growth_bytes = size
     if result is own:
         return
@@ -254,8 +254,8 @@ def _leaf_position(net: NetChange) -> tuple[bool, int, bytes]:
     return not field.settled, field.number, compute_tree_key(field.number, encoded) if field.settled else encoded
 
 
-def _encode_events(rollup: MicroRollup, events: list[Event]) -> tuple[tuple[tuple[str, bytes], ...], int]:
-    """Names and bodies, and how many bytes they have together."""
+def encode_events(rollup: MicroRollup, events: list[Event]) -> tuple[tuple[tuple[str, bytes], ...], int]:
+    """Names and bodies, and how many bytes they have together. Raises for events that no receipt may hold."""
     if len(events) > MAX_EVENTS:
         raise _BadOutcome(f"more than {MAX_EVENTS} events")
     encoders = rollup.event_encoders

@@ -22,11 +22,13 @@ from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.signatures.schemes import MIN_SIGNATURE_BYTES, canonicalize, recover_sender
 from microrollup.crypto.signatures.statement import Statement
 from microrollup.declaration.action import ActionType, ActionTypes
+from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import (
     DecodeError,
     NotJson,
     RefusedError,
     SenderMismatch,
+    SenderRequired,
     TooLarge,
     UnknownEnvelope,
     UnknownType,
@@ -74,6 +76,8 @@ class Authenticated(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     nonce: Uint64
     action_hash: Bytes32
     """See `compute_action_hash`."""
+    version: Uint64 = 0
+    """Under which of the app's versions it was signed, 0 for the oldest."""
 
 
 def compute_action_hash(digest: bytes, sender: bytes) -> bytes:
@@ -91,11 +95,14 @@ class Authenticator:
         *,
         opener: EnvelopeOpener | None = None,
         parse: Callable[[bytes], Any] | None = None,
+        version: int = 0,
     ) -> None:
         """Compile the digests of all action types under an EIP-712 domain; `opener` opens the rollup's envelopes.
 
-        `parse` reads a line into plain objects; `parse_json` is the definition, the default a faster equal of it.
+        `parse` reads a line into plain objects; `parse_json` is the definition, the default a faster equal of it. From
+        `version` 1 on, of an app that was upgraded, lines that a wallet has signed must state their sender.
         """
+        self.version: Final = version
         self._parse = parse or parse_json_fast
         self._opener = opener
         self._max_bytes = MAX_ACTION_BYTES if opener is None else MAX_LINE_BYTES
@@ -109,8 +116,13 @@ class Authenticator:
 
     @classmethod
     def of(cls, rollup: MicroRollup, domain: DomainConfig) -> Self:
-        """That of all that a rollup takes."""
-        return cls(rollup.action_types, domain, opener=EnvelopeOpener(rollup) if rollup.envelopes else None)
+        """That of all that one version of an app takes; `domain` is that of the rollup's genesis, which names the
+        inbox.
+        """
+        if rollup.previous is not None:
+            domain = rollup.make_domain(domain.chain_id, domain.verifying_contract)
+        opener = EnvelopeOpener(rollup) if rollup.envelopes else None
+        return cls(rollup.action_types, domain, opener=opener, version=len(rollup.versions) - 1)
 
     def authenticate_line(self, line: bytes) -> Authenticated | Enveloped:
         """Authenticate the JSON form of a signed action or of an envelope, without a line end.
@@ -149,6 +161,8 @@ class Authenticator:
         action, nonce = action_type.read_message(document["message"])
         signature = canonicalize(read_hex(document["signature"], "signature"))
         stated = _read_sender(document["sender"]) if "sender" in document else None
+        if stated is None and self.version > 0 and len(signature) == MIN_SIGNATURE_BYTES:
+            raise SenderRequired("the rollup was upgraded: state the sender, which shows that its domain was signed")
         record = action_type.encode_record(action, nonce, signature)
         if len(record) > MAX_ACTION_BYTES:
             raise TooLarge(f"{len(record)} bytes as a record, the limit is {MAX_ACTION_BYTES}")
@@ -158,7 +172,7 @@ class Authenticator:
             raise SenderMismatch(
                 f"the signature gives 0x{sender.hex()}, not 0x{stated.hex()}: another domain, message or key was signed"
             )
-        return Authenticated(record, sender, nonce, keccak256(digest + sender))
+        return Authenticated(record, sender, nonce, keccak256(digest + sender), self.version)
 
     def authenticate_record(self, raw: bytes) -> Authenticated | Enveloped:
         """Authenticate a stored record, as the log, a block or a batch carries it.
@@ -190,7 +204,7 @@ class Authenticator:
             raise DecodeError(_WHAT, "the signature is not in the form that the log stores")
         digest = compute_digest(action, record.nonce)
         sender = self._recover(action_type, action, record.nonce, digest, record.signature)
-        return Authenticated(raw, sender, record.nonce, keccak256(digest + sender))
+        return Authenticated(raw, sender, record.nonce, keccak256(digest + sender), self.version)
 
     def _recover(self, action_type: ActionType, action: Any, nonce: int, digest: bytes, signature: bytes) -> bytes:
         """The sender of a canonical signature; a wallet's, as most are, needs the digest alone."""

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Final, Self, TypeAlias
@@ -23,13 +24,13 @@ from typing import Final, Self, TypeAlias
 import msgspec
 
 from microrollup.chain.record import DomainConfig
-from microrollup.declaration.rollup import load_rollup
+from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import BadEnvelope, DecodeError, RefusedError, WorkerDied
 from microrollup.execution.authentication import Authenticated, Authenticator
 from microrollup.execution.envelope import Enveloped
 from microrollup.system import count_cores
 
-__all__ = ["CHUNK_SIZE", "Authentication", "AuthenticationPool", "Started", "split_chunks"]
+__all__ = ["CHUNK_SIZE", "Authentication", "AuthenticationPool", "RecordChunk", "Started", "split_chunks"]
 
 CHUNK_SIZE: Final = 500
 """Actions per chunk: 20 ms of work, against which the trip to another process is little."""
@@ -75,6 +76,14 @@ def split_chunks(items: Iterable[bytes], size: int = CHUNK_SIZE) -> Iterator[lis
         yield chunk
 
 
+class RecordChunk(list[bytes]):
+    """Records that were signed under one of the app's versions, `version`: 0 is the oldest."""
+
+    def __init__(self, records: Iterable[bytes], version: int) -> None:
+        super().__init__(records)
+        self.version = version
+
+
 class Started(msgspec.Struct, frozen=True):
     """A chunk whose authentication has begun."""
 
@@ -92,9 +101,15 @@ class AuthenticationPool:
     """
 
     def __init__(self, rollup_ref: str, domain: DomainConfig, workers: int | None = None) -> None:
-        """`rollup_ref` is `module:name`; each worker imports it for itself. Raises `UsageError` if it names no app."""
+        """`rollup_ref` is `module:name`; each worker imports it for itself. `domain` is that of the rollup's genesis.
+
+        Raises `UsageError` if the reference names no app.
+        """
         self.workers: Final = count_cores() if workers is None else workers
-        self._authenticator: Final = Authenticator.of(load_rollup(rollup_ref), domain)
+        self._app: Final = load_rollup(rollup_ref)
+        self._authenticators: Final = _make_authenticators(self._app, domain)
+        self.version = 0
+        """Under which of the app's versions lines are signed; 0 is the oldest."""
         self._codes: Final = _collect_codes(RefusedError)
         self._executor: Final = (
             ProcessPoolExecutor(
@@ -129,12 +144,15 @@ class AuthenticationPool:
 
         A bounded number of chunks is read ahead. Raises `WorkerDied` if a process ends while it has work.
         """
-        for outcomes in self._run(_authenticate_lines, self._authenticator.authenticate_line, chunks):
+        for outcomes in self._run(_authenticate_lines, Authenticator.authenticate_line, chunks):
             yield [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
 
     def authenticate_records(self, chunks: Iterable[Sequence[bytes]]) -> Iterator[list[Authentication]]:
-        """For each chunk of stored records the outcome of each record, in order; raises as `authenticate_lines`."""
-        return self._run(_authenticate_records, self._authenticator.authenticate_record, chunks)
+        """For each chunk of stored records the outcome of each record, in order; raises as `authenticate_lines`.
+
+        A `RecordChunk` says under which version they were signed, any other chunk holds records of the oldest.
+        """
+        return self._run(_authenticate_records, Authenticator.authenticate_record, chunks)
 
     def start_lines(self, chunk: Sequence[bytes]) -> Started:
         """Begin with one chunk of JSON lines. Without processes the work is done here and now.
@@ -144,7 +162,7 @@ class AuthenticationPool:
         if self._executor is None:
             return self.start_here(chunk)
         try:
-            future = self._executor.submit(_authenticate_lines, _encode(list(chunk)))
+            future = self._executor.submit(_authenticate_lines, self.version, _encode(list(chunk)))
         except BrokenProcessPool as error:
             raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
 
@@ -159,24 +177,26 @@ class AuthenticationPool:
 
     def start_here(self, chunk: Sequence[bytes]) -> Started:
         """Do a chunk of JSON lines here and now, in this thread."""
-        tried = [_try(self._authenticator.authenticate_line, line) for line in chunk]
+        authenticate = self._authenticators[self.version].authenticate_line
+        tried = [_try(authenticate, line) for line in chunk]
         outcomes = [outcome for outcome in tried if not isinstance(outcome, DecodeError)]
         return Started(lambda: outcomes, lambda: True)
 
     def _run(
         self,
-        work: Callable[[bytes], bytes],
-        authenticate: Callable[[bytes], Authenticated | Enveloped],
+        work: Callable[[int, bytes], bytes],
+        authenticate: Callable[[Authenticator, bytes], Authenticated | Enveloped],
         chunks: Iterable[Sequence[bytes]],
     ) -> Iterator[list[Authentication]]:
         if self._executor is None:
             for chunk in chunks:
-                yield [_try(authenticate, item) for item in chunk]
+                here = partial(authenticate, self._authenticators[self._get_version(chunk)])
+                yield [_try(here, item) for item in chunk]
             return
         pending: deque[Future[bytes]] = deque()
         try:
             for chunk in chunks:
-                pending.append(self._executor.submit(work, _encode(list(chunk))))
+                pending.append(self._executor.submit(work, self._get_version(chunk), _encode(list(chunk))))
                 if len(pending) >= _CHUNKS_PER_WORKER * self.workers:
                     yield self._restore(pending.popleft().result())
             while pending:
@@ -186,6 +206,15 @@ class AuthenticationPool:
         finally:
             for future in pending:
                 future.cancel()
+
+    def find_version(self, stf_id: bytes) -> int:
+        """Which version, 0 for the oldest, has a 32-byte stfId; 0 for an unknown one, whose blocks nobody executes."""
+        versions = self._app.versions
+        ids = [version.stf_id for version in versions] if len(versions) > 1 else []
+        return ids.index(stf_id) if stf_id in ids else 0
+
+    def _get_version(self, chunk: Sequence[bytes]) -> int:
+        return chunk.version if isinstance(chunk, RecordChunk) else self.version
 
     def _restore(self, raw: bytes) -> list[Authentication]:
         result = _RESULT_DECODER.decode(raw)
@@ -202,6 +231,11 @@ class AuthenticationPool:
         if failure.code == BadEnvelope.code:
             return BadEnvelope(failure.detail, failure.seconds)
         return self._codes[failure.code](failure.detail)
+
+
+def _make_authenticators(app: MicroRollup, domain: DomainConfig) -> list[Authenticator]:
+    """One per version, the oldest first."""
+    return [Authenticator.of(version, domain) for version in app.versions]
 
 
 def _collect_codes(root: type[RefusedError]) -> _Codes:
@@ -223,7 +257,7 @@ def _try(authenticate: Callable[[bytes], Authenticated | Enveloped], item: bytes
 # --- in the worker ---------------------------------------------------------------------------------------------------
 
 _worker: list[Authenticator] = []
-"""The authenticator of this process; empty in every process that is not a worker."""
+"""The authenticators of this process, the oldest version's first; empty in every process that is not a worker."""
 
 
 def _start_worker(rollup_ref: str, domain: DomainConfig) -> None:
@@ -233,7 +267,7 @@ def _start_worker(rollup_ref: str, domain: DomainConfig) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    _worker.append(Authenticator.of(load_rollup(rollup_ref), domain))
+    _worker.extend(_make_authenticators(load_rollup(rollup_ref), domain))
 
 
 def _end_with(sentinel: int) -> None:
@@ -242,12 +276,12 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def _authenticate_lines(chunk: bytes) -> bytes:
-    return _authenticate_chunk(_worker[0].authenticate_line, chunk)
+def _authenticate_lines(version: int, chunk: bytes) -> bytes:
+    return _authenticate_chunk(_worker[version].authenticate_line, chunk)
 
 
-def _authenticate_records(chunk: bytes) -> bytes:
-    return _authenticate_chunk(_worker[0].authenticate_record, chunk)
+def _authenticate_records(version: int, chunk: bytes) -> bytes:
+    return _authenticate_chunk(_worker[version].authenticate_record, chunk)
 
 
 def _authenticate_chunk(authenticate: Callable[[bytes], Authenticated | Enveloped], chunk: bytes) -> bytes:

@@ -13,6 +13,7 @@ from microrollup.chain.block_entry import BLOCK_RECORD, BlockBegin, compute_bloc
 from microrollup.chain.envelope_record import compute_envelope_id
 from microrollup.chain.receipt import EXECUTED, INVALID_FORCED, VOIDED_FORCED
 from microrollup.chain.record import Close, Forced, Genesis, Open, Rebuild, encode_record
+from microrollup.chain.upgrade_entry import compute_upgrade_id, is_upgrade_record
 from microrollup.codec.canonical import decode_canonical
 from microrollup.declaration.action import Action
 from microrollup.declaration.rollup import MicroRollup
@@ -30,6 +31,7 @@ __all__ = [
     "decode_kernel_record",
     "is_forced_record",
     "is_signed_record",
+    "make_upgrade_entry",
     "make_block_entry",
     "make_entry",
     "make_envelope_entry",
@@ -54,9 +56,9 @@ def is_forced_record(record: bytes) -> bool:
 
 def is_signed_record(record: bytes) -> bool:
     """Whether an entry's record is to be authenticated: a signed action's or an envelope's; neither a forced action's
-    nor the block's own.
+    nor one of the block's own.
     """
-    return not is_forced_record(record) and not is_block_record(record)
+    return not (is_forced_record(record) or is_block_record(record) or is_upgrade_record(record))
 
 
 def decode_forced(record: bytes) -> Forced:
@@ -110,6 +112,19 @@ def make_block_entry(rollup_id: bytes, height: int) -> Entry:
         action=BlockBegin(),
         kind="block",
         origin="block",
+    )
+
+
+def make_upgrade_entry(rollup_id: bytes, height: int, index: int, record: bytes) -> Entry:
+    """The entry of an upgrade block's record, at its place `index` among them."""
+    return Entry(
+        record=record,
+        sender=ZERO_ADDRESS,
+        nonce=None,
+        action_hash=compute_upgrade_id(rollup_id, height, index),
+        action=None,
+        kind="upgrade",
+        origin="upgrade",
     )
 
 

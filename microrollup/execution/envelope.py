@@ -17,10 +17,10 @@ from microrollup.declaration.context import Revert
 from microrollup.declaration.envelope import MIN_ENVELOPE_BYTES, Envelope, EnvelopeType, Opened
 from microrollup.errors import BadEnvelope, DeclarationError, UnknownEnvelope, ValueOutOfBounds
 from microrollup.execution.block_context import Interrupted
-from microrollup.execution.metering import add_framework
+from microrollup.execution.metering import add_framework, collect_trees
 from microrollup.guard.metered import MeteredCode
 from microrollup.guard.steps import LimitReached
-from microrollup.primitives import MAX_ENVELOPE_BYTES, Bytes32
+from microrollup.primitives import MAX_ENVELOPE_BYTES, Bytes32, Uint64
 
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
@@ -44,6 +44,8 @@ class Enveloped(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     """See `EnvelopeType.encode_action`."""
     seconds: float
     """What opening took: nothing that is committed to."""
+    version: Uint64 = 0
+    """Under which of the app's versions it was opened, 0 for the oldest."""
 
 
 class EnvelopeOpener:
@@ -77,6 +79,7 @@ class EnvelopeOpener:
             opened.hash,
             envelope.encode_action(opened.action),
             time.thread_time() - began,
+            len(self._rollup.versions) - 1,
         )
 
 
@@ -90,7 +93,7 @@ def _get_code(rollup: MicroRollup) -> MeteredCode | None:
     """
     if rollup not in _made:
         try:
-            _, trees = rollup.manifest, rollup.trees
+            _, trees = rollup.manifest, collect_trees(rollup)
         except DeclarationError:
             _made[rollup] = None
         else:

@@ -5,8 +5,10 @@ It executes what nobody can refuse, as forced actions: what takes too long there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -18,6 +20,7 @@ from microrollup.declaration.context import Context, require
 from microrollup.declaration.map import Map, settle_map, walk_map
 from microrollup.declaration.signature import Stf, lift_hook
 from microrollup.declaration.state import State, guard_leaf
+from microrollup.declaration.upgrade import Migration
 from microrollup.errors import DeclarationError
 from microrollup.guard.metered import MeteredCode
 from microrollup.guard.walking import TEXTS
@@ -25,7 +28,7 @@ from microrollup.guard.walking import TEXTS
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
 
-__all__ = ["Metered", "add_framework", "get_metered"]
+__all__ = ["Metered", "add_framework", "collect_trees", "get_metered"]
 
 ITERATION_STEPS: Final = 5_000
 """What beginning to iterate over a map costs: the entries in memory are sorted."""
@@ -38,6 +41,8 @@ CHECK_STEPS: Final[dict[Callable[..., Any], int]] = {
     checks.verify_rsa_sha256: 2_000,
 }
 """What the checks of the kernel cost, beside a step for each 32 bytes that they are given."""
+TRANSFORM_STEPS: Final = 200
+"""What a migration may take beside the budget of an entry, per entry of each map that it transforms."""
 
 _made: WeakKeyDictionary[MicroRollup, Metered | None] = WeakKeyDictionary()
 
@@ -47,8 +52,8 @@ class Metered:
 
     def __init__(self, rollup: MicroRollup) -> None:
         self.code = MeteredCode()
-        add_framework(self.code)
-        self.code.build(rollup.trees)
+        self._transformable = add_framework(self.code)
+        self.code.build(collect_trees(rollup))
         self.meter = self.code.meter
         self.stfs: dict[type[Any], Stf] = {
             action: self.code.find(stf) or stf for action, stf in rollup.stf_by_action.items()
@@ -60,12 +65,34 @@ class Metered:
             for field in rollup.state_type.fields
             if field.leaf is not None
         }
+        before = rollup.previous
+        self.migrate: Migration = _refuse if before is None else self.code.find(before.migrate) or before.migrate
         self._maps = [field.read for field in rollup.state_type.fields if field.is_map]
+
+    @contextmanager
+    def migrating(self, maps: Sequence[Map[Any, Any]]) -> Iterator[None]:
+        """Count the steps of a migration: of its old state's maps, each that is transformed adds to the budget,
+        once.
+        """
+        with self.meter:
+            self._transformable |= {id(each._table): len(each) for each in maps}
+            try:
+                yield
+            finally:
+                self._transformable.clear()
 
     def settle(self, state: State) -> None:
         """Let each map own its table: what an entry that was not taken has left there is no entry's to pay for."""
         for read in self._maps:
             settle_map(read(state))
+
+
+def collect_trees(rollup: MicroRollup) -> dict[str, ast.Module]:
+    """The trees of a version's modules, and of those before it: a migration calls functions of both.
+
+    Raises `DeclarationError` for code without an identity.
+    """
+    return {name: tree for version in rollup.versions for name, tree in version.trees.items()}
 
 
 def get_metered(rollup: MicroRollup) -> Metered | None:
@@ -82,8 +109,15 @@ def get_metered(rollup: MicroRollup) -> Metered | None:
     return _made[rollup]
 
 
-def add_framework(code: MeteredCode) -> None:
-    """Add what the framework gives to an app's functions, before `build`."""
+def _refuse(*_: object) -> NoReturn:
+    raise DeclarationError("migrate", "a first version has no migration")
+
+
+def add_framework(code: MeteredCode) -> dict[int, int]:
+    """Add what the framework gives to an app's functions, before `build`.
+
+    Returns what transforming a map adds to the budget, in entries, by the identity of its table; empty at first.
+    """
     maps = _Maps(code)
     code.methods |= {
         (Map, "get"): maps.get, (Map, "set"): maps.set, (Map, "delete"): maps.delete, (Map, "items"): maps.items,
@@ -97,6 +131,7 @@ def add_framework(code: MeteredCode) -> None:
     code.functions |= {each: each for each in plain}
     code.functions |= {len: maps.measure, Map: maps.make, keccak256: maps.hash}
     code.functions |= {function: _charge_check(code, function, steps) for function, steps in CHECK_STEPS.items()}
+    return maps.transformable
 
 
 def _charge_check(code: MeteredCode, function: Callable[..., Any], steps: int) -> Callable[..., Any]:
@@ -117,6 +152,7 @@ class _Maps:
     def __init__(self, code: MeteredCode) -> None:
         self._meter = code.meter
         self._walker = code.walker
+        self.transformable: dict[int, int] = {}
 
     def _touch(self, version: Map[Any, Any], key: Any) -> None:
         meter = self._meter
@@ -213,6 +249,7 @@ class _Maps:
         """The function's own steps are charged where the entries are read."""
         self._meter.charge()
         self._turn(version)
+        self._meter.grant(TRANSFORM_STEPS * self.transformable.pop(id(version._table), 0))
         return version.transform(function)
 
     def merge(self, version: Any, other: Any) -> Any:

@@ -99,9 +99,9 @@ class NotExecuted(Stopped):
         self.reason = reason
 
 
-EntryKind = Literal["signed", "envelope", "forced", "block"]
-"""A record that an account signed, what came in an envelope of the app's own, an entry of the settlement's queue, or
-the block's own entry."""
+EntryKind = Literal["signed", "envelope", "forced", "block", "upgrade"]
+"""A record that an account signed, what came in an envelope of the app's own, an entry of the settlement's queue,
+the block's own entry, or one of an upgrade."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

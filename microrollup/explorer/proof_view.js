@@ -25,8 +25,7 @@ export async function renderStateProof(proof) {
 
 async function findSilo(name) {
   const config = await getConfig();
-  const index = config.fields.filter((field) => field.settled).findIndex((field) => field.name === name);
-  return index < 0 ? undefined : index;
+  return config.fields.find((field) => field.settled && field.name === name)?.number;
 }
 
 async function findHeader(height) {

@@ -47,11 +47,12 @@ class LimitReached(BaseException):
 class Meter:
     """Counts down. Once a limit is reached every later charge raises it again, until it is entered again."""
 
-    __slots__ = ("_lock", "budget", "depth", "left", "limit", "taken")
+    __slots__ = ("_granted", "_lock", "budget", "depth", "left", "limit", "taken")
 
     def __init__(self) -> None:
         self._lock = Lock()
         self.budget = ENTRY_STEPS
+        self._granted = 0
         self.left = 0
         self.depth = 0
         self.limit: str | None = None
@@ -62,11 +63,12 @@ class Meter:
     def __enter__(self) -> Self:
         """Count what happens in the `with` statement, of one thread at a time. Not to be nested."""
         self._lock.acquire()
-        self.left, self.depth, self.limit = self.budget, 0, None
+        self.left, self.depth, self.limit, self._granted = self.budget, 0, None, 0
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.taken = self.budget if self.limit is not None else self.budget - self.left
+        budget = self.budget + self._granted
+        self.taken = budget if self.limit is not None else budget - self.left
         self._lock.release()
 
     def charge(self, steps: int = 1) -> None:
@@ -74,6 +76,12 @@ class Meter:
         self.left -= steps
         if self.left < 0:
             self.stop("steps")
+
+    def grant(self, steps: int) -> None:
+        """Let the run take more steps than the budget; of no use once a limit was reached."""
+        if self.limit is None:
+            self.left += steps
+            self._granted += steps
 
     def enter(self) -> None:
         """A function of the app begins: one step, one level deeper. Raises `LimitReached`."""

@@ -24,6 +24,8 @@ __all__ = [
     "check_inbox",
     "check_newest_block",
     "describe_changes",
+    "find_code",
+    "get_code_at",
     "keep_manifest",
     "read_manifests",
 ]
@@ -83,21 +85,55 @@ def describe_changes(rollup: MicroRollup, stf_id: bytes, manifest: bytes | None)
 
 
 def check_code(environment: Environment, rollup: MicroRollup, height: int, stf_id: bytes) -> None:
-    """Raise `OtherCode` unless the loaded app is the code that block `height` names (32-byte `stf_id`)."""
+    """Raise `OtherCode` unless the version is the code that block `height` names (32-byte `stf_id`)."""
     if stf_id != rollup.stf_id:
         changes = describe_changes(rollup, stf_id, environment.get("meta", MANIFEST_PREFIX + stf_id))
         raise OtherCode(height, expected=stf_id, found=rollup.stf_id, changes=changes)
 
 
+def find_code(environment: Environment, app: MicroRollup, height: int, stf_id: bytes) -> MicroRollup:
+    """The version of the app that is in force after block `height`, whose header names it (32-byte `stf_id`): the
+    oldest after the genesis. Raises `OtherCode` if the app has no such version.
+    """
+    if height == 0:
+        return app.oldest
+    version = app.find_version(stf_id)
+    if version is None:
+        check_code(environment, app, height, stf_id)
+        raise AssertionError  # the app's own stfId is that of a version
+    return version
+
+
+def get_code_at(environment: Environment, txn: Transaction, app: MicroRollup, height: int) -> MicroRollup:
+    """The version by which the state after a closed block is read; an app that was edited reads what has its shape.
+
+    Raises `OtherCode`, and `StoreCorrupt` if there is no such block.
+    """
+    row = get_block_row(txn, environment.tables, height)
+    if row is None:
+        raise StoreCorrupt(f"blocks/{height}", "missing")
+    stf_id = row.header.stf_id
+    version = app.oldest if height == 0 else app.find_version(stf_id)
+    if version is not None:
+        return version
+    raw = txn.get(MANIFEST_PREFIX + stf_id, db=environment.tables["meta"])
+    manifest = None if raw is None else decode_manifest(bytes(raw))
+    if manifest is None or (manifest.state_schema, manifest.fields) != (app.manifest.state_schema, app.manifest.fields):
+        return find_code(environment, app, height, stf_id)
+    return app
+
+
 def check_inbox(rollup: MicroRollup, stf_id: bytes, manifest: bytes | None = None) -> None:
-    """Raise `OtherCode` unless the loaded app is the code that the rollup's inbox names (32-byte `stf_id`)."""
+    """Raise `OtherCode` unless the version is the code that the rollup's inbox names (32-byte `stf_id`)."""
     if stf_id != rollup.stf_id:
         raise OtherCode(0, expected=stf_id, found=rollup.stf_id, changes=describe_changes(rollup, stf_id, manifest))
 
 
 def check_newest_block(environment: Environment, rollup: MicroRollup) -> None:
-    """Raise `OtherCode` unless the loaded app is the code of the newest closed block; the genesis is anybody's."""
+    """Raise `OtherCode` unless one of the app's versions is the code of the newest closed block; the genesis is
+    anybody's.
+    """
     txn, tables = environment.reader, environment.tables
     row = get_block_row(txn, tables, get_checkpoint(txn, tables).height)
-    if row is not None and row.header.height > 0:
-        check_code(environment, rollup, row.header.height, row.header.stf_id)
+    if row is not None:
+        find_code(environment, rollup, row.header.height, row.header.stf_id)

@@ -64,7 +64,7 @@ def make_genesis(
         quorum=quorum,
         l1_start=l1_start,
         salt=salt,
-        domain=rollup.make_domain(l1_chain_id, verifying_contract),
+        domain=rollup.oldest.make_domain(l1_chain_id, verifying_contract),
     )
 
 
@@ -81,7 +81,7 @@ def check_genesis(rollup: MicroRollup, genesis: Genesis) -> None:
             f"the genesis record is of the rollup {genesis.name!r}, not of {rollup.name!r}; "
             "run the app that it names, or start a new rollup in another directory"
         )
-    expected = rollup.make_domain(genesis.l1_chain_id, genesis.domain.verifying_contract)
+    expected = rollup.oldest.make_domain(genesis.l1_chain_id, genesis.domain.verifying_contract)
     if genesis.domain != expected:
         there, here = _show_domain(genesis.domain), _show_domain(expected)
         raise WrongRollup(
@@ -104,7 +104,8 @@ def _compute_genesis_changes(rollup: MicroRollup) -> StateChanges:
 
 
 def _enter_genesis(rollup: MicroRollup, tree: FlatTree) -> StateChanges:
-    """The genesis state as changes to nothing; it counts as one action."""
+    """The genesis state, the oldest version's, as changes to nothing; it counts as one action."""
+    rollup = rollup.oldest
     journal = Journal(len(rollup.state_fields))
     record_genesis(rollup, journal)
     state = ChainState(rollup.genesis, Map(), 0)

@@ -15,28 +15,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from microrollup.chain.block import Block, Header, compute_block_hash, compute_rollup_id
-from microrollup.chain.block_entry import is_block_record
+import msgspec
+
+from microrollup.chain.block import Header, compute_rollup_id
 from microrollup.chain.receipt import Receipt
 from microrollup.chain.record import Close, Genesis, Open, Rebuild, Seal, encode_record
+from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.errors import DecodeError, RefusedError, StoreCorrupt, StoreError
+from microrollup.errors import StoreError
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.block_context import BlockContext
-from microrollup.execution.entry import (
-    decode_forced,
-    is_forced_record,
-    make_block_entry,
-    make_entry,
-    make_forced_entry,
-)
 from microrollup.execution.journal import Journal
 from microrollup.execution.stf import Entry, LimitHit, Stopped, apply_actions
 from microrollup.execution.watchdog import Watchdog
 from microrollup.ledger.audit import audit_values
 from microrollup.ledger.closing import Closing, StateChanges, compute_changes, compute_closing, put_closing
-from microrollup.ledger.code import check_code, check_newest_block, keep_manifest
+from microrollup.ledger.code import check_code, check_newest_block, find_code, keep_manifest
+from microrollup.ledger.entries import read_log_entry
 from microrollup.ledger.genesis import check_genesis, read_genesis, write_genesis
+from microrollup.ledger.ledger_store import LedgerStore
 from microrollup.ledger.memory import StateMemory
 from microrollup.ledger.open_block import OpenBlock
 from microrollup.ledger.recovery import (
@@ -48,9 +45,11 @@ from microrollup.ledger.recovery import (
     require_rebuildable,
     take_blocks_back,
 )
+from microrollup.ledger.upgrade_block import compute_upgrade_changes, execute_upgrade
 from microrollup.limits import relaxed_limits
 from microrollup.store.environment import MAP_SIZE, Environment, Transaction, encode_number, map_errors
-from microrollup.store.retention import Retention, prune, put_settled
+from microrollup.store.retention import Retention, prune
+from microrollup.store.rows import StateRows
 from microrollup.store.stored_keys import StoredKeys
 from microrollup.store.tables import (
     SYNCED_KEY,
@@ -59,8 +58,6 @@ from microrollup.store.tables import (
     append_records,
     check_log_end,
     encode_row,
-    get_block,
-    get_block_row,
     get_chain,
     get_checkpoint,
     get_log_length,
@@ -76,16 +73,19 @@ SYNC_LEAVES: Final = 50_000
 """The flat files are made durable after so many blocks or changed leaves: what a crash leaves to redo."""
 
 
-class Ledger:
+class Ledger(LedgerStore):
     """A rollup's state with its store. One process owns it; close it, or use it in a `with` statement."""
 
-    def __init__(self, rollup: MicroRollup, environment: Environment, genesis: Genesis, *, audit: bool = False) -> None:
+    def __init__(self, app: MicroRollup, environment: Environment, genesis: Genesis, *, audit: bool = False) -> None:
         """Use `create` or `open`."""
-        self.rollup = rollup
+        self.app = app
+        """The app that is loaded, with all its versions."""
+        self.rollup = app.oldest
+        """The version that executes the open block, and the next one."""
         self.environment = environment
         self.genesis = genesis
         self.rollup_id = compute_rollup_id(genesis)
-        self.authenticator = Authenticator.of(rollup, genesis.domain)
+        self.authenticator = Authenticator.of(self.rollup, genesis.domain)
         self.retention = Retention()
         self.block: OpenBlock | None = None
         self.watchdog: Watchdog | None = None
@@ -93,13 +93,13 @@ class Ledger:
         self._audit, self.twice = audit, False
         """Execute each action twice and compare, once somebody sets `twice`; see `BlockContext`."""
         self._keys = StoredKeys(environment)
-        self._memory = StateMemory(rollup, environment, self._keys)
+        self._memory = StateMemory(self.rollup, environment, self._keys)
         self._pending: list[bytes] = []
         self._opening: tuple[int, int] | None = None
         self._rounds: dict[int, int] | None = None
         """Of the heights that a rebuild executes again, once they are needed."""
         self._load()
-        _ = rollup.stf_id  # of the sources as they were loaded; read at the first block, an edit until then would count
+        _ = app.stf_id  # of the sources as they were loaded; read at the first block, an edit until then would count
 
     # Opening and closing the store
 
@@ -123,8 +123,8 @@ class Ledger:
     def open(cls, directory: Path, rollup: MicroRollup, *, audit: bool = False, map_size: int = MAP_SIZE) -> Self:
         """Open a store: repair the flat files if need be, and execute again what follows the last checkpoint.
 
-        Raises `StoreError` and its kinds; `WrongRollup` if it is another app's; `OtherCode` if the app is not the code
-        of the newest block, or of the open one.
+        Raises `StoreError` and its kinds; `WrongRollup` if it is another app's; `OtherCode` if no version of the app is
+        the code of the newest block, or of the open one.
         """
         environment = Environment(directory, map_size=map_size)
         try:
@@ -144,27 +144,6 @@ class Ledger:
             raise
         return ledger
 
-    def close(self) -> None:
-        """Make the flat files durable and close the store. Uncommitted entries are dropped."""
-        try:
-            self.sync_tree()
-        finally:
-            self.abandon()
-
-    def abandon(self) -> None:
-        """Close without writing anything, as after an error; the next opening repairs what has to be."""
-        self.tree.close()
-        self.environment.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abandon()
-
     def _load(self) -> None:
         """Take everything that is kept in memory from the store, as of its checkpoint."""
         environment = self.environment
@@ -174,10 +153,23 @@ class Ledger:
         self._length = get_log_length(txn, tables)
         read_records(txn, tables, self.rollup_id, self._length - 1, 1)
         self._chain = get_chain(txn, tables, self._length - 1, self.rollup_id)
+        self._use_code(find_code(environment, self.app, self.header.height, self.header.stf_id))
         self.state = self._memory.load(self.checkpoint)
         self._unsynced_leaves = 0
         self.tree = self._keys.bind(open_tree(environment, self.checkpoint, self.header.state_root))
         self._synced_height = read_number(environment, SYNCED_KEY) or 0
+
+    def _use_code(self, version: MicroRollup) -> None:
+        """Execute by this version from now on."""
+        if version is not self.rollup:
+            self.rollup = version
+            self.authenticator = Authenticator.of(version, self.genesis.domain)
+            self._memory = StateMemory(version, self.environment, self._keys)
+
+    def find_authenticator(self, header: Header) -> Authenticator:
+        """The authenticator of the code that executed a block. Raises `OtherCode`."""
+        version = find_code(self.environment, self.app, header.height, header.stf_id)
+        return self.authenticator if version is self.rollup else Authenticator.of(version, self.genesis.domain)
 
     # Building a block
 
@@ -211,7 +203,7 @@ class Ledger:
         """Execute entries after those that the open block has. In memory only, until `commit` or `finish`.
 
         Raises `LimitHit`, `OverBudget` or `NonceMismatch` at an entry that cannot be taken: those before it are
-        executed, it and those after it are not.
+        executed, it and those after it are not. Entries of an upgrade come all at once, and into an empty block.
         """
         try:
             receipts = self._execute(entries)
@@ -223,6 +215,15 @@ class Ledger:
 
     def _execute(self, entries: Sequence[Entry]) -> list[Receipt]:
         block = self._require_block()
+        if entries and entries[0].kind == "upgrade":
+            if block.records:
+                raise StoreError(f"block {block.open.height} upgrades after other entries")
+            rows = StateRows(self.environment)
+            block.upgraded = execute_upgrade(self.app, self.rollup, entries, rows, self.checkpoint, block.context)
+            block.note(entries, block.upgraded.receipts)
+            return block.upgraded.receipts
+        if block.upgraded is not None and entries:
+            raise StoreError(f"block {block.open.height} upgrades: it holds nothing else")
         try:
             self.state, receipts = apply_actions(self.rollup, self.state, entries, block.context)
         except Stopped as stopped:
@@ -235,6 +236,19 @@ class Ledger:
             raise self.environment.fault
         block.note(entries, receipts)
         return receipts
+
+    def upgrade(self, opened: Open, entries: Sequence[Entry]) -> OpenBlock:
+        """Open a block that upgrades to `opened.stf_id` and execute its entries; it names the code that they lead to.
+
+        Nothing goes to the log before `finish`. Raises what `execute` raises.
+        """
+        place = len(self._pending)
+        block = self.begin(opened)
+        self.execute(entries)
+        if block.upgraded is not None:
+            block.open = msgspec.structs.replace(opened, stf_id=block.upgraded.stf_id)
+            self._pending[place] = encode_record(block.open)
+        return block
 
     def commit(self) -> None:
         """Make the log durable up to here. Raises `CommitFailed`; then nothing since may be acknowledged."""
@@ -265,10 +279,18 @@ class Ledger:
         """
         block = self._require_block()
         block.check_begin(hooked=self.rollup.on_block is not None)
-        changes = compute_changes(
-            self.rollup, block.context.journal, self.state, self.checkpoint.lanes, self.tree, self._keys
-        )
-        if self._audit:
+        if block.upgraded is not None:
+            rows = StateRows(self.environment)
+            changes = compute_upgrade_changes(
+                self.app, self.rollup, block.upgraded, rows, self.checkpoint, self.tree, self._keys
+            )
+        else:
+            changes = compute_changes(
+                self.rollup, block.context.journal, self.state, self.checkpoint.lanes, self.tree, self._keys
+            )
+        if block.open.stf_id != (self.rollup.stf_id if block.upgraded is None else block.upgraded.stf_id):
+            raise StoreError(f"block {block.open.height} names another code than the one that it leads to")
+        if self._audit and block.upgraded is None:
             audit_values(self.rollup, self.state, block.context.journal, self.environment)
         forced = (block.forced_count, block.forced_hash)
         return compute_closing(
@@ -285,7 +307,7 @@ class Ledger:
             row = BlockRow(header, block.open, seal, block.first_record)
             txn.put(height, encode_row(row), db=tables["blocks"])
             put_closing(txn, tables, closing)
-            keep_manifest(txn, tables, self.rollup)
+            keep_manifest(txn, tables, find_code(self.environment, self.app, header.height, header.stf_id))
             txn.put(height, encode_row(self.checkpoint), db=tables["undo_checkpoint"])
             put_checkpoint(txn, tables, checkpoint)
             floor = self.retention.compute_floor(txn, tables, header.height, header.timestamp)
@@ -300,47 +322,18 @@ class Ledger:
 
     def _settle_into(self, header: Header, checkpoint: Checkpoint, changes: StateChanges) -> None:
         """Take over a finished block: its entries are stored now."""
+        upgraded = self._require_block().upgraded
         self.header, self.checkpoint, self.block = header, checkpoint, None
-        self.state = self._memory.move_on(self.state, changes)
+        if upgraded is not None and not upgraded.has_failed:
+            self._use_code(find_code(self.environment, self.app, header.height, header.stf_id))
+            self.state = self._memory.load(checkpoint)
+        else:
+            self.state = self._memory.move_on(self.state, changes)
 
     def _require_block(self) -> OpenBlock:
         if self.block is None:
             raise StoreError("no block is open")
         return self.block
-
-    def sync_tree(self) -> None:
-        """Make the flat files durable, and note up to which height they are."""
-        if self._synced_height == self.checkpoint.height:
-            return
-        self.tree.sync()
-        with self.environment.write() as txn:
-            txn.put(SYNCED_KEY, encode_number(self.checkpoint.height), db=self.environment.tables["meta"])
-        self._synced_height = self.checkpoint.height
-        self._unsynced_leaves = 0
-
-    def get_block(self, height: int) -> Block | None:
-        """A closed block above genesis, whole. Raises `StoreCorrupt`; `NotRetained` for what a snapshot left out."""
-        with map_errors(self.environment.directory):
-            return get_block(self.environment.reader, self.environment.tables, self.rollup_id, height)
-
-    def get_block_hash(self, height: int) -> bytes:
-        """The hash of a closed block. Raises `StoreCorrupt` if there is none, and `NotRetained`."""
-        if height == self.checkpoint.height:
-            return self.checkpoint.block_hash
-        return compute_block_hash(self.get_header(height))
-
-    def get_header(self, height: int) -> Header:
-        """The header of a closed block. Raises `StoreCorrupt` if there is none, and `NotRetained`."""
-        with map_errors(self.environment.directory):
-            row = get_block_row(self.environment.reader, self.environment.tables, height)
-        if row is None:
-            raise StoreCorrupt(f"blocks/{height}", "missing")
-        return row.header
-
-    def note_settled(self, height: int, time: int) -> None:
-        """Note that a height settled on L1 at `time` (seconds); it decides how long old heights are kept."""
-        with self.environment.write() as txn:
-            put_settled(txn, self.environment.tables, height, time)
 
     # Executing again what the log holds
 
@@ -349,12 +342,13 @@ class Ledger:
         if self.block is None:
             logged = read_logged_block(self.environment, self.rollup_id, self.checkpoint.height + 1)
             if logged is not None:
-                check_code(self.environment, self.rollup, logged.open.height, logged.open.stf_id)
+                if not (logged.records and is_upgrade_record(logged.records[0])):
+                    check_code(self.environment, self.rollup, logged.open.height, logged.open.stf_id)
                 block = self._begin(logged.open, logged.first_record, rebuilt=logged.closed)
                 block.replayed = logged.closed
                 block.round = self._find_round(logged) if logged.closed else 0
                 with relaxed_limits():
-                    self._execute([self.read_entry(record) for record in logged.records])
+                    self._execute([self.read_entry(record, index=at) for at, record in enumerate(logged.records)])
                 block.durable = len(block.records)
         return self.block
 
@@ -363,15 +357,16 @@ class Ledger:
             self._rounds = find_rounds(self.environment, self.rollup_id, logged.first_record)
         return self._rounds[logged.open.height]
 
-    def rebuild(self, height: int, stf_id: bytes) -> None:
-        """Take back the blocks from `height` on and make ready to execute their entries again under `stf_id`.
+    def rebuild(self, height: int) -> None:
+        """Take back the blocks from `height` on and make ready to execute their entries again, each block's under the
+        code that built it.
 
         Follow with `resume`, `compute_header` and `finish` until `resume` gives None or a block that is not `replayed`.
         Raises what `require_rebuildable` raises, and `CommitFailed`.
         """
         self.require_rebuildable(height)
         end = self.checkpoint.height, self._length, self._chain
-        take_blocks_back(self.environment, self.tree, Rebuild(height, stf_id), *end, self.authenticator)
+        take_blocks_back(self.environment, self.tree, Rebuild(height), *end, self.find_authenticator)
         self.tree.close()
         self._rounds = None
         self._load()
@@ -382,16 +377,10 @@ class Ledger:
             raise StoreError(f"block {self.block.open.height} is open; a rebuild begins between two blocks")
         require_rebuildable(self.environment, height, self.checkpoint.height)
 
-    def read_entry(self, record: bytes, height: int | None = None) -> Entry:
+    def read_entry(self, record: bytes, height: int | None = None, index: int = 0) -> Entry:
         """Authenticate a record of this log (L1 vouches for forced ones). Raises `StoreCorrupt`.
 
-        `height` is that of its block, by default the open one's.
+        `height` is that of its block, by default the open one's; `index` its place there.
         """
-        if is_block_record(record):
-            return make_block_entry(self.rollup_id, self.checkpoint.height + 1 if height is None else height)
-        try:
-            if is_forced_record(record):
-                return make_forced_entry(self.rollup, self.rollup_id, decode_forced(record), self.authenticator)
-            return make_entry(self.rollup, self.rollup_id, self.authenticator.authenticate_record(record))
-        except (DecodeError, RefusedError) as error:
-            raise StoreCorrupt("log", f"an entry of the log is not valid: {error}") from None
+        height = self.checkpoint.height + 1 if height is None else height
+        return read_log_entry(self.rollup, self.rollup_id, self.authenticator, record, height, index)

@@ -11,6 +11,7 @@ from microrollup.errors import StoreError
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.entry import decode_forced
 from microrollup.execution.stf import Entry
+from microrollup.execution.upgrading import Upgraded
 from microrollup.settlement.forced import compute_queue_hash
 
 __all__ = ["OpenBlock"]
@@ -21,7 +22,7 @@ class OpenBlock:
 
     __slots__ = (
         "carried", "carried_senders", "context", "cut", "durable", "first_record", "forced_count", "forced_hash",
-        "open", "receipts", "record_bytes", "records", "replayed", "round",
+        "open", "receipts", "record_bytes", "records", "replayed", "round", "upgraded",
     )  # fmt: skip
 
     def __init__(self, opened: Open, first_record: int, context: BlockContext, forced: tuple[int, bytes]) -> None:
@@ -47,6 +48,8 @@ class OpenBlock:
         that action."""
         self.round = 0
         """How often this height was rebuilt: what its seal says."""
+        self.upgraded: Upgraded | None = None
+        """What its upgrade entries have done, if it has some; then it takes nothing else."""
 
     @property
     def is_idle(self) -> bool:
@@ -77,6 +80,8 @@ class OpenBlock:
 
     def check_begin(self, *, hooked: bool) -> None:
         """Raises `StoreError` unless the block's own entry is there once, as the first, where the app has a hook."""
+        if self.upgraded is not None:
+            hooked = False
         if self.records[:1].count(BLOCK_RECORD) != hooked or self.records.count(BLOCK_RECORD) != hooked:
             wrong = "does not begin with its own entry" if hooked else "has an entry of its own; the app has no hook"
             raise StoreError(f"block {self.open.height} {wrong}")

@@ -15,6 +15,7 @@ from microrollup.crypto.merkle.indexed import Proof, compute_root, compute_tree_
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import StateField
 from microrollup.errors import DecodeError, NotRetained, ProofError, StoreCorrupt, UsageError
+from microrollup.ledger.code import get_code_at
 from microrollup.store.environment import Environment, Transaction, encode_number
 from microrollup.store.old_path import OldPath
 from microrollup.store.retention import get_lowest_height
@@ -25,7 +26,7 @@ from microrollup.store.tables import get_block_row, get_checkpoint, require_not_
 from microrollup.store.tree import FlatTree
 from microrollup.store.tree_delta import DeltaView, read_leaf_indices
 
-__all__ = ["StateProof", "get_field", "prove_state", "read_header", "read_value", "require_retained"]
+__all__ = ["StateProof", "get_field", "get_field_at", "prove_state", "read_header", "read_value", "require_retained"]
 
 _ATTEMPTS: Final = 50
 """A block that the writer finishes meanwhile changes the flat files under a reader's hands; then it reads again."""
@@ -62,6 +63,18 @@ def get_field(rollup: MicroRollup, name: str | None) -> StateField:
             return field
     names = ", ".join(field.name for field in rollup.state_type.fields)
     raise UsageError(f"{rollup.name} has no field {name!r}; it has {names}")
+
+
+def get_field_at(environment: Environment, app: MicroRollup, name: str | None, height: int | None) -> StateField:
+    """The field of that name in the version whose state is that at a height, by default the newest.
+
+    Raises `UsageError`, and `OtherCode` if the app does not know that version.
+    """
+    with environment.snapshot() as txn:
+        tip = get_checkpoint(txn, environment.tables).height
+        at = tip if height is None else height
+        require_retained(txn, environment, at, tip)
+        return get_field(get_code_at(environment, txn, app, at), name)
 
 
 def read_header(txn: Transaction, environment: Environment, height: int) -> Header:

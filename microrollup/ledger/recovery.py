@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
+from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
 from microrollup.chain.record import Close, Genesis, Open, Rebuild, encode_record
 from microrollup.errors import NotRetained, StoreCorrupt, StoreError
@@ -107,7 +108,7 @@ class LoggedBlock(msgspec.Struct, frozen=True):
     first_record: int
     records: list[bytes]
     closed: bool
-    """A `Close` followed the entries: the block is being rebuilt, under the newest rebuild's code."""
+    """A `Close` followed the entries: the block is being rebuilt."""
 
 
 def read_logged_block(environment: Environment, rollup_id: bytes, height: int) -> LoggedBlock | None:
@@ -127,7 +128,7 @@ def read_logged_block(environment: Environment, rollup_id: bytes, height: int) -
     records: list[bytes] = []
     for _, record in log:
         if decode_kernel_record(record) is not None:
-            opened = msgspec.structs.replace(opened, stf_id=_read_rebuild(environment).stf_id)
+            _require_rebuild(environment)
             return LoggedBlock(opened, number + 1, records, closed=True)
         records.append(record)
     return LoggedBlock(opened, number + 1, records, closed=False)
@@ -156,12 +157,11 @@ def find_rounds(environment: Environment, rollup_id: bytes, first_record: int) -
     return rounds
 
 
-def _read_rebuild(environment: Environment) -> Rebuild:
+def _require_rebuild(environment: Environment) -> None:
     raw = environment.get("meta", REBUILD_KEY)
     rebuild = None if raw is None else decode_kernel_record(raw)
     if not isinstance(rebuild, Rebuild):
         raise StoreCorrupt("meta/rebuild", "missing, although a closed block is to be executed again")
-    return rebuild
 
 
 def require_rebuildable(environment: Environment, height: int, tip: int) -> None:
@@ -189,10 +189,11 @@ def take_blocks_back(
     tip: int,
     log_length: int,
     chain: bytes,
-    authenticator: Authenticator,
+    find_authenticator: Callable[[Header], Authenticator],
 ) -> None:
     """Append a `Rebuild` record and undo the blocks from its height up to `tip`, in one transaction; then the files.
 
+    `find_authenticator` gives that of the code by which a block was executed, whose header it takes.
     A crash in between is mended by `open_tree`. The log keeps everything; only what is derived goes.
     """
     tables, height = environment.tables, rebuild.height
@@ -201,12 +202,14 @@ def take_blocks_back(
         append_records(txn, tables, log_length, chain, [raw])
         txn.put(REBUILD_KEY, raw, db=tables["meta"])
         for number in range(tip, height - 1, -1):
-            _take_block_back(txn, tables, number, authenticator)
+            _take_block_back(txn, tables, number, find_authenticator)
         txn.put(REWINDING_KEY, encode_number(tip), db=tables["meta"])
     finish_rewinding(environment, tree, height - 1, tip)
 
 
-def _take_block_back(txn: Transaction, tables: Tables, height: int, authenticator: Authenticator) -> None:
+def _take_block_back(
+    txn: Transaction, tables: Tables, height: int, find_authenticator: Callable[[Header], Authenticator]
+) -> None:
     key = encode_number(height)
     rows, before = txn.get(key, db=tables["changes"]), txn.get(key, db=tables["undo_checkpoint"])
     delta, block = txn.get(key, db=tables["undo_tree"]), get_block_row(txn, tables, height)
@@ -234,7 +237,9 @@ def _take_block_back(txn: Transaction, tables: Tables, height: int, authenticato
         txn.delete(make_index_key(seq, receipt.action_hash), db=tables["index"])
         record = get_record(txn, tables, block.first_record + seq - header.first_seq) or b""
         if is_forced_record(record):
-            carried = compute_carried_id(header.rollup_id, decode_forced(record), receipt.status, authenticator)
+            carried = compute_carried_id(
+                header.rollup_id, decode_forced(record), receipt.status, find_authenticator(header)
+            )
             if carried is not None:
                 txn.delete(make_index_key(seq, carried), db=tables["index"])
     for table in ("blocks", "changes", "undo_checkpoint"):

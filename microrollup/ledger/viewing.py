@@ -10,6 +10,7 @@ from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import StateField
 from microrollup.declaration.view import View
 from microrollup.errors import DecodeError, NotRetained, StoreCorrupt, StoreError, WrongRollup
+from microrollup.ledger.code import OtherCode, get_code_at
 from microrollup.ledger.reading import read_header, require_retained
 from microrollup.store.environment import Environment, Transaction, encode_number
 from microrollup.store.overlays import Overlays
@@ -79,12 +80,15 @@ def make_view(
 ) -> View[Any]:
     """The state after a closed block (the newest by default), for as long as the transaction lasts.
 
-    Raises `NotRetained`, `UsageError` for a height that never was, `WrongRollup` and `StoreCorrupt`.
+    Raises `NotRetained`, `UsageError` for a height that never was, `OtherCode` for one at which another version was in
+    force, `WrongRollup` and `StoreCorrupt`.
     """
     tables = environment.tables
     tip = get_checkpoint(txn, tables)
     height = tip.height if height is None else height
     require_retained(txn, environment, height, tip.height)
+    if (in_force := get_code_at(environment, txn, rollup, height)) is not rollup:
+        raise OtherCode(height, expected=in_force.stf_id, found=rollup.stf_id)
     checkpoint = tip if height == tip.height else _read_checkpoint(txn, environment, height)
     fields = rollup.state_type.fields
     if len(checkpoint.sizes) != len(fields) + 1:

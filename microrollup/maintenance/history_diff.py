@@ -15,6 +15,7 @@ from microrollup.chain.block import Block, compute_rollup_id
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.receipt import INVALID_FORCED, Receipt
 from microrollup.chain.receipt_proof import decode_receipt
+from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.declaration.manifest import decode_manifest
 from microrollup.declaration.map import Map
 from microrollup.declaration.rollup import MicroRollup
@@ -139,6 +140,11 @@ class _Run:
         begin = lowest if first is None else first
         if not lowest <= begin <= tip:
             raise UsageError(f"there is no block {begin} to execute: the store has {lowest} to {tip}")
+        if rollup.previous is not None:
+            raise UsageError(
+                f"version {rollup.version} follows on {rollup.previous.app.version}, whose blocks it does not execute:"
+                " compare an edit of the version that built them"
+            )
         self._schemas = {
             stf_id: decode_manifest(raw).state_schema for stf_id, raw in read_manifests(environment).items()
         }
@@ -156,7 +162,10 @@ class _Run:
     def read(self) -> Iterator[Block]:
         """The blocks, in order."""
         for height in range(self.diff.first, self.diff.last + 1):
-            yield self._get_block(height)
+            block = self._get_block(height)
+            if any(map(is_upgrade_record, block.records)):
+                raise UsageError(f"block {height} upgrades to another version: what follows it is not compared")
+            yield block
 
     def _get_block(self, height: int) -> Block:
         block = get_block(self._txn, self._environment.tables, self._rollup_id, height)

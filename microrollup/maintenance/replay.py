@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -12,11 +14,12 @@ import numpy as np
 from microrollup.chain.block import compute_rollup_id
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.record import Close, Open, Rebuild
+from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.crypto.merkle.indexed import LEAF_BYTES, compute_depth
 from microrollup.crypto.merkle.levels import HASH_BYTES
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import DecodeError, RefusedError, StoreCorrupt
-from microrollup.execution.authentication_pool import Authentication, split_chunks
+from microrollup.execution.authentication_pool import Authentication, RecordChunk, split_chunks
 from microrollup.execution.entry import (
     decode_forced,
     decode_kernel_record,
@@ -25,6 +28,7 @@ from microrollup.execution.entry import (
     make_block_entry,
     make_entry,
     make_forced_entry,
+    make_upgrade_entry,
 )
 from microrollup.execution.stf import Entry
 from microrollup.ledger.genesis import read_genesis
@@ -87,11 +91,11 @@ def replay_log(
 
     try:
         with source.snapshot() as txn:
-            outcomes = _authenticate(iterate_log(txn, source.tables, rollup_id, first=1), pool)
+            outcomes = _authenticate(iterate_log(txn, source.tables, rollup_id, first=1), rollup, pool)
             for number, record in iterate_log(txn, source.tables, rollup_id, first=1):
                 kernel = _decode_kernel_record(record, number)
                 if kernel is None:
-                    group.append(_read_entry(ledger, record, number, outcomes))
+                    group.append(_read_entry(ledger, record, number, outcomes, len(group)))
                     if len(group) >= _GROUP:
                         flush()
                 else:
@@ -106,13 +110,33 @@ def replay_log(
     return ledger
 
 
-def _authenticate(log: Iterator[tuple[int, bytes]], pool: RecordAuthentication) -> Iterator[Authentication]:
+def _authenticate(
+    log: Iterator[tuple[int, bytes]], app: MicroRollup, pool: RecordAuthentication
+) -> Iterator[Authentication]:
     """The outcomes of all signed records of a log, in order, checked ahead of their turn."""
-    signed = (
-        record for number, record in log if is_signed_record(record) and _decode_kernel_record(record, number) is None
-    )
-    for chunk in pool.authenticate_records(split_chunks(signed, _CHUNK)):
-        yield from chunk
+    for outcomes in pool.authenticate_records(_split_versions(_read_signed(log, app), _CHUNK)):
+        yield from outcomes
+
+
+def _read_signed(log: Iterator[tuple[int, bytes]], app: MicroRollup) -> Iterator[tuple[int, bytes]]:
+    """Each signed record, with the number of the version that was in force; 0 is the oldest."""
+    ids = [version.stf_id for version in app.versions] if len(app.versions) > 1 else []
+    version = 0
+    for number, record in log:
+        if not is_signed_record(record):
+            continue
+        kernel = _decode_kernel_record(record, number)
+        if kernel is None:
+            yield version, record
+        elif isinstance(kernel, Open):
+            version = ids.index(kernel.stf_id) if kernel.stf_id in ids else 0
+
+
+def _split_versions(records: Iterator[tuple[int, bytes]], size: int) -> Iterator[RecordChunk]:
+    """Chunks of at most `size` records that one version has signed, in order."""
+    for version, run in groupby(records, key=itemgetter(0)):
+        for chunk in split_chunks((record for _, record in run), size):
+            yield RecordChunk(chunk, version)
 
 
 def _decode_kernel_record(record: bytes, number: int) -> object:
@@ -123,7 +147,9 @@ def _decode_kernel_record(record: bytes, number: int) -> object:
         raise StoreCorrupt(f"log/{number}", error.reason) from None
 
 
-def _read_entry(ledger: Ledger, record: bytes, number: int, outcomes: Iterator[Authentication]) -> Entry:
+def _read_entry(ledger: Ledger, record: bytes, number: int, outcomes: Iterator[Authentication], index: int) -> Entry:
+    if is_upgrade_record(record):
+        return make_upgrade_entry(ledger.rollup_id, ledger.checkpoint.height + 1, index, record)
     if is_block_record(record):
         if ledger.block is None:
             raise StoreCorrupt(f"log/{number}", "an entry outside of a block")
@@ -156,7 +182,7 @@ def _replay_kernel_record(ledger: Ledger, record: object, number: int) -> None:
                 )
             ledger.finish(ledger.compute_header(), record.seal)
         case Rebuild():
-            ledger.rebuild(record.height, record.stf_id)
+            ledger.rebuild(record.height)
         case _:
             raise StoreCorrupt(f"log/{number}", "a second genesis record")
 

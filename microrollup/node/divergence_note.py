@@ -9,12 +9,12 @@ import msgspec
 import structlog
 
 from microrollup.chain.answers.confirmations import Divergent
-from microrollup.chain.block import compute_rollup_id
+from microrollup.chain.block import Header, compute_rollup_id
 from microrollup.chain.record import Rebuild
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import StoreError
 from microrollup.execution.authentication import Authenticator
-from microrollup.ledger.code import check_newest_block
+from microrollup.ledger.code import check_newest_block, find_code
 from microrollup.ledger.genesis import read_genesis
 from microrollup.ledger.recovery import open_tree, take_blocks_back
 from microrollup.store.environment import Environment
@@ -80,9 +80,12 @@ def mend_divergence(directory: Path, rollup: MicroRollup) -> Divergent | None:
             chain = get_chain(txn, tables, length - 1, rollup_id)
             tree = open_tree(environment, checkpoint, None)
             try:
-                rebuild = Rebuild(divergent.height, rollup.stf_id)
-                authenticator = Authenticator.of(rollup, genesis.domain)
-                take_blocks_back(environment, tree, rebuild, checkpoint.height, length, chain, authenticator)
+
+                def find_authenticator(header: Header) -> Authenticator:
+                    return Authenticator.of(find_code(environment, rollup, 1, header.stf_id), genesis.domain)
+
+                rebuild = Rebuild(divergent.height)
+                take_blocks_back(environment, tree, rebuild, checkpoint.height, length, chain, find_authenticator)
             finally:
                 tree.close()
     (directory / _FILE).unlink()

@@ -86,6 +86,7 @@ def _describe_fields(rollup: MicroRollup) -> tuple[FieldConfig, ...]:
                 name=field.name,
                 kind="map" if field.is_map else "scalar",
                 settled=field.settled,
+                number=field.number,
                 key_type=None if field.key_type is None else render_schema(field.key_type),
                 value_type=render_schema(field.value_type),
             )

@@ -6,6 +6,7 @@ identity: what has executed already comes late, as a used nonce does.
 
 from __future__ import annotations
 
+from microrollup.chain.envelope_record import compute_envelope_id
 from microrollup.chain.receipt import REJECTED
 from microrollup.errors import EnvelopeFaulted, EnvelopeRejected, RefusedError
 from microrollup.execution.authentication import Authenticated
@@ -21,7 +22,8 @@ __all__ = ["ArrivedEnvelope", "Arrivals", "explain_failure"]
 class ArrivedEnvelope(Authenticated, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """What came in an envelope, as it is admitted: its `sender` is its identity, 32 bytes, which no signer has."""
 
-    entry: Entry
+    entry: Entry | None = None
+    """None if it was opened under another version than the one in force: then it is not taken."""
 
 
 class Arrivals:
@@ -35,8 +37,11 @@ class Arrivals:
         """An action as it is admitted."""
         if not isinstance(action, Enveloped):
             return action
-        entry = make_envelope_entry(self._ledger.rollup, self._ledger.rollup_id, action, must_execute=True)
-        return ArrivedEnvelope(entry.record, entry.action_hash, 0, entry.action_hash, entry)
+        identity = compute_envelope_id(self._ledger.rollup_id, action.name, action.hash)
+        entry = None
+        if action.version == self._ledger.authenticator.version:
+            entry = make_envelope_entry(self._ledger.rollup, self._ledger.rollup_id, action, must_execute=True)
+        return ArrivedEnvelope(action.record, identity, 0, identity, action.version, entry)
 
     def find_next(self, action: Authenticated) -> int:
         """The nonce that is next: the sender's; for an envelope 1 once it has executed. Raises `StoreCorrupt`."""
@@ -46,7 +51,9 @@ class Arrivals:
 
     def make_entry(self, action: Authenticated) -> Entry:
         """The entry to execute."""
-        return action.entry if isinstance(action, ArrivedEnvelope) else make_signed_entry(self._ledger.rollup, action)
+        if isinstance(action, ArrivedEnvelope) and action.entry is not None:
+            return action.entry
+        return make_signed_entry(self._ledger.rollup, action)
 
 
 def explain_failure(stopped: NotExecuted) -> RefusedError:

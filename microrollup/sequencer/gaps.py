@@ -20,6 +20,7 @@ class GapQueue(Generic[T]):
     def __init__(self, per_sender: int = MAX_GAP_PER_SENDER, total: int = MAX_GAP_TOTAL) -> None:
         self._waiting: dict[bytes, dict[int, tuple[T, Authenticated]]] = {}
         self._moved: set[bytes] = set()
+        self._all = False
         self._count = 0
         self._per_sender = per_sender
         self._total = total
@@ -62,14 +63,25 @@ class GapQueue(Generic[T]):
     @property
     def has_moved(self) -> bool:
         """Whether `take_released` has something to look at."""
-        return bool(self._moved)
+        return bool(self._moved) or self._all
 
     def note_moved(self, senders: set[bytes]) -> None:
         """Nonces of these 20-byte senders were taken by actions that did not come this way."""
         self._moved |= senders & self._waiting.keys()
 
+    def release_all(self) -> None:
+        """None of those that wait now can come to its turn."""
+        self._all = bool(self._waiting)
+
     def take_released(self, get_nonce: Callable[[bytes, int], int]) -> list[tuple[T, Authenticated]]:
         """Take out what need not wait any more: it is next now, or its nonce was taken. In order for each sender."""
+        if self._all:
+            self._all = False
+            everything = [waiting[nonce] for waiting in self._waiting.values() for nonce in sorted(waiting)]
+            self._waiting.clear()
+            self._moved.clear()
+            self._count = 0
+            return everything
         released = [
             found
             for sender in self._moved

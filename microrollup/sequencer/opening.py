@@ -10,14 +10,13 @@ from microrollup.errors import LimitExceeded, UsageError
 from microrollup.execution.entry import make_block_entry, make_forced_entry
 from microrollup.execution.stf import LimitHit, OverBudget
 from microrollup.execution.watchdog import Watchdog
-from microrollup.ledger.code import check_inbox
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.open_block import OpenBlock
 from microrollup.limits import VERIFIER_FACTOR, relaxed_limits
 from microrollup.primitives import MAX_CLOCK_LEAD_SECONDS
 from microrollup.settlement.protocol import L1Look
 
-__all__ = ["open_block", "require_builder"]
+__all__ = ["choose_time", "open_block", "require_builder"]
 
 
 def require_builder(key: PrivateKey, expected: bytes, l1_origin: int) -> None:
@@ -29,16 +28,21 @@ def require_builder(key: PrivateKey, expected: bytes, l1_origin: int) -> None:
         )
 
 
+def choose_time(ledger: Ledger, look: L1Look, now: int) -> int:
+    """The timestamp of a block that opens now, by the builder's clock in seconds: between the origin's time and an hour
+    later, not before the parent's, and not after L1's own.
+    """
+    latest = min(look.now, look.time + MAX_CLOCK_LEAD_SECONDS)
+    return max(ledger.header.timestamp, look.time, min(now, latest))
+
+
 def open_block(ledger: Ledger, l1_origin: int, look: L1Look, now: int, watchdog: Watchdog) -> OpenBlock:
     """Open the next block and execute what is due. `now` is the builder's own clock in seconds.
 
-    The block's time is the builder's, kept between the origin's and an hour later, and not after L1's own.
     The block is `cut` if it has no room for all of it. Raises `LimitExceeded` for a forced action that hits the
-    verifier's limits, and `OtherCode` if the inbox names another code: then the ledger's memory is of no more use.
+    verifier's limits: then the ledger's memory is of no more use.
     """
-    check_inbox(ledger.rollup, look.stf_id)
-    latest = min(look.now, look.time + MAX_CLOCK_LEAD_SECONDS)
-    timestamp = max(ledger.header.timestamp, look.time, min(now, latest))
+    timestamp = choose_time(ledger, look, now)
     block = ledger.begin(Open(ledger.header.height + 1, timestamp, l1_origin, ledger.rollup.stf_id))
     try:
         _execute_due(ledger, look.forced, watchdog)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -18,9 +17,8 @@ import structlog
 from microrollup.chain.block import Header, seal_header
 from microrollup.chain.receipt import Receipt
 from microrollup.crypto.ecdsa import PrivateKey
-from microrollup.errors import ActionLimit, IntakeStopped, LimitExceeded, NonceGap, RefusedError, UsageError
+from microrollup.errors import ActionLimit, DomainChanged, NonceGap, RefusedError, UsageError
 from microrollup.execution.authentication import Authenticated
-from microrollup.execution.block_context import Interrupted
 from microrollup.execution.envelope import Enveloped
 from microrollup.execution.stf import Entry, LimitHit, NotExecuted, OverBudget, Paused
 from microrollup.execution.watchdog import Watchdog
@@ -34,8 +32,10 @@ from microrollup.sequencer.gaps import GapQueue
 from microrollup.sequencer.known import KnownActions
 from microrollup.sequencer.opening import open_block, require_builder
 from microrollup.sequencer.spending import Spending
+from microrollup.sequencer.stoppable import Stoppable
+from microrollup.sequencer.upgrading import explain_refusal, find_due_upgrade, open_upgrade
 from microrollup.settlement.protocol import L1View
-from microrollup.store.environment import map_errors
+from microrollup.settlement.upgrades import has_taken_before
 
 __all__ = ["DEFAULT_BLOCK_SIZE", "Decision", "Sequenced", "Sequencer"]
 
@@ -59,7 +59,7 @@ class Sequenced(msgspec.Struct, frozen=True):
 Decision = Sequenced | RefusedError
 
 
-class Sequencer(Generic[T]):
+class Sequencer(Stoppable, Generic[T]):
     """Owns the right to append to a ledger. Single-threaded; the caller brings groups.
 
     `T` is the type of the tickets by which the caller knows its actions again: an action that waits for lower nonces is
@@ -75,25 +75,27 @@ class Sequencer(Generic[T]):
         block_size: int = DEFAULT_BLOCK_SIZE,
         clock: Callable[[], float] = time.time,
         action_seconds: float = ACTION_SECONDS,
+        upgrade: bool = False,
     ) -> None:
-        """Take over a ledger, and finish what a rebuild or crash left.
+        """Take over a ledger, and finish what a rebuild or crash left. `upgrade`: build upgrades that are announced;
+        else intake stops where one is due.
 
         Raises `UsageError` for a block size out of range.
         """
         if not 1 <= block_size <= MAX_BLOCK_ACTIONS:
             raise UsageError(f"a block holds 1 to {MAX_BLOCK_ACTIONS} actions, not {block_size}")
+        super().__init__(ledger.environment.directory)
         self.ledger = ledger
         self.l1 = l1
         self._key = builder
-        self._capacity = min(block_size + (ledger.rollup.on_block is not None), MAX_BLOCK_ACTIONS)
+        self._block_size = block_size
+        self._upgrades = upgrade
         self._clock = clock
         self._max_record_bytes = min(MAX_BLOCK_RECORD_BYTES, l1.get_max_batch_bytes() - _BATCH_OVERHEAD_BYTES)
         self.gaps: GapQueue[T] = GapQueue()
         self.known = KnownActions(ledger)
         self._arrivals = Arrivals(ledger, self.known)
         self.spending: Spending[T] = Spending()
-        self._stopped: str | None = None
-        self._failed = False
         self._block_seconds = 0.0
         self._watchdog = Watchdog(action_seconds)
         self._cut_bytes = 0
@@ -107,6 +109,10 @@ class Sequencer(Generic[T]):
     def close(self) -> None:
         """Stop the watchdog. The ledger stays open, and so does its block: a restart goes on with it."""
         self._watchdog.close()
+
+    @property
+    def _capacity(self) -> int:
+        return min(self._block_size + (self.ledger.rollup.on_block is not None), MAX_BLOCK_ACTIONS)
 
     # Taking actions
 
@@ -138,16 +144,6 @@ class Sequencer(Generic[T]):
         due, sender = self.ledger.state.nonces.get(action.sender, 0), action.sender.hex()
         detail = f"nonce {action.nonce} came, but {due}, the next nonce of 0x{sender}, did not come in time"
         return waiting[0], NonceGap(detail)
-
-    @property
-    def stopped(self) -> str | None:
-        """Why no actions are taken; None while they are."""
-        return self._stopped
-
-    @property
-    def failed(self) -> bool:
-        """Whether the ledger's memory is ahead of its store: nothing but a restart helps."""
-        return self._failed
 
     def _take(self, queue: deque[tuple[T, Authenticated]], outcomes: list[tuple[T, Decision]]) -> None:
         """Fill the open block with what may follow now, execute it, and close the block if it is full."""
@@ -242,11 +238,15 @@ class Sequencer(Generic[T]):
         return full
 
     def _is_unwelcome(self, ticket: T, action: Authenticated) -> bool:
+        if action.version != self.ledger.authenticator.version:
+            return True
         return self.known.find_limit(action.action_hash) is not None or self.spending.is_spent(ticket)
 
     def _set_aside(self, ticket: T, action: Authenticated, expected: int, outcomes: list[tuple[T, Decision]]) -> None:
         """Queue an action that is early, refuse one that is late or has hit a limit."""
         try:
+            if action.version != self.ledger.authenticator.version:
+                raise DomainChanged(f"the rollup is at version {self.ledger.rollup.version} now: sign for it")
             if action.nonce >= expected:
                 self.spending.require(ticket)
             if action.nonce == expected:
@@ -261,12 +261,16 @@ class Sequencer(Generic[T]):
     # Blocks
 
     def poll(self) -> Header | None:
-        """Build a block if a forced action is due and none is open; to be called when nothing comes in."""
+        """Build a block if a forced action or an upgrade is due and none is open; for when nothing comes in."""
         self._require_intake()
         block = self.ledger.block
         if block is not None and not block.is_idle:
             return None
         l1_origin = self._choose_origin()
+        if find_due_upgrade(self.ledger, self.l1, l1_origin) is not None:
+            if block is not None:
+                self._seal_block()
+            return self._upgrade()
         if self.l1.get_forced_count(l1_origin) <= self.ledger.checkpoint.forced_count:
             return None
         if block is not None:
@@ -317,8 +321,31 @@ class Sequencer(Generic[T]):
 
     def _open_block(self) -> OpenBlock:
         """Open the next block on what L1 says now; due forced actions are its first entries."""
+        self._upgrade()
+        return self._open_at(self._choose_origin())
+
+    def _upgrade(self) -> Header | None:
+        """Build what an announced code asks for whose effect is reached: blocks of the old code up to there, as long as
+        forced actions are left that L1 included before it, then the upgrade.
+        """
+        ledger, header = self.ledger, None
+        while (look := find_due_upgrade(ledger, self.l1, l1_origin := self._choose_origin())) is not None:
+            refusal = explain_refusal(ledger, look, consent=self._upgrades)
+            if refusal is not None:
+                self._stop(refusal)
+                self._require_intake()
+            if has_taken_before(self.l1, ledger.checkpoint.forced_count, look.code_since):
+                with self._stopping_on_failure():
+                    require_builder(self._key, look.builder, l1_origin)
+                    self.known.remember_block(open_upgrade(ledger, l1_origin, look, int(self._clock())))
+                self.gaps.release_all()
+            else:
+                self._open_at(look.code_since - 1)
+            header = self._seal_block()
+        return header
+
+    def _open_at(self, l1_origin: int) -> OpenBlock:
         ledger = self.ledger
-        l1_origin = self._choose_origin()
         look = self.l1.look(l1_origin, ledger.checkpoint.forced_count)
         with self._stopping_on_failure():  # what a former builder seals is refused by everybody
             require_builder(self._key, look.builder, l1_origin)
@@ -335,7 +362,7 @@ class Sequencer(Generic[T]):
     # When something is wrong
 
     def rebuild(self, height: int) -> None:
-        """After a C2X: run the blocks from `height` on again, under the code that is loaded now, and seal them anew.
+        """After a C2X: run the blocks from `height` on again, each under its own code, and seal them anew.
 
         The log keeps every action at its seq; outcomes may change. Intake is open again afterwards.
         """
@@ -345,17 +372,9 @@ class Sequencer(Generic[T]):
             self._seal_block()
         self.ledger.require_rebuildable(height)
         with self._stopping_on_failure():
-            self.ledger.rebuild(height, self.ledger.rollup.stf_id)
+            self.ledger.rebuild(height)
             self._finish_rebuild()
         self._stopped = None
-
-    def stop(self, reason: str) -> None:
-        """Take no more actions, as after a C2X; `rebuild` or a restart ends it.
-
-        A failure that has stopped intake before stays the reason.
-        """
-        if not self._failed:
-            self._stop(reason)
 
     def _finish_rebuild(self) -> None:
         """Without a watchdog: what was acknowledged executes again, however long it takes this time."""
@@ -365,28 +384,6 @@ class Sequencer(Generic[T]):
             self._seal_block()
             block = self.ledger.resume()
         self.ledger.watchdog = self._watchdog
-
-    @contextmanager
-    def _stopping_on_failure(self) -> Iterator[None]:
-        """Whatever ends this early leaves the ledger's memory ahead of its store: nothing but a restart helps then."""
-        try:
-            with map_errors(self.ledger.environment.directory):
-                yield
-        except BaseException as error:
-            if not self._failed:
-                self._failed = True
-                self._stop(f"{str(error) or type(error).__name__}; restart to go on from what is durable")
-            if isinstance(error, Interrupted):
-                raise LimitExceeded("an STF ran over its time limit while its outcome was being taken") from None
-            raise
-
-    def _stop(self, reason: str) -> None:
-        self._stopped = reason
-        _log.error("intake_stopped", reason=reason)
-
-    def _require_intake(self) -> None:
-        if self._stopped is not None:
-            raise IntakeStopped(f"no actions are taken: {self._stopped}")
 
     def check_builder(self) -> None:
         """Raises `UsageError` unless the key is the builder's for the open block and for the next one."""

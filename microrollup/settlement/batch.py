@@ -16,6 +16,7 @@ import msgspec
 from microrollup.chain.block import Block, Header
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.record import Open, Seal
+from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.codec.canonical import decode_canonical, encode_canonical
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError, UsageError
@@ -182,15 +183,16 @@ def cut_batches(
 
     `may_end(taken, header)` says whether a batch may end with a header, `taken` being the forced actions that were
     taken before the batch; `forced_count` is that of the first batch. Blocks with which no batch may end yet are left
-    over. A single block always fits, whatever its size, and so do blocks that cannot be parted, up to
-    `MAX_BATCH_BYTES`. Pure and lazy: it reads a block ahead and holds one batch.
+    over. A block that upgrades begins a batch. A single block always fits, whatever its size, and so do blocks that
+    cannot be parted, up to `MAX_BATCH_BYTES`. Pure and lazy: it reads a block ahead and holds one batch.
     """
     batch: list[Block] = []
     measure, end = _Measure(), 0
     waiting, source = deque[Block](), iter(blocks)
     while (block := waiting.popleft() if waiting else next(source, None)) is not None:
         body = bytes(_encode_block(block))
-        if batch and not measure.try_add(body, (max_bytes if end else MAX_BATCH_BYTES) - _CUT_MARGIN):
+        is_first = any(map(is_upgrade_record, block.records[:1]))
+        if batch and (is_first or not measure.try_add(body, (max_bytes if end else MAX_BATCH_BYTES) - _CUT_MARGIN)):
             waiting.extendleft(reversed([*batch[end or len(batch) :], block]))
             batch = batch[: end or len(batch)]
             yield batch

@@ -162,11 +162,16 @@ class LocalSettlement:
                 builder=rows.get_builder(origin),
                 stf_id=rows.get_stf_id(origin),
                 forced=tuple([rows.get_forced(index, origin) for index in range(forced_count, end)]),
+                code_since=rows.get_code_since(origin),
             )
 
     def get_stf_id(self, number: int) -> bytes:
         with self._read() as rows:
             return rows.get_stf_id(number)
+
+    def get_code_since(self, number: int) -> int:
+        with self._read() as rows:
+            return rows.get_code_since(number)
 
     def get_owner(self, number: int) -> bytes:
         with self._read() as rows:
@@ -296,13 +301,16 @@ class LocalSettlement:
                 rows.put_builder(number + CHANGE_DELAY_BLOCKS, builder)
         return number + CHANGE_DELAY_BLOCKS
 
-    def announce_code(self, stf_id: bytes, *, caller: bytes) -> int:
+    def announce_code(self, stf_id: bytes, *, caller: bytes, delay_blocks: int = CHANGE_DELAY_BLOCKS) -> int:
+        """As on any L1; this one may be told to wait for fewer blocks, since nobody but its operator relies on it."""
         _check_stf_id(stf_id)
+        if delay_blocks < 0:
+            raise UsageError("a code is announced for now or for later")
         with self._write_as_owner(caller) as (rows, number):
             verify_code(stf_id)
             if not rows.is_owner_leaving(number):
-                rows.put_stf_id(number + CHANGE_DELAY_BLOCKS, stf_id)
-        return number + CHANGE_DELAY_BLOCKS
+                rows.put_stf_id(number + delay_blocks, stf_id)
+        return number + delay_blocks
 
     def change_owner(self, owner: bytes, *, caller: bytes) -> int:
         _check_address(owner)

@@ -107,6 +107,8 @@ class L1Look(msgspec.Struct, frozen=True):
     forced: tuple[Forced, ...]
     """The entries that the block opens with: what is due at the origin and not taken yet, oldest first, at most
     `MAX_FORCED_PER_BLOCK`, each with its void as of the origin."""
+    code_since: int = 0
+    """The L1 block from which that code is in force; 0 for the one that the inbox was created with."""
 
 
 class L1View(Protocol):
@@ -141,6 +143,10 @@ class L1View(Protocol):
 
     def get_stf_id(self, number: int) -> bytes:
         """The 32-byte id of the code that is in force for blocks with this L1 origin."""
+        ...
+
+    def get_code_since(self, number: int) -> int:
+        """The L1 block from which that code is in force; 0 for the one that the inbox was created with."""
         ...
 
     def get_owner(self, number: int) -> bytes:

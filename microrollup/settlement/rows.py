@@ -284,6 +284,11 @@ class InboxRows:
             raise StoreCorrupt("local settlement", "an stfId without 32 bytes")
         return stf_id
 
+    def get_code_since(self, number: int) -> int:
+        """The L1 block from which the code of an L1 origin is in force."""
+        with self._transaction.cursor(self._tables.codes) as cursor:
+            return _parse_number(cursor.key() if self._place_as_of(cursor, number) else None, "codes")
+
     def put_stf_id(self, effective: int, stf_id: bytes) -> None:
         self._put(_to_key(effective), stf_id, self._tables.codes)
 
@@ -302,11 +307,13 @@ class InboxRows:
     def _find_as_of(self, table: lmdb._Database, number: int) -> bytes | None:
         """The value under the greatest key that is at most `number`."""
         with self._transaction.cursor(table) as cursor:
-            if not cursor.set_range(_to_key(number)):
-                found = cursor.last()
-            else:
-                found = cursor.key() == _to_key(number) or cursor.prev()
-            return _unpack(cursor.key(), cursor.value()) if found else None
+            return _unpack(cursor.key(), cursor.value()) if self._place_as_of(cursor, number) else None
+
+    def _place_as_of(self, cursor: lmdb.Cursor[bytes], number: int) -> bool:
+        """Put a cursor on the greatest key that is at most `number`; whether there is one."""
+        if not cursor.set_range(_to_key(number)):
+            return bool(cursor.last())
+        return cursor.key() == _to_key(number) or bool(cursor.prev())
 
     def _get(self, key: bytes, table: lmdb._Database) -> bytes | None:
         """A row's value. Raises `StoreCorrupt` if it is not what was written."""

@@ -16,7 +16,7 @@ from microrollup.store.environment import Environment
 from microrollup.store.row_check import check_absent, make_unpacker, unpack_row
 from microrollup.store.stored_keys import StoredKeys
 
-__all__ = ["StoredRows", "read_scalar"]
+__all__ = ["StateRows", "StoredRows", "read_scalar"]
 
 
 class StoredRows:
@@ -87,6 +87,44 @@ class StoredRows:
     def sort_prefix(self, prefix: Any) -> bytes:
         """What the encoded keys with a prefix begin with. Raises `ValueOutOfBounds` if it is not one."""
         return self._field.encode_prefix(prefix)
+
+
+class StateRows:
+    """The stored rows as of the last block, whatever fields they are of: what migrations read. Failures are
+    `StoreFault`s.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._unpack = make_unpacker()
+
+    def get(self, row_key: bytes) -> bytes | None:
+        """The value of a row; None if there is none."""
+        try:
+            raw = self._environment.get("state", row_key)
+            if raw is None:
+                check_absent(self._environment.cursor("state"), row_key)
+                return None
+            return self._unpack(row_key, raw)
+        except (lmdb.Error, DecodeError, StoreError) as error:
+            raise self._note(f"state row 0x{row_key.hex()} cannot be read: {error}") from error
+
+    def iterate(self, low: bytes, high: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """The rows from one key to before another (None: to the end), in order."""
+        try:
+            cursor = self._environment.cursor("state")
+            if _place(cursor, low, high, reverse=reverse):
+                walk = cursor.iterprev() if reverse else cursor.iternext()
+                for row_key, raw in cast("Iterator[tuple[bytes, bytes]]", walk):
+                    if row_key < low if reverse else high is not None and row_key >= high:
+                        break
+                    yield row_key, self._unpack(row_key, raw)
+        except (lmdb.Error, DecodeError, StoreError) as error:
+            raise self._note(f"the rows from 0x{low.hex()} on cannot be read: {error}") from error
+
+    def _note(self, text: str) -> StoreFault:
+        self._environment.fault = StoreFault(text)
+        return self._environment.fault
 
 
 def _place(cursor: lmdb.Cursor, low: bytes, high: bytes | None, *, reverse: bool) -> bool:

@@ -25,7 +25,7 @@ from microrollup.codec.schema import describe_struct
 from microrollup.codec.values import compile_codec
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import UsageError
-from microrollup.testing.execution import BlockStep, EnvelopeStep, ExecutionStep, ForcedStep
+from microrollup.testing.execution import BlockStep, EnvelopeStep, ExecutionStep, ForcedStep, UpgradeTo
 from microrollup.testing.retrace import AppPlace, StepRecord, TraceLine, TraceRequest, make_lines
 
 __all__ = ["Compared", "NonDeterministic", "Surroundings", "assert_deterministic", "make_request", "make_search_path"]
@@ -104,7 +104,7 @@ def make_request(app: MicroRollup, steps: list[ExecutionStep]) -> bytes:
 
 def _find_app(app: MicroRollup) -> AppPlace:
     """Raises `UsageError` unless the app is an attribute of a module with a file."""
-    own = type(app.genesis).__module__
+    own = app.state_type.cls.__module__
     for name in (own, *[name for name in sys.modules if name != own]):
         path = getattr(sys.modules.get(name), "__file__", None)
         if not path or name == "__main__":
@@ -125,6 +125,8 @@ def _encode_steps(app: MicroRollup, steps: list[ExecutionStep]) -> Iterator[Step
             carrier = step.l1_sender
             yield StepRecord(carrier or b"", carrier is not None, step.name, step.raw, 0, is_envelope=True)
             continue
+        if isinstance(step, UpgradeTo):
+            raise UsageError("what is compared has no upgrade: compare each version by itself")
         is_forced = isinstance(step, ForcedStep)
         sender, action = (step.sender, step.action) if isinstance(step, ForcedStep) else step
         yield StepRecord(sender, is_forced, type(action).__name__, encoders[type(action)](action), 0)

@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from microrollup.chain.block_entry import BlockBegin
-from microrollup.chain.receipt import STATUS_NAMES, Receipt
+from microrollup.chain.receipt import EXECUTED, STATUS_NAMES, Receipt
 from microrollup.chain.record import Forced
 from microrollup.codec.schema import describe_struct
 from microrollup.codec.values import compile_codec
@@ -34,8 +34,10 @@ from microrollup.execution.block_context import BlockContext
 from microrollup.execution.entry import make_block_entry, make_envelope_entry, make_forced_entry
 from microrollup.execution.envelope import EnvelopeOpener
 from microrollup.execution.journal import Journal
+from microrollup.execution.migration_rows import MemoryRows, StagedRows, read_rows
 from microrollup.execution.payload import encode_envelope_payload
 from microrollup.execution.stf import ChainState, Entry, apply_actions
+from microrollup.execution.upgrading import list_steps, run_upgrade
 from microrollup.logs import ensure_logging
 from microrollup.primitives import ZERO_BYTES32
 
@@ -48,6 +50,7 @@ __all__ = [
     "Senders",
     "TracedAction",
     "EnvelopeStep",
+    "UpgradeTo",
     "at",
     "carry",
     "envelope",
@@ -55,6 +58,7 @@ __all__ = [
     "force",
     "next_block",
     "trace",
+    "upgrade",
 ]
 
 BLOCK_SECONDS: Final = 1
@@ -86,10 +90,16 @@ class BlockStep(msgspec.Struct, frozen=True):
     """In seconds; None: a second after the block before."""
 
 
+class UpgradeTo(msgspec.Struct, frozen=True):
+    """What `upgrade` gives."""
+
+    app: MicroRollup
+
+
 ActionStep = tuple[bytes, Action] | ForcedStep | EnvelopeStep
 
-ExecutionStep = ActionStep | BlockStep
-"""`(sender, action)`, or what `force`, `carry`, `envelope`, `next_block` and `at` give."""
+ExecutionStep = ActionStep | BlockStep | UpgradeTo
+"""`(sender, action)`, or what `force`, `carry`, `envelope`, `next_block`, `at` and `upgrade` give."""
 
 
 def force(sender: bytes, action: Action) -> ExecutionStep:
@@ -123,6 +133,11 @@ def at(timestamp: int) -> ExecutionStep:
     return BlockStep(timestamp)
 
 
+def upgrade(app: MicroRollup) -> ExecutionStep:
+    """Close the block; the next one upgrades to a later version, and the ones after it are executed by that."""
+    return UpgradeTo(app)
+
+
 class ExecutionOutcome(msgspec.Struct, frozen=True):
     """What became of one action, as its receipt says."""
 
@@ -147,6 +162,8 @@ class Execution(msgspec.Struct, frozen=True):
     timestamp: int
     hooks: tuple[ExecutionOutcome, ...] = ()
     """One per block, in order, where the app has a block hook: what became of the block's own entry."""
+    upgrades: tuple[ExecutionOutcome, ...] = ()
+    """One per version on the way of each `upgrade`; a faulted one leaves state and code as they were."""
 
 
 class Senders(Sequence[bytes]):
@@ -171,27 +188,52 @@ def execute(
     """Execute steps from the genesis, or from `state`, in blocks that begin at height 1 and at `timestamp` (seconds).
 
     The app's block hook runs at the beginning of each block; of the last one only if it has an action, since a hook
-    opens no block. `at(...), next_block()` makes a block without actions.
+    opens no block. `at(...), next_block()` makes a block without actions. `upgrade(later)` makes a block of its own; an
+    app that follows on others begins with what its migrations make of the genesis.
 
     Raises `ValueOutOfBounds` for an action that nobody could sign, `BadEnvelope` and `UnknownEnvelope` for what does
-    not open, `UsageError` for anything that is not a step, a time
-    or a state of the app, `ImpureStf` if an STF changes its pre-state in place, and `LimitHit` or `OverBudget` as a
-    block would. Faults do not raise: they are outcomes, and the log shows why.
+    not open, `UsageError` for anything that is not a step, a time or a state of the app, `ImpureStf` if an STF changes
+    its pre-state in place, and `LimitHit` or `OverBudget` as a block would. Faults are outcomes.
     """
     chain = _make_start(app, state)
     decode = _EventDecoder(app)
     outcomes: list[ExecutionOutcome] = []
     hooks: list[ExecutionOutcome] = []
+    upgrades: list[ExecutionOutcome] = []
     height = 1
     for height, timestamp, block in _date_blocks(steps, timestamp):  # noqa: B020, PLR1704  # where the last one stands
-        seq = len(outcomes) + len(hooks)
+        seq = len(outcomes) + len(hooks) + len(upgrades)
+        if isinstance(block, UpgradeTo):
+            app, chain, receipts = _upgrade(app, block.app, chain, height, timestamp, seq)
+            decode = _EventDecoder(app)
+            for index, receipt in enumerate(receipts, len(app.versions) - len(receipts)):
+                version = app.versions[max(index, 0)]  # a failed entry has no events
+                upgrades.append(_EventDecoder(version).to_outcome(receipt, height))
+            continue
         entries = [*_make_begin(app, height, block), *_make_entries(app, block or [], seq, chain)]
         context = BlockContext(height, timestamp, seq, Journal(len(app.state_fields)), audit=True)
         chain, receipts = apply_actions(app, chain, entries, context)
         for entry, receipt in zip(entries, receipts, strict=True):
             kept = hooks if entry.kind == "block" else outcomes
             kept.append(decode.to_outcome(receipt, height))
-    return Execution(chain.app, tuple(outcomes), height, timestamp, tuple(hooks))
+    return Execution(chain.app, tuple(outcomes), height, timestamp, tuple(hooks), tuple(upgrades))
+
+
+def _upgrade(
+    app: MicroRollup, later: MicroRollup, chain: ChainState, height: int, timestamp: int, seq: int
+) -> tuple[MicroRollup, ChainState, list[Receipt]]:
+    """The app and the state after an upgrade block."""
+    if not isinstance(later, MicroRollup):
+        raise UsageError(f"upgrade(...) takes the later version of the app, not {type(later).__name__}")
+    rows = MemoryRows(app, chain.app)
+    sizes = tuple([len(field.read(chain.app)) if field.is_map else 1 for field in app.state_type.fields])
+    context = BlockContext(height, timestamp, seq, Journal(0))
+    done = run_upgrade(later, list_steps(later, app.stf_id, later.stf_id), rows, sizes, context)
+    if done.has_failed:
+        return app, chain, done.receipts
+    staged = StagedRows(rows)
+    staged.stage(done.rows)
+    return later, ChainState(read_rows(later, staged), chain.nonces, chain.forced_count), done.receipts
 
 
 class TracedAction(msgspec.Struct, frozen=True):
@@ -213,6 +255,8 @@ def trace(app: MicroRollup, steps: Iterable[ExecutionStep]) -> Iterator[TracedAc
     chain, seq = _make_start(app, None), 0
     names = [name for name, _ in app.state_fields]
     for height, timestamp, block in _date_blocks(steps, 0):
+        if isinstance(block, UpgradeTo):
+            raise UsageError("what is traced has no upgrade: trace each version by itself")
         for entry in [*_make_begin(app, height, block), *_make_entries(app, block or [], seq, chain)]:
             journal = Journal(len(names))
             context = BlockContext(height, timestamp, seq, journal, audit=True)
@@ -230,7 +274,15 @@ def _make_start(app: MicroRollup, state: State | None) -> ChainState:
     if state is not None and type(state) is not app.state_type.cls:
         raise UsageError(f"the state is of the class {type(state).__name__}, not {app.state_type.cls.__name__}")
     ensure_logging()
-    return ChainState(app.genesis if state is None else state, Map(), 0)
+    if state is not None:
+        return ChainState(state, Map(), 0)
+    first = ChainState(app.genesis, Map(), 0)
+    if app.previous is None:
+        return first
+    _, chain, receipts = _upgrade(app.oldest, app, first, 0, 0, 0)
+    if receipts[-1].status != EXECUTED:
+        raise UsageError("a migration of the genesis fails: begin with the oldest version, or give the state")
+    return chain
 
 
 def _check_time(timestamp: object) -> int:
@@ -239,12 +291,21 @@ def _check_time(timestamp: object) -> int:
     return timestamp
 
 
-def _date_blocks(steps: Iterable[ExecutionStep], timestamp: int) -> Iterator[tuple[int, int, list[ActionStep] | None]]:
+def _date_blocks(
+    steps: Iterable[ExecutionStep], timestamp: int
+) -> Iterator[tuple[int, int, list[ActionStep] | UpgradeTo | None]]:
     """Height, timestamp and actions of each block, the open one last: None if nothing has opened it."""
     _check_time(timestamp)
     height = 1
     block: list[ActionStep] = []
     for step in steps:
+        if isinstance(step, UpgradeTo):
+            if block:
+                yield height, timestamp, block
+                height, timestamp, block = height + 1, timestamp + BLOCK_SECONDS, []
+            yield height, timestamp, step
+            height, timestamp = height + 1, timestamp + BLOCK_SECONDS
+            continue
         if not isinstance(step, BlockStep):
             block.append(step)
             continue
@@ -269,7 +330,8 @@ def _make_entries(app: MicroRollup, block: list[ActionStep], seq: int, chain: Ch
     for step in block:
         if not isinstance(step, (ForcedStep, EnvelopeStep)) and not (isinstance(step, tuple) and len(step) == 2):
             raise UsageError(
-                "a step is (sender, action), force(...), carry(...), envelope(...), next_block() or at(...)"
+                "a step is (sender, action), force(...), carry(...), envelope(...), next_block(), at(...) or"
+                " upgrade(...)"
             )
     for number, step in enumerate(sorted(block, key=lambda step: not _is_forced(step)), seq):
         identity = keccak256(b"action %d" % number)

@@ -22,15 +22,14 @@ from microrollup.declaration.action import Action
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import DecodeError, RefusedError, UsageError
 from microrollup.execution.authentication import Authenticator
-from microrollup.execution.authentication_pool import Authentication
+from microrollup.execution.authentication_pool import Authentication, RecordChunk
 from microrollup.execution.payload import encode_envelope_payload, encode_forced_payload
 from microrollup.ledger.genesis import make_genesis
 from microrollup.ledger.ledger import Ledger
 from microrollup.maintenance.replay import Difference, compare_stores, replay_log
-from microrollup.primitives import ZERO_ADDRESS
 from microrollup.sequencer.sequencer import Sequenced, Sequencer
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
-from microrollup.testing.execution import BlockStep, EnvelopeStep, ExecutionStep, ForcedStep, Senders
+from microrollup.testing.execution import BlockStep, EnvelopeStep, ExecutionStep, ForcedStep, Senders, UpgradeTo
 from microrollup.testing.signing import sign_action
 
 __all__ = ["StoredRollup", "list_state_rows", "open_fast_directory"]
@@ -40,6 +39,9 @@ _L1_START: Final = 150_000_000
 
 _BUILDER: Final = load_private_key(keccak256(b"a builder in tests"))
 _VERIFIER: Final = load_private_key(keccak256(b"a verifier in tests"))
+OWNER: Final = compute_address(_BUILDER)
+"""Who announces codes to the local settlement."""
+
 _MAP_SIZE: Final = 1 << 30
 _BLOCK_SIZE: Final = 10_000
 """More actions than a test submits: blocks close when a step says so."""
@@ -66,7 +68,7 @@ class StoredRollup:
         self.genesis = _make_genesis(app)
         if create:
             self.l1 = LocalSettlement.create(
-                directory / "l1", self.genesis, ZERO_ADDRESS, app.stf_id, lambda: self.seconds
+                directory / "l1", self.genesis, OWNER, app.oldest.stf_id, lambda: self.seconds
             )  # fmt: skip
             self.ledger = Ledger.create(directory / "store", app, self.genesis, map_size=_MAP_SIZE)
         else:
@@ -78,10 +80,11 @@ class StoredRollup:
                 raise
             self.seconds = max(self.seconds, float(self.ledger.header.timestamp))
         self.sequencer = self._make_sequencer()
-        self._authenticator = Authenticator.of(app, self.genesis.domain)
 
     def _make_sequencer(self) -> Sequencer[None]:
-        return Sequencer(self.ledger, _BUILDER, self.l1, block_size=_BLOCK_SIZE, clock=lambda: self.seconds)
+        return Sequencer(
+            self.ledger, _BUILDER, self.l1, block_size=_BLOCK_SIZE, clock=lambda: self.seconds, upgrade=True
+        )
 
     def apply(self, step: ExecutionStep) -> Sequenced | RefusedError | None:
         """Take one step. What became of a signed action is returned; a forced one is taken by the next block.
@@ -95,14 +98,20 @@ class StoredRollup:
                     self.seconds = max(self.seconds, float(step.timestamp))
                 return None
             case ForcedStep():
-                self.l1.force(encode_forced_payload(self.app, step.action), sender=step.sender)
+                self.l1.force(encode_forced_payload(self.ledger.rollup, step.action), sender=step.sender)
                 self.seconds += 2 * SECONDS_PER_BLOCK
                 return None
             case EnvelopeStep():
                 return self._apply_envelope(step)
+            case UpgradeTo():
+                self.close_block()
+                self.l1.announce_code(step.app.stf_id, caller=OWNER, delay_blocks=0)
+                self.seconds += 2 * SECONDS_PER_BLOCK
+                self.sequencer.poll()
+                return None
             case (sender, action):
                 return self.submit(sender, action)
-        raise UsageError("a step is (sender, action), force(...), envelope(...), next_block() or at(...)")
+        raise UsageError("a step is (sender, action), force(...), envelope(...), next_block(), at(...) or upgrade(...)")
 
     def _apply_envelope(self, step: EnvelopeStep) -> Sequenced | RefusedError | None:
         if step.l1_sender is not None:
@@ -110,7 +119,7 @@ class StoredRollup:
             self.seconds += 2 * SECONDS_PER_BLOCK
             return None
         try:
-            enveloped = self._authenticator.open_envelope(step.name, step.raw)
+            enveloped = self.ledger.authenticator.open_envelope(step.name, step.raw)
         except RefusedError as refusal:
             return refusal
         ((_, outcome),) = self.sequencer.submit([(None, enveloped)])
@@ -122,9 +131,11 @@ class StoredRollup:
         if key is None:
             raise UsageError(f"0x{sender.hex()} is not one of the senders: nobody here can sign for it")
         nonce = self.ledger.state.nonces.get(sender, 0)
-        line = sign_action(self.app, action, nonce, key, self.genesis.domain)
+        version = self.ledger.rollup
+        domain = version.make_domain(self.genesis.domain.chain_id, self.genesis.domain.verifying_contract)
+        line = sign_action(version, action, nonce, key, domain)
         try:
-            authenticated = self._authenticator.authenticate_line(line)
+            authenticated = self.ledger.authenticator.authenticate_line(line)
         except RefusedError as refusal:
             return refusal
         ((_, outcome),) = self.sequencer.submit([(None, authenticated)])
@@ -148,7 +159,7 @@ class StoredRollup:
 
     def list_rows(self) -> dict[tuple[str, bytes], bytes]:
         """Each entry of the present state: field and encoded key -> encoded value."""
-        return list_state_rows(self.app, self.ledger.state.app)
+        return list_state_rows(self.ledger.rollup, self.ledger.state.app)
 
     def compute_digest(self) -> bytes:
         """keccak256 of the present state."""
@@ -164,11 +175,13 @@ class StoredRollup:
     def authenticate_records(self, chunks: Iterable[Sequence[bytes]]) -> Iterator[list[Authentication]]:
         """As an authentication pool does, here and now."""
         for chunk in chunks:
-            yield [self._try(record) for record in chunk]
+            version = chunk.version if isinstance(chunk, RecordChunk) else 0
+            authenticator = Authenticator.of(self.app.versions[version], self.genesis.domain)
+            yield [self._try(authenticator, record) for record in chunk]
 
-    def _try(self, record: bytes) -> Authentication:
+    def _try(self, authenticator: Authenticator, record: bytes) -> Authentication:
         try:
-            return self._authenticator.authenticate_record(record)
+            return authenticator.authenticate_record(record)
         except (RefusedError, DecodeError) as error:
             return error
 

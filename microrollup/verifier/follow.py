@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from microrollup.chain.block import Block, compute_block_hash
+from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.errors import Divergence, MicrorollupError, StoreCorrupt
-from microrollup.execution.authentication_pool import CHUNK_SIZE, Authentication, AuthenticationPool
+from microrollup.execution.authentication_pool import CHUNK_SIZE, Authentication, AuthenticationPool, RecordChunk
 from microrollup.execution.entry import is_signed_record
 from microrollup.ledger.ledger import Ledger
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
@@ -38,17 +39,21 @@ def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterat
     failures: list[MicrorollupError] = []
 
     def collect_chunks() -> Iterator[list[bytes]]:
-        chunk: list[bytes] = []
+        chunk = RecordChunk((), 0)
         unsent = 0
         try:
             for block in blocks:
+                version = pool.find_version(block.open.stf_id)
+                if version != chunk.version:
+                    yield chunk
+                    chunk, unsent = RecordChunk((), version), 0
                 signed = [record for record in block.records if is_signed_record(record)]
                 waiting.append((block, len(signed)))
                 chunk += signed
                 unsent += 1
                 while len(chunk) >= CHUNK_SIZE or unsent >= _BLOCKS_AT_ONCE:
-                    yield chunk[:CHUNK_SIZE]
-                    chunk, unsent = chunk[CHUNK_SIZE:], 0
+                    yield RecordChunk(chunk[:CHUNK_SIZE], version)
+                    chunk, unsent = RecordChunk(chunk[CHUNK_SIZE:], version), 0
         except MicrorollupError as error:
             failures.append(error)
         yield chunk
@@ -127,7 +132,10 @@ def attest(
         blocks = _match_blocks(ledger, decode_batch(batch), height + 1)
         if not blocks or blocks[-1].open.l1_origin > l1.get_origin():
             break
-        for block in blocks:
+        for place, block in enumerate(blocks):
+            if place and any(map(is_upgrade_record, block.records)):
+                expected = "a batch of its own for each upgrade, as the first block"
+                raise Divergence("batch", height=block.header.height, expected=expected, found="a later block of one")
             verify_block_on_l1(block, l1)
         data_hash = l1.compute_data_hash(batch)
         attestation = create_attestation(parent_hash, height + 1, blocks[-1].header, data_hash)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from microrollup.chain.block import Block
 from microrollup.chain.block_entry import BLOCK_RECORD
 from microrollup.chain.record import Forced, Open
+from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.errors import Divergence, MicrorollupError
 from microrollup.execution.entry import decode_forced, is_forced_record
 from microrollup.ledger.ledger import Ledger
@@ -72,7 +73,8 @@ def _verify_records_on_l1(
 ) -> None:
     forced = [decode_forced(record) for record in records if is_forced_record(record)]
     begin, taken = records[:1].count(BLOCK_RECORD), forced_count - len(forced)
-    signed = len(records) > begin + len(forced)
+    upgrades = any(map(is_upgrade_record, records))
+    signed = not upgrades and len(records) > begin + len(forced)
     verify_l1_rules(opened, forced, signed=signed, taken=taken, first_seq=first_seq + begin, l1=l1)
 
 

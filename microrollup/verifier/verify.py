@@ -25,7 +25,6 @@ from microrollup.execution.entry import (
 )
 from microrollup.execution.stf import Entry, LimitHit, NonceMismatch, OverBudget
 from microrollup.ledger.closing import Closing
-from microrollup.ledger.code import OtherCode
 from microrollup.ledger.ledger import Ledger
 from microrollup.limits import BLOCK_SECONDS, VERIFIER_FACTOR
 from microrollup.primitives import (
@@ -35,6 +34,7 @@ from microrollup.primitives import (
 )
 from microrollup.settlement.batch import BatchBlock
 from microrollup.settlement.protocol import L1View
+from microrollup.verifier.code_rules import read_upgrade, verify_code
 from microrollup.verifier.l1_rules import read_settled_builder, verify_l1_rules
 
 __all__ = ["UNCHECKED_WITHOUT_L1", "derive_block", "verify_block", "verify_header"]
@@ -103,11 +103,11 @@ def _execute_block(
     Without an L1 view only the genesis's builder is known.
     """
     height = ledger.checkpoint.height + 1
-    if l1 is not None:
-        _require(ledger, "stf_id", l1.get_stf_id(block.open.l1_origin), block.open.stf_id)
+    verify_code(ledger, block.open, block.records, l1, settled=settled)
     _verify_opening(ledger, block)
-    entries = _read_entries(ledger, block.records, outcomes)
-    begin = int(ledger.rollup.on_block is not None)
+    upgrade = read_upgrade(ledger, block.records)
+    entries = upgrade or _read_entries(ledger, block.records, outcomes)
+    begin = 0 if upgrade else int(ledger.rollup.on_block is not None)
     forced = [decode_forced(entry.record) for entry in entries if entry.kind == "forced"]
     builder, left = ledger.genesis.builder, None
     if l1 is not None:
@@ -115,11 +115,11 @@ def _execute_block(
         if settled:
             builder = read_settled_builder(block.open, forced, taken=taken, first_seq=first_seq, l1=l1)
         else:
-            signed = len(entries) > begin + len(forced)
+            signed = not upgrade and len(entries) > begin + len(forced)
             look = verify_l1_rules(block.open, forced, signed=signed, taken=taken, first_seq=first_seq, l1=l1)
-            builder, left = look.builder, next(iter(look.forced[len(forced) :]), None)
+            builder, left = look.builder, None if upgrade else next(iter(look.forced[len(forced) :]), None)
     rebuilt = block.seal.round > 0
-    ledger.begin(block.open, rebuilt=rebuilt)
+    opened = ledger.begin(block.open, rebuilt=rebuilt)
     deadline = time.monotonic() + limit_seconds
     try:
         for first in range(0, len(entries), _ENTRIES_BETWEEN_LOOKS):
@@ -139,6 +139,8 @@ def _execute_block(
         ) from None
     except LimitHit as hit:
         raise LimitExceeded(f"block {height}: {hit}") from None
+    if opened.upgraded is not None:
+        _require(ledger, "stf_id", opened.upgraded.stf_id, block.open.stf_id)
     return ledger.compute_header(), builder
 
 
@@ -173,10 +175,6 @@ def _verify_opening(ledger: Ledger, block: Block | BatchBlock) -> None:
     """What must hold before anything is executed."""
     parent, opened = ledger.header, block.open
     _require(ledger, "height", ledger.checkpoint.height + 1, opened.height)
-    if parent.height > 0:
-        _require(ledger, "stf_id", parent.stf_id, opened.stf_id)
-    if opened.stf_id != ledger.rollup.stf_id:
-        raise OtherCode(opened.height, expected=opened.stf_id, found=ledger.rollup.stf_id)
     timestamp, origin = opened.timestamp, opened.l1_origin
     _require(ledger, "timestamp", f"{parent.timestamp} or later", timestamp, timestamp >= parent.timestamp)
     _require(ledger, "l1_origin", f"{parent.l1_origin} or later", origin, origin >= parent.l1_origin)

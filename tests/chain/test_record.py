@@ -20,7 +20,7 @@ KERNEL = [
     Open(2**64 - 1, 2**64 - 1, 0, b"\xff" * 32),
     Close(1, Seal(0, bytes(65), "info")),
     Close(0, Seal(2**64 - 1, b"\x01" * 65, "")),
-    Rebuild(5, bytes(32)),
+    Rebuild(5),
 ]
 _FORCED_FRAME = len(encode_record(Forced(0, bytes(20), 0, bytes(8_192), False))) - 8_192
 FORCED = [Forced(0, bytes(20), 5, b"", False), Forced(2**64 - 1, b"\x01" * 20, 2**64 - 1, bytes(8192), True)]

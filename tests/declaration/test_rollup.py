@@ -285,11 +285,11 @@ def test_events() -> None:
         ({"queries": []}, "there is no `queries`; name the module that holds them as text: reads='zoo_reads'"),
         ({"events": [Edited]}, r"there is no `events`; .*ctx.emit"),
         ({"actions": [Edit]}, "there is no `actions`; .*`stfs`"),
-        ({"state": Zoo()}, "there is no `state`; write genesis=..."),
+        ({"state": Zoo}, "state: goes with previous"),
         ({"stf": [edit]}, r"there is no `stf`; did you mean `stfs`\?"),
         (
             {"colour": 5},
-            "there is no `colour`; it takes name, version, genesis, stfs, on_block, envelopes, libraries, allow",
+            "there is no `colour`; it takes name, version, genesis, state, previous, stfs, on_block, envelopes",
         ),
     ],
     ids=lambda value: str(value)[:30],

@@ -14,7 +14,7 @@ import microrollup
 
 APP_NAMES = [
     "Action", "Context", "Envelope", "Event", "Map", "MicroRollup", "MicrorollupError", "NodeView", "Opened", "Revert",
-    "State", "View", "leaf_value", "metadata", "replace", "require",
+    "State", "Upgrade", "View", "leaf_value", "metadata", "replace", "require",
 ]  # fmt: skip
 SCALARS = {"Address", "Bytes", "Bytes32", "FixedBytes", "Integer", "ZERO_ADDRESS", "ZERO_BYTES32"}
 

@@ -230,7 +230,7 @@ def test_files_are_durable_before_the_deltas_go(bad: BadChain, tmp_path: Path, m
         monkeypatch.setattr(cls, name, note)
     chain.sequencer.close_block()
     happened.clear()
-    chain.ledger.rebuild(3, zoo.stf_id)
+    chain.ledger.rebuild(3)
     assert ["write", "rewind", "sync", "write"] == happened
     monkeypatch.undo()
     chain.sequencer.close()
@@ -248,7 +248,7 @@ def test_rebuild_limits(bad: BadChain, tmp_path: Path) -> None:
     chain.sequencer.rebuild(3)
     chain.edit(("count", 0, 1), name="dora")
     with pytest.raises(StoreError):
-        chain.ledger.rebuild(3, zoo.stf_id)
+        chain.ledger.rebuild(3)
     chain.close_block()
     assert_replays(chain, tmp_path / "replay")
     chain.signer.nonces.pop("dora")

@@ -240,7 +240,7 @@ def test_rounds_are_checked(tmp_path: Path, round_: int) -> None:
     chain = Chain(tmp_path)
     chain.edit(("count", 0, 1))
     chain.close_block()
-    chain.ledger.rebuild(1, zoo.stf_id)
+    chain.ledger.rebuild(1)
     chain.ledger.resume()
     closing = chain.ledger.compute_header()
     chain.ledger.finish(closing, seal(closing.header, round_=round_))

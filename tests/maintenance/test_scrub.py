@@ -151,7 +151,7 @@ def make_sound_stores(root: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("microrollup.ledger.recovery.finish_rewinding", _crash)
         with pytest.raises(KeyboardInterrupt):
-            chain.ledger.rebuild(7, zoo.stf_id)
+            chain.ledger.rebuild(7)
     yield copy_store(builder, root / "not rewound")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chain.ledger.environment, "write", _crash)
@@ -430,7 +430,7 @@ CHANGES: dict[str, tuple[Callable[..., None], str]] = {
     "the format": (change("meta", b"format", lambda _: bytes(8)), "data.mdb"),
     "the height of the files": (change("meta", b"tree_synced", lambda _: encode_number(99)), "meta/tree_synced"),
     "a rebuild that was not": (
-        add("meta", b"rebuild", encode_record(Rebuild(3, bytes(32)))),
+        add("meta", b"rebuild", encode_record(Rebuild(3))),
         "meta/rebuild",
     ),
     "an unknown key": (add("meta", b"checkpoinu", b""), "meta/checkpoinu"),

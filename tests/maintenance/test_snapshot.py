@@ -280,7 +280,7 @@ def test_what_a_restored_store_does_not_have(world: World, tmp_path: Path) -> No
         lambda: read_header(txn, environment, 3),
         lambda: list(iterate_log(txn, tables, rollup_id)),
         lambda: list(iterate_log(txn, tables, rollup_id, 5)),
-        lambda: restored.rebuild(6, zoo.stf_id),
+        lambda: restored.rebuild(6),
         lambda: write_snapshot(environment, zoo, tmp_path / "file", 5),
         lambda: replay_log(environment, zoo, tmp_path / "replayed", None),  # type: ignore[arg-type]
     ]

@@ -62,6 +62,8 @@ class FieldConfig(Struct, frozen=True):
     kind: Literal["map", "scalar"]
     settled: bool
     """Part of the state root, which L1 gets; else metadata."""
+    number: Uint64
+    """Of a settled field the silo of its keys in the tree; kept by all later versions of the app."""
     key_type: str | None
     """Null for a scalar field."""
     value_type: str
@@ -111,9 +113,8 @@ class NodeConfig(Struct, frozen=True):
         return next((action for action in self.actions if action.name == name), None)
 
     def get_silo(self, name: str) -> int | None:
-        """The index of a field among the settled ones; None if it is not settled, or unknown."""
-        settled = [field.name for field in self.fields if field.settled]
-        return settled.index(name) if name in settled else None
+        """The number of a settled field; None if it is not settled, or unknown."""
+        return next((field.number for field in self.fields if field.settled and field.name == name), None)
 
 
 class CodeAnswer(Struct, frozen=True):

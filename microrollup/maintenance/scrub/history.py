@@ -92,7 +92,7 @@ class _Walk:
 
     def __init__(self, scan: Scan) -> None:
         self._scan = scan
-        self._reader = StateRowReader(scan.rollup)
+        self._reader = self._older = StateRowReader(scan.get_code(scan.checkpoint.height))
         self._tree = scan.tree
         self._checkpoint = scan.checkpoint
         self._old_rows: dict[bytes, bytes | None] = {}
@@ -106,6 +106,7 @@ class _Walk:
         if (delta.root, delta.root_before) != (scan.get_header(height).state_root, before.state_root):
             raise _Wrong("undo_tree", "does not lead from one header's state root to the other's")
         values = self._rewind(delta)
+        self._choose_code(height)
         sizes, lanes = self._take_rows_back(height, values)
         expected = make_checkpoint(before, delta.leaf_count_before, sizes, lanes)
         if compute_metadata_root(lanes) != before.metadata_root:
@@ -119,6 +120,13 @@ class _Walk:
             names = [name for name in Checkpoint.__struct_fields__ if getattr(found, name) != getattr(expected, name)]
             raise _Wrong("undo_checkpoint", f"is not the state before the block: {', '.join(names)}")
         self._checkpoint = expected
+        self._reader = self._older
+
+    def _choose_code(self, height: int) -> None:
+        """Read what the block left by its own code, and what it found by the code of the block below."""
+        version = self._scan.get_code(height - 1)
+        if version.state_type.fields != self._reader.fields[:-1]:
+            self._older = StateRowReader(version)
 
     def _rewind(self, delta: DeltaView) -> _Values:
         """Take the tree back, and check every leaf and node that this writes."""
@@ -147,53 +155,63 @@ class _Walk:
         """Check the old rows against the old leaves; the sizes and the set hash before the block."""
         scan = self._scan
         changes = _decode_changes(height, scan.get("changes", encode_number(height)) or b"")
-        sizes = list(self._checkpoint.sizes)
+        newer, older = self._reader, self._older
+        sizes = _move_sizes(self._checkpoint.sizes, newer, older)
         removed: list[tuple[int, bytes, bytes]] = []
         added: list[tuple[int, bytes, bytes]] = []
         changed = {leaf_index for leaf_index, (old, new) in values.items() if old != new}
         for change in changes:
             key, old = change.key, change.old
             if key[:2] in self._settled_places:
-                place, leaf_index, grown = self._check_settled_row(change, values)
+                leaf_index, grown = self._check_settled_row(change, values)
                 changed.discard(leaf_index)
-                sizes[place] += grown
+                sizes[key[:2]] += grown
                 continue
             present = self._old_rows[key] if key in self._old_rows else scan.get("state", key)
             if present != change.new:
                 raise _Wrong("changes", f"the new value of {show_row(key)} is not the one that it has after the block")
-            for value, entries, growth in ((present, removed, -1), (old, added, 1)):
+            for value, entries, growth, reader in ((present, removed, -1, newer), (old, added, 1, older)):
                 if value is not None:
-                    row = self._read_row(key, value)
-                    sizes[row.place] += growth
-                    entries.append((self._reader.fields[row.place].number, row.encoded_key, row.leaf))
+                    row = _read_row(reader, key, value)
+                    sizes[key[:2]] += growth
+                    entries.append((reader.fields[row.place].number, row.encoded_key, row.leaf))
             self._old_rows[key] = old
         if changed:
             raise _Wrong("changes", f"the old row of leaf {min(changed)} is missing")
-        return tuple(sizes), update_lanes(self._checkpoint.lanes, removed, added)
+        found = tuple([sizes[field.row_prefix] for field in older.fields])
+        return found, update_lanes(self._checkpoint.lanes, removed, added)
 
     @property
     def _settled_places(self) -> dict[bytes, int]:
-        return {field.row_prefix: place for place, field in enumerate(self._reader.fields) if field.settled}
+        fields = (*self._older.fields, *self._reader.fields)
+        return {field.row_prefix: field.number for field in fields if field.settled}
 
-    def _check_settled_row(self, change: RowChange, values: _Values) -> tuple[int, int, int]:
-        """Place of the field, leaf index, and by how much the field was larger before the block."""
+    def _check_settled_row(self, change: RowChange, values: _Values) -> tuple[int, int]:
+        """Leaf index, and by how much the field was larger before the block."""
         key = change.key
-        place = self._settled_places[key[:2]]
-        found = self._scan.get("tree", compute_tree_key(self._reader.fields[place].number, key[2:]))
+        found = self._scan.get("tree", compute_tree_key(self._settled_places[key[:2]], key[2:]))
         leaf_index = -1 if found is None else decode_leaf_index(found)
         if leaf_index not in values:
             raise _Wrong("changes", f"holds the row {show_row(key)}, which the block did not touch")
         before, after = values[leaf_index]
-        for name, value, committed in (("old", change.old, before), ("new", change.new, after)):
-            if (EMPTY_HASH if value is None else keccak256(self._read_row(key, value).leaf)) != committed:
+        pairs = (("old", change.old, before, self._older), ("new", change.new, after, self._reader))
+        for name, value, committed, reader in pairs:
+            if (EMPTY_HASH if value is None else keccak256(_read_row(reader, key, value).leaf)) != committed:
                 raise _Wrong("changes", f"the {name} value of {show_row(key)} is not that of leaf {leaf_index}")
-        return place, leaf_index, (before != EMPTY_HASH) - (after != EMPTY_HASH)
+        return leaf_index, (before != EMPTY_HASH) - (after != EMPTY_HASH)
 
-    def _read_row(self, key: bytes, value: bytes) -> StateRow:
-        try:
-            return self._reader.read(key, unpack_row(key, value))
-        except DecodeError as error:
-            raise _Wrong("changes", f"row {show_row(key)}: {error.reason}") from None
+
+def _read_row(reader: StateRowReader, key: bytes, value: bytes) -> StateRow:
+    try:
+        return reader.read(key, unpack_row(key, value))
+    except DecodeError as error:
+        raise _Wrong("changes", f"row {show_row(key)}: {error.reason}") from None
+
+
+def _move_sizes(sizes: tuple[int, ...], newer: StateRowReader, older: StateRowReader) -> dict[bytes, int]:
+    """Entries by field, of both versions: none yet of a field that only the older one has."""
+    found = {field.row_prefix: 0 for field in older.fields}
+    return found | {field.row_prefix: size for field, size in zip(newer.fields, sizes, strict=True)}
 
 
 def _decode_changes(height: int, raw: bytes) -> list[RowChange]:

@@ -8,6 +8,7 @@ from blake3 import blake3
 
 from microrollup.chain.envelope_record import decode_envelope_record, is_envelope_record
 from microrollup.chain.record import Close, Genesis, Open, Rebuild
+from microrollup.chain.upgrade_entry import decode_upgrade, is_upgrade_record
 from microrollup.declaration.manifest import compute_stf_id, decode_manifest
 from microrollup.errors import DecodeError
 from microrollup.execution.entry import decode_forced, decode_kernel_record, is_forced_record, is_signed_record
@@ -68,7 +69,7 @@ def check_meta(scan: Scan) -> None:
 def check_log(scan: Scan) -> None:
     """Numbers without gaps, each record linked to the one before and in its canonical form."""
     start = get_log_start(scan.txn, scan.tables)
-    facts = LogFacts({}, {}, None, 0)
+    facts = LogFacts({}, {}, None, 0, scan.rollup.oldest)
     chain, total = scan.rollup_id, scan.environment.count("log")
     chains = {chain}
     number = 0
@@ -106,8 +107,10 @@ def _note_record(scan: Scan, facts: LogFacts, number: int, record: bytes) -> Non
                 decode_forced(record)
             elif is_envelope_record(record):
                 decode_envelope_record(record)
+            elif is_upgrade_record(record):
+                decode_upgrade(record)
             elif is_signed_record(record):
-                scan.rollup.action_types.decode_record(record)
+                facts.version.action_types.decode_record(record)
     except DecodeError as error:
         scan.find("log", number, f"{error.what}: {error.reason}")
         return
@@ -116,6 +119,7 @@ def _note_record(scan: Scan, facts: LogFacts, number: int, record: bytes) -> Non
     match kernel:
         case Open():
             facts.openings[kernel.height] = number
+            facts.version = scan.rollup.find_version(kernel.stf_id) or facts.version
         case Close():
             facts.ends[kernel.height] = number, blake3(record).digest()
         case Rebuild():

@@ -15,6 +15,7 @@ from microrollup.chain.record import decode_genesis
 from microrollup.codec.canonical import encode_canonical
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import DecodeError, StoreCorrupt, WrongRollup
+from microrollup.ledger.code import get_code_at
 from microrollup.maintenance.scrub.report import Counted, Found, ScrubEvent, ScrubRequest, TableProgress, Unchecked
 from microrollup.store.environment import Environment, Transaction, encode_number
 from microrollup.store.tables import (
@@ -47,6 +48,8 @@ class LogFacts(msgspec.Struct):
     rebuild: bytes | None
     """The newest `Rebuild` record."""
     length: int
+    version: MicroRollup
+    """The code of the newest block that was opened so far."""
 
 
 def show(key: bytes) -> str:
@@ -71,6 +74,10 @@ class Scan:
         self._told: set[Found] = set()
         self._state = self._read_state(environment.reader)
         self._found_in_stage = 0
+
+    def get_code(self, height: int) -> MicroRollup:
+        """The version whose state stands after a block. Raises `OtherCode`, `StoreCorrupt`."""
+        return get_code_at(self.environment, self.txn, self.rollup, height)
 
     # Reporting
 

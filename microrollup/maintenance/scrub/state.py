@@ -56,7 +56,7 @@ def check_tree(scan: Scan) -> None:
 
 def check_state(scan: Scan) -> None:
     """Rows are canonical; settled ones are what their leaves commit to, the others what the set hash does."""
-    reader, leaves = StateRowReader(scan.rollup), scan.tree.leaf_rows
+    reader, leaves = StateRowReader(scan.get_code(scan.checkpoint.height)), scan.tree.leaf_rows
     sizes, lanes, total = [0] * len(reader.fields), EMPTY_LANES, scan.environment.count("state")
     added: list[tuple[int, bytes, bytes]] = []
     seen = np.zeros(len(leaves), np.bool_)

@@ -121,10 +121,20 @@ def _build_and_move(
         shutil.rmtree(part, ignore_errors=True)
 
 
+def _find_version(head: SnapshotHead, rollup: MicroRollup) -> MicroRollup:
+    """The version whose state the snapshot holds. Raises `OtherCode`."""
+    header = head.header
+    version = rollup.oldest if header.height == 0 else rollup.find_version(header.stf_id)
+    if version is None:
+        raise OtherCode(header.height, expected=header.stf_id, found=rollup.stf_id)
+    return version
+
+
 def _check_head(head: SnapshotHead, rollup: MicroRollup) -> None:
     """What can be said of the head by itself."""
     genesis, header = head.genesis, head.header
     check_genesis(rollup, genesis)
+    version = _find_version(head, rollup)
     next_seq = header.first_seq + header.action_count
     opened = Open(header.height, header.timestamp, header.l1_origin, header.stf_id)
     checks = {
@@ -133,14 +143,12 @@ def _check_head(head: SnapshotHead, rollup: MicroRollup) -> None:
         "its header and its opening differ": head.open == opened,
         "a block without a seal, or a genesis with one": (head.seal is None) == (header.height == 0),
         "its tree has an impossible number of leaves": 1 <= head.leaf_count <= MAX_LEAVES,
-        "its state has other fields than the app's": len(head.sizes) == len(rollup.state_fields) + 1,
+        "its state has other fields than the app's": len(head.sizes) == len(version.state_fields) + 1,
         "its last record has an impossible number": 2 * header.height + next_seq <= head.last_record < _MAX_RECORD,
     }
     if header.height == 0:
         genesis_end = (compute_genesis_header(genesis), 0, compute_rollup_id(genesis))
         checks["its header is not that of its genesis"] = genesis_end == (header, head.last_record, head.chain)
-    elif header.stf_id != rollup.stf_id:
-        raise OtherCode(header.height, expected=header.stf_id, found=rollup.stf_id)
     for reason, holds in checks.items():
         if not holds:
             raise SnapshotError(f"the snapshot contradicts itself or this app: {reason}")
@@ -195,7 +203,7 @@ class _Restoring:
         self._head = reader.head
         self._environment = environment
         self._tables = environment.tables
-        self._rows = StateRowReader(rollup)
+        self._rows = StateRowReader(_find_version(reader.head, rollup))
         self._on_progress = on_progress
         self._done = 0
         self._total = self._head.leaf_count - 1 + sum(self._head.sizes)

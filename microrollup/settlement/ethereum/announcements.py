@@ -73,6 +73,10 @@ class _Schedule(Generic[T]):
         """The value that is in force in an L1 block."""
         return self._values[max(bisect_right(self._effective, number) - 1, 0)]
 
+    def since(self, number: int) -> int:
+        """From which L1 block that value is in force; 0 for the first."""
+        return self._effective[max(bisect_right(self._effective, number) - 1, 0)]
+
     def find_next(self, number: int) -> int | None:
         """From when the first change is in force that is not in an L1 block."""
         at = bisect_right(self._effective, number)
@@ -122,6 +126,10 @@ class Announcements:
     def get_stf_id(self, number: int) -> bytes:
         """The 32-byte id of the code that is in force at an L1 origin."""
         return self._codes.get(number)
+
+    def get_code_since(self, number: int) -> int:
+        """The L1 block from which that code is in force; 0 for the first."""
+        return self._codes.since(number)
 
     def get_void(self, index: int) -> int | None:
         """From which L1 block an entry is voided; `None` if it is not, or if its void ended with its owner."""

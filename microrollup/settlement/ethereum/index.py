@@ -98,6 +98,10 @@ class EventIndex:
     def get_stf_id(self, number: int) -> bytes:
         return self._announced.get_stf_id(number)
 
+    def get_code_since(self, number: int) -> int:
+        """The L1 block from which that code is in force; 0 for the first."""
+        return self._announced.get_code_since(number)
+
     def get_owner(self, number: int) -> bytes:
         return self._announced.get_owner(number)
 

@@ -184,6 +184,7 @@ class EthereumSettlement:
             builder=index.get_builder(origin),
             stf_id=index.get_stf_id(origin),
             forced=tuple([take_entry(entry, voided=index.is_voided(entry.index, origin)) for entry in due]),
+            code_since=index.get_code_since(origin),
         )
 
     def get_genesis(self) -> Genesis:
@@ -191,6 +192,9 @@ class EthereumSettlement:
 
     def get_stf_id(self, number: int) -> bytes:
         return self._look().get_stf_id(number)
+
+    def get_code_since(self, number: int) -> int:
+        return self._look().get_code_since(number)
 
     def get_owner(self, number: int) -> bytes:
         return self._look().get_owner(number)

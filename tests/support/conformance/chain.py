@@ -99,7 +99,7 @@ def make_records() -> list[Case]:
         ("voided", voided := msgspec.structs.replace(forced, index=3, voided=True), encode_record(voided)),
         ("signed", [edit, 5, signature], types.by_name["Edit"].encode_record(edit, 5, signature)),
         ("close", close, encode_record(close)),
-        ("rebuild", rebuilt := Rebuild(7, fill("stf id 2")), encode_record(rebuilt)),
+        ("rebuild", rebuilt := Rebuild(7), encode_record(rebuilt)),
     ]
     chain, cases = compute_rollup_id(genesis), []
     for kind, value, raw in records:

@@ -1,0 +1,80 @@
+"""What a ledger holds on disk: its closed blocks, the tree's files, and letting go of them."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from microrollup.chain.block import Block, Header, compute_block_hash
+from microrollup.errors import StoreCorrupt
+from microrollup.store.environment import Environment, encode_number, map_errors
+from microrollup.store.retention import put_settled
+from microrollup.store.tables import SYNCED_KEY, Checkpoint, get_block, get_block_row
+from microrollup.store.tree import FlatTree
+
+__all__ = ["LedgerStore"]
+
+
+class LedgerStore:
+    """The part of a ledger that is about its store alone."""
+
+    environment: Environment
+    rollup_id: bytes
+    checkpoint: Checkpoint
+    tree: FlatTree
+    _synced_height: int
+    _unsynced_leaves: int
+
+    def close(self) -> None:
+        """Make the flat files durable and close the store. Uncommitted entries are dropped."""
+        try:
+            self.sync_tree()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close without writing anything, as after an error; the next opening repairs what has to be."""
+        self.tree.close()
+        self.environment.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def get_block(self, height: int) -> Block | None:
+        """A closed block above genesis, whole. Raises `StoreCorrupt`; `NotRetained` for what a snapshot left out."""
+        with map_errors(self.environment.directory):
+            return get_block(self.environment.reader, self.environment.tables, self.rollup_id, height)
+
+    def get_block_hash(self, height: int) -> bytes:
+        """The hash of a closed block. Raises `StoreCorrupt` if there is none, and `NotRetained`."""
+        if height == self.checkpoint.height:
+            return self.checkpoint.block_hash
+        return compute_block_hash(self.get_header(height))
+
+    def get_header(self, height: int) -> Header:
+        """The header of a closed block. Raises `StoreCorrupt` if there is none, and `NotRetained`."""
+        with map_errors(self.environment.directory):
+            row = get_block_row(self.environment.reader, self.environment.tables, height)
+        if row is None:
+            raise StoreCorrupt(f"blocks/{height}", "missing")
+        return row.header
+
+    def note_settled(self, height: int, time: int) -> None:
+        """Note that a height settled on L1 at `time` (seconds); it decides how long old heights are kept."""
+        with self.environment.write() as txn:
+            put_settled(txn, self.environment.tables, height, time)
+
+    def sync_tree(self) -> None:
+        """Make the flat files durable, and note up to which height they are."""
+        if self._synced_height == self.checkpoint.height:
+            return
+        self.tree.sync()
+        with self.environment.write() as txn:
+            txn.put(SYNCED_KEY, encode_number(self.checkpoint.height), db=self.environment.tables["meta"])
+        self._synced_height = self.checkpoint.height
+        self._unsynced_leaves = 0

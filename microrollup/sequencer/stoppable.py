@@ -1,0 +1,66 @@
+"""Intake that stops: asked to, or because memory is ahead of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from microrollup.errors import IntakeStopped, LimitExceeded
+from microrollup.execution.block_context import Interrupted
+from microrollup.store.environment import map_errors
+
+__all__ = ["Stoppable"]
+
+_log = structlog.get_logger(__name__)
+
+
+class Stoppable:
+    """Whether actions are taken, and why not."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._stopped: str | None = None
+        self._failed = False
+
+    @property
+    def stopped(self) -> str | None:
+        """Why no actions are taken; None while they are."""
+        return self._stopped
+
+    @property
+    def failed(self) -> bool:
+        """Whether the ledger's memory is ahead of its store: nothing but a restart helps."""
+        return self._failed
+
+    def stop(self, reason: str) -> None:
+        """Take no more actions, as after a C2X; `rebuild` or a restart ends it.
+
+        A failure that has stopped intake before stays the reason.
+        """
+        if not self._failed:
+            self._stop(reason)
+
+    @contextmanager
+    def _stopping_on_failure(self) -> Iterator[None]:
+        """Whatever ends this early leaves the ledger's memory ahead of its store: nothing but a restart helps then."""
+        try:
+            with map_errors(self._directory):
+                yield
+        except BaseException as error:
+            if not self._failed:
+                self._failed = True
+                self._stop(f"{str(error) or type(error).__name__}; restart to go on from what is durable")
+            if isinstance(error, Interrupted):
+                raise LimitExceeded("an STF ran over its time limit while its outcome was being taken") from None
+            raise
+
+    def _stop(self, reason: str) -> None:
+        self._stopped = reason
+        _log.error("intake_stopped", reason=reason)
+
+    def _require_intake(self) -> None:
+        if self._stopped is not None:
+            raise IntakeStopped(f"no actions are taken: {self._stopped}")

@@ -1,0 +1,48 @@
+"""Building an upgrade: what is due when L1 has another code in force than the newest block."""
+
+from __future__ import annotations
+
+from microrollup.chain.record import Open
+from microrollup.execution.entry import make_upgrade_entry
+from microrollup.execution.upgrading import list_steps
+from microrollup.ledger.code import check_inbox
+from microrollup.ledger.ledger import Ledger
+from microrollup.ledger.open_block import OpenBlock
+from microrollup.sequencer.opening import choose_time
+from microrollup.settlement.protocol import L1Look, L1View
+from microrollup.settlement.upgrades import is_upgrade_due
+
+__all__ = ["explain_refusal", "find_due_upgrade", "open_upgrade"]
+
+
+def find_due_upgrade(ledger: Ledger, l1: L1View, l1_origin: int) -> L1Look | None:
+    """What L1 says at an origin, if a block that binds to it must upgrade; None if none is due.
+
+    Raises `OtherCode` if the inbox was created with another code than the app's first version.
+    """
+    if ledger.checkpoint.height == 0:
+        check_inbox(ledger.rollup, l1.get_stf_id(0))
+    look = l1.look(l1_origin, ledger.checkpoint.forced_count)
+    due = is_upgrade_due(ledger.rollup.stf_id, ledger.header.l1_origin, look.stf_id, look.code_since)
+    return look if due else None
+
+
+def explain_refusal(ledger: Ledger, look: L1Look, *, consent: bool) -> str | None:
+    """Why this process does not build an upgrade that is due; None if it does."""
+    announced = f"L1 has the code 0x{look.stf_id.hex()} in force since block {look.code_since}"
+    if ledger.app.find_version(look.stf_id) is None:
+        return f"{announced}, and the app here has no such version: install it, and start again with --upgrade"
+    if not consent:
+        return f"{announced}: start again with --upgrade to migrate the state and go on under it"
+    return None
+
+
+def open_upgrade(ledger: Ledger, l1_origin: int, look: L1Look, now: int) -> OpenBlock:
+    """Open a block that upgrades, and execute it. It is in memory only: closing it makes all of it durable at once.
+
+    Raises `LimitExceeded` if this process has too little memory.
+    """
+    height = ledger.header.height + 1
+    steps = list_steps(ledger.app, ledger.rollup.stf_id, look.stf_id)
+    entries = [make_upgrade_entry(ledger.rollup_id, height, index, step.record) for index, step in enumerate(steps)]
+    return ledger.upgrade(Open(height, choose_time(ledger, look, now), l1_origin, look.stf_id), entries)

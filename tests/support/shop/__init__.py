@@ -1,0 +1,1 @@
+"""An app in four versions, for tests of upgrades."""
