@@ -11,12 +11,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from eth_abi import encode
 
 import microrollup.explorer
 from conformance.files import FOLDER, FORMATS, RULES_VERSION, load_cases, locate, render
 from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.envelope_record import decode_envelope_record
 from microrollup.chain.receipt import EXECUTED
 from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.chain.record import DomainConfig, Forced, decode_genesis
@@ -27,9 +29,14 @@ from microrollup.crypto.merkle.indexed import Proof, compute_root, compute_tree_
 from microrollup.crypto.merkle.items import ItemProof, verify_item
 from microrollup.crypto.signatures import schemes
 from microrollup.crypto.signatures.statement import Statement
+from microrollup.errors import DecodeError
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.entry import decode_forced, decode_kernel_record, make_forced_entry
-from microrollup.execution.payload import encode_carried_payload, encode_forced_payload
+from microrollup.execution.payload import (
+    decode_envelope_payload,
+    encode_carried_payload,
+    encode_forced_payload,
+)
 from paths import TESTS
 from zoo import zoo
 
@@ -68,6 +75,10 @@ def test_records_decode(case: dict[str, Any]) -> None:
     elif kind in ("forced", "voided"):
         assert raw == encode_canonical(decode_forced(raw))
         assert (kind == "voided") is decode_forced(raw).voided
+    elif kind == "envelope":
+        assert case["value"] == ["ticket", "0x" + decode_envelope_record(raw).raw.hex()]
+        with pytest.raises(DecodeError):
+            decode_envelope_record(raw + b"\0")
     elif kind == "signed":
         assert raw == encode_canonical(zoo.action_types.decode_record(raw))
     else:
@@ -152,6 +163,22 @@ def test_forced_payloads_are_judged() -> None:
         if entry.action is not None:
             assert forced.payload == encode_forced_payload(zoo, entry.action)
     assert [0, 3, 3, 3] == statuses
+
+
+def test_envelopes_have_their_identity() -> None:
+    """It is the hash of a word, the rollup's id, the hash of the name, and the hash that opening gives."""
+    for case in load_cases("envelopes"):
+        payload = unhex(case["payload"])
+        if "actionHash" not in case:
+            with pytest.raises(DecodeError):
+                decode_envelope_payload(payload)
+            continue
+        name, raw = case["name"], unhex(case["raw"])
+        assert bytes((2, len(name))) + name.encode() + raw == payload
+        assert (name, raw) == decode_envelope_payload(payload)
+        assert msgspec.msgpack.encode(["envelope", name, raw]) == unhex(case["record"])
+        preimage = b"envelope" + unhex(case["rollupId"]) + keccak256(name.encode()) + unhex(case["hash"])
+        assert unhex(case["actionHash"]) == keccak256(preimage)
 
 
 def test_carried_payloads_are_their_signers() -> None:

@@ -19,6 +19,7 @@ from microrollup.chain.block import (
     seal_header,
 )
 from microrollup.chain.block_entry import BLOCK_RECORD, compute_block_entry_id
+from microrollup.chain.envelope_record import encode_envelope_record
 from microrollup.chain.receipt import Receipt
 from microrollup.chain.record import (
     GENESIS_FORMAT,
@@ -98,6 +99,7 @@ def make_records() -> list[Case]:
         ("forced", forced := Forced(2, fill("forcer", 20), 150_000_001, b"\0payload", False), encode_record(forced)),
         ("voided", voided := msgspec.structs.replace(forced, index=3, voided=True), encode_record(voided)),
         ("signed", [edit, 5, signature], types.by_name["Edit"].encode_record(edit, 5, signature)),
+        ("envelope", ["ticket", fill("raw")], encode_envelope_record("ticket", fill("raw"))),
         ("close", close, encode_record(close)),
         ("rebuild", rebuilt := Rebuild(7), encode_record(rebuilt)),
     ]

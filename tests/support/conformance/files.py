@@ -43,6 +43,13 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
         "Payloads 0x01: a signed action's record that anybody may carry; its signer, nonce and action hash.",
         settlement.make_carried_payloads,
     ),
+    "envelopes": (
+        (
+            'Envelopes of an app\'s own: ["envelope", name, raw]; payload 0x02 || length of the name || name || raw; '
+            'identity keccak256("envelope" || rollupId || keccak256(name) || hash).'
+        ),
+        settlement.make_envelopes,
+    ),
     "announcements": (
         "What the inbox's owner announces: calls, and what holds afterwards, in L1 blocks from a start.",
         announcements.make_announcements,

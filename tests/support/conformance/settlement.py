@@ -8,12 +8,13 @@ from typing import Any
 from conformance.chain import CHAIN_ID, HEADERS, INBOX, seal_of
 from conformance.encoding import fill, make_key, show
 from microrollup.chain.block import Block
+from microrollup.chain.envelope_record import compute_envelope_id, encode_envelope_record
 from microrollup.chain.record import DomainConfig, Forced, Open, encode_record
 from microrollup.crypto.ecdsa import canonicalize_signature, compute_address, sign_digest
 from microrollup.crypto.eip712 import compile_digest, compute_domain_separator
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.entry import make_forced_entry
-from microrollup.execution.payload import encode_carried_payload, encode_forced_payload
+from microrollup.execution.payload import encode_carried_payload, encode_envelope_payload, encode_forced_payload
 from microrollup.settlement.attestation import (
     compute_attestation_digest,
     create_attestation,
@@ -70,6 +71,27 @@ def make_batches() -> list[Case]:
         for count in (1, 6)
     ]
     return cases
+
+
+def make_envelopes() -> list[Case]:
+    """What comes in envelopes of an app's own: record, line and payload; then payloads that hold none."""
+    cases: list[Case] = []
+    for name, size in (("a", 20), ("p256-ticket", 165), ("0123456789abcdef-0123456789abcdef"[:32], 8_158)):
+        raw, digest = fill(f"raw {name}", size), fill(f"hash {name}")
+        cases.append(
+            {
+                "rollupId": show(fill("rollup id")),
+                "name": name,
+                "raw": show(raw),
+                "hash": show(digest),
+                "record": show(encode_envelope_record(name, raw)),
+                "payload": show(encode_envelope_payload(name, raw)),
+                "actionHash": show(compute_envelope_id(fill("rollup id"), name, digest)),
+            }
+        )
+    raw = fill("raw", 20)
+    hostile = (b"", b"\0", b"\1", b"\x21" + b"a" * 33 + raw, b"\5a" + raw[:3], b"\2\xc3\xa9" + raw)
+    return cases + [{"payload": show(b"\2" + payload), "decodes": False} for payload in hostile]
 
 
 def make_carried_payloads() -> list[Case]:
