@@ -29,7 +29,7 @@ _STDOUT: Final = Path("-")
     metavar="FILE",
     help="Write this file, replaced once it is whole; `-`: standard output.",
 )
-@click.option("--actions", is_flag=True, help="Write the signed actions of the log instead, as `import` takes them.")
+@click.option("--actions", is_flag=True, help="Write what `import` takes instead: signed actions and envelopes.")
 @click.option(
     "--after", type=click.IntRange(0), metavar="H", help="With --actions: write only those of blocks after height H."
 )

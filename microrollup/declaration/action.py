@@ -67,7 +67,9 @@ class SignedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 class _NoRecord(SignedRecord, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=""):
-    """What no record decodes to: that of a rollup without signed actions; types have names."""
+    """What no record decodes to, for a rollup without signed actions: its action alone is longer than a record."""
+
+    action: Annotated[bytes, Meta(min_length=MAX_ACTION_BYTES)]
 
 
 ActionClass: TypeAlias = type[Action]

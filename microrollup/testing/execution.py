@@ -98,7 +98,7 @@ class UpgradeTo(msgspec.Struct, frozen=True):
 
 ActionStep = tuple[bytes, Action] | ForcedStep | EnvelopeStep
 
-ExecutionStep = ActionStep | BlockStep | UpgradeTo
+ExecutionStep = tuple[bytes, Action] | ForcedStep | EnvelopeStep | BlockStep | UpgradeTo
 """`(sender, action)`, or what `force`, `carry`, `envelope`, `next_block`, `at` and `upgrade` give."""
 
 

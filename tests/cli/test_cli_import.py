@@ -13,6 +13,7 @@ from command_line import APP, EXPECTED, LINES, ROOT, WALLET_FILE, cli, import_li
 from microrollup.chain.record import DomainConfig
 from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.deployment.importing import read_lines
+from microrollup.execution.authentication import MAX_LINE_BYTES
 from microrollup.primitives import MAX_ACTION_BYTES
 from microrollup.testing.signing import sign_action
 
@@ -358,11 +359,11 @@ def test_a_single_new_sender(cli, tmp_path):
         (b"a\nb", [b"a", b"b"]),
         (b"a\r\nb\x0b\x0c\x1c\x85\xe2\x80\xa8\n", [b"a\r", b"b\x0b\x0c\x1c\x85\xe2\x80\xa8"]),
         (b"\n\na\n\n", [b"", b"", b"a", b""]),
-        (b"x" * MAX_ACTION_BYTES + b"\ny", [b"x" * MAX_ACTION_BYTES, b"y"]),
-        (b"x" * (MAX_ACTION_BYTES + 1) + b"\ny", [b"x" * (MAX_ACTION_BYTES + 1), b"y"]),
-        (b"x" * (MAX_ACTION_BYTES + 2) + b"\ny", [b"x" * (MAX_ACTION_BYTES + 1), b"y"]),
-        (b"x" * (3 * MAX_ACTION_BYTES) + b"\n\ny", [b"x" * (MAX_ACTION_BYTES + 1), b"", b"y"]),
-        (b"x" * (3 * MAX_ACTION_BYTES), [b"x" * (MAX_ACTION_BYTES + 1)]),
+        (b"x" * MAX_LINE_BYTES + b"\ny", [b"x" * MAX_LINE_BYTES, b"y"]),
+        (b"x" * (MAX_LINE_BYTES + 1) + b"\ny", [b"x" * (MAX_LINE_BYTES + 1), b"y"]),
+        (b"x" * (MAX_LINE_BYTES + 2) + b"\ny", [b"x" * (MAX_LINE_BYTES + 1), b"y"]),
+        (b"x" * (3 * MAX_LINE_BYTES) + b"\n\ny", [b"x" * (MAX_LINE_BYTES + 1), b"", b"y"]),
+        (b"x" * (3 * MAX_LINE_BYTES), [b"x" * (MAX_LINE_BYTES + 1)]),
     ],
 )
 def test_lines_end_at_line_feeds_only(tmp_path, text, lines):
@@ -389,4 +390,4 @@ def test_an_endless_line_takes_no_memory():
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
     )
-    assert f"[{MAX_ACTION_BYTES + 1}]\n" == done.stdout
+    assert f"[{MAX_LINE_BYTES + 1}]\n" == done.stdout

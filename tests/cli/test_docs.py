@@ -71,7 +71,7 @@ def test_docstrings_take_the_place_of_directives(monkeypatch) -> None:
 def test_a_union_is_shown_by_its_classes() -> None:
     """An alias of a union has no docstring of its own: its definition is shown, not what Python says of unions."""
     text = expand_page("reference/testing")
-    assert "#### `ExecutionStep = tuple[bytes, Action] | ForcedStep | BlockStep`" in text
+    assert "#### `ExecutionStep = tuple[bytes, Action] | ForcedStep | EnvelopeStep | BlockStep | UpgradeTo`" in text
     assert "PEP 604" not in text
 
 
