@@ -72,7 +72,9 @@ def find_spent(state: Plus, key: bytes, token: bytes, limits: Limits, now: int) 
     """What counts as spent at a second. A count goes on over a change of limits until both grids have turned."""
     spent = state.spending.spent.get((key, token), Spent(0, 0))
     ends = max(spent.ends, compute_period_end(limits.since, limits.period))
-    return Spent(spent.amount, ends) if now < ends else Spent(0, compute_period_end(now, limits.period))
+    if spent.ends <= limits.since or ends <= now:
+        return Spent(0, compute_period_end(now, limits.period))
+    return Spent(spent.amount, ends)
 
 
 def find_permit(state: Plus, key: bytes, token: bytes, now: int) -> int:

@@ -7,6 +7,7 @@ from microrollup import MicroRollup
 from .config import Config
 from .exits import set_exit
 from .fees import set_axiom_fee, set_fee_token, set_price, sponsor
+from .spending import permit_spending, set_spending_rule
 from .state import Plus
 from .updates import accept_update, register_account, set_careful, update_account
 from .vault import deposit, freeze, transfer, withdraw
@@ -24,6 +25,7 @@ def make_app(config: Config) -> MicroRollup:
             register_account, update_account, accept_update, set_careful,
             deposit, freeze, transfer, withdraw, set_exit,
             set_price, set_axiom_fee, set_fee_token, sponsor,
+            set_spending_rule, permit_spending,
         ],
     )  # fmt: skip
 
