@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from microrollup import replace
+from microrollup import ZERO_BYTES32, replace
 
 from .clock import MAX_TIME
 from .money import get_limits_in_force
 from .rules import Rule
 from .state import Plus, Recovery
 
-__all__ = ["drop_pending", "settle_policy"]
+__all__ = ["drop_pending", "drop_policy", "drop_young_controllers", "settle_policy"]
 
 
 def settle_policy(recovery: Recovery, key: bytes, now: int) -> Recovery:
@@ -58,3 +58,14 @@ def drop_announced(rules: tuple[Rule, ...], now: int) -> tuple[Rule, ...]:
         if limits is not None:
             kept.append(Rule(rule.token, (limits,)))
     return tuple(kept)
+
+
+def drop_young_controllers(state: Plus, key: bytes, since: int) -> Plus:
+    """Rules without the controllers that were named after a second; their limits stay."""
+    if key not in state.spending.rules:
+        return state
+    kept = []
+    for rule in state.spending.rules[key]:
+        limits = tuple([replace(each, controller=ZERO_BYTES32) if each.named > since else each for each in rule.limits])
+        kept.append(Rule(rule.token, limits))
+    return replace(state, spending=replace(state.spending, rules=state.spending.rules.set(key, tuple(kept))))
