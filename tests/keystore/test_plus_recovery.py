@@ -12,6 +12,8 @@ from apps.keystore.accounts import Account
 from apps.keystore.plus.exits import SetExit
 from apps.keystore.plus.fees import SetFeeToken, SetPrice, Sponsor
 from apps.keystore.plus.guardians import compute_guardians_hash
+from apps.keystore.plus.naming import SetText
+from apps.keystore.plus.outbox import Intend, SetDelegate
 from apps.keystore.plus.policies import DropPending, SetRecovery
 from apps.keystore.plus.policy import Guardian, Policy
 from apps.keystore.plus.recovery import (
@@ -362,6 +364,8 @@ def list_ways_to_act() -> list[Any]:
         Withdraw(A, ETHER, 1, ALICE),
         SetExit(A, ALICE), SetFeeToken(A, ETHER), Sponsor(A, B, 1, ETHER, until), SetCareful(A, True),
         SetSpendingRule(A, ETHER, 1, DAY, bytes(32)), choose(0), DropPending(A),
+        Intend(A, 0, 10, ALICE, CODE, READY + 2 * DAY + 60), SetDelegate(A, 0, CODE, CONFIG, until),
+        SetText(A, "url", "x"),
     ]  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from microrollup import MicroRollup
 from .config import Config
 from .exits import set_exit
 from .fees import set_axiom_fee, set_fee_token, set_price, sponsor
+from .naming import commit_name, register_named, set_text
+from .outbox import intend, set_delegate
 from .policies import drop_pending_policy, set_recovery
 from .recovery import cancel_recovery, finish_recovery, start_recovery, support_recovery
 from .spending import permit_spending, set_spending_rule
@@ -29,6 +31,7 @@ def make_app(config: Config) -> MicroRollup:
             set_price, set_axiom_fee, set_fee_token, sponsor,
             set_spending_rule, permit_spending,
             set_recovery, drop_pending_policy, start_recovery, support_recovery, cancel_recovery, finish_recovery,
+            intend, set_delegate, commit_name, register_named, set_text,
         ],
     )  # fmt: skip
 
