@@ -38,7 +38,7 @@ CHECK_STEPS: Final[dict[Callable[..., Any], int]] = {
     checks.recover_signer: 500,
     checks.verify_ed25519: 500,
     checks.verify_p256: 1_000,
-    checks.verify_rsa_sha256: 2_000,
+    checks.verify_rsa_sha256: 5_000,
 }
 """What the checks of the kernel cost, beside a step for each 32 bytes that they are given."""
 TRANSFORM_STEPS: Final = 200

@@ -18,7 +18,7 @@ from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.chain.record import Seal
 from microrollup.codec.canonical import encode_canonical
 from microrollup.declaration.state import NONCES, StateField
-from microrollup.errors import DecodeError, StoreCorrupt, UsageError
+from microrollup.errors import DecodeError, RefusedError, StoreCorrupt, UsageError
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.entry import decode_forced, is_forced_record
 from microrollup.execution.envelope import describe_enveloped
@@ -326,9 +326,14 @@ class Lookups:
         stored = read_value(self._environment, NONCES, sender) or 0
         return stored, stored if pending is None else max(stored, pending)
 
-    def describe_enveloped(self, record: bytes) -> tuple[str, dict[str, Any]]:
-        """Type and members of the action in an envelope's record of this log."""
-        return describe_enveloped(self._rollup, self._authenticator.open_record(record))
+    def describe_enveloped(self, record: bytes) -> tuple[str | None, dict[str, Any] | None]:
+        """Type and members of the action in an envelope's record of this log; None for both where only another version
+        of the app opens it.
+        """
+        try:
+            return describe_enveloped(self._rollup, self._authenticator.open_record(record))
+        except RefusedError:
+            return None, None
 
     def decode_signed(self, record: bytes) -> dict[str, Any]:
         """The JSON form of a signed action's record. Raises `UsageError` for another record."""

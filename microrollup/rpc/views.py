@@ -160,9 +160,10 @@ class Views:
         types = self._node.rollup.action_types
         return types.by_record_type[type(types.decode_record(record))].name
 
-    def _name_enveloped(self, record: bytes) -> str:
+    def _name_enveloped(self, record: bytes) -> str | None:
         """The type of what came in an envelope: the only one there, or found out by opening it."""
-        names = [*self._node.rollup.envelopes[decode_envelope_record(record).name].types.by_name]
+        envelope = self._node.rollup.envelopes.get(decode_envelope_record(record).name)
+        names = [] if envelope is None else [*envelope.types.by_name]
         return names[0] if len(names) == 1 else self._node.lookups.describe_enveloped(record)[0]
 
     def value(self, value: Value) -> StateAnswer:
