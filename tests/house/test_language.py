@@ -33,6 +33,7 @@ COVERED: Final = (
     "apps/keystore/story",
     "apps/keystore/transitions.py",
     "apps/keystore/ucmt",
+    "apps/keystore/vault_calls.py",
     "benchmarks",
     "microrollup/__init__.py",
     "microrollup/chain",

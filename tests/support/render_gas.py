@@ -8,7 +8,7 @@ from typing import Final
 
 from paths import FOUNDRY
 
-__all__ = ["render_account_gas", "render_inbox_gas", "render_proof_gas", "render_root_gas"]
+__all__ = ["render_account_gas", "render_inbox_gas", "render_proof_gas", "render_root_gas", "render_vault_gas"]
 
 Row = tuple[str, Sequence[str]]
 """What the first cell says, and the measured names whose figures are the second one."""
@@ -58,6 +58,16 @@ _ACCOUNTS: Final[tuple[Row, ...]] = (
     ("`pushRoot`, each of the first four newer roots", ["pushRoot: third root"]),
     ("`pushRoot`, each later one", ["pushRoot: a later root, the ring full"]),
 )
+_VAULT: Final[tuple[Row, ...]] = (
+    ("`deposit`, ether / ERC-20", ["deposit, ether", "deposit, ERC-20"]),
+    ("`deposit`, ether, to an account that is shown", ["deposit, ether, to an account that is shown"]),
+    ("`checkpoint`", ["checkpoint"]),
+    ("`claim`, ether / ERC-20", ["claim, ether", "claim, ERC-20"]),
+    ("`reclaim`, ether, a tree of one leaf", ["reclaim, ether, depth 0"]),
+    ("`freeze`", ["freeze"]),
+    ("`escape`, the caller is the vk / ECDSA", ["escape, the caller is the vk", "escape, ECDSA"]),
+    ("`escape`, P-256 / passkey, without the precompile", ["escape, P-256", "escape, passkey"]),
+)
 _BARE_SIGNATURE_BYTES: Final = 65
 
 
@@ -71,6 +81,11 @@ def render_inbox_gas() -> str:
 def render_root_gas() -> str:
     """Of the ways that bring a root to a chain."""
     return _render_rows(["execution gas, cold storage", "gas"], _ROOTS, _read("keystore", "roots"))
+
+
+def render_vault_gas() -> str:
+    """Of paying in and out."""
+    return _render_rows(["execution gas, cold storage, proofs of depth 30", "gas"], _VAULT, _read("vault", "vault"))
 
 
 def render_proof_gas() -> str:

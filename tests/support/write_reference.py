@@ -15,7 +15,7 @@ import click
 
 from microrollup.cli.run import COMMANDS, cli
 from paths import ROOT
-from render_gas import render_account_gas, render_inbox_gas, render_proof_gas, render_root_gas
+from render_gas import render_account_gas, render_inbox_gas, render_proof_gas, render_root_gas, render_vault_gas
 from render_rpc import render_rpc
 from render_settings import render_constants, render_struct
 
@@ -75,6 +75,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "gas_inbox": render_inbox_gas,
     "gas_proofs": render_proof_gas,
     "gas_roots": render_root_gas,
+    "gas_vault": render_vault_gas,
     "inbox_limits": lambda: render_constants("microrollup.settlement.inbox", "microrollup.settlement.batch"),
     "node_options": lambda: render_struct("microrollup.node.runtime:NodeOptions"),
     "place_file": lambda: render_struct("microrollup.settlement.place:EthereumPlace"),
