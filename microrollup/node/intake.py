@@ -16,12 +16,13 @@ from typing import Final, NoReturn
 
 import structlog
 
-from microrollup.errors import IntakeStopped, MicrorollupError, WorkerDied
+from microrollup.errors import IntakeStopped, MicrorollupError, RefusedError, WorkerDied
 from microrollup.execution.authentication import Authenticated, may_be_envelope
 from microrollup.execution.authentication_pool import CHUNK_SIZE, AuthenticationPool, Started
 from microrollup.execution.envelope import Enveloped
 from microrollup.node.errors import NodeFault, Overloaded
 from microrollup.node.submission import Result, Submission, Ticket
+from microrollup.sequencer.spending import explain_spent
 
 __all__ = ["MAX_IN_FLIGHT", "MAX_IN_FLIGHT_BYTES", "Chunk", "Intake"]
 
@@ -32,6 +33,9 @@ MAX_IN_FLIGHT_BYTES: Final = 64 << 20
 
 FEW: Final = 4
 """Signatures, 40 us each, that are checked sooner here than handed to another thread or process."""
+
+FEW_SLOW: Final = 4
+"""Envelopes that travel together: each may take a quarter of a second to open, and is charged for when all are open."""
 
 _CHUNKS_PER_WORKER: Final = 2
 
@@ -79,10 +83,14 @@ class Intake:
 
     deliver: Callable[[Chunk], None]
 
-    def __init__(self, make_pool: Callable[[], AuthenticationPool], *, has_envelopes: bool = False) -> None:
-        """`has_envelopes`: lines may be envelopes, whose opening no submitter's thread waits for."""
+    def __init__(
+        self, make_pool: Callable[[], AuthenticationPool], find_wait: Callable[[str | None], float] | None = None
+    ) -> None:
+        """`find_wait`, for apps with envelopes, gives the seconds until something of a client's may be opened again: no
+        submitter's thread waits for that, and what comes too early is refused unopened.
+        """
         self._make_pool = make_pool
-        self._has_envelopes = has_envelopes
+        self._find_wait = find_wait
         self._pool = make_pool()
         self._lines: deque[tuple[bytes, Ticket]] = deque()
         self._condition = threading.Condition()
@@ -110,7 +118,7 @@ class Intake:
         Raises `Overloaded` when too much is in flight, and `IntakeStopped` once the node ends; then none was taken.
         """
         submission = Submission(len(lines), client)
-        is_slow = len(lines) > FEW or (self._has_envelopes and any(map(may_be_envelope, lines)))
+        is_slow = len(lines) > FEW or any(map(self._is_slow, lines))
         size = sum(map(len, lines))
         with self._condition:
             if self._closed is not None:
@@ -164,8 +172,23 @@ class Intake:
                     return
             self._slots.acquire()
             with self._condition:
-                taken = [self._lines.popleft() for _ in range(min(CHUNK_SIZE, len(self._lines)))]
+                taken = self._take()
             self.deliver(self._begin(taken))
+
+    def _take(self) -> list[tuple[bytes, Ticket]]:
+        """The next lines that travel together: all envelopes, or none."""
+        if self._find_wait is None:
+            return [self._lines.popleft() for _ in range(min(CHUNK_SIZE, len(self._lines)))]
+        is_slow = self._is_slow(self._lines[0][0])
+        taken: list[tuple[bytes, Ticket]] = []
+        while len(taken) < (FEW_SLOW if is_slow else CHUNK_SIZE) and self._lines:
+            if self._is_slow(self._lines[0][0]) is not is_slow:
+                break
+            taken.append(self._lines.popleft())
+        return taken
+
+    def _is_slow(self, line: bytes) -> bool:
+        return self._find_wait is not None and may_be_envelope(line)
 
     def _begin(self, taken: list[tuple[bytes, Ticket]]) -> Chunk:
         tickets = [ticket for _, ticket in taken]
@@ -173,7 +196,23 @@ class Intake:
             self._pool.close()
             self._pool = self._make_pool()
             self._broken = False
-        return Chunk(tickets, partial(self._pool.start_lines, [line for line, _ in taken]), self._end_chunk)
+        start = partial(self._pool.start_lines, [line for line, _ in taken])
+        if self._find_wait is not None and self._is_slow(taken[0][0]):
+            waits = [self._find_wait(ticket.submission.client) for ticket in tickets]
+            lines = [line for (line, _), wait in zip(taken, waits, strict=True) if wait <= 0]
+            start = partial(_start_some, self._pool, lines, waits)
+        return Chunk(tickets, start, self._end_chunk)
+
+
+def _start_some(pool: AuthenticationPool, lines: list[bytes], waits: list[float]) -> Started:
+    """Begin with the lines of those who need not wait; the others are refused."""
+    started = pool.start_lines(lines)
+
+    def collect() -> list[Authenticated | Enveloped | RefusedError]:
+        outcomes = iter(started.collect())
+        return [explain_spent(wait) if wait > 0 else next(outcomes) for wait in waits]
+
+    return Started(collect, started.is_done)
 
 
 def _end_nothing(_: WorkerDied | None) -> None:

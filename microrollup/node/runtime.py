@@ -115,7 +115,8 @@ class Node:
             self.directory, l1, self.lookups, self.confirmations, self.metrics, self.hub, self.receipts, self.blocks
         )
         self._budgets = ClientBudgets()
-        self.intake = Intake(self._make_pool, has_envelopes=bool(self.rollup.envelopes))
+        find_wait = self._budgets.find_client_wait
+        self.intake = Intake(self._make_pool, find_wait if self.rollup.envelopes else None)
         self._writer = Writer(self._make_sequencer, ledger, reactions, self.intake.release, self.options.timing)
         self.intake.deliver = self._writer.deliver
         self._settler = Settler(

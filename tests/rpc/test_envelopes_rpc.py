@@ -161,6 +161,10 @@ def test_opening_is_charged_to_the_client(site: Site, monkeypatch: pytest.Monkey
                 (refused,) = node.submit([make_line(purse.sign(number=spent, mood=9))], "a client").result(60)
                 assert isinstance(refused, BadEnvelope)
         assert 1 <= spent
+        many = [make_line(purse.sign(number=100 + number, mood=9)) for number in range(60)]
+        outcomes = node.submit([*many, to_line(site, site.signer.sign(Fill(purse.id, 9)))], "a third").result(60)
+        assert 1 <= len([each for each in outcomes if isinstance(each, BadEnvelope)]) < 30
+        assert all(isinstance(each, (BadEnvelope, BudgetSpent)) for each in outcomes)
         (taken,) = node.submit([make_line(purse.sign(1))], "another").result(60)
         assert isinstance(taken, Sequenced)
         escaped = make_line(purse.sign(1)).replace(b"envelope", b"\\u0065nvelope")
