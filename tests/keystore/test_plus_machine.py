@@ -1,0 +1,216 @@
+"""Keystore+ under random actions, restarts and crashes: no money is made or lost, no rule or lock is passed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from hypothesis import note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from apps.keystore.accounts import Account, Keystore, compute_account_key
+from apps.keystore.plus.config import Config, PriceCap
+from apps.keystore.plus.fees import SetFeeToken, SetPrice, Sponsor
+from apps.keystore.plus.guardians import compute_guardians_hash
+from apps.keystore.plus.money import EVERY_TOKEN, get_balance
+from apps.keystore.plus.outbox import Intend
+from apps.keystore.plus.policies import SetRecovery
+from apps.keystore.plus.policy import Guardian, Lock, Policy
+from apps.keystore.plus.recovery import CancelRecovery, FinishRecovery, StartRecovery, SupportRecovery
+from apps.keystore.plus.rollup import make_app
+from apps.keystore.plus.rules import Limits, Rule
+from apps.keystore.plus.spending import PermitSpending, SetSpendingRule
+from apps.keystore.plus.state import Plus, Recovery, SpendingRules, Vault
+from apps.keystore.plus.updates import AcceptUpdate, SetCareful
+from apps.keystore.plus.vault import Deposit, Transfer, Withdraw
+from apps.keystore.transitions import Register, Update
+from microrollup import Map, MicroRollup
+from microrollup.declaration.action import Action
+from microrollup.testing.execution import Senders, at, force
+from microrollup.testing.machine import RollupMachine
+from microrollup.testing.strategies import app_actions
+from plus_world import CODE, CODE_2, CONFIG, CONFIG_2, DAY, ETHER, SALT, TOKEN, count_money
+
+VAULT, ALICE, BOB, CAROL, COLLECTOR = PEOPLE = Senders(5)
+STRANGER = b"\x5a" * 20
+"""Controls the rule; signs nothing, so nothing loosens it."""
+OWNERS = (ALICE, BOB, CAROL, COLLECTOR, STRANGER)
+A, B, C, K, S = KEYS = [compute_account_key(SALT, CODE + CONFIG, who) for who in OWNERS]
+GUARDIANS = sorted([Guardian(0, bytes(12) + BOB), Guardian(0, bytes(12) + CAROL)], key=lambda each: each.id)
+HASH = compute_guardians_hash(SALT, GUARDIANS)
+LIMIT = 50
+TOKENS = (ETHER, TOKEN)
+
+
+def make_genesis() -> Plus:
+    """Alice has a rule that only a stranger loosens, and guardians who lock; Bob has guardians whom he vetoes."""
+    accounts = {key: Account(CODE + CONFIG, who) for key, who in zip(KEYS, OWNERS, strict=True)}
+    caps = (PriceCap(ETHER, 9), PriceCap(TOKEN, 9))
+    policies = {A: Policy(HASH, 2, 2, DAY, 1, 1), B: Policy(HASH, 2, 1, DAY, 0, 1)}
+    funded = (A, B, C)
+    vault = Vault(
+        balances=Map(dict.fromkeys(funded, 1_000)),
+        tokens=Map({(TOKEN, key): 1_000 for key in funded}),
+        credited=Map(dict.fromkeys(TOKENS, 3_000)),
+    )
+    return Plus(
+        vault=vault,
+        keystore=Keystore(Map(accounts)),
+        recovery=Recovery(policies=Map(policies)),
+        spending=SpendingRules(rules=Map({A: (Rule(EVERY_TOKEN, (Limits(LIMIT, DAY, S, 0, 0),)),)})),
+        config=Config(vault=VAULT, collector=K, price_caps=caps),
+    )
+
+
+AMOUNTS = st.sampled_from([1, 2, 7, 30, 50, 51, 1_000, 2**256 - 1])
+PERIODS = st.sampled_from([3_600, DAY, 9 * DAY])
+SECONDS = st.sampled_from([1, 3_600, DAY // 2, DAY, 2 * DAY, 8 * DAY])
+
+
+def draw_action(state: Plus, key: bytes, now: int) -> st.SearchStrategy[Action]:
+    """What somebody might want of an account."""
+    other, token = st.sampled_from(KEYS), st.sampled_from(TOKENS)
+    vk, until = st.sampled_from(PEOPLE), st.integers(now, now + 2 * DAY)
+    proposals = st.sampled_from([*state.recovery.proposals.keys(), SALT])
+    place, own = st.sampled_from([0, 1, 255]), st.just(key)
+    data = (st.sampled_from([CODE, CODE_2]), st.just(CONFIG_2))
+    return st.one_of(
+        st.builds(Transfer, own, other, token, AMOUNTS),
+        st.builds(Withdraw, own, token, AMOUNTS, vk),
+        st.builds(Update, own, *data, vk),
+        st.builds(SetCareful, own, st.booleans()),
+        st.builds(AcceptUpdate, own),
+        st.builds(Register, *data, st.just(SALT)),
+        st.builds(SetPrice, token, st.integers(0, 10)),
+        st.builds(SetFeeToken, own, token),
+        st.builds(Sponsor, own, other, AMOUNTS, token, until),
+        st.builds(SetSpendingRule, own, token, AMOUNTS, PERIODS, st.just(bytes(32)) | other),
+        st.builds(PermitSpending, other, token, AMOUNTS, until),
+        st.builds(SetRecovery, own, st.just(HASH), st.just(2), st.integers(1, 2), st.just(DAY), st.integers(0, 1)),
+        st.builds(StartRecovery, own, *data, vk, st.just(SALT), st.just(GUARDIANS)),
+        st.builds(SupportRecovery, proposals, place),
+        st.builds(SupportRecovery, proposals, place),
+        st.builds(CancelRecovery, proposals, place),
+        st.builds(FinishRecovery, proposals),
+        st.builds(Intend, own, st.integers(0, 3), st.just(10), vk, st.just(CODE), until),
+        st.builds(Deposit, st.integers(0, 9), token, own, AMOUNTS),
+    )
+
+
+class Seen(NamedTuple):
+    """What a state held: maps of earlier blocks cannot be read again."""
+
+    locks: dict[bytes, Lock]
+    accounts: dict[bytes, Account]
+    balances: dict[tuple[bytes, bytes], int]
+
+
+def see(state: Plus) -> Seen:
+    balances = {(key, token): get_balance(state, key, token) for key in KEYS for token in TOKENS}
+    return Seen(dict(state.recovery.locks.items()), dict(state.keystore.accounts.items()), balances)
+
+
+class PlusMachine(RollupMachine):
+    app: ClassVar[MicroRollup] = MicroRollup(
+        name="keystore-plus", version="1", genesis=make_genesis(), stfs=list(make_app(Config()).stf_by_action.values())
+    )
+    senders: ClassVar[Senders] = PEOPLE
+
+    def __init__(self) -> None:
+        self.before: Seen | None = None
+        self.outflows: list[tuple[int, bytes, int]] = []
+        self.deposits = 10
+        super().__init__()
+
+    def _draw(self, data: st.DataObject) -> tuple[bytes, Action]:
+        """Mostly what makes sense by who may do it; sometimes anything by anybody."""
+        state = self.rollup.ledger.state.app
+        if data.draw(st.integers(0, 9), "kind") == 0:
+            sender = data.draw(st.sampled_from(list(PEOPLE)), "sender")
+            return sender, data.draw(app_actions(self.app, self._known), "action")
+        key = data.draw(st.sampled_from(KEYS[:4]), "account")
+        action = data.draw(draw_action(state, key, int(self.rollup.seconds)), "action")
+        owner = state.keystore.accounts[key].vk
+        sender = data.draw(
+            st.sampled_from([owner, owner, *PEOPLE]) if owner in PEOPLE.keys else st.sampled_from(PEOPLE)
+        )
+        note(f"0x{sender.hex()}: {action}")
+        return sender, action
+
+    @rule(data=st.data())
+    def sign_more(self, data: st.DataObject) -> None:
+        """Signed actions are what there is most of."""
+        self.sign(data)
+
+    @rule(pair=st.permutations([A, B, C]), token=st.sampled_from(TOKENS), amount=st.integers(1, 60), out=st.booleans())
+    def pay(self, pair: list[bytes], token: bytes, amount: int, out: bool) -> None:
+        """An owner pays or withdraws a little."""
+        owner = self.rollup.ledger.state.app.keystore.accounts[pair[0]].vk
+        if owner in PEOPLE.keys:
+            action = Withdraw(pair[0], token, amount, VAULT) if out else Transfer(pair[0], pair[1], token, amount)
+            self._submit(owner, action)
+
+    @rule()
+    def finish(self) -> None:
+        """Who waits for an account takes it."""
+        proposals = self.rollup.ledger.state.app.recovery.proposals.items()
+        running = [(name, value.vk) for name, value in proposals if value.reached > 0]
+        if running and running[0][1] in PEOPLE.keys:
+            self.wait(DAY)
+            self._submit(running[0][1], FinishRecovery(running[0][0]))
+
+    @rule(key=st.sampled_from(KEYS), token=st.sampled_from(TOKENS), amount=st.integers(1, 500))
+    def deposit(self, key: bytes, token: bytes, amount: int) -> None:
+        """The vault on L1 has taken money."""
+        self.deposits += 1
+        self.rollup.apply(force(VAULT, Deposit(self.deposits, token, key, amount)))
+        self.close_block()
+
+    @rule(seconds=SECONDS)
+    def wait(self, seconds: int) -> None:
+        """Time passes."""
+        self.rollup.apply(at(int(self.rollup.seconds) + seconds))
+        self._follow()
+
+    @rule(lock=st.just(None))
+    def lock_alice(self, lock: None) -> None:
+        """Her guardians propose, and support it."""
+        accounts, locks = self.rollup.ledger.state.app.keystore.accounts, self.rollup.ledger.state.app.recovery.locks
+        if A in locks or accounts[A].vk in (BOB, CAROL):
+            return
+        self._submit(BOB, StartRecovery(A, CODE_2, CONFIG_2, CAROL, SALT, GUARDIANS))
+        for proposal, value in self.rollup.ledger.state.app.recovery.proposals.items():
+            for place, guardian in enumerate(GUARDIANS):
+                if value.key == A:
+                    self._submit(guardian.id[12:], SupportRecovery(proposal, place))
+
+    def _submit(self, sender: bytes, action: Action) -> None:
+        outcome: Any = self.rollup.submit(sender, action)
+        self._receipts[outcome.receipt.seq] = outcome.receipt
+        self._check_status(action, outcome.receipt)
+        self._follow()
+
+    def check_state(self, state: Plus) -> None:
+        """Balances and withdrawals are the deposits; a locked account loses nothing and stays; Alice's rule holds."""
+        for token in {*TOKENS, *state.vault.credited.keys()}:
+            assert state.vault.credited.get(token, 0) == count_money(state, token)
+        before, self.before = self.before, see(state)
+        for key, lock in state.recovery.locks.items():
+            assert state.keystore.accounts[key].data[:32] == bytes(32)
+            assert state.recovery.standings[key].running == lock.proposal
+            if before is not None and before.locks.get(key) == lock:
+                assert before.accounts[key] == state.keystore.accounts[key]
+                assert all(before.balances[key, token] <= get_balance(state, key, token) for token in TOKENS)
+        if before is None:
+            return
+        now = int(self.rollup.seconds)
+        for token in TOKENS:
+            lost = before.balances[A, token] - get_balance(state, A, token)
+            if lost > 0:
+                self.outflows.append((now, token, lost))
+            recent = [amount for time, which, amount in self.outflows if which == token and now - time <= DAY - 3_600]
+            assert sum(recent) <= 2 * LIMIT
+
+
+TestPlus = PlusMachine.TestCase
+TestPlus.settings = settings(TestPlus.settings, max_examples=4, stateful_step_count=50)
