@@ -14,6 +14,7 @@ from microrollup import primitives as _primitives
 from microrollup.declaration.action import Action, Event
 from microrollup.declaration.context import Context, Revert, require
 from microrollup.declaration.envelope import Envelope, Opened
+from microrollup.declaration.index import Index, IndexBlock, IndexView
 from microrollup.declaration.map import Map
 from microrollup.declaration.node_view import NodeView
 from microrollup.declaration.rollup import MicroRollup
@@ -32,6 +33,9 @@ __all__ = [
     "Context",
     "Envelope",
     "Event",
+    "Index",
+    "IndexBlock",
+    "IndexView",
     "Map",
     "MicroRollup",
     "MicrorollupError",

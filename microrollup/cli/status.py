@@ -60,9 +60,20 @@ def _render(document: dict[str, Any]) -> list[Any]:
     if "intake" in document:
         intake = document["intake"] + (f": {document['reason']}" if document["reason"] else "")
         parts += ["", make_facts({"intake": intake, "queue": f"{document['queueDepth']} actions"})]
+    if document.get("indexes"):
+        parts += ["", _render_indexes(document["indexes"], document["height"]["latest"])]
     if document["l1"] is not None:
         parts += ["", make_facts(_render_l1(document["l1"]))]
     return parts
+
+
+def _render_indexes(indexes: list[dict[str, Any]], latest: int) -> Any:
+    table = make_table("index", "up to", "rows", "")
+    for index in indexes:
+        reached = "nothing yet" if index["reached"] is None else f"block {index['reached']}"
+        standing = "complete" if index["reached"] == latest else f"being built, up to block {latest}"
+        table.add_row(index["name"], reached, str(index["rows"]), index["failure"] or standing)
+    return table
 
 
 def _render_l1(l1: dict[str, Any]) -> dict[str, object]:

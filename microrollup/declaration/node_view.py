@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from microrollup.chain.acknowledgement import SignedAcknowledgement
     from microrollup.chain.answers.actions import BlockAnswer, HeaderAnswer, ReceiptAnswer
     from microrollup.chain.answers.confirmations import Confirmation
     from microrollup.chain.answers.state import StateProofAnswer
+    from microrollup.declaration.index import Index, IndexBlock, IndexView
     from microrollup.declaration.view import View
 
 __all__ = ["NodeView"]
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class NodeView(Protocol):
@@ -63,6 +69,15 @@ class NodeView(Protocol):
 
     def view(self, height: int | None = None) -> View[Any]:
         """The state as a query sees it, until the method returns."""
+        ...
+
+    def index(
+        self, function: Callable[[IndexBlock[Any], Index[K, V]], None], height: int | None = None
+    ) -> IndexView[K, V]:
+        """The entries of an index, as `view(height).index(function)` gives them.
+
+        An index that is still being built ends the method: that is answered as `index_building`.
+        """
         ...
 
     def prove(self, field: str, key: Any = None, height: int | None = None) -> StateProofAnswer:

@@ -26,6 +26,7 @@ from microrollup.codec.document import Form, compile_form
 from microrollup.codec.json import Read, check_members, compile_json_reader, to_json_value
 from microrollup.codec.schema import SchemaType, describe_type, to_camel_case
 from microrollup.codec.values import compile_check
+from microrollup.declaration.index import IndexType, describe_index, is_index
 from microrollup.declaration.modules import Package
 from microrollup.declaration.node_view import NodeView
 from microrollup.declaration.state import State
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEIGHT",
+    "MAX_INDEXES",
     "Methods",
     "Query",
     "QueryParameter",
@@ -51,6 +53,8 @@ __all__ = [
 
 HEIGHT: Final = "height"
 """The parameter that every query has besides its own: which closed block's state it reads."""
+
+MAX_INDEXES: Final = 32
 
 _NAMESPACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _TAKEN: Final = frozenset({"eth", "net", "rollup", "rpc", "web3"})
@@ -112,6 +116,8 @@ class Reads(msgspec.Struct, frozen=True):
     """State class -> where it is in the app's state; the whole state's class is among them."""
     queries: dict[str, Query]
     """By their names in JSON."""
+    indexes: dict[str, IndexType]
+    """By their names."""
     trees: dict[str, ast.Module]
     """Module -> syntax tree: the module of queries, and those of the app that it imports."""
 
@@ -218,8 +224,11 @@ def load_reads(rollup: MicroRollup) -> Reads | None:
     if not package.is_own(module.__name__):
         raise DeclarationError("reads", f"{module.__name__} is not in the package of the state class")
     package.hash_modules([module.__name__])
+    indexes = _load_indexes(rollup, module, package)
     queries: dict[str, Query] = {}
     for function in _list_functions(module):
+        if function.__name__ in indexes:
+            continue
         query = describe_query(function)
         if query.state not in rollup.state_type.parts:
             raise DeclarationError(function.__qualname__, f"reads another state than {rollup.state_type.cls.__name__}")
@@ -228,7 +237,25 @@ def load_reads(rollup: MicroRollup) -> Reads | None:
         queries[query.name] = query
     if not queries:
         raise DeclarationError("reads", f"{module.__name__} has no query: a function whose first parameter is a View")
-    return Reads(namespace, rollup.state_type.parts, queries, package.trees)
+    return Reads(namespace, rollup.state_type.parts, queries, indexes, package.trees)
+
+
+def _load_indexes(rollup: MicroRollup, module: ModuleType, package: Package) -> dict[str, IndexType]:
+    """The indexes that a module of queries defines, or imports from another one of the app's."""
+    indexes: dict[str, IndexType] = {}
+    for name, value in vars(module).items():
+        if not isinstance(value, FunctionType) or name.startswith("_") or not package.is_own(value.__module__):
+            continue
+        if not is_index(value):
+            continue
+        index = describe_index(value, Package(rollup.state_type.cls.__module__, rollup.libraries))
+        if index.state not in rollup.state_type.parts:
+            raise DeclarationError(value.__qualname__, f"is of another state than {rollup.state_type.cls.__name__}")
+        if indexes.setdefault(index.name, index).function is not value:
+            raise DeclarationError(value.__qualname__, "two indexes have this name")
+    if len(indexes) > MAX_INDEXES:
+        raise DeclarationError("reads", f"an app has at most {MAX_INDEXES} indexes, not {len(indexes)}")
+    return indexes
 
 
 def load_methods(rollup: MicroRollup) -> Methods | None:

@@ -25,6 +25,7 @@ __all__ = [
     "State",
     "StateField",
     "StateType",
+    "describe_map",
     "describe_state",
     "guard_leaf",
     "leaf_value",
@@ -273,6 +274,14 @@ def _read_leaf_marks(path: str, marks: tuple[object, ...], *, settled: bool) -> 
     if encoders and not callable(encoders[0]):
         raise DeclarationError(path, "`leaf_value` takes a function from a value to bytes")
     return encoders
+
+
+def describe_map(path: str, name: str, annotation: Any) -> StateField:
+    """A map outside of a state, as an index is: checked and stored as the first metadata field would be.
+
+    Raises `DeclarationError` for keys and values that could not be kept.
+    """
+    return _describe_field(path, name, 0, annotation, settled=False, number=0, encoders=[])
 
 
 def _describe_field(

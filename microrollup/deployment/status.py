@@ -10,6 +10,7 @@ from microrollup.client import SyncClient
 from microrollup.codec.json import hex0x
 from microrollup.deployment.place_file import find_place
 from microrollup.errors import StoreMissing
+from microrollup.ledger.indexes.status import IndexStatus, list_statuses
 from microrollup.node.settling import find_final_height
 from microrollup.settlement.place import L1Place, open_l1
 from microrollup.settlement.protocol import Settlement
@@ -17,6 +18,9 @@ from microrollup.store.environment import DATA_FILE, Environment
 from microrollup.store.tables import get_checkpoint
 
 __all__ = ["read_directory_status", "read_l1_status", "read_node_status"]
+
+_SHOWN: Final = ("intake", "reason", "queueDepth", "acknowledged", "height", "l1", "indexes")
+"""What `status` shows of what a node says."""
 
 _NODE_SECONDS: Final = 5.0
 """How long a node may take to answer, attempts that failed included."""
@@ -26,14 +30,23 @@ def read_node_status(url: str) -> dict[str, Any]:
     """What a node says of itself, within seconds. Raises `ClientError`s."""
     with SyncClient(url, timeout=_NODE_SECONDS) as client:
         status = client.call("status")
-    return {name: status[name] for name in ("intake", "reason", "queueDepth", "acknowledged", "height", "l1")}
+    return {
+        name: status[name] for name in ("intake", "reason", "queueDepth", "acknowledged", "height", "l1", "indexes")
+    }
 
 
 def read_directory_status(directory: Path, l1: L1Place | None = None) -> dict[str, Any]:
     """What a data directory and the L1 that it settles on hold, whether a node runs or not. Raises `StoreMissing`."""
     acknowledged, latest = _read_store(directory)
     status = read_l1_status(find_place(directory, l1))
-    return {"acknowledged": acknowledged, "height": {"latest": latest, **status["height"]}, "l1": status["l1"]}
+    indexes = [_describe_index(index) for index in list_statuses(directory, latest)]
+    height = {"latest": latest, **status["height"]}
+    return {"acknowledged": acknowledged, "height": height, "l1": status["l1"], "indexes": indexes}
+
+
+def _describe_index(status: IndexStatus) -> dict[str, Any]:
+    reached = None if status.reached < 0 else status.reached
+    return {"name": status.name, "reached": reached, "rows": status.rows, "failure": status.failure or None}
 
 
 def read_l1_status(l1: L1Place) -> dict[str, Any]:

@@ -19,7 +19,7 @@
     ├── L1Behind, NotJudgedYet      a block is bound to an L1 block that this view of L1 lacks, or may still lose
     ├── Divergence                  a block is not what re-execution gives: height, seq, field, expected, found
     ├── StoreError                  StoreCorrupt, StoreLocked, StoreFormat, StoreMissing, WrongRollup, CommitFailed,
-    │                               NotRetained
+    │                               NotRetained, IndexNotReady
     ├── ProofError                  a Merkle proof does not prove what it claims
     │   └── receipt:    WrongBlock, ForeignRollup, WrongSeal
     ├── SnapshotError               a snapshot is damaged or is not of the header that it names
@@ -35,6 +35,8 @@ Errors of other libraries are mapped to these where they enter.
 """
 
 from __future__ import annotations
+
+from typing import Literal, TypeAlias
 
 from microrollup.errors.refusals import (
     ActionLimit,
@@ -95,6 +97,7 @@ __all__ = [
     "ForeignRollup",
     "HighS",
     "ImpureStf",
+    "IndexNotReady",
     "IntakeStopped",
     "InvalidUtf8",
     "L1Behind",
@@ -253,6 +256,33 @@ class CommitFailed(StoreError):
 
 class NotRetained(StoreError):
     """The height is older than what the store keeps for proofs; `replay` can rebuild it."""
+
+
+IndexCode: TypeAlias = Literal["index_building", "index_failed"]
+
+
+class IndexNotReady(StoreError):
+    """An index has no rows for a height.
+
+    `code` is "index_building" while it is being filled up to `tip` and has come to `reached` (-1: none yet), or
+    "index_failed" if its function failed at the block above `reached`.
+    """
+
+    def __init__(self, code: IndexCode, index: str, *, height: int, reached: int, tip: int, reason: str = "") -> None:
+        if code == "index_failed":
+            words = f"the index {index} stopped after height {reached}: {reason}"
+        else:
+            words = f"the index {index} is being built: it has reached {_show_height(reached)} of {tip}"
+        super().__init__(f"{words}; height {height} is wanted" if height != tip else words)
+        self.code: IndexCode = code
+        self.index = index
+        self.height = height
+        self.reached = reached
+        self.tip = tip
+
+
+def _show_height(reached: int) -> str:
+    return "no height" if reached < 0 else f"height {reached}"
 
 
 class ProofError(MicrorollupError):

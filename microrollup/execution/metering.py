@@ -28,7 +28,7 @@ from microrollup.guard.walking import TEXTS
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
 
-__all__ = ["Metered", "add_framework", "collect_trees", "get_metered"]
+__all__ = ["Metered", "MeteredMaps", "add_framework", "collect_trees", "get_metered"]
 
 ITERATION_STEPS: Final = 5_000
 """What beginning to iterate over a map costs: the entries in memory are sorted."""
@@ -52,7 +52,7 @@ class Metered:
 
     def __init__(self, rollup: MicroRollup) -> None:
         self.code = MeteredCode()
-        self._transformable = add_framework(self.code)
+        self._transformable = add_framework(self.code).transformable
         self.code.build(collect_trees(rollup))
         self.meter = self.code.meter
         self.stfs: dict[type[Any], Stf] = {
@@ -113,12 +113,9 @@ def _refuse(*_: object) -> NoReturn:
     raise DeclarationError("migrate", "a first version has no migration")
 
 
-def add_framework(code: MeteredCode) -> dict[int, int]:
-    """Add what the framework gives to an app's functions, before `build`.
-
-    Returns what transforming a map adds to the budget, in entries, by the identity of its table; empty at first.
-    """
-    maps = _Maps(code)
+def add_framework(code: MeteredCode) -> MeteredMaps:
+    """Add what the framework gives to an app's functions, before `build`; the operations of maps among it."""
+    maps = MeteredMaps(code)
     code.methods |= {
         (Map, "get"): maps.get, (Map, "set"): maps.set, (Map, "delete"): maps.delete, (Map, "items"): maps.items,
         (Map, "keys"): maps.keys, (Map, "values"): maps.values, (Map, "first"): maps.first, (Map, "last"): maps.last,
@@ -131,7 +128,7 @@ def add_framework(code: MeteredCode) -> dict[int, int]:
     code.functions |= {each: each for each in plain}
     code.functions |= {len: maps.measure, Map: maps.make, keccak256: maps.hash}
     code.functions |= {function: _charge_check(code, function, steps) for function, steps in CHECK_STEPS.items()}
-    return maps.transformable
+    return maps
 
 
 def _charge_check(code: MeteredCode, function: Callable[..., Any], steps: int) -> Callable[..., Any]:
@@ -146,13 +143,14 @@ def _charge_check(code: MeteredCode, function: Callable[..., Any], steps: int) -
     return check
 
 
-class _Maps:
+class MeteredMaps:
     """The operations of maps and context. Each costs a step, and what its key and its value hold."""
 
     def __init__(self, code: MeteredCode) -> None:
         self._meter = code.meter
         self._walker = code.walker
         self.transformable: dict[int, int] = {}
+        """What transforming a map adds to the budget, in entries, by the identity of its table."""
 
     def _touch(self, version: Map[Any, Any], key: Any) -> None:
         meter = self._meter

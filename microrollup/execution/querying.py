@@ -13,6 +13,7 @@ from microrollup.declaration.map import StoreFault
 from microrollup.declaration.query import Query, Reads
 from microrollup.declaration.view import View
 from microrollup.errors import MicrorollupError, RefusedError
+from microrollup.execution.indexing import add_indexes
 from microrollup.execution.metering import add_framework
 from microrollup.guard.metered import MeteredCode
 from microrollup.guard.steps import LimitReached
@@ -29,9 +30,13 @@ _MAX_DETAIL: Final = 256
 _encode: Final = msgspec.json.Encoder().encode
 _log = structlog.get_logger(__name__)
 
-QueryCode: TypeAlias = Literal["steps", "depth", "size", "time", "memory", "rejected", "raised", "mistyped", "died"]
+QueryCode: TypeAlias = Literal[
+    "steps", "depth", "size", "time", "memory", "rejected", "raised", "mistyped", "died", "index_building",
+    "index_failed",
+]  # fmt: skip
 """Why a query has no answer: a limit of metered code, of time or of memory, an answer that is too large ("size"), a
-`Revert`, another exception, an answer of another type than declared, or the end of its process."""
+`Revert`, another exception, an answer of another type than declared, the end of its process, or an index without rows
+for the height."""
 
 
 class QueryFault(MicrorollupError):
@@ -58,9 +63,11 @@ class QueryRunner:
     def __init__(self, reads: Reads) -> None:
         self._parts = reads.parts
         self._code = MeteredCode()
-        add_framework(self._code)
+        add_indexes(self._code, add_framework(self._code))
         self._code.build(reads.trees)
         self._code.meter.budget = QUERY_STEPS
+        functions = [index.function for index in reads.indexes.values()]
+        self._indexes = {self._code.find(function): function for function in functions}
 
     def run(self, query: Query, view: View[Any], arguments: Sequence[Any]) -> QueryOutcome:
         """The answer of a query over a view of the whole state, or its fault.
@@ -70,7 +77,8 @@ class QueryRunner:
         function, meter = self._code.find(query.function), self._code.meter
         if function is None:
             raise AssertionError(f"{query.name} is not in the trees of its own module")
-        seen = View(self._parts[query.state].read(view.state), view.timestamp, view.height)
+        part = self._parts[query.state].read(view.state)
+        seen = View(part, view.timestamp, view.height, lambda form: view.index(self._indexes.get(form, form)))
         fault: QueryFault | None = None
         value: Any = None
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from microrollup.chain.block import Header
+from microrollup.declaration.index import IndexView
 from microrollup.declaration.map import ABSENT, Absent, StoreFault, bind_map
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import StateField
@@ -18,7 +20,7 @@ from microrollup.store.rows_at import RowsAt
 from microrollup.store.spans import Spans
 from microrollup.store.tables import Checkpoint, decode_checkpoint, get_checkpoint
 
-__all__ = ["ReadFault", "make_view"]
+__all__ = ["ReadFault", "ViewedRows", "make_view"]
 
 
 class ReadFault(StoreFault):
@@ -29,8 +31,8 @@ class ReadFault(StoreFault):
         self.cause = cause
 
 
-class _ViewedRows:
-    """The entries of one map field at a height (a `MapSource`). Every failure is a `ReadFault`."""
+class ViewedRows:
+    """The entries of one map at a height (a `MapSource`). Every failure is a `ReadFault`."""
 
     def __init__(self, field: StateField, rows: RowsAt) -> None:
         self._field = field
@@ -77,8 +79,11 @@ def make_view(
     height: int | None = None,
     spans: Spans | None = None,
     overlays: Overlays | None = None,
+    find_index: Callable[[Header, int], Callable[[Any], IndexView[Any, Any]]] | None = None,
 ) -> View[Any]:
     """The state after a closed block (the newest by default), for as long as the transaction lasts.
+
+    `find_index` makes of the block's header and the newest height what finds the rows of an index.
 
     Raises `NotRetained`, `UsageError` for a height that never was, `OtherCode` for one at which another version was in
     force, `WrongRollup` and `StoreCorrupt`.
@@ -97,13 +102,15 @@ def make_view(
     values: dict[str, Any] = {}
     for field, size in zip(fields, checkpoint.sizes, strict=False):
         if field.is_map:
-            values[field.name] = bind_map(_ViewedRows(field, rows), size)
+            values[field.name] = bind_map(ViewedRows(field, rows), size)
         else:
             raw = rows.get(field.row_prefix)
             if raw is None:
                 raise StoreCorrupt(f"state/{field.name}", "missing")
             values[field.name] = field.decode_row(raw)
-    return View(rollup.state_type.build(values), read_header(txn, environment, height).timestamp, height)
+    header = read_header(txn, environment, height)
+    find = None if find_index is None else find_index(header, tip.height)
+    return View(rollup.state_type.build(values), header.timestamp, height, find)
 
 
 def _read_checkpoint(txn: Transaction, environment: Environment, height: int) -> Checkpoint:

@@ -16,6 +16,7 @@ from microrollup.ledger.ledger import Ledger
 from microrollup.node.confirmations import Confirmations
 from microrollup.node.divergence_note import keep_divergence
 from microrollup.node.hub import Hub, Ring
+from microrollup.node.indexer import Indexer
 from microrollup.node.lookups import Lookups
 from microrollup.node.metrics import Metrics
 from microrollup.node.open_entries import LoggedAction
@@ -50,6 +51,7 @@ class Reactions:
     writer: Writer
     settler: Settler
     links: Sequence[VerifierLink]
+    indexer: Indexer | None = None
 
     def __init__(
         self,
@@ -101,6 +103,8 @@ class Reactions:
         self._blocks.append(header, wake=False)
         self._confirmations.note_closed(header.height)
         self.settler.wake()
+        if self.indexer is not None:
+            self.indexer.wake()
         for link in self.links:
             link.tick(None)
 

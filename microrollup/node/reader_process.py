@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import sys
-import threading
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,10 +10,11 @@ import msgspec
 from microrollup.codec.json_text import parse_json
 from microrollup.declaration.query import load_reads
 from microrollup.declaration.rollup import load_rollup
-from microrollup.errors import MicrorollupError, NotRetained, UsageError
+from microrollup.errors import IndexNotReady, MicrorollupError, NotRetained, UsageError
 from microrollup.execution.querying import QueryCode, QueryRunner
+from microrollup.ledger.indexes.viewing import IndexReader
 from microrollup.ledger.viewing import ReadFault, make_view
-from microrollup.logs import configure_logging
+from microrollup.node.child import begin_child
 from microrollup.store.environment import Environment
 from microrollup.store.overlays import Overlays
 from microrollup.store.spans import Spans
@@ -46,6 +41,8 @@ class QueryReply(msgspec.Struct, frozen=True, array_like=True):
     """JSON text, if the code is "ok"."""
     detail: str = ""
     steps: int = 0
+    index: tuple[str, int, int] | None = None
+    """Of an index that is not ready: its name, the height that it has reached (-1: none), and the newest height."""
 
 
 _REQUEST_DECODER: Final = msgspec.msgpack.Decoder(QueryRequest)
@@ -54,12 +51,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 def serve_queries(pipe: Any, reference: str, directory: str) -> None:
     """Answer requests, one at a time, until the pipe is closed or the parent has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.stdout = sys.stderr  # the parent's standard output is not for what an app prints here
-    configure_logging()
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    begin_child()
     reader = _Reader(reference, Path(directory))
     pipe.send_bytes(_encode(QueryReply("ok")))
     while True:
@@ -68,12 +60,6 @@ def serve_queries(pipe: Any, reference: str, directory: str) -> None:
         except EOFError:
             return
         pipe.send_bytes(_encode(reader.answer(_REQUEST_DECODER.decode(raw))))
-
-
-def _end_with(sentinel: int) -> None:
-    """End this process once its parent has: a killed parent cannot tell it."""
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
 
 
 class _Reader:
@@ -88,14 +74,17 @@ class _Reader:
         self._runner = QueryRunner(reads)
         self._environment = Environment(directory, read_only=True)
         self._spans, self._overlays = Spans(), Overlays()
+        self._indexes = IndexReader(directory, reads.indexes)
 
     def answer(self, request: QueryRequest) -> QueryReply:
         """Run a query in one transaction."""
         query = self._queries[request.name]
         try:
             arguments = query.read_arguments(parse_json(request.params))
-            with self._environment.snapshot() as txn:
-                view = make_view(self._rollup, txn, self._environment, request.height, self._spans, self._overlays)
+            with self._environment.snapshot() as txn, self._indexes.session() as find_index:
+                view = make_view(
+                    self._rollup, txn, self._environment, request.height, self._spans, self._overlays, find_index
+                )
                 outcome = self._runner.run(query, view, arguments)
         except ReadFault as fault:
             return _refuse(fault.cause)
@@ -110,6 +99,8 @@ def _refuse(error: MicrorollupError) -> QueryReply:
     match error:
         case NotRetained():
             return QueryReply("not_retained", b"", str(error))
+        case IndexNotReady():
+            return QueryReply(error.code, b"", str(error), index=(error.index, error.reached, error.tip))
         case UsageError():
             return QueryReply("usage", b"", str(error))
         case _:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import queue
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
 import structlog
 
+from microrollup.node.child import Child, ChildLost
 from microrollup.node.errors import Overloaded
 from microrollup.node.reader_process import QueryReply, QueryRequest, serve_queries
 
@@ -26,10 +24,6 @@ MAX_QUEUED_QUERIES: Final = 64
 QUERY_SECONDS: Final = 5.0
 """What a query may take by the clock: some 30 times its steps. Its process is ended then."""
 
-START_SECONDS: Final = 60.0
-"""What a reader process may take to load the app."""
-
-_CLOSE_SECONDS: Final = 2.0
 _log = structlog.get_logger(__name__)
 _REPLY_DECODER: Final = msgspec.msgpack.Decoder(QueryReply)
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -98,7 +92,7 @@ class Readers:
             request, future = waiting
             if not future.set_running_or_notify_cancel():
                 continue
-            reply = link.ask(request, self._seconds)
+            reply = link.run(request, self._seconds)
             if reply.code in ("time", "died"):
                 self.lost += 1
                 _log.warning("reader_lost", reader=link.number, query=request.name, reason=reply.code)
@@ -112,92 +106,23 @@ def _refuse(future: Future[QueryReply]) -> None:
         future.set_result(QueryReply("died", b"", "the node is shutting down"))
 
 
-class _Link:
-    """One reader process and the pipe to it; one thread drives it, `kill` is any thread's."""
+class _Link(Child):
+    """One reader process."""
 
     def __init__(self, reference: str, directory: Path, number: int) -> None:
+        super().__init__(serve_queries, (reference, str(directory)))
         self.number = number
-        self._arguments = (reference, str(directory))
-        self._process: SpawnProcess | None = None
-        self._pipe: Connection | None = None
-        self._lock = threading.Lock()
-        self._killed = False
 
-    @property
-    def pid(self) -> int | None:
-        process = self._process
-        return None if process is None else process.pid
-
-    def ensure(self) -> Connection | None:
-        """The pipe to a process that is ready, started now if there is none; None if it does not come up."""
-        if self._pipe is not None:
-            return self._pipe
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=serve_queries, args=(theirs, *self._arguments), daemon=True)
-        with self._lock:
-            if self._killed:
-                return None
-            process.start()
-            self._process = process
-        theirs.close()
-        if _receive(ours, START_SECONDS) is None:
-            ours.close()
-            self._end()
-            return None
-        self._pipe = ours
-        return ours
-
-    def ask(self, request: QueryRequest, seconds: float) -> QueryReply:
+    def run(self, request: QueryRequest, seconds: float) -> QueryReply:
         """Run one query; the process is ended if it takes too long."""
-        pipe = self.ensure()
-        if pipe is None:
-            return QueryReply("died", b"", "no reader process comes up; the node's log says why")
-        reply, code = None, "died"
         try:
-            pipe.send_bytes(_encode(request))
-            if pipe.poll(seconds):
-                reply = _REPLY_DECODER.decode(pipe.recv_bytes())
-            else:
-                code = "time"
-        except (OSError, EOFError, msgspec.MsgspecError):
-            code = "died"
-        if reply is not None:
-            return reply
-        pipe.close()
-        self._pipe = None
-        self._end()
-        if code == "time":
-            return QueryReply("time", b"", f"it took longer than {seconds:g} seconds")
-        return QueryReply("died", b"", "its reader process ended")
-
-    def _end(self) -> None:
-        with self._lock:
-            process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.join()
-            process.close()
-
-    def close(self) -> None:
-        """End the process, and let go of the pipe."""
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
-        self._end()
-
-    def kill(self) -> None:
-        """End the process for good."""
-        with self._lock:
-            self._killed = True
-            process = self._process
-            if process is not None:
-                process.kill()
-                process.join(_CLOSE_SECONDS)
-
-
-def _receive(pipe: Connection, seconds: float) -> QueryReply | None:
-    try:
-        return _REPLY_DECODER.decode(pipe.recv_bytes()) if pipe.poll(seconds) else None
-    except (OSError, EOFError, msgspec.MsgspecError):
-        return None
+            return _REPLY_DECODER.decode(self.ask(_encode(request), seconds))
+        except msgspec.MsgspecError:
+            self.close()
+            return QueryReply("died", b"", "its reader process ended")
+        except ChildLost as lost:
+            if lost.reason == "time":
+                return QueryReply("time", b"", f"it took longer than {seconds:g} seconds")
+            if lost.reason == "start":
+                return QueryReply("died", b"", "no reader process comes up; the node's log says why")
+            return QueryReply("died", b"", "its reader process ended")

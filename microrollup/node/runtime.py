@@ -21,11 +21,13 @@ from microrollup.errors import DuplicateAction, IntakeStopped, L1Behind, Microro
 from microrollup.execution.authentication import may_be_envelope
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.entry import is_forced_record
+from microrollup.ledger.indexes.viewing import IndexReader
 from microrollup.ledger.ledger import Ledger
 from microrollup.node.client_budgets import ClientBudgets
 from microrollup.node.confirmations import ConfirmationEvent, Confirmations
 from microrollup.node.errors import NotRecorded
 from microrollup.node.hub import Hub, Ring
+from microrollup.node.indexer import Indexer
 from microrollup.node.intake import Intake
 from microrollup.node.lookups import Lookups
 from microrollup.node.metrics import Metrics
@@ -127,6 +129,10 @@ class Node:
         self.reads, self.methods = load_reads(self.rollup), load_methods(self.rollup)
         readers = None if self.reads is None else Readers(reference, self.directory, self.options.readers)
         self.readers = readers
+        indexed = self.reads is not None and self.reads.indexes
+        self.indexer = Indexer(reference, self.directory) if indexed else None
+        self.indexes = None if self.reads is None else IndexReader(self.directory, self.reads.indexes)
+        reactions.indexer = self.indexer
         self._stopping = threading.Event()
         self._started = False
         watch_gauges(self)
@@ -145,6 +151,8 @@ class Node:
         self._settler.start()
         if self.readers is not None:
             self.readers.start()
+        if self.indexer is not None:
+            self.indexer.start()
         for link in self.links:
             link.start()
         _log.info("node_started", height=self.confirmations.latest, verifiers=len(self.links))
@@ -157,6 +165,8 @@ class Node:
         self.intake.close("the node is shutting down")
         if self.readers is not None:
             self.readers.close()
+        if self.indexer is not None:
+            self.indexer.close()
         if not self._started:
             self._writer.close()
             self.intake.close_pool()

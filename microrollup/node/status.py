@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from microrollup.chain.answers.confirmations import Heights
-from microrollup.chain.answers.node import L1Status, StatusAnswer, VerifierStatus
+from microrollup.chain.answers.node import IndexProgress, L1Status, StatusAnswer, VerifierStatus
 from microrollup.node.metrics import read_memory
 
 if TYPE_CHECKING:
@@ -33,7 +33,20 @@ def describe_status(node: Node, subscribers: int = 0) -> StatusAnswer:
             [VerifierStatus(link.name, link.pid is not None, link.pid, link.failures) for link in node.links]
         ),
         subscribers=subscribers,
+        indexes=tuple(_describe_indexes(node)),
     )
+
+
+def _describe_indexes(node: Node) -> list[IndexProgress]:
+    if node.indexer is None or node.reads is None:
+        return []
+    found = {status.name: status for status in node.indexer.statuses}
+    return [
+        IndexProgress(name, None, 0, None)
+        if (status := found.get(name)) is None
+        else IndexProgress(name, None if status.reached < 0 else status.reached, status.rows, status.failure or None)
+        for name in sorted(node.reads.indexes)
+    ]
 
 
 def describe_heights(node: Node) -> Heights:
@@ -72,4 +85,14 @@ def watch_gauges(node: Node) -> None:
         "Verifier processes of this node that run.",
         lambda: len([link for link in node.links if link.pid is not None]),
     )
+    for name in sorted(node.reads.indexes if node.reads is not None else ()):
+        watch("index_height", "Newest height of an index; -1 before it has one.", _watch_index(node, name), index=name)
     node.ledger.environment.on_commit = node.metrics.note_commit
+
+
+def _watch_index(node: Node, name: str) -> Callable[[], float]:
+    def read() -> float:
+        statuses = () if node.indexer is None else node.indexer.statuses
+        return next((float(status.reached) for status in statuses if status.name == name), -1.0)
+
+    return read

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,6 +13,7 @@ from microrollup.chain.answers.actions import BlockAnswer, HeaderAnswer, Receipt
 from microrollup.chain.answers.confirmations import Confirmation
 from microrollup.chain.answers.state import StateProofAnswer
 from microrollup.declaration.context import Revert
+from microrollup.declaration.index import Index, IndexBlock, IndexView
 from microrollup.declaration.query import Methods, Query
 from microrollup.declaration.view import View
 from microrollup.errors import LimitExceeded, UsageError
@@ -25,6 +26,9 @@ from microrollup.rpc.method import Api, AppMethod
 from microrollup.rpc.queries import read_arguments, read_members
 
 __all__ = ["ServedNode", "make_app_methods", "open_node_view", "run_app_method"]
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _ERRORS = (ACTION_REFUSED, INTAKE_STOPPED, NOT_FOUND, NOT_RETAINED, QUERY_FAILED)
 
@@ -127,7 +131,13 @@ class ServedNode:
         node = self._api.node
         environment = node.ledger.environment
         txn = self._stack.enter_context(environment.snapshot())
-        return make_view(node.rollup, txn, environment, height)
+        find_index = None if node.indexes is None else self._stack.enter_context(node.indexes.session())
+        return make_view(node.rollup, txn, environment, height, find_index=find_index)
+
+    def index(
+        self, function: Callable[[IndexBlock[Any], Index[K, V]], None], height: int | None = None
+    ) -> IndexView[K, V]:
+        return self.view(height).index(function)
 
     def prove(self, field: str, key: Any = None, height: int | None = None) -> StateProofAnswer:
         lookups = self._api.node.lookups

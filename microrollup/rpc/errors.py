@@ -20,6 +20,7 @@ from microrollup.chain.answers.actions import ErrorForm
 from microrollup.errors import (
     DecodeError,
     DuplicateAction,
+    IndexNotReady,
     IntakeStopped,
     LimitExceeded,
     NotRetained,
@@ -47,6 +48,8 @@ __all__ = [
     "RATE_EXCEEDED",
     "ErrorResponse",
     "describe_error",
+    "describe_index_error",
+    "make_index_data",
     "to_rpc_error",
 ]
 
@@ -109,6 +112,8 @@ def to_rpc_error(error: BaseException) -> ErrorResponse:
             return ErrorResponse(INTAKE_STOPPED, str(error), {"reason": str(error)[:_MAX_DETAIL]})
         case NotRecorded():
             return ErrorResponse(NOT_FOUND, str(error))
+        case IndexNotReady():
+            return ErrorResponse(QUERY_FAILED, str(error), describe_index_error(error))
         case NotRetained():
             return ErrorResponse(NOT_RETAINED, str(error))
         case Overloaded() | WorkerDied():
@@ -121,6 +126,17 @@ def to_rpc_error(error: BaseException) -> ErrorResponse:
             return ErrorResponse(INVALID_PARAMS, str(error))
         case _:
             return ErrorResponse(INTERNAL)
+
+
+def describe_index_error(error: IndexNotReady) -> dict[str, Any]:
+    """The data of an error: which index, and how far it is; null where it has no height yet."""
+    return make_index_data(error.code, str(error), error.index, error.reached, error.tip)
+
+
+def make_index_data(code: str, detail: str, index: str, reached: int, tip: int) -> dict[str, Any]:
+    """The same, of its parts."""
+    progress = {"index": index, "reached": None if reached < 0 else reached, "tip": tip}
+    return {"code": code, "detail": detail[:_MAX_DETAIL], **progress}
 
 
 def describe_error(error: ErrorResponse) -> ErrorForm:

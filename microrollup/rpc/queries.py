@@ -19,6 +19,7 @@ from microrollup.rpc.errors import (
     NOT_RETAINED,
     QUERY_FAILED,
     ErrorResponse,
+    make_index_data,
 )
 from microrollup.rpc.method import QueryMethod
 from microrollup.rpc.params import MAX_SAFE
@@ -116,4 +117,7 @@ async def run_query(readers: Readers, query: Query, params: bytes) -> tuple[Quer
         case "internal":
             return reply, ErrorResponse(INTERNAL)
         case code:
-            return reply, ErrorResponse(QUERY_FAILED, reply.detail, {"code": code, "detail": reply.detail})
+            data: dict[str, Any] = {"code": code, "detail": reply.detail}
+            if reply.index is not None:
+                data = make_index_data(code, reply.detail, *reply.index)
+            return reply, ErrorResponse(QUERY_FAILED, reply.detail, data)

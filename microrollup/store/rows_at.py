@@ -31,15 +31,16 @@ class RowsAt:
         height: int,
         spans: Spans | None = None,
         overlays: Overlays | None = None,
+        tip: int | None = None,
     ) -> None:
         """`height` is a retained one. With `spans`, far heights are as quick as near ones; with `overlays`, so is the
-        next range at the same height, and its memory is bounded.
+        next range at the same height, and its memory is bounded. `tip` is given for tables that have no checkpoint.
         """
         self.height: Final = height
         self._txn = txn
         self._tables = tables
-        self._tip = get_checkpoint(txn, tables).height
-        self._base = get_base(txn, tables)
+        self._tip = get_checkpoint(txn, tables).height if tip is None else tip
+        self._base = get_base(txn, tables) if tip is None else tip
         self._spans = spans
         self._overlays = overlays
         self._overlay: Overlay | None = None

@@ -18,13 +18,11 @@ import msgspec
 from msgspec.structs import replace
 
 from microrollup.chain.block_entry import BlockBegin
-from microrollup.chain.receipt import EXECUTED, STATUS_NAMES, Receipt
+from microrollup.chain.receipt import EXECUTED, Receipt
 from microrollup.chain.record import Forced
-from microrollup.codec.schema import describe_struct
-from microrollup.codec.values import compile_codec
 from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.crypto.keccak import keccak256
-from microrollup.declaration.action import Action, Event
+from microrollup.declaration.action import Action
 from microrollup.declaration.map import Map
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import State
@@ -40,6 +38,7 @@ from microrollup.execution.stf import ChainState, Entry, apply_actions
 from microrollup.execution.upgrading import list_steps, run_upgrade
 from microrollup.logs import ensure_logging
 from microrollup.primitives import ZERO_BYTES32
+from microrollup.testing.executed import EventDecoder, ExecutedBlock, Execution, ExecutionOutcome
 
 __all__ = [
     "BlockStep",
@@ -138,34 +137,6 @@ def upgrade(app: MicroRollup) -> ExecutionStep:
     return UpgradeTo(app)
 
 
-class ExecutionOutcome(msgspec.Struct, frozen=True):
-    """What became of one action, as its receipt says."""
-
-    seq: int
-    height: int
-    status: str
-    """"executed", "rejected" or "faulted"; "invalid forced" for an envelope that was carried and does not open."""
-    reason: str
-    """Why it was rejected."""
-    events: tuple[Event, ...]
-
-
-class Execution(msgspec.Struct, frozen=True):
-    """Where a rollup stands after some steps."""
-
-    state: Any
-    """Of the app's own state class."""
-    outcomes: tuple[ExecutionOutcome, ...]
-    """One per action, in order."""
-    height: int
-    """Of the open block."""
-    timestamp: int
-    hooks: tuple[ExecutionOutcome, ...] = ()
-    """One per block, in order, where the app has a block hook: what became of the block's own entry."""
-    upgrades: tuple[ExecutionOutcome, ...] = ()
-    """One per version on the way of each `upgrade`; a faulted one leaves state and code as they were."""
-
-
 class Senders(Sequence[bytes]):
     """`count` different 20-byte senders, the same in each run, with keys that anybody can compute."""
 
@@ -196,19 +167,24 @@ def execute(
     its pre-state in place, and `LimitHit` or `OverBudget` as a block would. Faults are outcomes.
     """
     chain = _make_start(app, state)
-    decode = _EventDecoder(app)
+    decode = EventDecoder(app)
+    begins, start = 0, chain.app
     outcomes: list[ExecutionOutcome] = []
     hooks: list[ExecutionOutcome] = []
     upgrades: list[ExecutionOutcome] = []
+    blocks: list[ExecutedBlock] = []
     height = 1
     for height, timestamp, block in _date_blocks(steps, timestamp):  # noqa: B020, PLR1704  # where the last one stands
         seq = len(outcomes) + len(hooks) + len(upgrades)
         if isinstance(block, UpgradeTo):
+            before = app
             app, chain, receipts = _upgrade(app, block.app, chain, height, timestamp, seq)
-            decode = _EventDecoder(app)
+            if app is not before:
+                begins, start, blocks = height, chain.app, []
+            decode = EventDecoder(app)
             for index, receipt in enumerate(receipts, len(app.versions) - len(receipts)):
                 version = app.versions[max(index, 0)]  # a failed entry has no events
-                upgrades.append(_EventDecoder(version).to_outcome(receipt, height))
+                upgrades.append(EventDecoder(version).to_outcome(receipt, height))
             continue
         entries = [*_make_begin(app, height, block), *_make_entries(app, block or [], seq, chain)]
         context = BlockContext(height, timestamp, seq, Journal(len(app.state_fields)), audit=True)
@@ -216,7 +192,10 @@ def execute(
         for entry, receipt in zip(entries, receipts, strict=True):
             kept = hooks if entry.kind == "block" else outcomes
             kept.append(decode.to_outcome(receipt, height))
-    return Execution(chain.app, tuple(outcomes), height, timestamp, tuple(hooks), tuple(upgrades))
+        blocks.append(ExecutedBlock(height, timestamp, tuple(entries), tuple(receipts), context.journal, chain.app))
+    return Execution(
+        chain.app, tuple(outcomes), height, timestamp, tuple(hooks), tuple(upgrades), begins, start, tuple(blocks)
+    )
 
 
 def _upgrade(
@@ -378,23 +357,3 @@ def _make_envelope_entry(app: MicroRollup, step: EnvelopeStep, identity: bytes) 
     authenticator = Authenticator.of(app, app.make_domain())
     forced = Forced(0, step.l1_sender, 0, payload, voided=False)
     return replace(make_forced_entry(app, ZERO_BYTES32, forced, authenticator), record=b"", action_hash=identity)
-
-
-class _EventDecoder:
-    """From a receipt's events to instances of the app's own classes."""
-
-    def __init__(self, app: MicroRollup) -> None:
-        self._app = app
-        self._decoders: dict[str, Any] = {}
-
-    def to_outcome(self, receipt: Receipt, height: int) -> ExecutionOutcome:
-        """The outcome of a receipt."""
-        events = tuple([self._decode(name, raw) for name, raw in receipt.events])
-        return ExecutionOutcome(receipt.seq, height, STATUS_NAMES[receipt.status], receipt.reason, events)
-
-    def _decode(self, name: str, raw: bytes) -> Event:
-        if name not in self._decoders:
-            cls = next(cls for cls in self._app.event_encoders if cls.__name__ == name)
-            self._decoders[name] = compile_codec(describe_struct(cls, where="event")).decode
-        event: Event = self._decoders[name](raw)
-        return event

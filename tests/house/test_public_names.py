@@ -13,8 +13,9 @@ import apps.keystore
 import microrollup
 
 APP_NAMES = [
-    "Action", "Context", "Envelope", "Event", "Map", "MicroRollup", "MicrorollupError", "NodeView", "Opened", "Revert",
-    "State", "Upgrade", "View", "leaf_value", "metadata", "replace", "require",
+    "Action", "Context", "Envelope", "Event", "Index", "IndexBlock", "IndexView", "Map", "MicroRollup",
+    "MicrorollupError", "NodeView", "Opened", "Revert", "State", "Upgrade", "View", "leaf_value", "metadata", "replace",
+    "require",
 ]  # fmt: skip
 SCALARS = {"Address", "Bytes", "Bytes32", "FixedBytes", "Integer", "ZERO_ADDRESS", "ZERO_BYTES32"}
 

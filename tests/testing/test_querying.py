@@ -8,8 +8,12 @@ import hostile_reads
 from hostile_rollup import app as hostile
 from microrollup.errors import UsageError, ValueOutOfBounds
 from microrollup.execution.querying import QueryFault
-from microrollup.testing.execution import Senders, at, execute
+from microrollup.testing.execution import Senders, at, execute, next_block
 from microrollup.testing.querying import query
+from shelf import Place, Remove
+from shelf import app as shelf
+from shelf_indexes import FATAL
+from shelf_reads import best, count_ranked, height, no_index, placed_by, ranked
 from trial_subs import Cancel, Fund, SetPrice, Subscribe, Tick, app
 from trial_subs_reads import Account, account, overdue, plans_of
 
@@ -58,3 +62,29 @@ def test_faults_and_mistakes() -> None:
         query(hostile, hostile_reads.entries, run, -1)
     with pytest.raises(UsageError):
         query(app, hostile_reads.total, run)
+
+
+def test_indexes() -> None:
+    """Queries over indexes see what the run's blocks have made of them, by pages and by ranges."""
+    steps = [
+        *[(ALICE, Place(number, 3)) for number in (5, 1, 9, 7)], next_block(), (BOB, Place(2, 8)), (BOB, Remove(9)),
+        (ALICE, Place(1, 3)), next_block(), (BOB, Place(1_000, 1)), (BOB, Remove(77)),
+    ]  # fmt: skip
+    run = execute(shelf, steps)
+    assert [(8, 2), (7, 1_004), (7, 1_003)] == query(shelf, best, run, 3)
+    assert ([1, 5], 5) == query(shelf, ranked, run, 3, limit=2)
+    assert ([7], None) == query(shelf, ranked, run, 3, after=5, limit=2)
+    assert ([], None) == query(shelf, ranked, run, 4)
+    assert [3, 3, 3, 3, 3] == query(shelf, placed_by, run, ALICE)
+    assert [8, 1] == query(shelf, placed_by, run, BOB)
+    assert (5, False, 4) == query(shelf, count_ranked, run, 3)
+    assert (1, True, 4) == query(shelf, count_ranked, run, 1)
+    with pytest.raises(QueryFault) as raised:
+        query(shelf, no_index, run)
+    assert "raised" == raised.value.code
+    failed = execute(shelf, [(ALICE, Place(1, FATAL))])
+    assert 1 == query(shelf, height, failed)
+    assert [(FATAL, 1)] == query(shelf, best, failed, 1)
+    with pytest.raises(QueryFault, match="block 1: it raised ValueError: a fatal rank") as raised:
+        query(shelf, count_ranked, failed, 1)
+    assert "index_failed" == raised.value.code

@@ -16,6 +16,7 @@ __all__ = [
     "EnvelopeConfig",
     "EventConfig",
     "FieldConfig",
+    "IndexProgress",
     "L1Status",
     "NodeConfig",
     "StatusAnswer",
@@ -150,6 +151,18 @@ class VerifierStatus(Struct, frozen=True):
     """How often its process ended without having been told to."""
 
 
+class IndexProgress(Struct, frozen=True):
+    """How far one of the app's indexes is."""
+
+    name: str
+    reached: Uint64 | None
+    """The newest height that it has; null while it has none."""
+    rows: Uint64
+    """Its entries then."""
+    failure: str | None
+    """Why it stopped there; null while it goes on."""
+
+
 class StatusAnswer(Struct, frozen=True):
     """How the node is."""
 
@@ -169,3 +182,5 @@ class StatusAnswer(Struct, frozen=True):
     """Resident bytes of the process."""
     verifiers: tuple[VerifierStatus, ...]
     subscribers: Uint64
+    indexes: tuple[IndexProgress, ...] = ()
+    """Those of the app, by name. One whose `reached` is below `height.latest` is being filled."""
