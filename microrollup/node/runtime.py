@@ -117,8 +117,8 @@ class Node:
             self.directory, l1, self.lookups, self.confirmations, self.metrics, self.hub, self.receipts, self.blocks
         )
         self._budgets = ClientBudgets()
-        find_wait = self._budgets.find_client_wait
-        self.intake = Intake(self._make_pool, find_wait if self.rollup.envelopes else None)
+        self._has_envelopes = any(version.envelopes for version in ledger.app.versions)
+        self.intake = Intake(self._make_pool, self._budgets.find_client_wait if self._has_envelopes else None)
         self._writer = Writer(self._make_sequencer, ledger, reactions, self.intake.release, self.options.timing)
         self.intake.deliver = self._writer.deliver
         self._settler = Settler(
@@ -211,7 +211,7 @@ class Node:
         """
         if self._writer.stopped is not None:
             raise IntakeStopped(self._writer.stopped)
-        wait = self._budgets.find_client_wait(client) if self.rollup.envelopes else 0.0
+        wait = self._budgets.find_client_wait(client) if self._has_envelopes else 0.0
         if wait > 0 and any(map(may_be_envelope, lines)):
             raise explain_spent(wait)
         return self.intake.submit(lines, client)

@@ -1,0 +1,1 @@
+"""A gate whose passes have another format from its second version on."""
