@@ -88,6 +88,15 @@ def test_another_token() -> None:
     assert (94, 6) == (outcome.state.vault.tokens[TOKEN, A], outcome.state.vault.tokens[TOKEN, COLLECTOR_KEY])
 
 
+def test_attack_a_price_in_a_token_that_nobody_has_stops_everybody() -> None:
+    """Who pays in a token without a price pays nothing; a token without a price cannot be chosen."""
+    outcome = run(
+        (COLLECTOR, SetPrice(TOKEN, 50)), at(LATER), (ALICE, PAY), (DAVE, SetFeeToken(D, OTHER_TOKEN)), funds=FUNDS
+    )
+    assert ["executed", "token has no price"] == list_reasons(outcome)[1:]
+    assert 99 == outcome.state.vault.balances[A]
+
+
 def test_prices_rise_slowly() -> None:
     """At most to twice in seven days, a day ahead, never above the cap; down at once; not by way of zero."""
     week = 7 * DAY

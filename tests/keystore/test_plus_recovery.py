@@ -28,6 +28,8 @@ from apps.keystore.plus.updates import AcceptUpdate, SetCareful
 from apps.keystore.plus.vault import Transfer, Withdraw
 from apps.keystore.transitions import Update
 from microrollup.crypto.keccak import keccak256
+from microrollup.execution.payload import encode_forced_payload
+from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES
 from microrollup.testing.execution import at, carry, force
 from plus_world import (
     ALICE,
@@ -43,6 +45,7 @@ from plus_world import (
     ERIN,
     ETHER,
     FRANK,
+    PLUS,
     SALT,
     START,
     THIEF,
@@ -199,8 +202,20 @@ def test_a_proposal_names_the_guardians() -> None:
         (THIEF, propose()),
         (BOB, propose(bytes(20))),
         (BOB, propose(b"\x01" * 290)),
+        (BOB, StartRecovery(A, bytes(32), CONFIG_2, FRANK, SALT, GUARDIANS)),
     ]
-    assert ["sender is not a guardian", *["vk of no known kind"] * 2] == list_reasons(run(*steps))[1:]
+    bad = ["vk of no known kind", "vk of no known kind", "a code hash of zero marks a locked account"]
+    assert ["sender is not a guardian", *bad] == list_reasons(run(*steps))[1:]
+
+
+def test_the_longest_list_can_be_forced() -> None:
+    """32 guardians fit into a payload of the inbox and into the steps of a forced action."""
+    guards = order(sender(BOB), *[Guardian(1, bytes([number]) * 32) for number in range(1, 32)])
+    policy, start = choose(0, 1, guards), propose(guardians=guards)
+    assert MAX_FORCED_PAYLOAD_BYTES > 2 * len(encode_forced_payload(PLUS, start))
+    vote = SupportRecovery(name(start, policy), 0)
+    outcome = run((ALICE, policy), at(READY), force(BOB, start), at(READY), force(BOB, vote))
+    assert ["executed"] * 3 == list_reasons(outcome)
 
 
 def test_votes() -> None:

@@ -7,9 +7,10 @@ import pytest
 from apps.keystore.accounts import Account
 from apps.keystore.plus.clock import MAX_TIME
 from apps.keystore.plus.exits import SetExit
+from apps.keystore.plus.naming import CommitName, RegisterNamed, compute_commitment
 from apps.keystore.plus.updates import AcceptUpdate, CarefulSet, SetCareful, UpdateAnnounced
 from apps.keystore.transitions import Register, Update, Updated
-from microrollup.testing.execution import at, force
+from microrollup.testing.execution import at, force, next_block
 from plus_world import (
     ALICE,
     BOB,
@@ -54,6 +55,20 @@ def test_an_update() -> None:
 def test_rejections(sender: bytes, action: object, reason: str) -> None:
     """As in the keystore; a vk of another form, as Axiom's, would leave the account without authority."""
     assert [reason] == list_reasons(run((sender, action)))
+
+
+def test_attack_an_account_that_looks_locked() -> None:
+    """Contracts tell a lock by a zero code hash: nobody registers, updates, names or proposes one."""
+    zero, reason = bytes(32), "a code hash of zero marks a locked account"
+    steps = [
+        (THIEF, Register(zero, CONFIG, SALT)),
+        (ALICE, Update(A, zero, CONFIG, BOB)),
+        force(ALICE, Update(A, zero, CONFIG, BOB)),
+    ]
+    assert [reason] * 3 == list_reasons(run(*steps))
+    label = CommitName(compute_commitment("alice", ALICE, SALT))
+    outcome = run((ALICE, label), next_block(), (ALICE, RegisterNamed("alice", SALT, zero, CONFIG)))
+    assert reason == list_reasons(outcome)[-1]
 
 
 def test_a_careful_account() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from apps.keystore import vault_calls
 from apps.keystore.plus import app
 from apps.keystore.plus.exits import SetExit
 from apps.keystore.plus.state import Exit, TokenWithdrawal, Withdrawal
 from apps.keystore.plus.vault import Deposit, Freeze, Transfer, Transferred, Withdraw, compute_withdrawal_id
 from apps.keystore.transitions import Register
+from conformance.encoding import fill
+from conformance.files import load_cases
 from microrollup.codec.schema import BytesType, SequenceType, StringType, compute_bounds
 from microrollup.crypto.keccak import keccak256
 from microrollup.testing.execution import at, carry, execute, force
@@ -62,6 +65,24 @@ def test_attack_a_leaf_of_another_silo_as_a_withdrawal() -> None:
     state = make_state()
     assert 64 == len(app.state_type.get_field("keystore.accounts").encode_leaf(state.keystore.accounts[A]))
     assert 52 == len(app.state_type.get_field("vault.withdrawals").encode_leaf(Withdrawal(ALICE, 1)))
+
+
+def test_the_vault_on_l1_looks_in_the_right_places() -> None:
+    """Its call data and the rollup's state agree on tree keys."""
+    keys = {case["field"]: case["treeKey"] for case in load_cases("keystore-plus-leaves")}
+    key, token, place = fill("key"), fill("token", 20), compute_withdrawal_id(fill("key"), 3)
+    assert [
+        keys["vault.balances"], keys["vault.tokens"], keys["vault.withdrawals"], keys["vault.token_withdrawals"],
+        keys["deposits.deposits"], keys["exits.exits"],
+    ] == [
+        f"0x{each.hex()}"
+        for each in (
+            vault_calls.compute_balance_tree_key(ETHER, key), vault_calls.compute_balance_tree_key(token, key),
+            vault_calls.compute_withdrawal_tree_key(ETHER, place),
+            vault_calls.compute_withdrawal_tree_key(token, place),
+            vault_calls.compute_deposit_tree_key(5), vault_calls.compute_exit_tree_key(key),
+        )
+    ]  # fmt: skip
 
 
 def test_the_code_is_the_same_for_every_configuration() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Address, Bytes32, Context, Event, Revert, Uint256, replace
+from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Address, Bytes32, Context, Event, Uint256, replace
 
 from .authority import find_standing, require_authority
 from .money import credit, find_obstacle, spend
@@ -33,21 +33,23 @@ def begin(state: Plus, key: bytes, ctx: Context) -> Plus:
 
 
 def charge(state: Plus, key: bytes, ctx: Context) -> Plus:
-    """Draw the fee from a sponsor, else from the account. Free: an L1 account's own forced action, which L1 charges."""
-    if ctx.origin == "l1" or state.vault.frozen or len(state.fees.prices) == 0:
-        return state
+    """Draw the fee from a sponsor, else from the account, in its token; nothing where that token has no price.
+
+    Free too: an L1 account's own forced action, which L1 charges.
+    """
     collector = state.config.collector
-    if collector in (ZERO_BYTES32, key):
+    if ctx.origin == "l1" or state.vault.frozen or collector in (ZERO_BYTES32, key):
+        return state
+    token = state.fees.fee_tokens.get(key, ZERO_ADDRESS)
+    price = state.fees.prices.get(token)
+    amount = 0 if price is None else get_price(price, ctx.timestamp)
+    if amount == 0:
         return state
     for beneficiary in (key, ZERO_BYTES32):
         state, paid = _charge_sponsors(state, beneficiary, key, ctx)
         if paid:
             return state
-    token = state.fees.fee_tokens.get(key, ZERO_ADDRESS)
-    price = state.fees.prices.get(token)
-    if price is None:
-        raise Revert("the account's fee token has no price")
-    return _draw(state, key, token, get_price(price, ctx.timestamp), ctx)
+    return _draw(state, key, token, amount, ctx)
 
 
 def _charge_sponsors(state: Plus, beneficiary: bytes, key: bytes, ctx: Context) -> tuple[Plus, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from microrollup import Context, Revert, replace, require
+from microrollup import ZERO_BYTES32, Context, Revert, replace, require
 from microrollup.crypto.keccak import keccak256
 
 from ..accounts import Account, encode_account_leaf
@@ -17,6 +17,7 @@ __all__ = [
     "put_account",
     "put_standing",
     "require_authority",
+    "require_code",
     "require_unlocked",
 ]
 
@@ -45,6 +46,11 @@ def require_authority(state: Plus, key: bytes, ctx: Context) -> Account:
     require(has_authority(account, ctx), "sender is not the account's vk")
     require_unlocked(state, key)
     return account
+
+
+def require_code(code_hash: bytes) -> None:
+    """Reject data that would look like those of a locked account, which contracts tell by a code hash of zero."""
+    require(code_hash != ZERO_BYTES32, "a code hash of zero marks a locked account")
 
 
 def put_account(state: Plus, key: bytes, account: Account) -> Plus:

@@ -9,7 +9,7 @@ from microrollup.crypto.keccak import keccak256
 
 from ..accounts import Account, is_known_vk
 from .acting import begin
-from .authority import put_account
+from .authority import put_account, require_code
 from .clock import DAY
 from .state import NameCommitment, Plus
 from .words import encode_address, encode_text, encode_word
@@ -122,6 +122,7 @@ def register_named(state: Plus, action: RegisterNamed, ctx: Context) -> Plus:
     if promised is None:
         raise Revert("commit to the name first")
     require(is_known_vk(ctx.sender), "vk of no known kind")
+    require_code(action.code_hash)
     require(is_label(action.label), "not a label: 3 to 63 of a-z 0-9 -, no hyphen at an end or at both 3 and 4")
     commitment = compute_commitment(action.label, ctx.sender, action.secret)
     require(promised.commitment == commitment, "not what was committed to")

@@ -8,7 +8,7 @@ from microrollup import ZERO_BYTES32, Action, Bytes, Bytes32, Context, Event, Re
 from microrollup.crypto.keccak import keccak256
 
 from ..accounts import Account, is_known_vk
-from .authority import find_standing, get_account, has_authority, put_standing
+from .authority import find_standing, get_account, has_authority, put_standing, require_code
 from .clock import DAY
 from .guardians import MAIL, compute_guardian_hash, compute_guardians_hash, find_place, require_guardian, require_list
 from .pending import drop_young_controllers, settle_policy
@@ -123,6 +123,7 @@ def start_recovery(state: Plus, action: StartRecovery, ctx: Context) -> Plus:
     if policy is None:
         raise Revert("account has no guardians")
     require(is_known_vk(action.vk), "vk of no known kind")
+    require_code(action.code_hash)
     require(len(action.guardians) == policy.count, "not the guardians of the policy")
     require_list(key, action.guardians)
     require(

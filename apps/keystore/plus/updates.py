@@ -6,7 +6,7 @@ from microrollup import Action, Bytes32, Context, Event, Revert, Uint64, replace
 
 from ..accounts import Account, Keystore, is_known_vk
 from ..transitions import Register, Update, Updated, register
-from .authority import find_standing, put_account, put_standing, require_authority, require_unlocked
+from .authority import find_standing, put_account, put_standing, require_authority, require_code, require_unlocked
 from .clock import DAY, MAX_TIME, add_seconds
 from .pending import drop_pending
 from .state import PendingUpdate, Plus
@@ -55,7 +55,8 @@ class CarefulSet(Event, frozen=True):
 
 
 def register_account(state: Plus, action: Register, ctx: Context) -> Plus:
-    """As in the keystore without more."""
+    """As in the keystore without more, but for data that would look locked."""
+    require_code(action.code_hash)
     keystore: Keystore = register(state.keystore, action, ctx)
     return replace(state, keystore=keystore)
 
@@ -64,6 +65,7 @@ def update_account(state: Plus, action: Update, ctx: Context) -> Plus:
     """Replace what is authoritative, at once; of a careful account, once the next vk accepts."""
     require_authority(state, action.key, ctx)
     require(is_known_vk(action.vk), "vk of no known kind")
+    require_code(action.code_hash)
     if ctx.timestamp < state.recovery.careful.get(action.key, 0):
         pending = PendingUpdate(action.code_hash, action.config_hash, action.vk)
         ctx.emit(UpdateAnnounced(action.key))
