@@ -118,7 +118,7 @@ class NodeDouble:
                 for each in rollup.action_types
             ),
             fields=tuple(
-                FieldConfig(field.name, "map" if field.is_map else "scalar", field.settled, None, "")
+                FieldConfig(field.name, "map" if field.is_map else "scalar", field.settled, field.number, None, "")
                 for field in rollup.state_type.fields
             ),
             events=tuple(
