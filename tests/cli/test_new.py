@@ -16,10 +16,14 @@ __all__ = ["cli"]
 APPS = {
     "auction": (5, [3, 2, 1, 0], "supply", 1_000),
     "counter": (5, [3, 2, 1, 0], "value", 3),
+    "subscription": (6, [4, 3, 1, 0], "supply", 1_000),
     "token": (7, [4, 3, 1, 0], "supply", 100),
     "modules": (9, [4, 3, 1, 0], "wallets.supply", 100_100),
 }
-MODULES = {"modules": ["tally_matches.py", "tally_wallets.py"]}
+MODULES = {
+    "modules": ["tally_matches.py", "tally_wallets.py"],
+    "subscription": ["tally_indexes.py", "tally_reads.py"],
+}
 """Template -> its tests; lines, executed, rejected and refused of its actions; a field and what is in it then."""
 
 
