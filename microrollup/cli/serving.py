@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -127,6 +128,11 @@ def read_duration(text: str) -> float:
     help="Refuse to start if the rollup settles elsewhere [default: take what options or data directory say].",
 )
 @l1_options
+@click.option(
+    "--upgrade",
+    is_flag=True,
+    help="Build the upgrades that are announced, and go on under the new code; without it intake stops there.",
+)
 @click.option("--log-json", is_flag=True, help="Log everything, one JSON object per line.")
 @json_option
 def run_command(
@@ -146,6 +152,7 @@ def run_command(
     workers: int | None,
     settle: Literal["local", "ethereum"] | None,
     l1: L1Place | None,
+    upgrade: bool,
     log_json: bool,
     output: Output,
 ) -> None:
@@ -167,23 +174,25 @@ def run_command(
     listed = {*addresses, *[compute_address(read_key(path)) for path in keys]}
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
-    options = NodeOptions(block_size, timing, choose_node_workers(workers))
+    options = NodeOptions(block_size, timing, choose_node_workers(workers), upgrade=upgrade)
     bind(host, port).close()  # an address that cannot be had is said before a data directory is made
-    with limited_memory(MEMORY_BYTES), open_served(app, directory, rollup, choice, keys, l1, options) as node:
-        serve_node(
-            node,
-            host,
-            port,
-            hosts=frozenset(name.lower() for name in hosts),
-            origins=frozenset(origins),
-            limits=RpcLimits(rate=rate),
-            on_ready=lambda address, _stop: _announce(node, address, output),
-        )
+    upgraded = True
+    while upgraded:  # a node serves one version of the app
+        with limited_memory(MEMORY_BYTES), open_served(app, directory, rollup, choice, keys, l1, options) as node:
+            port, upgraded = serve_node(
+                node,
+                host,
+                port,
+                hosts=frozenset(name.lower() for name in hosts),
+                origins=frozenset(origins),
+                limits=RpcLimits(rate=rate),
+                on_ready=partial(_announce, node, output),
+            )
     document = {"stopped": True, "height": node.ledger.checkpoint.height, "seq": node.ledger.next_seq}
     output.show(document, f"stopped at height {document['height']}; the same command goes on from there")
 
 
-def _announce(node: Node, address: str, output: Output) -> None:
+def _announce(node: Node, output: Output, address: str, _stop: object) -> None:
     """Say where the node is to be found."""
     document: dict[str, Any] = {
         "url": address,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from rich.console import RenderableType
 
 from microrollup.cli.output import Output, make_facts, show_steps
@@ -43,6 +44,7 @@ def describe_report(report: Report) -> dict[str, Any]:
         "unchecked": report.unchecked,
         "notJudged": report.waiting,
         "executedOnce": report.once,
+        "missingCode": None if report.missing is None else msgspec.to_builtins(report.missing),
     }
 
 
@@ -59,6 +61,11 @@ def render_report(report: Report) -> RenderableType:
     }
     if report.waiting is not None:
         facts["not judged yet"] = f"from height {report.waiting} on: too few L1 blocks on top (--l1-depth)"
+    if report.missing is not None:
+        facts["announced"] = (
+            f"the code {report.missing.stf_id}, in force from L1 block {report.missing.since} on: this app has no such"
+            " version, and verification stops before the first block that needs it"
+        )
     if report.once:
         facts["executed"] = "once (--once): an app that keeps state between calls goes unnoticed"
     if report.unchecked:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import msgspec
 
+from microrollup.codec.json import hex0x
 from microrollup.declaration.rollup import load_rollup
+from microrollup.errors import UsageError
 from microrollup.guard.lint import LintFinding
+from microrollup.system import write_whole
 
-__all__ = ["CheckedApp", "check_app"]
+__all__ = ["CheckedApp", "check_app", "pin_versions"]
+
+MAX_PIN_BYTES: Final = 1 << 20
 
 
 class CheckedApp(msgspec.Struct, frozen=True):
@@ -20,6 +28,8 @@ class CheckedApp(msgspec.Struct, frozen=True):
     """Rules that the app answers for."""
     stf_id: bytes | None
     """32 bytes; None if code is refused."""
+    versions: dict[str, bytes]
+    """Version -> stfId of those before this one, and of this one if it has one; the oldest first."""
 
 
 def check_app(app: str) -> CheckedApp:
@@ -27,4 +37,30 @@ def check_app(app: str) -> CheckedApp:
     rollup = load_rollup(app)
     findings = rollup.findings
     is_clean = all(finding.rule in rollup.allow for finding in findings)
-    return CheckedApp(sorted(rollup.trees), findings, rollup.allow, rollup.stf_id if is_clean else None)
+    versions = {each.version: each.stf_id for each in (rollup.versions if is_clean else rollup.versions[:-1])}
+    return CheckedApp(sorted(rollup.trees), findings, rollup.allow, rollup.stf_id if is_clean else None, versions)
+
+
+def pin_versions(checked: CheckedApp, path: Path) -> list[str]:
+    """Compare the ids of an app's versions with those in a file (a JSON object, version -> stfId), and add the ones
+    that it lacks; it is made if it does not exist. What has changed since, in words; then the file is left as it is.
+
+    Raises `UsageError` for a file that holds something else.
+    """
+    try:
+        raw = path.read_bytes()[: MAX_PIN_BYTES + 1]
+        pinned = msgspec.json.decode(raw, type=dict[str, str])
+    except FileNotFoundError:
+        pinned = {}
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not a file of pinned versions: {error}") from None
+    found = {version: hex0x(stf_id) for version, stf_id in checked.versions.items()}
+    changed = [
+        f"version {version} was {stf_id} and is {found.get(version, 'not here any more')}"
+        for version, stf_id in pinned.items()
+        if found.get(version) != stf_id
+    ]
+    if not changed and found != pinned:
+        with write_whole(path) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    return changed

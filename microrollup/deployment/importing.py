@@ -258,6 +258,7 @@ def import_actions(
         AuthenticationPool(app, opened.ledger.genesis.domain, workers) as pool,
     ):
         require_settled(opened)
+        pool.version = opened.ledger.authenticator.version
         return import_lines(
             opened, pool, iter(lines), block_size=block_size, acknowledge=acknowledge, on_lines=on_lines
         )

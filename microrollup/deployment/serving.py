@@ -10,6 +10,7 @@ from typing import Final
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.rollup import MicroRollup
+from microrollup.deployment.announcing import tell_of_upgrade
 from microrollup.deployment.directory import VerifierChoice, open_rollup
 from microrollup.deployment.keys import read_key, verifier_key_path
 from microrollup.deployment.place_file import find_place
@@ -69,6 +70,7 @@ def open_served(
         strangers = [spec for spec in specs if spec.address not in verifiers]
         if strangers:
             raise UsageError(f"{hex0x(strangers[0].address)} is not among the rollup's verifiers")
+        tell_of_upgrade(opened)
         yield Node(app, opened.ledger, opened.l1, opened.key, verifiers=specs, options=options, divergent=divergent)
 
 
@@ -99,8 +101,9 @@ def serve_node(
     origins: frozenset[str] = frozenset(),
     limits: RpcLimits | None = None,
     on_ready: Callable[[str, Callable[[], None]], None] = _tell_nobody,
-) -> None:
-    """Start the node and its server on an address (port 0: any); returns when both have stopped.
+) -> tuple[int, bool]:
+    """Start the node and its server on an address (port 0: any); returns when both have stopped: the port, and whether
+    they have because the rollup was upgraded, so that the node is to be made anew.
 
     `hosts` are names by which clients may call the server, `origins` those of other pages that may use it (as
     `rpc.origins.read_origin` gives them). `on_ready` is told its URL and
@@ -110,7 +113,8 @@ def serve_node(
     raise_limit("RLIMIT_NOFILE", chosen.connections + SPARE_FILES)
     listener = bind(host, port)
     shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{listener.getsockname()[1]}"
+    server_port = int(listener.getsockname()[1])
+    address = f"http://{shown}:{server_port}"
     try:
         node.start()
         server = Server(
@@ -120,7 +124,11 @@ def serve_node(
             on_ready=lambda: on_ready(address, server.stop),
             on_stop=node.stop,
         )
+        node.on_upgrade = server.stop
+        if node.has_upgraded:
+            server.stop()
         server.serve_forever()
+        return server_port, node.has_upgraded and not server.was_signalled
     finally:
         listener.close()
         node.stop()

@@ -161,13 +161,14 @@ export function renderEmpty(title, ...text) {
 
 /** An action's type, or a word for an entry without one. */
 export function nameAction(action) {
-  return action.type ?? (action.origin === "block" ? "Block hook" : "Action");
+  return action.type ?? { block: "Block hook", upgrade: "Upgrade" }[action.origin] ?? "Action";
 }
 
 /** Origins of the kernel's own; any other is the name of one of the app's envelopes. */
 const ORIGINS = new Map([
   ["l1", "forced through L1"],
   ["block", "the block itself"],
+  ["upgrade", "an announced upgrade"],
   ["signed", "signed"],
 ]);
 

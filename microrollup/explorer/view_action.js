@@ -82,6 +82,7 @@ export async function renderActionPage(context, [hash]) {
 }
 
 function explainNoMessage(action) {
+  if (action.origin === "upgrade") return "None: the state passed to another version of the app.";
   return action.origin === "block" ? "None: the app's hook ran at the beginning of the block." : "It cannot be decoded.";
 }
 

@@ -171,7 +171,7 @@ function renderSteps(block, first, context) {
         "button",
         { type: "button", onclick: () => stepper.set(index) },
         h("span", { class: "step-seq" }, action.seq),
-        h("bdi", { class: "step-type" }, action.type ?? (action.origin === "block" ? "hook" : "forced")),
+        h("bdi", { class: "step-type" }, action.type ?? { block: "hook", upgrade: "upgrade" }[action.origin] ?? "forced"),
         renderStatus(action.status),
       ),
     );

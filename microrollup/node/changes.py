@@ -14,10 +14,12 @@ import msgspec
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.receipt import EXECUTED
+from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.declaration.map import Map
+from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import StateField
 from microrollup.errors import LimitExceeded
-from microrollup.execution.authentication import Authenticated
+from microrollup.execution.authentication import Authenticated, Authenticator
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.entry import (
     decode_forced,
@@ -29,6 +31,7 @@ from microrollup.execution.entry import (
 )
 from microrollup.execution.journal import Journal
 from microrollup.execution.stf import ChainState, Entry, apply_actions
+from microrollup.ledger.code import get_code_at
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.past_state import read_past_state
 from microrollup.node.lookups import ClosedBlock
@@ -56,7 +59,9 @@ def read_changes(ledger: Ledger, block: ClosedBlock) -> list[list[StateChange]]:
     """
     if not block.actions:
         return []
-    rollup, height, timestamp = ledger.rollup, block.header.height, block.header.timestamp
+    height, timestamp = block.header.height, block.header.timestamp
+    if any(is_upgrade_record(action.record) for action in block.actions):
+        return [[] for _ in block.actions]  # a migration may change everything
     deadline = time.monotonic() + LIMIT_SECONDS
 
     def watch() -> None:
@@ -65,13 +70,15 @@ def read_changes(ledger: Ledger, block: ClosedBlock) -> list[list[StateChange]]:
 
     changes: list[list[StateChange]] = []
     with ledger.environment.snapshot() as txn:
+        rollup = get_code_at(ledger.environment, txn, ledger.app, height)
+        authenticator = ledger.find_authenticator(block.header)
         app = read_past_state(ledger.environment, txn, rollup, height - 1, watch)
         for action in block.actions:
             if time.monotonic() > deadline:
                 raise LimitExceeded(f"block {height} takes longer than {LIMIT_SECONDS:g} s to execute again")
             journal = Journal(len(rollup.state_fields))
             if action.receipt.status == EXECUTED:
-                entry = _make_entry(ledger, action)
+                entry = _make_entry(rollup, ledger.rollup_id, authenticator, action)
                 nonces: Map[bytes, int] = Map({entry.sender: entry.nonce}) if entry.nonce else Map()
                 context = BlockContext(height, timestamp, action.seq, journal, rollup_id=ledger.rollup_id)
                 state, _ = apply_actions(rollup, ChainState(app, nonces, 0), [entry], context)
@@ -86,15 +93,14 @@ def read_changes(ledger: Ledger, block: ClosedBlock) -> list[list[StateChange]]:
     return changes
 
 
-def _make_entry(ledger: Ledger, action: LoggedAction) -> Entry:
+def _make_entry(rollup: MicroRollup, rollup_id: bytes, authenticator: Authenticator, action: LoggedAction) -> Entry:
     """The entry of a logged action; its signature was checked when it was taken."""
     if is_block_record(action.record):
-        return make_block_entry(ledger.rollup_id, action.height)
+        return make_block_entry(rollup_id, action.height)
     if is_forced_record(action.record):
-        forced = decode_forced(action.record)
-        return make_forced_entry(ledger.rollup, ledger.rollup_id, forced, ledger.authenticator)
+        return make_forced_entry(rollup, rollup_id, decode_forced(action.record), authenticator)
     if is_envelope_record(action.record):
-        return make_entry(ledger.rollup, ledger.rollup_id, ledger.authenticator.open_record(action.record))
-    nonce = ledger.rollup.action_types.decode_trusted(action.record).nonce
+        return make_entry(rollup, rollup_id, authenticator.open_record(action.record))
+    nonce = rollup.action_types.decode_trusted(action.record).nonce
     sender = action.sender or b""
-    return make_signed_entry(ledger.rollup, Authenticated(action.record, sender, nonce, action.receipt.action_hash))
+    return make_signed_entry(rollup, Authenticated(action.record, sender, nonce, action.receipt.action_hash))

@@ -37,7 +37,7 @@ class Child:
     `target(pipe, *arguments)` runs there. It sends one message once it is ready, and one for each that it is sent.
     """
 
-    def __init__(self, target: Callable[..., None], arguments: tuple[str, ...]) -> None:
+    def __init__(self, target: Callable[..., None], arguments: tuple[str | int, ...]) -> None:
         self._target = target
         self._arguments = arguments
         self._process: SpawnProcess | None = None

@@ -33,10 +33,10 @@ _ANSWER_DECODER: Final = msgspec.msgpack.Decoder(list[IndexStatus])
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def serve_indexing(pipe: Any, reference: str, directory: str) -> None:
+def serve_indexing(pipe: Any, reference: str, directory: str, version: int) -> None:
     """Fill the indexes a little at each request, and answer with how they stand, until the pipe is closed."""
     begin_child()
-    rollup = load_rollup(reference)
+    rollup = load_rollup(reference).versions[version]
     reads = load_reads(rollup)
     if reads is None or not reads.indexes:
         raise UsageError(f"{reference} has no indexes")
@@ -53,9 +53,13 @@ def serve_indexing(pipe: Any, reference: str, directory: str) -> None:
 class Indexer:
     """Keeps the indexes of a node filled; `wake` never blocks."""
 
-    def __init__(self, reference: str, directory: Path, on_progress: Callable[[], None] = lambda: None) -> None:
-        """`reference` is `module:name` of the app, `directory` its store's. Nothing is started yet."""
-        self._child = Child(serve_indexing, (reference, str(directory)))
+    def __init__(
+        self, reference: str, directory: Path, on_progress: Callable[[], None] = lambda: None, *, version: int = 0
+    ) -> None:
+        """`reference` is `module:name` of the app, `directory` its store's; `version` says which of the app's versions
+        has the indexes, 0 for the oldest. Nothing is started yet.
+        """
+        self._child = Child(serve_indexing, (reference, str(directory), version))
         self._news = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)

@@ -16,17 +16,18 @@ from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.receipt import Receipt
 from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.chain.record import Seal
+from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.codec.canonical import encode_canonical
 from microrollup.declaration.state import NONCES, StateField
 from microrollup.errors import DecodeError, RefusedError, StoreCorrupt, UsageError
-from microrollup.execution.authentication import Authenticator
 from microrollup.execution.entry import decode_forced, is_forced_record
 from microrollup.execution.envelope import describe_enveloped
 from microrollup.execution.payload import find_carried_record, find_forced_sender
 from microrollup.ledger.code import read_manifests
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.paging import PageRequest, StatePage, read_page
-from microrollup.ledger.reading import StateProof, get_field, prove_state, read_value, require_retained
+from microrollup.ledger.reading import StateProof, get_field, get_field_at, prove_state, read_value, require_retained
+from microrollup.node.codes import Codes
 from microrollup.node.errors import NotRecorded
 from microrollup.node.open_entries import LoggedAction, OpenEntries
 from microrollup.primitives import ZERO_ADDRESS
@@ -78,7 +79,7 @@ class Lookups:
         self._spans = Spans()
         self._overlays = Overlays()
         self._rollup = ledger.rollup
-        self._authenticator = Authenticator.of(ledger.rollup, ledger.genesis.domain)
+        self.codes = Codes(ledger)
         self._get_open = get_open
         self._senders: dict[bytes, bytes] = {}
 
@@ -139,22 +140,22 @@ class Lookups:
         return self._complete(seq, height, record, decode_receipt(receipt))
 
     def _complete(self, seq: int, height: int, record: bytes, receipt: Receipt) -> LoggedAction:
-        return LoggedAction(seq, height, record, receipt, self._find_sender(record, receipt))
+        return LoggedAction(seq, height, record, receipt, self._find_sender(height, record, receipt))
 
-    def _find_sender(self, record: bytes, receipt: Receipt) -> bytes:
-        """The sender of a stored record; what a signature gives is remembered for a while."""
+    def _find_sender(self, height: int, record: bytes, receipt: Receipt) -> bytes:
+        """The sender of a record in a block; what a signature gives is remembered for a while."""
         if is_forced_record(record):
             forced = decode_forced(record)
             carried = find_carried_record(forced, receipt.status)
             if carried is None:
                 return find_forced_sender(forced, receipt.status)
             record = carried
-        if is_block_record(record) or is_envelope_record(record):
+        if is_block_record(record) or is_envelope_record(record) or is_upgrade_record(record):
             return ZERO_ADDRESS
         action_hash = receipt.action_hash
         sender = self._senders.get(action_hash)
         if sender is None:
-            sender = self._authenticator.authenticate_signed(record).sender
+            sender = self.codes.get_authenticator(height).authenticate_signed(record).sender
             self.remember_sender(action_hash, sender)
         return sender
 
@@ -299,9 +300,13 @@ class Lookups:
 
     # State
 
-    def get_field(self, name: str | None) -> StateField:
-        """A state field by its name; without one, the one settled map. Raises `UsageError`."""
-        return get_field(self._rollup, name)
+    def get_field(self, name: str | None, height: int | None = None) -> StateField:
+        """A state field by its name, of the version whose state is that at a height, by default the newest; without a
+        name, the one settled map. Raises `UsageError`, and `NotRetained` for a height that is not kept.
+        """
+        if self._ledger.app.previous is None:
+            return get_field(self._rollup, name)
+        return get_field_at(self._environment, self._ledger.app, name, height)
 
     def get_value(self, field: StateField, key: bytes, height: int | None) -> Value:
         """What a field holds at a key and height. Raises `NotRetained`, `UsageError`."""
@@ -326,18 +331,21 @@ class Lookups:
         stored = read_value(self._environment, NONCES, sender) or 0
         return stored, stored if pending is None else max(stored, pending)
 
-    def describe_enveloped(self, record: bytes) -> tuple[str | None, dict[str, Any] | None]:
-        """Type and members of the action in an envelope's record of this log; None for both where only another version
-        of the app opens it.
+    def describe_enveloped(self, record: bytes, height: int) -> tuple[str | None, dict[str, Any] | None]:
+        """Type and members of the action in an envelope's record of the block at a height; None for both where it does
+        not open.
         """
         try:
-            return describe_enveloped(self._rollup, self._authenticator.open_record(record))
+            return describe_enveloped(self.codes.get(height), self.codes.get_authenticator(height).open_record(record))
         except RefusedError:
             return None, None
 
-    def decode_signed(self, record: bytes) -> dict[str, Any]:
-        """The JSON form of a signed action's record. Raises `UsageError` for another record."""
+    def decode_signed(self, record: bytes, height: int) -> dict[str, Any]:
+        """The JSON form of a signed action's record of the block at a height. Raises `UsageError` for another
+        record.
+        """
+        types = self.codes.get(height).action_types
         try:
-            return self._rollup.action_types.to_json(self._rollup.action_types.decode_record(record))
+            return types.to_json(types.decode_record(record))
         except DecodeError as error:
             raise UsageError(f"not a signed action: {error}") from None

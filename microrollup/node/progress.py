@@ -10,9 +10,9 @@ from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.receipt import Receipt
 from microrollup.chain.receipt_proof import decode_receipt
-from microrollup.chain.record import Forced
+from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.errors import StoreCorrupt
-from microrollup.execution.authentication import Authenticated
+from microrollup.execution.authentication import Authenticated, Authenticator
 from microrollup.execution.entry import compute_carried_id, decode_forced, is_forced_record
 from microrollup.execution.payload import find_carried_record, find_forced_sender
 from microrollup.ledger.ledger import Ledger
@@ -86,8 +86,9 @@ class LedgerProgress:
                 row.first_record + count,
                 header.action_count - count,
             )
+            authenticator = ledger.find_authenticator(header)
             fresh = [
-                self._make_entry(seq, height, record, self._read_receipt(seq))[0]
+                self._make_entry(seq, height, record, self._read_receipt(seq), authenticator)[0]
                 for seq, record in enumerate(records, first)
             ]
             self._publisher.publish_actions(fresh)
@@ -100,29 +101,28 @@ class LedgerProgress:
             raise StoreCorrupt(f"receipts/{seq}", "missing")
         return decode_receipt(raw)
 
-    def _make_entry(self, seq: int, height: int, record: bytes, receipt: Receipt) -> tuple[LoggedAction, int | None]:
-        """An entry as readers have it, and its nonce if it is a signed action's."""
+    def _make_entry(
+        self, seq: int, height: int, record: bytes, receipt: Receipt, authenticator: Authenticator
+    ) -> tuple[LoggedAction, int | None]:
+        """An entry as readers have it, and its nonce if it is a signed action's; `authenticator` is its block's."""
         if is_forced_record(record):
             forced = decode_forced(record)
             carried = find_carried_record(forced, receipt.status)
             if carried is None:
-                return self._make_forced(seq, height, record, receipt, forced), None
-            signed = self._ledger.authenticator.authenticate_signed(carried)
+                rollup_id = self._ledger.rollup_id
+                identity = compute_carried_id(rollup_id, forced, receipt.status, authenticator)
+                sender = find_forced_sender(forced, receipt.status)
+                return LoggedAction(seq, height, record, receipt, sender, identity), None
+            signed = authenticator.authenticate_signed(carried)
             action = LoggedAction(seq, height, record, receipt, signed.sender, signed.action_hash)
             return action, signed.nonce
-        if is_block_record(record) or is_envelope_record(record):
+        if is_block_record(record) or is_envelope_record(record) or is_upgrade_record(record):
             return LoggedAction(seq, height, record, receipt, ZERO_ADDRESS), None
         known = self._senders.pop(receipt.action_hash, None)
         if known is None:  # of a block that was open when the node ended
-            entry = self._ledger.read_entry(record)
-            known = (entry.sender, entry.nonce)
+            found = authenticator.authenticate_signed(record)
+            known = (found.sender, found.nonce)
         return LoggedAction(seq, height, record, receipt, known[0]), known[1]
-
-    def _make_forced(self, seq: int, height: int, record: bytes, receipt: Receipt, forced: Forced) -> LoggedAction:
-        """An entry of the queue that took nobody's nonce: an L1 account's own action, or an envelope."""
-        ledger = self._ledger
-        identity = compute_carried_id(ledger.rollup_id, forced, receipt.status, ledger.authenticator)
-        return LoggedAction(seq, height, record, receipt, find_forced_sender(forced, receipt.status), identity)
 
     def _publish_open(self) -> None:
         """Take over the open block's entries that have been committed."""
@@ -136,7 +136,8 @@ class LedgerProgress:
         count = len(entries.entries)
         first = entries.first_seq + count
         pairs = zip(block.records[count : block.durable], block.receipts[count : block.durable], strict=True)
-        fresh = [self._make_entry(first + i, block.open.height, *pair) for i, pair in enumerate(pairs)]
+        authenticator, height = self._ledger.authenticator, block.open.height
+        fresh = [self._make_entry(first + i, height, *pair, authenticator) for i, pair in enumerate(pairs)]
         for entry, nonce in fresh:
             entries.append(entry, nonce)
         if fresh:

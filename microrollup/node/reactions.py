@@ -73,6 +73,8 @@ class Reactions:
         self._receipts = receipts
         self._blocks = blocks
         self._vouches = Vouches(directory, lookups.find_hash)
+        self.on_closed: Callable[[], None] = lambda: None
+        """Called for each closed block when it can be read."""
 
     def begin(self, head: SettledHead, verifiers: VerifierSet, divergent: Divergent | None) -> None:
         """Note what may have happened while nobody looked; the writer has started, and nothing else."""
@@ -107,6 +109,7 @@ class Reactions:
             self.indexer.wake()
         for link in self.links:
             link.tick(None)
+        self.on_closed()
 
     def note_commit(self, seconds: float, results: Sequence[Result]) -> None:
         """A group was executed and committed, or refused."""

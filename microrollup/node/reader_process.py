@@ -12,6 +12,7 @@ from microrollup.declaration.query import load_reads
 from microrollup.declaration.rollup import load_rollup
 from microrollup.errors import IndexNotReady, MicrorollupError, NotRetained, UsageError
 from microrollup.execution.querying import QueryCode, QueryRunner
+from microrollup.ledger.code import OtherCode
 from microrollup.ledger.indexes.viewing import IndexReader
 from microrollup.ledger.viewing import ReadFault, make_view
 from microrollup.node.child import begin_child
@@ -21,7 +22,7 @@ from microrollup.store.spans import Spans
 
 __all__ = ["QueryReply", "QueryRequest", "ReplyCode", "serve_queries"]
 
-ReplyCode: TypeAlias = QueryCode | Literal["ok", "not_retained", "usage", "internal"]
+ReplyCode: TypeAlias = QueryCode | Literal["ok", "not_retained", "other_code", "usage", "internal"]
 
 
 class QueryRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -49,10 +50,10 @@ _REQUEST_DECODER: Final = msgspec.msgpack.Decoder(QueryRequest)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def serve_queries(pipe: Any, reference: str, directory: str) -> None:
+def serve_queries(pipe: Any, reference: str, directory: str, version: int) -> None:
     """Answer requests, one at a time, until the pipe is closed or the parent has ended."""
     begin_child()
-    reader = _Reader(reference, Path(directory))
+    reader = _Reader(reference, Path(directory), version)
     pipe.send_bytes(_encode(QueryReply("ok")))
     while True:
         try:
@@ -65,8 +66,8 @@ def serve_queries(pipe: Any, reference: str, directory: str) -> None:
 class _Reader:
     """The app's queries over one store."""
 
-    def __init__(self, reference: str, directory: Path) -> None:
-        self._rollup = load_rollup(reference)
+    def __init__(self, reference: str, directory: Path, version: int) -> None:
+        self._rollup = load_rollup(reference).versions[version]
         reads = load_reads(self._rollup)
         if reads is None:
             raise UsageError(f"{reference} has no queries")
@@ -101,6 +102,8 @@ def _refuse(error: MicrorollupError) -> QueryReply:
             return QueryReply("not_retained", b"", str(error))
         case IndexNotReady():
             return QueryReply(error.code, b"", str(error), index=(error.index, error.reached, error.tip))
+        case OtherCode():
+            return QueryReply("other_code", b"", f"block {error.height} has a state of another version of the app")
         case UsageError():
             return QueryReply("usage", b"", str(error))
         case _:

@@ -34,12 +34,16 @@ _Waiting: TypeAlias = "tuple[QueryRequest, Future[QueryReply]] | None"
 class Readers:
     """Some reader processes, each driven by a thread. `submit` never blocks."""
 
-    def __init__(self, reference: str, directory: Path, count: int = 1, seconds: float = QUERY_SECONDS) -> None:
-        """`reference` is `module:name` of the app, `directory` its store's. Nothing is started yet."""
+    def __init__(
+        self, reference: str, directory: Path, count: int = 1, seconds: float = QUERY_SECONDS, *, version: int = 0
+    ) -> None:
+        """`reference` is `module:name` of the app, `directory` its store's; `version` says which of the app's versions
+        answers, 0 for the oldest. Nothing is started yet.
+        """
         self._seconds = seconds
         self._queue: queue.Queue[_Waiting] = queue.Queue(MAX_QUEUED_QUERIES)
         self._closing = threading.Event()
-        self._links = [_Link(reference, directory, number) for number in range(count)]
+        self._links = [_Link(reference, directory, version, number) for number in range(count)]
         self._threads = [
             threading.Thread(target=self._drive, args=(link,), name=f"reader-{link.number}", daemon=True)
             for link in self._links
@@ -109,8 +113,8 @@ def _refuse(future: Future[QueryReply]) -> None:
 class _Link(Child):
     """One reader process."""
 
-    def __init__(self, reference: str, directory: Path, number: int) -> None:
-        super().__init__(serve_queries, (reference, str(directory)))
+    def __init__(self, reference: str, directory: Path, version: int, number: int) -> None:
+        super().__init__(serve_queries, (reference, str(directory), version))
         self.number = number
 
     def run(self, request: QueryRequest, seconds: float) -> QueryReply:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import structlog
@@ -48,6 +49,8 @@ from microrollup.verifier.events import VerifierRequest
 __all__ = ["Node", "NodeOptions", "VerifierSpec"]
 
 
+UPGRADED: Final = "the rollup was upgraded: the node starts again under the new version in a moment"
+
 _log = structlog.get_logger(__name__)
 
 
@@ -62,6 +65,8 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """Processes that check signatures; 0: a thread does."""
     readers: int = 1
     """Processes that run the app's queries, if it has any."""
+    upgrade: bool = False
+    """Build upgrades that are announced; else intake stops where one is due."""
 
 
 class VerifierSpec(msgspec.Struct, frozen=True):
@@ -93,7 +98,10 @@ class Node:
         self.reference = reference
         self.ledger = ledger
         self.rollup = ledger.rollup
+        """The version that was in force at the start: a node serves one, and is made anew after an upgrade."""
         self.genesis = ledger.genesis
+        self.on_upgrade: Callable[[], None] = lambda: None
+        """Called, by the writer's thread, when another version has come into force."""
         self.rollup_id = ledger.rollup_id
         self.l1 = l1
         self.directory: Path = ledger.environment.directory
@@ -116,6 +124,7 @@ class Node:
         self.reactions = reactions = Reactions(
             self.directory, l1, self.lookups, self.confirmations, self.metrics, self.hub, self.receipts, self.blocks
         )
+        reactions.on_closed = self._look_for_upgrade
         self._budgets = ClientBudgets()
         self._has_envelopes = any(version.envelopes for version in ledger.app.versions)
         self.intake = Intake(self._make_pool, self._budgets.find_client_wait if self._has_envelopes else None)
@@ -127,10 +136,14 @@ class Node:
         self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, reactions) for spec in verifiers]
         reactions.writer, reactions.settler, reactions.links = self._writer, self._settler, self.links
         self.reads, self.methods = load_reads(self.rollup), load_methods(self.rollup)
-        readers = None if self.reads is None else Readers(reference, self.directory, self.options.readers)
+        readers = (
+            None
+            if self.reads is None
+            else Readers(reference, self.directory, self.options.readers, version=len(self.rollup.versions) - 1)
+        )
         self.readers = readers
         indexed = self.reads is not None and self.reads.indexes
-        self.indexer = Indexer(reference, self.directory) if indexed else None
+        self.indexer = Indexer(reference, self.directory, version=len(self.rollup.versions) - 1) if indexed else None
         self.indexes = None if self.reads is None else IndexReader(self.directory, self.reads.indexes)
         reactions.indexer = self.indexer
         self._stopping = threading.Event()
@@ -181,10 +194,25 @@ class Node:
         _log.info("node_stopped", height=self.ledger.checkpoint.height)
 
     def _make_pool(self) -> AuthenticationPool:
-        return AuthenticationPool(self.reference, self.genesis.domain, self.options.workers)
+        pool = AuthenticationPool(self.reference, self.genesis.domain, self.options.workers)
+        pool.version = len(self.rollup.versions) - 1
+        return pool
+
+    @property
+    def has_upgraded(self) -> bool:
+        """Whether another version has come into force since the start."""
+        return self.ledger.rollup is not self.rollup
+
+    def _look_for_upgrade(self) -> None:
+        if self.has_upgraded:
+            _log.info("upgraded", version=self.ledger.rollup.version, height=self.ledger.checkpoint.height)
+            self.intake.close(UPGRADED)
+            self.on_upgrade()
 
     def _make_sequencer(self) -> Sequencer[Ticket]:
-        sequencer: Sequencer[Ticket] = Sequencer(self.ledger, self._key, self.l1, block_size=self.options.block_size)
+        sequencer: Sequencer[Ticket] = Sequencer(
+            self.ledger, self._key, self.l1, block_size=self.options.block_size, upgrade=self.options.upgrade
+        )
         sequencer.spending.purse = self._budgets
         try:
             sequencer.check_builder()

@@ -124,7 +124,7 @@ class ServedNode:
 
     def get_value(self, field: str, key: Any = None, height: int | None = None) -> Any:
         lookups = self._api.node.lookups
-        found = lookups.get_field(field)
+        found = lookups.get_field(field, height)
         return lookups.get_value(found, found.encode_key(key), height).value
 
     def view(self, height: int | None = None) -> View[Any]:
@@ -141,7 +141,7 @@ class ServedNode:
 
     def prove(self, field: str, key: Any = None, height: int | None = None) -> StateProofAnswer:
         lookups = self._api.node.lookups
-        found = lookups.get_field(field)
+        found = lookups.get_field(field, height)
         if not found.is_map and key is not None:
             raise UsageError(f"{field} is a scalar field: it has no keys")
         return make_proof_answer(found, lookups.prove(found, found.encode_key(key), height))

@@ -38,7 +38,7 @@ def describe_config(node: Node, limits: RpcLimits) -> NodeConfig:
         builder=node.l1.get_builder(number),
         verifiers=verifiers.addresses,
         quorum=verifiers.quorum,
-        domain=genesis.domain,
+        domain=rollup.make_domain(genesis.domain.chain_id, genesis.domain.verifying_contract),
         types=types,
         actions=actions,
         fields=_describe_fields(rollup),

@@ -117,20 +117,23 @@ def _height(api: Api, _: p.NoParams) -> Heights:
 
 
 def _get_state(api: Api, params: p.StateParams) -> StateAnswer:
-    field = api.node.lookups.get_field(params.field)
-    value = api.node.lookups.get_value(field, read_key(field, params.key), _choose_height(params.height))
+    height = _choose_height(params.height)
+    field = api.node.lookups.get_field(params.field, height)
+    value = api.node.lookups.get_value(field, read_key(field, params.key), height)
     return api.views.value(value)
 
 
 def _get_entries(api: Api, params: p.EntriesParams) -> EntriesAnswer:
-    field = api.node.lookups.get_field(params.field)
+    height = _choose_height(params.height)
+    field = api.node.lookups.get_field(params.field, height)
     request = read_page_request(field, params.prefix, params.after, params.limit, reverse=params.reverse)
-    return make_entries_answer(field, api.node.lookups.read_page(request, _choose_height(params.height)))
+    return make_entries_answer(field, api.node.lookups.read_page(request, height))
 
 
 def _get_proof(api: Api, params: p.ProofParams) -> StateProofAnswer:
-    field = api.node.lookups.get_field(params.field)
-    proof = api.node.lookups.prove(field, read_key(field, params.key), _choose_height(params.height))
+    height = _choose_height(params.height)
+    field = api.node.lookups.get_field(params.field, height)
+    proof = api.node.lookups.prove(field, read_key(field, params.key), height)
     return make_proof_answer(field, proof)
 
 

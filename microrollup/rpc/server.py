@@ -112,6 +112,11 @@ class Server(uvicorn.Server):
         """Stop soon; from any thread."""
         self.should_exit = True
 
+    @property
+    def was_signalled(self) -> bool:
+        """Whether SIGINT or SIGTERM has come."""
+        return bool(self._captured_signals)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop on SIGINT and SIGTERM; what was before is put back, and no signal is raised again after it."""

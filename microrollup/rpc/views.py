@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from microrollup.chain.acknowledgement import EventForm, make_event_forms
+from microrollup.chain.acknowledgement import EventForm, ReadFields, make_event_forms
 from microrollup.chain.answers.actions import (
     ActionAnswer,
     ActionOrigin,
@@ -29,6 +29,7 @@ from microrollup.chain.block_json import make_seal_form
 from microrollup.chain.envelope_record import decode_envelope_record, encode_envelope_record, is_envelope_record
 from microrollup.chain.receipt import STATUS_NAMES
 from microrollup.chain.record import Forced
+from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.codec.json import read_hex, to_json_value
 from microrollup.declaration.events import EventReader
 from microrollup.declaration.map import ABSENT
@@ -52,6 +53,14 @@ class Views:
         self._node = node
         self.event_reader = EventReader(node.rollup.event_classes)
         self.read_fields = self.event_reader.read
+        self._readers = {node.rollup: self.event_reader}
+
+    def _find_reader(self, height: int) -> ReadFields:
+        """Reads the events of a block as the version declares them that executed it."""
+        version = self._node.lookups.codes.get(height)
+        if version not in self._readers:
+            self._readers[version] = EventReader(version.event_classes)
+        return self._readers[version].read
 
     def level(self, action: LoggedAction) -> Level:
         """The confirmation level of an action: what its block has reached; its own outcome once that is closed."""
@@ -60,7 +69,10 @@ class Views:
 
     def events(self, action: LoggedAction) -> list[EventNews]:
         """The events of an action, as subscribers get them."""
-        return [_tell(action, event) for event in make_event_forms(action.receipt, self.read_fields)]
+        return [_tell(action, event) for event in self._read_events(action)]
+
+    def _read_events(self, action: LoggedAction) -> tuple[EventForm, ...]:
+        return make_event_forms(action.receipt, self._find_reader(action.height))
 
     def receipt(self, action: LoggedAction) -> ReceiptAnswer:
         """What became of an action."""
@@ -72,7 +84,7 @@ class Views:
             height=action.height,
             status=STATUS_NAMES[receipt.status],
             reason=receipt.reason,
-            events=make_event_forms(receipt, self.read_fields),
+            events=self._read_events(action),
             confirmation=self.level(action),
             sender=action.sender,
         )
@@ -87,22 +99,24 @@ class Views:
             shown = ForcedForm(forced.index, forced.inclusion_block, forced.payload, forced.voided)
             carried = _take_carried(forced, action.receipt.status)
             if carried is None:
-                return ActionAnswer(*place, "l1", *self._read_forced(forced), signature=None, forced=shown)
+                return ActionAnswer(
+                    *place, "l1", *self._read_forced(forced, action.height), signature=None, forced=shown
+                )
             record = carried
-        if is_block_record(record):
-            return ActionAnswer(*place, "block", None, None, signature=None)
+        if is_block_record(record) or is_upgrade_record(record):
+            return ActionAnswer(*place, _name_origin(record), None, None, signature=None)
         if is_envelope_record(record):
             envelope = decode_envelope_record(record)
-            described = self._node.lookups.describe_enveloped(record)
+            described = self._node.lookups.describe_enveloped(record, action.height)
             form = EnvelopeForm(envelope.name, envelope.raw)
             return ActionAnswer(*place, envelope.name, *described, signature=None, forced=shown, envelope=form)
-        signed = self._node.lookups.decode_signed(record)
+        signed = self._node.lookups.decode_signed(record, action.height)
         signature = read_hex(signed["signature"], "signature")
         return ActionAnswer(*place, "signed", signed["type"], signed["message"], signature, forced=shown)
 
-    def _read_forced(self, forced: Forced) -> tuple[str | None, dict[str, Any] | None]:
+    def _read_forced(self, forced: Forced, height: int) -> tuple[str | None, dict[str, Any] | None]:
         """Type and message of an L1 account's own action; None for both if the payload is not one."""
-        rollup = self._node.rollup
+        rollup = self._node.lookups.codes.get(height)
         if forced.voided or forced.payload[:1] != FORCED_FORMAT:
             return None, None
         try:
@@ -151,20 +165,20 @@ class Views:
     def _name_type(self, action: LoggedAction) -> str | None:
         """The type of a stored action; None for a forced one whose payload is not an action, and for the hook."""
         record = _take_record(action)
-        if is_block_record(record):
+        if is_block_record(record) or is_upgrade_record(record):
             return None
         if is_envelope_record(record):
-            return self._name_enveloped(record)
+            return self._name_enveloped(record, action.height)
         if is_forced_record(record):
-            return self._read_forced(decode_forced(record))[0]
-        types = self._node.rollup.action_types
+            return self._read_forced(decode_forced(record), action.height)[0]
+        types = self._node.lookups.codes.get(action.height).action_types
         return types.by_record_type[type(types.decode_record(record))].name
 
-    def _name_enveloped(self, record: bytes) -> str | None:
+    def _name_enveloped(self, record: bytes, height: int) -> str | None:
         """The type of what came in an envelope: the only one there, or found out by opening it."""
-        envelope = self._node.rollup.envelopes.get(decode_envelope_record(record).name)
+        envelope = self._node.lookups.codes.get(height).envelopes.get(decode_envelope_record(record).name)
         names = [] if envelope is None else [*envelope.types.by_name]
-        return names[0] if len(names) == 1 else self._node.lookups.describe_enveloped(record)[0]
+        return names[0] if len(names) == 1 else self._node.lookups.describe_enveloped(record, height)[0]
 
     def value(self, value: Value) -> StateAnswer:
         """What a field holds at a key."""
@@ -188,6 +202,8 @@ class Views:
 def _name_origin(record: bytes) -> ActionOrigin:
     if is_block_record(record):
         return "block"
+    if is_upgrade_record(record):
+        return "upgrade"
     if is_envelope_record(record):
         return decode_envelope_record(record).name
     return "l1" if is_forced_record(record) else "signed"

@@ -31,9 +31,9 @@ def explain_refusal(ledger: Ledger, look: L1Look, *, consent: bool) -> str | Non
     """Why this process does not build an upgrade that is due; None if it does."""
     announced = f"L1 has the code 0x{look.stf_id.hex()} in force since block {look.code_since}"
     if ledger.app.find_version(look.stf_id) is None:
-        return f"{announced}, and the app here has no such version: install it, and start again with --upgrade"
+        return f"{announced}, and the app here has no such version: install it, and start `microrollup run --upgrade`"
     if not consent:
-        return f"{announced}: start again with --upgrade to migrate the state and go on under it"
+        return f"{announced}: start `microrollup run --upgrade`, which migrates the state"
     return None
 
 

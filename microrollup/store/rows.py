@@ -12,7 +12,7 @@ from microrollup.declaration.map import ABSENT, Absent, StoreFault
 from microrollup.declaration.map_range import compute_stop
 from microrollup.declaration.state import StateField
 from microrollup.errors import DecodeError, StoreCorrupt, StoreError
-from microrollup.store.environment import Environment
+from microrollup.store.environment import Environment, Transaction
 from microrollup.store.row_check import check_absent, make_unpacker, unpack_row
 from microrollup.store.stored_keys import StoredKeys
 
@@ -94,31 +94,42 @@ class StateRows:
     `StoreFault`s.
     """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, txn: Transaction | None = None) -> None:
+        """Reads in the owner's standing snapshot, or in a transaction of its own, for another thread than the
+        owner's.
+        """
         self._environment = environment
+        self._txn = txn
         self._unpack = make_unpacker()
+
+    def _cursor(self) -> lmdb.Cursor:
+        if self._txn is None:
+            return self._environment.cursor("state")
+        return self._txn.cursor(self._environment.tables["state"])
 
     def get(self, row_key: bytes) -> bytes | None:
         """The value of a row; None if there is none."""
         try:
-            raw = self._environment.get("state", row_key)
+            table = self._environment.tables["state"]
+            raw = self._environment.get("state", row_key) if self._txn is None else self._txn.get(row_key, db=table)
             if raw is None:
-                check_absent(self._environment.cursor("state"), row_key)
+                check_absent(self._cursor(), row_key)
                 return None
-            return self._unpack(row_key, raw)
+            return self._unpack(row_key, bytes(raw))
         except (lmdb.Error, DecodeError, StoreError) as error:
             raise self._note(f"state row 0x{row_key.hex()} cannot be read: {error}") from error
 
     def iterate(self, low: bytes, high: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """The rows from one key to before another (None: to the end), in order."""
         try:
-            cursor = self._environment.cursor("state")
+            cursor = self._cursor()
             if _place(cursor, low, high, reverse=reverse):
                 walk = cursor.iterprev() if reverse else cursor.iternext()
-                for row_key, raw in cast("Iterator[tuple[bytes, bytes]]", walk):
+                for found, raw in cast("Iterator[tuple[bytes, bytes]]", walk):
+                    row_key = bytes(found)
                     if row_key < low if reverse else high is not None and row_key >= high:
                         break
-                    yield row_key, self._unpack(row_key, raw)
+                    yield row_key, self._unpack(row_key, bytes(raw))
         except (lmdb.Error, DecodeError, StoreError) as error:
             raise self._note(f"the rows from 0x{low.hex()} on cannot be read: {error}") from error
 

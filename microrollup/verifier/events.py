@@ -53,6 +53,14 @@ class VerifierProgress(msgspec.Struct, frozen=True, rename="camel", tag="progres
     actions: int
 
 
+class MissingCode(msgspec.Struct, frozen=True, rename="camel"):
+    """An announced code that is not at hand."""
+
+    stf_id: str
+    since: int
+    """The L1 block from which it is in force."""
+
+
 class Report(msgspec.Struct, frozen=True, rename="camel", tag="report"):
     """Everything that there was is verified."""
 
@@ -72,6 +80,8 @@ class Report(msgspec.Struct, frozen=True, rename="camel", tag="report"):
     """Each action was executed once only: an STF which keeps something between calls may have gone unnoticed."""
     waiting: int | None = None
     """Height of the first block that is not judged yet: L1 may still replace the L1 block that it is bound to."""
+    missing: MissingCode | None = None
+    """A code that is announced, and that the app here has no version of: the verifier will stop there."""
 
 
 class DivergenceEvent(msgspec.Struct, frozen=True, rename="camel", tag="divergence"):

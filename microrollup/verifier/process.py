@@ -44,10 +44,12 @@ from microrollup.settlement.attestation import SignedAttestation, attestation_to
 from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
+from microrollup.settlement.upgrades import find_announced
 from microrollup.verifier.derive import SettledSource, derive_blocks
 from microrollup.verifier.events import (
     DivergenceEvent,
     ErrorEvent,
+    MissingCode,
     Report,
     Tick,
     VerifierEvent,
@@ -108,8 +110,9 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
         source = _open_source(request.source, l1)
         _check_genesis(source.genesis, l1, request.rollup_id)
         if l1 is not None:
-            stf_id = l1.get_stf_id(l1.get_number())
-            check_inbox(rollup, stf_id, None if isinstance(source, SettledSource) else source.read_manifest(stf_id))
+            stf_id = l1.get_stf_id(0)
+            manifest = None if isinstance(source, SettledSource) else source.read_manifest(stf_id)
+            check_inbox(rollup.oldest, stf_id, manifest)
         directory = Path(request.directory)
         signed = stack.enter_context(
             SignedHeights(directory / _SIGNED_DIRECTORY if request.signed is None else Path(request.signed))
@@ -201,7 +204,16 @@ def _describe(
         unchecked=[] if l1 is not None else list(UNCHECKED_WITHOUT_L1),
         once=once,
         waiting=waiting,
+        missing=None if l1 is None else _find_missing(ledger, l1),
     )
+
+
+def _find_missing(ledger: Ledger, l1: L1View) -> MissingCode | None:
+    """The announced code that this verifier will need and does not have."""
+    stf_id, since = find_announced(l1)
+    if since <= ledger.header.l1_origin or ledger.app.find_version(stf_id) is not None:
+        return None
+    return MissingCode(f"0x{stf_id.hex()}", since)
 
 
 def _check_genesis(genesis: Genesis, l1: L1View | None, rollup_id: str | None) -> None:

@@ -1,5 +1,7 @@
 """`microrollup check`: what the lint says of an app, as text and as a document."""
 
+import json
+
 import pytest
 
 from command_line import APP, cli
@@ -67,3 +69,21 @@ def test_code_without_an_identity(cli, write):
     """Code that cannot even be read as the app's is refused with the reason."""
     write("timed_shop", ("from microrollup", "import time\nfrom microrollup"))
     assert "imports time" in cli.refuse("check", "timed_shop")
+
+
+def test_pinned_versions(cli, tmp_path, monkeypatch):
+    """The ids of all versions are kept in a file; a later version adds its own; a changed one is an error."""
+    path = tmp_path / "released.json"
+    first = cli.ask("check", "shop.v1", "--pin", path)
+    assert [] == first["changed"]
+    assert {"1": first["stfId"]} == json.loads(path.read_bytes())
+    third = cli.ask("check", "shop.v3", "--pin", path)
+    pinned = json.loads(path.read_bytes())
+    assert (["1", "2", "3"], third["stfId"]) == ([*pinned], pinned["3"])
+    path.write_bytes(json.dumps({**pinned, "2": "0x" + "00" * 32}).encode())
+    (sentence,) = cli.ask("check", "shop.v3", "--pin", path, code=1)["changed"]
+    assert sentence.startswith("version 2 was 0x00")
+    sentences = cli.ask("check", "shop.v1", "--pin", path, code=1)["changed"]
+    assert [True, True] == [sentence.endswith("is not here any more") for sentence in sentences]
+    path.write_text("[]")
+    assert "not a file of pinned versions" in cli.refuse("check", "shop.v1", "--pin", path)

@@ -292,9 +292,9 @@ def test_without_consent_intake_stops(shop: ShopChain) -> None:
     fill(shop)
     shop.announce(v2.app)
     shop.reopen(upgrade=False)
-    with pytest.raises(IntakeStopped, match="start again with --upgrade"):
+    with pytest.raises(IntakeStopped, match="run --upgrade"):
         shop.sequencer.poll()
-    with pytest.raises(IntakeStopped, match="start again with --upgrade"):
+    with pytest.raises(IntakeStopped, match="run --upgrade"):
         shop.do(v1.Deposit(1))
     shop.reopen()
     shop.build()

@@ -197,6 +197,7 @@ class FakeNode:
                     "name": field.name,
                     "kind": "map" if field.is_map else "scalar",
                     "settled": field.settled,
+                    "number": field.number,
                     "keyType": None if field.key_type is None else render_schema(field.key_type),
                     "valueType": render_schema(field.value_type),
                 }

@@ -56,7 +56,8 @@ class Site:
             genesis_time=number * SECONDS_PER_BLOCK,
             l1_chain_id=31337,
         )
-        LocalSettlement.create(root / "l1", self.genesis, compute_address(BUILDER_KEY), self.rollup.stf_id).close()
+        owner, stf_id = compute_address(BUILDER_KEY), self.rollup.oldest.stf_id
+        LocalSettlement.create(root / "l1", self.genesis, owner, stf_id).close()
         Ledger.create(root / "node", self.rollup, self.genesis, map_size=MAP_SIZE).close()
         self.signer = Signer(self.rollup, self.genesis)
 

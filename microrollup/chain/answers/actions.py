@@ -35,7 +35,8 @@ __all__ = [
 
 ActionOrigin: TypeAlias = str
 """"signed" by its sender; "l1", an L1 account's own action, forced through the inbox; "block", the block's own entry,
-the hook's; or the name of the envelope of the app's own in which it came."""
+the hook's; "upgrade", an entry of a block that upgrades; or the name of the envelope of the app's own in which it
+came."""
 
 
 class ErrorForm(Struct, frozen=True):
