@@ -43,6 +43,7 @@ from microrollup.declaration.state_part import StatePart
 from microrollup.declaration.upgrade import Upgrade, check_migration
 from microrollup.errors import DeclarationError, UsageError, ValueOutOfBounds
 from microrollup.guard.lint import LintFinding, lint_module
+from microrollup.guard.values import inspect_modules
 from microrollup.primitives import ZERO_ADDRESS
 
 __all__ = ["MicroRollup", "load_rollup"]
@@ -229,7 +230,8 @@ class MicroRollup:
     def findings(self) -> tuple[LintFinding, ...]:
         """What the lint finds in the app's modules, allowed or not. Raises `DeclarationError` for unreadable code."""
         found = [lint_module(tree, name, self._package.is_own, self.libraries) for name, tree in self.trees.items()]
-        return tuple(sorted(finding for findings in found for finding in findings))
+        found.append(inspect_modules(self.trees))
+        return tuple(sorted({finding for findings in found for finding in findings}))
 
     def _require_clean(self) -> None:
         refused = [finding for finding in self.findings if finding.rule not in self.allow]

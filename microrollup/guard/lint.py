@@ -10,7 +10,7 @@ import msgspec
 
 from microrollup.guard.names import BUILTINS, INSTEAD, LIMIT_ERRORS, REFUSED_METHODS, is_importable
 
-__all__ = ["RULES", "LintFinding", "lint_module"]
+__all__ = ["RULES", "LintFinding", "lint_module", "list_local"]
 
 RULES: Final = {
     "assign": "code changes something that is not its own",
@@ -21,6 +21,7 @@ RULES: Final = {
     "finally": "a `finally` hides how the block before it ended",
     "float": "floats differ between machines",
     "format": "a text is formatted in a way that is not checked",
+    "function": "the steps of a function that is not written in its module or a class there are not counted",
     "global": "a function keeps something outside of the state",
     "import": "another module's results may differ, or cannot be counted",
     "match": "a pattern compares without being counted",
@@ -169,6 +170,8 @@ class _Lint:
                 yield self._say(
                     node, "format" if "format" in name else "name", f"calls .{name}()", "use an f-string or a loop"
                 )
+            case ast.Call(func=ast.Name(id="type"), args=args, keywords=keywords) if len(args) + len(keywords) != 1:
+                yield self._say(node, "class", "makes a class", "write it at module level")
             case ast.FormattedValue(format_spec=ast.JoinedStr(values=values)):
                 if any(not isinstance(value, ast.Constant) for value in values):
                     yield self._say(node, "format", "computes a format", "write the format out, or use ljust and rjust")
@@ -223,7 +226,7 @@ class _Lint:
                 isinstance(each, ast.Name)
                 and isinstance(each.ctx, ast.Load)
                 and each.id in self._mutable
-                and each.id not in _list_local(node)
+                and each.id not in list_local(node)
             ):
                 yield self._say(each, "mutable", f"uses {each.id}", "write a tuple, or keep it in the state")
             if isinstance(each, (ast.ClassDef, ast.Import, ast.ImportFrom)):
@@ -287,7 +290,7 @@ def _list_mutable(tree: ast.Module) -> set[str]:
     return mutable - {"__all__"}
 
 
-def _list_local(function: ast.AST) -> set[str]:
+def list_local(function: ast.AST) -> set[str]:
     """Names that a function binds: its parameters and what it assigns."""
     return {each.arg for each in ast.walk(function) if isinstance(each, ast.arg)} | {
         each.id for each in ast.walk(function) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)

@@ -19,7 +19,7 @@ from microrollup.guard.operators import Operators
 from microrollup.guard.steps import Meter
 from microrollup.guard.walking import SEQUENCES, Walker
 
-__all__ = ["MeteredCode"]
+__all__ = ["MeteredCode", "find_functions"]
 
 _Found = tuple[str, FunctionType, ast.FunctionDef]
 
@@ -54,7 +54,7 @@ class MeteredCode:
 
     def build(self, trees: Mapping[str, ast.Module]) -> None:
         """Make the metered form of every function and method in the trees, module name -> tree, of loaded modules."""
-        modules = [(sys.modules[module], _find_functions(sys.modules[module], tree)) for module, tree in trees.items()]
+        modules = [(sys.modules[module], find_functions(sys.modules[module], tree)) for module, tree in trees.items()]
         own = frozenset(plain for _, found in modules for _, plain, _ in found)
         for module, found in modules:
             self._build_module(module, found, own)
@@ -182,7 +182,7 @@ class MeteredCode:
         return start
 
 
-def _find_functions(module: ModuleType, tree: ast.Module) -> list[_Found]:
+def find_functions(module: ModuleType, tree: ast.Module) -> list[_Found]:
     """The functions and methods that a module's tree defines and the module holds, with their nodes."""
     found: list[_Found] = []
     for node in tree.body:

@@ -11,9 +11,36 @@ import pytest
 from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import DeclarationError
 from microrollup.guard.lint import RULES, lint_module
-from unlawful import ACCEPTED, HEAD, PROBES
+from unlawful import ACCEPTED, HEAD, HELD, PROBES
 
 APP = '\napp = MicroRollup(name="sums", version="1", genesis=Sum(), stfs=[add]{})\n'
+
+
+HOLDS = """
+from typing import Any, NamedTuple
+import msgspec
+class Point(NamedTuple):
+    x: int = 0
+class Row(msgspec.Struct, frozen=True):
+    of: Any = ()
+    by: int = msgspec.field(default=3)
+class Parts(msgspec.Struct, frozen=True):
+    all: list[int] = []
+class Kinds:
+    ALL = (1, "a", b"b", None, Point(2))
+    def double(self, number: int) -> int:
+        return number * 2
+PLAYERS = [1, 2]
+LAST = tuple(PLAYERS)
+ROW = Row((Point(), LAST))
+def one() -> int:
+    return LAST[0] + ROW.by
+TABLE = (one, Kinds, Kinds().double)
+def add(state: Sum, action: Add, ctx: Context) -> Sum:
+    PLAYERS = (TABLE[0](),)
+    inner = lambda number: number + 1
+    return replace(state, total=inner(PLAYERS[0]) + Kinds().double(2))
+"""
 
 
 def find(source: str) -> list[str]:
@@ -37,7 +64,7 @@ def test_neighbour_is_accepted(name: str) -> None:
 
 def test_every_rule_has_a_probe() -> None:
     """No rule is there without an input that it refuses."""
-    assert set(RULES) == {rule for rule, _ in PROBES.values()}
+    assert set(RULES) == {rule for rule, _ in (PROBES | HELD).values()}
 
 
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, more: str = "") -> MicroRollup:
@@ -47,6 +74,18 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, more: str
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     return load_rollup(name)
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_what_a_module_holds_is_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Functions without a metered form and values that can change are found where no statement shows them."""
+    rule, source = HELD[name]
+    assert rule in [finding.rule for finding in load(tmp_path, monkeypatch, source).findings]
+
+
+def test_what_a_module_may_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of the app's own functions, constants, Structs and named tuples; lists that only the module uses."""
+    assert () == load(tmp_path, monkeypatch, HOLDS).findings
 
 
 def test_a_module_level_dict_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

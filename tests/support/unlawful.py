@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ACCEPTED", "HEAD", "PROBES"]
+__all__ = ["ACCEPTED", "HEAD", "HELD", "PROBES"]
 
 HEAD = """
 from microrollup import Action, Context, Event, Map, MicroRollup, Revert, State, Uint64, replace, require
@@ -152,9 +152,61 @@ PROBES: dict[str, tuple[str, str]] = {
     "keyword only": ("name", _in("x = 1", "def f(*, a):\n    pass\n")),
     "loop at import": ("module", "for i in (1, 2):\n    pass\n" + _in("x = 1")),
     "data file at import": ("name", "DATA = open('data').read()\n" + _in("x = 1")),
+    "class by call": ("class", _in("x = type('A', (), {})().n")),
     "value pattern": ("match", _in("x = 1\n    match action.by:\n        case Sum.total:\n            x = 2")),
 }
 """Name -> (rule that must be among the findings, source of the app after `HEAD`)."""
+
+_LONG = "sum([1 for _ in range(10**9)])"
+_MAKE = f"def make():\n    def inner():\n        return {_LONG}\n    return inner\n"
+
+HELD: dict[str, tuple[str, str]] = {
+    # functions that have no metered form, so that an entry which nobody can refuse would run for ever
+    "lambda of the module": ("function", _in("x = LONG()", f"LONG = lambda: {_LONG}\n")),
+    "lambda in a tuple": ("function", _in("x = ALL[0]()", f"ALL = (lambda: {_LONG},)\n")),
+    "lambda of a class": ("function", _in("x = A().long()", f"class A:\n    long = lambda self: {_LONG}\n")),
+    "lambda as a default": ("function", _in("x = f()", f"def f(long=lambda: {_LONG}):\n    return long()\n")),
+    "function in an if of a class": (
+        "function",
+        _in("x = A().long()", f"class A:\n    if True:\n        def long(self):\n            return {_LONG}\n"),
+    ),
+    "function in a loop of a class": (
+        "function",
+        _in("x = A().long()", f"class A:\n    for _ in (1,):\n        def long(self):\n            return {_LONG}\n"),
+    ),
+    "class in a class": (
+        "function",
+        _in("x = A.B().long()", f"class A:\n    class B:\n        def long(self):\n            return {_LONG}\n"),
+    ),
+    "function that a call made": ("function", _in("x = LONG()", f"{_MAKE}LONG = make()\n")),
+    "default that a call made": ("function", _in("x = f()", f"{_MAKE}def f(long=make()):\n    return long()\n")),
+    "field that is a lambda": (
+        "function",
+        _in("x = A().long()", f"from typing import Any\nclass A(Struct):\n    long: Any = lambda: {_LONG}\n"),
+    ),
+    "factory of a field": (
+        "function",
+        _in(
+            "x = A().n",
+            f"from msgspec import field\ndef long():\n    return {_LONG}\n"
+            "class A(Struct):\n    n: int = field(default_factory=long)\n",
+        ),
+    ),
+    # values that can change, behind a name that does not show it
+    "list in a tuple": ("mutable", _in("SEEN[0].append(1); x = len(SEEN[0])", "SEEN = ([],)\n")),
+    "list that a call made": ("mutable", _in("SEEN.append(1); x = 1", "def make():\n    return []\nSEEN = make()\n")),
+    "list of a Struct": ("mutable", _in("A1.n.append(1); x = 1", "class A(Struct):\n    n: list\nA1 = A([1])\n")),
+    "list of a class": ("mutable", _in("A.seen.append(1); x = len(A.seen)", "class A:\n    seen = []\n")),
+    "dict of a class by call": ("mutable", _in("x = A.seen.pop(1, 0)", "class A:\n    seen = dict()\n")),
+    "list of a class by the way": ("mutable", _in("A.b.append(1); x = 1", "class A:\n    a = (b := [])\n")),
+    "default tuple with a list": ("mutable", _in("x = f()", "def f(seen=([],)):\n    return len(seen[0])\n")),
+    "default list by call": (
+        "mutable",
+        _in("x = f()", "def make():\n    return []\ndef f(seen=make()):\n    return len(seen)\n"),
+    ),
+    "iterator of the module": ("mutable", _in("x = next(ONCE)", "ONCE = map(abs, (1, 2))\n")),
+}
+"""The same of what only the loaded module shows."""
 
 ACCEPTED: dict[str, str] = {
     "integers": _in("x = (action.by * 3 + 1) // 2 % 7 - (1 << 3)"),
