@@ -20,7 +20,7 @@ ENTRY_STEPS: Final = 1_000_000
 """Budget of one entry."""
 
 MAX_DEPTH: Final = 100
-"""Calls of the app's functions that may be open at a time."""
+"""Calls of the app's functions, and lazy iterators over lazy iterators, that may be open at a time."""
 
 MAX_INT_BITS: Final = 8_192
 MAX_VALUE_BYTES: Final = 1 << 20
@@ -88,6 +88,10 @@ class Meter:
         self.left -= 1
         if self.left < 0:
             self.stop("steps")
+        self.descend()
+
+    def descend(self) -> None:
+        """One level deeper. Raises `LimitReached`."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             self.stop("depth")

@@ -37,8 +37,10 @@ class Walker:
     def each(self, values: Any) -> Iterator[Any]:
         """The entries of anything that may be iterated, one step each. Raises `TypeError` for sets and the like."""
         kind = type(values)
-        if kind in SEQUENCES or kind is GeneratorType or kind in _LAZY:
+        if kind in SEQUENCES:
             return self._count(values)
+        if kind is GeneratorType or kind in _LAZY:
+            return self._count(self._deepen(values))
         iterate = self.iterators.get(kind)
         if iterate is not None:
             return iterate(values)
@@ -52,6 +54,19 @@ class Walker:
             meter.left -= 1
             if meter.left < 0:
                 meter.stop("steps")
+            yield value
+
+    def _deepen(self, values: Iterable[Any]) -> Iterator[Any]:
+        """What goes on only when it is asked is one level deeper while it does: such may be stacked on one another."""
+        meter, iterator = self._meter, iter(values)
+        while True:
+            meter.descend()
+            try:
+                value = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                meter.leave()
             yield value
 
     def take(self, values: Any) -> list[Any]:

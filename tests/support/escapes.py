@@ -6,7 +6,7 @@ Each of `ESCAPES` takes a number and a `Map`, and would run for seconds to for e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 
 from microrollup import Action, Bytes, Context, Map, MicroRollup, State, Uint64, replace
@@ -396,6 +396,27 @@ def lambda_recursion(n: int, numbers: Map[Uint64, Uint64]) -> object:
     return again(again)
 
 
+def stacked_generators(n: int, numbers: Map[Uint64, Uint64]) -> object:
+    values: Iterable[int] = (1, 2, 3)
+    for _ in range(min(n, 10_000)):
+        values = (value for value in values)
+    return sum(values)
+
+
+def stacked_maps(n: int, numbers: Map[Uint64, Uint64]) -> object:
+    values: Iterable[int] = (1, 2, 3)
+    for _ in range(min(n, 10_000)):
+        values = map(abs, values)
+    return sum(values)
+
+
+def stacked_zips(n: int, numbers: Map[Uint64, Uint64]) -> object:
+    values: Iterable[object] = (1, 2, 3)
+    for _ in range(min(n, 10_000)):
+        values = zip(values, strict=False)
+    return len(list(values))
+
+
 def swallowed(n: int, numbers: Map[Uint64, Uint64]) -> object:
     while True:
         try:
@@ -439,8 +460,8 @@ ESCAPES = (
     text_in_range, text_not_in_range, in_map_object, in_zip, filtered, next_of_filtered, text_search, count_search,
     replaced, joined, padded, justified, integer_bytes, bytes_integer, digits, numbers_of_digits, nested_equality,
     nested_order, deep_equality, nested_hash, list_search, list_index, list_shift, slices, recursion, mutual_recursion,
-    tree_recursion, generator_recursion, lambda_recursion, swallowed, map_reads, map_turns, map_walks,
-    map_skips,
+    tree_recursion, generator_recursion, lambda_recursion, stacked_generators, stacked_maps, stacked_zips, swallowed,
+    map_reads, map_turns, map_walks, map_skips,
 )  # fmt: skip
 
 
