@@ -51,6 +51,7 @@ _VALIDATION_HEAD: Final = [
     "beyond the bare 65",
 ]
 _MODES: Final = ("inclusion", "exclusion", "exclusion, previous root", "exclusion, oldest replaced root", "cached")
+_OUTBOX: Final = ("intent", "delegate, ECDSA")
 _ACCOUNTS: Final[tuple[Row, ...]] = (
     ("`createAccount`", ["createAccount"]),
     ("`createAccount`, the signed root replaced meanwhile", ["createAccount: the signed root was replaced"]),
@@ -107,6 +108,10 @@ def render_account_gas() -> str:
         gas = [f"{kept[f'validateUserOp, storage cold: {mode}, {kind}']:,}" for kind in ("ECDSA", "no check")]
         size = kept[f"signature bytes: {mode}, ECDSA"]
         rows.append([mode.replace("previous", "last replaced"), *gas, f"{size:,}", f"{size - _BARE_SIGNATURE_BYTES:,}"])
+    for mode in _OUTBOX:
+        size = kept[f"signature bytes: {mode}"]
+        gas = f"{kept[f'validateUserOp, storage cold: {mode}']:,}"
+        rows.append([mode, gas, "", f"{size:,}", f"{size - _BARE_SIGNATURE_BYTES:,}"])
     return (
         _render(_VALIDATION_HEAD, rows) + "\n" + _render_rows(["execution gas, cold storage", "gas"], _ACCOUNTS, kept)
     )

@@ -12,6 +12,8 @@ pragma solidity ^0.8.28;
 ///     1 exclusion   salt 32 | vkHash 32 | exclusion proof  the key was never registered, and commits to its first data
 ///     2 cached      nothing                                 the account opened this configuration before
 ///
+/// Modes 3 (an intent) and 4 (a delegate) have forms of their own: see `OutboxOpening`.
+///
 /// With 0x80 added to mode 0 or 1 the account remembers what it opened, for mode 2. `data` is `codeHash | keccak256(config)`.
 /// Nothing outside of the validator's signature is signed: a relayer may exchange a proof for a newer one, and
 /// gains nothing else, since each proof is checked and each opened configuration is the account's.

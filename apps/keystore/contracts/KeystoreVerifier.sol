@@ -8,6 +8,7 @@ import {AccountSignature} from "./AccountSignature.sol";
 import {AxiomProof} from "./AxiomProof.sol";
 import {IKeystoreRoots} from "./IKeystoreRoots.sol";
 import {NestedDigests} from "./NestedDigests.sol";
+import {OutboxOpening} from "./OutboxOpening.sol";
 import {RootAges} from "./RootAges.sol";
 import {StateVerifier} from "./StateVerifier.sol";
 import {Validators} from "./Validators.sol";
@@ -45,6 +46,7 @@ contract KeystoreVerifier {
 
     /// @dev Whether the configuration that `encoded` opens signed `digest` and is that of `key`, now.
     function _isAuthentic(bytes32 key, bytes32 digest, bytes calldata encoded) private view returns (bool) {
+        if (OutboxOpening.isOf(encoded, OutboxOpening.DELEGATE)) return _isDelegate(key, digest, encoded);
         (
             bool wellFormed,
             uint8 mode,,
@@ -57,6 +59,14 @@ contract KeystoreVerifier {
         bytes32 dataHash = Hashes.efficientKeccak256(codeHash, keccak256(config));
         bytes32 root = AccountOpening.computeRoot(mode, key, dataHash, opening);
         return root != 0 && _isBelieved(root) && Validators.isValid(codeHash, digest, signature, config);
+    }
+
+    /// @dev The same for a delegate to whom the keystore lends the account of `key`.
+    function _isDelegate(bytes32 key, bytes32 digest, bytes calldata encoded) private view returns (bool) {
+        (bytes32 root, uint64 validUntil, bytes32 codeHash, bytes calldata config, bytes calldata signature) =
+            OutboxOpening.openDelegate(encoded, key);
+        if (root == 0 || block.timestamp > validUntil || !_isBelieved(root)) return false;
+        return Validators.isValid(codeHash, digest, signature, config);
     }
 
     /// @dev As an account believes roots: the newest by its age, a replaced one for its grace.

@@ -57,6 +57,13 @@ from .opening import (
     open_shown,
     remember,
 )
+from .outbox import (
+    ChainEntry,
+    compute_delegate_tree_key,
+    compute_intent_tree_key,
+    encode_delegate_signature,
+    encode_intent_signature,
+)
 from .overhead import (
     Overhead,
     compute_calldata_gas,
@@ -75,6 +82,7 @@ from .user_operation import (
 __all__ = [
     "CACHED",
     "Call",
+    "ChainEntry",
     "Configuration",
     "DEPLOYER",
     "ENTRY_POINT",
@@ -88,9 +96,11 @@ __all__ = [
     "compute_calldata_gas",
     "compute_create2_address",
     "compute_data",
+    "compute_delegate_tree_key",
     "compute_deployed_address",
     "compute_factory_address",
     "compute_implementation_address",
+    "compute_intent_tree_key",
     "compute_personal_sign_digest",
     "compute_typed_data_digest",
     "compute_user_operation_hash",
@@ -100,6 +110,7 @@ __all__ = [
     "configure_p256",
     "configure_webauthn",
     "decode_failed_operation",
+    "encode_delegate_signature",
     "encode_deployment",
     "encode_execute",
     "encode_execute_batch",
@@ -107,6 +118,7 @@ __all__ = [
     "encode_get_nonce",
     "encode_handle_ops",
     "encode_init_code",
+    "encode_intent_signature",
     "encode_p256",
     "encode_push_root",
     "encode_signature",

@@ -21,7 +21,7 @@ _HEAD_BYTES: Final = 1 + 32 + 2 + 2
 _WORD_BYTES: Final = 32
 
 # Execution gas of `validateUserOp` without the validator's own work, storage cold, by mode: at depth 0, and a level.
-_VALIDATION_GAS: Final = {MODE_INCLUSION: (8_300, 106), MODE_EXCLUSION: (8_560, 106), MODE_CACHED: (4_950, 0)}
+_VALIDATION_GAS: Final = {MODE_INCLUSION: (8_310, 106), MODE_EXCLUSION: (8_590, 106), MODE_CACHED: (5_000, 0)}
 _REMEMBER_GAS: Final = 22_200
 """A new word of storage."""
 _REPLACED_ROOT_GAS: Final = 9_300

@@ -5,6 +5,7 @@ import {IStakeManager} from "@account-abstraction/contracts/interfaces/IStakeMan
 import {ISenderCreator} from "@account-abstraction/contracts/interfaces/ISenderCreator.sol";
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
 import {AccountRoots} from "keystore/AccountRoots.sol";
+import {RootCopies} from "keystore/RootCopies.sol";
 import {AccountBase} from "./AccountBase.sol";
 import {IKeystoreAccount, IKeystoreAccountFactory} from "./IKeystoreAccount.sol";
 
@@ -162,7 +163,7 @@ contract AccountFactoryTest is AccountBase {
     /// @dev Where this chain knows no root yet, no account is made that could not be used.
     function test_no_root_yet() external {
         vm.prank(_senderCreator());
-        vm.expectRevert(AccountRoots.NoRoot.selector);
+        vm.expectRevert(RootCopies.NoRoot.selector);
         factory.createAccount(KEY, 0);
     }
 

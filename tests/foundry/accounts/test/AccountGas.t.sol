@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
 import {Validators} from "keystore/Validators.sol";
+import {Paths} from "keystore-test/Paths.sol";
 import {AccountBase} from "./AccountBase.sol";
 import {YesValidator} from "./HostileValidators.sol";
 import {IKeystoreAccount} from "./IKeystoreAccount.sol";
@@ -69,6 +70,67 @@ contract AccountGasTest is AccountBase {
     /// @dev Without the validator's own work: what the account's design costs.
     function test_validation_with_a_validator_that_says_yes() external {
         _measureModes(yes, "no check");
+    }
+
+    /// @notice The root over an account and another leaf of its key, each other's sibling, and how both are opened.
+    function _pair(bytes32 key, Holder memory owner, bytes32 place, bytes32 valueHash)
+        private
+        pure
+        returns (bytes32 root, bytes memory openings)
+    {
+        bytes memory value = abi.encodePacked(_dataHash(owner), owner.vkHash);
+        bytes32 accountHash = Paths.hash(Paths.Leaf(1, 1, _treeKey(key), 0, 0, keccak256(value)));
+        bytes32 otherHash = Paths.hash(Paths.Leaf(1, 1, place, 0, 0, valueHash));
+        bytes32 node = keccak256(abi.encodePacked(accountHash, otherHash));
+        Paths.Path memory path = Paths.grow(node, DEPTH - 1, uint64(uint256(node)), node);
+        bytes memory link = abi.encodePacked(uint8(0), bytes32(0));
+        bytes memory left = abi.encodePacked(path.isLeft << 1, link, otherHash, path.siblings);
+        bytes memory right = abi.encodePacked(path.isLeft << 1 | 1, link, accountHash, path.siblings);
+        openings = abi.encodePacked(value, uint16(left.length), left, uint16(right.length), right);
+        root = path.root;
+    }
+
+    function _measureOutbox(IKeystoreAccount account, PackedUserOperation memory operation, string memory name)
+        private
+    {
+        _warm(account, alice);
+        avm.cool(address(account));
+        assertTrue(FAILED != _validate(operation), "valid");
+        vm.snapshotValue(GROUP, string.concat("validateUserOp, storage cold: ", name), avm.lastCallGas().gasTotalUsed);
+        vm.snapshotValue(GROUP, string.concat("signature bytes: ", name), operation.signature.length);
+    }
+
+    function test_intent() external {
+        IKeystoreAccount account = _create(_keyOf(alice), keccak256("a root"));
+        PackedUserOperation memory operation = _transfer(address(account));
+        bytes32 ownerHash = keccak256(abi.encodePacked(_dataHash(alice), alice.vkHash));
+        uint64 until = uint64(NOW + 1 hours);
+        bytes32 valueHash = keccak256(
+            abi.encode(block.chainid, account, entryPoint.getUserOpHash(operation), uint64(1), until, ownerHash)
+        );
+        bytes32 place = keccak256(abi.encodePacked(uint16(6), _keyOf(alice), uint256(7)));
+        (bytes32 root, bytes memory openings) = _pair(_keyOf(alice), alice, place, valueHash);
+        _show(root);
+        account.pushRoot();
+        operation.signature = abi.encodePacked(uint8(3), uint16(7), uint64(1), until, openings);
+        _measureOutbox(account, operation, "intent");
+    }
+
+    function test_delegate() external {
+        IKeystoreAccount account = _create(_keyOf(alice), keccak256("a root"));
+        PackedUserOperation memory operation = _transfer(address(account));
+        bytes memory signature = _sign(alice.privateKey, entryPoint.getUserOpHash(operation));
+        bytes32 ownerHash = keccak256(abi.encodePacked(_dataHash(alice), alice.vkHash));
+        uint64 until = uint64(NOW + 1 hours);
+        bytes32 valueHash = keccak256(abi.encode(alice.codeHash, keccak256(alice.config), until, ownerHash));
+        bytes32 place = keccak256(abi.encodePacked(uint16(7), _keyOf(alice), block.chainid));
+        (bytes32 root, bytes memory openings) = _pair(_keyOf(alice), alice, place, valueHash);
+        _show(root);
+        account.pushRoot();
+        operation.signature = abi.encodePacked(
+            uint8(4), alice.codeHash, uint16(20), alice.config, uint16(65), signature, uint8(0), until, openings
+        );
+        _measureOutbox(account, operation, "delegate, ECDSA");
     }
 
     function _push(IKeystoreAccount account, string memory name) private {

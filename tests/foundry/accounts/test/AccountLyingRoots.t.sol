@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {AccountRoots} from "keystore/AccountRoots.sol";
+import {RootCopies} from "keystore/RootCopies.sol";
 import {AccountBase} from "./AccountBase.sol";
 import {ShownRoots} from "./ShownRoots.sol";
 import {IKeystoreAccount, IKeystoreAccountFactory} from "./IKeystoreAccount.sol";
@@ -57,7 +58,7 @@ contract AccountLyingRootsTest is AccountBase {
 
     function _expectRegress(uint64 height, uint64 l1Time) private {
         vm.expectRevert(
-            abi.encodeWithSelector(AccountRoots.RegressingRoot.selector, uint64(5), SHOWN_AT, height, l1Time)
+            abi.encodeWithSelector(RootCopies.RegressingRoot.selector, uint64(5), SHOWN_AT, height, l1Time)
         );
         account.pushRoot();
     }
@@ -92,7 +93,7 @@ contract AccountLyingRootsTest is AccountBase {
         _accept(_signedTransfer(made, bob, excluded));
         shown.show(rotated.root, 0, SHOWN_AT);
         vm.expectRevert(
-            abi.encodeWithSelector(AccountRoots.RegressingRoot.selector, uint64(0), SHOWN_AT, uint64(0), SHOWN_AT)
+            abi.encodeWithSelector(RootCopies.RegressingRoot.selector, uint64(0), SHOWN_AT, uint64(0), SHOWN_AT)
         );
         made.pushRoot();
     }
@@ -100,7 +101,7 @@ contract AccountLyingRootsTest is AccountBase {
     /// @dev No root, or a time beyond all times: nothing is pushed.
     function test_roots_that_are_none() external {
         shown.show(bytes32(0), 9, uint64(NOW));
-        vm.expectRevert(AccountRoots.NoRoot.selector);
+        vm.expectRevert(RootCopies.NoRoot.selector);
         account.pushRoot();
         shown.show(rotated.root, 9, type(uint64).max - uint64(MAX_AGE));
         vm.expectRevert();

@@ -5,6 +5,7 @@ import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/Pac
 import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
 import {IRootReceiver} from "keystore/IRootReceiver.sol";
 import {AccountRoots} from "keystore/AccountRoots.sol";
+import {RootCopies} from "keystore/RootCopies.sol";
 import {AccountBase} from "./AccountBase.sol";
 import {IKeystoreAccount} from "./IKeystoreAccount.sol";
 
@@ -60,11 +61,11 @@ contract AccountRootsTest is AccountBase {
         }
         for (uint256 i = 4; i < 9; ++i) {
             _show(_foreign(i));
-            vm.expectRevert(abi.encodeWithSelector(AccountRoots.TooSoon.selector, uint40(NOW + GRACE)));
+            vm.expectRevert(abi.encodeWithSelector(RootCopies.TooSoon.selector, uint40(NOW + GRACE)));
             account.pushRoot();
         }
         _warp(NOW + GRACE);
-        vm.expectRevert(abi.encodeWithSelector(AccountRoots.TooSoon.selector, uint40(NOW + GRACE)));
+        vm.expectRevert(abi.encodeWithSelector(RootCopies.TooSoon.selector, uint40(NOW + GRACE)));
         account.pushRoot();
         _accept(_signedTransfer(account, alice, included));
         _warp(NOW + GRACE + 1);
@@ -109,7 +110,7 @@ contract AccountRootsTest is AccountBase {
         _accept(_signedTransfer(account, alice, _remembering(last)));
         uint256 settled = time;
         _show(rotated.root);
-        vm.expectRevert(abi.encodeWithSelector(AccountRoots.TooSoon.selector, uint40(settled + GRACE)));
+        vm.expectRevert(abi.encodeWithSelector(RootCopies.TooSoon.selector, uint40(settled + GRACE)));
         account.pushRoot();
         _warp(settled + GRACE + 1);
         account.pushRoot();
@@ -255,7 +256,7 @@ contract AccountRootsTest is AccountBase {
             _show(root);
             if (root != pushed[count] && end >= time) {
                 if (count >= 4 && ends[count - 4] >= time) {
-                    vm.expectRevert(abi.encodeWithSelector(AccountRoots.TooSoon.selector, uint40(ends[count - 4])));
+                    vm.expectRevert(abi.encodeWithSelector(RootCopies.TooSoon.selector, uint40(ends[count - 4])));
                     account.pushRoot();
                     continue;
                 }
