@@ -57,16 +57,18 @@ def test_what_the_wheel_says_of_itself(wheel):
 
 
 def test_the_installed_package_is_used(installed, tmp_path):
-    """The tests below run what was installed, not the checkout; the keystore's code has the id that it has here."""
+    """The tests below run what was installed, not the checkout; the keystores' code has the ids that it has here."""
     script = (
-        "import microrollup; from microrollup.declaration.rollup import load_rollup; app = load_rollup('keystore');"
-        "print(microrollup.__file__, __import__('microrollup_keystore').__file__, app.stf_id.hex())"
+        "import microrollup; from microrollup.declaration.rollup import load_rollup;"
+        "ids = [load_rollup(name).stf_id.hex() for name in ('keystore', 'keystore_plus')];"
+        "print(microrollup.__file__, __import__('microrollup_keystore').__file__, *ids)"
     )
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     command = [sys.executable, "-c", script]
     shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    *paths, stf_id = shown.stdout.split()
+    *paths, stf_id, plus_id = shown.stdout.split()
     assert all(path.startswith(str(installed)) for path in paths)
+    assert load_rollup("apps.keystore.plus").stf_id.hex() == plus_id
     assert load_rollup("apps.keystore").stf_id.hex() == load_rollup("keystore").stf_id.hex() == stf_id
 
 
