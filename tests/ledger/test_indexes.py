@@ -21,14 +21,18 @@ import shelf_indexes
 from kernel_fixtures import MAP_SIZE, Chain, fast_directory
 from microrollup.declaration.query import Reads, load_reads
 from microrollup.errors import IndexNotReady, NotRetained, StoreMissing
+from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.ledger.indexes.builder import IndexBuilder
 from microrollup.ledger.indexes.replay import REPLAY_DIRECTORY
 from microrollup.ledger.indexes.status import IndexStatus, list_statuses
 from microrollup.ledger.indexes.viewing import IndexReader
 from microrollup.ledger.viewing import ReadFault, make_view
+from microrollup.maintenance.scrub import scrub_store
+from microrollup.maintenance.snapshot import restore_snapshot, write_snapshot
 from microrollup.store.index_store import IndexHead, IndexStore
 from microrollup.store.retention import Retention
 from microrollup.store.rows_at import RowsAt
+from microrollup.verifier.follow import verify_blocks
 from paths import ROOT, SUPPORT
 from shelf import Place, Remove, app
 from shelf_indexes import by_rank, fussy, history, sizes
@@ -314,6 +318,60 @@ def test_damage_is_mended(chain: Chain, table: str) -> None:
             finish(builder)
         assert ("index_damaged", "by_rank") in [(line["event"], line.get("index")) for line in logs]
         assert expect(other, 33)["by_rank"] == read(other, by_rank)
+
+
+def test_a_restored_store(chain: Chain, tmp_path: Path) -> None:
+    """Without a history the first block is the oldest that can be read, all of its entries new; then it goes on."""
+    work(chain, Random(12), 6)
+    chain.ledger.sync_tree()
+    write_snapshot(chain.ledger.environment, app, tmp_path / "snapshot")
+    restored = restore_snapshot(tmp_path / "snapshot", tmp_path / "restored", app, map_size=MAP_SIZE)
+    work(chain, Random(13), 3)
+    with AuthenticationPool("shelf", chain.genesis.domain, 0) as pool:
+        verify_blocks(restored, chain.get_blocks(7), None, pool)
+    restored.close()
+    builder = IndexBuilder(app, READS, tmp_path / "restored", map_size=MAP_SIZE)
+    statuses = finish(builder)
+    builder.close()
+    assert {(6, 9)} == {(status.lowest, status.reached) for status in statuses.values()}
+    wanted = expect(chain, 9)
+    found = check_rows(tmp_path / "restored" / "indexes")
+    assert wanted["by_rank"] == found["by_rank"]
+    assert {height: wanted["sizes"][height] for height in range(6, 10)} == found["sizes"]
+    first = chain.get_blocks(7)[0].header.first_seq
+    assert {key: rank for key, rank in wanted["history"].items() if key[1] >= first} == found["history"]
+
+
+def check_rows(directory: Path) -> dict[str, dict[Any, Any]]:
+    """The rows of all indexes at their tips."""
+    found: dict[str, dict[Any, Any]] = {}
+    for path in directory.iterdir():
+        field = READS.indexes[path.name].field
+        with IndexStore(path, read_only=True) as store, store.snapshot() as txn:
+            heights = store.get_heights(txn)
+            assert heights is not None
+            rows = RowsAt(txn, store.tables, heights[1], tip=heights[1]).iterate()
+            found[path.name] = {field.decode_key(key[2:]): field.decode_row(value) for key, value in rows}
+    return found
+
+
+def test_scrubbed(chain: Chain) -> None:
+    """Damage in an index is found and named, with what to do; an index that is behind is none."""
+    work(chain, Random(14), 3)
+    fill(chain)
+    work(chain, Random(15), 1)
+    chain.ledger.sync_tree()
+    report = scrub_store(chain.root / "builder", "shelf:app")
+    assert [] == report.damages
+    assert 0 < report.checked["indexes"]
+    path = chain.root / "builder" / "indexes" / "by_rank"
+    with IndexStore(path, read_only=False) as store, store.write() as txn:
+        cursor = txn.cursor(store.tables["state"])
+        assert cursor.first()
+        txn.put(cursor.key(), b"\0" * len(cursor.value()), db=store.tables["state"])
+    (damage,) = scrub_store(chain.root / "builder", "shelf:app").damages
+    assert damage.where.startswith("indexes/by_rank/0x80")
+    assert "a node fills it again" in damage.repair
 
 
 def test_the_id_is_the_code_s() -> None:

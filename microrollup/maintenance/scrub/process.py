@@ -21,12 +21,14 @@ from microrollup.limits import limited_memory
 from microrollup.maintenance.scrub.blocks import check_blocks, check_index, check_receipts
 from microrollup.maintenance.scrub.history import check_history
 from microrollup.maintenance.scrub.inbox import INBOX_DIRECTORY, check_inbox_rows
+from microrollup.maintenance.scrub.indexes import check_indexes
 from microrollup.maintenance.scrub.log import check_log, check_meta, check_openings, check_settled
 from microrollup.maintenance.scrub.pages import check_pages
 from microrollup.maintenance.scrub.report import Failed, Finished, Found, Reading, ScrubEvent, ScrubRequest
 from microrollup.maintenance.scrub.scan import Scan, show
 from microrollup.maintenance.scrub.state import check_nodes, check_state, check_tree
 from microrollup.store.environment import DATA_FILE, TABLES, Environment
+from microrollup.store.index_store import INDEXES_DIRECTORY
 from microrollup.store.tables import LOG_START_KEY
 from microrollup.system import forbid_core_dumps
 
@@ -50,6 +52,7 @@ _CHECKS: Final[tuple[tuple[str, tuple[str, ...], _Check], ...]] = (
     ("nodes", ("meta", "blocks", "undo_tree"), check_nodes),
     ("undo_tree", ("meta", "blocks", "tree", "state", "changes", "undo_checkpoint"), check_history),
     (INBOX_DIRECTORY, (), check_inbox_rows),
+    (INDEXES_DIRECTORY, ("blocks",), check_indexes),
 )
 """What is checked once the pages of all tables are read: the table in question, and those that it is compared with."""
 

@@ -28,6 +28,7 @@ _REPAIRS: Final = {
     "data.mdb": _PEER,
     "settled": "it is noted again as the settlement is read; until then old heights are kept for longer or shorter",
     "l1": "nothing: it stands for L1 in development; take it from a backup, or begin a new rollup",
+    "indexes": "a node fills it again; remove its directory in `indexes` if it does not",
     "nodes": "opening the store or `replay` hashes it again from the leaves",
 }
 
