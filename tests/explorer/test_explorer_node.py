@@ -5,7 +5,10 @@ import pytest
 from browser_fixtures import Browser
 from chromium import open_chromium
 from command_line import LINES
+from node_fixtures import Site, to_line
 from process_fixtures import run_liar, run_node, submit
+from ticket_keys import Purse
+from tickets import Fill
 from waiting import wait_for
 
 
@@ -64,3 +67,24 @@ def test_a_lie_is_shown_while_it_happens(chromium, tmp_path):
         assert 3 == len(changed)
         assert all(changed)
         browser.wait("return document.querySelector('.change')")
+
+
+def test_an_envelope_is_shown(chromium, tmp_path):
+    """Its page says in which envelope it came and shows its bytes; neither there nor in its block has it a sender."""
+    site, purse = Site(tmp_path, "tickets:app"), Purse()
+    raw = purse.sign(7)
+    with site.serve() as caller:
+        caller.submit(to_line(site, site.signer.sign(Fill(purse.id, 9))))
+        ack = caller.call("submitEnvelope", name="p256-ticket", raw=f"0x{raw.hex()}")
+        wait_for(lambda: caller.call("height")["latest"] >= ack["height"])
+        browser = Browser(chromium, f"{caller.url}/")
+        browser.open(f"#/action/{ack['actionHash']}")
+        browser.wait_for_text("main", "envelope p256-ticket")
+        shown = browser.text("main")
+        assert "Redeem" in shown
+        assert f"0x{raw.hex()}" in shown
+        assert "0x" + "00" * 20 not in shown
+        browser.go(f"#/block/{ack['height']}?step=1")
+        browser.wait_for_text(".step-detail", "envelope p256-ticket")
+        assert "sender" not in browser.text(".step-detail")
+        assert "signed" not in browser.text(".step-detail")
