@@ -26,7 +26,7 @@ from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.open_block import OpenBlock
 from microrollup.limits import ACTION_SECONDS, BLOCK_SECONDS, relaxed_limits, reserved_memory
 from microrollup.primitives import MAX_BLOCK_ACTIONS, MAX_BLOCK_RECORD_BYTES
-from microrollup.sequencer.arrivals import Arrivals, explain_failure
+from microrollup.sequencer.arrivals import Arrivals, ArrivedEnvelope, explain_failure
 from microrollup.sequencer.cut_blocks import find_cut_bytes, is_open_block_cut
 from microrollup.sequencer.gaps import GapQueue
 from microrollup.sequencer.known import KnownActions
@@ -160,6 +160,8 @@ class Sequencer(Stoppable, Generic[T]):
         full = False
         while queue:
             ticket, action = queue[0]
+            if taken and ArrivedEnvelope in (type(taken[-1][1]), type(action)):
+                break  # goes alone: if it does not execute, nothing has to be made ready again
             sender = action.sender
             expected = nonces.get(sender)
             if expected is None:
