@@ -11,6 +11,7 @@ from benchmarks import (
     execution,
     growth,
     imports,
+    keystore_plus,
     l1_settling,
     memory,
     metering,
@@ -31,6 +32,7 @@ __all__ = ["ROWS"]
 ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "execution": execution.measure,
     "metering": metering.measure,
+    "keystore-plus": keystore_plus.measure,
     "end-to-end": end_to_end.measure,
     "state-root": state_root.measure,
     "growth": growth.measure,

@@ -232,6 +232,31 @@ def test_keystore_leaves_are_abi_words() -> None:
         assert unhex(case["leaf"]) == expected
 
 
+def test_keystore_hashes_are_of_abi_words() -> None:
+    """A library's `abi.encode`, or the bytes one after the other, give every hash."""
+    for case in load_cases("keystore-plus-hashes"):
+        members = case["from"]
+        if case["what"] == "guardiansHash":
+            guardians = [(int(each["kind"]), unhex(each["id"])) for each in members["guardians"]]
+            raw = encode(["bytes32", "(uint8,bytes32)[]"], [unhex(members["salt"]), guardians])
+        elif case["what"] == "proposal":
+            names = ("rollupId", "key", "codeHash", "configHash", "vk", "guardiansHash")
+            words = [unhex(members[name]) for name in names]
+            words[4] = keccak256(words[4])
+            numbers = [int(members["policyNumber"]), int(members["count"])]
+            raw = encode(["bytes32"] * 6 + ["uint64"] * 2, [*words, *numbers])
+        elif case["what"] == "commitment":
+            values = [members["label"], unhex(members["sender"]), unhex(members["secret"])]
+            raw = encode(["string", "address", "bytes32"], values)
+        elif case["what"] == "namedKey":
+            raw = unhex(members["parentNode"]) + keccak256(members["label"].encode())
+        elif case["what"] == "textKey":
+            raw = unhex(members["key"]) + members["name"].encode()
+        else:
+            raw = keccak256(unhex(members["data"])) + keccak256(unhex(members["vk"]))
+        assert unhex(case["hash"]) == keccak256(raw), case["what"]
+
+
 def test_withdrawals_have_their_ids() -> None:
     """An id is the hash of the account's key and its number in 32 bytes."""
     for case in load_cases("keystore-plus-withdrawals"):

@@ -61,6 +61,10 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
         crypto.make_map_keys,
     ),
     "keystore-plus-forced": ("Keystore+: what the vault on L1 forces, as payloads of the inbox.", keystore.make_forced),
+    "keystore-plus-hashes": (
+        "Keystore+: what is hashed by clients, contracts and the rollup alike; each is keccak256.",
+        keystore.make_hashes,
+    ),
     "keystore-plus-leaves": (
         "Keystore+: silo, key and leaf bytes of one entry of each settled field.",
         keystore.make_leaves,

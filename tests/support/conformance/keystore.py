@@ -7,6 +7,10 @@ from typing import Any
 from apps.keystore.accounts import Account
 from apps.keystore.plus import app
 from apps.keystore.plus.authority import compute_owner_hash
+from apps.keystore.plus.guardians import compute_guardians_hash
+from apps.keystore.plus.naming import compute_commitment, compute_named_key, compute_text_key
+from apps.keystore.plus.policy import Guardian, Policy
+from apps.keystore.plus.recovery import StartRecovery, compute_proposal_id
 from apps.keystore.plus.state import Exit, Fill, Intent, KeyDelegate, Order, TokenWithdrawal, Withdrawal
 from apps.keystore.plus.vault import Deposit, Freeze, compute_withdrawal_id
 from conformance.encoding import fill, show
@@ -65,6 +69,41 @@ def make_forced() -> list[Case]:
         }
         for action in actions
     ]
+
+
+def make_hashes() -> list[Case]:
+    """Lists of guardians, proposals, commitments to names, keys of names and of texts, hashes of owners."""
+    key, salt, sender, parent = fill("key"), fill("salt"), fill("sender", 20), fill("parent")
+    guardians = [Guardian(0, bytes(12) + sender), Guardian(1, fill("guardian")), Guardian(2, fill("mail"))]
+    guardians_hash = compute_guardians_hash(salt, guardians)
+    start = StartRecovery(key, fill("code"), fill("config"), fill("next vk", 20), salt, guardians)
+    policy, rollup_id = Policy(guardians_hash, 3, 2, 86_400, 1, 4), fill("rollup")
+    account = Account(fill("data", 64), fill("vk", 20))
+    cases: list[tuple[str, dict[str, Any], bytes]] = [
+        ("guardiansHash", {"salt": salt, "guardians": guardians}, guardians_hash),
+        ("guardiansHash", {"salt": salt, "guardians": guardians[:1]}, compute_guardians_hash(salt, guardians[:1])),
+        (
+            "proposal",
+            {
+                "rollupId": rollup_id,
+                "key": key,
+                "codeHash": start.code_hash,
+                "configHash": start.config_hash,
+                "vk": start.vk,
+                "guardiansHash": guardians_hash,
+                "policyNumber": policy.number,
+                "count": 7,
+            },
+            compute_proposal_id(rollup_id, start, policy, 7),
+        ),
+        ("ownerHash", {"data": account.data, "vk": account.vk}, compute_owner_hash(account)),
+        ("textKey", {"key": key, "name": "avatar"}, compute_text_key(key, "avatar")),
+    ]
+    for label in ("abc", "a" * 63):
+        values = {"label": label, "sender": sender, "secret": salt}
+        cases.append(("commitment", values, compute_commitment(label, sender, salt)))
+        cases.append(("namedKey", {"parentNode": parent, "label": label}, compute_named_key(parent, label)))
+    return [{"what": what, "from": show(values), "hash": show(digest)} for what, values, digest in cases]
 
 
 def _show_entry(name: str, key: Any, value: Any) -> Case:
