@@ -32,6 +32,7 @@ class Connection:
         self.app: Final = app
         self._pins = pins
         self._config: NodeConfig | None = None
+        self._rollup_id: bytes | None = None
         self._event_reader: EventReader | None = None
         self._lock = asyncio.Lock()
 
@@ -71,7 +72,17 @@ class Connection:
         return self._event_reader
 
     async def _load(self) -> NodeConfig:
-        return check_config(await self.ask("config", NodeConfig), self._pins, self.app)
+        config = check_config(await self.ask("config", NodeConfig), self._pins, self.app)
+        if self._rollup_id not in (None, config.rollup_id):
+            raise ForeignNode("rollup", expected=self._rollup_id, found=config.rollup_id)
+        self._rollup_id = config.rollup_id
+        return config
+
+    def forget_domain(self) -> None:
+        """The rollup may have been upgraded: ask for its config again before anything is signed; it stays the
+        rollup.
+        """
+        self._config = self._event_reader = None
 
     async def _reload(self) -> NodeConfig:
         """Ask again: the builder may have been replaced, but the rollup and the domain may not."""

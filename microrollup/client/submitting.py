@@ -50,6 +50,8 @@ MAX_BATCH_BYTES: Final = 2 << 20
 _MAX_SIGNINGS: Final = 8
 _TOO_EARLY: Final = frozenset({"nonce_gap", "nonce_too_high", "queue_full", "budget_spent"})
 _NONCE_REFUSALS: Final = _TOO_EARLY | {"nonce_used"}
+_DOMAIN_REFUSALS: Final = frozenset({"domain_changed", "sender_mismatch", "unknown_type"})
+"""What an action is refused with that was signed for another version of the app."""
 _BUSY_PAUSE_SECONDS: Final = 0.1
 _MAX_SENDERS: Final = 10_000
 """Senders whose nonces are counted here; who was idle for longest is asked for again."""
@@ -88,6 +90,7 @@ class Submitter:
                 acknowledgement = await self._send_in_order(signed, slot, nonces)
             except (RpcError, Unreachable) as error:
                 slot.fate = _judge(error)
+                self._note_domain(error)
                 raise
             slot.fate = "consumed"
             return acknowledgement
@@ -101,6 +104,8 @@ class Submitter:
             numbered = enumerate(actions, slot.first)
             signed = [await action_signer.sign(action, nonce, signer) for nonce, action in numbered]
             outcomes = await self._send_all(signed)
+            for outcome in outcomes:
+                self._note_domain(outcome)
             if all(isinstance(outcome, SignedAcknowledgement) for outcome in outcomes):
                 slot.fate = "consumed"
         return outcomes
@@ -204,6 +209,12 @@ class Submitter:
             return SignedAction(line, authentic.sender, authentic.nonce, authentic.action_hash)
         rollup_id = (await self._connection.get_config()).rollup_id
         return SignedAction(line, ZERO_ADDRESS, 0, compute_envelope_id(rollup_id, authentic.name, authentic.hash))
+
+    def _note_domain(self, outcome: object) -> None:
+        """Sign again only after asking for the config, once an answer says that the signing domain is another now."""
+        if isinstance(outcome, ActionRefused) and outcome.refusal in _DOMAIN_REFUSALS:
+            self._connection.forget_domain()
+            self._signer = self._authenticator = None
 
     # What is made once
 

@@ -22,9 +22,10 @@ def find_due_upgrade(ledger: Ledger, l1: L1View, l1_origin: int) -> L1Look | Non
     """
     if ledger.checkpoint.height == 0:
         check_inbox(ledger.rollup, l1.get_stf_id(0))
-    look = l1.look(l1_origin, ledger.checkpoint.forced_count)
-    due = is_upgrade_due(ledger.rollup.stf_id, ledger.header.l1_origin, look.stf_id, look.code_since)
-    return look if due else None
+    announced, since = l1.get_stf_id(l1_origin), l1.get_code_since(l1_origin)
+    if not is_upgrade_due(ledger.rollup.stf_id, ledger.header.l1_origin, announced, since):
+        return None
+    return l1.look(l1_origin, ledger.checkpoint.forced_count)
 
 
 def explain_refusal(ledger: Ledger, look: L1Look, *, consent: bool) -> str | None:

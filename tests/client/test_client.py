@@ -1037,3 +1037,24 @@ def test_errors_have_one_root():
     assert issubclass(RpcError, ClientError)
     assert not issubclass(BadHex, ClientError)
     assert Bytes32 is not None
+
+
+@pytest.mark.parametrize("code", ["domain_changed", "sender_mismatch"])
+def test_after_an_upgrade_the_config_is_asked_for_again(node, code):
+    """What was signed under the domain of another version is refused; the next action is signed after a look at it."""
+    asked = []
+
+    def note(method, answer):
+        asked.extend([method] if method == "config" else [])
+        return answer
+
+    node.double.change = note
+    node.double.refusals = [RefusedCall(-32000, "refused", {"code": code, "detail": "another version"})]
+
+    async def submit_twice(client):
+        with pytest.raises(ActionRefused):
+            await client.submit(make_register(0), ALICE)
+        return len(asked), await client.submit(make_register(0), ALICE)
+
+    before, acknowledgement = drive(node, submit_twice)
+    assert ("executed", 1, 2) == (acknowledgement.status, before, len(asked))

@@ -22,6 +22,7 @@ from microrollup.chain.envelope_record import decode_envelope_record
 from microrollup.chain.receipt import EXECUTED
 from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.chain.record import DomainConfig, Forced, decode_genesis
+from microrollup.chain.upgrade_entry import decode_upgrade
 from microrollup.codec.canonical import encode_canonical
 from microrollup.crypto import lthash
 from microrollup.crypto.keccak import keccak256
@@ -79,6 +80,8 @@ def test_records_decode(case: dict[str, Any]) -> None:
         assert case["value"] == ["ticket", "0x" + decode_envelope_record(raw).raw.hex()]
         with pytest.raises(DecodeError):
             decode_envelope_record(raw + b"\0")
+    elif kind == "upgrade":
+        assert raw == decode_upgrade(raw).record
     elif kind == "signed":
         assert raw == encode_canonical(zoo.action_types.decode_record(raw))
     else:
@@ -91,6 +94,16 @@ def test_block_entries_have_their_identity() -> None:
         preimage = b"block" + unhex(case["rollupId"]) + int(case["height"]).to_bytes(32, "big")
         assert unhex(case["actionHash"]) == keccak256(preimage)
         assert is_block_record(unhex(case["record"]))
+
+
+def test_upgrade_entries_have_their_identity() -> None:
+    """It is the hash of a word, the rollup's id, the height and the entry's place, both numbers in 32 bytes."""
+    for case in load_cases("upgrade-entries"):
+        height, index = (int(case[name]).to_bytes(32, "big") for name in ("height", "index"))
+        assert unhex(case["actionHash"]) == keccak256(b"upgrade" + unhex(case["rollupId"]) + height + index)
+        step = decode_upgrade(unhex(case["record"]))
+        assert (unhex(case["old"]), unhex(case["new"])) == (step.old, step.new)
+        assert msgspec.msgpack.encode(["upgrade", step.old, step.new]) == unhex(case["record"])
 
 
 def test_receipts_decode() -> None:

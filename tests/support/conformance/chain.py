@@ -32,11 +32,13 @@ from microrollup.chain.record import (
     Seal,
     encode_record,
 )
+from microrollup.chain.upgrade_entry import UpgradeStep, compute_upgrade_id
 from microrollup.codec.canonical import encode_canonical
 from microrollup.crypto.ecdsa import compute_address, sign_digest
 from microrollup.crypto.eip712 import compile_digest, compute_domain_separator, compute_type_hash, encode_type
 from microrollup.crypto.merkle.items import compute_item_hash
 from microrollup.declaration.action import ActionTypes
+from microrollup.declaration.field_numbers import FieldNumbers
 from microrollup.declaration.manifest import FieldEntry, Manifest, ModuleEntry, StfEntry, compute_stf_id, sort_items
 from microrollup.declaration.state import describe_state
 from microrollup.declaration.syntax import compute_tree_hash, parse_module
@@ -96,6 +98,7 @@ def make_records() -> list[Case]:
         ("genesis", genesis, encode_record(genesis)),
         ("open", opened := Open(7, 1_800_000_100, 150_000_009, fill("stf id")), encode_record(opened)),
         ("block", ["block"], BLOCK_RECORD),
+        ("upgrade", step := UpgradeStep(fill("stf id"), fill("stf id 2")), step.record),
         ("forced", forced := Forced(2, fill("forcer", 20), 150_000_001, b"\0payload", False), encode_record(forced)),
         ("voided", voided := msgspec.structs.replace(forced, index=3, voided=True), encode_record(voided)),
         ("signed", [edit, 5, signature], types.by_name["Edit"].encode_record(edit, 5, signature)),
@@ -254,6 +257,21 @@ class Bank(State, frozen=True):
     names: Annotated[Map[Address, str], metadata] = Map()
 
 
+class Before(State, frozen=True):
+    total: Uint64 = 0
+    tags: Map[Uint64, Address] = Map()
+    old: Map[Uint64, Uint64] = Map()
+    limit: Annotated[Uint64, metadata] = 0
+
+
+class After(State, frozen=True):
+    limit: Annotated[Uint64, metadata] = 0
+    orders: Map[Uint64, Uint64] = Map()
+    labels: Map[Uint64, Address] = Map()
+    total: Uint64 = 0
+    seen: Annotated[Map[Address, bool], metadata] = Map()
+
+
 class Town(State, frozen=True):
     """The vectors' state of states."""
 
@@ -273,8 +291,27 @@ def _make_manifest(state_schema: str, fields: tuple[FieldEntry, ...], **others: 
     )  # fmt: skip
 
 
+def make_upgrade_entries() -> list[Case]:
+    """The identities of an upgrade block's entries, at several heights and places in the block."""
+    step = UpgradeStep(fill("stf id"), fill("stf id 2"))
+    return [
+        {
+            "rollupId": show(fill("rollup id")),
+            "height": show(height),
+            "index": show(index),
+            "old": show(step.old),
+            "new": show(step.new),
+            "record": show(step.record),
+            "actionHash": show(compute_upgrade_id(fill("rollup id"), height, index)),
+        }
+        for height, index in ((1, 0), (256, 1), (GREATEST, 63))
+    ]
+
+
 def make_manifests() -> list[Case]:
-    """The manifest of a shop with made-up modules, the hash of one module's syntax tree, and a state of states."""
+    """The manifest of a shop with made-up modules, the hash of one module's syntax tree, a state of states, and a
+    version that follows on another, whose fields keep their numbers.
+    """
     tree = compute_tree_hash(parse_module(SHOP, "shop"), "shop")
     shop = _make_manifest(
         "Shop{sold:settled:uint64}",
@@ -292,7 +329,26 @@ def make_manifests() -> list[Case]:
             "numbers": [[show(field.name), show(field.number), field.metadata] for field in fields],
             **_show_manifest(town),
         },
+        _make_next_version(),
     ]
+
+
+def _make_next_version() -> Case:
+    """Fields that are kept, one under another name, one that is new; the number of the one that is gone stays
+    unused.
+    """
+    first, renamed = describe_state(Before), {"tags": "labels"}
+    known = {field.name: field for field in first.fields}
+    second = describe_state(After, FieldNumbers.follow(known, renamed, first.free_numbers))
+    fields = [FieldEntry(field.name, field.number, None, not field.settled) for field in second.fields]
+    manifest = _make_manifest(second.schema, sort_items(fields))
+    manifest = msgspec.structs.replace(manifest, version="2", migrate=".:migrate", previous=fill("stf id"))
+    return {
+        "before": [[show(field.name), show(field.number), not field.settled] for field in first.fields],
+        "renamed": [[show(old), show(new)] for old, new in renamed.items()],
+        "numbers": [[show(field.name), show(field.number), field.metadata] for field in fields],
+        **_show_manifest(manifest),
+    }
 
 
 def _show_manifest(manifest: Manifest) -> Case:

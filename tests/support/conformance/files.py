@@ -25,6 +25,13 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
         'The own entry of a block, of apps with a hook: ["block"], identity keccak256("block" || rollupId || height).',
         chain.make_block_entries,
     ),
+    "upgrade-entries": (
+        (
+            'Entries of a block that upgrades: ["upgrade", old stfId, new stfId], identity '
+            'keccak256("upgrade" || rollupId || height || index).'
+        ),
+        chain.make_upgrade_entries,
+    ),
     "headers": (
         (
             "Block hash: keccak256 of the header's ABI words. Seal: [round, signature, info], "
