@@ -67,7 +67,7 @@ class QueryRunner:
         self._code.build(reads.trees)
         self._code.meter.budget = QUERY_STEPS
         functions = [index.function for index in reads.indexes.values()]
-        self._indexes = {self._code.find(function): function for function in functions}
+        self._indexes: dict[Any, Any] = {self._code.find(function): function for function in functions}
 
     def run(self, query: Query, view: View[Any], arguments: Sequence[Any]) -> QueryOutcome:
         """The answer of a query over a view of the whole state, or its fault.

@@ -400,7 +400,9 @@ def test_killed_anywhere(chain: Chain) -> None:
     with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as zygote:
         assert zygote.stdin is not None
         assert zygote.stdout is not None
-        for _ in range(25):
+        for number in range(100):
+            if number >= 20 and whole:
+                break
             zygote.stdin.write(f"{chain.root / 'builder'} {rng.uniform(0.001, 0.06)}\n")
             zygote.stdin.flush()
             code = int(zygote.stdout.readline())
@@ -413,7 +415,7 @@ def test_killed_anywhere(chain: Chain) -> None:
         zygote.stdin.close()
     chain.reopen()
     assert whole > 0
-    assert 10 < len(seen)
+    assert 3 < len(seen)
 
 
 def check_indexes(directory: Path, wanted: list[dict[str, dict[Any, Any]]]) -> list[int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import run_process
 from kernel_fixtures import make_key
 from microrollup.client import QueryFailed, SyncClient
 from microrollup.crypto.ecdsa import compute_address
@@ -120,6 +121,10 @@ def test_one_that_fails(tmp_path: Path) -> None:
     latest = status["height"]["latest"]
     assert (latest, failing - 1) == (by_name["by_rank"]["reached"], by_name["fussy"]["reached"])
     assert "a fatal rank" in by_name["fussy"]["failure"]
+    shown = run_process("status", site.root / "node", "--l1", site.root / "l1", cwd=tmp_path).out
+    assert "fussy" in shown
+    assert "a fatal rank" in shown
+    assert "complete" in shown
 
 
 def check_failed(client: SyncClient, failing: int) -> None:

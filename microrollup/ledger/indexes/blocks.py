@@ -159,12 +159,13 @@ class StoredBlock:
         """The app's state after the block. Raises `StateWanted`, `ReadFault`."""
         if not self.is_whole:
             raise StateWanted
-        if self._state is None:
+        state = self._state
+        if state is None:
             reader = self._reader
             with store_faults():
                 view = make_view(reader.rollup, self._txn, reader.environment, self.height, reader.spans)
-            self._state = view.state
-        return self._state
+            state = self._state = view.state
+        return state
 
     def read_receipts(self) -> tuple[BlockReceipt, ...]:
         """All receipts, in order. Raises `ReadFault`."""
