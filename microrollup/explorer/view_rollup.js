@@ -58,6 +58,15 @@ export async function renderRollupPage(context) {
             h("code", { class: "whole" }, action.typeString ?? ""),
           ),
         ),
+        ...(config.envelopes ?? []).map((envelope) =>
+          h(
+            "li",
+            {},
+            h("strong", {}, h("bdi", {}, envelope.actions.join(", "))),
+            " in the envelope ",
+            h("code", { class: "whole" }, envelope.name),
+          ),
+        ),
       ),
     ),
     card(

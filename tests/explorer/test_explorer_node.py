@@ -88,3 +88,5 @@ def test_an_envelope_is_shown(chromium, tmp_path):
         browser.wait_for_text(".step-detail", "envelope p256-ticket")
         assert "sender" not in browser.text(".step-detail")
         assert "signed" not in browser.text(".step-detail")
+        browser.go("#/rollup")
+        browser.wait_for_text("main", "Redeem in the envelope p256-ticket")
