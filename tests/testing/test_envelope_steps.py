@@ -7,13 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
 
 import tickets
-from microrollup.errors import BadEnvelope, DuplicateAction, EnvelopeRejected, UsageError
+from microrollup.errors import BadEnvelope, DuplicateAction, EnvelopeRejected, RefusedError, UsageError
 from microrollup.sequencer.sequencer import Sequenced
 from microrollup.testing.crashes import CrashExplorer
 from microrollup.testing.determinism import assert_deterministic
 from microrollup.testing.execution import ExecutionStep, Senders, envelope, execute, force, next_block, trace
+from microrollup.testing.machine import RollupMachine
 from microrollup.testing.stored import StoredRollup
 from ticket_keys import Purse
 from tickets import Fill, Redeem, Redeemed
@@ -71,6 +75,55 @@ def test_over_a_store(tmp_path: Path) -> None:
         rollup.close_block()
         assert 1 == rollup.ledger.checkpoint.forced_count
         assert [] == rollup.replay(tmp_path / "replayed")
+
+
+class TicketMachine(RollupMachine):
+    """Tickets with any number and amount, handed in again, carried, restarted, replayed, restored from a snapshot."""
+
+    app = tickets.app
+    may_fault = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.purse = Purse()
+        self.made: list[bytes] = []
+
+    @rule(amount=st.integers(0, 3), step=st.sampled_from((0, 0, 0, -1, 1)), mood=st.sampled_from((0, 0, 0, 2)))
+    def make(self, amount: int, step: int, mood: int) -> None:
+        """A ticket is signed, mostly the next one."""
+        number = self.rollup.ledger.state.app.counters.get(self.purse.id, 0) + step
+        self.made.append(self.purse.sign(amount, number=max(0, number), mood=mood))
+
+    @precondition(lambda self: self.made)
+    @rule(data=st.data(), carrier=st.sampled_from((None, ALICE)), whole=st.sampled_from((True, True, True, False)))
+    def hand_in(self, data: st.DataObject, carrier: bytes | None, whole: bool) -> None:
+        """Somebody hands one in or carries it, perhaps again, perhaps cut off."""
+        raw = data.draw(st.sampled_from(self.made), "ticket")
+        before = self.rollup.list_rows()
+        outcome = self.rollup.apply(envelope(NAME, raw if whole else raw[:-1], l1_sender=carrier))
+        if isinstance(outcome, RefusedError):
+            assert before == self.rollup.list_rows()
+        self._follow()
+
+    @rule()
+    def fill(self) -> None:
+        """The purse gets something."""
+        self.rollup.submit(ALICE, Fill(self.purse.id, 2))
+        self._follow()
+
+    def check_state(self, state: tickets.Tickets) -> None:
+        """What was taken out of purses is what was given to somebody."""
+        assert state.total == sum(state.purses.values()) + sum(state.balances.values())
+
+
+@pytest.mark.slow
+def test_random_tickets() -> None:
+    """Whatever happens to tickets, everybody comes to the same state, and nothing is redeemed twice."""
+    case = TicketMachine.TestCase("runTest")
+    case.settings = settings(
+        TicketMachine.TestCase.settings, derandomize=True, database=None, phases=[Phase.generate], max_examples=10
+    )
+    case.runTest()
 
 
 @pytest.mark.slow
