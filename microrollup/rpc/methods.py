@@ -23,6 +23,7 @@ from microrollup.chain.answers.actions import (
 from microrollup.chain.answers.confirmations import Confirmation, Heights
 from microrollup.chain.answers.node import CodeAnswer, NodeConfig, StatusAnswer
 from microrollup.chain.answers.state import EntriesAnswer, NonceAnswer, StateAnswer, StateProofAnswer
+from microrollup.chain.envelope_record import compute_envelope_id
 from microrollup.chain.export import encode_block
 from microrollup.chain.receipt import FAULTED
 from microrollup.chain.receipt_proof import InboxDomain, ReceiptProofForm, make_receipt_proof, make_receipt_proof_form
@@ -67,18 +68,24 @@ def _config(api: Api, _: p.NoParams) -> NodeConfig:
     return describe_config(api.node, api.limits)
 
 
+def _find_by_hash(api: Api, text: str, name: str | None) -> LoggedAction:
+    """The action of an identity in hex digits; with an envelope's name, that of the hash which it gives itself."""
+    found = bytes.fromhex(text[2:])
+    return api.node.lookups.find_action(found if name is None else compute_envelope_id(api.node.rollup_id, name, found))
+
+
 def _find(api: Api, reference: p.ActionRef) -> LoggedAction:
     """The action that is meant by hash or by seq."""
     if (reference.hash is None) == (reference.seq is None):
         raise UsageError("name the action by `hash` or by `seq`")
     if isinstance(reference.hash, str):
-        return api.node.lookups.find_action(bytes.fromhex(reference.hash[2:]))
+        return _find_by_hash(api, reference.hash, reference.name)
     seq = reference.seq if isinstance(reference.seq, int) else reference.hash
     return api.node.lookups.get_action(seq or 0)
 
 
 def _get_action(api: Api, params: p.HashParams) -> ActionAnswer:
-    return api.views.action(api.node.lookups.find_action(bytes.fromhex(params.hash[2:])))
+    return api.views.action(_find_by_hash(api, params.hash, params.name))
 
 
 def _get_receipt(api: Api, params: p.ActionRef) -> ReceiptAnswer:
@@ -87,7 +94,7 @@ def _get_receipt(api: Api, params: p.ActionRef) -> ReceiptAnswer:
 
 def _get_receipt_proof(api: Api, params: p.HashParams) -> ReceiptProofForm:
     node, lookups = api.node, api.node.lookups
-    action = lookups.find_action(bytes.fromhex(params.hash[2:]))
+    action = _find_by_hash(api, params.hash, params.name)
     if action.height > lookups.get_tip():
         raise NotRecorded(f"the action's block {action.height} is not closed yet")
     header, seal = lookups.get_header(action.height), lookups.get_seal(action.height)
@@ -148,7 +155,7 @@ def _get_confirmation(api: Api, params: p.ConfirmationParams) -> Confirmation:
         raise UsageError("name an action by `hash`, or a block by `height`")
     node = api.node
     if isinstance(params.hash, str):
-        action = node.lookups.find_action(bytes.fromhex(params.hash[2:]))
+        action = _find_by_hash(api, params.hash, params.name)
         height, level = action.height, api.views.level(action)
     else:
         height = (params.height if params.height is not None else params.hash) or 0

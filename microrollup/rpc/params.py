@@ -50,6 +50,11 @@ FieldName = Annotated[
 ]
 
 
+EnvelopeName = Annotated[
+    str, Meta(min_length=1, max_length=MAX_ENVELOPE_NAME, description="of an envelope of the app's own")
+]
+
+
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Base of all params."""
 
@@ -73,14 +78,15 @@ class SubmitManyParams(Params, frozen=True):
 class EnvelopeParams(Params, frozen=True):
     """What comes in an envelope of the app's own: the envelope's name, and its bytes in hex digits."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=MAX_ENVELOPE_NAME)]
+    name: EnvelopeName
     raw: Annotated[str, Meta(pattern="^0x([0-9a-fA-F]{2})*$", max_length=2 + 2 * MAX_ENVELOPE_BYTES)]
 
 
 class HashParams(Params, frozen=True):
-    """An action by its identity."""
+    """An action by its identity; with the `name` of an envelope, by the hash that the envelope gives itself."""
 
     hash: HexHash
+    name: EnvelopeName | None = None
 
 
 class CodeParams(Params, frozen=True):
@@ -90,10 +96,13 @@ class CodeParams(Params, frozen=True):
 
 
 class ActionRef(Params, frozen=True):
-    """An action by its identity or by its place in the log."""
+    """An action by its identity or by its place in the log; with the `name` of an envelope, by the hash that the
+    envelope gives itself.
+    """
 
     hash: HexHash | SafeInteger | None = None
     seq: SafeInteger | None = None
+    name: EnvelopeName | None = None
 
 
 ReceiptParams = ActionRef
@@ -147,10 +156,13 @@ class NonceParams(Params, frozen=True):
 
 
 class ConfirmationParams(Params, frozen=True):
-    """An action by its identity, or a height."""
+    """An action by its identity, or a height; with the `name` of an envelope, by the hash that the envelope gives
+    itself.
+    """
 
     hash: HexHash | SafeInteger | None = None
     height: SafeInteger | None = None
+    name: EnvelopeName | None = None
 
 
 class BatchParams(Params, frozen=True):

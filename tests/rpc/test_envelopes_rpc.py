@@ -80,6 +80,12 @@ def test_a_node_takes_and_shows_it(site: Site) -> None:
             action["origin"], action["type"], action["signature"], action["envelope"]["raw"],
         )  # fmt: skip
         assert "nonce" not in action["message"]
+        own = "0x" + tickets.digest_ticket(Redeem(purse.id, 0, bytes(19) + b"\1", 7, 0)).hex()
+        assert action == caller.call("getAction", hash=own, name=NAME)
+        for method in ("getReceipt", "getReceiptProof", "getConfirmation"):
+            assert caller.call(method, hash=identity) == caller.call(method, hash=own, name=NAME)
+            assert -32001 == caller.fail(method, hash=own, name="other")[0]
+            assert -32001 == caller.fail(method, hash=own)[0]
         assert ("0x" + purse.id.hex(), "7") == (action["message"]["purse"], str(action["message"]["amount"]))
         receipt = caller.call("getReceipt", hash=identity)
         assert ("Redeem", "executed", "0x" + "00" * 20) == (receipt["type"], receipt["status"], receipt["sender"])
