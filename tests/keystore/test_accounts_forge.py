@@ -42,14 +42,17 @@ def test_forge(tmp_path: Path) -> None:
 def test_figures_are_below_the_bars() -> None:
     """At depth 30 `validateUserOp` costs less than Stackup's `validate` alone at depth 5, in less than 1,200 bytes.
 
-    The bytes are those beyond the validator's signature. Storage is cold here, at Stackup perhaps not.
+    The bytes are those beyond the validator's signature. Storage is cold here, at Stackup perhaps not. An opening by the
+    outbox has two proofs.
     """
     kept = read_gas(SNAPSHOT)
     assert kept["validateUserOp, storage cold: inclusion, no check"] < 12_338
     assert kept["validateUserOp, storage cold: exclusion, no check"] < 12_338
     assert kept["validateUserOp, storage cold: cached, no check"] < 5_215
-    sizes = [size - 65 for name, size in kept.items() if name.startswith("signature bytes")]
-    assert max(sizes) < 1_200
+    sizes = {name: size - 65 for name, size in kept.items() if name.startswith("signature bytes")}
+    outbox = [sizes.pop(f"signature bytes: {name}") for name in ("intent", "delegate, ECDSA")]
+    assert max(sizes.values()) < 1_200
+    assert max(outbox) < 2_200
     assert kept["validator: multisig 255 of 255, call"] < 1_500_000
 
 

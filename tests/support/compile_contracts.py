@@ -60,6 +60,7 @@ PROJECTS: Final = (
             "KeystoreAccount",
             "KeystoreAccountFactory",
             "KeystoreBroadcaster",
+            "KeystoreModule",
             "KeystoreRoots",
             "KeystoreVault",
             "KeystoreVerifier",

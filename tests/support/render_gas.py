@@ -58,6 +58,7 @@ _ACCOUNTS: Final[tuple[Row, ...]] = (
     ("`pushRoot`, the same root again", ["pushRoot: the same root again"]),
     ("`pushRoot`, each of the first four newer roots", ["pushRoot: third root"]),
     ("`pushRoot`, each later one", ["pushRoot: a later root, the ring full"]),
+    ("`validateUserOp` of another account by the module, inclusion, ECDSA", ["module, storage cold: inclusion, ECDSA"]),
 )
 _VAULT: Final[tuple[Row, ...]] = (
     ("`deposit`, ether / ERC-20", ["deposit, ether", "deposit, ERC-20"]),
