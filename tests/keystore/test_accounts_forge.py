@@ -42,8 +42,8 @@ def test_forge(tmp_path: Path) -> None:
 def test_figures_are_below_the_bars() -> None:
     """At depth 30 `validateUserOp` costs less than Stackup's `validate` alone at depth 5, in less than 1,200 bytes.
 
-    The bytes are those beyond the validator's signature. Storage is cold here, at Stackup perhaps not. An opening by the
-    outbox has two proofs.
+    The bytes are those beyond the validator's signature. Storage is cold here, at Stackup perhaps not. What the outbox
+    opens has two proofs.
     """
     kept = read_gas(SNAPSHOT)
     assert kept["validateUserOp, storage cold: inclusion, no check"] < 12_338
