@@ -71,7 +71,8 @@ def force_envelope(rollup: MicroRollup, place: L1Place, name: str, raw: bytes, k
     `TooLarge` for what no payload has room for.
     """
     with closing(_open_inbox(rollup, place, key)) as inbox:
-        enveloped, payload = EnvelopeOpener(rollup).open(name, raw), encode_envelope_payload(name, raw)
+        enveloped = EnvelopeOpener(_find_in_force(rollup, inbox)).open(name, raw)
+        payload = encode_envelope_payload(name, raw)
         rollup_id = compute_rollup_id(inbox.get_genesis())
         queued = _force(inbox, payload, compute_address(key))
     identity = compute_envelope_id(rollup_id, name, enveloped.hash)

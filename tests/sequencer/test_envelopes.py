@@ -36,6 +36,7 @@ from microrollup.ledger.ledger import Ledger
 from microrollup.maintenance.replay import compare_stores, replay_log
 from microrollup.maintenance.scrub import scrub_store
 from microrollup.maintenance.snapshot import restore_snapshot, write_snapshot
+from microrollup.node.lookups import Lookups
 from microrollup.sequencer.sequencer import Sequenced
 from microrollup.settlement.attestation import create_attestation, sign_attestation
 from microrollup.settlement.batch import compute_data_hash, encode_batch
@@ -239,15 +240,20 @@ def take_anyway(chain: Chain, *raws: bytes) -> None:
 
 def test_a_block_may_hold_what_did_not_execute(chain: Chain, purse: Purse, tmp_path: Path) -> None:
     """It is valid with its receipt, as after a rebuild; it is no duplicate, and the same ticket executes later."""
-    first, second = purse.sign(3), purse.sign(4)
-    take_anyway(chain, second, purse.sign(number=0, mood=2))
-    assert [EXECUTED, REJECTED, FAULTED] == [receipt.status for receipt in read_receipts(chain.ledger, 2)]
+    first, second, third = purse.sign(3), purse.sign(4), purse.sign(5)
+    take_anyway(chain, second, purse.sign(number=0, mood=2), third)
+    assert [EXECUTED, REJECTED, FAULTED, REJECTED] == [receipt.status for receipt in read_receipts(chain.ledger, 2)]
     outcomes = hand_in(chain, first, second)
-    assert [4, 5] == [outcome.receipt.seq for outcome in outcomes if isinstance(outcome, Sequenced)]
+    assert [5, 6] == [outcome.receipt.seq for outcome in outcomes if isinstance(outcome, Sequenced)]
     chain.close_block()
-    chain.force(encode_envelope_payload(NAME, purse.sign(1)), "carol")
+    force(chain, third)
     chain.close_block(allow_empty=True)
     header = chain.ledger.header
+    lookups = Lookups(chain.ledger, lambda: None)
+    statuses = [(2, REJECTED), (3, FAULTED), (4, REJECTED), (6, EXECUTED), (7, EXECUTED)]
+    assert statuses == [(seq, lookups.get_action(seq).receipt.status) for seq, _ in statuses]
+    assert [2, 2, 2, 3, 4] == [lookups.get_action(seq).height for seq, _ in statuses]
+    assert [6, 7] == [lookups.find_action(identify(chain, raw)).seq for raw in (second, third)]
     with chain.make_verifier() as verifier:
         chain.verify(verifier)
         assert header == verifier.header
@@ -255,7 +261,7 @@ def test_a_block_may_hold_what_did_not_execute(chain: Chain, purse: Purse, tmp_p
     assert msgspec.structs.replace(header, parent_hash=b"") == msgspec.structs.replace(
         chain.ledger.header, parent_hash=b""
     )
-    assert 5 == chain.sequencer.known.find(identify(chain, second))
+    assert [6, 7] == [chain.sequencer.known.find(identify(chain, raw)) for raw in (second, third)]
     check_stores(chain, tmp_path)
 
 

@@ -21,7 +21,7 @@ from microrollup.maintenance.scrub.scan import Scan, show
 from microrollup.store.action_index import encode_place, make_index_key
 from microrollup.store.environment import encode_number
 from microrollup.store.row_check import pack_row
-from microrollup.store.tables import BlockRow, decode_block_row, get_receipt, get_record
+from microrollup.store.tables import BlockRow, decode_block_row, get_block_row, get_receipt, get_record
 
 __all__ = ["check_blocks", "check_index", "check_receipts"]
 
@@ -157,18 +157,22 @@ def _check_receipt(scan: Scan, seq: int, height: int, raw: bytes) -> None:
 
 
 def _came_again(scan: Scan, key: bytes, seq: int, receipt: Receipt) -> bool:
-    """Whether the index leads to a later entry of the same identity: an envelope may come again."""
+    """Whether the index leads to a later entry of the same identity: an envelope may come again, or be carried."""
     place = scan.get("index", key)
-    later = 0 if place is None else int.from_bytes(place[:8], "big")
+    later, height = (0, 0) if place is None else (int.from_bytes(place[:8], "big"), int.from_bytes(place[8:16], "big"))
     if later <= seq:
         return False
     try:
-        raw = get_receipt(scan.txn, scan.tables, later)
-    except StoreCorrupt:
+        raw, row = get_receipt(scan.txn, scan.tables, later), get_block_row(scan.txn, scan.tables, height)
+        if raw is None or row is None:
+            return False
+        record = get_record(scan.txn, scan.tables, row.first_record + later - row.header.first_seq) or b""
+        again = _RECEIPT_DECODER.decode(raw)
+        return again.action_hash == receipt.action_hash or (
+            is_forced_record(record) and find_carried_envelope(decode_forced(record), again.status) is not None
+        )
+    except (StoreCorrupt, DecodeError, msgspec.MsgspecError, UnicodeDecodeError):
         return False
-    return raw is not None and (
-        _RECEIPT_DECODER.decode(raw).action_hash == receipt.action_hash or later in _find_carrying(scan)
-    )
 
 
 def check_index(scan: Scan) -> None:
