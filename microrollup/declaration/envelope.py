@@ -37,6 +37,9 @@ _RESERVED: Final = frozenset({"signed", "l1", "block", "upgrade"})
 _NO_SIGNATURE: Final = bytes(MIN_SIGNATURE_BYTES)
 _OWN: Final = frozenset({"name", "actions", "open", "encode"})
 
+_OF_PYTHON: Final = frozenset({"__dict__", "__weakref__", "__annotations__"})
+"""What Python itself puts into a class."""
+
 
 class Opened(msgspec.Struct, frozen=True):
     """What an envelope holds."""
@@ -148,6 +151,18 @@ def _check_class(cls: Any) -> None:
             raise DeclarationError(where, f"{name} is a method, def {name}{parameters}")
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
             raise DeclarationError(where, f"{name} returns its result: no `async`, no `yield`")
+    for name, value in own.items():
+        if not (inspect.isfunction(value) or name in _OF_PYTHON or _is_constant(value)):
+            raise DeclarationError(
+                where, f"keeps {name}, a {type(value).__name__}; it holds methods and constants only"
+            )
+
+
+def _is_constant(value: Any) -> bool:
+    """Whether nothing can be changed in a value."""
+    if type(value) is tuple:
+        return all(map(_is_constant, value))
+    return value is None or type(value) in (bool, int, str, bytes) or isinstance(value, type)
 
 
 def _check_actions(where: str, actions: Any) -> None:

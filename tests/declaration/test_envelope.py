@@ -64,6 +64,9 @@ async def wait(self: Any, raw: bytes) -> Opened:
         ([TicketEnvelope, make(name="other")], "Redeem: is listed twice, in Other and TicketEnvelope"),
         ([make(open=wait)], "open returns its result: no `async`, no `yield`"),
         ([make(open=lambda raw: raw)], r"open is a method, def open\(self, raw\)"),
+        ([make(seen=[])], "Other: keeps seen, a list; it holds methods and constants only"),
+        ([make(seen={})], "keeps seen, a dict"),
+        ([make(size=(1, [2]))], "keeps size, a tuple"),
         ([make(encode=staticmethod(redeem))], r"encode is a method, def encode\(self, opened\)"),
     ],
 )
