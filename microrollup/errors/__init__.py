@@ -270,7 +270,7 @@ class IndexNotReady(StoreError):
 
     def __init__(self, code: IndexCode, index: str, *, height: int, reached: int, tip: int, reason: str = "") -> None:
         if code == "index_failed":
-            words = f"the index {index} stopped after height {reached}: {reason}"
+            words = f"the index {index} stopped after {_show_height(reached)}: {reason}"
         else:
             words = f"the index {index} is being built: it has reached {_show_height(reached)} of {tip}"
         super().__init__(f"{words}; height {height} is wanted" if height != tip else words)

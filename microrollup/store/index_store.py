@@ -47,7 +47,7 @@ INDEXES_DIRECTORY: Final = "indexes"
 INDEX_FORMAT: Final = 1
 TABLES: Final = ("state", "changes", "blocks", "meta")
 _MAX_READERS: Final = 512
-_PRUNED_AT_ONCE: Final = 64
+_PRUNED_AT_ONCE: Final = 1_000
 _FORMAT_KEY: Final = b"format"
 _HEAD_KEY: Final = b"head"
 _MAX_ROW_BYTES: Final = 4_096
@@ -226,10 +226,9 @@ class IndexStore:
                 txn.put(change.key, change.new, db=state)
 
     def put_block(self, txn: Transaction, height: int, block: IndexedBlock, changes: list[RowChange] | None) -> None:
-        """Write what a block has made of the index; `changes` is None for the first block, whose rows are there."""
+        """Note a block whose rows are written, and what it has changed, without which it cannot be taken back."""
         key = encode_number(height)
         if changes is not None:
-            self.put_rows(txn, changes)
             txn.put(key, encode_row_changes(height, changes), db=self.tables["changes"])
         txn.put(key, pack_row(key, encode_canonical(block)), db=self.tables["blocks"])
 

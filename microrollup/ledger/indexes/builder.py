@@ -223,7 +223,9 @@ class IndexBuilder:
                     fault = error
                     break
                 reached += 1
-                store.put_block(index_txn, reached, IndexedBlock(hash_, size), changes)
+                store.put_rows(index_txn, changes)
+                undo = changes if reached > floor else None  # nobody reads below it, or takes it back
+                store.put_block(index_txn, reached, IndexedBlock(hash_, size), undo)
                 if time.monotonic() >= deadline:
                     break
             store.prune(index_txn, min(floor, reached))
