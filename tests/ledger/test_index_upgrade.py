@@ -9,6 +9,7 @@ import pytest
 
 import trial_subs as v1
 import trial_subs_v2 as v2
+import trial_subs_v3 as v3
 from kernel_fixtures import fast_directory, make_key
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.query import load_reads
@@ -128,6 +129,36 @@ def test_before_the_version_is_in_force() -> None:
             assert [-1, -1] == [status.reached for status in builder.advance()]
         builder.close()
         chain.reopen()
+        chain.close()
+
+
+def test_stops_where_its_version_ends() -> None:
+    """A process that began under the version before leaves the blocks of the next one alone."""
+    with fast_directory() as directory:
+        chain = ShopChain(directory, v3.app)
+        chain.do(v1.Subscribe(BOB, 3, EVERY), "alice")
+        chain.build()
+        chain.announce(v2.app)
+        chain.build()
+        chain.ledger.sync_tree()
+        chain.sequencer.close()
+        chain.ledger.close()
+        last = chain.ledger.checkpoint.height
+        assert {last} == {status.reached for status in finish(directory / "builder").values()}
+        chain.reopen()
+        chain.announce(v3.app)
+        chain.build()
+        chain.do(v3.Fund(1))
+        chain.build()
+        chain.sequencer.close()
+        chain.ledger.close()
+        assert READS is not None
+        builder = IndexBuilder(v2.app, READS, directory / "builder")
+        for _ in range(2):
+            assert {(last, "")} == {(status.reached, status.failure) for status in builder.advance()}
+        builder.close()
+        chain.reopen()
+        assert v3.app.stf_id == chain.ledger.header.stf_id
         chain.close()
 
 

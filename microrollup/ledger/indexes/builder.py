@@ -236,7 +236,10 @@ class IndexBuilder:
     @contextmanager
     def _read_block(self, fill: _Fill, txn: Transaction, height: int, deadline: float) -> Iterator[StoredBlock]:
         """A block, with its state where the index has asked for it. Raises `_Late`."""
-        block = self._reader.read_block(txn, read_header(txn, self._environment, height))
+        header = read_header(txn, self._environment, height)
+        if header.stf_id != self._rollup.stf_id and not self._is_in_force(txn, height):
+            raise _Late  # the rollup was upgraded: its node is about to begin anew
+        block = self._reader.read_block(txn, header)
         if block.is_whole or not fill.needs_replay:
             yield block
             return
@@ -303,7 +306,7 @@ class IndexBuilder:
 
 
 class _Late(Exception):
-    """Executing blocks again takes longer than is left for now."""
+    """The next block cannot be taken for now."""
 
 
 class _OwnRows(RowsAt):
