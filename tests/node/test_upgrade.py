@@ -20,7 +20,7 @@ from microrollup.sequencer.sequencer import Sequenced
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
 from microrollup.testing.signing import sign_action
 from node_fixtures import BUILDER_KEY, FAST, Site, serve_node
-from shop import v1, v2
+from shop import v1, v2, v3, v4
 from waiting import wait_for
 
 UPGRADING = msgspec.structs.replace(FAST, upgrade=True)
@@ -112,3 +112,26 @@ def test_announcing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_rollup(data, v2.app) as opened:
         tell_of_upgrade(opened)
         assert announced.effective == opened.l1.get_code_since(1 << 40)
+
+
+def test_queries_of_a_version_read_its_own_heights(tmp_path: Path) -> None:
+    """What a version's query would not understand is refused with `other_code`; the earlier version has no queries."""
+    site = Site(tmp_path, "shop.v4")
+    with site.open(options=UPGRADING) as node, serve_node(node) as caller:
+        assert node.readers is None
+        assert isinstance(submit(node, sign(v1.app, v1.Deposit(250), 0)), Sequenced)
+        wait_for(lambda: caller.call("height")["latest"] == 1)
+        announce(site, node, v4.app)
+        wait_for(lambda: node.has_upgraded)
+    with site.open(options=UPGRADING) as node, serve_node(node) as caller:
+        assert isinstance(submit(node, sign(v4.app, v3.See(), 1)), Sequenced)
+        wait_for(lambda: caller.call("height")["latest"] == 3)
+
+        def query(height: int) -> dict[str, Any]:
+            request = {"jsonrpc": "2.0", "id": 1, "method": "shop_countBlocks", "params": {"height": height}}
+            found: dict[str, Any] = json.loads(caller.post(msgspec.json.encode(request))[1])
+            return found
+
+        assert [0, 1] == [query(height)["result"] for height in (2, 3)]
+        refused = query(1)["error"]["data"]
+        assert {"code": "other_code", "detail": "block 1 has a state of another version of the app"} == refused

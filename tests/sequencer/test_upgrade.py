@@ -10,16 +10,18 @@ import msgspec
 import pytest
 
 from kernel_fixtures import OWNER, make_key
+from microrollup.chain.export import BlockFile, write_blocks
 from microrollup.chain.receipt import EXECUTED, FAULTED, Receipt
 from microrollup.chain.upgrade_entry import UpgradeStep, compute_upgrade_id, is_upgrade_record
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.crypto.merkle.indexed import verify_inclusion
 from microrollup.errors import Divergence, DomainChanged, IntakeStopped, SenderRequired
 from microrollup.execution.authentication_pool import AuthenticationPool
-from microrollup.ledger.code import OtherCode
+from microrollup.ledger.code import OtherCode, read_manifests
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.reading import get_field_at, prove_state
 from microrollup.maintenance.replay import compare_stores, replay_log
+from microrollup.maintenance.scrub.launch import scrub_store
 from microrollup.maintenance.snapshot import restore_snapshot, write_snapshot
 from microrollup.sequencer.sequencer import Sequenced
 from microrollup.sequencer.upgrading import find_due_upgrade, open_upgrade
@@ -27,7 +29,7 @@ from microrollup.settlement.errors import NotOwner, WrongStfId
 from microrollup.settlement.local import LocalSettlement
 from microrollup.store.tables import get_receipts
 from microrollup.testing.signing import sign_action
-from shop import v1, v2, v3
+from shop import v1, v2, v3, v4
 from shop.chain import ShopChain
 
 ALICE = compute_address(make_key("alice"))
@@ -414,3 +416,41 @@ def test_the_inbox_takes_no_other_code(shop: ShopChain) -> None:
     shop.forge_upgrade(v2.app)
     with pytest.raises(WrongStfId):
         shop.settle()
+
+
+def test_parts_hooks_and_scrubbing(tmp_path: Path) -> None:
+    """A field moves into a part and keeps its number; the hook begins with the version that declares it."""
+    shop = ShopChain(tmp_path, v4.app)
+    fill(shop)
+    shop.announce(v2.app)
+    shop.build()
+    shop.do(v2.Order(7))
+    shop.build()
+    shop.announce(v4.app)
+    shop.build()
+    assert (4, 2) == (shop.ledger.header.height, shop.ledger.header.action_count)
+    shop.do(v3.See(), "bob")
+    shop.force(v3.See())
+    shop.advance()
+    shop.build()
+    shop.build()
+    state = shop.ledger.state.app
+    assert (2, 250) == (state.counters.blocks, state.counters.total)
+    assert {"counters.total": 0, "counters.blocks": 4} == {
+        field.name: field.number for field in v4.app.state_type.fields if field.name.startswith("counters")
+    }
+    with shop.verifier("other", v4.app) as ledger:
+        shop.verify(ledger)
+        assert shop.ledger.checkpoint == ledger.checkpoint
+    manifests = tuple(read_manifests(shop.ledger.environment).values())
+    with (tmp_path / "blocks").open("wb") as file:
+        write_blocks(file, shop.genesis, shop.blocks(), manifests)
+    exported = BlockFile(tmp_path / "blocks")
+    with shop.verifier("from a file", v4.app) as ledger:
+        shop.verify(ledger, exported.read_blocks(), l1=False)
+        assert shop.ledger.checkpoint == ledger.checkpoint
+    assert {version.app.stf_id for version in (v1, v2, v4)} == set(exported.manifests)
+    shop.sequencer.rebuild(3)
+    assert state.counters == shop.ledger.state.app.counters
+    shop.close()
+    assert [] == scrub_store(tmp_path / "builder", "shop.v4").damages

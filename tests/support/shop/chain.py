@@ -38,6 +38,7 @@ class ShopChain:
     def __init__(self, root: Path, app: MicroRollup = v3.app) -> None:
         self.root = root
         self.app = app
+        self.reference = f"shop.v{app.version}"
         self.seconds = float((START + 10) * SECONDS_PER_BLOCK)
         self.genesis = make_test_genesis(app)
         self.l1 = LocalSettlement.create(root / "l1", self.genesis, OWNER, app.oldest.stf_id, lambda: self.seconds)
@@ -125,7 +126,7 @@ class ShopChain:
     def verify(self, ledger: Ledger, blocks: Iterable[Block] | None = None, *, l1: bool = True) -> None:
         """Verify blocks, by default all that the builder has and the ledger lacks."""
         chosen = self.blocks(ledger.checkpoint.height + 1) if blocks is None else blocks
-        with AuthenticationPool("shop.v3", self.genesis.domain, 0) as pool:
+        with AuthenticationPool(self.reference, self.genesis.domain, 0) as pool:
             verify_blocks(ledger, chosen, self.l1 if l1 else None, pool)
 
     def settle(self) -> list[list[Block]]:
@@ -143,5 +144,5 @@ class ShopChain:
 
     def derive(self, ledger: Ledger) -> None:
         """Derive what is settled from L1 alone."""
-        with AuthenticationPool("shop.v3", self.genesis.domain, 0) as pool:
+        with AuthenticationPool(self.reference, self.genesis.domain, 0) as pool:
             derive_blocks(ledger, self.l1, pool)
