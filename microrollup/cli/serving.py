@@ -176,8 +176,7 @@ def run_command(
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
     options = NodeOptions(block_size, timing, choose_node_workers(workers), upgrade=upgrade)
     bind(host, port).close()  # an address that cannot be had is said before a data directory is made
-    upgraded = True
-    while upgraded:  # a node serves one version of the app
+    while True:  # a node serves one version of the app
         with limited_memory(MEMORY_BYTES), open_served(app, directory, rollup, choice, keys, l1, options) as node:
             port, upgraded = serve_node(
                 node,
@@ -188,6 +187,8 @@ def run_command(
                 limits=RpcLimits(rate=rate),
                 on_ready=partial(_announce, node, output),
             )
+        if not upgraded:
+            break
     document = {"stopped": True, "height": node.ledger.checkpoint.height, "seq": node.ledger.next_seq}
     output.show(document, f"stopped at height {document['height']}; the same command goes on from there")
 

@@ -10,7 +10,6 @@ from typing import Final
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.deployment.announcing import tell_of_upgrade
 from microrollup.deployment.directory import VerifierChoice, open_rollup
 from microrollup.deployment.keys import read_key, verifier_key_path
 from microrollup.deployment.place_file import find_place
@@ -70,7 +69,6 @@ def open_served(
         strangers = [spec for spec in specs if spec.address not in verifiers]
         if strangers:
             raise UsageError(f"{hex0x(strangers[0].address)} is not among the rollup's verifiers")
-        tell_of_upgrade(opened)
         yield Node(app, opened.ledger, opened.l1, opened.key, verifiers=specs, options=options, divergent=divergent)
 
 

@@ -33,7 +33,7 @@ from microrollup.primitives import MAX_REASON_BYTES, ZERO_ADDRESS
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
 
-__all__ = ["NO_PATH", "Upgraded", "find_path", "list_steps", "run_upgrade"]
+__all__ = ["NO_PATH", "Upgraded", "explain_failure", "find_path", "list_steps", "run_upgrade"]
 
 _log = structlog.get_logger(__name__)
 
@@ -120,6 +120,14 @@ def run_upgrade(
         receipts.append(Receipt(context.next_seq, identity, status, reason, events))
         context.next_seq += 1
     return Upgraded(stf_id, receipts, staged.changed, after)
+
+
+def explain_failure(tried: Upgraded) -> str:
+    """Why an upgrade fails, in words."""
+    reasons = [receipt.reason for receipt in tried.receipts if receipt.reason]
+    if reasons == [NO_PATH]:
+        return "this version does not follow on the code in force"
+    return f"the migration {f'ends with {reasons[0]!r}' if reasons else 'raises, as the log shows'}"
 
 
 def _migrate(

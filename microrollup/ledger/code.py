@@ -45,7 +45,8 @@ class OtherCode(UsageError):
         whose, run = (f"built block {height}", "built it") if height else ("the rollup's inbox names", "it names")
         super().__init__(
             f"the app differs from the code that {whose}{differs} (stfId 0x{expected.hex()}, here "
-            f"0x{found.hex()}); run the code that {run}, let this one follow on it (`previous=`), or start a new rollup in another directory"
+            f"0x{found.hex()}); run the code that {run}, let this one follow on it (`previous=`), or start a new rollup"
+            " in another directory"
         )
         self.height = height
         self.expected = expected

@@ -38,6 +38,7 @@ from microrollup.node.readers import Readers
 from microrollup.node.settling import Settler, find_final_height
 from microrollup.node.status import watch_gauges
 from microrollup.node.submission import Result, Ticket
+from microrollup.node.upgrade_watch import UpgradeWatch
 from microrollup.node.verifiers import VerifierLink
 from microrollup.node.writer import Writer, WriterOptions
 from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE, Sequenced, Sequencer
@@ -128,7 +129,10 @@ class Node:
         self._budgets = ClientBudgets()
         self._has_envelopes = any(version.envelopes for version in ledger.app.versions)
         self.intake = Intake(self._make_pool, self._budgets.find_client_wait if self._has_envelopes else None)
-        self._writer = Writer(self._make_sequencer, ledger, reactions, self.intake.release, self.options.timing)
+        self._watch = watch = UpgradeWatch(ledger, l1)
+        self._writer = Writer(
+            self._make_sequencer, ledger, reactions, self.intake.release, self.options.timing, watch.look
+        )
         self.intake.deliver = self._writer.deliver
         self._settler = Settler(
             l1, self.rollup_id, self.genesis.l1_chain_id, self.operator, self.lookups.read_closed, reactions
@@ -182,11 +186,13 @@ class Node:
             self.indexer.close()
         if not self._started:
             self._writer.close()
+            self._watch.join()
             self.intake.close_pool()
             return
         self.intake.join()
         self._settler.close()
         self._writer.close()
+        self._watch.join()
         self.intake.close_pool()
         for link in self.links:
             link.close()

@@ -67,12 +67,14 @@ class Writer:
         publisher: LedgerListener,
         release: Callable[[Sequence[Ticket]], None],
         options: WriterOptions,
+        on_poll: Callable[[], None] = lambda: None,
     ) -> None:
         self._make_sequencer = make_sequencer
         self._ledger = ledger
         self._publisher = publisher
         self._release = release
         self._options = options
+        self._on_poll = on_poll
         self._condition = threading.Condition()
         self._chunks: deque[Chunk] = deque()
         self._requests: deque[Callable[[], None]] = deque()
@@ -304,6 +306,7 @@ class Writer:
                 self._sequencer.close_block(allow_empty=True)
             if now >= self._next_poll:
                 self._next_poll = now + self._options.poll_seconds
+                self._on_poll()
                 self._sequencer.poll()
             if self._sequencer.gaps.has_moved:
                 self._submit([])

@@ -8,14 +8,16 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from kernel_fixtures import make_key
 from microrollup import Action, MicroRollup
 from microrollup.crypto.ecdsa import compute_address
-from microrollup.deployment.announcing import announce_code, tell_of_upgrade
+from microrollup.deployment.announcing import announce_code
 from microrollup.deployment.directory import VerifierChoice, open_rollup
 from microrollup.errors import DomainChanged, UsageError
 from microrollup.node.runtime import Node, NodeOptions
+from microrollup.node.upgrade_watch import UpgradeWatch
 from microrollup.sequencer.sequencer import Sequenced
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
 from microrollup.testing.signing import sign_action
@@ -109,9 +111,15 @@ def test_announcing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (v2.app.version, "executed", "", 3) == (
         announced.version, announced.outcome, announced.reason, announced.rows
     )  # fmt: skip
-    with open_rollup(data, v2.app) as opened:
-        tell_of_upgrade(opened)
+    with open_rollup(data, v2.app) as opened, structlog.testing.capture_logs() as logs:
         assert announced.effective == opened.l1.get_code_since(1 << 40)
+        for app in (v2.app, v1.app):  # what the first one logs is no warning
+            opened.ledger.app = app
+            watch = UpgradeWatch(opened.ledger, opened.l1)
+            for _ in range(2):
+                watch.look()
+                watch.join()
+        assert ["announced_code_missing"] == [each["event"] for each in logs if each["log_level"] == "warning"]
 
 
 def test_queries_of_a_version_read_its_own_heights(tmp_path: Path) -> None:
