@@ -33,6 +33,7 @@ from microrollup.execution.entry import make_entry, make_forced_entry
 from microrollup.execution.envelope import Enveloped
 from microrollup.execution.payload import encode_envelope_payload, encode_forced_payload
 from microrollup.ledger.ledger import Ledger
+from microrollup.maintenance.history_diff import diff_history
 from microrollup.maintenance.replay import compare_stores, replay_log
 from microrollup.maintenance.scrub import scrub_store
 from microrollup.maintenance.snapshot import restore_snapshot, write_snapshot
@@ -327,7 +328,7 @@ def settle(chain: Chain) -> None:
 
 
 def check_stores(chain: Chain, directory: Path) -> None:
-    """A replay gives the same store; scrub finds nothing."""
+    """A replay gives the same store; the history executed again has no differences; scrub finds nothing."""
     chain.ledger.sync_tree()
     with (
         AuthenticationPool("tickets", chain.genesis.domain, 0) as pool,
@@ -335,6 +336,8 @@ def check_stores(chain: Chain, directory: Path) -> None:
     ):
         replayed.sync_tree()
         assert [] == compare_stores(chain.ledger.environment, replayed.environment)
+        diff = diff_history(chain.ledger.environment, tickets.app, pool, limit=10)
+        assert (0, True) == (diff.differing, "Redeem" in diff.types)
     with closed(chain) as store:
         assert [] == scrub_store(store, "tickets").damages
 
