@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from apps.keystore.plus.fees import SetPrice, Sponsor
 from apps.keystore.plus.money import EVERY_TOKEN
-from apps.keystore.plus.spending import MAX_RULES, PermitSpending, RuleSet, SetSpendingRule
+from apps.keystore.plus.spending import MAX_RULES, NO_LIMIT, PermitSpending, RuleSet, SetSpendingRule
 from apps.keystore.plus.vault import Deposit, Transfer, Withdraw
 from apps.keystore.transitions import Update
 from microrollup import ZERO_BYTES32
@@ -179,6 +179,16 @@ def test_rules_are_few() -> None:
     tokens = [bytes([number]) * 20 for number in range(MAX_RULES + 1)]
     outcome = run(*[(ALICE, daily(9, token)) for token in tokens], (ALICE, daily(8, tokens[3])))
     assert ["executed"] * MAX_RULES + ["an account has at most 16 rules", "executed"] == list_reasons(outcome)
+
+
+def test_attack_a_thief_fills_the_places_for_rules() -> None:
+    """One that is made to hold nothing back, which takes its two days, makes room."""
+    tokens = [bytes([number]) * 20 for number in range(1, MAX_RULES + 1)]
+    idle = daily(NO_LIMIT, tokens[5])
+    steps = [*[(ALICE, daily(0, token)) for token in tokens], (ALICE, idle), (ALICE, daily(7))]
+    outcome = run(*steps, at(START + 2 * DAY), (ALICE, daily(7)), (ALICE, pay(8)), funds=FUNDS)
+    assert ["an account has at most 16 rules", "executed", OVER] == list_reasons(outcome)[-3:]
+    assert {ETHER, *tokens} - {tokens[5]} == {rule.token for rule in outcome.state.spending.rules[A]}
 
 
 def test_a_count_goes_on_over_a_change() -> None:

@@ -12,7 +12,6 @@ from .clock import DAY, add_seconds
 from .state import Intent, KeyDelegate, Plus
 
 __all__ = [
-    "MAX_DELEGATES",
     "MAX_INTENT_TIME",
     "SLOTS",
     "DelegateSet",
@@ -26,8 +25,6 @@ __all__ = [
 SLOTS: Final = 1_024
 """Intents of one account; a slot is written again."""
 MAX_INTENT_TIME: Final = DAY
-MAX_DELEGATES: Final = 256
-"""Chains of one account for which something was ever set."""
 _MAX_TIME: Final = 2**48 - 1
 """ERC-4337 counts seconds in 48 bits."""
 
@@ -98,12 +95,8 @@ def set_delegate(state: Plus, action: SetDelegate, ctx: Context) -> Plus:
     state = begin(state, action.key, ctx)
     if action.code_hash != ZERO_BYTES32:
         require(ctx.timestamp < action.valid_until <= _MAX_TIME, "a delegate ends later than now, in 48 bits")
-    outbox, place = state.outbox, (action.key, action.chain_id)
-    count = outbox.delegate_counts.get(action.key, 0)
-    if place not in outbox.delegates:
-        require(count < MAX_DELEGATES, "an account has at most 256 delegates")
-        outbox = replace(outbox, delegate_counts=outbox.delegate_counts.set(action.key, count + 1))
     owner_hash = compute_owner_hash(get_account(state, action.key))
     delegate = KeyDelegate(action.code_hash, action.config_hash, action.valid_until, owner_hash)
+    delegates = state.outbox.delegates.set((action.key, action.chain_id), delegate)
     ctx.emit(DelegateSet(action.key, action.chain_id, action.code_hash))
-    return replace(state, outbox=replace(outbox, delegates=outbox.delegates.set(place, delegate)))
+    return replace(state, outbox=replace(state.outbox, delegates=delegates))

@@ -30,6 +30,7 @@ __all__ = [
     "MAX_PERIOD",
     "MAX_RULES",
     "MIN_PERIOD",
+    "NO_LIMIT",
     "PermitSpending",
     "RuleSet",
     "SetSpendingRule",
@@ -43,6 +44,7 @@ MIN_PERIOD: Final = HOUR
 MAX_PERIOD: Final = 366 * DAY
 MAX_RULES: Final = 16
 """Of one account."""
+NO_LIMIT: Final = 2**256 - 1
 
 
 class SetSpendingRule(Action, frozen=True):
@@ -52,6 +54,7 @@ class SetSpendingRule(Action, frozen=True):
     token: Address
     """Zero: ether. 20 bytes of 0xff: every token without a rule of its own."""
     limit: Uint256
+    """2^256 - 1: none. Such a rule without a controller makes room for another."""
     period: Uint64
     """Seconds."""
     controller: Bytes32
@@ -104,7 +107,9 @@ def set_spending_rule(state: Plus, action: SetSpendingRule, ctx: Context) -> Plu
     named = present.named if present is not None and controller == action.controller else since
     limits = Limits(action.limit, action.period, action.controller, since, named)
     ctx.emit(RuleSet(action.key, action.token, since))
-    return _put_rule(state, action.key, _follow(find_rule(state, action.key, action.token), action.token, limits, now))
+    return _put_rule(
+        state, action.key, _follow(find_rule(state, action.key, action.token), action.token, limits, now), now
+    )
 
 
 def permit_spending(state: Plus, action: PermitSpending, ctx: Context) -> Plus:
@@ -137,8 +142,23 @@ def _follow(rule: Rule | None, token: bytes, limits: Limits, now: int) -> Rule:
     return Rule(token, (present, limits))
 
 
-def _put_rule(state: Plus, key: bytes, rule: Rule) -> Plus:
+def _put_rule(state: Plus, key: bytes, rule: Rule, now: int) -> Plus:
+    """A rule that holds nothing back makes room, so that who fills the places does no lasting harm."""
     others = [each for each in state.spending.rules.get(key, ()) if each.token != rule.token]
-    require(len(others) < MAX_RULES, "an account has at most 16 rules")
+    if len(others) >= MAX_RULES:
+        idle = [each for each in others if _is_idle(each, now)]
+        require(idle, "an account has at most 16 rules")
+        others.remove(idle[0])
     rules = state.spending.rules.set(key, (*others, rule))
     return replace(state, spending=replace(state.spending, rules=rules))
+
+
+def _is_idle(rule: Rule, now: int) -> bool:
+    """In force, without a limit or a controller, and with nothing announced: without it the token is bound no less."""
+    limits = get_limits_in_force(rule, now)
+    return (
+        limits is not None
+        and limits.limit == NO_LIMIT
+        and limits.controller == ZERO_BYTES32
+        and limits == rule.limits[-1]
+    )

@@ -116,7 +116,6 @@ class Outbox(State, frozen=True):
     """Silo 6. (account, slot)."""
     delegates: Map[tuple[Bytes32, Uint64], KeyDelegate] = Map()
     """Silo 7. (account, chain id; 0: every chain)."""
-    delegate_counts: Annotated[Map[Bytes32, Uint16], metadata] = Map()
 
 
 class Order(Struct, frozen=True):
