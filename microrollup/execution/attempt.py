@@ -17,6 +17,7 @@ from microrollup.declaration.map import ABSENT, Map, StoreFault, collect_changes
 from microrollup.declaration.state import State
 from microrollup.declaration.state_part import StatePart
 from microrollup.execution.block_context import BlockContext, Interrupted
+from microrollup.execution.faults import is_showable
 from microrollup.execution.journal import Journal, KeyChange, NetChange
 from microrollup.execution.metering import Metered, get_metered
 from microrollup.guard.steps import LimitReached
@@ -156,8 +157,15 @@ def _name_limit(limit: BaseException) -> str:
 def _report_fault(seq: int, action: Action | BlockBegin, error: BaseException) -> None:
     """Say it in the log, as far as the exception lets itself be shown."""
     name = type(action).__name__
+    shown = is_showable(error)
     try:
-        _log.error("stf_faulted", seq=seq, action=name, error=repr(error), exc_info=error)
+        _log.error(
+            "stf_faulted",
+            seq=seq,
+            action=name,
+            error=repr(error) if shown else type(error).__name__,
+            exc_info=error if shown else None,
+        )
     except Exception:
         _log.error("stf_faulted", seq=seq, action=name, error=type(error).__name__)
 

@@ -24,7 +24,9 @@ from microrollup.crypto.signatures.statement import Statement
 from microrollup.declaration.action import ActionType, ActionTypes
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import (
+    ActionLimit,
     DecodeError,
+    LimitExceeded,
     NotJson,
     RefusedError,
     SenderMismatch,
@@ -145,7 +147,11 @@ class Authenticator:
         name = document["envelope"]
         if type(name) is not str:
             raise WrongJsonType("envelope is not a string")
-        return opener.open(name, read_hex(document["raw"], "raw"))
+        raw = read_hex(document["raw"], "raw")
+        try:
+            return opener.open(name, raw)
+        except LimitExceeded as limit:
+            raise ActionLimit(str(limit)) from None
 
     def _authenticate(self, document: dict[str, Any]) -> Authenticated:
         check_members(document, _MEMBERS, "the action", _OPTIONAL_MEMBERS)

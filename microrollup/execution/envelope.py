@@ -15,8 +15,9 @@ from microrollup.chain.envelope_record import decode_envelope_record, encode_env
 from microrollup.codec.json_text import clip
 from microrollup.declaration.context import Revert
 from microrollup.declaration.envelope import MIN_ENVELOPE_BYTES, Envelope, EnvelopeType, Opened
-from microrollup.errors import BadEnvelope, DeclarationError, UnknownEnvelope, ValueOutOfBounds
+from microrollup.errors import BadEnvelope, DeclarationError, LimitExceeded, UnknownEnvelope, ValueOutOfBounds
 from microrollup.execution.block_context import Interrupted
+from microrollup.execution.faults import describe_error
 from microrollup.execution.metering import add_framework, collect_trees
 from microrollup.guard.metered import MeteredCode
 from microrollup.guard.steps import LimitReached
@@ -60,7 +61,9 @@ class EnvelopeOpener:
         return self.open(decoded.name, decoded.raw)
 
     def open(self, name: str, raw: bytes) -> Enveloped:
-        """Open what comes in the envelope of that name. Raises `UnknownEnvelope` and `BadEnvelope`."""
+        """Open what comes in the envelope of that name. Raises `UnknownEnvelope` and `BadEnvelope`; `LimitExceeded` if
+        this process has too little memory, which says nothing about the bytes.
+        """
         envelope = self._rollup.envelopes.get(name)
         if envelope is None:
             known = ", ".join(self._rollup.envelopes)
@@ -73,6 +76,8 @@ class EnvelopeOpener:
             opened = _run(code, envelope, raw)
         except _Unopened as unopened:
             raise BadEnvelope(f"{name}: {unopened}", time.thread_time() - began) from None
+        except (MemoryError, RecursionError) as limit:
+            raise LimitExceeded(f"opening {name} takes more memory or stack than there is: {limit!r}") from None
         return Enveloped(
             encode_envelope_record(name, raw),
             name,
@@ -159,16 +164,10 @@ def _check(envelope: EnvelopeType, opened: Any) -> None:
 
 
 def _describe(error: BaseException) -> str:
-    """An exception of the app in few words: the reason of a `Revert`, others by their class, with their own text as far
-    as they let it be read.
-    """
-    try:
-        text = str(error)
-    except Exception:
-        text = ""
-    if isinstance(error, Revert):
-        return clip(text)
-    return f"{type(error).__name__} {clip(text)}" if text else type(error).__name__
+    """An exception of the app in few words: the reason of a `Revert`, others by their class."""
+    if isinstance(error, Revert) and type(error.reason) is str:
+        return clip(error.reason)
+    return describe_error(error)
 
 
 def describe_enveloped(rollup: MicroRollup, enveloped: Enveloped) -> tuple[str, dict[str, Any]]:

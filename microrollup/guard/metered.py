@@ -149,7 +149,13 @@ class MeteredCode:
             plain = getattr(type(value), name, None)
             if isinstance(plain, FunctionType) and not isinstance(value, ModuleType):
                 return self.call(plain, value, *arguments, **named)
-        return self.call(getattr(value, name), *arguments, **named)
+        bound = getattr(value, name)
+        if isinstance(bound, MethodType):
+            return self.call(bound.__func__, bound.__self__, *arguments, **named)
+        if isinstance(bound, BuiltinMethodType) and not isinstance(bound.__self__, ModuleType):
+            self.meter.charge()
+            raise TypeError(f"{type(value).__name__}.{name} is not called in a state transition function")
+        return self.call(bound, *arguments, **named)
 
     def _take(self, values: Any) -> Any:
         return self.walker.take(values)

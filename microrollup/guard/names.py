@@ -53,16 +53,19 @@ INSTEAD: Final = {
 
 REFUSED_METHODS: Final = frozenset(
     {
+        "add_note",
         "casefold",
         "expandtabs",
         "format",
         "format_map",
         "maketrans",
+        "mro",
         "send",
         "splitlines",
         "swapcase",
         "throw",
         "translate",
+        "with_traceback",
     }
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +11,16 @@ import pytest
 
 import escaping_envelopes
 import tickets
-from microrollup.errors import BadEnvelope, DecodeError, RefusedError, TooLarge, UnknownEnvelope
+from microrollup.chain.envelope_record import encode_envelope_record
+from microrollup.errors import (
+    ActionLimit,
+    BadEnvelope,
+    DecodeError,
+    LimitExceeded,
+    RefusedError,
+    TooLarge,
+    UnknownEnvelope,
+)
 from microrollup.execution.authentication import MAX_LINE_BYTES, Authenticator, may_be_envelope
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.envelope import Enveloped, EnvelopeOpener, describe_enveloped
@@ -122,6 +133,25 @@ def test_code_that_goes_wrong(mode: int) -> None:
     assert caught.value.seconds < 5
     fine = len(escaping_envelopes.MODES)
     assert bytes(32) == opener.open("escaping", bytes((fine,)) + bytes(31)).hash
+
+
+def test_too_little_stack_says_nothing_of_the_bytes() -> None:
+    """Where this process has no room the error is the process's: a line is refused, a record is not judged."""
+    authenticator = Authenticator.of(escaping_envelopes.app, DOMAIN)
+    raw = b"\1" + bytes(31)
+    limit = sys.getrecursionlimit()
+    for authenticate, given, expected in (
+        (authenticator.authenticate_line, make_line(raw, "escaping"), ActionLimit),
+        (authenticator.authenticate_record, encode_envelope_record("escaping", raw), LimitExceeded),
+    ):
+        with pytest.raises(BadEnvelope, match="limit of depth"):
+            authenticate(given)
+        sys.setrecursionlimit(len(inspect.stack(0)) + 60)
+        try:
+            with pytest.raises(expected, match="more memory or stack than there is"):
+                authenticate(given)
+        finally:
+            sys.setrecursionlimit(limit)
 
 
 def test_threads_open_at_one_time() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
-from escapes import ESCAPES, Escape, Put, app, map_skips, map_walks
+from escapes import ESCAPES, FAULTS, Escape, Put, app, map_skips, map_walks
 from microrollup.testing.execution import Senders, execute, force
 
 ALICE, BOB = Senders(2)
@@ -18,6 +19,17 @@ def test_escape_is_stopped(which: int) -> None:
     assert ["faulted", "executed"] == [outcome.status for outcome in run.outcomes]
     assert run.outcomes[0].reason in ("limit: steps", "limit: depth", "limit: size")
     assert 4 == run.state.total
+
+
+@pytest.mark.parametrize("which", range(len(FAULTS)), ids=[each.__name__ for each in FAULTS])
+def test_it_faults_and_no_more(which: int) -> None:
+    """A builtin method that has no metered form is not called; what an error holds is not written out at any length."""
+    with capture_logs() as logs:
+        run = execute(app, [force(ALICE, Escape(len(ESCAPES) + which, MANY)), (BOB, Put(4))])
+    assert [("faulted", ""), ("executed", "")] == [(outcome.status, outcome.reason) for outcome in run.outcomes]
+    (log,) = [each for each in logs if each["event"] == "stf_faulted"]
+    assert (which == 3) == (log["exc_info"] is None)
+    assert len(log["error"]) < 200
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 100, 2_000])

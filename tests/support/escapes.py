@@ -465,9 +465,32 @@ ESCAPES = (
 )  # fmt: skip
 
 
+def classes(n: int, numbers: Map[Uint64, Uint64]) -> object:
+    ask = int.mro
+    return ask()
+
+
+def notes(n: int, numbers: Map[Uint64, Uint64]) -> object:
+    note = ValueError("a").add_note
+    return note("b")
+
+
+def traces(n: int, numbers: Map[Uint64, Uint64]) -> object:
+    trace: Callable[..., object] = ValueError("a").with_traceback
+    return list(map(trace, (None,)))
+
+
+def great_error(n: int, numbers: Map[Uint64, Uint64]) -> object:
+    raise ValueError(("x" * 1_000_000,) * 1_000)
+
+
+FAULTS = (classes, notes, traces, great_error)
+"""Methods that the metered form does not know; an error that takes a gigabyte to write out."""
+
+
 def escape(state: Shelf, action: Escape, ctx: Context) -> Shelf:
     """Run it; what it returns does not matter."""
-    run = ESCAPES[action.which]
+    run = (ESCAPES + FAULTS)[action.which]
     return state if run(action.size, state.numbers) is None else replace(state, total=state.total + 1)
 
 

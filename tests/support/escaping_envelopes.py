@@ -27,6 +27,9 @@ MODES = (
     "encodes and loops",
     "divides by zero",
     "many hashes",
+    "a great error",
+    "notes",
+    "stacked iterators",
 )
 
 
@@ -113,6 +116,16 @@ class Escaping(Envelope):
             case 18:
                 for _ in range(1_000_000):
                     digest = keccak256(digest)
+            case 19:
+                raise ValueError(("x" * 1_000_000,) * 1_000)
+            case 20:
+                note = ValueError("a").add_note
+                note("b")
+            case 21:
+                values: Any = (1, 2)
+                for _ in range(1_000):
+                    values = (value for value in values)
+                mode = sum(values)
         return Kept(action, digest, raw)
 
     def encode(self, opened: Any) -> bytes:

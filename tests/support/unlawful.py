@@ -152,6 +152,7 @@ PROBES: dict[str, tuple[str, str]] = {
     "keyword only": ("name", _in("x = 1", "def f(*, a):\n    pass\n")),
     "loop at import": ("module", "for i in (1, 2):\n    pass\n" + _in("x = 1")),
     "data file at import": ("name", "DATA = open('data').read()\n" + _in("x = 1")),
+    "classes of a class": ("name", _in("x = len(Sum.mro())")),
     "class by call": ("class", _in("x = type('A', (), {})().n")),
     "value pattern": ("match", _in("x = 1\n    match action.by:\n        case Sum.total:\n            x = 2")),
 }
