@@ -61,6 +61,7 @@ PROJECTS: Final = (
             "KeystoreAccountFactory",
             "KeystoreBroadcaster",
             "KeystoreModule",
+            "KeystoreResolver",
             "KeystoreRoots",
             "KeystoreVault",
             "KeystoreVerifier",
