@@ -433,7 +433,7 @@ def test_who_asks_too_much_waits(used, monkeypatch, stated, least):
     noting = {**vars(asyncio), "sleep": lambda seconds: pauses.append(seconds) or sleep(0)}
     monkeypatch.setattr(transport, "asyncio", SimpleNamespace(**noting))
     before = len(used.double.lines)
-    drive(used, lambda client: client.submit(make_register(0), ALICE))
+    drive(used, lambda client: client.submit(make_register(0), ALICE), timeout=60.0)
     assert (2, 1) == (used.double.calls.count("submitAction"), len(used.double.lines) - before)
     (pause,) = pauses
     assert least <= pause <= max(least, 0.1)
