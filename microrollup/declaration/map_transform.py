@@ -26,6 +26,9 @@ class TransformedSource(Generic[K, V, W]):
         self._function = function
         self._reroot = reroot
         self.key_class: Final = version._table.key_classes
+        source = version._table.source
+        self.depth: Final[int] = source.depth + 1 if isinstance(source, TransformedSource) else 1
+        """Transformed maps over one another, this one counted: a read of an entry goes through all of them."""
 
     def load(self, key: K) -> W | Absent:
         """What the function makes of the entry."""

@@ -26,7 +26,7 @@ from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
 
-__all__ = ["Attempt", "HitLimit", "encode_events", "run_action"]
+__all__ = ["Attempt", "HitLimit", "encode_events", "read_reason", "run_action"]
 
 _log = structlog.get_logger(__name__)
 
@@ -95,7 +95,7 @@ def run_action(
         else:
             attempt = _run_metered(rollup, form, pre, action, ctx, context)
     except Revert as revert:
-        status, reason = _read_reason(revert)
+        status, reason = read_reason(revert)
         attempt = Attempt(pre, status, reason)
     except (RecursionError, MemoryError, Interrupted) as limit:
         if isinstance(limit, Interrupted) and not context.ticket & 1:
@@ -170,8 +170,8 @@ def _report_fault(seq: int, action: Action | BlockBegin, error: BaseException) -
         _log.error("stf_faulted", seq=seq, action=name, error=type(error).__name__)
 
 
-def _read_reason(revert: Revert) -> tuple[int, str]:
-    """Rejected with its reason; faulted if the reason is not a text that a receipt can hold."""
+def read_reason(revert: Revert) -> tuple[int, str]:
+    """The status and reason of a rejection; faulted, without one, if it is not a text that a receipt can hold."""
     try:
         reason = revert.reason
         if type(reason) is str and len(reason.encode()) <= MAX_REASON_BYTES:

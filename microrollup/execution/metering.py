@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -18,11 +18,13 @@ from microrollup.crypto import checks
 from microrollup.crypto.keccak import keccak256
 from microrollup.declaration.context import Context, require
 from microrollup.declaration.map import Map, settle_map, walk_map
+from microrollup.declaration.map_transform import TransformedSource
 from microrollup.declaration.signature import Stf, lift_hook
 from microrollup.declaration.state import State, guard_leaf
 from microrollup.declaration.upgrade import Migration
 from microrollup.errors import DeclarationError
 from microrollup.guard.metered import MeteredCode
+from microrollup.guard.steps import MAX_DEPTH
 from microrollup.guard.walking import TEXTS
 
 if TYPE_CHECKING:
@@ -244,11 +246,16 @@ class MeteredMaps:
         return next(self.items(version, **bounds, reverse=True), None)
 
     def transform(self, version: Map[Any, Any], function: Callable[[Any, Any], Any]) -> Map[Any, Any]:
-        """The function's own steps are charged where the entries are read."""
+        """The function's own steps are charged where the entries are read; transformed maps over one another count as
+        depth, since reading one is a call in all of them.
+        """
         self._meter.charge()
         self._turn(version)
         self._meter.grant(TRANSFORM_STEPS * self.transformable.pop(id(version._table), 0))
-        return version.transform(function)
+        made = version.transform(function)
+        if cast("TransformedSource[Any, Any, Any]", made._table.source).depth > MAX_DEPTH:
+            self._meter.stop("depth")
+        return made
 
     def merge(self, version: Any, other: Any) -> Any:
         """`|` of a map with a map or a dict."""

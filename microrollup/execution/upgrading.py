@@ -23,12 +23,12 @@ from microrollup.declaration.state import State, StateField
 from microrollup.declaration.state_part import StatePart
 from microrollup.declaration.upgrade import Upgrade, passes_unchanged
 from microrollup.errors import LimitExceeded
-from microrollup.execution.attempt import encode_events
+from microrollup.execution.attempt import encode_events, read_reason
 from microrollup.execution.block_context import BlockContext, Interrupted
 from microrollup.execution.metering import Metered, get_metered
 from microrollup.execution.migration_rows import RowReader, StagedRow, StagedRows, bind_state
 from microrollup.guard.steps import LimitReached
-from microrollup.primitives import MAX_REASON_BYTES, ZERO_ADDRESS
+from microrollup.primitives import ZERO_ADDRESS
 
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
@@ -149,7 +149,7 @@ def _migrate(
         name = "memory" if isinstance(limit, MemoryError) else "recursion"
         raise LimitExceeded(f"the migration to version {new.version} hits this process's limit of {name}") from None
     except Revert as revert:
-        raise _Failed(_read_reason(revert)) from None
+        raise _Failed(read_reason(revert)[1]) from None
     except _Failed:
         raise
     except BaseException as error:  # whatever class the migration made up for it
@@ -187,11 +187,6 @@ def _migrate_metered(
         _log.warning("migration_limit_reached", version=new.version, limit=limit)
         raise _Failed(f"limit: {limit}")
     return *found, encode_events(new, ctx.events)[0]
-
-
-def _read_reason(revert: Revert) -> str:
-    reason = revert.reason
-    return reason if type(reason) is str and len(reason.encode(errors="replace")) <= MAX_REASON_BYTES else ""
 
 
 class _Collector:

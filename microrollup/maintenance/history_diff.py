@@ -22,7 +22,7 @@ from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import State
 from microrollup.errors import DecodeError, MicrorollupError, RefusedError, StoreCorrupt, UsageError
 from microrollup.execution.authentication import Authenticator
-from microrollup.execution.authentication_pool import Authentication
+from microrollup.execution.authentication_pool import Authentication, RecordChunk
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.entry import (
     decode_forced,
@@ -42,7 +42,7 @@ from microrollup.maintenance.replay import RecordAuthentication
 from microrollup.store.environment import Environment, Transaction, encode_number
 from microrollup.store.row_changes import decode_row_changes
 from microrollup.store.row_check import unpack_row
-from microrollup.store.tables import get_block, get_checkpoint, get_log_start, get_receipt
+from microrollup.store.tables import get_block, get_block_row, get_checkpoint, get_log_start, get_receipt
 
 __all__ = ["ActionDifference", "BlockDifference", "HistoryDiff", "TypeCount", "diff_history"]
 
@@ -115,7 +115,9 @@ def diff_history(
     """
     with environment.snapshot() as txn:
         run = _Run(environment, txn, rollup, first, limit)
-        outcomes = pool.authenticate_records([r for r in block.records if is_signed_record(r)] for block in run.read())
+        version = len(rollup.versions) - 1
+        chunks = (RecordChunk(filter(is_signed_record, block.records), version) for block in run.read())
+        outcomes = pool.authenticate_records(chunks)
         with relaxed_limits():
             for block, signed in zip(run.read(), outcomes, strict=True):
                 run.execute(block, iter(signed))
@@ -140,19 +142,20 @@ class _Run:
         begin = lowest if first is None else first
         if not lowest <= begin <= tip:
             raise UsageError(f"there is no block {begin} to execute: the store has {lowest} to {tip}")
-        if rollup.previous is not None:
+        if rollup.previous is not None and begin == 1:
             raise UsageError(
                 f"version {rollup.version} follows on {rollup.previous.app.version}, whose blocks it does not execute:"
-                " compare an edit of the version that built them"
+                " compare an edit of the version that built them, or begin after the upgrade"
             )
-        self._schemas = {
-            stf_id: decode_manifest(raw).state_schema for stf_id, raw in read_manifests(environment).items()
-        }
+        self._manifests = {stf_id: decode_manifest(raw) for stf_id, raw in read_manifests(environment).items()}
         self._state: State = rollup.genesis
         if begin > 1:
-            block = self._get_block(begin)
-            if not self._has_shape(block.header.stf_id):
-                raise UsageError(f"the state before block {begin} has another shape than this code's: begin at block 1")
+            before = get_block_row(txn, tables, begin - 1)
+            if before is None or not self._has_shape(before.header.stf_id):
+                raise UsageError(
+                    f"the state before block {begin} has another shape than this code's: begin elsewhere, at block 1"
+                    " with an edit of the first version"
+                )
             self._state = read_past_state(environment, txn, rollup, begin - 1, lambda: None)
         self._other: dict[bytes, tuple[bytes | None, bytes | None]] = {}
         """Row key -> recorded and executed value, of the rows that differ so far."""
@@ -174,7 +177,14 @@ class _Run:
         return block
 
     def _has_shape(self, stf_id: bytes) -> bool:
-        return self._schemas.get(stf_id) == self._rollup.state_type.schema
+        """Whether rows of the state after a block of that code are rows of this one: the same types under the same
+        numbers.
+        """
+        manifest, shape = self._manifests.get(stf_id), self._rollup.state_type
+        if manifest is None or manifest.state_schema != shape.schema:
+            return False
+        numbers = {(field.name, field.metadata): field.number for field in manifest.fields}
+        return numbers == {(field.name, not field.settled): field.number for field in shape.fields}
 
     def execute(self, block: Block, outcomes: Iterator[Authentication]) -> None:
         """Execute a block's entries, each with the whole budget of a block, and note what differs."""

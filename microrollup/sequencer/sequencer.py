@@ -33,9 +33,8 @@ from microrollup.sequencer.known import KnownActions
 from microrollup.sequencer.opening import open_block, require_builder
 from microrollup.sequencer.spending import Spending
 from microrollup.sequencer.stoppable import Stoppable
-from microrollup.sequencer.upgrading import explain_refusal, find_due_upgrade, open_upgrade
+from microrollup.sequencer.upgrading import explain_refusal, find_due_upgrade, find_next_block, open_upgrade
 from microrollup.settlement.protocol import L1View
-from microrollup.settlement.upgrades import has_taken_before
 
 __all__ = ["DEFAULT_BLOCK_SIZE", "Decision", "Sequenced", "Sequencer"]
 
@@ -331,18 +330,19 @@ class Sequencer(Stoppable, Generic[T]):
         forced actions are left that L1 included before it, then the upgrade.
         """
         ledger, header = self.ledger, None
-        while (look := find_due_upgrade(ledger, self.l1, l1_origin := self._choose_origin())) is not None:
-            refusal = explain_refusal(ledger, look, consent=self._upgrades)
+        while (due := find_due_upgrade(ledger, self.l1, self._choose_origin())) is not None:
+            l1_origin, look = find_next_block(ledger, self.l1, self._choose_origin())
+            refusal = explain_refusal(ledger, look or due, consent=self._upgrades)
             if refusal is not None:
                 self._stop(refusal)
                 self._require_intake()
-            if has_taken_before(self.l1, ledger.checkpoint.forced_count, look.code_since):
+            if look is None:
+                self._open_at(l1_origin)
+            else:
                 with self._stopping_on_failure():
                     require_builder(self._key, look.builder, l1_origin)
                     self.known.remember_block(open_upgrade(ledger, l1_origin, look, int(self._clock())))
                 self.gaps.release_all()
-            else:
-                self._open_at(look.code_since - 1)
             header = self._seal_block()
         return header
 

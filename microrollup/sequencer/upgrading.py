@@ -10,9 +10,9 @@ from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.open_block import OpenBlock
 from microrollup.sequencer.opening import choose_time
 from microrollup.settlement.protocol import L1Look, L1View
-from microrollup.settlement.upgrades import is_upgrade_due
+from microrollup.settlement.upgrades import has_taken_before, is_upgrade_due
 
-__all__ = ["explain_refusal", "find_due_upgrade", "open_upgrade"]
+__all__ = ["explain_refusal", "find_due_upgrade", "find_next_block", "open_upgrade"]
 
 
 def find_due_upgrade(ledger: Ledger, l1: L1View, l1_origin: int) -> L1Look | None:
@@ -26,6 +26,20 @@ def find_due_upgrade(ledger: Ledger, l1: L1View, l1_origin: int) -> L1Look | Non
     if not is_upgrade_due(ledger.rollup.stf_id, ledger.header.l1_origin, announced, since):
         return None
     return l1.look(l1_origin, ledger.checkpoint.forced_count)
+
+
+def find_next_block(ledger: Ledger, l1: L1View, l1_origin: int) -> tuple[int, L1Look | None]:
+    """The L1 origin of the block that comes next if an upgrade is due at `l1_origin`, and what L1 says there if that
+    block upgrades; None if it is one of the code in force, which takes forced actions from before the effect.
+
+    Where several codes were announced, such a block may itself be bound to one that has an earlier of them in force:
+    that one comes first.
+    """
+    while (look := find_due_upgrade(ledger, l1, l1_origin)) is not None:
+        if has_taken_before(l1, ledger.checkpoint.forced_count, look.code_since):
+            break
+        l1_origin = look.code_since - 1
+    return l1_origin, look
 
 
 def explain_refusal(ledger: Ledger, look: L1Look, *, consent: bool) -> str | None:

@@ -17,6 +17,7 @@ import msgspec
 
 from microrollup.declaration.rollup import load_rollup
 from microrollup.errors import MicrorollupError, StoreCorrupt, StoreError, UsageError, WrongRollup
+from microrollup.ledger.code import OtherCode
 from microrollup.limits import limited_memory
 from microrollup.maintenance.scrub.blocks import check_blocks, check_index, check_receipts
 from microrollup.maintenance.scrub.history import check_history
@@ -153,6 +154,10 @@ def _run_check(scan: Scan, table: str, needed: tuple[str, ...], check: _Check) -
         check(scan)
     except WrongRollup:
         raise
+    except OtherCode as error:
+        if "blocks" not in scan.wrong:  # else what names the code may itself be damaged
+            raise UsageError(str(error)) from None
+        scan.skip(f"{table}: the app that is loaded is not the code that its blocks name")
     except StoreCorrupt as error:
         where, _, key = error.where.partition("/")
         scan.find(where, key or None, error.reason)

@@ -33,12 +33,14 @@ __all__ = ["ShopChain"]
 
 
 class ShopChain:
-    """The builder's side, and what verifiers do with its blocks. `app` is what the builder has loaded."""
+    """The builder's side, and what verifiers do with its blocks. `app` is what the builder has loaded, and `reference`
+    its module.
+    """
 
-    def __init__(self, root: Path, app: MicroRollup = v3.app) -> None:
+    def __init__(self, root: Path, app: MicroRollup = v3.app, reference: str = "") -> None:
         self.root = root
         self.app = app
-        self.reference = f"shop.v{app.version}"
+        self.reference = reference or f"shop.v{app.version}"
         self.seconds = float((START + 10) * SECONDS_PER_BLOCK)
         self.genesis = make_test_genesis(app)
         self.l1 = LocalSettlement.create(root / "l1", self.genesis, OWNER, app.oldest.stf_id, lambda: self.seconds)
@@ -117,9 +119,9 @@ class ShopChain:
         found = [self.ledger.get_block(height) for height in range(first, self.ledger.checkpoint.height + 1)]
         return [block for block in found if block is not None]
 
-    def verifier(self, name: str = "verifier", app: MicroRollup = v3.app) -> Ledger:
+    def verifier(self, name: str = "verifier", app: MicroRollup | None = None) -> Ledger:
         """A verifier's empty store."""
-        ledger = Ledger.create(self.root / name, app, self.genesis, audit=True)
+        ledger = Ledger.create(self.root / name, app or self.app, self.genesis, audit=True)
         ledger.twice = True
         return ledger
 
