@@ -197,6 +197,8 @@ class Node:
         for link in self.links:
             link.close()
         self.hub.wake()
+        if self.indexes is not None:
+            self.indexes.close()
         _log.info("node_stopped", height=self.ledger.checkpoint.height)
 
     def _make_pool(self) -> AuthenticationPool:

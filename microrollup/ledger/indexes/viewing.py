@@ -64,7 +64,7 @@ class IndexReader:
             yield at_block
 
     def close(self) -> None:
-        """Close what was opened. Nobody may be reading."""
+        """Close what was opened, but for what is being read still."""
         for opened in self._opened.values():
             opened.close()
 
@@ -158,6 +158,6 @@ class _Opened:
 
     def close(self) -> None:
         with self._lock:
-            if self._store is not None:
+            if self._store is not None and not self._users:
                 self._store.close()
                 self._store = None
