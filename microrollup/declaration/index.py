@@ -303,9 +303,12 @@ class IndexType(msgspec.Struct, frozen=True):
 
 
 def is_index(function: Callable[..., Any]) -> bool:
-    """Whether a function's first parameter is annotated `IndexBlock[...]`. Raises `DeclarationError`."""
+    """Whether a function's first parameter is annotated `IndexBlock[...]`."""
     names = list(inspect.signature(function).parameters)
-    return bool(names) and get_origin(_read_hints(function).get(names[0])) is IndexBlock
+    annotation = getattr(function, "__annotations__", {}).get(names[0]) if names else None
+    if isinstance(annotation, str):
+        return "IndexBlock[" in annotation
+    return get_origin(annotation) is IndexBlock
 
 
 def describe_index(function: FunctionType, package: Package) -> IndexType:
@@ -317,6 +320,7 @@ def describe_index(function: FunctionType, package: Package) -> IndexType:
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         raise DeclarationError(name, "is async or yields; an index puts and deletes, and returns nothing")
     plain = len(parameters) == 2 and all(each.default is each.empty for each in parameters)
+    plain = plain and get_origin(hints.get(parameters[0].name)) is IndexBlock
     rows = hints.get(parameters[1].name) if plain else None
     if not plain or get_origin(rows) is not Index:
         found = show_annotation(rows) if rows is not None else "nothing"
