@@ -80,14 +80,13 @@ def test_killed_and_started_again(served: Caller) -> None:
     assert indexer is not None
     lost = indexer.lost
     with SyncClient(served.url, app) as client:
-        for rank in (2, 2, 1):
+        for rank in (2, 2):
             os.kill(wait_for(lambda: indexer.pid), signal.SIGKILL)
             client.wait(client.submit(Place(rank, rank), ALICE), "C1")
             lost += 1
             wait_for(lambda lost=lost: indexer.lost >= lost)
         wait_until_filled(served)
         assert 2 == client.query(count_ranked, 2)[0]
-        assert 1 == client.query(count_ranked, 1)[0]
 
 
 def test_shown(served: Caller) -> None:
@@ -112,12 +111,12 @@ def test_one_that_fails(tmp_path: Path) -> None:
         failing = client.wait(client.submit(Place(1, FATAL), ALICE), "C1").height
         wait_until_filled(caller)
         check_failed(client, failing)
-    for _ in range(2):
-        with site.serve() as caller, SyncClient(caller.url, app) as client:
-            client.wait(client.submit(Place(4, 1), ALICE), "C1")
-            wait_until_filled(caller)
-            check_failed(client, failing)
-            assert (1, 4) == tuple(client.call_method(lowest) or ())
+        assert (7, 1_000) == tuple(client.call_method(lowest) or ())
+    with site.serve() as caller, SyncClient(caller.url, app) as client:
+        client.wait(client.submit(Place(4, 1), ALICE), "C1")
+        wait_until_filled(caller)
+        check_failed(client, failing)
+        assert (1, 4) == tuple(client.call_method(lowest) or ())
     status = read_directory_status(site.root / "node", LocalPlace(str(site.root / "l1")))
     by_name = {index["name"]: index for index in status["indexes"]}
     latest = status["height"]["latest"]
