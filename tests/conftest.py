@@ -20,8 +20,8 @@ SLOW = (
     "house/test_wheel",
     "keystore/test_accounts_forge", "keystore/test_erc7562", "keystore/test_keystore_contracts",
     "keystore/test_l1_story", "keystore/test_smart_account_chain", "keystore/test_story", "keystore/test_ucmt_chain",
-    "keystore/test_resolver", "keystore/test_ucmt_forge", "keystore/test_vault_chain", "keystore/test_vault_forge",
-    "ledger/test_indexes", "maintenance/", "node/",
+    "keystore/test_outbox_chain", "keystore/test_resolver", "keystore/test_ucmt_forge", "keystore/test_vault_chain",
+    "keystore/test_vault_forge", "ledger/test_indexes", "maintenance/", "node/",
     "rpc/", "sequencer/test_fan_out", "sequencer/test_kill",
     "settlement/", "store/test_environment", "verifier/",
 )  # fmt: skip
