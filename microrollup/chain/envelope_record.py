@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from microrollup.chain.receipt import EXECUTED
 from microrollup.codec.canonical import decode_canonical, encode_canonical
 from microrollup.crypto.keccak import keccak256
 from microrollup.primitives import MAX_ACTION_BYTES, MAX_ENVELOPE_BYTES
@@ -17,6 +18,7 @@ __all__ = [
     "decode_envelope_record",
     "encode_envelope_record",
     "is_envelope_record",
+    "may_still_come",
 ]
 
 MAX_ENVELOPE_NAME: Final = 32
@@ -43,6 +45,11 @@ def encode_envelope_record(name: str, raw: bytes) -> bytes:
 def is_envelope_record(record: bytes) -> bool:
     """Whether a record is an envelope's (by its tag; it may still be malformed)."""
     return record.startswith(_PREFIX)
+
+
+def may_still_come(record: bytes, status: int) -> bool:
+    """Whether an entry is an envelope that did not execute, by its receipt's status: its identity is not taken."""
+    return status != EXECUTED and is_envelope_record(record)
 
 
 def decode_envelope_record(record: bytes) -> EnvelopeRecord:

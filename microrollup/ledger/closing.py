@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Final
 
 import msgspec
 
 from microrollup.chain.block import Header
+from microrollup.chain.envelope_record import may_still_come
 from microrollup.chain.receipt import Receipt
 from microrollup.chain.record import Open
 from microrollup.codec.canonical import encode_canonical
@@ -66,7 +68,9 @@ class Closing(msgspec.Struct, frozen=True):
     header: Header
     receipts: list[bytes]
     places: list[tuple[int, bytes]]
-    """Sequence number and action hash of each entry; of a carried one also its identity as a signed action."""
+    """Sequence number and action hash of each entry, but of an envelope only if it has executed; of a carried one also
+    its identity as a signed action or as an envelope.
+    """
     changes: StateChanges
 
 
@@ -166,7 +170,11 @@ def compute_closing(
         state_root=changes.delta.root,
         metadata_root=compute_metadata_root(changes.lanes),
     )
-    places = [(receipt.seq, receipt.action_hash) for receipt in receipts]
+    places = [
+        (receipt.seq, receipt.action_hash)
+        for record, receipt in zip(records, receipts, strict=True)
+        if not may_still_come(record, receipt.status)
+    ]
     return Closing(header, items, places + carried, changes)
 
 
@@ -200,8 +208,9 @@ def put_closing(txn: Transaction, tables: Tables, closing: Closing) -> None:
     txn.cursor(tables["receipts"]).putmulti(receipts, append=True)
     places = [
         (key := make_index_key(seq, action_hash), pack(key, encode_place(seq, header.height)))
-        for seq, action_hash in closing.places
+        for seq, action_hash in sorted(closing.places)
     ]
-    txn.cursor(tables["index"]).putmulti(sorted(places))
+    places.sort(key=itemgetter(0))
+    txn.cursor(tables["index"]).putmulti(places, overwrite=False)  # what has executed first has the identity
     txn.put(height, encode_row_changes(header.height, changes.rows), db=tables["changes"])
     txn.put(height, encode_delta(changes.delta), db=tables["undo_tree"])

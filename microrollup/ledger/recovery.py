@@ -234,17 +234,25 @@ def _take_block_back(
             raise StoreCorrupt(f"receipts/{seq}", "missing")
         receipt = _RECEIPT_DECODER.decode(raw)
         txn.delete(encode_number(seq), db=tables["receipts"])
-        txn.delete(make_index_key(seq, receipt.action_hash), db=tables["index"])
+        _forget_place(txn, tables, seq, receipt.action_hash)
         record = get_record(txn, tables, block.first_record + seq - header.first_seq) or b""
         if is_forced_record(record):
             carried = compute_carried_id(
                 header.rollup_id, decode_forced(record), receipt.status, find_authenticator(header)
             )
             if carried is not None:
-                txn.delete(make_index_key(seq, carried), db=tables["index"])
+                _forget_place(txn, tables, seq, carried)
     for table in ("blocks", "changes", "undo_checkpoint"):
         txn.delete(key, db=tables[table])
     put_checkpoint(txn, tables, checkpoint)
+
+
+def _forget_place(txn: Transaction, tables: Tables, seq: int, action_hash: bytes) -> None:
+    """Delete the row of an entry; it may be that of an envelope which executed before."""
+    key = make_index_key(seq, action_hash)
+    row = txn.get(key, db=tables["index"])
+    if row is not None and bytes(row[:8]) == encode_number(seq):
+        txn.delete(key, db=tables["index"])
 
 
 def finish_rewinding(environment: Environment, tree: FlatTree, height: int, tip: int) -> None:

@@ -40,6 +40,7 @@ from microrollup.store.tables import (
     get_block,
     get_block_row,
     get_checkpoint,
+    get_log_start,
     get_receipt,
     get_receipts,
     read_records,
@@ -113,13 +114,21 @@ class Lookups:
     def _find_height(self, txn: Transaction, seq: int, receipt: Receipt) -> int:
         """The height of the block of a closed entry."""
         place = find_place(txn, self._environment.tables, receipt.action_hash, seq + 1)
-        if place is None or place.seq < seq:
+        if place is not None and place.seq == seq:
+            return place.height
+        height = self._search_height(txn, seq)
+        row = self._require_row(txn, height)
+        number = row.first_record + seq - row.header.first_seq
+        (record,) = read_records(txn, self._environment.tables, self._ledger.rollup_id, number, 1)
+        if not is_envelope_record(record):
             raise StoreCorrupt(f"receipts/{seq}", "its action is not in the index")
-        return place.height if place.seq == seq else self._search_height(txn, seq, place.height)
+        return height
 
-    def _search_height(self, txn: Transaction, seq: int, highest: int) -> int:
-        """The same where an envelope came again, and the index leads to the later one."""
-        low = 1
+    def _search_height(self, txn: Transaction, seq: int) -> int:
+        """The same where an envelope did not execute, or had executed before, so that the index does not lead to it."""
+        tables = self._environment.tables
+        start, highest = get_log_start(txn, tables), get_checkpoint(txn, tables).height
+        low = 1 if start is None else start.height + 1
         while low < highest:
             height = (low + highest) // 2
             header = self._require_row(txn, height).header

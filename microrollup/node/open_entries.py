@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from microrollup.chain.envelope_record import may_still_come
 from microrollup.chain.receipt import Receipt
 
 __all__ = ["LoggedAction", "OpenEntries"]
@@ -36,9 +37,10 @@ class OpenEntries:
 
     def append(self, entry: LoggedAction, nonce: int | None) -> None:
         """Add an entry that has become durable; `nonce` is the one that it took of its sender's."""
-        self._by_hash[entry.receipt.action_hash] = entry
+        if not may_still_come(entry.record, entry.receipt.status):
+            self._by_hash.setdefault(entry.receipt.action_hash, entry)
         if entry.signed_hash is not None:
-            self._by_hash[entry.signed_hash] = entry
+            self._by_hash.setdefault(entry.signed_hash, entry)
         self.entries.append(entry)
         if nonce is not None and entry.sender is not None:
             self.next_nonces[entry.sender] = nonce + 1

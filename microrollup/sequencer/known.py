@@ -7,14 +7,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from microrollup.chain.receipt import EXECUTED, Receipt
-from microrollup.chain.receipt_proof import decode_receipt
+from microrollup.chain.envelope_record import may_still_come
+from microrollup.chain.receipt import Receipt
 from microrollup.errors import ActionLimit, DuplicateAction, NonceUsed, RefusedError
 from microrollup.execution.authentication import Authenticated
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.open_block import OpenBlock
 from microrollup.store.environment import map_errors
-from microrollup.store.tables import find_place, get_receipt
+from microrollup.store.tables import find_place
 
 __all__ = ["KnownActions"]
 
@@ -41,9 +41,16 @@ class KnownActions:
         self._open.update([(receipt.action_hash, receipt.seq) for receipt in receipts])
 
     def remember_block(self, block: OpenBlock) -> None:
-        """All that an open block holds is executed; what was carried is known as a signed action too."""
-        self.remember(block.receipts)
-        self._open.update([(action_hash, seq) for seq, action_hash in block.carried])
+        """All that an open block holds is executed, but for envelopes that were not taken; what was carried is known as
+        a signed action, or as an envelope, too.
+        """
+        places = [
+            (receipt.seq, receipt.action_hash)
+            for record, receipt in zip(block.records, block.receipts, strict=True)
+            if not may_still_come(record, receipt.status)
+        ]
+        for seq, action_hash in sorted(places + block.carried):
+            self._open.setdefault(action_hash, seq)
 
     def note_closed(self) -> None:
         """The block is closed: the store's index has its actions."""
@@ -84,16 +91,7 @@ class KnownActions:
 
         Raises `StoreCorrupt`.
         """
-        seq = self.find(action_hash)
-        if seq is None:
-            return False
-        block, checkpoint = self._ledger.block, self._ledger.checkpoint
-        if block is not None and seq >= checkpoint.next_seq:
-            return block.receipts[seq - checkpoint.next_seq].status == EXECUTED
-        environment = self._ledger.environment
-        with map_errors(environment.directory):
-            raw = get_receipt(environment.reader, environment.tables, seq)
-        return raw is not None and decode_receipt(raw).status == EXECUTED
+        return self.find(action_hash) is not None
 
     def find(self, action_hash: bytes) -> int | None:
         """The sequence number of a logged action; None if there is none. Raises `StoreCorrupt`."""

@@ -266,6 +266,32 @@ def test_a_block_may_hold_what_did_not_execute(chain: Chain, purse: Purse, tmp_p
     check_stores(chain, tmp_path)
 
 
+@pytest.mark.parametrize("forced", [True, False])
+def test_what_has_executed_keeps_its_identity(chain: Chain, purse: Purse, tmp_path: Path, forced: bool) -> None:
+    """A careless builder's block has the ticket once more, rejected: it stays a duplicate, at the place where it has
+    executed, also once the later block is taken back.
+    """
+    raw = purse.sign(3)
+    if forced:
+        force(chain, raw)
+        other = raw[:-32] + (tickets_order() - int.from_bytes(raw[-32:], "big")).to_bytes(32, "big")
+        (refused,) = hand_in(chain, other)  # at once, with another signature
+        assert isinstance(refused, DuplicateAction)
+    else:
+        hand_in(chain, raw)
+    chain.close_block()
+    take_anyway(chain, raw, purse.sign(1, number=7))
+    assert [EXECUTED, REJECTED, REJECTED] == [receipt.status for receipt in read_receipts(chain.ledger, 3)]
+    for again in range(2):
+        if again:
+            chain.sequencer.rebuild(3)
+        (refused,) = hand_in(chain, raw)
+        assert isinstance(refused, DuplicateAction)
+        assert 1 == refused.seq == chain.sequencer.known.find(identify(chain, raw))
+    assert chain.sequencer.known.find(identify(chain, purse.sign(1, number=7))) is None
+    check_stores(chain, tmp_path)
+
+
 def test_a_wrong_status(chain: Chain, purse: Purse) -> None:
     """A block that says of a rejected ticket that it executed differs, by the name of the word that says so."""
     take_anyway(chain, purse.sign(number=5))

@@ -10,6 +10,7 @@ import msgspec
 from blake3 import blake3
 
 from microrollup.chain.block import compute_block_hash, compute_genesis_header, recover_sealer
+from microrollup.chain.envelope_record import is_envelope_record, may_still_come
 from microrollup.chain.receipt import INVALID_FORCED, Receipt
 from microrollup.chain.record import Close, Open, decode_genesis, encode_record
 from microrollup.codec.canonical import decode_canonical
@@ -129,7 +130,7 @@ def check_receipts(scan: Scan) -> None:
                 scan.find("receipts", seq, "missing")
                 continue
             receipts.append(raw)
-            _check_receipt(scan, seq, header.height, raw)
+            _check_receipt(scan, seq, header.height, raw, records[seq - header.first_seq] or b"")
             count += 1
             scan.report("receipts", count, total)
         if len(receipts) == header.action_count and compute_items_root(receipts) != header.receipts_root:
@@ -140,7 +141,7 @@ def check_receipts(scan: Scan) -> None:
         scan.find("receipts", where, f"{total} rows where the blocks have {count} entries")
 
 
-def _check_receipt(scan: Scan, seq: int, height: int, raw: bytes) -> None:
+def _check_receipt(scan: Scan, seq: int, height: int, raw: bytes, record: bytes) -> None:
     try:
         receipt = decode_canonical(_RECEIPT_DECODER, raw, what="receipt", limit=_MAX_RECEIPT_BYTES)
     except DecodeError as error:
@@ -148,28 +149,31 @@ def _check_receipt(scan: Scan, seq: int, height: int, raw: bytes) -> None:
         return
     if receipt.seq != seq:
         scan.find("receipts", seq, f"is that of seq {receipt.seq}")
-    if "index" in scan.unreadable:
+    if "index" in scan.unreadable or may_still_come(record, receipt.status):
         return
     key = make_index_key(seq, receipt.action_hash)
-    if scan.get("index", key) != pack_row(key, encode_place(seq, height)) and not _came_again(scan, key, seq, receipt):
+    found = scan.get("index", key)
+    if found != pack_row(key, encode_place(seq, height)) and not (
+        is_envelope_record(record) and _came_before(scan, key, seq, receipt)
+    ):
         where = f"0x{receipt.action_hash.hex()}"
         scan.find("index", where, f"the action of seq {seq} in block {height} is not found here")
 
 
-def _came_again(scan: Scan, key: bytes, seq: int, receipt: Receipt) -> bool:
-    """Whether the index leads to a later entry of the same identity: an envelope may come again, or be carried."""
+def _came_before(scan: Scan, key: bytes, seq: int, receipt: Receipt) -> bool:
+    """Whether the index leads to an earlier entry of an envelope's identity, which was carried or handed in."""
     place = scan.get("index", key)
-    later, height = (0, 0) if place is None else (int.from_bytes(place[:8], "big"), int.from_bytes(place[8:16], "big"))
-    if later <= seq:
+    before, height = (0, 0) if place is None else (int.from_bytes(place[:8], "big"), int.from_bytes(place[8:16], "big"))
+    if place is None or before >= seq:
         return False
     try:
-        raw, row = get_receipt(scan.txn, scan.tables, later), get_block_row(scan.txn, scan.tables, height)
+        raw, row = get_receipt(scan.txn, scan.tables, before), get_block_row(scan.txn, scan.tables, height)
         if raw is None or row is None:
             return False
-        record = get_record(scan.txn, scan.tables, row.first_record + later - row.header.first_seq) or b""
-        again = _RECEIPT_DECODER.decode(raw)
-        return again.action_hash == receipt.action_hash or (
-            is_forced_record(record) and find_carried_envelope(decode_forced(record), again.status) is not None
+        record = get_record(scan.txn, scan.tables, row.first_record + before - row.header.first_seq) or b""
+        earlier = _RECEIPT_DECODER.decode(raw)
+        return earlier.action_hash == receipt.action_hash or (
+            is_forced_record(record) and find_carried_envelope(decode_forced(record), earlier.status) is not None
         )
     except (StoreCorrupt, DecodeError, msgspec.MsgspecError, UnicodeDecodeError):
         return False
@@ -196,16 +200,16 @@ def check_index(scan: Scan) -> None:
         more[seq] += 1
         if seq not in carrying or found is None or key[:4] != found[:4]:
             scan.find("index", show(key), f"the receipt of seq {seq} is of another action")
-    for seq in sorted(carrying):
-        if more[seq] != 1:
+    for seq, is_envelope in sorted(carrying.items()):
+        if more[seq] != 1 and not (is_envelope and more[seq] == 0):  # it may have executed before, handed in
             scan.find("index", None, f"the signed action that seq {seq} carried has {more[seq]} rows, not one")
 
 
-def _find_carrying(scan: Scan) -> set[int]:
+def _find_carrying(scan: Scan) -> dict[int, bool]:
     """The sequence numbers of all entries of the queue that carried a signed action and took its nonce, or an envelope
-    that executed.
+    that executed, and whether it was an envelope.
     """
-    found: set[int] = set()
+    found: dict[int, bool] = {}
     taken = 0
     for row in _iterate_blocks(scan):
         header = row.header
@@ -222,8 +226,9 @@ def _find_carrying(scan: Scan) -> set[int]:
                 raw = get_receipt(scan.txn, scan.tables, header.first_seq + position)
                 status = INVALID_FORCED if raw is None else _RECEIPT_DECODER.decode(raw).status
                 forced = decode_forced(record)
-                if find_carried_record(forced, status) or find_carried_envelope(forced, status):
-                    found.add(header.first_seq + position)
+                is_envelope = find_carried_envelope(forced, status) is not None
+                if is_envelope or find_carried_record(forced, status):
+                    found[header.first_seq + position] = is_envelope
             except (StoreCorrupt, DecodeError, msgspec.MsgspecError, UnicodeDecodeError):
                 continue
     return found
