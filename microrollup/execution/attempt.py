@@ -123,25 +123,26 @@ def _run_metered(
     metered.settle(pre)
     try:
         with meter:
-            part = rollup.part_by_entry[type(action)]
-            own = part.read(pre) if part.path else pre
-            result = metered.stfs[type(action)](own, action, ctx)
-            if context.interrupted:
-                raise Interrupted
-            context.ticket += 1
-            attempt = Attempt(pre)
-            if ctx.events or result is not own:
-                _fill(attempt, rollup, part, context.journal, own, result, ctx.events, metered.leaves)
+            try:
+                part = rollup.part_by_entry[type(action)]
+                own = part.read(pre) if part.path else pre
+                result = metered.stfs[type(action)](own, action, ctx)
+                if context.interrupted:
+                    raise Interrupted
+                context.ticket += 1
+                attempt = Attempt(pre)
+                if ctx.events or result is not own:
+                    _fill(attempt, rollup, part, context.journal, own, result, ctx.events, metered.leaves)
+            finally:
+                limit = meter.limit
+                context.steps += meter.count_taken()
     except LimitReached as reached:
         limit = reached.limit
     except _BEYOND_STF:
         raise
     except BaseException:  # raised instead of the limit, by an STF that has caught it
-        if meter.limit is None:
+        if limit is None:
             raise
-    finally:
-        context.steps += meter.taken
-    limit = meter.limit or limit
     if attempt is None or limit is not None:
         _log.warning("limit_reached", seq=context.next_seq, action=type(action).__name__, limit=limit)
         return Attempt(pre, FAULTED, f"limit: {limit}")

@@ -171,18 +171,19 @@ def _migrate_metered(
     found: tuple[_Changes, tuple[int, ...]] | None = None
     try:
         with metered.migrating([field.read(pre) for field in old.state_type.fields if field.is_map]):
-            post = metered.migrate(pre, ctx)
-            found = _Collector(old, new, pre, rows, metered).collect(post)
+            try:
+                post = metered.migrate(pre, ctx)
+                found = _Collector(old, new, pre, rows, metered).collect(post)
+            finally:
+                limit = meter.limit
+                context.steps += meter.count_taken()
     except LimitReached as reached:
         limit = reached.limit
     except (*_BEYOND_MIGRATION, MemoryError, RecursionError):
         raise
     except BaseException:  # raised instead of the limit, by a migration that has caught it
-        if meter.limit is None:
+        if limit is None:
             raise
-    finally:
-        context.steps += meter.taken
-    limit = meter.limit or limit
     if found is None or limit is not None:
         _log.warning("migration_limit_reached", version=new.version, limit=limit)
         raise _Failed(f"limit: {limit}")

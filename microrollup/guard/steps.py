@@ -67,9 +67,15 @@ class Meter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        budget = self.budget + self._granted
-        self.taken = budget if self.limit is not None else budget - self.left
+        self.taken = self.count_taken()
         self._lock.release()
+
+    def count_taken(self) -> int:
+        """Steps so far; the whole budget once a limit was reached. Like `limit`, it is this run's only inside of `with`:
+        another thread may enter as soon as that is left.
+        """
+        budget = self.budget + self._granted
+        return budget if self.limit is not None else budget - self.left
 
     def charge(self, steps: int = 1) -> None:
         """Take steps off the budget, before the work. Raises `LimitReached`."""

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from microrollup.chain.receipt import FAULTED, Receipt
+from microrollup.chain.receipt import EXECUTED, FAULTED, Receipt
 from microrollup.errors import UsageError
 from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.guard.steps import Meter
 from microrollup.maintenance.history_diff import HistoryDiff, diff_history
 from microrollup.maintenance.scrub import scrub_store
 from microrollup.store.tables import get_receipts
@@ -81,6 +82,27 @@ def test_a_migration_that_goes_wrong_stops_nobody(tmp_path: Path, total: int, re
     shop.build()
     assert ["1", "1", "1", "2"] == list_versions(shop), "a hundred maps over one another may be read"
     check(shop)
+    shop.close()
+
+
+def test_a_trial_in_another_thread_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The meter is another run's as soon as it is left: whatever limit that one reaches, it is not this one's."""
+    shop = ShopChain(tmp_path, v2.app)
+    shop.do(v1.Deposit(250))
+    shop.build()
+    shop.force(v1.Deposit(5))
+    shop.advance()
+    leave = Meter.__exit__
+
+    def leave_to_another(meter: Meter, *error: object) -> None:
+        leave(meter, *error)
+        meter.limit = "steps"
+
+    monkeypatch.setattr(Meter, "__exit__", leave_to_another)
+    shop.announce(v2.app)
+    shop.build()
+    assert ["1", "1", "2"] == list_versions(shop)
+    assert [EXECUTED, EXECUTED] == [read_receipt(shop, height).status for height in (2, 3)]
     shop.close()
 
 
