@@ -71,7 +71,7 @@ class Meter:
         self._lock.release()
 
     def count_taken(self) -> int:
-        """Steps so far; the whole budget once a limit was reached. Like `limit`, it is this run's only inside of `with`:
+        """Steps so far; the whole budget once a limit was reached. Like `limit`, it is this run's only within `with`:
         another thread may enter as soon as that is left.
         """
         budget = self.budget + self._granted

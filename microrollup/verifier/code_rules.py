@@ -44,8 +44,9 @@ def verify_code(ledger: Ledger, opened: Open, records: Sequence[bytes], l1: L1Vi
                 expected = f"all forced actions that L1 included before block {since}, under the old code"
                 raise Divergence("upgrade", height=opened.height, expected=expected, found=parent.forced_count)
     if not upgrades:
-        if parent.height > 0 and opened.stf_id != parent.stf_id:
-            raise Divergence("stf_id", height=opened.height, expected=parent.stf_id, found=opened.stf_id)
+        named = parent.stf_id if parent.height > 0 else in_force if l1 is not None else opened.stf_id
+        if opened.stf_id != named:
+            raise Divergence("stf_id", height=opened.height, expected=named, found=opened.stf_id)
         if opened.stf_id != in_force:
             raise OtherCode(opened.height, expected=opened.stf_id, found=ledger.app.stf_id)
 

@@ -9,10 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kernel_fixtures import BUILDER_KEY
+from microrollup.chain.block import seal_header
 from microrollup.chain.receipt import EXECUTED, FAULTED, Receipt
-from microrollup.errors import UsageError
+from microrollup.errors import Divergence, UsageError
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.guard.steps import Meter
+from microrollup.ledger.code import OtherCode
 from microrollup.maintenance.history_diff import HistoryDiff, diff_history
 from microrollup.maintenance.scrub import scrub_store
 from microrollup.store.tables import get_receipts
@@ -103,6 +106,22 @@ def test_a_trial_in_another_thread_decides_nothing(tmp_path: Path, monkeypatch: 
     shop.build()
     assert ["1", "1", "2"] == list_versions(shop)
     assert [EXECUTED, EXECUTED] == [read_receipt(shop, height).status for height in (2, 3)]
+    shop.close()
+
+
+def test_a_first_block_of_a_later_version_is_wrong_where_l1_names_the_first(tmp_path: Path) -> None:
+    """Without a view of L1 there is no verdict: what the inbox was created with is not known."""
+    shop = ShopChain(tmp_path)
+    shop.do(v1.Deposit(250))
+    shop.build()
+    (block,) = shop.blocks()
+    header = msgspec.structs.replace(block.header, stf_id=v2.app.stf_id)
+    opened = msgspec.structs.replace(block.open, stf_id=v2.app.stf_id)
+    forged = msgspec.structs.replace(block, header=header, open=opened, seal=seal_header(BUILDER_KEY, header, 0))
+    with shop.verifier() as ledger, pytest.raises(Divergence, match="stf_id differs at height 1"):
+        shop.verify(ledger, [forged])
+    with shop.verifier("blind") as ledger, pytest.raises(OtherCode):
+        shop.verify(ledger, [forged], l1=False)
     shop.close()
 
 
