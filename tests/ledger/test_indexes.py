@@ -322,6 +322,25 @@ def test_damage_is_mended(chain: Chain, table: str) -> None:
         assert expect(other, 33)["by_rank"] == read(other, by_rank)
 
 
+def test_no_room(chain: Chain) -> None:
+    """What cannot be written is logged once and tried again; nothing is lost or counted twice."""
+    work(chain, Random(16), 40)
+    with building(chain) as builder, capture_logs() as logs:
+        for fill_ in builder._fills:
+            fill_._map_size = 1 << 16
+        told = [len(builder.advance()) for _ in range(3)]
+        failed = [line["reason"] for line in logs if line["event"] == "index_not_filled"]
+        assert 0 < len(failed) == 4 - told[-1]
+        assert all("the index could not be written" in reason for reason in failed)
+        for fill_ in builder._fills:
+            fill_.close()
+            fill_._map_size = MAP_SIZE
+        finish(builder)
+    wanted = expect(chain, 40)
+    for function in (by_rank, history, sizes, fussy):
+        assert wanted[function.__name__] == read(chain, function)
+
+
 def test_a_restored_store(chain: Chain, tmp_path: Path) -> None:
     """Without a history the first block is the oldest that can be read, all of its entries new; then it goes on."""
     work(chain, Random(12), 6)
