@@ -20,8 +20,8 @@ class Context(msgspec.Struct, gc=False):
     timestamp: int = 0
     """Seconds; the block's."""
     origin: str = "signed"
-    """"signed", "l1" for an L1 account's own action, forced through the inbox, "block" in a block hook, or the name of
-    the envelope in which the action came."""
+    """"signed", "l1" for an L1 account's own action, forced through the inbox, "block" in a block hook,
+    "upgrade" in a migration, or the name of the envelope in which the action came."""
     rollup_id: bytes = ZERO_BYTES32
     """32 bytes."""
     forced: bool = False

@@ -339,7 +339,7 @@ class Sequencer(Stoppable, Generic[T]):
             if look is None:
                 self._open_at(l1_origin)
             else:
-                with self._stopping_on_failure():
+                with self._stopping_on_failure(), relaxed_limits():
                     require_builder(self._key, look.builder, l1_origin)
                     self.known.remember_block(open_upgrade(ledger, l1_origin, look, int(self._clock())))
                 self.gaps.release_all()

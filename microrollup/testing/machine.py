@@ -28,7 +28,7 @@ from microrollup.declaration.action import Action
 from microrollup.declaration.map import Map
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import StateField
-from microrollup.errors import RefusedError
+from microrollup.errors import RefusedError, UsageError
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.journal import Journal
 from microrollup.execution.stf import ChainState, apply_actions
@@ -79,6 +79,8 @@ class RollupMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         ensure_logging()
+        if self.app.previous is not None:
+            raise UsageError(f"a machine begins with a first version; test version {self.app.version} with `execute`")
         self._outer = sys.exc_info()[1]
         self._resources = ExitStack()
         directory = self._resources.enter_context(open_fast_directory())

@@ -10,10 +10,13 @@ import nested
 from apps.keystore import app as keystore_app
 from machine_apps import Bank, bank, losing, small
 from microrollup.declaration.map_table import StoreFault
+from microrollup.errors import UsageError
 from microrollup.ledger import closing as closing_module
 from microrollup.ledger.ledger import Ledger
 from microrollup.testing import machine as machine_module
+from microrollup.testing.execution import Senders
 from microrollup.testing.machine import RollupMachine
+from shop import v3
 from zoo import zoo
 
 
@@ -119,3 +122,14 @@ def test_pytest_runs_it() -> None:
     chosen = BankMachine.TestCase.settings
     assert (10, 20, None) == (chosen.max_examples, chosen.stateful_step_count, chosen.deadline)
     BankMachine.TestCase("runTest")
+
+
+def test_a_later_version_is_no_beginning() -> None:
+    """A machine begins with a genesis, which a version that follows on another has not."""
+
+    class Later(RollupMachine):
+        app = v3.app
+        senders = Senders(1)
+
+    with pytest.raises(UsageError, match="begins with a first version"):
+        Later()

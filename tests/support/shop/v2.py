@@ -82,8 +82,9 @@ def raise_level(_: bytes, account: v1.Account) -> Account:
 
 
 def migrate(state: v1.Shop, ctx: Context) -> Shop:
-    """Give levels; the tag 0 is set; a total of 13 cannot be migrated, 14 takes for ever."""
+    """Give levels; the tag 0 is set; totals of 13 and 15 cannot be migrated, 14 takes for ever."""
     require(state.total != 13, "unlucky")
+    require(state.total != 15, "\ud800")
     while state.total == 14:
         pass
     ctx.emit(Upgraded(len(state.accounts)))
