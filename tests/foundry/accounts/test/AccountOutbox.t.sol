@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {PackedUserOperation} from "@account-abstraction/contracts/interfaces/PackedUserOperation.sol";
+import {Validators} from "keystore/Validators.sol";
 import {Trees} from "vault-test/Trees.sol";
 import {IKeystoreAccount} from "./IKeystoreAccount.sol";
 import {OutboxTree} from "./OutboxTree.sol";
@@ -274,6 +275,8 @@ contract AccountOutboxTest is OutboxTree {
         hot = _holder(0x407);
         _refuse(_signedByAll(_absence(key)));
         _refuse(_signedByAll(_deletion(key)));
+        // Not even if there were code that says yes where no creation code can put any.
+        vm.etch(Validators.computeAddress(bytes32(0)), hex"600160005260206000f3");
         _refuse(_signedBy(none, block.chainid, UNTIL));
         tree.set(_delegatePlace(key, block.chainid), keccak256(""));
         _push();
