@@ -1,4 +1,4 @@
-"""`microrollup announce-code`: an app's next version, announced to the local settlement of a data directory."""
+"""`microrollup announce-code`: an app's next version, announced to the inbox of a data directory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import click
 import msgspec
 
 from microrollup.cli.output import Command, Output, json_option, make_facts
-from microrollup.cli.parameters import app_argument, data_option
+from microrollup.cli.parameters import PATH, app_argument, data_option
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.announcing import announce_code
+from microrollup.deployment.keys import read_key
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
 
 __all__ = ["announce_code_command"]
@@ -22,21 +23,25 @@ __all__ = ["announce_code_command"]
 @click.option(
     "--delay-blocks",
     type=click.IntRange(0, 1 << 32),
-    default=CHANGE_DELAY_BLOCKS,
-    show_default=True,
     metavar="N",
-    help="Let it be in force after N L1 blocks of 12 seconds; 0: from now on, for development.",
+    help="With the local settlement: let it be in force after N blocks of 12 seconds; 0: from now on, for development."
+    f"  [default: {CHANGE_DELAY_BLOCKS}]",
 )
+@click.option("--key", type=PATH, metavar="KEYFILE", help="On Ethereum: call the inbox from its owner's key.")
 @click.option("--force", is_flag=True, help="Announce it although the upgrade would fail now.")
 @json_option
-def announce_code_command(app: str, directory: Path, delay_blocks: int, *, force: bool, output: Output) -> None:
-    """Announce an app's next version to the local settlement.
+def announce_code_command(
+    app: str, directory: Path, delay_blocks: int | None, key: Path | None, *, force: bool, output: Output
+) -> None:
+    """Announce an app's next version to the inbox.
 
     APP is the version to come, which names the one in force as its `previous`. Its migration is run on trial, on the
-    state as it is now. A node that was started with `run --upgrade` builds the upgrade when it is in force. On Ethereum
-    the inbox's owner calls `announceCode` instead.
+    state as it is now. A node that was started with `run --upgrade` builds the upgrade when it is in force, on Ethereum
+    21,600 blocks (three days) later.
     """
-    announced = announce_code(directory, load_rollup(app), delay_blocks, force=force)
+    announced = announce_code(
+        directory, load_rollup(app), delay_blocks, key=None if key is None else read_key(key), force=force
+    )
     facts = {
         "code": announced.stf_id,
         "version": announced.version,

@@ -1,4 +1,4 @@
-"""Announcing an app's next version: to a local settlement by its owner, who is the builder; and what it would do."""
+"""Announcing an app's next version to the inbox, by its owner; and what the upgrade would do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from microrollup.chain.receipt import STATUS_NAMES
-from microrollup.crypto.ecdsa import compute_address
+from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.directory import open_readable
 from microrollup.deployment.keys import builder_key_path, read_key
@@ -18,7 +18,7 @@ from microrollup.execution.upgrading import explain_failure
 from microrollup.ledger.trial_upgrade import try_upgrade
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
 from microrollup.settlement.local import LocalSettlement
-from microrollup.settlement.place import LocalPlace
+from microrollup.settlement.place import L1Place, LocalPlace, open_l1
 
 __all__ = ["AnnouncedCode", "announce_code"]
 
@@ -38,27 +38,48 @@ class AnnouncedCode(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def announce_code(
-    directory: Path, rollup: MicroRollup, delay_blocks: int = CHANGE_DELAY_BLOCKS, *, force: bool = False
+    directory: Path,
+    rollup: MicroRollup,
+    delay_blocks: int | None = None,
+    *,
+    key: PrivateKey | None = None,
+    force: bool = False,
 ) -> AnnouncedCode:
-    """Announce a version to the local settlement of a data directory, so many L1 blocks (of 12 s) before its effect.
+    """Announce a version to the inbox of a data directory; the code is in force 21,600 L1 blocks later.
 
-    A node may be running. Raises `UsageError` for a rollup that settles on Ethereum, where the owner calls the inbox;
-    for the code that is in force; and, unless `force`, for one that does not follow on it, or whose migration fails on
-    the state as it is now. `StoreError`s.
+    On Ethereum `key` is the owner's, and pays the gas. The owner of a local settlement is the builder, whose key lies
+    in the directory; there `delay_blocks` (of 12 s) may be other than 21,600.
+
+    A node may be running. Raises `UsageError` for the code that is in force; and, unless `force`, for one that does not
+    follow on it, or whose migration fails on the state as it is now. `StoreError`s, and what the inbox refuses.
     """
     place = find_place(directory, None)
-    if not isinstance(place, LocalPlace):
-        raise UsageError(
-            f"{directory} settles on Ethereum: the inbox's owner calls announceCode(0x{rollup.stf_id.hex()}) there"
-        )
+    if isinstance(place, LocalPlace):
+        if key is not None:
+            raise UsageError(f"the owner of the local settlement in {directory} is its builder: leave out the key")
+    elif key is None:
+        raise UsageError(f"{directory} settles on Ethereum: give the key of the inbox's owner, who pays the gas")
+    elif delay_blocks is not None:
+        raise UsageError(f"the inbox on Ethereum has a delay of its own, {CHANGE_DELAY_BLOCKS} blocks")
     with open_readable(directory, rollup) as environment:
         tried = try_upgrade(environment, rollup, rollup.stf_id)
     if tried is None:
         raise UsageError(f"version {rollup.version} is the code in force")
     if tried.has_failed and not force:
         raise UsageError(f"the upgrade would fail: {explain_failure(tried)}; --force announces it all the same")
-    with closing(LocalSettlement.open(Path(place.directory))) as settlement:
-        owner = compute_address(read_key(builder_key_path(directory)))
-        effective = settlement.announce_code(rollup.stf_id, caller=owner, delay_blocks=delay_blocks)
+    effective = _announce(directory, place, rollup.stf_id, key, delay_blocks)
     status, reason = STATUS_NAMES[tried.receipts[-1].status], explain_failure(tried) if tried.has_failed else ""
     return AnnouncedCode(f"0x{rollup.stf_id.hex()}", rollup.version, effective, status, reason, len(tried.rows))
+
+
+def _announce(directory: Path, place: L1Place, stf_id: bytes, key: PrivateKey | None, delay_blocks: int | None) -> int:
+    """The L1 block from which the code is in force."""
+    if isinstance(place, LocalPlace):
+        owner = compute_address(read_key(builder_key_path(directory)))
+        delay = CHANGE_DELAY_BLOCKS if delay_blocks is None else delay_blocks
+        with closing(LocalSettlement.open(Path(place.directory))) as settlement:
+            return settlement.announce_code(stf_id, caller=owner, delay_blocks=delay)
+    if key is None:
+        raise UsageError("calling the inbox takes the owner's key")
+    with closing(open_l1(place, [key])) as inbox:
+        return inbox.announce_code(stf_id, caller=compute_address(key))

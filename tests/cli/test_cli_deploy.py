@@ -10,11 +10,16 @@ from typing import Any
 
 import pytest
 
+import shop.v1
+import shop.v2
 from command_line import APP, LINES, CommandLine
 from l1_double import L1Double, Persona
 from l1_fixtures import Anvil, run_anvil
 from l1_proxy import run_proxy
+from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address, load_private_key
+from microrollup.crypto.keccak import keccak256
+from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
 from microrollup.testing.anvil import DEV_KEYS
 
 PAYER = compute_address(load_private_key(bytes.fromhex(DEV_KEYS[0])))
@@ -254,3 +259,27 @@ def test_a_builder_that_got_no_ether(command: CommandLine, anvil: Anvil, payer: 
     assert f"the inbox {inbox} is created" in said
     assert "send it some" in said
     assert inbox == command.ask("status", data)["l1"]["inbox"]
+
+
+def test_the_owner_announces_a_version(command: CommandLine, anvil: Anvil, payer: Path, tmp_path: Path) -> None:
+    """`announce-code` tries the migration and calls the inbox from its owner's key; nobody else's, and no own delay."""
+    data = tmp_path / "data"
+    made = command.ask(
+        "deploy", "shop.v1", "--data", data, "--l1-url", anvil.url, "--key", payer, "--l1-depth", 1, "--zero-domain"
+    )
+    announced = command.ask("announce-code", "shop.v2", "--data", data, "--key", payer)
+    assert ("2", "executed") == (announced["version"], announced["outcome"])
+    head, _ = anvil.get_head()
+    assert head + CHANGE_DELAY_BLOCKS == announced["effective"]
+    selector = keccak256(b"codeAt(uint256)")[:4].hex()
+    for block, code in ((head, shop.v1.app.stf_id), (announced["effective"], shop.v2.app.stf_id)):
+        call = {"to": made["inbox"], "data": f"0x{selector}{block:064x}"}
+        assert hex0x(code) == anvil.call("eth_call", call, "latest")
+    stranger = tmp_path / "stranger.key"
+    stranger.write_text(DEV_KEYS[1])
+    for options, words in (
+        (("--key", stranger), "is not the owner"),
+        ((), "give the key of the inbox's owner"),
+        (("--key", payer, "--delay-blocks", 0), "has a delay of its own"),
+    ):
+        assert words in command.refuse("announce-code", "shop.v2", "--data", data, *options)
