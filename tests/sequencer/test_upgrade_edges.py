@@ -4,12 +4,15 @@ odd ways, tools that are given another version.
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from kernel_fixtures import BUILDER_KEY
+from kernel_fixtures import BUILDER_KEY, OWNER
+from microrollup import Action
 from microrollup.chain.block import seal_header
 from microrollup.chain.receipt import EXECUTED, FAULTED, Receipt
 from microrollup.errors import Divergence, UsageError
@@ -61,6 +64,45 @@ def test_two_effects_with_forced_actions_between_them(tmp_path: Path) -> None:
     shop.build()
     assert ["1", "1", "2", "2", "3"] == list_versions(shop)
     assert [0, 1, 1, 2, 2] == [block.header.forced_count for block in shop.blocks()]
+    check(shop)
+    shop.close()
+
+
+ACTIONS: dict[str, Sequence[Action]] = {
+    "1": [v1.Deposit(7), v1.Deposit(40), v1.Tag(1, b"a" * 32)],
+    "2": [v2.Deposit(9), v2.Order(1), v2.Order(2)],
+    "3": [v3.See()],
+}
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_random_announcements_actions_and_restarts(tmp_path: Path, seed: int) -> None:
+    """Whatever is announced, forced and restarted when: verifiers take each block, and a rebuild gives the same."""
+    shop, chance = ShopChain(tmp_path), random.Random(seed)
+    for _ in range(40):
+        action = chance.choice(ACTIONS[shop.ledger.rollup.version])
+        match chance.randrange(8):
+            case 0 | 1:
+                shop.do(action, chance.choice(["alice", "bob"]))
+            case 2:
+                shop.force(action)
+            case 3:
+                version = chance.choice([v1.app, v2.app, v3.app])
+                shop.l1.announce_code(version.stf_id, caller=OWNER, delay_blocks=chance.randrange(5))
+            case 4:
+                shop.advance(chance.randrange(1, 4))
+            case 5:
+                shop.reopen()
+            case 6:
+                shop.sequencer.poll()
+            case _:
+                shop.build()
+    shop.build()
+    shop.advance(6)
+    shop.build()
+    headers = [block.header for block in shop.blocks()]
+    shop.sequencer.rebuild(chance.randrange(1, len(headers) + 1))
+    assert headers == [block.header for block in shop.blocks()]
     check(shop)
     shop.close()
 
