@@ -80,6 +80,7 @@ class PageRunner:
         module = ModuleType(_MODULE)
         sys.modules[_MODULE] = module  # where annotations of the page's classes are looked up
         self.namespace: dict[str, Any] = vars(module)
+        self._hidden: dict[str, ModuleType] = {}
         self._ports: dict[str, str] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
         self._loop = asyncio.Runner()
@@ -103,6 +104,14 @@ class PageRunner:
         for name, module in list(sys.modules.items()):
             if str(getattr(module, "__file__", None)).startswith(str(self.directory)):
                 del sys.modules[name]
+        sys.modules.update(self._hidden)
+
+    def _hide(self, name: str) -> None:
+        """Set aside what other tests have imported by a name that a file of the page has, until the page is done."""
+        for each, module in list(sys.modules.items()):
+            own = str(getattr(module, "__file__", None)).startswith(str(self.directory))
+            if each.partition(".")[0] == name and not own:
+                self._hidden[each] = sys.modules.pop(each)
 
     # Blocks
 
@@ -111,6 +120,7 @@ class PageRunner:
             path = self.directory / block.title
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
+            self._hide(block.title.removesuffix(".py").partition("/")[0])
         if block.marker.startswith("node: "):
             self._start(f"microrollup run {block.marker.removeprefix('node: ')} --data node --block-time 100ms")
         match block.language:
