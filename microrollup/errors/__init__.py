@@ -177,7 +177,9 @@ class ValueOutOfBounds(MicrorollupError):
 
 
 class ImpureStf(MicrorollupError):
-    """A state transition function changed its pre-state in place, or gave two outcomes; the app is at fault."""
+    """A state transition function changed its pre-state in place, or it or an envelope gave two outcomes; the app is at
+    fault.
+    """
 
 
 class WorkerDied(MicrorollupError):

@@ -98,13 +98,16 @@ class Authenticator:
         opener: EnvelopeOpener | None = None,
         parse: Callable[[bytes], Any] | None = None,
         version: int = 0,
+        twice: bool = False,
     ) -> None:
-        """Compile the digests of all action types under an EIP-712 domain; `opener` opens the rollup's envelopes.
+        """Compile the digests of all action types under an EIP-712 domain; `opener` opens the rollup's envelopes, those
+        of records `twice` (see `EnvelopeOpener.open`).
 
         `parse` reads a line into plain objects; `parse_json` is the definition, the default a faster equal of it. From
         `version` 1 on, of an app that was upgraded, lines that a wallet has signed must state their sender.
         """
         self.version: Final = version
+        self._twice: Final = twice
         self._parse = parse or parse_json_fast
         self._opener = opener
         self._max_bytes = MAX_ACTION_BYTES if opener is None else MAX_LINE_BYTES
@@ -117,14 +120,14 @@ class Authenticator:
         }
 
     @classmethod
-    def of(cls, rollup: MicroRollup, domain: DomainConfig) -> Self:
+    def of(cls, rollup: MicroRollup, domain: DomainConfig, *, twice: bool = False) -> Self:
         """That of all that one version of an app takes; `domain` is that of the rollup's genesis, which names the
-        inbox.
+        inbox. Envelopes of records are opened `twice` if that is said.
         """
         if rollup.previous is not None:
             domain = rollup.make_domain(domain.chain_id, domain.verifying_contract)
         opener = EnvelopeOpener(rollup) if rollup.envelopes else None
-        return cls(rollup.action_types, domain, opener=opener, version=len(rollup.versions) - 1)
+        return cls(rollup.action_types, domain, opener=opener, version=len(rollup.versions) - 1, twice=twice)
 
     def authenticate_line(self, line: bytes) -> Authenticated | Enveloped:
         """Authenticate the JSON form of a signed action or of an envelope, without a line end.
@@ -193,13 +196,13 @@ class Authenticator:
         """Open the stored record of an envelope. Raises as `authenticate_record`."""
         if self._opener is None:
             raise UnknownEnvelope("this rollup has no envelopes")
-        return self._opener.open_record(raw)
+        return self._opener.open_record(raw, twice=self._twice)
 
-    def open_envelope(self, name: str, raw: bytes) -> Enveloped:
-        """Open what comes in the envelope of that name. Raises `UnknownEnvelope` and `BadEnvelope`."""
+    def open_envelope(self, name: str, raw: bytes, *, twice: bool = False) -> Enveloped:
+        """Open what comes in the envelope of that name. Raises as `EnvelopeOpener.open`."""
         if self._opener is None:
             raise UnknownEnvelope("this rollup has no envelopes")
-        return self._opener.open(name, raw)
+        return self._opener.open(name, raw, twice=twice)
 
     def authenticate_signed(self, raw: bytes) -> Authenticated:
         """Authenticate the stored record of a signed action. Raises as `authenticate_record`."""

@@ -100,14 +100,17 @@ class AuthenticationPool:
     it as a context manager.
     """
 
-    def __init__(self, rollup_ref: str, domain: DomainConfig, workers: int | None = None) -> None:
+    def __init__(
+        self, rollup_ref: str, domain: DomainConfig, workers: int | None = None, *, twice: bool = False
+    ) -> None:
         """`rollup_ref` is `module:name`; each worker imports it for itself. `domain` is that of the rollup's genesis.
+        Envelopes of records are opened `twice` for a verifier that executes twice.
 
         Raises `UsageError` if the reference names no app.
         """
         self.workers: Final = count_cores() if workers is None else workers
         self._app: Final = load_rollup(rollup_ref)
-        self._authenticators: Final = _make_authenticators(self._app, domain)
+        self._authenticators: Final = _make_authenticators(self._app, domain, twice=twice)
         self.version = 0
         """Under which of the app's versions lines are signed; 0 is the oldest."""
         self._codes: Final = _collect_codes(RefusedError)
@@ -116,7 +119,7 @@ class AuthenticationPool:
                 self.workers,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_start_worker,
-                initargs=(rollup_ref, domain),
+                initargs=(rollup_ref, domain, twice),
             )
             if self.workers
             else None
@@ -150,7 +153,8 @@ class AuthenticationPool:
     def authenticate_records(self, chunks: Iterable[Sequence[bytes]]) -> Iterator[list[Authentication]]:
         """For each chunk of stored records the outcome of each record, in order; raises as `authenticate_lines`.
 
-        A `RecordChunk` says under which version they were signed, any other chunk holds records of the oldest.
+        A `RecordChunk` says under which version they were signed, any other chunk holds records of the oldest. Raises
+        `ImpureStf` if an envelope that is opened twice gives two outcomes.
         """
         return self._run(_authenticate_records, Authenticator.authenticate_record, chunks)
 
@@ -233,9 +237,9 @@ class AuthenticationPool:
         return self._codes[failure.code](failure.detail)
 
 
-def _make_authenticators(app: MicroRollup, domain: DomainConfig) -> list[Authenticator]:
+def _make_authenticators(app: MicroRollup, domain: DomainConfig, *, twice: bool) -> list[Authenticator]:
     """One per version, the oldest first."""
-    return [Authenticator.of(version, domain) for version in app.versions]
+    return [Authenticator.of(version, domain, twice=twice) for version in app.versions]
 
 
 def _collect_codes(root: type[RefusedError]) -> _Codes:
@@ -260,14 +264,14 @@ _worker: list[Authenticator] = []
 """The authenticators of this process, the oldest version's first; empty in every process that is not a worker."""
 
 
-def _start_worker(rollup_ref: str, domain: DomainConfig) -> None:
+def _start_worker(rollup_ref: str, domain: DomainConfig, twice: bool) -> None:
     """Make the process's authenticator; leave Ctrl-C to the parent, and end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = sys.stderr  # the parent's standard output is not for what an app prints here
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    _worker.extend(_make_authenticators(load_rollup(rollup_ref), domain))
+    _worker.extend(_make_authenticators(load_rollup(rollup_ref), domain, twice=twice))
 
 
 def _end_with(sentinel: int) -> None:

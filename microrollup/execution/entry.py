@@ -133,11 +133,13 @@ def _decode_action(rollup: MicroRollup, authenticated: Authenticated) -> Action:
     return types.to_action(types.decode_trusted(authenticated.record))
 
 
-def make_forced_entry(rollup: MicroRollup, rollup_id: bytes, forced: Forced, authenticator: Authenticator) -> Entry:
+def make_forced_entry(
+    rollup: MicroRollup, rollup_id: bytes, forced: Forced, authenticator: Authenticator, *, twice: bool = False
+) -> Entry:
     """The entry of what the queue holds: voided, invalid (status 3), or ready to execute.
 
     An L1 account's own action has no kernel nonce, nor has what came in an envelope. A carried one has its signer's,
-    which is looked at when it executes.
+    which is looked at when it executes. An envelope is opened `twice` where a verifier executes twice.
     """
     entry = Entry(
         record=encode_record(forced),
@@ -170,7 +172,7 @@ def make_forced_entry(rollup: MicroRollup, rollup_id: bytes, forced: Forced, aut
                 )
             case payload.ENVELOPE_FORMAT:
                 name, raw = payload.decode_envelope_payload(forced.payload)
-                inner = make_envelope_entry(rollup, rollup_id, authenticator.open_envelope(name, raw))
+                inner = make_envelope_entry(rollup, rollup_id, authenticator.open_envelope(name, raw, twice=twice))
                 return replace(
                     entry,
                     sender=ZERO_ADDRESS,

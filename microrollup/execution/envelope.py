@@ -15,7 +15,14 @@ from microrollup.chain.envelope_record import decode_envelope_record, encode_env
 from microrollup.codec.json_text import clip
 from microrollup.declaration.context import Revert
 from microrollup.declaration.envelope import MIN_ENVELOPE_BYTES, Envelope, EnvelopeType, Opened
-from microrollup.errors import BadEnvelope, DeclarationError, LimitExceeded, UnknownEnvelope, ValueOutOfBounds
+from microrollup.errors import (
+    BadEnvelope,
+    DeclarationError,
+    ImpureStf,
+    LimitExceeded,
+    UnknownEnvelope,
+    ValueOutOfBounds,
+)
 from microrollup.execution.block_context import Interrupted
 from microrollup.execution.faults import describe_error
 from microrollup.execution.metering import add_framework, collect_trees
@@ -55,14 +62,16 @@ class EnvelopeOpener:
     def __init__(self, rollup: MicroRollup) -> None:
         self._rollup = rollup
 
-    def open_record(self, record: bytes) -> Enveloped:
-        """Open a stored record. Raises `DecodeError` for other bytes, `UnknownEnvelope` and `BadEnvelope`."""
+    def open_record(self, record: bytes, *, twice: bool = False) -> Enveloped:
+        """Open a stored record. Raises `DecodeError` for other bytes, and what `open` raises."""
         decoded = decode_envelope_record(record)
-        return self.open(decoded.name, decoded.raw)
+        return self.open(decoded.name, decoded.raw, twice=twice)
 
-    def open(self, name: str, raw: bytes) -> Enveloped:
+    def open(self, name: str, raw: bytes, *, twice: bool = False) -> Enveloped:
         """Open what comes in the envelope of that name. Raises `UnknownEnvelope` and `BadEnvelope`; `LimitExceeded` if
         this process has too little memory, which says nothing about the bytes.
+
+        `twice` opens again and compares, as verifiers execute: `ImpureStf` if the outcome is another one.
         """
         envelope = self._rollup.envelopes.get(name)
         if envelope is None:
@@ -73,19 +82,16 @@ class EnvelopeOpener:
             raise BadEnvelope(f"{len(raw)} bytes; an envelope has {MIN_ENVELOPE_BYTES} to {MAX_ENVELOPE_BYTES}")
         code, began = _get_code(self._rollup), time.thread_time()
         try:
-            opened = _run(code, envelope, raw)
-        except _Unopened as unopened:
-            raise BadEnvelope(f"{name}: {unopened}", time.thread_time() - began) from None
+            outcome = _try(code, envelope, raw)
+            if twice and _outline(envelope, outcome) != _outline(envelope, _try(code, envelope, raw)):
+                raise ImpureStf(f"the envelope {name} gives another outcome when it is opened again: 0x{raw.hex()}")
         except (MemoryError, RecursionError) as limit:
             raise LimitExceeded(f"opening {name} takes more memory or stack than there is: {limit!r}") from None
-        return Enveloped(
-            encode_envelope_record(name, raw),
-            name,
-            opened.hash,
-            envelope.encode_action(opened.action),
-            time.thread_time() - began,
-            len(self._rollup.versions) - 1,
-        )
+        seconds = time.thread_time() - began
+        if isinstance(outcome, _Unopened):
+            raise BadEnvelope(f"{name}: {outcome}", seconds)
+        record, version = encode_envelope_record(name, raw), len(self._rollup.versions) - 1
+        return Enveloped(record, name, outcome.hash, envelope.encode_action(outcome.action), seconds, version)
 
 
 _made: WeakKeyDictionary[MicroRollup, MeteredCode | None] = WeakKeyDictionary()
@@ -111,6 +117,18 @@ def _get_code(rollup: MicroRollup) -> MeteredCode | None:
 
 class _Unopened(Exception):
     """Why bytes do not open."""
+
+
+def _try(code: MeteredCode | None, envelope: EnvelopeType, raw: bytes) -> Opened | _Unopened:
+    try:
+        return _run(code, envelope, raw)
+    except _Unopened as unopened:
+        return unopened.with_traceback(None)
+
+
+def _outline(envelope: EnvelopeType, outcome: Opened | _Unopened) -> tuple[bytes, bytes] | None:
+    """All of an outcome that a block depends on; None for all that do not open, whatever the reason."""
+    return None if isinstance(outcome, _Unopened) else (outcome.hash, envelope.encode_action(outcome.action))
 
 
 def _run(code: MeteredCode | None, envelope: EnvelopeType, raw: bytes) -> Opened:

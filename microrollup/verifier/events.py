@@ -35,7 +35,7 @@ class VerifierRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknow
     follow: bool = False
     """Go on after the first report: a report for each `Tick` on standard input, until that ends."""
     once: bool = False
-    """Execute each action once, not twice."""
+    """Execute each action, and open each envelope, once, not twice."""
 
 
 class Tick(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

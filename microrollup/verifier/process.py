@@ -120,7 +120,9 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
         watchdog = stack.enter_context(Watchdog(ACTION_SECONDS * VERIFIER_FACTOR))
         ledger = stack.enter_context(_open_ledger(directory / _STORE_DIRECTORY, rollup, source.genesis))
         ledger.watchdog, ledger.twice = watchdog, not request.once
-        pool = stack.enter_context(AuthenticationPool(request.app, ledger.genesis.domain, request.workers))
+        pool = stack.enter_context(
+            AuthenticationPool(request.app, ledger.genesis.domain, request.workers, twice=not request.once)
+        )
 
         def report(header: Header) -> None:
             emit(VerifierProgress(header.height, header.first_seq + header.action_count))

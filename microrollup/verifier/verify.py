@@ -147,7 +147,7 @@ def _execute_block(
 def _verify_cut(ledger: Ledger, left: Forced) -> None:
     """A block that leaves a due forced action to the next one must have no room for what that action changes."""
     try:
-        ledger.execute([make_forced_entry(ledger.rollup, ledger.rollup_id, left, ledger.authenticator)])
+        ledger.execute([_make_forced_entry(ledger, left)])
     except OverBudget:
         return
     height = ledger.checkpoint.height + 1
@@ -204,7 +204,7 @@ def _read_entries(ledger: Ledger, records: Sequence[bytes], outcomes: Sequence[A
         if position != len(entries) or position - begin >= MAX_FORCED_PER_BLOCK or forced.index != expected:
             wanted = f"forced action {expected}, before all signed ones"
             raise Divergence("forced", height=height, seq=seq, expected=wanted, found=f"forced action {forced.index}")
-        entries.append(make_forced_entry(ledger.rollup, ledger.rollup_id, forced, ledger.authenticator))
+        entries.append(_make_forced_entry(ledger, forced))
     first_signed = first_seq + len(entries)
     for position, outcome in enumerate(outcomes):
         if isinstance(outcome, (RefusedError, DecodeError)):
@@ -212,6 +212,10 @@ def _read_entries(ledger: Ledger, records: Sequence[bytes], outcomes: Sequence[A
             raise Divergence(part, height=height, seq=first_signed + position, expected=wanted, found=str(outcome))
         entries.append(make_entry(ledger.rollup, ledger.rollup_id, outcome))
     return entries
+
+
+def _make_forced_entry(ledger: Ledger, forced: Forced) -> Entry:
+    return make_forced_entry(ledger.rollup, ledger.rollup_id, forced, ledger.authenticator, twice=ledger.twice)
 
 
 def _name_part(error: RefusedError | DecodeError) -> tuple[str, str]:

@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 import escaping_envelopes
+import remembering
 import tickets
 from microrollup.chain.envelope_record import encode_envelope_record
+from microrollup.chain.receipt import EXECUTED
+from microrollup.chain.record import Forced
 from microrollup.errors import (
     ActionLimit,
     BadEnvelope,
     DecodeError,
+    ImpureStf,
     LimitExceeded,
     RefusedError,
     TooLarge,
@@ -23,6 +27,7 @@ from microrollup.errors import (
 )
 from microrollup.execution.authentication import MAX_LINE_BYTES, Authenticator, may_be_envelope
 from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.execution.entry import make_forced_entry
 from microrollup.execution.envelope import Enveloped, EnvelopeOpener, describe_enveloped
 from microrollup.execution.payload import encode_envelope_payload
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES
@@ -133,6 +138,48 @@ def test_code_that_goes_wrong(mode: int) -> None:
     assert caught.value.seconds < 5
     fine = len(escaping_envelopes.MODES)
     assert bytes(32) == opener.open("escaping", bytes((fine,)) + bytes(31)).hash
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2], ids=["action", "hash", "whether it opens"])
+def test_opened_twice(mode: int) -> None:
+    """Code that keeps something between calls is noticed by whatever differs; not where it is opened once."""
+    opener, raw = EnvelopeOpener(remembering.app), bytes((mode,)) + bytes(31)
+    remembering.CALLS.clear()
+    opener.open("remembering", raw)
+    remembering.CALLS.clear()
+    with pytest.raises(ImpureStf, match="envelope remembering gives another outcome when it is opened again"):
+        opener.open("remembering", raw, twice=True)
+
+
+def test_opening_twice_changes_nothing() -> None:
+    """What is pure comes out as if it had been opened once; what does not open has no outcome, whatever its reason."""
+    opener, raw = EnvelopeOpener(tickets.app), Purse().sign(5)
+    assert strip(opener.open(NAME, raw)) == strip(opener.open(NAME, raw, twice=True))
+    opener = EnvelopeOpener(remembering.app)
+    assert bytes(31) + b"\1" == opener.open("remembering", b"\3" + bytes(31), twice=True).hash
+    with pytest.raises(BadEnvelope):
+        opener.open("remembering", b"\4" + bytes(31), twice=True)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_verifiers_pool_opens_twice(workers: int) -> None:
+    """Its records, in processes and here, and what the queue carries; a pool of the node opens once."""
+    domain = remembering.app.make_domain()
+    raw = b"\1" + bytes(31)
+    record = encode_envelope_record("remembering", raw)
+    with AuthenticationPool("remembering:app", domain, workers) as pool:
+        ((opened,),) = pool.authenticate_records([[record]])
+        assert isinstance(opened, Enveloped)
+    with (
+        AuthenticationPool("remembering:app", domain, workers, twice=True) as pool,
+        pytest.raises(ImpureStf, match="remembering gives another outcome"),
+    ):
+        list(pool.authenticate_records([[record]]))
+    forced = Forced(0, bytes(20), 1, encode_envelope_payload("remembering", raw), False)
+    authenticator = Authenticator.of(remembering.app, domain)
+    assert EXECUTED == make_forced_entry(remembering.app, bytes(32), forced, authenticator).status
+    with pytest.raises(ImpureStf, match="remembering gives another outcome"):
+        make_forced_entry(remembering.app, bytes(32), forced, authenticator, twice=True)
 
 
 def test_too_little_stack_says_nothing_of_the_bytes() -> None:

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
 
+import remembering
 from kernel_fixtures import Chain
 from microrollup.verifier.events import (
     DivergenceEvent,
@@ -80,6 +82,23 @@ def test_executions(chain: Chain, tmp_path: Path, once: bool) -> None:
     code, (_, report) = finish(start(make_request(tmp_path, once=once)))
     assert isinstance(report, Report)
     assert (0, once) == (code, report.once)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_envelopes_are_opened_as_often_as_actions_are_executed(tmp_path: Path, once: bool) -> None:
+    """Code that keeps something between calls is no verdict on the block; whoever executes once does not see it."""
+    with closing(Chain(tmp_path, remembering.app)) as chain:
+        raw = b"\2" + bytes(31)
+        remembering.CALLS.clear()
+        chain.submit(chain.ledger.authenticator.open_envelope("remembering", raw))
+        chain.close_block()
+        code, events = finish(start(make_request(tmp_path, app="remembering:app", once=once)))
+    if once:
+        assert (0, [VerifierProgress, Report]) == (code, list(map(type, events)))
+        return
+    (event,) = events
+    assert isinstance(event, ErrorEvent)
+    assert (2, "ImpureStf") == (code, event.kind)
 
 
 def test_following(chain: Chain, tmp_path: Path) -> None:
