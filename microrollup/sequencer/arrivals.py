@@ -6,6 +6,8 @@ identity: what has executed already comes late, as a used nonce does.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from microrollup.chain.envelope_record import compute_envelope_id
 from microrollup.chain.receipt import REJECTED
 from microrollup.errors import EnvelopeFaulted, EnvelopeRejected, RefusedError
@@ -24,6 +26,8 @@ class ArrivedEnvelope(Authenticated, frozen=True, array_like=True, forbid_unknow
 
     entry: Entry | None = None
     """None if it was opened under another version than the one in force: then it is not taken."""
+    seconds: float = 0.0
+    """What opening took."""
 
 
 class Arrivals:
@@ -41,13 +45,17 @@ class Arrivals:
         entry = None
         if action.version == self._ledger.authenticator.version:
             entry = make_envelope_entry(self._ledger.rollup, self._ledger.rollup_id, action, must_execute=True)
-        return ArrivedEnvelope(action.record, identity, 0, identity, action.version, entry)
+        return ArrivedEnvelope(action.record, identity, 0, identity, action.version, entry, action.seconds)
 
     def find_next(self, action: Authenticated) -> int:
         """The nonce that is next: the sender's; for an envelope 1 once it has executed. Raises `StoreCorrupt`."""
         if isinstance(action, ArrivedEnvelope):
             return int(self._known.is_executed(action.action_hash))
         return self._ledger.state.nonces.get(action.sender, 0)
+
+    def sum_opening(self, actions: Iterable[Authenticated]) -> float:
+        """Seconds that opening took those of them that came in envelopes: verifiers need them too, for the block."""
+        return sum([action.seconds for action in actions if isinstance(action, ArrivedEnvelope)])
 
     def make_entry(self, action: Authenticated) -> Entry:
         """The entry to execute."""

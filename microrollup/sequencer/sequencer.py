@@ -231,7 +231,7 @@ class Sequencer(Stoppable, Generic[T]):
                 outcomes.append((ticket, ActionLimit(f"executing it hits the limit of {limit}")))
                 _log.warning("action_refused", sender=action.sender.hex(), limit=limit)
             queue.extendleft(reversed(rest))
-        self._block_seconds += time.monotonic() - started
+        self._block_seconds += time.monotonic() - started + self._arrivals.sum_opening([each for _, each in taken])
         self.known.remember(receipts)
         outcomes.extend(
             [(ticket, Sequenced(height, receipt)) for (ticket, _), receipt in zip(taken, receipts, strict=False)]

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from microrollup.chain.block import Block, compute_block_hash
+from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.crypto.ecdsa import PrivateKey
-from microrollup.errors import Divergence, MicrorollupError, StoreCorrupt
-from microrollup.execution.authentication_pool import CHUNK_SIZE, Authentication, AuthenticationPool, RecordChunk
+from microrollup.errors import Divergence, LimitExceeded, MicrorollupError, StoreCorrupt
+from microrollup.execution.authentication_pool import (
+    CHUNK_SIZE,
+    Authentication,
+    AuthenticationPool,
+    RecordChunk,
+    sum_opening,
+)
 from microrollup.execution.entry import is_signed_record
 from microrollup.ledger.ledger import Ledger
+from microrollup.limits import BLOCK_SECONDS, VERIFIER_FACTOR
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
 from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
 from microrollup.settlement.protocol import L1View, SettledHead
@@ -23,6 +31,9 @@ from microrollup.verifier.verify import verify_block
 
 __all__ = ["attest", "authenticate_blocks", "read_judgeable", "verify_blocks"]
 
+_ENVELOPES_AT_ONCE: Final = 25
+"""Envelopes of a chunk, or records beside one: what a process goes on with while its block takes too long already."""
+
 _BLOCKS_AT_ONCE: Final = 64
 """Blocks with few actions are not read ahead without end."""
 
@@ -30,10 +41,13 @@ _BLOCKS_AT_ONCE: Final = 64
 B = TypeVar("B", Block, BatchBlock)
 
 
-def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterator[tuple[B, list[Authentication]]]:
+def authenticate_blocks(
+    blocks: Iterable[B], pool: AuthenticationPool, limit_seconds: float = BLOCK_SECONDS * VERIFIER_FACTOR
+) -> Iterator[tuple[B, list[Authentication]]]:
     """Each block with the outcomes of its signed records, whose signatures the pool checks ahead of their turn.
 
-    Where `blocks` cannot be read on, the error is raised after the last block that could.
+    Where `blocks` cannot be read on, the error is raised after the last block that could. Raises `LimitExceeded` at a
+    block as soon as opening its envelopes took longer than executing it may, in seconds of CPU.
     """
     waiting: deque[tuple[B, int]] = deque()
     failures: list[MicrorollupError] = []
@@ -51,9 +65,9 @@ def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterat
                 waiting.append((block, len(signed)))
                 chunk += signed
                 unsent += 1
-                while len(chunk) >= CHUNK_SIZE or unsent >= _BLOCKS_AT_ONCE:
-                    yield RecordChunk(chunk[:CHUNK_SIZE], version)
-                    chunk, unsent = RecordChunk(chunk[CHUNK_SIZE:], version), 0
+                while len(chunk) >= (size := _find_size(chunk)) or unsent >= _BLOCKS_AT_ONCE:
+                    yield RecordChunk(chunk[:size], version)
+                    chunk, unsent = RecordChunk(chunk[size:], version), 0
         except MicrorollupError as error:
             failures.append(error)
         yield chunk
@@ -63,9 +77,24 @@ def authenticate_blocks(blocks: Iterable[B], pool: AuthenticationPool) -> Iterat
         ready.extend(outcomes)
         while waiting and waiting[0][1] <= len(ready):
             block, count = waiting.popleft()
-            yield block, [ready.popleft() for _ in range(count)]
+            found = [ready.popleft() for _ in range(count)]
+            _require_time(block, found, limit_seconds)
+            yield block, found
+        if waiting:
+            _require_time(waiting[0][0], ready, limit_seconds)
     if failures:
         raise failures[0]
+
+
+def _find_size(chunk: Sequence[bytes]) -> int:
+    """How many of these records travel together."""
+    return _ENVELOPES_AT_ONCE if any(map(is_envelope_record, chunk[:CHUNK_SIZE])) else CHUNK_SIZE
+
+
+def _require_time(block: Block | BatchBlock, outcomes: Iterable[Authentication], limit_seconds: float) -> None:
+    """Raise `LimitExceeded` if opening what is open of a block's envelopes took too long."""
+    if sum_opening(outcomes) > limit_seconds:
+        raise LimitExceeded(f"opening the envelopes of block {block.open.height} takes longer than {limit_seconds:g} s")
 
 
 def read_judgeable(blocks: Iterable[Block], l1: L1View | None) -> Iterator[Block]:
@@ -82,17 +111,21 @@ def verify_blocks(
     l1: L1View | None,
     pool: AuthenticationPool,
     on_block: Callable[[Block], None] = lambda _: None,
+    *,
+    limit_seconds: float = BLOCK_SECONDS * VERIFIER_FACTOR,
 ) -> None:
     """Verify and store blocks in order. Raises what `verify_block` raises, at the first block that is not right.
+
+    `limit_seconds` is what opening and executing one block may take.
 
     What L1 has settled by then must be one of these blocks, or beyond them: else `Divergence`. Blocks at heights that
     are settled are held to what the inbox took. `NotJudgedYet` by `blocks` is raised last.
     """
     waiting: NotJudgedYet | None = None
     try:
-        for block, outcomes in authenticate_blocks(blocks, pool):
+        for block, outcomes in authenticate_blocks(blocks, pool, limit_seconds):
             settled = l1 is not None and block.open.height <= l1.get_settled().height
-            verify_block(ledger, block, l1, outcomes, settled=settled)
+            verify_block(ledger, block, l1, outcomes, settled=settled, limit_seconds=limit_seconds)
             on_block(block)
     except NotJudgedYet as error:
         waiting = error

@@ -15,7 +15,7 @@ from microrollup.chain.block import Block, Header, compute_block_hash, recover_s
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.record import Forced, Open, Seal
 from microrollup.errors import BadEnvelope, DecodeError, Divergence, LimitExceeded, RefusedError, UnknownEnvelope
-from microrollup.execution.authentication_pool import Authentication
+from microrollup.execution.authentication_pool import Authentication, sum_opening
 from microrollup.execution.entry import (
     decode_forced,
     is_forced_record,
@@ -59,7 +59,8 @@ def verify_block(
     `ledger` holds parent and pre-state; `outcomes` are those of authenticating each signed record and each envelope, in
     order; `settled` says that L1 has settled its height, and so fixed what it may still be held to (`l1_rules`). Raises
     `Divergence` naming the first difference, and `LimitExceeded` if a limit of this verifier is hit, which says nothing
-    about the block. On an error the ledger's memory is ahead of its store: abandon it.
+    about the block: `limit_seconds` is for executing it and for opening its envelopes, in whatever process that was. On
+    an error the ledger's memory is ahead of its store: abandon it.
     """
     _verify_links(ledger, block)
     closing, builder = _execute_block(ledger, block, l1, outcomes, limit_seconds, settled=settled)
@@ -103,6 +104,7 @@ def _execute_block(
     Without an L1 view only the genesis's builder is known.
     """
     height = ledger.checkpoint.height + 1
+    deadline = time.monotonic() + limit_seconds - sum_opening(outcomes)
     verify_code(ledger, block.open, block.records, l1, settled=settled)
     _verify_opening(ledger, block)
     upgrade = read_upgrade(ledger, block.records)
@@ -120,11 +122,10 @@ def _execute_block(
             builder, left = look.builder, None if upgrade else next(iter(look.forced[len(forced) :]), None)
     rebuilt = block.seal.round > 0
     opened = ledger.begin(block.open, rebuilt=rebuilt)
-    deadline = time.monotonic() + limit_seconds
     try:
         for first in range(0, len(entries), _ENTRIES_BETWEEN_LOOKS):
             if time.monotonic() > deadline:
-                raise LimitExceeded(f"block {height} takes longer than {limit_seconds:g} s to execute")
+                raise LimitExceeded(f"block {height} takes longer than {limit_seconds:g} s to open and execute")
             ledger.execute(entries[first : first + _ENTRIES_BETWEEN_LOOKS])
         if left is not None and not rebuilt:
             _verify_cut(ledger, left)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,13 +26,15 @@ from microrollup.errors import (
     DuplicateAction,
     EnvelopeFaulted,
     EnvelopeRejected,
+    LimitExceeded,
     UnknownEnvelope,
 )
-from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.execution.authentication_pool import Authentication, AuthenticationPool
 from microrollup.execution.entry import make_entry, make_forced_entry
 from microrollup.execution.envelope import Enveloped
 from microrollup.execution.payload import encode_envelope_payload, encode_forced_payload
 from microrollup.ledger.ledger import Ledger
+from microrollup.limits import BLOCK_SECONDS, VERIFIER_FACTOR
 from microrollup.maintenance.history_diff import diff_history
 from microrollup.maintenance.replay import compare_stores, replay_log
 from microrollup.maintenance.scrub import scrub_store
@@ -44,6 +46,8 @@ from microrollup.settlement.batch import compute_data_hash, encode_batch
 from microrollup.settlement.forced import compute_forced_id
 from microrollup.store.tables import get_receipt
 from microrollup.verifier.derive import derive_blocks
+from microrollup.verifier.follow import authenticate_blocks
+from microrollup.verifier.verify import verify_block
 from ticket_keys import Purse
 from tickets import Fill, Redeem
 
@@ -326,6 +330,65 @@ def test_a_block_with_what_does_not_open(chain: Chain, purse: Purse) -> None:
                 with pytest.raises(Divergence) as caught:
                     chain.verify(verifier, [Block(block.header, block.open, (each,), block.seal)])
                 assert (field, 1) == (caught.value.field, caught.value.seq)
+
+
+class CountingPool(AuthenticationPool):
+    """Counts the outcomes that it has given."""
+
+    given = 0
+
+    def authenticate_records(self, chunks: Iterable[Sequence[bytes]]) -> Iterator[list[Authentication]]:
+        """As it does."""
+        for outcomes in super().authenticate_records(chunks):
+            self.given += len(outcomes)
+            yield outcomes
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_opening_counts_against_the_time_of_a_block(chain: Chain, purse: Purse, opens: bool) -> None:
+    """A verifier whose time for a block goes by in opening its envelopes stops before it has opened all, and says so
+    without a verdict; the block before it is verified, which has none.
+    """
+    raws = [purse.sign(number=number)[: -1 if not opens else None] for number in range(80)]
+    hand_in(chain, purse.sign())
+    chain.close_block()
+    first, block = chain.get_blocks()
+    long = Block(block.header, block.open, tuple(encode_envelope_record(NAME, raw) for raw in raws), block.seal)
+    with (
+        CountingPool("tickets", chain.genesis.domain, 0) as pool,
+        pytest.raises(LimitExceeded, match="opening the envelopes of block 2 takes longer than 0 s"),
+    ):
+        for each, outcomes in authenticate_blocks([first, long], pool, 0.0):
+            assert (first, 1) == (each, len(outcomes))
+    assert 25 == pool.given
+    with CountingPool("tickets", chain.genesis.domain, 0) as pool:
+        assert [1, 80] == [len(outcomes) for _, outcomes in authenticate_blocks([first, long], pool)]
+
+
+def test_what_opening_took_is_no_time_to_execute(chain: Chain, purse: Purse) -> None:
+    """It counts wherever it was: a block whose envelopes took five minutes has none left."""
+    raw = purse.sign()
+    hand_in(chain, raw)
+    chain.close_block()
+    first, block = chain.get_blocks()
+    opened = msgspec.structs.replace(open_ticket(chain, raw), seconds=BLOCK_SECONDS * VERIFIER_FACTOR + 1)
+    late = chain.make_verifier("late")
+    chain.verify(late, [first])
+    with pytest.raises(LimitExceeded, match="to open and execute"):
+        verify_block(late, block, None, [opened])
+    late.abandon()
+    opened = msgspec.structs.replace(opened, seconds=BLOCK_SECONDS)
+    with chain.make_verifier() as verifier:
+        chain.verify(verifier, [first])
+        assert block.header == verify_block(verifier, block, None, [opened])
+
+
+def test_a_block_closes_when_its_envelopes_took_long_to_open(chain: Chain, purse: Purse) -> None:
+    """So that verifiers, which open them too, have time for what the sequencer makes."""
+    slow = [msgspec.structs.replace(open_ticket(chain, purse.sign(number=each)), seconds=13.0) for each in range(4)]
+    assert all(isinstance(outcome, Sequenced) for _, outcome in chain.sequencer.submit(enumerate(slow)))
+    assert 2 == chain.ledger.checkpoint.height
+    assert 3 == len(chain.get_blocks(2)[0].records)
 
 
 def work(chain: Chain, purse: Purse) -> None:
