@@ -24,8 +24,8 @@ __all__ = ["announce_code_command"]
     "--delay-blocks",
     type=click.IntRange(0, 1 << 32),
     metavar="N",
-    help="With the local settlement: let it be in force after N blocks of 12 seconds; 0: from now on, for development."
-    f"  [default: {CHANGE_DELAY_BLOCKS}]",
+    show_default=f"{CHANGE_DELAY_BLOCKS}",
+    help="With the local settlement: let it be in force after N blocks of 12 seconds; 0: from now on, for development.",
 )
 @click.option("--key", type=PATH, metavar="KEYFILE", help="On Ethereum: call the inbox from its owner's key.")
 @click.option("--force", is_flag=True, help="Announce it although the upgrade would fail now.")

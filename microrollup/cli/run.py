@@ -38,7 +38,7 @@ COMMANDS: Final = {
     "deploy": ("deploying", "Create a rollup's inbox on Ethereum."),
     "force": ("forcing", "Put an action into the queue on L1, past the operator."),
     "status": ("status", "Show how far a rollup is confirmed, and what L1 holds."),
-    "announce-code": ("announcing", "Announce an app's next version to the local settlement."),
+    "announce-code": ("announcing", "Announce an app's next version to the inbox."),
     "replay": ("replaying", "Rebuild everything from the log and compare it to the byte."),
     "diff": ("diffing", "Show what other code would have made of recorded blocks."),
     "submit": ("submitting", "Send actions to a node, and wait for a confirmation."),

@@ -40,6 +40,7 @@ from microrollup.crypto.ecdsa import PrivateKey, compute_address, sign_digest
 from microrollup.crypto.keccak import EMPTY_HASH, keccak256
 from microrollup.ledger.reading import StateProof, prove_state
 from microrollup.settlement.attestation import create_attestation, sign_attestation
+from waiting import wait_for
 
 PACKAGE: Final = "apps.keystore.contracts"
 CHAIN_ID: Final = 31337
@@ -97,7 +98,7 @@ class World:
         """A transaction, mined."""
         transaction = {"from": sender or self.builder, "to": to, "data": f"0x{data.hex()}", "value": hex(value)}
         digest = self.anvil.call("eth_sendTransaction", {**transaction, "gas": hex(16_000_000)})
-        receipt: dict[str, Any] = self.anvil.call("eth_getTransactionReceipt", digest)
+        receipt: dict[str, Any] = wait_for(lambda: self.anvil.call("eth_getTransactionReceipt", digest))
         assert "0x1" == receipt["status"], receipt
         return receipt
 
