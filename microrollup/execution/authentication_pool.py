@@ -25,7 +25,7 @@ import msgspec
 
 from microrollup.chain.record import DomainConfig
 from microrollup.declaration.rollup import MicroRollup, load_rollup
-from microrollup.errors import BadEnvelope, DecodeError, RefusedError, WorkerDied
+from microrollup.errors import BadEnvelope, DecodeError, MicrorollupError, RefusedError, WorkerDied
 from microrollup.execution.authentication import Authenticated, Authenticator
 from microrollup.execution.envelope import Enveloped
 from microrollup.system import count_cores
@@ -100,10 +100,12 @@ class RecordChunk(list[bytes]):
 class Started(msgspec.Struct, frozen=True):
     """A chunk whose authentication has begun."""
 
-    collect: Callable[[], list[Authenticated | Enveloped | RefusedError]]
+    collect: Callable[[], Sequence[Authenticated | Enveloped | MicrorollupError]]
     """Waits for the outcomes, in order. Raises `WorkerDied` if a process ended meanwhile."""
     is_done: Callable[[], bool]
     """Whether `collect` would not have to wait."""
+    when_done: Callable[[Callable[[], None]], None]
+    """Has a function called as soon as `collect` would not have to wait: from any thread, or now."""
 
 
 class AuthenticationPool:
@@ -190,14 +192,14 @@ class AuthenticationPool:
                 raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
             return [outcome for outcome in self._restore(raw) if not isinstance(outcome, DecodeError)]
 
-        return Started(collect, future.done)
+        return Started(collect, future.done, lambda call: future.add_done_callback(lambda _: call()))
 
     def start_here(self, chunk: Sequence[bytes]) -> Started:
         """Do a chunk of JSON lines here and now, in this thread."""
         authenticate = self._authenticators[self.version].authenticate_line
         tried = [_try(authenticate, line) for line in chunk]
         outcomes = [outcome for outcome in tried if not isinstance(outcome, DecodeError)]
-        return Started(lambda: outcomes, lambda: True)
+        return Started(lambda: outcomes, lambda: True, lambda call: call())
 
     def _run(
         self,

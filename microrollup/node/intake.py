@@ -1,81 +1,43 @@
-"""Intake: lines from anybody, handed to the authentication pool in chunks, and to the writer in their order.
+"""Intake: lines from anybody, handed to authentication in chunks, and to the writer in their order.
 
 What is in flight is bounded by count and by bytes; more is turned away with `Overloaded`. Single actions that arrive
 while the pool is at work travel together, so a chunk grows with the load and a lone action waits for nobody: when
 nothing is in flight, few lines are authenticated by their submitter's thread, and go to the writer without a stop.
+
+Envelopes take long to open, and have a line of their own, so signed actions wait for nobody's; the clients take turns
+in it. Where one submission has both, its order is kept: each part goes on its way when the one before it is with the
+writer.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Final, NoReturn
+from itertools import groupby
+from typing import Final
 
-import structlog
-
-from microrollup.errors import IntakeStopped, MicrorollupError, RefusedError, WorkerDied
-from microrollup.execution.authentication import Authenticated, may_be_envelope
-from microrollup.execution.authentication_pool import CHUNK_SIZE, AuthenticationPool, Started
-from microrollup.execution.envelope import Enveloped
-from microrollup.node.errors import NodeFault, Overloaded
+from microrollup.errors import IntakeStopped
+from microrollup.execution.authentication import may_be_envelope
+from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.node.chunk import Chunk
+from microrollup.node.line import Line, Waiting
+from microrollup.node.load import (
+    MAX_CLIENT_ENVELOPES,
+    MAX_CLIENT_ENVELOPES_BYTES,
+    MAX_ENVELOPES_IN_FLIGHT,
+    MAX_ENVELOPES_IN_FLIGHT_BYTES,
+    MAX_IN_FLIGHT,
+    MAX_IN_FLIGHT_BYTES,
+    Load,
+)
 from microrollup.node.submission import Result, Submission, Ticket
-from microrollup.sequencer.spending import explain_spent
 
-__all__ = ["MAX_IN_FLIGHT", "MAX_IN_FLIGHT_BYTES", "Chunk", "Intake"]
-
-MAX_IN_FLIGHT: Final = 20_000
-"""Actions taken and not yet decided: a block of the largest size."""
-
-MAX_IN_FLIGHT_BYTES: Final = 64 << 20
+__all__ = ["Intake"]
 
 FEW: Final = 4
 """Signatures, 40 us each, that are checked sooner here than handed to another thread or process."""
-
-FEW_SLOW: Final = 4
-"""Envelopes that travel together: each may take a quarter of a second to open, and is charged for when all are open."""
-
-_CHUNKS_PER_WORKER: Final = 2
-
-_log = structlog.get_logger(__name__)
-
-
-class Chunk:
-    """Lines whose authentication has begun."""
-
-    __slots__ = ("_end", "_started", "tickets")
-
-    def __init__(
-        self, tickets: list[Ticket], start: Callable[[], Started], end: Callable[[WorkerDied | None], None]
-    ) -> None:
-        """Calls `start`, and `end` when the outcomes have been collected, with what went wrong."""
-        self.tickets = tickets
-        self._end = end
-        try:
-            self._started = start()
-        except Exception as error:
-            self._started = Started(partial(_raise, error), lambda: True)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether `wait` returns at once."""
-        return self._started.is_done()
-
-    def wait(self) -> list[Authenticated | Enveloped | MicrorollupError]:
-        """The outcomes in order; to be called once, by the writer, whom nothing that goes wrong here may end."""
-        failure: WorkerDied | None = None
-        try:
-            return [*self._started.collect()]
-        except WorkerDied as error:
-            failure = error
-            return [error] * len(self.tickets)
-        except Exception:
-            _log.exception("authentication_failed")
-            return [NodeFault("the signatures could not be checked")] * len(self.tickets)
-        finally:
-            self._end(failure)
 
 
 class Intake:
@@ -84,140 +46,130 @@ class Intake:
     deliver: Callable[[Chunk], None]
 
     def __init__(
-        self, make_pool: Callable[[], AuthenticationPool], find_wait: Callable[[str | None], float] | None = None
+        self,
+        make_pool: Callable[[], AuthenticationPool],
+        make_opening_pool: Callable[[], AuthenticationPool] | None = None,
+        find_wait: Callable[[str | None], float] = lambda _: 0.0,
     ) -> None:
-        """`find_wait`, for apps with envelopes, gives the seconds until something of a client's may be opened again: no
-        submitter's thread waits for that, and what comes too early is refused unopened.
+        """`make_opening_pool` is for apps with envelopes, and makes what opens them. `find_wait` gives the seconds
+        until something of a client's may be opened again: what comes too early is refused unopened.
         """
-        self._make_pool = make_pool
-        self._find_wait = find_wait
-        self._pool = make_pool()
-        self._lines: deque[tuple[bytes, Ticket]] = deque()
+        self._signed = Line("intake", make_pool, self._pass_on)
+        self._envelopes: Line | None = None
+        if make_opening_pool is not None:
+            self._envelopes = Line("opening", make_opening_pool, self._pass_on, find_wait)
         self._condition = threading.Condition()
-        self._slots = threading.Semaphore(max(1, self._pool.workers) * _CHUNKS_PER_WORKER)
-        self._in_flight = 0
-        self._bytes = 0
+        self._load = Load("actions", (MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES))
+        self._envelope_load = Load(
+            "envelopes",
+            (MAX_ENVELOPES_IN_FLIGHT, MAX_ENVELOPES_IN_FLIGHT_BYTES),
+            (MAX_CLIENT_ENVELOPES, MAX_CLIENT_ENVELOPES_BYTES),
+        )
+        self._undelivered = 0
         self._closed: str | None = None
-        self._broken = False
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    @property
+    def _lines(self) -> list[Line]:
+        return [self._signed] if self._envelopes is None else [self._signed, self._envelopes]
 
     def start(self) -> None:
         """Begin to take lines."""
-        self._thread.start()
+        for line in self._lines:
+            line.start()
 
     @property
     def depth(self) -> int:
-        """Actions in flight."""
-        return self._in_flight
+        """Actions in flight, envelopes among them."""
+        return len(self._load) + len(self._envelope_load)
 
     def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
-        """Hand in signed actions in their JSON form; the results come in the same order, when all are decided.
+        """Hand in signed actions and envelopes in their JSON form; the results come in the same order, when all are
+        decided.
 
-        `client` is whose share of the execution time they count against; None for nobody's.
+        `client` is whose share of the execution time they count against, and whose turns they take; None for nobody's.
 
         Raises `Overloaded` when too much is in flight, and `IntakeStopped` once the node ends; then none was taken.
         """
         submission = Submission(len(lines), client)
-        is_slow = len(lines) > FEW or any(map(self._is_slow, lines))
-        size = sum(map(len, lines))
+        is_envelope = self._is_envelope
+        tickets = [Ticket(submission, i, len(line), is_envelope=is_envelope(line)) for i, line in enumerate(lines)]
+        signed, envelopes = _split(tickets)
         with self._condition:
             if self._closed is not None:
                 raise IntakeStopped(self._closed)
-            if self._in_flight + len(lines) > MAX_IN_FLIGHT or self._bytes + size > MAX_IN_FLIGHT_BYTES:
-                raise Overloaded(f"{self._in_flight} actions are in flight already; try again later")
-            idle = self._in_flight == 0
-            self._in_flight += len(lines)
-            self._bytes += size
-            tickets = [Ticket(submission, i, len(line)) for i, line in enumerate(lines)]
-            if not idle or is_slow:
-                self._lines.extend(zip(lines, tickets, strict=True))
-                self._condition.notify()
-                return submission.future
-        self.deliver(Chunk(tickets, partial(self._pool.start_here, lines), _end_nothing))
+            self._load.require(signed, client)
+            self._envelope_load.require(envelopes, client)
+            idle = self.depth == 0
+            self._load.add(signed)
+            self._envelope_load.add(envelopes)
+            here = idle and not envelopes and len(lines) <= FEW
+            if not here:
+                self._undelivered += len(lines)
+                parts = _make_parts(lines, tickets) if envelopes else iter([list(zip(lines, tickets, strict=True))])
+                self._send(parts)
+        if here:
+            self.deliver(Chunk(tickets, partial(self._signed.pool.start_here, lines)))
         return submission.future
 
     def release(self, tickets: Sequence[Ticket]) -> None:
         """These are decided and no longer in flight."""
+        signed, envelopes = _split(tickets)
         with self._condition:
-            self._in_flight -= len(tickets)
-            self._bytes -= sum([ticket.size for ticket in tickets])
-
-    def _end_chunk(self, failure: WorkerDied | None) -> None:
-        """A chunk has been collected: another may begin, in a new pool if a process of this one died."""
-        if failure is not None:
-            _log.error("authentication_process_died")
-            self._broken = True
-        self._slots.release()
+            self._load.remove(signed)
+            self._envelope_load.remove(envelopes)
 
     def close(self, reason: str) -> None:
-        """Take no more lines; those that were taken still go to the writer."""
+        """Take no more lines; those that were taken still go to the writer, envelopes as refused if they have not
+        begun.
+        """
         with self._condition:
             self._closed = reason
-            self._condition.notify()
+        if self._envelopes is not None:
+            self._envelopes.refuse(IntakeStopped(reason))
 
     def join(self) -> None:
         """Wait until all lines are with the writer, after `close`."""
-        self._thread.join()
+        with self._condition:
+            self._condition.wait_for(lambda: self._undelivered == 0)
+        for line in self._lines:
+            line.join()
 
     def close_pool(self) -> None:
-        """End the pool's processes, when the writer has collected everything."""
-        self._pool.close()
+        """End the pools' processes, when the writer has collected everything."""
+        for line in self._lines:
+            line.pool.close()
 
-    def _run(self) -> None:
-        while True:
-            with self._condition:
-                while not self._lines and self._closed is None:
-                    self._condition.wait()
-                if not self._lines:
-                    return
-            self._slots.acquire()
-            with self._condition:
-                taken = self._take()
-            self.deliver(self._begin(taken))
+    def _is_envelope(self, line: bytes) -> bool:
+        return self._envelopes is not None and may_be_envelope(line)
 
-    def _take(self) -> list[tuple[bytes, Ticket]]:
-        """The next lines that travel together: all envelopes, or none."""
-        if self._find_wait is None:
-            return [self._lines.popleft() for _ in range(min(CHUNK_SIZE, len(self._lines)))]
-        is_slow = self._is_slow(self._lines[0][0])
-        taken: list[tuple[bytes, Ticket]] = []
-        while len(taken) < (FEW_SLOW if is_slow else CHUNK_SIZE) and self._lines:
-            if self._is_slow(self._lines[0][0]) is not is_slow:
-                break
-            taken.append(self._lines.popleft())
-        return taken
+    def _send(self, parts: Iterator[list[Waiting]]) -> None:
+        """Send the next part of a submission on its way, and let the others follow it."""
+        part = next(parts, None)
+        if not part:
+            return
+        last = part[-1][1]
+        last.followed_by = partial(self._send, parts)
+        line = self._signed if self._envelopes is None or not last.is_envelope else self._envelopes
+        line.add(part)
 
-    def _is_slow(self, line: bytes) -> bool:
-        return self._find_wait is not None and may_be_envelope(line)
-
-    def _begin(self, taken: list[tuple[bytes, Ticket]]) -> Chunk:
-        tickets = [ticket for _, ticket in taken]
-        if self._broken:
-            self._pool.close()
-            self._pool = self._make_pool()
-            self._broken = False
-        start = partial(self._pool.start_lines, [line for line, _ in taken])
-        if self._find_wait is not None and self._is_slow(taken[0][0]):
-            waits = [self._find_wait(ticket.submission.client) for ticket in tickets]
-            lines = [line for (line, _), wait in zip(taken, waits, strict=True) if wait <= 0]
-            start = partial(_start_some, self._pool, lines, waits)
-        return Chunk(tickets, start, self._end_chunk)
+    def _pass_on(self, chunk: Chunk) -> None:
+        tickets = chunk.tickets
+        self.deliver(chunk)
+        for ticket in tickets:
+            if ticket.followed_by is not None:
+                ticket.followed_by()
+        with self._condition:
+            self._undelivered -= len(tickets)
+            self._condition.notify_all()
 
 
-def _start_some(pool: AuthenticationPool, lines: list[bytes], waits: list[float]) -> Started:
-    """Begin with the lines of those who need not wait; the others are refused."""
-    started = pool.start_lines(lines)
-
-    def collect() -> list[Authenticated | Enveloped | RefusedError]:
-        outcomes = iter(started.collect())
-        return [explain_spent(wait) if wait > 0 else next(outcomes) for wait in waits]
-
-    return Started(collect, started.is_done)
+def _split(tickets: Sequence[Ticket]) -> tuple[Sequence[Ticket], Sequence[Ticket]]:
+    """Those of signed actions, and those of envelopes."""
+    envelopes = [ticket for ticket in tickets if ticket.is_envelope]
+    return ([ticket for ticket in tickets if not ticket.is_envelope], envelopes) if envelopes else (tickets, envelopes)
 
 
-def _end_nothing(_: WorkerDied | None) -> None:
-    """What was authenticated at once held no slot."""
-
-
-def _raise(error: Exception) -> NoReturn:
-    raise error
+def _make_parts(lines: Sequence[bytes], tickets: Sequence[Ticket]) -> Iterator[list[Waiting]]:
+    """Runs of signed actions and of envelopes, by turns."""
+    for _, part in groupby(zip(lines, tickets, strict=True), lambda waiting: waiting[1].is_envelope):
+        yield list(part)

@@ -128,7 +128,9 @@ class Node:
         reactions.on_closed = self._look_for_upgrade
         self._budgets = ClientBudgets()
         self._has_envelopes = any(version.envelopes for version in ledger.app.versions)
-        self.intake = Intake(self._make_pool, self._budgets.find_client_wait if self._has_envelopes else None)
+        self.intake = Intake(
+            self._make_pool, self._make_opening_pool if self._has_envelopes else None, self._budgets.find_client_wait
+        )
         self._watch = watch = UpgradeWatch(ledger, l1)
         self._writer = Writer(
             self._make_sequencer, ledger, reactions, self.intake.release, self.options.timing, watch.look
@@ -202,7 +204,14 @@ class Node:
         _log.info("node_stopped", height=self.ledger.checkpoint.height)
 
     def _make_pool(self) -> AuthenticationPool:
-        pool = AuthenticationPool(self.reference, self.genesis.domain, self.options.workers)
+        return self._make_pool_of(self.options.workers)
+
+    def _make_opening_pool(self) -> AuthenticationPool:
+        """Of half as many processes, which are started when an envelope comes."""
+        return self._make_pool_of((self.options.workers + 1) // 2)
+
+    def _make_pool_of(self, workers: int) -> AuthenticationPool:
+        pool = AuthenticationPool(self.reference, self.genesis.domain, workers)
         pool.version = len(self.rollup.versions) - 1
         return pool
 

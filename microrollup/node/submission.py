@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeAlias
 
@@ -44,13 +45,17 @@ class Submission:
 class Ticket:
     """By which the writer knows a submitter's action again."""
 
-    __slots__ = ("index", "size", "submission")
+    __slots__ = ("followed_by", "index", "is_envelope", "size", "submission")
 
-    def __init__(self, submission: Submission, index: int, size: int) -> None:
+    def __init__(self, submission: Submission, index: int, size: int, *, is_envelope: bool = False) -> None:
         self.submission = submission
         self.index = index
         self.size = size
         """Bytes of the line, which count against what may be in flight."""
+        self.is_envelope = is_envelope
+        """Whether the line may be an envelope's."""
+        self.followed_by: Callable[[], None] | None = None
+        """Sends what follows in its submission, once the action is with the writer."""
 
     def decide(self, result: Result) -> None:
         """Note what became of the action."""

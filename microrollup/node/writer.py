@@ -28,7 +28,7 @@ from microrollup.errors import (
 from microrollup.execution.authentication import Authenticated
 from microrollup.execution.envelope import Enveloped
 from microrollup.ledger.ledger import Ledger
-from microrollup.node.intake import Chunk
+from microrollup.node.chunk import Chunk
 from microrollup.node.open_entries import OpenEntries
 from microrollup.node.progress import LedgerListener, LedgerProgress
 from microrollup.node.submission import Result, Ticket

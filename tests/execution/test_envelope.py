@@ -107,6 +107,7 @@ def test_they_are_seen_at_a_glance(line: bytes) -> None:
     """However the member is spelt."""
     assert may_be_envelope(line)
     assert not may_be_envelope(b'{"type":"Fill","message":{},"signature":"0x"}')
+    assert not may_be_envelope(b'{"type":"Note","message":{"text":"\\u00e9"},"signature":"0x"}')
 
 
 def test_a_pool_gives_the_same() -> None:

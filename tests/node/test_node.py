@@ -173,7 +173,7 @@ def test_what_is_in_flight_is_bounded(site, monkeypatch):
         node.submit([b"1"]).result(60)
         assert 2 == len(waiting.result(60))
         assert 0 == node.intake.depth
-        monkeypatch.setattr("microrollup.node.intake.MAX_IN_FLIGHT_BYTES", 10)
+        monkeypatch.setattr(node.intake._load, "_most", (3, 10))
         with pytest.raises(Overloaded):
             node.submit([b"01234567890"])
 
@@ -218,7 +218,7 @@ def test_a_dead_worker_is_replaced(site):
     """If an authentication process dies its actions are answered as not taken, and the next ones find a new process."""
     with site.open(options=NodeOptions(workers=1, timing=FAST.timing)) as node:
         submit(node, *[site.line(("count", 0, 1)) for _ in range(FEW + 1)])
-        for process in list(node.intake._pool._executor._processes.values()):
+        for process in list(node.intake._signed.pool._executor._processes.values()):
             process.kill()
             process.join()
         lines = [site.line(("count", 0, 1)) for _ in range(FEW + 1)]
@@ -270,7 +270,7 @@ def test_few_actions_are_authenticated_where_they_are(site, monkeypatch):
     """With nothing in flight few actions need no other process; more do, and so does one behind others."""
     with site.open(options=NodeOptions(workers=1, timing=SLOW_BLOCKS.timing)) as node:
         sent = []
-        pool = node.intake._pool
+        pool = node.intake._signed.pool
         start = pool.start_lines
         monkeypatch.setattr(pool, "start_lines", lambda lines: (sent.append(len(lines)), start(lines))[1])
         results = submit(node, *[site.line(("count", 0, 1)) for _ in range(FEW)])
@@ -290,7 +290,7 @@ def test_a_fault_of_authentication_is_nobodys_end(site, monkeypatch, count):
     with site.open(options=SLOW_BLOCKS) as node:
         lines = [site.line(("count", 0, 1)) for _ in range(count)]
         with monkeypatch.context() as patch:
-            patch.setattr(node.intake._pool, "start_here", _fault)
+            patch.setattr(node.intake._signed.pool, "start_here", _fault)
             assert [NodeFault] * count == [type(result) for result in submit(node, *lines)]
         assert 0 == node.intake.depth
         assert list(range(count)) == [result.receipt.seq for result in submit(node, *lines)]
@@ -317,16 +317,16 @@ def test_what_is_ready_waits_for_no_signatures(site, monkeypatch):
     with site.open(options=SLOW_BLOCKS) as node:
         checked = threading.Event()
         lines = [[site.line(("count", 0, 1), name=name)] for name in ("alice", "bob")]
-        start = node.intake._pool.start_here
+        start = node.intake._signed.pool.start_here
 
         def start_slowly(chunk):
             started = start(chunk)
-            return Started(lambda: checked.wait(60) and started.collect(), checked.is_set)
+            return Started(lambda: checked.wait(60) and started.collect(), checked.is_set, started.when_done)
 
         held = threading.Event()
         ask = node._writer.ask(lambda _: held.wait(60))
         first = node.submit(lines[0])
-        monkeypatch.setattr(node.intake._pool, "start_lines", start_slowly)
+        monkeypatch.setattr(node.intake._signed.pool, "start_lines", start_slowly)
         second = node.submit(lines[1])
         wait_for(lambda: len(node._writer._chunks) == 2)
         held.set()
