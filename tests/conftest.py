@@ -19,10 +19,12 @@ SLOW = (
     "house/test_ci", "house/test_examples", "house/test_interpreters", "house/test_site", "house/test_system",
     "house/test_wheel",
     "keystore/test_accounts_forge", "keystore/test_erc7562", "keystore/test_keystore_contracts",
-    "keystore/test_l1_story", "keystore/test_smart_account_chain", "keystore/test_story", "keystore/test_ucmt_chain",
+    "keystore/test_l1_story", "keystore/test_plus_chain", "keystore/test_plus_determinism",
+    "keystore/test_plus_machine", "keystore/test_smart_account_chain", "keystore/test_story",
+    "keystore/test_ucmt_chain",
     "keystore/test_outbox_chain", "keystore/test_resolver", "keystore/test_ucmt_forge", "keystore/test_vault_chain",
     "keystore/test_vault_forge", "ledger/test_indexes", "maintenance/", "node/",
-    "rpc/", "sequencer/test_fan_out", "sequencer/test_kill",
+    "rpc/", "sequencer/test_envelope", "sequencer/test_fan_out", "sequencer/test_kill", "sequencer/test_upgrade",
     "settlement/", "store/test_environment", "verifier/",
 )  # fmt: skip
 """Folders and files that run commands, nodes, L1, compilers or browsers: marked `slow`, left out by `-m "not slow"`."""

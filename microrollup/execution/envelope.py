@@ -27,6 +27,7 @@ from microrollup.execution.block_context import Interrupted
 from microrollup.execution.faults import describe_error
 from microrollup.execution.metering import add_framework, collect_trees
 from microrollup.guard.metered import MeteredCode
+from microrollup.guard.stack import with_room
 from microrollup.guard.steps import LimitReached
 from microrollup.primitives import MAX_ENVELOPE_BYTES, Bytes32, Uint64
 
@@ -131,6 +132,7 @@ def _outline(envelope: EnvelopeType, outcome: Opened | _Unopened) -> tuple[bytes
     return None if isinstance(outcome, _Unopened) else (outcome.hash, envelope.encode_action(outcome.action))
 
 
+@with_room
 def _run(code: MeteredCode | None, envelope: EnvelopeType, raw: bytes) -> Opened:
     """Open, check, encode again; raises `_Unopened` for whatever is not as it should be."""
     own, cls = envelope.cls(), envelope.cls

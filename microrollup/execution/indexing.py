@@ -13,6 +13,7 @@ from microrollup.declaration.query import Reads
 from microrollup.errors import MicrorollupError
 from microrollup.execution.metering import MeteredMaps, add_framework
 from microrollup.guard.metered import MeteredCode
+from microrollup.guard.stack import with_room
 from microrollup.guard.steps import LimitReached
 
 __all__ = ["BLOCK_STEPS", "ENTRY_STEPS", "MAX_INDEX_BYTES", "IndexFault", "IndexRunner", "RowUpdate", "add_indexes"]
@@ -43,6 +44,7 @@ class IndexRunner:
         add_indexes(self._code, add_framework(self._code))
         self._code.build(reads.trees)
 
+    @with_room
     def run(
         self,
         index: IndexType,

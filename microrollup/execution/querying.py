@@ -16,6 +16,7 @@ from microrollup.errors import MicrorollupError, RefusedError
 from microrollup.execution.indexing import add_indexes
 from microrollup.execution.metering import add_framework
 from microrollup.guard.metered import MeteredCode
+from microrollup.guard.stack import with_room
 from microrollup.guard.steps import LimitReached
 
 __all__ = ["MAX_RESULT_BYTES", "QUERY_STEPS", "QueryCode", "QueryFault", "QueryOutcome", "QueryRunner"]
@@ -69,6 +70,7 @@ class QueryRunner:
         functions = [index.function for index in reads.indexes.values()]
         self._indexes: dict[Any, Any] = {self._code.find(function): function for function in functions}
 
+    @with_room
     def run(self, query: Query, view: View[Any], arguments: Sequence[Any]) -> QueryOutcome:
         """The answer of a query over a view of the whole state, or its fault.
 

@@ -21,6 +21,7 @@ from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError
 from microrollup.execution.attempt import Attempt, HitLimit, run_action
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.budget import NONCE_BYTES, Excess, find_block_excess, find_entry_excess
+from microrollup.guard.stack import with_room
 from microrollup.primitives import ZERO_ADDRESS, Address
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class ChainState(msgspec.Struct, frozen=True):
     forced_count: int
 
 
+@with_room
 def apply_actions(
     rollup: MicroRollup, state: ChainState, entries: Sequence[Entry], context: BlockContext
 ) -> tuple[ChainState, list[Receipt]]:

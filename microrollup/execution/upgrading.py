@@ -27,6 +27,7 @@ from microrollup.execution.attempt import encode_events, read_reason
 from microrollup.execution.block_context import BlockContext, Interrupted
 from microrollup.execution.metering import Metered, get_metered
 from microrollup.execution.migration_rows import RowReader, StagedRow, StagedRows, bind_state
+from microrollup.guard.stack import with_room
 from microrollup.guard.steps import LimitReached
 from microrollup.primitives import ZERO_ADDRESS
 
@@ -89,6 +90,7 @@ def list_steps(app: MicroRollup, old: bytes, new: bytes) -> list[UpgradeStep]:
     return [UpgradeStep(one, other) for one, other in pairwise(ids)] or [UpgradeStep(old, new)]
 
 
+@with_room
 def run_upgrade(
     app: MicroRollup, steps: Sequence[UpgradeStep], rows: RowReader, sizes: tuple[int, ...], context: BlockContext
 ) -> Upgraded:
