@@ -2,7 +2,8 @@
 
 What is in flight is bounded by count and by bytes; more is turned away with `Overloaded`. Single actions that arrive
 while the pool is at work travel together, so a chunk grows with the load and a lone action waits for nobody: when
-nothing is in flight, few lines are authenticated by their submitter's thread, and go to the writer without a stop.
+nothing but envelopes is in flight, few lines are authenticated by their submitter's thread, and go to the writer
+without a stop.
 
 Envelopes take long to open, and have a line of their own, so signed actions wait for nobody's; the clients take turns
 in it. Where one submission has both, its order is kept: each part goes on its way when the one before it is with the
@@ -99,7 +100,7 @@ class Intake:
                 raise IntakeStopped(self._closed)
             self._load.require(signed, client)
             self._envelope_load.require(envelopes, client)
-            idle = self.depth == 0
+            idle = len(self._load) == 0
             self._load.add(signed)
             self._envelope_load.add(envelopes)
             here = idle and not envelopes and len(lines) <= FEW
