@@ -52,6 +52,7 @@ def test_spelling() -> None:
     assert 0 == outcome.returncode, outcome.stdout
 
 
+@pytest.mark.slow
 def test_nothing_is_unused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Vulture finds no code in the packages that only tests use, and no helper of tests that none of them uses; what
     others call by name is allowed in pyproject.toml.

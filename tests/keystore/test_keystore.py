@@ -29,7 +29,7 @@ def actions() -> list[Authenticated]:
     return [authenticator.authenticate_line(line) for line in (DATA / "wallet-actions.jsonl").read_bytes().splitlines()]
 
 
-@pytest.mark.parametrize("block_size", [1, 7, 100, 5_000])
+@pytest.mark.parametrize("block_size", [pytest.param(1, marks=pytest.mark.slow), 7, 100, 5_000])
 def test_roots(actions: list[Authenticated], block_size: int) -> None:
     """The roots after 100, 500, 1,000 and 2,000 lines are those of the published file, for any size of blocks."""
     with fast_directory() as directory:
