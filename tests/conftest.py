@@ -35,7 +35,7 @@ LONG = (
 )  # fmt: skip
 """Files of few tests that take a minute or two: they come first, or the last of them would keep one core waiting."""
 
-MAY_BE_SKIPPED = ("third-party vectors", "CPython 3.", "Hardhat is not installed")
+MAY_BE_SKIPPED = ("third-party vectors", "CPython 3.")
 """How the reasons begin for which a run in CI may skip a test. Anything else that is missing there fails it."""
 
 settings.register_profile("same every time", deadline=None, derandomize=True, database=None)

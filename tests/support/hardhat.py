@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import pytest
-
 from microrollup.testing.anvil import Anvil
+from npm import install_npm
 from paths import TESTS
 from waiting import wait_for
 
@@ -25,12 +24,8 @@ _START_SECONDS: Final = 60
 
 @contextmanager
 def run_hardhat() -> Iterator[Anvil]:
-    """Its JSON-RPC: as that of anvil, but for methods whose names begin with `anvil_`. It mines with each transaction.
-
-    Skips the test where it is not installed: it takes 292 MB, so no test brings it by itself.
-    """
-    if not (HARDHAT / _BOOTSTRAP).exists():
-        pytest.skip("Hardhat is not installed (npm ci in tests/hardhat)")
+    """Its JSON-RPC: as that of anvil, but for methods that begin with `anvil_`. It mines with each transaction."""
+    install_npm(HARDHAT)
     environment = os.environ | {"HARDHAT_DISABLE_TELEMETRY_PROMPT": "true", "CI": "true", "NO_COLOR": "1"}
     command = ["node", _BOOTSTRAP, "node", "--hostname", "127.0.0.1", "--port", "0"]
     with tempfile.TemporaryFile("w+") as said:
