@@ -429,13 +429,16 @@ def test_errors_of_the_node(used, code, error):
 def test_who_asks_too_much_waits(used, monkeypatch, stated, least):
     """After too many calls the client waits as long as the node says, and what it asked for is done once."""
     used.double.refusals = [RefusedCall(-32006, "too many", {"retryAfterMs": stated})]
-    pauses, sleep = [], asyncio.sleep
-    noting = {**vars(asyncio), "sleep": lambda seconds: pauses.append(seconds) or sleep(0)}
+    pauses, sleep, calls = [], asyncio.sleep, used.double.calls
+    noting = {
+        **vars(asyncio),
+        "sleep": lambda seconds: pauses.append((calls.count("submitAction"), seconds)) or sleep(0),
+    }
     monkeypatch.setattr(transport, "asyncio", SimpleNamespace(**noting))
     before = len(used.double.lines)
     drive(used, lambda client: client.submit(make_register(0), ALICE), timeout=60.0)
     assert (2, 1) == (used.double.calls.count("submitAction"), len(used.double.lines) - before)
-    (pause,) = pauses
+    pause = next(seconds for asked, seconds in pauses if asked == 1)  # a busy machine may lose another call
     assert least <= pause <= max(least, 0.1)
 
 
