@@ -27,6 +27,7 @@ from microrollup.node.writer import WriterOptions
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.origins import read_origin
 from microrollup.rpc.server import bind
+from microrollup.sequencer.opening import BuilderClock
 from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE
 from microrollup.settlement.place import EthereumPlace, L1Place
 
@@ -133,6 +134,13 @@ def read_duration(text: str) -> float:
     is_flag=True,
     help="Build the upgrades that are announced, and go on under the new code; without it intake stops there.",
 )
+@click.option(
+    "--clock",
+    type=click.Choice(["own", "l1"]),
+    default="own",
+    show_default=True,
+    help="Take a block's timestamp from this machine's clock, or from its L1 origin: then it is that L1 block's time.",
+)
 @click.option("--log-json", is_flag=True, help="Log everything, one JSON object per line.")
 @json_option
 def run_command(
@@ -153,6 +161,7 @@ def run_command(
     settle: Literal["local", "ethereum"] | None,
     l1: L1Place | None,
     upgrade: bool,
+    clock: BuilderClock,
     log_json: bool,
     output: Output,
 ) -> None:
@@ -174,7 +183,7 @@ def run_command(
     listed = {*addresses, *[compute_address(read_key(path)) for path in keys]}
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
-    options = NodeOptions(block_size, timing, choose_node_workers(workers), upgrade=upgrade)
+    options = NodeOptions(block_size, timing, choose_node_workers(workers), upgrade=upgrade, clock=clock)
     bind(host, port).close()  # an address that cannot be had is said before a data directory is made
     while True:  # a node serves one version of the app
         with limited_memory(MEMORY_BYTES), open_served(app, directory, rollup, choice, keys, l1, options) as node:

@@ -41,6 +41,7 @@ from microrollup.node.submission import Result, Ticket
 from microrollup.node.upgrade_watch import UpgradeWatch
 from microrollup.node.verifiers import VerifierLink
 from microrollup.node.writer import Writer, WriterOptions
+from microrollup.sequencer.opening import CLOCKS, BuilderClock
 from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE, Sequenced, Sequencer
 from microrollup.sequencer.spending import explain_spent
 from microrollup.settlement.attestation import SignedAttestation
@@ -68,6 +69,8 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """Processes that run the app's queries, if it has any."""
     upgrade: bool = False
     """Build upgrades that are announced; else intake stops where one is due."""
+    clock: BuilderClock = "own"
+    """Where blocks have their timestamps from."""
 
 
 class VerifierSpec(msgspec.Struct, frozen=True):
@@ -228,7 +231,12 @@ class Node:
 
     def _make_sequencer(self) -> Sequencer[Ticket]:
         sequencer: Sequencer[Ticket] = Sequencer(
-            self.ledger, self._key, self.l1, block_size=self.options.block_size, upgrade=self.options.upgrade
+            self.ledger,
+            self._key,
+            self.l1,
+            block_size=self.options.block_size,
+            clock=CLOCKS[self.options.clock],
+            upgrade=self.options.upgrade,
         )
         sequencer.spending.purse = self._budgets
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
 
 from microrollup.chain.record import Forced, Open
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
@@ -16,7 +18,13 @@ from microrollup.limits import VERIFIER_FACTOR, relaxed_limits
 from microrollup.primitives import MAX_CLOCK_LEAD_SECONDS
 from microrollup.settlement.protocol import L1Look
 
-__all__ = ["choose_time", "open_block", "require_builder"]
+__all__ = ["CLOCKS", "BuilderClock", "choose_time", "open_block", "require_builder"]
+
+BuilderClock = Literal["own", "l1"]
+"""Where a builder takes its blocks' timestamps from: from its machine's clock, or each from the block's L1 origin."""
+
+CLOCKS: Final[dict[BuilderClock, Callable[[], float]]] = {"own": time.time, "l1": lambda: 0.0}
+"""What each tells, in seconds. That of L1 stands still: so `choose_time` takes the earliest time that is allowed."""
 
 
 def require_builder(key: PrivateKey, expected: bytes, l1_origin: int) -> None:
@@ -31,6 +39,8 @@ def require_builder(key: PrivateKey, expected: bytes, l1_origin: int) -> None:
 def choose_time(ledger: Ledger, look: L1Look, now: int) -> int:
     """The timestamp of a block that opens now, by the builder's clock in seconds: between the origin's time and an hour
     later, not before the parent's, and not after L1's own.
+
+    A slow clock gives the origin's time, or the parent's where that is later already.
     """
     latest = min(look.now, look.time + MAX_CLOCK_LEAD_SECONDS)
     return max(ledger.header.timestamp, look.time, min(now, latest))

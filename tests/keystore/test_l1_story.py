@@ -123,9 +123,14 @@ def test_the_whole_way(tmp_path: Path, capfd: Any) -> None:
         (site.data / "keys").mkdir()
         shutil.copy(builder, site.data / "keys")
         site.domain = apps.keystore.app.make_domain()
-        with site.run("--verifier-key", keys[0], *arguments) as node, follow(site, node, keys[2], tmp_path / "again"):
+        options = ["--verifier-key", keys[0], "--clock", "l1", *arguments]
+        with site.run(*options) as node, follow(site, node, keys[2], tmp_path / "again"):
             assert 4 == len(site.submit(node, 4))
-            assert height < node.wait_until_settled()
+            newest = node.wait_until_settled()
+            assert height < newest
+            header, parent = [node.call("getHeader", height=each) for each in (newest, height)]
+            origin = chain.anvil.call("eth_getBlockByNumber", hex(header["l1Origin"]), False)
+            assert max(int(origin["timestamp"], 16), parent["timestamp"]) == header["timestamp"]
             site.check_settled_once(node)
             assert 0 == node.command.stop()
         assert EXPECTED["stateRoot"] != site.read_root()

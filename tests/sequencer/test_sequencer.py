@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -34,6 +35,7 @@ from microrollup.ledger.code import OtherCode
 from microrollup.ledger.ledger import Ledger
 from microrollup.primitives import MAX_BLOCK_ACTIONS, MAX_BLOCK_RECORD_BYTES, MAX_CLOCK_LEAD_SECONDS
 from microrollup.sequencer.known import LIMITED_SECONDS, MAX_LIMITED, KnownActions
+from microrollup.sequencer.opening import CLOCKS
 from microrollup.sequencer.sequencer import Sequenced, Sequencer
 from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.settlement.local import SECONDS_PER_BLOCK
@@ -246,6 +248,33 @@ def test_timestamps(chain: Chain) -> None:
     verifier = chain.make_verifier()
     chain.verify(verifier)
     verifier.close()
+
+
+def test_timestamps_by_l1_s_clock(chain: Chain) -> None:
+    """The time is that of the L1 origin, to the second, after a restart too; a parent that is ahead already, because it
+    has its time from the builder's clock, is waited for.
+    """
+    chain.edit(("count", 0, 1))
+    ahead = chain.close_block()
+    assert ahead.timestamp > ahead.l1_origin * SECONDS_PER_BLOCK
+    chain.sequencer.close()
+    chain.sequencer = chain.make_sequencer(clock=CLOCKS["l1"])
+    chain.edit(("count", 0, 1))
+    waiting = chain.close_block()
+    assert (ahead.l1_origin, ahead.timestamp) == (waiting.l1_origin, waiting.timestamp)
+    for days in (1, 40):
+        chain.advance(days * 7_200)
+        chain.edit(("count", 0, 1))
+        chain.sequencer.close()  # the open block keeps its time
+        chain.advance(100)
+        chain.sequencer = chain.make_sequencer(clock=CLOCKS["l1"])
+        chain.edit(("count", 0, 1))
+        header = chain.close_block()
+        assert (2, header.l1_origin * SECONDS_PER_BLOCK) == (header.action_count, header.timestamp)
+        assert waiting.timestamp + days * 86_400 - SECONDS_PER_BLOCK <= header.timestamp
+    with closing(chain.make_verifier()) as verifier:
+        chain.verify(verifier)
+        assert verifier.header == chain.ledger.header
 
 
 # --- limits and faults -----------------------------------------------------------------------------------------------

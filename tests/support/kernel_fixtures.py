@@ -178,9 +178,8 @@ class Chain:
 
     def make_sequencer(self, **options: Any) -> Sequencer[int]:
         """A sequencer over the ledger."""
-        return Sequencer(
-            self.ledger, BUILDER_KEY, self.l1, block_size=self.block_size, clock=lambda: self.seconds, **options
-        )
+        given: dict[str, Any] = {"block_size": self.block_size, "clock": lambda: self.seconds}
+        return Sequencer(self.ledger, BUILDER_KEY, self.l1, **(given | options))
 
     def reopen(self, rollup: MicroRollup | None = None, *, abandon: bool = False) -> None:
         """Close the builder (or let it go as a crash does) and open it again, perhaps with other code."""
