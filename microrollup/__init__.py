@@ -14,6 +14,7 @@ from microrollup import primitives as _primitives
 from microrollup.declaration.action import Action, Event
 from microrollup.declaration.context import Context, Revert, require
 from microrollup.declaration.envelope import Envelope, Opened
+from microrollup.declaration.http_route import http_route
 from microrollup.declaration.index import Index, IndexBlock, IndexView
 from microrollup.declaration.map import Map
 from microrollup.declaration.node_view import NodeView
@@ -45,6 +46,7 @@ __all__ = [
     "State",
     "Upgrade",
     "View",
+    "http_route",
     "leaf_value",
     "metadata",
     "replace",

@@ -32,6 +32,14 @@ class NodeView(Protocol):
         """The newest closed block's height."""
         ...
 
+    @property
+    def settled(self) -> int:
+        """The height whose root the inbox on L1 holds, as of this node's last look at L1: a second ago or less.
+
+        That is the newest one, however deep it is: what a contract there checks proofs against now.
+        """
+        ...
+
     def submit(self, line: bytes, *, timeout: float = 30.0) -> SignedAcknowledgement:
         """Take one signed action in its JSON form; returns when it is durable.
 

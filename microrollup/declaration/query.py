@@ -26,6 +26,7 @@ from microrollup.codec.document import Form, compile_form
 from microrollup.codec.json import Read, check_members, compile_json_reader, to_json_value
 from microrollup.codec.schema import SchemaType, describe_type, to_camel_case
 from microrollup.codec.values import compile_check
+from microrollup.declaration.http_route import HttpRoute, read_routes
 from microrollup.declaration.index import IndexType, describe_index, is_index
 from microrollup.declaration.modules import Package
 from microrollup.declaration.node_view import NodeView
@@ -57,6 +58,7 @@ HEIGHT: Final = "height"
 MAX_INDEXES: Final = 32
 
 _NAMESPACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_BETWEEN_WORDS: Final = re.compile(r"[ _.-]+")
 _TAKEN: Final = frozenset({"eth", "net", "rollup", "rpc", "web3"})
 
 
@@ -85,6 +87,8 @@ class Query(msgspec.Struct, frozen=True):
     answer: Any
     """The annotation of what it returns."""
     form: Form
+    routes: tuple[HttpRoute, ...] = ()
+    """HTTP paths of a method, besides JSON-RPC."""
 
     def read_arguments(self, params: Any) -> list[Any]:
         """The arguments of a parsed JSON object without `height`. Raises a class of `RefusedError`."""
@@ -170,7 +174,11 @@ def _describe(function: Callable[..., Any], kind: str, given: Any) -> Query:
         raise DeclarationError(name, f"cannot return this: {error.reason}") from None
     summary = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
     state = get_args(hint)[0] if given is View else None
-    return Query(function, state, to_camel_case(function.__name__), summary, parameters, hints["return"], form)
+    wire_name = to_camel_case(function.__name__)
+    routes = read_routes(function, parameters)
+    if routes and given is View:
+        raise DeclarationError(name, "a query has no HTTP path: make it a method")
+    return Query(function, state, wire_name, summary, parameters, hints["return"], form, routes)
 
 
 def _read_hints(function: FunctionType) -> dict[str, Any]:
@@ -203,12 +211,17 @@ def _describe_parameter(query: str, parameter: Parameter, hints: dict[str, Any])
 
 
 def name_namespace(name: str) -> str:
-    """What the methods of an app of this name begin with, before the underscore. Raises `DeclarationError`."""
-    if not _NAMESPACE.fullmatch(name) or name.lower() in _TAKEN:
+    """What the methods of an app of this name begin with, before the underscore: `token-sale` gives `tokenSale`.
+
+    Raises `DeclarationError` for a name that is the node's own.
+    """
+    first, *rest = [word for word in _BETWEEN_WORDS.split(name) if word]
+    namespace = first + "".join([word[0].upper() + word[1:] for word in rest])
+    if not _NAMESPACE.fullmatch(namespace) or namespace.lower() in _TAKEN:
         raise DeclarationError(
-            "name", f"{name!r} cannot begin the names of methods, as an app with reads needs: use letters and digits"
+            "name", f"{name!r} cannot begin the names of methods, as an app with reads needs: the node's own do"
         )
-    return name
+    return namespace
 
 
 def load_reads(rollup: MicroRollup) -> Reads | None:
@@ -273,9 +286,17 @@ def load_methods(rollup: MicroRollup) -> Methods | None:
         if method.name in methods:
             raise DeclarationError(function.__qualname__, f"another method is called {method.name} in JSON as well")
         methods[method.name] = method
+    _check_routes([route for method in methods.values() for route in method.routes])
     if not methods:
         raise DeclarationError("methods", f"{module.__name__} has no function whose first parameter is a NodeView")
     return Methods(namespace, methods)
+
+
+def _check_routes(routes: Sequence[HttpRoute]) -> None:
+    shapes = [route.shape for route in routes]
+    for shape in shapes:
+        if shapes.count(shape) > 1:
+            raise DeclarationError("methods", f"two routes are {' '.join(shape)}")
 
 
 def _import(name: str) -> ModuleType:

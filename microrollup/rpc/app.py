@@ -21,11 +21,13 @@ from microrollup.explorer import INDEX_PATH, SECURITY_HEADERS, load_static_files
 from microrollup.node.runtime import Node
 from microrollup.node.status import describe_status
 from microrollup.rpc.app_methods import make_app_methods
+from microrollup.rpc.body import Body, BodyTooLarge
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.dispatch import Caller, Dispatcher
 from microrollup.rpc.envelope import NULL_ID, encode_error
 from microrollup.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, ErrorResponse
 from microrollup.rpc.guard import is_allowed_host, is_allowed_origin, is_json
+from microrollup.rpc.http_routes import make_http_routes
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.method import Api, PlainMethod
 from microrollup.rpc.methods import make_methods
@@ -47,42 +49,6 @@ _POLICY_VIOLATION: Final = 1008
 _PIECE_BYTES: Final = 64 << 10
 _DISCARDED: Final = 4
 """Times the largest body: so much of one that is too large is read and thrown away."""
-
-
-class _TooLarge(Exception):
-    """A body that is not read to its end."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-class _Body:
-    """A request's body; no more than the limit is held, and nothing beyond the budget of all."""
-
-    def __init__(self, limits: RpcLimits, bodies: Budget) -> None:
-        self.chunks: list[bytes] = []
-        self._size = 0
-        self._limit = limits.body_bytes
-        self._bodies = bodies
-
-    async def read(self, request: Request) -> None:
-        """Read it. Raises `_TooLarge`."""
-        stated = request.headers.get("content-length", "")
-        if stated.isdecimal() and int(stated[:20]) > self._limit:
-            raise _TooLarge(413, f"the body is larger than {self._limit} bytes")
-        async for chunk in request.stream():
-            if self._size + len(chunk) > self._limit:
-                raise _TooLarge(413, f"the body is larger than {self._limit} bytes")
-            if not self._bodies.take(len(chunk)):
-                raise _TooLarge(503, "too much is being received; try again later")
-            self._size += len(chunk)
-            self.chunks.append(chunk)
-
-    def release(self) -> None:
-        """It is done with."""
-        self.chunks = []
-        self._bodies.give(self._size)
 
 
 class RpcApp:
@@ -144,7 +110,7 @@ class RpcApp:
             return _refuse(403, ErrorResponse(INVALID_REQUEST, reason))
         if not is_json(headers.get("content-type")):
             return _refuse(415, ErrorResponse(INVALID_REQUEST, "the Content-Type is application/json"))
-        body = _Body(self.limits, self.bodies)
+        body = Body(self.limits.body_bytes, self.bodies)
         try:
             async with asyncio.timeout(self.limits.body_seconds):
                 await body.read(request)
@@ -153,7 +119,7 @@ class RpcApp:
             return _refuse(408, ErrorResponse(LIMIT_EXCEEDED, "the body took too long"), close=True)
         except ClientDisconnect:
             return Response(status_code=400)
-        except _TooLarge as refusal:
+        except BodyTooLarge as refusal:
             if refusal.status == 413:
                 await self._discard(request)
             return _refuse(refusal.status, ErrorResponse(LIMIT_EXCEEDED, str(refusal)), close=True)
@@ -314,5 +280,6 @@ def make_app(
         Route("/health", shared.pay(shared.get_health), methods=["GET"]),
         Route("/metrics", shared.pay(shared.get_metrics), methods=["GET"]),
         Route("/openrpc.json", shared.pay(shared.get_openrpc), methods=["GET"]),
+        *make_http_routes(shared.dispatcher, shared.bodies, origins),
     ]
     return _Entrance(Starlette(routes=routes, lifespan=live), shared)

@@ -80,6 +80,10 @@ class ServedNode:
     def height(self) -> int:
         return self._api.node.lookups.get_tip()
 
+    @property
+    def settled(self) -> int:
+        return self._api.node.l1.get_settled().height
+
     def submit(self, line: bytes, *, timeout: float = 30.0) -> SignedAcknowledgement:
         node = self._api.node
         try:

@@ -74,6 +74,7 @@ class Dispatcher:
     def __init__(self, api: Api, methods: dict[str, Method]) -> None:
         self._api = api
         self.methods = methods
+        self.limits = api.limits
         self._decoders = {
             method.params: (msgspec.json.Decoder(method.params), msgspec.structs.fields(method.params))
             for method in methods.values()
@@ -93,7 +94,7 @@ class Dispatcher:
     async def answer(self, body: bytes, caller: Caller) -> bytes | None:
         """The answer to a body, single or batch; None if nothing in it wants one."""
         try:
-            calls, is_batch = decode_calls(body, self._api.limits)
+            calls, is_batch = decode_calls(body, self.limits)
         except ErrorResponse as error:
             return await self._answer_call(error, caller)
         if not is_batch:
@@ -105,7 +106,7 @@ class Dispatcher:
         """Calls that take actions are begun in order and answered together; the others take turns, and are refused once
         the answer is too large: a small request is not to make a huge one.
         """
-        turn, size, limit = asyncio.Lock(), 0, self._api.limits.answer_bytes
+        turn, size, limit = asyncio.Lock(), 0, self.limits.answer_bytes
 
         async def answer(call: RpcRequest | ErrorResponse) -> bytes | None:
             nonlocal size
@@ -136,13 +137,33 @@ class Dispatcher:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            refusal = to_rpc_error(error)
-            if refusal.code == INTERNAL:
-                _log.error("rpc_internal_error", method=name, error=type(error).__name__, exc_info=error)
-            self._api.node.metrics.note_call(name, str(refusal.code))
+            refusal = self._note_failure(name, error)
             return None if call.id is None else encode_error(call.id, refusal)
         self._api.node.metrics.note_call(name, "ok")
         return answer
+
+    async def run_method(self, method: AppMethod, params: bytes, caller: Caller) -> bytes:
+        """The answer of a method of the app's own, as JSON; it counts until `release`. Raises `ErrorResponse`."""
+        try:
+            if wait := self.rates.take(caller.client):
+                raise make_rate_error(wait)
+            async with self._slots:
+                answer = bytes(await self._work(lambda: run_app_method(self._api, method.query, params)))
+            self._hold(answer, caller)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            raise self._note_failure(method.name, error) from None
+        self._api.node.metrics.note_call(method.name, "ok")
+        return answer
+
+    def _note_failure(self, name: str, error: BaseException) -> ErrorResponse:
+        """What is answered for an error; one of ours is logged."""
+        refusal = to_rpc_error(error)
+        if refusal.code == INTERNAL:
+            _log.error("rpc_internal_error", method=name, error=type(error).__name__, exc_info=error)
+        self._api.node.metrics.note_call(name, str(refusal.code))
+        return refusal
 
     def _describe_unknown(self, name: str) -> str:
         """The name that was asked for, and the one that may have been meant."""
@@ -177,7 +198,7 @@ class Dispatcher:
                 return write(await caller.socket(params))
             case ActionMethod():
                 if isinstance(params, p.SubmitManyParams):
-                    self.rates.overdraw(caller.client, min(len(params.actions), self._api.limits.batch_actions))
+                    self.rates.overdraw(caller.client, min(len(params.actions), self.limits.batch_actions))
                 return await self._submit(params, write, None if caller.client == LOCAL else caller.client)
             case PlainMethod(handler=handler):
                 async with self._slots:
@@ -228,7 +249,7 @@ class Dispatcher:
                 line = msgspec.json.encode({"envelope": name, "raw": raw})
                 return await self._submit_lines([line], client, lambda answers: write(_take_only(answers)))
             case p.SubmitManyParams(actions=actions):
-                limit = self._api.limits.batch_actions
+                limit = self.limits.batch_actions
                 if len(actions) > limit:
                     raise ErrorResponse(LIMIT_EXCEEDED, f"{len(actions)} actions, the limit is {limit}")
                 lines = [bytes(action) for action in actions]

@@ -50,6 +50,8 @@ class RpcLimits(msgspec.Struct, frozen=True, rename="camel"):
     """A request's first line and headers."""
     body_seconds: float = 20.0
     """So long a request's body may take."""
+    route_seconds: float = 10.0
+    """So long a method may take that is asked for at an HTTP path of its own; the answer is 504 then."""
     idle_seconds: int = 30
     """An HTTP connection without a request is closed; a WebSocket is pinged, and closed without an answer."""
     rate: float = 1_000.0

@@ -133,7 +133,13 @@ def _describe_method(full: str, method: Method, params: list[dict[str, Any]], an
         "result": {"name": "result", "schema": answer},
         "errors": [{"$ref": f"#/components/errors/{_error_key(code)}"} for code in method.errors],
         **({"x-transport": "websocket"} if isinstance(method, SocketMethod) else {}),
+        **({"x-http": routes} if (routes := _list_routes(method)) else {}),
     }
+
+
+def _list_routes(method: Method) -> list[str]:
+    """HTTP paths of a method of the app's own, as they were declared."""
+    return [f"{each.verb} {each.path}" for each in method.query.routes] if isinstance(method, AppMethod) else []
 
 
 def _error_key(code: int) -> str:

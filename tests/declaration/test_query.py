@@ -236,6 +236,8 @@ def test_a_module_that_cannot_be_served(tiny: Callable[[str], Any], text: str, e
 def test_the_namespace() -> None:
     """Methods begin with the app's name, which must not be another's namespace."""
     assert "zoo2" == name_namespace("zoo2")
-    for name in ("my zoo", "my-zoo", "my_zoo", "rollup", "RPC", "eth"):
+    for name in ("my zoo", "my-zoo", "my_Zoo", "my.zoo-"):
+        assert "myZoo" == name_namespace(name)
+    for name in ("rollup", "RPC", "eth"):
         with pytest.raises(DeclarationError):
             name_namespace(name)

@@ -96,4 +96,4 @@ def test_what_cannot_be_a_method() -> None:
     assert load_methods(zoo) is None
     loaded = load_methods(app)
     assert loaded is not None
-    assert {"countNow", "look", "nextNonce", "tooFar", "unsure", "breaks", "lies"} == set(loaded.methods)
+    assert {"countNow", "look", "nextNonce", "tooFar", "unsure", "breaks", "lies", "stall"} == set(loaded.methods)

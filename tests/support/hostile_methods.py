@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import msgspec
 
 from hostile_rollup import Tally
-from microrollup import Address, Bytes, Bytes32, NodeView, Uint64, View, require
+from microrollup import Address, Bytes, Bytes32, NodeView, Uint64, View, http_route, require
+
+RELEASED = threading.Event()
+"""`stall` answers when it is set."""
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -29,6 +34,7 @@ def count_now(node: NodeView, line: Bytes) -> Counted:
     )
 
 
+@http_route("GET /look/{number}/at-{height}.json", "POST /look", "POST /look/{number}")
 def look(node: NodeView, number: Uint64, height: Uint64) -> list[Uint64]:
     """A value in three ways, and where it was read."""
     view: View[Tally] = node.view(height)
@@ -44,27 +50,39 @@ def look(node: NodeView, number: Uint64, height: Uint64) -> list[Uint64]:
     ]
 
 
+@http_route("GET /nonce/{who}", any_origin=True)
 def next_nonce(node: NodeView, who: Address) -> Uint64:
     """The next nonce."""
     return node.get_nonce(who)
 
 
+@http_route("GET /far")
 def too_far(node: NodeView) -> Uint64:
     """What is not there."""
     return node.get_header(10**6).height
 
 
+@http_route("GET /unsure", "POST /unsure", any_origin=True)
 def unsure(node: NodeView) -> Uint64:
     """Rejects."""
     require(False, "not today")
     return 1
 
 
+@http_route("GET /breaks")
 def breaks(node: NodeView) -> Uint64:
     """A fault of its own."""
     return 1 // len(b"")
 
 
+@http_route("GET /lies")
 def lies(node: NodeView) -> Uint64:
     """Of another type."""
     return "1"  # type: ignore[return-value]
+
+
+@http_route("GET /stall")
+def stall(node: NodeView) -> Uint64:
+    """Takes its time."""
+    RELEASED.wait(30)
+    return node.settled
