@@ -23,7 +23,7 @@ COVERED: Final = (
     "README.md",
     "apps/keystore/__init__.py",
     "apps/keystore/accounts.py",
-    "apps/keystore/axiom_proofs.py",
+    "apps/keystore/axiom",
     "apps/keystore/contracts",
     "apps/keystore/plus",
     "apps/keystore/proofs.py",

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from apps.keystore import app
-from apps.keystore.axiom_proofs import encode_key_data_proof, make_exclusion, make_inclusion
+from apps.keystore.axiom.key_data_proofs import encode_key_data_proof, make_exclusion, make_inclusion
 from apps.keystore.proofs import compute_account_tree_key, encode_exclusion, encode_inclusion, encode_proof
 from apps.keystore.root_proofs import STORAGE_SLOTS, RootProof, encode_header, make_root_proof
 from compile_contracts import run_solc

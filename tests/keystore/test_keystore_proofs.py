@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import apps.keystore
 from apps.keystore import app
 from apps.keystore.accounts import compute_account_key, encode_account_leaf
-from apps.keystore.axiom_proofs import (
+from apps.keystore.axiom.key_data_proofs import (
     KeyDataProof,
     decode_key_data_proof,
     encode_key_data_proof,

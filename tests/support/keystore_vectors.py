@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from apps.keystore.accounts import compute_account_key
-from apps.keystore.axiom_proofs import encode_key_data_proof, make_exclusion, make_inclusion
+from apps.keystore.axiom.key_data_proofs import encode_key_data_proof, make_exclusion, make_inclusion
 from apps.keystore.proofs import compute_account_tree_key, encode_exclusion, encode_inclusion
 from microrollup.crypto.keccak import EMPTY_HASH, keccak256
 from microrollup.crypto.merkle.indexed import Proof, decode_leaf

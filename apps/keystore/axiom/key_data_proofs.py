@@ -26,8 +26,8 @@ from microrollup.crypto.merkle.indexed import (
 )
 from microrollup.errors import DecodeError, ProofError
 
-from .accounts import compute_account_key
-from .proofs import compute_account_tree_key
+from ..accounts import compute_account_key
+from ..proofs import compute_account_tree_key
 
 __all__ = [
     "KeyDataProof",
