@@ -12,27 +12,24 @@ from typing import Any
 import pytest
 
 from apps.keystore.plus.config import Config
+from apps.keystore.plus.deploying import deploy_plus, plan_vault
 from apps.keystore.plus.guardians import compute_guardians_hash
 from apps.keystore.plus.policies import SetRecovery
 from apps.keystore.plus.policy import Guardian, Policy
 from apps.keystore.plus.recovery import StartRecovery, SupportRecovery, compute_proposal_id
-from apps.keystore.plus.rollup import make_app
 from apps.keystore.plus.state import Plus
 from apps.keystore.plus.vault import Transfer, Withdraw, compute_withdrawal_id
 from apps.keystore.proofs import encode_proof
 from apps.keystore.transitions import Register
 from contract_calls import GAS, Contract, Reverted
 from l1_fixtures import Anvil, run_anvil
-from microrollup.chain.block import compute_rollup_id
 from microrollup.contracts import load_artifact
 from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.crypto.keccak import keccak256
 from microrollup.declaration.action import Action
-from microrollup.deployment.deploying import deploy_rollup, fund_builder
 from microrollup.deployment.directory import open_rollup
 from microrollup.execution.authentication import Authenticator
 from microrollup.ledger.reading import prove_state
-from microrollup.primitives import ZERO_ADDRESS
 from microrollup.sequencer.sequencer import Sequencer
 from microrollup.settlement.attestation import create_attestation, sign_attestation
 from microrollup.settlement.batch import encode_batch
@@ -55,29 +52,18 @@ class World:
 
     def __init__(self, anvil: Anvil, directory: Path, stack: ExitStack) -> None:
         self.anvil = anvil
-        inbox = load_artifact("RollupInbox")
-        verifier = Contract.deploy(anvil, load_artifact("EscapeVerifier", PACKAGE), [], MAKER)
-        code = bytes.fromhex(inbox.bytecode[2:])
-        arguments = [MAKER, keccak256(code), verifier.address]
-        self.vault = Contract.deploy(anvil, load_artifact("KeystoreVault", PACKAGE), arguments, MAKER)
-        self.app = make_app(Config(vault=bytes.fromhex(self.vault.address[2:])))
         place = EthereumPlace(anvil.url, "0x" + "00" * 20, "calldata", depth=1)
-        verifiers = (compute_address(VERIFIER),)
-        deployed = deploy_rollup(
-            self.app, directory, place, PAYER, owner=ZERO_ADDRESS, verifiers=verifiers, quorum=1
+        config = Config(vault=plan_vault(directory, compute_address(PAYER)))
+        made = deploy_plus(
+            config, directory, place, PAYER, verifiers=(compute_address(VERIFIER),), quorum=1, fund=10**19
         )  # fmt: skip
-        fund_builder(deployed, PAYER, 10**19)
+        self.app = made.app
+        self.vault = Contract(anvil, load_artifact("KeystoreVault", PACKAGE), f"0x{config.vault.hex()}")
         self.node = stack.enter_context(open_rollup(directory, self.app))
         self.sequencer: Sequencer[None] = Sequencer(self.node.ledger, self.node.key, self.node.l1, block_size=100)
         stack.callback(self.sequencer.close)
         genesis = self.node.ledger.genesis
-        self.rollup_id = compute_rollup_id(genesis)
-        words = (
-            genesis.name, genesis.l1_chain_id, genesis.genesis_time, genesis.state_root, genesis.metadata_root,
-            genesis.builder, genesis.verifiers, genesis.quorum, genesis.l1_start, genesis.salt,
-        )  # fmt: skip
-        domain = (genesis.domain.name, genesis.domain.version, genesis.domain.chain_id, b"\xff" * 20)
-        self.vault.send("bind", code, words, domain, ZERO_ADDRESS, self.app.stf_id, sender=MAKER)
+        self.rollup_id = made.custody.rollup_id
         self.authenticator = Authenticator(self.app.action_types, genesis.domain)
 
     @property

@@ -15,12 +15,12 @@ from microrollup.settlement.ethereum.answers import parse_block, parse_bytes, pa
 from microrollup.settlement.ethereum.contract import compute_topic, decode_result, encode_call, encode_creation
 from microrollup.settlement.ethereum.create2 import DEPLOYER, bring_deployer
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Refused, TransactionReverted, WrongL1
-from microrollup.settlement.ethereum.loop import LoopThread
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.preflight import call_inbox
 from microrollup.settlement.ethereum.sender import Sender, SupersededError
 from microrollup.settlement.ethereum.transaction import TransactionRequest
 from microrollup.settlement.ethereum.transport import L1Transport
+from microrollup.settlement.ethereum.visit import visit_l1
 
 __all__ = ["Deployment", "InboxPlan", "bind_genesis", "compute_inbox_address", "deploy_inbox", "plan_inbox"]
 
@@ -91,41 +91,33 @@ def deploy_inbox(options: EthereumOptions, key: PrivateKey, plan: InboxPlan) -> 
     Brings the deployment proxy where it is missing. Raises the `SettlementError` of the genesis's broken rule, and
     `L1Error`s.
     """
-    loop = LoopThread("deploy")
-    try:
-        return loop.run(_deploy(options, key, plan))
-    finally:
-        loop.close()
+    return visit_l1(options, lambda transport: _deploy(transport, options, key, plan))
 
 
-async def _deploy(options: EthereumOptions, key: PrivateKey, plan: InboxPlan) -> Deployment:
-    transport = L1Transport(options)
-    try:
-        chain_id = parse_quantity("eth_chainId", await transport.ask("eth_chainId"))
-        if plan.genesis.l1_chain_id != chain_id:
-            raise WrongL1(plan.genesis.l1_chain_id, chain_id)
-        inbox, creation = compute_inbox_address(plan), _encode(plan)
+async def _deploy(transport: L1Transport, options: EthereumOptions, key: PrivateKey, plan: InboxPlan) -> Deployment:
+    chain_id = parse_quantity("eth_chainId", await transport.ask("eth_chainId"))
+    if plan.genesis.l1_chain_id != chain_id:
+        raise WrongL1(plan.genesis.l1_chain_id, chain_id)
+    inbox, creation = compute_inbox_address(plan), _encode(plan)
+    if (found := await _find_inbox(transport, inbox, plan)) is not None:
+        return found
+    head = parse_block(await transport.ask("eth_getBlockByNumber", "latest", False))
+    # The proxy does not say why a creation fails, so it is tried without it.
+    await call_inbox(transport, compute_address(key), None, creation, head, options.seconds_per_block)
+    sender = Sender(transport, options, chain_id)
+    await bring_deployer(transport, sender, options, key)
+    data = compute_rollup_id(plan.genesis) + creation
+    failure: Exception = TransactionReverted(bytes(32))
+    for _ in range(_TRIES):
+        try:
+            failure = await _create(transport, sender, key, data)
+        except SupersededError:  # something else of this key's came first
+            pass
+        except L1Refused as refusal:  # as when somebody else has created the inbox meanwhile
+            failure = refusal
         if (found := await _find_inbox(transport, inbox, plan)) is not None:
             return found
-        head = parse_block(await transport.ask("eth_getBlockByNumber", "latest", False))
-        # The proxy does not say why a creation fails, so it is tried without it.
-        await call_inbox(transport, compute_address(key), None, creation, head, options.seconds_per_block)
-        sender = Sender(transport, options, chain_id)
-        await bring_deployer(transport, sender, options, key)
-        data = compute_rollup_id(plan.genesis) + creation
-        failure: Exception = TransactionReverted(bytes(32))
-        for _ in range(_TRIES):
-            try:
-                failure = await _create(transport, sender, key, data)
-            except SupersededError:  # something else of this key's came first
-                pass
-            except L1Refused as refusal:  # as when somebody else has created the inbox meanwhile
-                failure = refusal
-            if (found := await _find_inbox(transport, inbox, plan)) is not None:
-                return found
-        raise failure
-    finally:
-        await transport.close()
+    raise failure
 
 
 async def _create(transport: L1Transport, sender: Sender, key: PrivateKey, data: bytes) -> TransactionReverted:

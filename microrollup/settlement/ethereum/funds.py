@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.settlement.ethereum.answers import parse_block, parse_quantity
 from microrollup.settlement.ethereum.errors import TransactionReverted
-from microrollup.settlement.ethereum.loop import LoopThread
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.sender import Sender, SupersededError
 from microrollup.settlement.ethereum.transaction import TransactionRequest
 from microrollup.settlement.ethereum.transport import L1Transport
+from microrollup.settlement.ethereum.visit import visit_l1
 
 __all__ = ["L1Origin", "get_balance", "has_code", "read_origin", "send_ether"]
 
@@ -22,8 +21,6 @@ _TRANSFER_GAS: Final = 100_000
 """A plain transfer takes 21,000; a receiver with code may take more."""
 
 _TRIES: Final = 3
-
-T = TypeVar("T")
 
 
 class L1Origin(msgspec.Struct, frozen=True):
@@ -47,7 +44,7 @@ def read_origin(options: EthereumOptions) -> L1Origin:
         origin = parse_block(await transport.ask("eth_getBlockByNumber", hex(number), False), number)
         return L1Origin(chain_id, origin.number, origin.time)
 
-    return _run(options, read)
+    return visit_l1(options, read)
 
 
 def get_balance(options: EthereumOptions, address: bytes) -> int:
@@ -57,7 +54,7 @@ def get_balance(options: EthereumOptions, address: bytes) -> int:
         answer = await transport.ask("eth_getBalance", f"0x{address.hex()}", "latest")
         return parse_quantity("eth_getBalance", answer)
 
-    return _run(options, read)
+    return visit_l1(options, read)
 
 
 def has_code(options: EthereumOptions, address: bytes) -> bool:
@@ -66,7 +63,7 @@ def has_code(options: EthereumOptions, address: bytes) -> bool:
     async def read(transport: L1Transport) -> bool:
         return bool(await transport.ask("eth_getCode", f"0x{address.hex()}", "latest") != "0x")
 
-    return _run(options, read)
+    return visit_l1(options, read)
 
 
 def send_ether(options: EthereumOptions, key: PrivateKey, to: bytes, wei: int) -> None:
@@ -85,19 +82,4 @@ def send_ether(options: EthereumOptions, key: PrivateKey, to: bytes, wei: int) -
             return
         raise TransactionReverted(bytes(32))
 
-    _run(options, send)
-
-
-def _run(options: EthereumOptions, work: Callable[[L1Transport], Coroutine[Any, Any, T]]) -> T:
-    async def run() -> T:
-        transport = L1Transport(options)
-        try:
-            return await work(transport)
-        finally:
-            await transport.close()
-
-    loop = LoopThread("l1")
-    try:
-        return loop.run(run())
-    finally:
-        loop.close()
+    visit_l1(options, send)

@@ -1,0 +1,168 @@
+"""The command line of Keystore+: deploy one with its vault, and look who holds the money."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from microrollup.cli.deploying import read_ether
+from microrollup.cli.l1 import Reach, ethereum_options, make_ethereum_place
+from microrollup.cli.output import Command, Output, json_option, make_facts
+from microrollup.cli.parameters import PATH, data_option, hex_bytes
+from microrollup.cli.run import run_command
+from microrollup.codec.json import hex0x
+from microrollup.crypto.ecdsa import compute_address
+from microrollup.declaration.rollup import load_rollup
+from microrollup.deployment.keys import read_key
+from microrollup.deployment.place_file import find_place
+from microrollup.errors import UsageError
+from microrollup.primitives import ZERO_ADDRESS
+from microrollup.settlement.place import EthereumPlace
+
+from .config import Config, PriceCap
+from .deploying import Custody, check_custody, deploy_plus, plan_vault
+from .module_file import keep_module
+
+__all__ = ["main", "plus_group"]
+
+_NAME: Final = f"python -m {__package__}"
+_MAX_WEI: Final = 1 << 256
+
+
+def read_cap(text: str) -> PriceCap:
+    """`AMOUNT` for ether or `TOKEN=AMOUNT`, in the token's smallest unit."""
+    token, separator, amount = text.rpartition("=")
+    if not amount.isdecimal() or not 0 < int(amount) < _MAX_WEI:
+        raise click.BadParameter(f"{text!r} is not AMOUNT or TOKEN=AMOUNT, with an amount of smallest units above 0")
+    return PriceCap(hex_bytes(20)(token) if separator else ZERO_ADDRESS, int(amount))
+
+
+@click.group("plus", context_settings={"help_option_names": ["-h", "--help"]})
+def plus_group() -> None:
+    """Keystore+ on Ethereum: a rollup of accounts with balances, and the vault on L1 that holds the money."""
+
+
+@click.command("deploy", cls=Command, context_settings={"default_map": {"da": "calldata"}})
+@click.argument("name")
+@data_option("Directory of the rollup's store; made now.")
+@ethereum_options
+@click.option(
+    "--key", type=PATH, required=True, metavar="KEYFILE", help="Pays for the deployment, and binds the vault."
+)
+@click.option(
+    "--owner",
+    type=hex_bytes(20),
+    default="00" * 20,
+    metavar="ADDRESS",
+    help="Who may void and change [default: nobody].",
+)
+@click.option("--verifier", "verifiers", type=hex_bytes(20), multiple=True, metavar="ADDRESS", help="Who may attest.")
+@click.option("--quorum", type=click.IntRange(1, 256), metavar="M", help="How many must [default: more than half].")
+@click.option("--fund", type=read_ether, metavar="ETHER", help="Send the builder so much for its batches.")
+@click.option("--salt", type=hex_bytes(32), default="00" * 32, metavar="HEX", help="Tells twins of a rollup apart.")
+@click.option("--collector", type=hex_bytes(32), default="00" * 32, metavar="KEY", help="Account that fees go to.")
+@click.option(
+    "--price-cap",
+    "caps",
+    type=read_cap,
+    multiple=True,
+    metavar="[TOKEN=]AMOUNT",
+    help="Let an action cost so much at most, for ever, in ether's or a token's smallest unit; repeatable.",
+)
+@click.option("--parent-node", type=hex_bytes(32), default="00" * 32, metavar="NODE", help="ENS node of the names.")
+@click.option("--bridge", type=hex_bytes(20), default="00" * 20, metavar="ADDRESS", help="Bridge of Axiom's interface.")
+@json_option
+def deploy_command(
+    name: str,
+    directory: Path,
+    reach: Reach,
+    key: Path,
+    owner: bytes,
+    verifiers: tuple[bytes, ...],
+    quorum: int | None,
+    fund: int | None,
+    salt: bytes,
+    collector: bytes,
+    caps: tuple[PriceCap, ...],
+    parent_node: bytes,
+    bridge: bytes,
+    output: Output,
+) -> None:
+    """Create a Keystore+ on Ethereum with its vault.
+
+    Writes NAME.py, by which all commands know the rollup (`microrollup run NAME --data DIR`), creates the vault, then
+    the inbox, and binds the vault to it. Batches are published in calldata, because an escape needs the state and blobs
+    expire; nobody owns the inbox, so that nobody can change who settles. The same command goes on after it was cut off.
+    """
+    if reach.inbox is not None:
+        raise UsageError("--inbox names an inbox that exists; this command makes one")
+    payer = read_key(key)
+    place = make_ethereum_place(msgspec.structs.replace(reach, inbox=ZERO_ADDRESS))
+    vault = plan_vault(directory, compute_address(payer), salt)
+    config = Config(vault, bridge, parent_node=parent_node, collector=collector, price_caps=caps)
+    module = keep_module(name, config)
+    deployed = deploy_plus(
+        config, directory, place, payer,
+        owner=owner, verifiers=verifiers, quorum=quorum, salt=salt, fund=fund or 0,
+    )  # fmt: skip
+    document = _describe(deployed.custody) | {
+        "module": str(module),
+        "builder": hex0x(deployed.genesis.builder),
+        "gasUsed": deployed.gas_used,
+    }
+    next_step = {"next": f"microrollup run {name} --data {directory}"}
+    output.show(document, make_facts(_list_facts(deployed.custody) | {"gas": f"{deployed.gas_used:,}"} | next_step))
+
+
+@click.command("vault", cls=Command)
+@click.argument("app")
+@click.option("--data", "directory", type=PATH, metavar="DIR", help="Data directory that names the inbox.")
+@ethereum_options
+@json_option
+def vault_command(app: str, directory: Path | None, reach: Reach, output: Output) -> None:
+    """Check that a Keystore+ and its vault mean each other, and say who could take the money.
+
+    Compares the inbox's genesis with the app's, its configuration included, the vault's address with its code, and the
+    inbox that the vault is bound to. Do it before you pay in.
+    """
+    if (directory is None) == (reach.inbox is None):
+        raise UsageError("give --data DIR, or --l1-url URL and --inbox ADDRESS")
+    place = make_ethereum_place(reach) if directory is None else find_place(directory, None)
+    if not isinstance(place, EthereumPlace):
+        raise UsageError(f"{directory} settles on no Ethereum: it has no vault")
+    custody = check_custody(load_rollup(app), place)
+    output.show(_describe(custody), make_facts(_list_facts(custody)))
+
+
+plus_group.add_command(deploy_command)
+plus_group.add_command(vault_command)
+
+
+def _describe(custody: Custody) -> dict[str, object]:
+    return {
+        "vault": hex0x(custody.vault),
+        "inbox": hex0x(custody.inbox),
+        "rollupId": hex0x(custody.rollup_id),
+        "owner": hex0x(custody.owner),
+        "takers": [{"who": who, "after": after} for who, after in custody.takers],
+    }
+
+
+def _list_facts(custody: Custody) -> dict[str, object]:
+    takers = {f"{who} could take the money": after for who, after in custody.takers}
+    return {
+        "vault": f"{hex0x(custody.vault)}, bound to the inbox",
+        "inbox": hex0x(custody.inbox),
+        "rollup id": hex0x(custody.rollup_id),
+        **takers,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (the process's own by default); the exit code. Raises nothing."""
+    return run_command(plus_group, _NAME, list(sys.argv[1:] if arguments is None else arguments))

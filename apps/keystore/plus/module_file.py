@@ -1,0 +1,62 @@
+"""The module by which commands know a Keystore+ with its configuration: a Python file of one declaration."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from microrollup.errors import UsageError
+
+from .config import Config
+
+__all__ = ["keep_module", "write_module_text"]
+
+_NAME: Final = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def _write_bytes(value: bytes) -> str:
+    return f'bytes.fromhex("{value.hex()}")'
+
+
+def write_module_text(config: Config) -> str:
+    """The module's text: the same for the same configuration."""
+    members = [
+        f"        {name}={_write_bytes(value)},\n"
+        for name, value in (
+            ("vault", config.vault),
+            ("bridge", config.bridge),
+            ("parent_node", config.parent_node),
+            ("collector", config.collector),
+        )
+        if any(value)
+    ]
+    caps = [f"            PriceCap(token={_write_bytes(cap.token)}, cap={cap.cap}),\n" for cap in config.price_caps]
+    members += ["        price_caps=(\n", *caps, "        ),\n"] if caps else []
+    names = "Config, PriceCap" if caps else "Config"
+    return "".join(
+        [
+            '"""A Keystore+, as it was deployed. Its configuration is part of the rollup\'s id."""\n\n',
+            f"from apps.keystore.plus.config import {names}\n",
+            "from apps.keystore.plus.rollup import make_app\n\n",
+            "app = make_app(\n    Config(\n",
+            *members,
+            "    )\n)\n",
+        ]
+    )
+
+
+def keep_module(name: str, config: Config) -> Path:
+    """Write `NAME.py` into the working directory, unless it is there with the same configuration; its path.
+
+    Raises `UsageError` for a name that no module can have, and for a file that holds something else.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is not a module's name: take lower-case letters, digits and underscores")
+    path, text = Path(f"{name}.py"), write_module_text(config)
+    if path.exists():
+        if path.read_text(encoding="utf-8") != text:
+            raise UsageError(f"{path} is there and holds something else: take another name or directory")
+        return path
+    path.write_text(text, encoding="utf-8")
+    return path
