@@ -75,7 +75,7 @@ def test_forge(tmp_path: Path) -> None:
 
 def test_contracts_fit() -> None:
     """EIP-170 bounds the deployed code, which is shorter than the creation code."""
-    for name in ("KeystoreVault", "EscapeVerifier", "OpStackVaultBridge"):
+    for name in ("KeystoreVault", "EscapeVerifier", "OpStackVaultBridge", "AxiomBridge"):
         assert (len(load_artifact(name, PACKAGE).bytecode) - 2) // 2 < EIP170, name
 
 

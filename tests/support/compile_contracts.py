@@ -54,6 +54,7 @@ PROJECTS: Final = (
         (
             "ArbitrumOrigin",
             "ArbitrumSender",
+            "AxiomBridge",
             "ECDSAValidator",
             "EitherOrigin",
             "EscapeVerifier",
