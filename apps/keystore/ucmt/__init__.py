@@ -21,6 +21,7 @@ from .nodes import (
     encode_node,
     encode_proof,
 )
+from .rollup import app
 from .signatures import (
     encode_account_signature,
     encode_cosigned,
@@ -56,6 +57,7 @@ __all__ = [
     "Judge",
     "PairTree",
     "RootUpdate",
+    "app",
     "compute_account_address",
     "compute_update_message",
     "configure_cosign",

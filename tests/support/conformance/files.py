@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from conformance import announcements, chain, crypto, keystore, metering, settlement
+from conformance import announcements, chain, crypto, keystore, metering, settlement, ucmt
 from paths import VECTORS
 
 Case = dict[str, Any]
@@ -83,6 +83,18 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
     "signatures": ("Signature schemes: wallet form, stored form, digest and sender.", crypto.make_signatures),
     "manifests": ("Manifest of an app's code: canonical msgpack; its keccak256 is the stfId.", chain.make_manifests),
     "steps": ("The metered form: steps of small functions, or the limit that they reach.", metering.make_steps),
+    "ucmt-envelopes": (
+        (
+            "Envelopes of the relayer's rollup: calldata of handleUpdates with one action, and what it opens to; "
+            "the hash is the message that the nodes sign."
+        ),
+        ucmt.make_envelopes,
+    ),
+    "ucmt-leaves": (
+        "The relayer's rollup: silo, key and leaf bytes of one entry of each settled field.",
+        ucmt.make_leaves,
+    ),
+    "ucmt-verifiers": ("Verifiers that the envelope `ucmt` takes, and their keystores.", ucmt.make_verifiers),
     "typed-data": ("EIP-712 actions: encoded type, type hash, domain separator, digest.", chain.make_typed_data),
 }
 

@@ -14,6 +14,7 @@ from apps.keystore.plus.recovery import StartRecovery, compute_proposal_id
 from apps.keystore.plus.state import Exit, Fill, Intent, KeyDelegate, Order, TokenWithdrawal, Withdrawal
 from apps.keystore.plus.vault import Deposit, Freeze, compute_withdrawal_id
 from conformance.encoding import fill, show
+from microrollup import MicroRollup
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.indexed import compute_tree_key
 from microrollup.execution.payload import encode_forced_payload
@@ -41,7 +42,7 @@ def make_leaves() -> list[Case]:
         ("exits.exits", key, Exit(fill("previous", 20), fill("next", 20), 1_700_172_800)),
         ("texts.texts", keccak256(key + b"avatar"), "https://example.org/face.png"),
     ]
-    return [_show_entry(name, key, value) for name, key, value in entries]
+    return [show_entry(app, name, key, value) for name, key, value in entries]
 
 
 def make_withdrawal_ids() -> list[Case]:
@@ -106,7 +107,8 @@ def make_hashes() -> list[Case]:
     return [{"what": what, "from": show(values), "hash": show(digest)} for what, values, digest in cases]
 
 
-def _show_entry(name: str, key: Any, value: Any) -> Case:
+def show_entry(app: MicroRollup, name: str, key: Any, value: Any) -> Case:
+    """An entry of a settled field: where it is, and what the state root commits to."""
     field = app.state_type.get_field(name)
     encoded, leaf = field.encode_key(key), field.encode_leaf(value)
     return {
