@@ -17,6 +17,7 @@ from microrollup.declaration.envelope import Envelope, Opened
 from microrollup.declaration.http_route import http_route
 from microrollup.declaration.index import Index, IndexBlock, IndexView
 from microrollup.declaration.map import Map
+from microrollup.declaration.method_set import MethodSet
 from microrollup.declaration.node_view import NodeView
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import State, leaf_value, metadata
@@ -38,6 +39,7 @@ __all__ = [
     "IndexBlock",
     "IndexView",
     "Map",
+    "MethodSet",
     "MicroRollup",
     "MicrorollupError",
     "NodeView",

@@ -14,6 +14,7 @@ from microrollup.cli.output import Command, Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, app_argument, block_size_option, data_option, hex_bytes, workers_option
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
+from microrollup.declaration.query import load_methods
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.directory import VerifierChoice
 from microrollup.deployment.keys import read_key
@@ -141,6 +142,13 @@ def read_duration(text: str) -> float:
     show_default=True,
     help="Take a block's timestamp from this machine's clock, or from its L1 origin: then it is that L1 block's time.",
 )
+@click.option(
+    "--methods",
+    "methods",
+    multiple=True,
+    metavar="NAME",
+    help="Serve this set of the app's methods besides; repeatable [default: none].",
+)
 @click.option("--log-json", is_flag=True, help="Log everything, one JSON object per line.")
 @json_option
 def run_command(
@@ -162,6 +170,7 @@ def run_command(
     l1: L1Place | None,
     upgrade: bool,
     clock: BuilderClock,
+    methods: tuple[str, ...],
     log_json: bool,
     output: Output,
 ) -> None:
@@ -183,7 +192,10 @@ def run_command(
     listed = {*addresses, *[compute_address(read_key(path)) for path in keys]}
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
-    options = NodeOptions(block_size, timing, choose_node_workers(workers), upgrade=upgrade, clock=clock)
+    options = NodeOptions(
+        block_size, timing, choose_node_workers(workers), upgrade=upgrade, clock=clock, methods=methods
+    )
+    load_methods(rollup, methods)  # a name that is wrong is said before a data directory is made
     bind(host, port).close()  # an address that cannot be had is said before a data directory is made
     while True:  # a node serves one version of the app
         with limited_memory(MEMORY_BYTES), open_served(app, directory, rollup, choice, keys, l1, options) as node:

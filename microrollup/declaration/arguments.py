@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from microrollup.declaration.manifest import RULES_VERSION
+from microrollup.declaration.method_set import MODULE, check_method_sets
 from microrollup.declaration.state import State
 from microrollup.declaration.upgrade import check_upgrade
 from microrollup.errors import DeclarationError
@@ -17,7 +18,6 @@ from microrollup.guard.lint import RULES
 __all__ = ["check_names", "check_values"]
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9 _.-]{0,63}")
-_MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _MAX_VERSION: Final = 64
 _EXAMPLE: Final = 'MicroRollup(name="zoo", version="1", genesis=Zoo(), stfs=[feed])'
 
@@ -65,6 +65,7 @@ def check_values(
     libraries: Any,
     allow: Any,
     rules: Any,
+    method_sets: Any,
     **modules: Any,
 ) -> None:
     """Check the arguments themselves; `first` is genesis, state and previous. Raises `DeclarationError` that says what
@@ -96,8 +97,9 @@ def check_values(
     _check_allow(allow)
     if rules != RULES_VERSION or not isinstance(rules, int) or isinstance(rules, bool):
         raise DeclarationError("rules", f"this microrollup executes rules {RULES_VERSION} only, not {rules!r}")
+    check_method_sets(method_sets)
     for argument, module in modules.items():
-        if module is not None and (not isinstance(module, str) or not _MODULE.fullmatch(module)):
+        if module is not None and (not isinstance(module, str) or not MODULE.fullmatch(module)):
             write = f"write {argument}='zoo_{argument}'"
             raise DeclarationError(argument, f"is a module's name as text, not {_kind(module)}: {write}")
 

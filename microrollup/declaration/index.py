@@ -34,6 +34,7 @@ from typing import (
 
 import msgspec
 
+from microrollup.chain.block import Header
 from microrollup.chain.receipt import ReceiptStatus
 from microrollup.codec.annotations import show_annotation
 from microrollup.codec.canonical import encode_canonical
@@ -111,6 +112,14 @@ class IndexBlockSource(Protocol):
     height: int
     timestamp: int
 
+    def read_header(self) -> Header:
+        """The words of the block's header."""
+        ...
+
+    def read_builder(self) -> bytes:
+        """The 20-byte address that sealed the block."""
+        ...
+
     def read_state(self) -> Any:
         """The app's state after the block."""
         ...
@@ -142,6 +151,16 @@ class IndexBlock(Generic[_S_co]):
         self._read_part = read_part
         self._state: _S_co | None = None
         self._receipts: tuple[BlockReceipt, ...] | None = None
+
+    @property
+    def header(self) -> Header:
+        """The words of the block's header. In a test's run, which has no store, its roots and hashes are zero."""
+        return self._source.read_header()
+
+    @property
+    def builder(self) -> bytes:
+        """The 20-byte address that sealed it; of the genesis, that the rollup began with. Zero in a test's run."""
+        return self._source.read_builder()
 
     @property
     def state(self) -> _S_co:

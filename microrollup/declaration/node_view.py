@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microrollup.chain.acknowledgement import SignedAcknowledgement
-    from microrollup.chain.answers.actions import BlockAnswer, HeaderAnswer, ReceiptAnswer
-    from microrollup.chain.answers.confirmations import Confirmation
+    from microrollup.chain.answers.actions import ActionAnswer, BlockAnswer, HeaderAnswer, ReceiptAnswer
+    from microrollup.chain.answers.confirmations import Confirmation, Heights
     from microrollup.chain.answers.state import StateProofAnswer
     from microrollup.declaration.index import Index, IndexBlock, IndexView
     from microrollup.declaration.view import View
@@ -40,8 +40,19 @@ class NodeView(Protocol):
         """
         ...
 
+    @property
+    def heights(self) -> Heights:
+        """The newest height at each level of confirmation."""
+        ...
+
+    @property
+    def rollup_id(self) -> bytes:
+        """32 bytes."""
+        ...
+
     def submit(self, line: bytes, *, timeout: float = 30.0) -> SignedAcknowledgement:
-        """Take one signed action in its JSON form; returns when it is durable.
+        """Take one signed action in its JSON form, or one envelope as `{"envelope": name, "raw": "0x…"}`; returns when
+        it is durable.
 
         Raises what refuses it, a `RefusedError` for one, and `LimitExceeded` after so many seconds.
         """
@@ -51,8 +62,14 @@ class NodeView(Protocol):
         """The nonce that a 20-byte sender signs next."""
         ...
 
-    def get_receipt(self, action: bytes | int) -> ReceiptAnswer:
-        """What became of an action, by its 32-byte hash or its sequence number."""
+    def get_action(self, action: bytes | int, name: str | None = None) -> ActionAnswer:
+        """An action as it came, by its 32-byte hash or its sequence number; with the `name` of an envelope, by the hash
+        that the envelope gives itself.
+        """
+        ...
+
+    def get_receipt(self, action: bytes | int, name: str | None = None) -> ReceiptAnswer:
+        """What became of an action, named in the same way."""
         ...
 
     def list_receipts(self, first: int, limit: int) -> list[ReceiptAnswer]:
@@ -65,6 +82,10 @@ class NodeView(Protocol):
 
     def get_block(self, height: int | None = None) -> BlockAnswer:
         """A block with what became of its actions."""
+        ...
+
+    def get_builder(self, height: int | None = None) -> bytes:
+        """The 20-byte address that sealed a block; of the genesis, that the rollup began with."""
         ...
 
     def get_confirmation(self, action: bytes | int) -> Confirmation:

@@ -28,6 +28,7 @@ from microrollup.codec.schema import SchemaType, describe_type, to_camel_case
 from microrollup.codec.values import compile_check
 from microrollup.declaration.http_route import HttpRoute, read_routes
 from microrollup.declaration.index import IndexType, describe_index, is_index
+from microrollup.declaration.method_set import check_namespace
 from microrollup.declaration.modules import Package
 from microrollup.declaration.node_view import NodeView
 from microrollup.declaration.state import State
@@ -50,6 +51,7 @@ __all__ = [
     "load_methods",
     "load_reads",
     "name_namespace",
+    "require_distinct",
 ]
 
 HEIGHT: Final = "height"
@@ -57,9 +59,7 @@ HEIGHT: Final = "height"
 
 MAX_INDEXES: Final = 32
 
-_NAMESPACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _BETWEEN_WORDS: Final = re.compile(r"[ _.-]+")
-_TAKEN: Final = frozenset({"eth", "net", "rollup", "rpc", "web3"})
 
 
 class QueryParameter(msgspec.Struct, frozen=True):
@@ -68,8 +68,11 @@ class QueryParameter(msgspec.Struct, frozen=True):
     name: str
     wire_name: str
     annotation: Any
-    type: SchemaType
+    type: SchemaType | None
+    """None for a type that only answers have: `Any`, or a member that may be left out."""
     read: Read
+    write: Callable[[Any], Any]
+    """The plain JSON of an argument. Raises `ValueOutOfBounds` for one of another type."""
     required: bool
     default: Any = None
 
@@ -107,8 +110,7 @@ class Query(msgspec.Struct, frozen=True):
         params = {}
         for each in self.parameters:
             if each.name in bound:
-                compile_check(each.type, each.name)(bound[each.name])
-                params[each.wire_name] = to_json_value(each.type, bound[each.name])
+                params[each.wire_name] = each.write(bound[each.name])
         return params
 
 
@@ -127,7 +129,7 @@ class Reads(msgspec.Struct, frozen=True):
 
 
 class Methods(msgspec.Struct, frozen=True):
-    """All methods of an app's own."""
+    """The methods of one module of an app's own."""
 
     namespace: str
     methods: dict[str, Query]
@@ -160,7 +162,8 @@ def _describe(function: Callable[..., Any], kind: str, given: Any) -> Query:
         raise DeclarationError(name, f"its first parameter is annotated {wanted}, not {_show(hints, first.name)}")
     if "return" not in hints:
         raise DeclarationError(name, "annotate what it returns, as in `-> list[Bid]`")
-    parameters = tuple([_describe_parameter(name, parameter, hints) for parameter in rest])
+    describe = _describe_parameter if given is View else _describe_method_parameter
+    parameters = tuple([describe(name, parameter, hints) for parameter in rest])
     names = [parameter.wire_name for parameter in parameters] + ([HEIGHT] if given is View else [])
     if len(set(names)) != len(names):
         raise DeclarationError(
@@ -193,11 +196,7 @@ def _show(hints: dict[str, Any], name: str) -> str:
 
 
 def _describe_parameter(query: str, parameter: Parameter, hints: dict[str, Any]) -> QueryParameter:
-    where, name = f"{query}({parameter.name})", parameter.name
-    if parameter.kind is not Parameter.POSITIONAL_OR_KEYWORD:
-        raise DeclarationError(where, "a query has plain parameters only: no *, **, / or keyword-only ones")
-    if name not in hints:
-        raise DeclarationError(where, "annotate it, as in `match: Uint64`")
+    where, name = _check_parameter(query, parameter, hints)
     described = describe_type(hints[name], where="state", path=where)
     required = parameter.default is Parameter.empty
     default = None if required else parameter.default
@@ -206,8 +205,40 @@ def _describe_parameter(query: str, parameter: Parameter, hints: dict[str, Any])
             compile_check(described, where)(default)
         except ValueOutOfBounds as error:
             raise DeclarationError(where, f"its default is not of its type: {error}") from None
-    read = compile_json_reader(described, to_camel_case(name))
-    return QueryParameter(name, to_camel_case(name), hints[name], described, read, required, default)
+    wire_name, check = to_camel_case(name), compile_check(described, name)
+
+    def write(value: Any) -> Any:
+        check(value)
+        return to_json_value(described, value)
+
+    return QueryParameter(
+        name, wire_name, hints[name], described, compile_json_reader(described, wire_name), write, required, default
+    )
+
+
+def _check_parameter(query: str, parameter: Parameter, hints: dict[str, Any]) -> tuple[str, str]:
+    """Where a parameter is, and its name."""
+    where, name = f"{query}({parameter.name})", parameter.name
+    if parameter.kind is not Parameter.POSITIONAL_OR_KEYWORD:
+        raise DeclarationError(where, "a query has plain parameters only: no *, **, / or keyword-only ones")
+    if name not in hints:
+        raise DeclarationError(where, "annotate it, as in `match: Uint64`")
+    return where, name
+
+
+def _describe_method_parameter(query: str, parameter: Parameter, hints: dict[str, Any]) -> QueryParameter:
+    """A method's parameter may besides have any type that an answer may have: `Any` for plain JSON, `X | None`."""
+    try:
+        return _describe_parameter(query, parameter, hints)
+    except DeclarationError:
+        where, name = _check_parameter(query, parameter, hints)
+    wire_name, required = to_camel_case(name), parameter.default is Parameter.empty
+    try:
+        form = compile_form(hints[name], wire_name)
+    except RecursionError:
+        raise DeclarationError(where, "contains itself") from None
+    default = None if required else parameter.default
+    return QueryParameter(name, wire_name, hints[name], None, form.read, form.write, required, default)
 
 
 def name_namespace(name: str) -> str:
@@ -217,11 +248,7 @@ def name_namespace(name: str) -> str:
     """
     first, *rest = [word for word in _BETWEEN_WORDS.split(name) if word]
     namespace = first + "".join([word[0].upper() + word[1:] for word in rest])
-    if not _NAMESPACE.fullmatch(namespace) or namespace.lower() in _TAKEN:
-        raise DeclarationError(
-            "name", f"{name!r} cannot begin the names of methods, as an app with reads needs: the node's own do"
-        )
-    return namespace
+    return check_namespace(namespace)
 
 
 def load_reads(rollup: MicroRollup) -> Reads | None:
@@ -271,15 +298,39 @@ def _load_indexes(rollup: MicroRollup, module: ModuleType, package: Package) -> 
     return indexes
 
 
-def load_methods(rollup: MicroRollup) -> Methods | None:
-    """The methods of an app's own, their module imported now; None for an app without `methods`.
+def load_methods(rollup: MicroRollup, sets: Sequence[str] = ()) -> tuple[Methods, ...]:
+    """The methods of an app's own, and those of its `method_sets` with these names; their modules are imported now.
 
-    Raises `DeclarationError` for what cannot be served, `UsageError` for a module that cannot be imported.
+    Raises `DeclarationError` for what cannot be served, `UsageError` for a module that cannot be imported, and for a
+    set that the app does not have.
     """
-    if rollup.methods is None:
-        return None
-    namespace = name_namespace(rollup.name)
-    module = _import(rollup.methods)
+    loaded = [] if rollup.methods is None else [_load_methods(name_namespace(rollup.name), rollup.methods, "methods")]
+    for name in dict.fromkeys(sets):
+        chosen = rollup.method_sets.get(name)
+        if chosen is None:
+            known = ", ".join(rollup.method_sets) or "none"
+            raise UsageError(f"{rollup.name} has no set of methods called {name!r}; it has {known}")
+        loaded.append(_load_methods(chosen.namespace, chosen.module, f"method_sets[{name!r}]"))
+    return tuple(loaded)
+
+
+def require_distinct(reads: Reads | None, methods: Sequence[Methods]) -> None:
+    """Raises `DeclarationError` if two queries or methods of an app have one name or one HTTP path."""
+    holders: dict[str, str] = {}
+    if reads is not None:
+        holders = {f"{reads.namespace}_{name}": "a query" for name in reads.queries}
+    _check_routes([route for each in methods for method in each.methods.values() for route in method.routes])
+    for each in methods:
+        for name, method in each.methods.items():
+            full = f"{each.namespace}_{name}"
+            if full in holders:
+                where = f"{method.function.__module__}.{method.function.__qualname__}"
+                raise DeclarationError(where, f"{holders[full]} of the app is called {full} as well")
+            holders[full] = f"a method in {method.function.__module__}"
+
+
+def _load_methods(namespace: str, name: str, argument: str) -> Methods:
+    module = _import(name)
     methods: dict[str, Query] = {}
     for function in _list_functions(module):
         method = describe_method(function)
@@ -288,7 +339,7 @@ def load_methods(rollup: MicroRollup) -> Methods | None:
         methods[method.name] = method
     _check_routes([route for method in methods.values() for route in method.routes])
     if not methods:
-        raise DeclarationError("methods", f"{module.__name__} has no function whose first parameter is a NodeView")
+        raise DeclarationError(argument, f"{module.__name__} has no function whose first parameter is a NodeView")
     return Methods(namespace, methods)
 
 

@@ -8,7 +8,7 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +35,7 @@ from microrollup.declaration.manifest import (
     sort_items,
 )
 from microrollup.declaration.map import Map
+from microrollup.declaration.method_set import MethodSet
 from microrollup.declaration.modules import Package
 from microrollup.declaration.named import find_app
 from microrollup.declaration.signature import BlockHook, Stf, lift_hook, read_hook, read_stf
@@ -62,13 +63,11 @@ class MicroRollup:
     transition functions, each `(state, action, ctx) -> state`, annotated with its action's class and with the state's,
     or with that of a part of it. `on_block` is a function `(state, ctx) -> state` that runs at the beginning of each
     block. `envelopes` are the app's own formats in which actions come, each a subclass of `Envelope`. `libraries` names
-    foreign
-    packages that the app's modules import: the author answers for their results being the same on every machine.
-    `allow` names rules of the lint that the author answers for; it is part of the stfId.
-    `rules` is the version of the kernel's rules that the app is written for. `reads` is the name of the module that
-    holds the app's queries, `methods` of that with methods of its own; a node imports them, they do not count towards
-    the stfId. Raises `DeclarationError`
-    for anything that could not be executed, signed or committed to.
+    foreign packages that the app's modules import: the author answers for their results being the same everywhere.
+    `allow` names rules of the lint that the author answers for; it is part of the stfId. `rules` is the version of the
+    kernel's rules that the app is written for. `reads` is the name of the module that holds the app's queries,
+    `methods` of that with methods of its own; `method_sets` are more of them, by name. A node imports these, they do
+    not count towards the stfId. Raises `DeclarationError` for anything that could not be executed or committed to.
     """
 
     def __new__(cls, *positional: object, **named: object) -> Self:
@@ -92,10 +91,12 @@ class MicroRollup:
         rules: int = RULES_VERSION,
         reads: str | None = None,
         methods: str | None = None,
+        method_sets: Mapping[str, MethodSet] | None = None,
     ) -> None:
         modules = {"reads": reads, "methods": methods}
         first = (genesis, state, previous)
-        check_values(name, version, first, stfs, on_block, envelopes, libraries, allow, rules, **modules)
+        sets = {} if method_sets is None else method_sets
+        check_values(name, version, first, stfs, on_block, envelopes, libraries, allow, rules, sets, **modules)
         self.name = name
         self.version = version
         self.rules = rules
@@ -103,6 +104,7 @@ class MicroRollup:
         self.allow = tuple(sorted(set(allow)))
         self.reads = reads
         self.methods = methods
+        self.method_sets: dict[str, MethodSet] = dict(sets)
         self.previous = previous
         self.versions: tuple[MicroRollup, ...] = (*(() if previous is None else previous.app.versions), self)
         """This version and all before it, the oldest first."""

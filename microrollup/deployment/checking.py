@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from microrollup.codec.json import hex0x
+from microrollup.declaration.query import load_methods, load_reads, require_distinct
 from microrollup.declaration.rollup import load_rollup
 from microrollup.errors import UsageError
 from microrollup.guard.lint import LintFinding
@@ -33,8 +34,13 @@ class CheckedApp(msgspec.Struct, frozen=True):
 
 
 def check_app(app: str) -> CheckedApp:
-    """Load an app and lint its modules. Raises `UsageError`, and `DeclarationError` for code without an identity."""
+    """Load an app, with all its methods if it has sets of them, and lint its modules.
+
+    Raises `UsageError`, and `DeclarationError` for code without an identity and for methods of one name.
+    """
     rollup = load_rollup(app)
+    if rollup.method_sets:
+        require_distinct(load_reads(rollup), load_methods(rollup, tuple(rollup.method_sets)))
     findings = rollup.findings
     is_clean = all(finding.rule in rollup.allow for finding in findings)
     versions = {each.version: each.stf_id for each in (rollup.versions if is_clean else rollup.versions[:-1])}

@@ -157,7 +157,7 @@ def measure_value(value: Any, limit: int) -> int:
         elif isinstance(part, msgspec.Struct):
             size += 2
             waiting.extend(msgspec.structs.astuple(part))
-        elif kind in (int, bool, float, type(None)):
+        elif kind in (int, bool, float, type(None), msgspec.UnsetType):
             size += 1
         else:
             raise QueryFault("mistyped", f"what it returned is not of the declared type: it holds a {kind.__name__}")

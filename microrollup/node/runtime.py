@@ -17,7 +17,7 @@ from microrollup.chain.answers.confirmations import Divergent
 from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
-from microrollup.declaration.query import load_methods, load_reads
+from microrollup.declaration.query import load_methods, load_reads, require_distinct
 from microrollup.errors import DuplicateAction, IntakeStopped, L1Behind, MicrorollupError
 from microrollup.execution.authentication import may_be_envelope
 from microrollup.execution.authentication_pool import AuthenticationPool
@@ -71,6 +71,8 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """Build upgrades that are announced; else intake stops where one is due."""
     clock: BuilderClock = "own"
     """Where blocks have their timestamps from."""
+    methods: tuple[str, ...] = ()
+    """Sets of methods that are served besides, by the names under which the app declares them."""
 
 
 class VerifierSpec(msgspec.Struct, frozen=True):
@@ -144,7 +146,8 @@ class Node:
         )
         self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, reactions) for spec in verifiers]
         reactions.writer, reactions.settler, reactions.links = self._writer, self._settler, self.links
-        self.reads, self.methods = load_reads(self.rollup), load_methods(self.rollup)
+        self.reads, self.methods = load_reads(self.rollup), load_methods(self.rollup, self.options.methods)
+        require_distinct(self.reads, self.methods)
         readers = (
             None
             if self.reads is None

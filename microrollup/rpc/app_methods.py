@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import msgspec
 
 from microrollup.chain.acknowledgement import SignedAcknowledgement
-from microrollup.chain.answers.actions import BlockAnswer, HeaderAnswer, ReceiptAnswer
-from microrollup.chain.answers.confirmations import Confirmation
+from microrollup.chain.answers.actions import ActionAnswer, BlockAnswer, HeaderAnswer, ReceiptAnswer
+from microrollup.chain.answers.confirmations import Confirmation, Heights
 from microrollup.chain.answers.state import StateProofAnswer
+from microrollup.chain.block import compute_block_hash, recover_sealer
+from microrollup.chain.envelope_record import compute_envelope_id
 from microrollup.declaration.context import Revert
 from microrollup.declaration.index import Index, IndexBlock, IndexView
 from microrollup.declaration.query import Methods, Query
 from microrollup.declaration.view import View
-from microrollup.errors import LimitExceeded, UsageError
+from microrollup.errors import LimitExceeded, StoreCorrupt, UsageError
 from microrollup.execution.querying import QueryFault, encode_answer
 from microrollup.ledger.proof_json import make_proof_answer
 from microrollup.ledger.viewing import ReadFault, make_view
 from microrollup.node.errors import NotRecorded
+from microrollup.node.open_entries import LoggedAction
+from microrollup.node.status import describe_heights
 from microrollup.rpc.errors import ACTION_REFUSED, INTAKE_STOPPED, NOT_FOUND, NOT_RETAINED, QUERY_FAILED, ErrorResponse
 from microrollup.rpc.method import Api, AppMethod
 from microrollup.rpc.queries import read_arguments, read_members
@@ -33,14 +37,12 @@ V = TypeVar("V")
 _ERRORS = (ACTION_REFUSED, INTAKE_STOPPED, NOT_FOUND, NOT_RETAINED, QUERY_FAILED)
 
 
-def make_app_methods(methods: Methods | None) -> list[AppMethod]:
+def make_app_methods(methods: Sequence[Methods]) -> list[AppMethod]:
     """The methods by their full names."""
-    if methods is None:
-        return []
-    own = methods.methods.items()
     return [
-        AppMethod(f"{methods.namespace}_{name}", each.summary or "A method of the app.", each, each.answer, _ERRORS)
-        for name, each in own
+        AppMethod(f"{own.namespace}_{name}", each.summary or "A method of the app.", each, each.answer, _ERRORS)
+        for own in methods
+        for name, each in own.methods.items()
     ]
 
 
@@ -84,6 +86,14 @@ class ServedNode:
     def settled(self) -> int:
         return self._api.node.l1.get_settled().height
 
+    @property
+    def heights(self) -> Heights:
+        return describe_heights(self._api.node)
+
+    @property
+    def rollup_id(self) -> bytes:
+        return self._api.node.rollup_id
+
     def submit(self, line: bytes, *, timeout: float = 30.0) -> SignedAcknowledgement:
         node = self._api.node
         try:
@@ -100,10 +110,17 @@ class ServedNode:
     def get_nonce(self, sender: bytes) -> int:
         return self._api.node.lookups.get_nonces(sender)[1]
 
-    def get_receipt(self, action: bytes | int) -> ReceiptAnswer:
-        lookups = self._api.node.lookups
-        found = lookups.find_action(action) if isinstance(action, bytes) else lookups.get_action(action)
-        return self._api.views.receipt(found)
+    def get_action(self, action: bytes | int, name: str | None = None) -> ActionAnswer:
+        return self._api.views.action(self._find(action, name))
+
+    def get_receipt(self, action: bytes | int, name: str | None = None) -> ReceiptAnswer:
+        return self._api.views.receipt(self._find(action, name))
+
+    def _find(self, action: bytes | int, name: str | None) -> LoggedAction:
+        node = self._api.node
+        if not isinstance(action, bytes):
+            return node.lookups.get_action(action)
+        return node.lookups.find_action(action if name is None else compute_envelope_id(node.rollup_id, name, action))
 
     def list_receipts(self, first: int, limit: int) -> list[ReceiptAnswer]:
         return [self._api.views.receipt(found) for found in self._api.node.read_receipts(first, min(limit, 1_000))]
@@ -113,6 +130,15 @@ class ServedNode:
 
     def get_block(self, height: int | None = None) -> BlockAnswer:
         return self._api.views.block(self._api.node.lookups.get_block(height))
+
+    def get_builder(self, height: int | None = None) -> bytes:
+        node = self._api.node
+        header = node.lookups.get_header(height)
+        seal = node.lookups.get_seal(header.height)
+        sealer = node.genesis.builder if seal is None else recover_sealer(compute_block_hash(header), seal)
+        if sealer is None:
+            raise StoreCorrupt(f"blocks/{header.height}", "its seal is nobody's")
+        return sealer
 
     def get_confirmation(self, action: bytes | int) -> Confirmation:
         node, views = self._api.node, self._api.views

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from microrollup.chain.block import Header
 from microrollup.chain.block_entry import BlockBegin
 from microrollup.chain.receipt import STATUS_NAMES
 from microrollup.declaration.index import BlockReceipt, Change, IndexBlock, IndexType, IndexView
@@ -16,6 +17,7 @@ from microrollup.errors import IndexNotReady
 from microrollup.execution.indexing import IndexFault, IndexRunner
 from microrollup.ledger.indexes.blocks import find_field
 from microrollup.ledger.viewing import ReadFault
+from microrollup.primitives import ZERO_ADDRESS, ZERO_BYTES32
 from microrollup.testing.executed import EventDecoder, ExecutedBlock, Execution
 
 __all__ = ["fill_index"]
@@ -47,12 +49,32 @@ class _Rows:
         return self._field.encode_prefix(prefix)
 
 
-class _RunBlock:
+class _Source:
+    """What of a header there is without a store."""
+
+    def __init__(self, height: int, timestamp: int, action_count: int, first_seq: int) -> None:
+        self.height = height
+        self.timestamp = timestamp
+        self._action_count = action_count
+        self._first_seq = first_seq
+
+    def read_header(self) -> Header:
+        zero = ZERO_BYTES32
+        return Header(
+            zero, self.height, zero, self.timestamp, zero, 0, 0, zero, self._first_seq, self._action_count, zero, zero,
+            zero, zero,
+        )  # fmt: skip
+
+    def read_builder(self) -> bytes:
+        return ZERO_ADDRESS
+
+
+class _RunBlock(_Source):
     """A block of a run (a `IndexBlockSource`)."""
 
     def __init__(self, app: MicroRollup, block: ExecutedBlock) -> None:
-        self.height = block.height
-        self.timestamp = block.timestamp
+        first = block.receipts[0].seq if block.receipts else 0
+        super().__init__(block.height, block.timestamp, len(block.receipts), first)
         self._app = app
         self._block = block
 
@@ -85,12 +107,11 @@ class _RunBlock:
         ]
 
 
-class _FirstBlock:
+class _FirstBlock(_Source):
     """The state that a run begins with, all entries new (a `IndexBlockSource`)."""
 
     def __init__(self, app: MicroRollup, run: Execution) -> None:
-        self.height = run.begins
-        self.timestamp = run.blocks[0].timestamp if run.blocks else run.timestamp
+        super().__init__(run.begins, run.blocks[0].timestamp if run.blocks else run.timestamp, 0, 0)
         self._app = app
         self._state = run.start
 

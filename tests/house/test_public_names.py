@@ -14,8 +14,8 @@ import microrollup
 
 APP_NAMES = [
     "Action", "Context", "Envelope", "Event", "Index", "IndexBlock", "IndexView", "Map", "MicroRollup",
-    "MicrorollupError", "NodeView", "Opened", "Revert", "State", "Upgrade", "View", "http_route", "leaf_value",
-    "metadata", "replace", "require",
+    "MethodSet", "MicrorollupError", "NodeView", "Opened", "Revert", "State", "Upgrade", "View", "http_route",
+    "leaf_value", "metadata", "replace", "require",
 ]  # fmt: skip
 SCALARS = {"Address", "Bytes", "Bytes32", "FixedBytes", "Integer", "ZERO_ADDRESS", "ZERO_BYTES32"}
 

@@ -18,7 +18,10 @@ import pytest
 from structlog.testing import capture_logs
 
 import shelf_indexes
-from kernel_fixtures import MAP_SIZE, Chain, fast_directory
+from kernel_fixtures import BUILDER, MAP_SIZE, Chain, fast_directory
+from microrollup.crypto.keccak import keccak256
+from microrollup.declaration.index import describe_index
+from microrollup.declaration.modules import Package
 from microrollup.declaration.query import Reads, load_reads
 from microrollup.errors import IndexNotReady, NotRetained, StoreMissing
 from microrollup.execution.authentication_pool import AuthenticationPool
@@ -37,6 +40,7 @@ from microrollup.verifier.follow import verify_blocks
 from paths import ROOT, SUPPORT
 from shelf import Place, Remove, app
 from shelf_indexes import by_rank, fussy, history, sizes
+from shelf_seals import seals
 
 READS: Reads = load_reads(app)  # type: ignore[assignment]
 NAMES = ["by_rank", "fussy", "history", "sizes"]
@@ -148,6 +152,25 @@ def test_every_height(chain: Chain) -> None:
         wanted = expect(chain, height)
         for function in (by_rank, history, sizes, fussy):
             assert wanted[function.__name__] == read(chain, function, height), (function, height)
+
+
+def test_the_header_and_the_builder(chain: Chain) -> None:
+    """An index may read the words of a header, and who sealed the block; the genesis is its first builder's."""
+    work(chain, Random(7), 3)
+    package = Package("shelf", ())
+    index = describe_index(seals, package)  # type: ignore[arg-type]
+    reads = msgspec.structs.replace(READS, indexes={"seals": index}, trees={**READS.trees, **package.trees})
+    fill(chain, reads)
+    wanted = {
+        block.header.height: (
+            block.header.parent_hash, keccak256(block.header.state_root + block.header.actions_root), BUILDER
+        )
+        for block in chain.get_blocks()
+    }  # fmt: skip
+    found = read(chain, seals, reads=reads)
+    first = found.pop(0, None)
+    assert wanted == found
+    assert first is None or first[2] == BUILDER
 
 
 def test_filled_in_one_go_or_block_by_block(chain: Chain) -> None:

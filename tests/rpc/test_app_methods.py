@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 import hostile_methods as methods
-from hostile_rollup import Count, app
+import tickets
+from hostile_rollup import Count, Tally, app, count
 from kernel_fixtures import make_key
+from microrollup import MethodSet, MicroRollup
 from microrollup.client import ActionRefused, NotFound, QueryFailed, RpcError, SyncClient
 from microrollup.crypto.ecdsa import compute_address
-from microrollup.declaration.query import describe_method, load_methods
+from microrollup.declaration.query import describe_method, load_methods, load_reads, require_distinct
 from microrollup.errors import DeclarationError, UsageError
-from microrollup.rpc.method import PlainMethod
+from microrollup.rpc.app_methods import open_node_view
+from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.method import Api, PlainMethod
 from microrollup.rpc.methods import make_methods
 from microrollup.rpc.params import NoParams
 from microrollup.testing.signing import sign_action
-from node_fixtures import Caller, Site
+from node_fixtures import FAST, Caller, Site, to_line
+from ticket_keys import Purse
+from waiting import wait_for
 from zoo import zoo
 
 ALICE = make_key("alice")
@@ -93,7 +100,74 @@ def test_what_cannot_be_a_method() -> None:
             make_methods([taken])
     with pytest.raises(DeclarationError, match="annotated NodeView"):
         describe_method(sign_action)
-    assert load_methods(zoo) is None
-    loaded = load_methods(app)
-    assert loaded is not None
+    assert () == load_methods(zoo)
+    (loaded,) = load_methods(app)
     assert {"countNow", "look", "nextNonce", "tooFar", "unsure", "breaks", "lies", "stall"} == set(loaded.methods)
+
+
+def test_a_set_that_is_switched_on(tmp_path: Path) -> None:
+    """Beside the app's own methods, under a namespace of its own, with params and ids as another system sends them."""
+    options = msgspec.structs.replace(FAST, methods=("legacy",))
+    with Site(tmp_path, "hostile_rollup").serve(options=options) as caller:
+
+        def post(body: str) -> Any:
+            status, answer = caller.post(body.encode())
+            return status, json.loads(answer)
+
+        assert (200, {"jsonrpc": "2.0", "id": "7", "result": ["0x2a", [1, None]]}) == post(
+            '{"jsonrpc": "2.0", "id": "7", "method": "old_echo", "params": ["0x2a", [1, null]]}'
+        )
+        assert (200, {"jsonrpc": "2.0", "id": "0", "result": {"number": "3"}}) == post(
+            '{"jsonrpc": "2.0", "id": "0", "method": "old_choose", "params": [{"number": "3"}]}'
+        )
+        for method, params, code in (
+            ("old_choose", '[{"number": 3}]', -32602),
+            ("old_choose", "[null, null]", -32602),
+            ("old_echo", "[]", -32602),
+            ("old_missing", "[]", -32001),
+            ("old_wrong", "[]", -32602),
+        ):
+            body = f'{{"jsonrpc": "2.0", "id": "1", "method": "{method}", "params": {params}}}'
+            status, answer = post(body)
+            assert (200, "1", code) == (status, answer["id"], answer["error"]["code"]), method
+        names = {each["name"] for each in json.loads(caller.get("/openrpc.json")[1])["methods"]}
+        assert {"old_echo", "hostile_look"} <= names
+        assert not any(name.startswith("old_") for name in make_methods())
+
+
+def test_sets_that_cannot_be() -> None:
+    """An unknown set; names that are taken by the app's own methods; arguments that are none."""
+    with pytest.raises(UsageError, match="no set of methods called 'axiom'; it has legacy, clash"):
+        load_methods(app, ["axiom"])
+    both = load_methods(app, ["legacy", "legacy"])
+    assert ["hostile", "old"] == [each.namespace for each in both]
+    require_distinct(load_reads(app), both)
+    with pytest.raises(DeclarationError, match="hostile_methods of the app is called hostile_look as"):
+        require_distinct(load_reads(app), load_methods(app, ["clash"]))
+    bad: list[Any] = [
+        ["legacy"], {"Legacy": MethodSet("legacy_methods", "old")}, {"legacy": "legacy_methods"},
+        {"legacy": MethodSet("legacy methods", "old")}, {"legacy": MethodSet("legacy_methods", "rollup")},
+        {"legacy": MethodSet("legacy_methods", "my_old")}, {"legacy": MethodSet("legacy_methods", None)},  # type: ignore[arg-type]
+    ]  # fmt: skip
+    for sets in bad:
+        with pytest.raises(DeclarationError):
+            MicroRollup(name="zoo", version="1", genesis=Tally(), stfs=[count], method_sets=sets)
+
+
+def test_a_method_names_an_action_by_its_envelope(tmp_path: Path) -> None:
+    """What came in an envelope, by the hash that it gives itself; the levels; and who sealed each block."""
+    purse = Purse()
+    site = Site(tmp_path, "tickets:app")
+    with site.open() as node, open_node_view(Api(node, RpcLimits())) as view:
+        view.submit(to_line(site, site.signer.sign(tickets.Fill(purse.id, 100))))
+        raw = purse.sign(9, number=0)
+        digest = tickets.digest_ticket(tickets.Redeem(purse.id, 0, bytes(19) + b"\1", 9, 0))
+        ack = view.submit(json.dumps({"envelope": "p256-ticket", "raw": f"0x{raw.hex()}"}).encode())
+        found = view.get_action(digest, "p256-ticket")
+        assert (raw, ack.seq) == (found.envelope.raw, found.seq)  # type: ignore[union-attr]
+        assert view.get_receipt(ack.action_hash) == view.get_receipt(digest, "p256-ticket")
+        assert site.genesis.builder == view.get_builder(0)
+        wait_for(lambda: view.height > 0)
+        assert view.get_builder(1) == site.genesis.builder
+        assert view.heights.latest >= view.heights.settled
+        assert view.rollup_id == view.get_header(1).rollup_id

@@ -12,7 +12,7 @@ import pytest
 
 import hostile_methods as methods
 from microrollup import Bytes, NodeView, Uint64, http_route
-from microrollup.declaration.query import Methods, describe_method, load_methods
+from microrollup.declaration.query import describe_method, load_methods
 from microrollup.errors import DeclarationError
 from microrollup.rpc.limits import RpcLimits
 from node_fixtures import Caller, Site
@@ -177,4 +177,4 @@ def test_two_methods_at_one_path(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DeclarationError, match=r"two routes are GET /nonce/\{\}"):
         load_methods(app)
     monkeypatch.undo()
-    assert isinstance(load_methods(app), Methods)
+    assert 1 == len(load_methods(app))

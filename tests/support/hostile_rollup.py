@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from microrollup import Action, Context, Map, MicroRollup, State, Uint64, replace
+from microrollup import Action, Context, Map, MethodSet, MicroRollup, State, Uint64, replace
 
 
 class Tally(State, frozen=True):
@@ -33,4 +33,8 @@ app = MicroRollup(
     libraries=["os", "time"],
     reads="hostile_reads",
     methods="hostile_methods",
+    method_sets={
+        "legacy": MethodSet("legacy_methods", namespace="old"),
+        "clash": MethodSet("clashing_methods", namespace="hostile"),
+    },
 )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from microrollup.chain.block import Header
+from microrollup.chain.block import Header, compute_block_hash, recover_sealer
 from microrollup.chain.receipt import STATUS_NAMES
 from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.codec.schema import describe_struct
@@ -55,7 +55,7 @@ class BlockReader:
     def __init__(self, rollup: MicroRollup, environment: Environment) -> None:
         self.rollup = rollup
         self.environment = environment
-        genesis = read_genesis(environment)
+        self.genesis = genesis = read_genesis(environment)
         self.rollup_id = read_header_id(environment)
         self._authenticator = Authenticator.of(rollup, genesis.domain)
         self._events = TypedEvents(rollup)
@@ -154,6 +154,23 @@ class StoredBlock:
     def size(self) -> int:
         """Receipts and changed rows: what an index has to look at."""
         return self.header.action_count + (sum(map(len, self._list_rows().values())) if self.is_whole else 0)
+
+    def read_header(self) -> Header:
+        """The words of its header."""
+        return self.header
+
+    def read_builder(self) -> bytes:
+        """Who sealed it. Raises `ReadFault`."""
+        with store_faults():
+            row = get_block_row(self._txn, self._reader.environment.tables, self.height)
+            if row is None:
+                raise StoreCorrupt(f"blocks/{self.height}", "missing")
+            if row.seal is None:
+                return self._reader.genesis.builder
+            sealer = recover_sealer(compute_block_hash(self.header), row.seal)
+            if sealer is None:
+                raise StoreCorrupt(f"blocks/{self.height}", "its seal is nobody's")
+            return sealer
 
     def read_state(self) -> State:
         """The app's state after the block. Raises `StateWanted`, `ReadFault`."""
