@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +20,7 @@ from apps.keystore.plus.rollup import make_app
 from apps.keystore.proofs import encode_proof
 from apps.keystore.smart_account import compute_account_address, compute_implementation_address
 from contract_calls import Contract
+from http_gateway import HttpGateway
 from inbox_twin import START, InboxTwin
 from kernel_fixtures import Chain, fast_directory, make_key
 from l1_fixtures import Anvil, run_anvil
@@ -52,38 +51,13 @@ def compute_node(name: str) -> bytes:
 PARENT: Final = compute_node(PARENT_NAME)
 
 
-class Gateway:
+class Gateway(HttpGateway):
     """A gateway over a ledger; `lie` makes it answer for the wrong key, as one that cannot be trusted."""
 
     def __init__(self, chain: Chain) -> None:
+        super().__init__(self.answer)
         self.chain = chain
         self.lie = False
-        self.asked: list[str] = []
-        gateway = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(self.path.removesuffix(".json").split("/")[-1])
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                self._answer(body["data"])
-
-            def _answer(self, data: str) -> None:
-                gateway.asked.append(self.command)
-                raw = json.dumps({"data": "0x" + gateway.answer(bytes.fromhex(data[2:])).hex()}).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def answer(self, data: bytes) -> bytes:
         return answer_gateway(data, self.prove)
@@ -93,10 +67,6 @@ class Gateway:
             key = keccak256(key)
         found = self.chain.rollup.state_type.get_field(field)
         return prove_state(self.chain.ledger.environment, self.chain.ledger.tree, found, key)
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +138,7 @@ def ask(folder: Path, anvil: Anvil, resolver: Contract, calls: list[bytes]) -> d
 def test_libraries_resolve_names(anvil: Anvil, wallets: Path, gateway: Gateway) -> None:
     """Addresses, the key, texts, and nothing for who is not there; a gateway that lies gets no word in."""
     inbox = InboxTwin(anvil, keccak256(b"genesis"))
-    resolver = deploy(anvil, inbox, gateway.url + "/ens/{sender}/{data}.json")
+    resolver = deploy(anvil, inbox, gateway.template)
     # The gateway is ahead of L1: what is not settled resolves to nothing yet.
     unsettled = ask(wallets, anvil, resolver, QUERIES[:1])
     assert {"ethers": [None], "viem": [None]} == unsettled
@@ -192,7 +162,7 @@ def test_libraries_resolve_names(anvil: Anvil, wallets: Path, gateway: Gateway) 
     assert {"GET"} == set(gateway.asked)
 
     gateway.asked.clear()
-    posting = deploy(anvil, inbox, gateway.url + "/ens")
+    posting = deploy(anvil, inbox, gateway.url)
     assert {"ethers": words[:1], "viem": words[:1]} == ask(wallets, anvil, posting, QUERIES[:1])
     assert {"POST"} == set(gateway.asked)
     gateway.lie = True

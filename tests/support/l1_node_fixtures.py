@@ -231,8 +231,9 @@ class Node(Caller):
 class RollupSite:
     """A keystore that settles on a chain: its data directory, whoever uses it, and what was acknowledged to them."""
 
-    def __init__(self, root: Path, chain: Chain, zygote: Zygote) -> None:
+    def __init__(self, root: Path, chain: Chain, zygote: Zygote, reference: str = APP) -> None:
         self.root = root
+        self.reference = reference
         self.chain = chain
         self.zygote = zygote
         self.data = root / "data"
@@ -247,8 +248,8 @@ class RollupSite:
         key = self.root / "payer.key"
         key.write_text(DEV_KEYS[0])
         found: dict[str, Any] = run_command(
-            "deploy", APP, "--data", self.data, "--l1-url", self.chain.proxy.url, "--key", key, "--fund", 100,
-            "--l1-depth", depth, "--blobs", self.chain.proxy.url, *options,
+            "deploy", self.reference, "--data", self.data, "--l1-url", self.chain.proxy.url, "--key", key,
+            "--fund", 100, "--l1-depth", depth, "--blobs", self.chain.proxy.url, *options,
         )  # fmt: skip
         self.inbox = found["inbox"]
         self.domain = apps.keystore.app.make_domain(verifying_contract=bytes.fromhex(self.inbox[2:]))
@@ -294,7 +295,8 @@ class RollupSite:
     def run(self, *options: object, data: Path | None = None) -> Iterator[Node]:
         """A node; its process is killed at the end unless it has ended."""
         arguments = [
-            "run", APP, "--data", data or self.data, "--port", 0, "--block-time", BLOCK_TIME, "--log-json", "--json",
+            "run", self.reference, "--data", data or self.data, "--port", 0, "--block-time", BLOCK_TIME, "--log-json",
+            "--json",
         ]  # fmt: skip
         with closing(self.start(*arguments, *options)) as command, closing(Node(command)) as node:
             yield node

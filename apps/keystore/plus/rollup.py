@@ -33,6 +33,7 @@ def make_app(config: Config) -> MicroRollup:
             set_recovery, drop_pending_policy, start_recovery, support_recovery, cancel_recovery, finish_recovery,
             intend, set_delegate, commit_name, register_named, set_text,
         ],
+        methods="apps.keystore.plus.gateway",
     )  # fmt: skip
 
 
