@@ -116,7 +116,7 @@ def list_files() -> list[Path]:
     for name in COVERED:
         path = ROOT / name
         found += sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-    return [path for path in found if path.suffix in _SUFFIXES and "node_modules" not in path.parts]
+    return [path for path in found if path.suffix in _SUFFIXES and not {"node_modules", "dist"} & set(path.parts)]
 
 
 def read_texts(path: Path) -> Iterator[tuple[int, str]]:

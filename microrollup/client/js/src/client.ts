@@ -1,0 +1,318 @@
+// The client of one node: numbers, signs and sends actions, and checks whatever can be checked of the answers.
+
+import { type Address, type Hex, type TypedDataDomain, isAddressEqual, recoverTypedDataAddress } from "viem";
+import type { ActionRequest, App, FieldName, SettledFieldName } from "./app.js";
+import {
+  ActionRefused,
+  BadAnswer,
+  BlockInvalid,
+  ConfirmationTimeout,
+  ForeignNode,
+  NodeBusy,
+  OutcomeUnknown,
+  RpcError,
+  type SignedAction,
+  Unreachable,
+  UsageError,
+} from "./errors.js";
+import { type FollowOptions, type Notification, type Topic, type WebSocketClass, follow } from "./following.js";
+import { type Key, encodeKey } from "./keys.js";
+import { type ProvenValue, checkHeader, checkProof } from "./proofs.js";
+import { computeReceiptHash, readEvents } from "./receipts.js";
+import type { AcknowledgementForm, Confirmation, HeaderAnswer, NodeConfig, RpcMethods } from "./rpc.js";
+import { type Signer, makeStatement, signStatement, toJson } from "./signing.js";
+import { Transport } from "./transport.js";
+
+/** Acknowledged and durable; executed; verified; data available; settled. */
+export const LEVELS = ["C0", "C1", "C2", "C3A", "C3B"] as const;
+export type Level = (typeof LEVELS)[number];
+
+const POLL_MS = 500;
+const MAX_SIGNINGS = 8;
+
+/** Which node is meant, and what is known of its rollup from elsewhere. */
+export interface ClientOptions<app extends App = App> {
+  /** Address of the node's JSON-RPC: `https://…`. */
+  readonly url: string;
+  /** What the app declares, from `microrollup-types`: types the calls, and is signed by instead of the node's word. */
+  readonly app?: app;
+  /** The rollup that is meant. Without it the node is believed. */
+  readonly rollupId?: Hex;
+  /** Who signs acknowledgements. Without it the node is believed. */
+  readonly builder?: Address;
+  /** The signing domain. Without it the node is believed. */
+  readonly domain?: TypedDataDomain;
+  /** Milliseconds for a whole call, repetitions included; 30,000 by default. */
+  readonly timeout?: number;
+  /** For `follow`, where the platform has none: the class of the package `ws`. */
+  readonly WebSocket?: WebSocketClass;
+}
+
+/** An acknowledgement that was checked: the operator's word of what became of an action. */
+export type Acknowledgement = AcknowledgementForm;
+
+type Params<method extends keyof RpcMethods> = RpcMethods[method]["params"];
+type Result<method extends keyof RpcMethods> = RpcMethods[method]["result"];
+
+/** A node's methods. Everything that can be checked here is checked here. */
+export class RollupClient<app extends App = App> {
+  readonly url: string;
+  readonly #options: ClientOptions<app>;
+  readonly #transport: Transport;
+  readonly #turns = new Map<string, Promise<unknown>>();
+  #config: Promise<NodeConfig> | undefined;
+
+  constructor(options: ClientOptions<app>) {
+    this.#options = options;
+    this.#transport = new Transport(options.url, options.timeout ?? 30_000);
+    this.url = options.url;
+  }
+
+  /** Any method by its name without `rollup_`, as the node answers it. */
+  call<method extends keyof RpcMethods>(method: method, params: Params<method>): Promise<Result<method>> {
+    return this.#transport.call(`rollup_${method}`, params) as Promise<Result<method>>;
+  }
+
+  /** A method of the app's own by its full name. */
+  query(method: string, params: object = {}): Promise<unknown> {
+    return this.#transport.call(method, toJson(params) as object);
+  }
+
+  /** What the rollup is; asked for once, and compared with what is known of it. Throws `ForeignNode`. */
+  getConfig(): Promise<NodeConfig> {
+    this.#config ??= this.#loadConfig().catch((error: unknown) => {
+      this.#config = undefined;
+      throw error;
+    });
+    return this.#config;
+  }
+
+  async #loadConfig(): Promise<NodeConfig> {
+    const config = await this.call("config", {});
+    const { rollupId, builder, domain, app } = this.#options;
+    if (rollupId !== undefined && config.rollupId !== rollupId.toLowerCase())
+      throw new ForeignNode(`${this.url} serves the rollup ${config.rollupId}, not ${rollupId}`);
+    if (builder !== undefined && !isAddressEqual(config.builder, builder))
+      throw new ForeignNode(`${this.url} states the builder ${config.builder}, not ${builder}`);
+    if (domain !== undefined && !isSameDomain(domain, config.domain as TypedDataDomain))
+      throw new ForeignNode(`${this.url} states another signing domain than ${JSON.stringify(toJson(domain))}`);
+    for (const action of app?.actions ?? [])
+      if (!config.actions.some(({ typeString }) => typeString === action.typeString))
+        throw new ForeignNode(`${this.url} takes no ${action.typeString}`);
+    return config;
+  }
+
+  /** The app's declaration: the one given, or the node's. */
+  async #getApp(): Promise<App> {
+    return this.#options.app ?? ((await this.getConfig()) as unknown as App);
+  }
+
+  // Actions
+
+  /**
+   * Number, sign and send an action; resolves when it is durable (C0). Look at `status`: a rejected action is
+   * acknowledged as well.
+   *
+   * Throws `ActionRefused` if it was not taken, `OutcomeUnknown` if it was sent and no answer came.
+   */
+  submit(action: ActionRequest<app>, signer: Signer): Promise<Acknowledgement> {
+    return this.#inTurn(signer.address, async () => {
+      for (let signings = 1; ; signings += 1) {
+        const signed = await this.sign(action, signer);
+        try {
+          return await this.submitSigned(signed);
+        } catch (error) {
+          if (!(error instanceof ActionRefused) || error.refusal !== "nonce_used" || signings === MAX_SIGNINGS)
+            throw error;
+        }
+      }
+    });
+  }
+
+  /** Sign an action without sending it: to send later, to carry through L1, or to keep. */
+  async sign(action: ActionRequest<app>, signer: Signer, nonce?: bigint): Promise<SignedAction> {
+    const config = await this.getConfig();
+    const described = (await this.#getApp()).actions.find(({ name }) => name === action.type);
+    if (described === undefined) throw new UsageError(`${config.name} has no action ${String(action.type)}`);
+    const message = action.message as Readonly<Record<string, unknown>>;
+    const number = nonce ?? (await this.getNonce(signer.address));
+    const domain = config.domain as TypedDataDomain;
+    return signStatement(makeStatement(domain, described, message, number, signer.address), signer);
+  }
+
+  /** Send an action that is signed already, perhaps for the second time: a known one gets its first answer again. */
+  async submitSigned(signed: SignedAction): Promise<Acknowledgement> {
+    const actionHash = await this.computeActionHash(signed);
+    let answer: AcknowledgementForm;
+    try {
+      answer = await this.call("submitAction", { action: { ...signed } });
+    } catch (error) {
+      const open =
+        error instanceof BadAnswer ||
+        (error instanceof Unreachable && error.sent) ||
+        (error instanceof RpcError && error.code === -32603);
+      throw open ? new OutcomeUnknown(signed, error.message) : error;
+    }
+    return this.#checkAcknowledgement(answer, actionHash);
+  }
+
+  /** Send what comes in an envelope of the app's own. Throws like `submit`. */
+  async submitEnvelope(name: string, raw: Hex): Promise<Acknowledgement> {
+    return this.#checkAcknowledgement(await this.call("submitEnvelope", { name, raw }));
+  }
+
+  /** The identity of a signed action: keccak256(EIP-712 digest || sender). */
+  async computeActionHash(signed: SignedAction): Promise<Hex> {
+    const described = (await this.#getApp()).actions.find(({ name }) => name === signed.type);
+    if (described === undefined) throw new UsageError(`the app has no action ${signed.type}`);
+    const { nonce, ...message } = signed.message;
+    const domain = (await this.getConfig()).domain as TypedDataDomain;
+    return makeStatement(domain, described, message, BigInt(nonce as string), signed.sender).actionHash;
+  }
+
+  /** The nonce that the rollup expects next from a sender. */
+  async getNonce(sender: Address): Promise<bigint> {
+    return BigInt((await this.call("getNonce", { sender })).next);
+  }
+
+  /** One action of a sender after the other, so that no two take one nonce. */
+  #inTurn<result>(sender: Address, act: () => Promise<result>): Promise<result> {
+    const key = sender.toLowerCase();
+    const turn = (this.#turns.get(key) ?? Promise.resolve()).then(act, act);
+    this.#turns.set(key, turn);
+    const leave = () => {
+      if (this.#turns.get(key) === turn) this.#turns.delete(key);
+    };
+    turn.then(leave, leave);
+    return turn;
+  }
+
+  async #checkAcknowledgement(ack: AcknowledgementForm, actionHash?: Hex): Promise<Acknowledgement> {
+    const config = await this.getConfig();
+    if (ack.rollupId !== config.rollupId) throw new ForeignNode(`an acknowledgement of the rollup ${ack.rollupId}`);
+    if (actionHash !== undefined && ack.actionHash !== actionHash)
+      throw new BadAnswer(`the acknowledgement of ${ack.actionHash}, not of ${actionHash}`);
+    if (computeReceiptHash(ack) !== ack.receiptHash) throw new BadAnswer("a receipt that is not the one signed");
+    if (!isAddressEqual(await recoverOperator(ack, config), config.builder)) {
+      if (this.#options.builder !== undefined) throw new BadAnswer("an acknowledgement that the builder did not sign");
+      this.#config = undefined; // it may be another builder by now
+      const renewed = await this.getConfig();
+      if (renewed.rollupId !== config.rollupId || !isAddressEqual(await recoverOperator(ack, renewed), renewed.builder))
+        throw new BadAnswer("an acknowledgement that the builder did not sign");
+    }
+    return ack;
+  }
+
+  /** The events of an acknowledgement, from the bytes that are signed, by the types that the app declares. */
+  async readEvents(ack: Acknowledgement): Promise<ReturnType<typeof readEvents>> {
+    return readEvents(ack, await this.#getApp());
+  }
+
+  // Confirmations
+
+  /**
+   * Resolves once an action (by acknowledgement or hash) or a height has reached a level.
+   *
+   * Throws `BlockInvalid` if a verifier finds the block wrong, and `ConfirmationTimeout`.
+   */
+  async wait(
+    target: Acknowledgement | Hex | number,
+    level: Level = "C2",
+    { timeout = 60_000 }: { timeout?: number } = {},
+  ): Promise<Confirmation> {
+    const named =
+      typeof target === "number" ? { height: target } : { hash: typeof target === "string" ? target : target.actionHash };
+    const deadline = Date.now() + timeout;
+    for (;;) {
+      const reached = await this.call("getConfirmation", named);
+      if (reached.level === "C2X") throw new BlockInvalid(`a verifier found block ${reached.height} wrong`);
+      if (rank(reached.level) >= LEVELS.indexOf(level)) return reached;
+      if (Date.now() >= deadline)
+        throw new ConfirmationTimeout(`block ${reached.height} is at ${reached.level}, not yet at ${level}`);
+      await new Promise((resolve) => setTimeout(resolve, Math.min(POLL_MS, Math.max(1, deadline - Date.now()))));
+    }
+  }
+
+  /** What is new of a topic, without end; begins at `from`, or with what is new. */
+  follow(topic: Topic, options: FollowOptions = {}): AsyncGenerator<Notification> {
+    const platform = (globalThis as { WebSocket?: unknown }).WebSocket as WebSocketClass | undefined;
+    return follow(this.url, this.#options.WebSocket ?? platform, topic, options);
+  }
+
+  // State
+
+  /** What a field holds at a key: the node's word. `value` is null where nothing is. */
+  async getState(field: FieldName<app>, key: Key = null, height?: number): Promise<Result<"getState">> {
+    return this.call("getState", { field, ...makePlace(key, height) });
+  }
+
+  /**
+   * What a settled field holds at a key, or that it holds nothing, checked against the header's state root; against
+   * `stateRoot`, as from the inbox on L1, if that is given. Throws `ProofInvalid`.
+   */
+  async getProof(
+    field: SettledFieldName<app>,
+    key: Key = null,
+    { height, stateRoot }: { height?: number; stateRoot?: Hex } = {},
+  ): Promise<ProvenValue & { readonly header: HeaderAnswer | null }> {
+    const described = (await this.#getApp()).fields.find(({ name, settled }) => name === field && settled);
+    if (described === undefined) throw new UsageError(`${String(field)} is not a settled field: it has no proofs`);
+    const encodedKey = encodeKey(described.keyType, key);
+    const proof = await this.call("getProof", { field, ...makePlace(key, height) });
+    if (stateRoot !== undefined) return { ...checkProof(proof, described.number, encodedKey, stateRoot), header: null };
+    const [header, config] = await Promise.all([this.getHeader(Number(proof.height)), this.getConfig()]);
+    if (header.rollupId !== config.rollupId) throw new ForeignNode(`a header of the rollup ${header.rollupId}`);
+    return { ...checkProof(proof, described.number, encodedKey, header.stateRoot), header };
+  }
+
+  /** The header of a closed block, whose hash is computed again. */
+  async getHeader(height?: number): Promise<HeaderAnswer> {
+    return checkHeader(await this.call("getHeader", height === undefined ? {} : { height }));
+  }
+}
+
+function makePlace(key: Key, height: number | undefined): { key?: unknown; height?: number } {
+  return { ...(key === null ? {} : { key: toJson(key) }), ...(height === undefined ? {} : { height }) };
+}
+
+const rank = (level: string): number => (level === "C1X" ? 1 : LEVELS.indexOf(level as Level));
+
+const ACKNOWLEDGEMENT = {
+  Acknowledgement: [
+    { name: "rollupId", type: "bytes32" },
+    { name: "actionHash", type: "bytes32" },
+    { name: "seq", type: "uint64" },
+    { name: "height", type: "uint64" },
+    { name: "receiptHash", type: "bytes32" },
+  ],
+} as const;
+
+async function recoverOperator(ack: AcknowledgementForm, config: NodeConfig): Promise<Address> {
+  const { rollupId, actionHash, seq, height, receiptHash, signature } = ack;
+  try {
+    return await recoverTypedDataAddress({
+      domain: {
+        name: "microrollup",
+        version: "1",
+        chainId: BigInt(config.l1ChainId),
+        verifyingContract: config.inbox,
+      },
+      types: ACKNOWLEDGEMENT,
+      primaryType: "Acknowledgement",
+      message: { rollupId, actionHash, seq: BigInt(seq), height: BigInt(height), receiptHash },
+      signature,
+    });
+  } catch (error) {
+    throw new BadAnswer(`an acknowledgement without a signature: ${(error as Error).message}`);
+  }
+}
+
+function isSameDomain(given: TypedDataDomain, stated: TypedDataDomain): boolean {
+  return (
+    given.name === stated.name &&
+    given.version === stated.version &&
+    BigInt(given.chainId ?? 0) === BigInt(stated.chainId ?? 0) &&
+    String(given.verifyingContract).toLowerCase() === String(stated.verifyingContract).toLowerCase()
+  );
+}
+

@@ -1,0 +1,35 @@
+// Passkeys as signers: an assertion over the action's digest, in the rollup's scheme 2.
+
+import { type Address, type Hex, concatHex, hashTypedData, hexToBigInt, keccak256, size, slice, stringToHex, toHex } from "viem";
+import type { WebAuthnAccount } from "viem/account-abstraction";
+import { UsageError } from "./errors.js";
+import type { Signer } from "./signing.js";
+
+const SCHEME: Hex = "0x02";
+const POINT_BYTES = 64;
+const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+
+/** The sender of a passkey: the last 20 bytes of keccak256(0x02 || x || y). `publicKey` is `x || y`, 64 bytes. */
+export function computePasskeySender(publicKey: Hex): Address {
+  if (size(publicKey) !== POINT_BYTES) throw new UsageError("a passkey's public key is x and y, 64 bytes");
+  return slice(keccak256(concatHex([SCHEME, publicKey])), 12);
+}
+
+/** A signer over viem's `toWebAuthnAccount`. The user is asked for each action. */
+export function toPasskeySigner(account: WebAuthnAccount): Signer {
+  return {
+    address: computePasskeySender(account.publicKey),
+    async signTypedData(typedData) {
+      const { signature, webauthn } = await account.sign({ hash: hashTypedData(typedData) });
+      const parts = [webauthn.authenticatorData, stringToHex(webauthn.clientDataJSON)];
+      const measured = parts.map((part) => concatHex([toHex(size(part), { size: 2 }), part]));
+      return concatHex([SCHEME, account.publicKey, slice(signature, 0, 32), lowerS(slice(signature, 32, 64)), ...measured]);
+    },
+  };
+}
+
+/** Of the two s of one assertion the low one is taken. */
+function lowerS(s: Hex): Hex {
+  const value = hexToBigInt(s);
+  return toHex(value > P256_ORDER / 2n ? P256_ORDER - value : value, { size: 32 });
+}
