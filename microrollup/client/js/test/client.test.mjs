@@ -165,7 +165,7 @@ export async function run(signer: Signer, word: \`0x\${string}\`) {
   await client.submit({ type: "Register", message: { codeHash: word, configHash: word, salt: word } }, signer);
   await client.getProof("accounts", word);
   // @ts-expect-error no such action
-  await client.submit({ type: "Registre", message: {} }, signer);
+  await client.submit({ type: "Unregister", message: {} }, signer);
   // @ts-expect-error a member is missing
   await client.submit({ type: "Register", message: { codeHash: word, configHash: word } }, signer);
   // @ts-expect-error a member of another type
