@@ -18,7 +18,7 @@ START = 1_800_000_000
 """Seconds at which tests begin; the middle of a day."""
 
 ALICE, BOB, CAROL, DAVE, ERIN, FRANK, COLLECTOR, THIEF = SENDERS = Senders(8)
-VAULT = b"\x7a" * 20
+VAULT, BRIDGE = b"\x7a" * 20, b"\x7b" * 20
 TOKEN, OTHER_TOKEN = b"\x70" * 20, b"\x71" * 20
 PARENT = b"\x9e" * 32
 CODE, CONFIG, SALT = b"\x01" * 32, b"\x02" * 32, b"\x03" * 32
@@ -35,6 +35,7 @@ A, B, C, D, E, F, COLLECTOR_KEY, T = KEYS = [compute_key(sender) for sender in S
 PLUS = make_app(
     Config(
         vault=VAULT,
+        bridge=BRIDGE,
         parent_node=PARENT,
         collector=COLLECTOR_KEY,
         price_caps=(PriceCap(ETHER, 1_000), PriceCap(TOKEN, 50)),

@@ -11,7 +11,7 @@ from .money import credit, find_obstacle, spend
 from .prices import get_price
 from .state import Plus, Sponsorship
 
-__all__ = ["MAX_SPONSORS", "FeePaid", "begin", "charge"]
+__all__ = ["MAX_SPONSORS", "FeePaid", "begin", "charge", "draw"]
 
 MAX_SPONSORS: Final = 8
 """Sponsorships that one action looks at: of the account, and as many of any account."""
@@ -49,7 +49,7 @@ def charge(state: Plus, key: bytes, ctx: Context) -> Plus:
         state, paid = _charge_sponsors(state, beneficiary, key, ctx)
         if paid:
             return state
-    return _draw(state, key, token, amount, ctx)
+    return draw(state, key, token, amount, ctx)
 
 
 def _charge_sponsors(state: Plus, beneficiary: bytes, key: bytes, ctx: Context) -> tuple[Plus, bool]:
@@ -70,7 +70,7 @@ def _charge_sponsors(state: Plus, beneficiary: bytes, key: bytes, ctx: Context) 
         state = _put_sponsorship(state, beneficiary, sponsor, replace(sponsorship, budget=sponsorship.budget - amount))
         if beneficiary == ZERO_BYTES32:
             state = replace(state, fees=replace(state.fees, sponsored=state.fees.sponsored.set((sponsor, key), True)))
-        return _draw(state, sponsor, sponsorship.token, amount, ctx), True
+        return draw(state, sponsor, sponsorship.token, amount, ctx), True
     return state, False
 
 
@@ -90,7 +90,7 @@ def _put_sponsorship(state: Plus, beneficiary: bytes, sponsor: bytes, sponsorshi
     return replace(state, fees=replace(state.fees, sponsorships=kept))
 
 
-def _draw(state: Plus, payer: bytes, token: bytes, amount: int, ctx: Context) -> Plus:
+def draw(state: Plus, payer: bytes, token: bytes, amount: int, ctx: Context) -> Plus:
     """A fee is an outflow like any other: locks and rules bind it."""
     if amount == 0:
         return state

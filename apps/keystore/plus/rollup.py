@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from microrollup import MicroRollup
 
+from ..axiom.envelope import AxiomEnvelope
+from .axiom import axiom_update, axiom_withdraw
 from .config import Config
 from .exits import set_exit
 from .fees import set_axiom_fee, set_fee_token, set_price, sponsor
@@ -32,8 +34,10 @@ def make_app(config: Config) -> MicroRollup:
             set_spending_rule, permit_spending,
             set_recovery, drop_pending_policy, start_recovery, support_recovery, cancel_recovery, finish_recovery,
             intend, set_delegate, commit_name, register_named, set_text,
+            axiom_update, axiom_withdraw,
         ],
         methods="apps.keystore.plus.gateway",
+        envelopes=[AxiomEnvelope],
     )  # fmt: skip
 
 

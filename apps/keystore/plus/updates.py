@@ -18,6 +18,7 @@ __all__ = [
     "SetCareful",
     "UpdateAnnounced",
     "accept_update",
+    "change_account",
     "register_account",
     "set_careful",
     "succeed",
@@ -66,12 +67,20 @@ def update_account(state: Plus, action: Update, ctx: Context) -> Plus:
     require_authority(state, action.key, ctx)
     require(is_known_vk(action.vk), "vk of no known kind")
     require_code(action.code_hash)
-    if ctx.timestamp < state.recovery.careful.get(action.key, 0):
-        pending = PendingUpdate(action.code_hash, action.config_hash, action.vk)
-        ctx.emit(UpdateAnnounced(action.key))
-        recovery = replace(state.recovery, updates=state.recovery.updates.set(action.key, pending))
-        return replace(state, recovery=recovery)
-    return succeed(state, action.key, Account(action.code_hash + action.config_hash, action.vk), ctx)
+    return change_account(state, action.key, Account(action.code_hash + action.config_hash, action.vk), ctx)
+
+
+def change_account(state: Plus, key: bytes, account: Account, ctx: Context) -> Plus:
+    """What the present authority wants its account to be, at once; of a careful account, once the next vk accepts.
+
+    Only a sender can accept: another vk is refused there.
+    """
+    if ctx.timestamp >= state.recovery.careful.get(key, 0):
+        return succeed(state, key, account, ctx)
+    require(is_known_vk(account.vk), "the next vk of a careful account is a sender")
+    pending = PendingUpdate(account.data[:32], account.data[32:], account.vk)
+    ctx.emit(UpdateAnnounced(key))
+    return replace(state, recovery=replace(state.recovery, updates=state.recovery.updates.set(key, pending)))
 
 
 def accept_update(state: Plus, action: AcceptUpdate, ctx: Context) -> Plus:

@@ -37,6 +37,7 @@ __all__ = [
     "compute_withdrawal_id",
     "deposit",
     "freeze",
+    "take_out",
     "transfer",
     "withdraw",
 ]
@@ -154,20 +155,25 @@ def withdraw(state: Plus, action: Withdraw, ctx: Context) -> Plus:
     """Take money out; the leaf that L1 pays by stays for ever."""
     require(not state.vault.frozen, "the vault is frozen")
     state = begin(state, action.from_key, ctx)
-    require(action.to != ZERO_ADDRESS, "nobody claims for the zero address")
-    require(action.amount > 0, "nothing to withdraw")
-    state = spend(state, action.from_key, action.token, action.amount, ctx.timestamp)
-    number = state.vault.axiom_nonces.get(action.from_key, 0)
-    place = compute_withdrawal_id(action.from_key, number)
-    ctx.emit(Withdrawn(place, action.from_key, action.token, action.amount, action.to))
-    vault = replace(state.vault, axiom_nonces=state.vault.axiom_nonces.set(action.from_key, number + 1))
-    return replace(state, vault=_put_withdrawal(vault, place, action))
+    return take_out(state, action.from_key, action.token, action.amount, action.to, ctx)
 
 
-def _put_withdrawal(vault: Vault, place: bytes, action: Withdraw) -> Vault:
-    if action.token == ZERO_ADDRESS:
-        return replace(vault, withdrawals=vault.withdrawals.set(place, Withdrawal(action.to, action.amount)))
-    withdrawal = TokenWithdrawal(action.token, action.to, action.amount)
+def take_out(state: Plus, key: bytes, token: bytes, amount: int, to: bytes, ctx: Context) -> Plus:
+    """The one place where money leaves for L1: this format's withdrawals and Axiom's, under one number each."""
+    require(to != ZERO_ADDRESS, "nobody claims for the zero address")
+    require(amount > 0, "nothing to withdraw")
+    state = spend(state, key, token, amount, ctx.timestamp)
+    number = state.vault.axiom_nonces.get(key, 0)
+    place = compute_withdrawal_id(key, number)
+    ctx.emit(Withdrawn(place, key, token, amount, to))
+    vault = replace(state.vault, axiom_nonces=state.vault.axiom_nonces.set(key, number + 1))
+    return replace(state, vault=_put_withdrawal(vault, place, token, amount, to))
+
+
+def _put_withdrawal(vault: Vault, place: bytes, token: bytes, amount: int, to: bytes) -> Vault:
+    if token == ZERO_ADDRESS:
+        return replace(vault, withdrawals=vault.withdrawals.set(place, Withdrawal(to, amount)))
+    withdrawal = TokenWithdrawal(token, to, amount)
     return replace(vault, token_withdrawals=vault.token_withdrawals.set(place, withdrawal))
 
 
