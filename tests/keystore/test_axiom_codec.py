@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from apps.keystore.axiom import messages
+from apps.keystore.axiom.command import main, prove_document
 from apps.keystore.axiom.keys import M_OF_N_ECDSA_VKEY, KeyData, decode_key_data, encode_key_data
 from apps.keystore.axiom.making import ProofRefused, authenticate, prove, sign, sponsor
 from apps.keystore.axiom.proofs import PUBLIC_BYTES, Witness, decode_witness, encode_witness, require_proof
@@ -29,9 +33,11 @@ from apps.keystore.axiom.transactions import (
     is_address_of,
 )
 from microrollup import Revert
+from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import load_private_key
 from microrollup.crypto.keccak import keccak256
-from paths import VECTORS
+from microrollup.errors import RefusedError
+from paths import ROOT, VECTORS
 
 FILE: Final[dict[str, Any]] = json.loads((VECTORS / "axiom-transactions.json").read_text())
 SDK_KEYS: Final = [
@@ -341,3 +347,57 @@ def test_what_cannot_be_proven() -> None:
     short = decode_account(parse(FILE["accounts"][3]["rlpKeystoreAccount"]))
     with pytest.raises(Revert):
         require_proof(short, user_hash, bytes(600))
+
+
+def run_command(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m apps.keystore.axiom` with this standard input."""
+    return subprocess.run(
+        [sys.executable, "-m", "apps.keystore.axiom", *arguments],
+        input=text, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60,
+    )  # fmt: skip
+
+
+def test_the_command() -> None:
+    """It prints the proof that the rollup takes, or one sentence; and its help."""
+    assert isinstance(USER, UpdateTransaction)
+    user_hash = messages.compute_user_hash(USER)
+    document = {
+        "keyData": hex0x(USER_DATA), "authData": hex0x(AUTH), "dataHash": hex0x(USER.user.data_hash),
+        "msgHash": hex0x(user_hash), "vkey": hex0x(USER.user.vkey),
+    }  # fmt: skip
+    done = run_command(json.dumps(document), "prove")
+    assert (0, "") == (done.returncode, done.stderr)
+    assert require_proof(USER.user, user_hash, parse(done.stdout.removesuffix("\n")))
+    failed = run_command(json.dumps({**document, "authData": hex0x(AUTH[:65])}), "prove")
+    assert (True, "") == (failed.returncode != 0, failed.stdout)
+    assert "not as many signatures as the threshold" in failed.stderr
+    assert 1 == failed.stderr.count("\n")
+
+
+@pytest.mark.parametrize(
+    "change_document",
+    [{"keyData": 5}, {"keyData": "00"}, {"dataHash": "0x00"}, {"msgHash": "0x" + "00" * 33}, {"more": "0x"}, None],
+)
+def test_json_that_is_refused(change_document: dict[str, Any] | None) -> None:
+    """One member otherwise, one more, one less, or no object."""
+    document: Any = dict.fromkeys(("keyData", "authData", "vkey"), "0x") | dict.fromkeys(
+        ("dataHash", "msgHash"), "0x" + "00" * 32
+    )
+    with pytest.raises(ProofRefused):
+        prove_document(document)
+    with pytest.raises(RefusedError):
+        prove_document([document] if change_document is None else {**document, **change_document})
+    with pytest.raises(RefusedError):
+        prove_document({name: value for name, value in document.items() if name != "vkey"})
+
+
+def test_the_command_in_this_process(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Help, JSON, and too much of it."""
+    assert 0 == main([])
+    assert "prove" in capsys.readouterr().out
+    assert 0 == main(["prove", "--help"])
+    assert "keyData" in capsys.readouterr().out
+    for text in ("{}", "[", "x" * (1 << 20 | 1)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        assert 0 != main(["prove", "--json"])
+        assert "" == capsys.readouterr().out

@@ -1,0 +1,77 @@
+"""The command line: proofs for clients that make them themselves, without a node."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, BinaryIO, Final
+
+import click
+
+from microrollup.cli.output import Command, Output, json_option
+from microrollup.cli.run import run_command
+from microrollup.codec.json import hex0x, read_hex
+from microrollup.codec.json_text import parse_json
+from microrollup.errors import MissingMember, UnknownMember, UsageError, WrongJsonType, WrongLength
+
+from .making import prove
+
+__all__ = ["axiom_group", "main", "prove_document"]
+
+_NAME: Final = f"python -m {__package__}"
+_MAX_INPUT_BYTES: Final = 1 << 20
+_MEMBERS: Final = {"keyData": -1, "authData": -1, "dataHash": 32, "msgHash": 32, "vkey": -1}
+"""Name -> bytes that it has; -1: any number."""
+
+
+def prove_document(document: Any) -> bytes:
+    """The proof that a JSON object of five members in 0x-hex asks for.
+
+    Raises `ProofRefused`, and `RefusedError`'s kinds for members that are missing, unknown or not of their form.
+    """
+    if not isinstance(document, dict):
+        raise WrongJsonType("what is to be proven is an object")
+    unknown, missing = set(document) - set(_MEMBERS), set(_MEMBERS) - set(document)
+    if unknown:
+        raise UnknownMember(f"it has no member {min(unknown)}")
+    if missing:
+        raise MissingMember(f"it has a member {min(missing)}")
+    parts = {name: read_hex(document[name], name) for name in _MEMBERS}
+    for name, size in _MEMBERS.items():
+        if size >= 0 and len(parts[name]) != size:
+            raise WrongLength(f"{name} has {size} bytes, not {len(parts[name])}")
+    return prove(parts["keyData"], parts["authData"], parts["dataHash"], parts["msgHash"], parts["vkey"])
+
+
+@click.group("axiom", context_settings={"help_option_names": ["-h", "--help"]})
+def axiom_group() -> None:
+    """Proofs for transactions of Axiom's keystore format."""
+
+
+@click.command("prove", cls=Command)
+@click.argument("file", type=click.File("rb"), default="-")
+@json_option
+def prove_command(file: BinaryIO, output: Output) -> None:
+    """Prove that an account's signers have signed a message.
+
+    FILE, or standard input, is one JSON object in 0x-hex: {"keyData", "authData", "dataHash", "msgHash", "vkey"}.
+    authData is the signatures one after the other, 65 bytes each, as many as the key data's threshold. The proof's hex
+    is printed: 512 bytes, and the witness.
+    """
+    raw = file.read(_MAX_INPUT_BYTES + 1)
+    if len(raw) > _MAX_INPUT_BYTES:
+        raise UsageError(f"an object has at most {_MAX_INPUT_BYTES} bytes")
+    proof = hex0x(prove_document(parse_json(raw)))
+    if output.as_json:
+        output.show({"proof": proof})
+    else:
+        output.get_stream().write(f"{proof}\n".encode())
+
+
+axiom_group.add_command(prove_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (the process's own by default); the exit code. Raises nothing."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return run_command(axiom_group, _NAME, given or ["--help"])
