@@ -1,4 +1,7 @@
-"""Call data of the contracts that bring the keystore's roots to L2s: `KeystoreBroadcaster` and `KeystoreRoots`."""
+"""Call data of the contracts that bring the keystore's roots to L2s, and of those that L2s read on L1.
+
+`KeystoreBroadcaster`, `KeystoreRoots` and `L1SloadRoots`; `L1Accounts` and `L1SloadAccounts`.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,15 @@ from .root_proofs import RootProof
 __all__ = [
     "Delivery",
     "LatestRoot",
+    "compute_opened_account_slot",
     "decode_latest",
     "encode_arbitrum_parameters",
     "encode_broadcast",
+    "encode_get_account",
     "encode_latest",
     "encode_op_stack_parameters",
+    "encode_open_account",
+    "encode_open_initial_account",
     "encode_prove_root",
     "encode_read_inbox",
     "encode_record_block_hash",
@@ -101,7 +108,10 @@ def encode_prove_root(proof: RootProof) -> bytes:
 
 
 def encode_read_inbox() -> bytes:
-    """The call to the roots' contract on L1 itself that takes what the inbox holds now; anybody may send it."""
+    """The call that takes what the inbox holds now, where L1's storage can be read; anybody may send it.
+
+    To the roots' contract on L1 itself, and to `L1SloadRoots`.
+    """
     return _select("readInbox()")
 
 
@@ -122,3 +132,28 @@ def decode_latest(answer: bytes) -> LatestRoot:
 def encode_record_block_hash() -> bytes:
     """The call to the roots' contract that keeps the hash of the L1 block that its chain knows now; anybody may."""
     return _select("recordBlockHash()")
+
+
+def encode_open_account(key: bytes, data_hash: bytes, vk_hash: bytes, proof: bytes) -> bytes:
+    """The call to `L1Accounts` that opens a registered account by its packed inclusion proof; anybody may send it."""
+    types = ["bytes32", "bytes32", "bytes32", "bytes"]
+    return _select(f"open({','.join(types)})") + abi_encode(types, [key, data_hash, vk_hash, proof])
+
+
+def encode_open_initial_account(key: bytes, data_hash: bytes, vk_hash: bytes, salt: bytes, proof: bytes) -> bytes:
+    """The call to `L1Accounts` that opens an account that was never registered, by its packed exclusion proof."""
+    types = ["bytes32", "bytes32", "bytes32", "bytes32", "bytes"]
+    return _select(f"openInitial({','.join(types)})") + abi_encode(types, [key, data_hash, vk_hash, salt, proof])
+
+
+def encode_get_account(key: bytes) -> bytes:
+    """The question to `L1Accounts` or `L1SloadAccounts` for an account: value hash, height, L1 time in seconds."""
+    return _select("getAccount(bytes32)") + key
+
+
+def compute_opened_account_slot(key: bytes) -> int:
+    """The storage slot of `L1Accounts` with an account's value hash; in the next one are height and L1 time.
+
+    The height is the lowest 64 bits, the time the 64 above them.
+    """
+    return int.from_bytes(keccak256(key + bytes(32)), "big")

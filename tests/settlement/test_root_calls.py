@@ -8,11 +8,15 @@ from eth_abi.abi import decode, encode
 from apps.keystore.root_calls import (
     Delivery,
     LatestRoot,
+    compute_opened_account_slot,
     decode_latest,
     encode_arbitrum_parameters,
     encode_broadcast,
+    encode_get_account,
     encode_latest,
     encode_op_stack_parameters,
+    encode_open_account,
+    encode_open_initial_account,
     encode_prove_root,
     encode_read_inbox,
     encode_record_block_hash,
@@ -21,6 +25,7 @@ from apps.keystore.root_proofs import RootProof
 from contract_calls import Contract
 from l1_fixtures import Anvil
 from microrollup.contracts import load_artifact
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError
 
 PACKAGE = "apps.keystore.contracts"
@@ -47,6 +52,20 @@ def test_prove_root() -> None:
     assert contract("KeystoreRoots").encode("proveRoot", *arguments) == f"0x{encode_prove_root(proof).hex()}"
     assert contract("KeystoreRoots").encode("recordBlockHash") == f"0x{encode_record_block_hash().hex()}"
     assert contract("KeystoreRoots").encode("readInbox") == f"0x{encode_read_inbox().hex()}"
+
+
+def test_reads_of_l1() -> None:
+    """Where L1's storage can be read; the slot is that of Solidity's mapping at place 0."""
+    assert contract("L1SloadRoots").encode("readInbox") == f"0x{encode_read_inbox().hex()}"
+    words = [bytes([value]) * 32 for value in range(1, 5)]
+    key = words[0]
+    opened = encode_open_account(*words[:3], b"proof")
+    assert contract("L1Accounts").encode("open", *words[:3], b"proof") == f"0x{opened.hex()}"
+    initial = encode_open_initial_account(*words, b"proof")
+    assert contract("L1Accounts").encode("openInitial", *words, b"proof") == f"0x{initial.hex()}"
+    for name in ("L1Accounts", "L1SloadAccounts"):
+        assert contract(name).encode("getAccount", key) == f"0x{encode_get_account(key).hex()}"
+    assert keccak256(encode(["bytes32", "uint256"], [key, 0])) == compute_opened_account_slot(key).to_bytes(32, "big")
 
 
 def test_latest() -> None:

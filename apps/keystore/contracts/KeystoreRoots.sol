@@ -2,38 +2,19 @@
 pragma solidity ^0.8.28;
 
 import {IRollupInbox} from "../../../microrollup/contracts/IRollupInbox.sol";
-import {IKeystoreRoots} from "./IKeystoreRoots.sol";
 import {IL1Block, IMessageOrigin} from "./IMessengers.sol";
 import {InboxProof} from "./InboxProof.sol";
 import {IRootReceiver} from "./IRootReceiver.sol";
+import {RootHistory} from "./RootHistory.sol";
 
 /// @title The keystore's settled roots on one chain
 /// @notice Three ways lead here, and all end in L1's own word. A message: the broadcaster on L1 reads the inbox and sends
 /// through the chain's bridge. A proof: anybody shows the inbox's storage in an L1 block whose hash the chain exposes. And on
 /// L1 itself the inbox is read. The creation code and its arguments are the same on all of them.
-/// There is no owner, and nothing can be changed. Neither height nor L1 time ever goes back. The newest root, shown again at
-/// its height, changes nothing unless L1's time moved on, so that a caller who is overtaken with the same news does not fail.
-contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
-    /// @notice So many roots can be asked for by `shownAt`; the oldest leaves when another comes.
-    uint256 public constant HISTORY = 256;
+/// There is no owner, and nothing can be changed.
+contract KeystoreRoots is RootHistory, IRootReceiver {
     /// @notice So many L1 blocks can be proven against, the last one aside: 51 minutes of 12-second blocks at least.
     uint256 public constant BLOCK_HASHES = 256;
-
-    struct Head {
-        uint64 height;
-        uint64 l1Time;
-        uint64 settledAt;
-        /// How many roots have entered the history.
-        uint64 count;
-    }
-
-    struct Showing {
-        uint64 l1Time;
-        /// Which entry of the history it is, counted from 0: of a root that came back, the last.
-        uint64 index;
-        /// This chain's time when the next root came; 0 while it is the newest.
-        uint64 replacedAt;
-    }
 
     /// @notice The inbox on L1, whose storage is proven or read.
     address public immutable inbox;
@@ -42,32 +23,12 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
     /// @notice OP-stack's predeploy L1Block; on a chain of another kind nothing is there, and nothing can be proven.
     IL1Block public immutable l1Block;
 
-    bytes32 private _root;
-    Head private _head;
-    mapping(bytes32 root => Showing) private _shown;
-    bytes32[HISTORY] private _history;
     bytes32[BLOCK_HASHES] private _blockHashes;
 
     constructor(address inbox_, IMessageOrigin origin_, IL1Block l1Block_) {
         inbox = inbox_;
         origin = origin_;
         l1Block = l1Block_;
-    }
-
-    /// @inheritdoc IKeystoreRoots
-    function latest() external view returns (bytes32 root, uint64 height, uint64 l1Time, uint64 settledAt) {
-        Head storage head = _head;
-        return (_root, head.height, head.l1Time, head.settledAt);
-    }
-
-    /// @inheritdoc IKeystoreRoots
-    function shownAt(bytes32 root) external view returns (uint64 l1Time) {
-        return _shown[root].l1Time;
-    }
-
-    /// @inheritdoc IKeystoreRoots
-    function replacedAt(bytes32 root) external view returns (uint64 time) {
-        return _shown[root].replacedAt;
     }
 
     /// @inheritdoc IRootReceiver
@@ -122,37 +83,5 @@ contract KeystoreRoots is IKeystoreRoots, IRootReceiver {
     /// @dev Chains without the predeploy get the same argument as those with it, or their roots had another address.
     function _verifyL1Block() private view {
         if (address(l1Block).code.length == 0) revert NoL1Block();
-    }
-
-    function _show(bytes32 root, uint64 height, uint64 l1Time, uint64 settledAt) private {
-        Head memory head = _head;
-        bytes32 known = _root;
-        if (root == bytes32(0)) revert ZeroRoot();
-        if (l1Time > block.timestamp) revert FutureRoot(uint64(block.timestamp), l1Time);
-        // What was overtaken by a later showing of the same root changes nothing.
-        if (root == known && height == head.height && l1Time <= head.l1Time) return;
-        if (height < head.height || l1Time < head.l1Time) {
-            revert StaleRoot(head.height, head.l1Time, height, l1Time);
-        }
-        if (root == known) {
-            _shown[root].l1Time = l1Time;
-        } else {
-            if (height == head.height && known != bytes32(0)) revert ConflictingRoot(height, known, root);
-            _enter(root, l1Time, head.count);
-            if (known != bytes32(0)) _shown[known].replacedAt = uint64(block.timestamp);
-            _root = root;
-            ++head.count;
-        }
-        _head = Head(height, l1Time, settledAt, head.count);
-        emit RootShown(root, height, l1Time);
-    }
-
-    /// @dev Put a root into the history in place of the oldest, which is forgotten unless it has come back since.
-    function _enter(bytes32 root, uint64 l1Time, uint64 index) private {
-        uint256 place = index % HISTORY;
-        bytes32 oldest = _history[place];
-        if (oldest != bytes32(0) && _shown[oldest].index + HISTORY == index) delete _shown[oldest];
-        _history[place] = root;
-        _shown[root] = Showing(l1Time, index, 0);
     }
 }
