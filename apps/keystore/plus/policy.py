@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from microrollup import ZERO_BYTES32, Address, Bytes, Bytes32, Uint8, Uint64
 
-__all__ = ["Guardian", "Lock", "PendingPolicy", "Policy", "RecoveryProposal", "Standing", "Vote"]
+__all__ = ["DkimKey", "Guardian", "Lock", "MailVote", "PendingPolicy", "Policy", "RecoveryProposal", "Standing", "Vote"]
 
 
 class Guardian(Struct, frozen=True):
@@ -49,6 +49,15 @@ class Vote(Struct, frozen=True):
     sender: Address
 
 
+class MailVote(Struct, frozen=True):
+    """That a mail has voted for a proposal, once and for all: the same mail again, or another one, does not."""
+
+    guardian: Uint8
+    """Place in the proposal's list."""
+    address_hash: Bytes32
+    """keccak256 of the address: it has one vote, however many guardians it is."""
+
+
 class RecoveryProposal(Struct, frozen=True):
     """An account as guardians want it to be."""
 
@@ -68,6 +77,8 @@ class RecoveryProposal(Struct, frozen=True):
     """How many recoveries of the account had been finished: a finished one ends all others."""
     supports: tuple[Vote, ...]
     cancels: tuple[Vote, ...]
+    mails: tuple[MailVote, ...] = ()
+    """Never taken back, wherever the votes went that they cast."""
 
 
 class Standing(Struct, frozen=True):
@@ -90,3 +101,14 @@ class Lock(Struct, frozen=True):
     proposal: Bytes32
     data: Bytes
     """The account's data, which comes back if the recovery is cancelled."""
+
+
+class DkimKey(Struct, frozen=True):
+    """A key that a mail provider signs with, as the collector vouches."""
+
+    domain: str
+    selector: str
+    from_: Uint64
+    """Second from which it counts."""
+    until: Uint64
+    """Last second."""

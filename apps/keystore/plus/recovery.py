@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from microrollup import ZERO_BYTES32, Action, Bytes, Bytes32, Context, Event, Revert, Uint8, replace, require
+from microrollup import Action, Bytes, Bytes32, Context, Event, Revert, Uint8, replace, require
 from microrollup.crypto.keccak import keccak256
 
 from ..accounts import Account, is_known_vk
 from .authority import find_standing, get_account, has_authority, put_standing, require_code
 from .clock import DAY
-from .guardians import MAIL, compute_guardian_hash, compute_guardians_hash, find_place, require_guardian, require_list
+from .guardians import compute_guardian_hash, compute_guardians_hash, find_place, require_guardian, require_list
 from .pending import drop_young_controllers, settle_policy
 from .policy import Guardian, Policy, RecoveryProposal, Vote
 from .proposals import (
     FINISH_WINDOW,
     VETO,
-    begin_running,
     end_running,
     get_proposal,
     give_up_running,
@@ -27,15 +26,14 @@ from .proposals import (
 )
 from .state import Plus
 from .updates import succeed
+from .votes import OWNER, cast_vote, require_open, withdraw_vote
 from .words import encode_word
 
 __all__ = [
-    "OWNER",
     "CancelRecovery",
     "FinishRecovery",
     "RecoveryFinished",
     "RecoveryStarted",
-    "RecoverySupported",
     "StartRecovery",
     "SupportRecovery",
     "cancel_recovery",
@@ -44,9 +42,6 @@ __all__ = [
     "start_recovery",
     "support_recovery",
 ]
-
-OWNER: Final = 255
-"""In place of a guardian's place: the account's own authority."""
 
 YOUNG_CONTROLLER: Final = 30 * DAY
 """A controller that was named later than so long before a recovery falls with it."""
@@ -90,13 +85,6 @@ class RecoveryStarted(Event, frozen=True):
 
     key: Bytes32
     proposal: Bytes32
-
-
-class RecoverySupported(Event, frozen=True):
-    """A guardian has voted for a proposal."""
-
-    proposal: Bytes32
-    guardian: Uint8
 
 
 class RecoveryFinished(Event, frozen=True):
@@ -146,25 +134,14 @@ def start_recovery(state: Plus, action: StartRecovery, ctx: Context) -> Plus:
 
 def support_recovery(state: Plus, action: SupportRecovery, ctx: Context) -> Plus:
     """One vote a guardian and account, movable until a proposal reaches its threshold."""
-    value = get_proposal(state, action.proposal)
-    state = settle_running(state, value.key, ctx)
-    require(is_open(state, value, ctx.timestamp), "proposal is not open")
-    require(find_standing(state, value.key).running == ZERO_BYTES32, "another proposal runs")
+    state, value = require_open(state, action.proposal, ctx)
     require(action.guardian < len(value.guardians), "no such guardian")
     guardian = value.guardians[action.guardian]
     require_guardian(state, guardian, ctx)
     require(not has_authority(get_account(state, value.key), ctx), "the owner does not vote")
-    state = _withdraw_vote(state, value.key, guardian)
-    value = state.recovery.proposals[action.proposal]
-    require(all(vote.sender != ctx.sender for vote in value.supports), "sender has voted as another guardian")
-    supports = (*value.supports, Vote(action.guardian, ctx.sender))
-    value = replace(value, supports=supports)
-    votes = state.recovery.votes.set((value.key, compute_guardian_hash(guardian)), action.proposal)
-    state = put_proposal(replace(state, recovery=replace(state.recovery, votes=votes)), action.proposal, value)
-    ctx.emit(RecoverySupported(action.proposal, action.guardian))
-    if _count_supports(value) < value.policy.threshold:
-        return state
-    return begin_running(state, action.proposal, value, ctx)
+    others = [vote for vote in value.supports if value.guardians[vote.guardian] != guardian]
+    require(all(vote.sender != ctx.sender for vote in others), "sender has voted as another guardian")
+    return cast_vote(state, action.proposal, action.guardian, ctx.sender, ctx)
 
 
 def cancel_recovery(state: Plus, action: CancelRecovery, ctx: Context) -> Plus:
@@ -181,7 +158,7 @@ def cancel_recovery(state: Plus, action: CancelRecovery, ctx: Context) -> Plus:
             return remove_proposal(state, action.proposal)
         require(is_open(state, value, ctx.timestamp), "proposal is not open")
         require(any(vote.guardian == action.guardian for vote in value.supports), "no vote to take back")
-        return _withdraw_vote(state, value.key, value.guardians[action.guardian])
+        return withdraw_vote(state, value.key, value.guardians[action.guardian])
     if vetoes:
         require(is_owner, "only the owner cancels here")
         return give_up_running(state, action.proposal, value.key, ctx)
@@ -229,25 +206,3 @@ def _require_voice(state: Plus, value: RecoveryProposal, place: int, ctx: Contex
         return
     require(place < len(value.guardians), "no such guardian")
     require_guardian(state, value.guardians[place], ctx)
-
-
-def _withdraw_vote(state: Plus, key: bytes, guardian: Guardian) -> Plus:
-    """The state without a guardian's vote, wherever it stands. Where it stands, nothing has reached its threshold."""
-    place = (key, compute_guardian_hash(guardian))
-    proposal = state.recovery.votes.get(place)
-    if proposal is None:
-        return state
-    state = replace(state, recovery=replace(state.recovery, votes=state.recovery.votes.delete(place)))
-    value = state.recovery.proposals.get(proposal)
-    if value is None:
-        return state
-    kept = tuple([vote for vote in value.supports if value.guardians[vote.guardian] != guardian])
-    return put_proposal(state, proposal, replace(value, supports=kept))
-
-
-def _count_supports(value: RecoveryProposal) -> int:
-    """Votes; those by mail count for at most one less than the threshold, since who knows the mail keys could
-    invent them.
-    """
-    mails = len([vote for vote in value.supports if value.guardians[vote.guardian].kind == MAIL])
-    return len(value.supports) - mails + min(mails, value.policy.threshold - 1)

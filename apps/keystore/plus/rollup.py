@@ -7,8 +7,11 @@ from microrollup import MicroRollup
 from ..axiom.envelope import AxiomEnvelope
 from .axiom import axiom_update, axiom_withdraw
 from .config import Config
+from .dkim import DkimMail
+from .dkim_keys import add_dkim_key, revoke_dkim_key
 from .exits import set_exit
 from .fees import set_axiom_fee, set_fee_token, set_price, sponsor
+from .mail_votes import support_by_mail
 from .naming import commit_name, register_named, set_text
 from .outbox import intend, set_delegate
 from .policies import drop_pending_policy, set_recovery
@@ -33,11 +36,12 @@ def make_app(config: Config) -> MicroRollup:
             set_price, set_axiom_fee, set_fee_token, sponsor,
             set_spending_rule, permit_spending,
             set_recovery, drop_pending_policy, start_recovery, support_recovery, cancel_recovery, finish_recovery,
+            add_dkim_key, revoke_dkim_key, support_by_mail,
             intend, set_delegate, commit_name, register_named, set_text,
             axiom_update, axiom_withdraw,
         ],
         methods="apps.keystore.plus.gateway",
-        envelopes=[AxiomEnvelope],
+        envelopes=[AxiomEnvelope, DkimMail],
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from microrollup import Address, Bytes32, Map, State, Uint8, Uint16, Uint64, Uin
 
 from ..accounts import Keystore
 from .config import Config
-from .policy import Lock, PendingPolicy, Policy, RecoveryProposal, Standing
+from .policy import DkimKey, Lock, PendingPolicy, Policy, RecoveryProposal, Standing
 from .rules import Permit, Rule, Spent
 
 __all__ = [
@@ -199,6 +199,8 @@ class Recovery(State, frozen=True):
     updates: Annotated[Map[Bytes32, PendingUpdate], metadata] = Map()
     careful: Annotated[Map[Bytes32, Uint64], metadata] = Map()
     """Account -> second at which it stops being careful; 2^64 - 1: never."""
+    dkim_keys: Annotated[Map[Bytes32, DkimKey], metadata] = Map()
+    """keccak256 of a public key -> whose mails it signs, and when."""
 
 
 class SpendingRules(State, frozen=True):
