@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["EnvelopeOpener", "Enveloped", "describe_enveloped"]
 
 _HASH_BYTES: Final = 32
+_MAX_REASON: Final = 200
+"""Characters of the reason why bytes do not open that are shown."""
 _BEYOND: Final = (Interrupted, KeyboardInterrupt, MemoryError, RecursionError)
 """What tells nothing of the bytes."""
 
@@ -186,7 +188,7 @@ def _check(envelope: EnvelopeType, opened: Any) -> None:
 def _describe(error: BaseException) -> str:
     """An exception of the app in few words: the reason of a `Revert`, others by their class."""
     if isinstance(error, Revert) and type(error.reason) is str:
-        return clip(error.reason)
+        return repr(error.reason[:_MAX_REASON])
     return describe_error(error)
 
 
