@@ -270,6 +270,20 @@ def test_keystore_hashes_are_of_abi_words() -> None:
         assert unhex(case["hash"]) == keccak256(raw), case["what"]
 
 
+def test_mails_are_canonical_msgpack() -> None:
+    """Another library reads and writes them; hashes and guardians are of the bytes that stand there."""
+    for case in load_cases("keystore-plus-mails"):
+        raw = unhex(case["raw"])
+        key, fields, signature, salt = msgspec.msgpack.decode(raw)
+        assert raw == msgspec.msgpack.encode([key, fields, signature, salt])
+        assert all(field.decode() in case["mail"] for field in fields[:-1])
+        assert unhex(case["key"]) == key
+        if case["opens"]:
+            assert unhex(case["hash"]) == keccak256(raw)
+            assert unhex(case["guardian"]) == keccak256(salt + case["action"]["address"].encode())
+            assert unhex(case["action"]["keyHash"]) == keccak256(key)
+
+
 def test_withdrawals_have_their_ids() -> None:
     """An id is the hash of the account's key and its number in 32 bytes."""
     for case in load_cases("keystore-plus-withdrawals"):

@@ -20,6 +20,7 @@ from apps.keystore.plus.dkim import DkimMail, DkimOpened, SupportByMail
 from apps.keystore.plus.mail_bytes import decode_mail, encode_mail
 from apps.keystore.plus.mail_fields import canonicalize, choose_fields, get_name, get_value, read_from, read_tags
 from apps.keystore.plus.mailing import FIELDS, MailForm, MailKey, make_envelope, seal_mail, sign_mail, write_subject
+from conformance.files import load_cases
 from mail_keys import ED25519_KEY, RSA_KEY, SHORT_KEY
 from microrollup.crypto.keccak import keccak256
 from microrollup.declaration.context import Revert
@@ -432,3 +433,13 @@ def test_attack_what_dkimpy_refuses_does_not_open(
     (found,) = message_from_bytes(rebuild(raw)[0], policy=policy.default)["from"].addresses
     assert found.addr_spec.lower() == read(raw).action.address  # type: ignore[attr-defined]
     assert 1 == [get_name(field) for field in forged].count(b"from")
+
+
+def test_dkimpy_takes_the_vectors() -> None:
+    """The mails of the conformance vectors that open; of the others one is not signed by its key."""
+    opinions = []
+    for case in load_cases("keystore-plus-mails"):
+        taken = ask_dkimpy(case["mail"].encode(), bytes.fromhex(case["key"][2:]))
+        assert taken or not case["opens"]
+        opinions.append(taken)
+    assert 1 == opinions.count(False)

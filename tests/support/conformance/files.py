@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from conformance import announcements, chain, crypto, keystore, metering, settlement, ucmt
+from conformance import announcements, chain, crypto, keystore, mails, metering, settlement, ucmt
 from paths import VECTORS
 
 Case = dict[str, Any]
@@ -75,6 +75,13 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
     "keystore-plus-leaves": (
         "Keystore+: silo, key and leaf bytes of one entry of each settled field.",
         keystore.make_leaves,
+    ),
+    "keystore-plus-mails": (
+        (
+            "Keystore+: envelopes `dkim`, canonical msgpack [public key, header fields, signature, salt], and what they "
+            "open to; the hash is keccak256(raw)."
+        ),
+        mails.make_mails,
     ),
     "keystore-plus-withdrawals": (
         "Keystore+: ids of withdrawals, keccak256(fromKey || nonce(32)); keys of silos 3 and 5.",
