@@ -78,8 +78,8 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
     ),
     "keystore-plus-mails": (
         (
-            "Keystore+: envelopes `dkim`, canonical msgpack [public key, header fields, signature, salt], and what they "
-            "open to; the hash is keccak256(raw)."
+            "Keystore+: envelopes `dkim`, canonical msgpack [public key, header fields, signature, salt], and what "
+            "they open to; the hash is keccak256(raw)."
         ),
         mails.make_mails,
     ),

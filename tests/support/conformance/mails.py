@@ -1,4 +1,4 @@
-"""Vectors of Keystore+'s mails: envelopes that open, with both kinds of key and canonicalization, and some that do not."""
+"""Vectors of Keystore+'s mails: envelopes with both kinds of key and canonicalization, and some that do not open."""
 
 from __future__ import annotations
 
