@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from email import message_from_bytes, policy
@@ -137,7 +138,7 @@ def test_a_key_is_what_openssl_writes() -> None:
     _, fields, signature, salt = decode_mail(raw)
     other = RSA_KEY.private.public_key().public_bytes(form[0], serialization.PublicFormat.PKCS1)
     for wrong in (other, key + b"\0", key[:-1], b"", key[:4] + b"\x31" + key[5:], b"\x30\x83\x00" + key[2:], key[:24]):
-        assert "the key is no RSA key in DER" == refuse(encode_mail(wrong, fields, signature, salt))
+        assert "the key is not an RSA key in DER" == refuse(encode_mail(wrong, fields, signature, salt))
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {
@@ -193,9 +194,9 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "the signature signs itself": (
         seal(write(), MailForm(names=(*FIELDS, "dkim-signature"))), "h= names the signature itself"
     ),
-    "no name": (seal(write(), MailForm(names=(*FIELDS, "x b="))), "h= holds what is no name"),
-    "a single label": (seal(write(("From", "bob@mail")), domain="mail"), "d= is no domain"),
-    "a selector with a space in code": (seal(write(), MailForm("s+1")), "s= is no selector"),
+    "no name": (seal(write(), MailForm(names=(*FIELDS, "x b="))), "h= lists what is not a name"),
+    "a single label": (seal(write(("From", "bob@mail")), domain="mail"), "d= is not a domain"),
+    "a selector with a space in code": (seal(write(), MailForm("s+1")), "s= is not a selector"),
     "text that is not ASCII": (
         seal(write(("From", "Böb <bob@mail.example>"))), "a header field is printable ASCII"
     ),
@@ -302,7 +303,7 @@ def test_attack_a_mail_that_is_changed() -> None:
     assert unsigned == refuse(encode_mail(key, fields, bytes(256), salt))
     assert unsigned == refuse(encode_mail(SHORT_KEY.public, fields, signature, salt))
     assert "a header field is not signed" == refuse(encode_mail(key, (b"X: y", *fields), signature, salt))
-    assert "bh= is no SHA-256" == refuse(
+    assert "bh= is not a SHA-256 hash" == refuse(
         encode_mail(key, (*fields[:-1], fields[-1].replace(b"bh=", b"bh=A")), signature, salt)
     )
     sha1 = (*fields[:-1], fields[-1].replace(b"rsa-sha256", b"rsa-sha1"))

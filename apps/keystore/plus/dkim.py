@@ -2,7 +2,7 @@
 
     raw = canonical msgpack [public key, [header field, ...], signature, salt]
 
-The header fields are those that the signature covers, as they stand in the mail and in its order, without the last
+The header fields are those that the signature covers, as they are in the mail, in its order, without the last
 CRLF; then the DKIM-Signature field itself, with nothing after `b=`. There is no body: the Subject says it all.
 """
 
@@ -91,15 +91,15 @@ class DkimMail(Envelope):
         require(tags.get(b"q", b"dns/txt") == b"dns/txt", "q= is dns/txt")
         names = tuple([name.strip(b" ").lower() for name in tags[b"h"].split(b":")])
         require(len(names) <= MAX_FIELDS, "h= has at most 64 names")
-        require(all(is_field_name(name) for name in names), "h= holds what is no name")
+        require(all(is_field_name(name) for name in names), "h= lists what is not a name")
         require(b"dkim-signature" not in names, "h= names the signature itself")
         require(names.count(b"from") >= 2, "h= does not name From twice, so another could be added")
         for name in _ONCE:
             require(name in names, "From, To and Subject are signed")
             require([get_name(field) for field in signed].count(name) == 1, "one From, one To, one Subject")
         domain, selector = tags[b"d"].lower(), tags[b"s"].lower()
-        require(is_domain(domain), "d= is no domain")
-        require(is_selector(selector), "s= is no selector")
+        require(is_domain(domain), "d= is not a domain")
+        require(is_selector(selector), "s= is not a selector")
         _require_hash_form(tags[b"bh"])
         _require_identity(tags, domain)
         relaxed, chosen = _is_relaxed(tags.get(b"c", b"simple")), choose_fields(signed, names)
@@ -134,8 +134,8 @@ def _is_relaxed(value: bytes) -> bool:
 def _require_hash_form(value: bytes) -> None:
     """The hash of the body has its form; what it is the hash of is not here."""
     text = value.replace(b" ", b"")
-    require(len(text) == 44 and text[43:] == b"=", "bh= is no SHA-256")
-    require(all(letter in _BASE64 for letter in text[:43]), "bh= is no SHA-256")
+    require(len(text) == 44 and text[43:] == b"=", "bh= is not a SHA-256 hash")
+    require(all(letter in _BASE64 for letter in text[:43]), "bh= is not a SHA-256 hash")
 
 
 def _require_identity(tags: dict[bytes, bytes], domain: bytes) -> None:

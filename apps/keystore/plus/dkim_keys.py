@@ -54,7 +54,7 @@ class RevokeDkimKey(Action, frozen=True):
 
 
 class DkimKeyAdded(Event, frozen=True):
-    """A key will count; whoever doubts that it is the provider's has a week to say so."""
+    """A key will count in a week or later; until then anybody can compare it with DNS."""
 
     domain: str
     selector: str

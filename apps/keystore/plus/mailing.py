@@ -165,5 +165,5 @@ def _take_signature(sealed: bytes) -> tuple[bytes, bytes]:
             try:
                 return b";".join(parts).rstrip(), base64.b64decode(b"".join(text.split()), validate=True)
             except ValueError as error:
-                raise UsageError("b= is no base64") from error
+                raise UsageError("b= is not base64") from error
     raise UsageError("the DKIM-Signature has no b=")

@@ -10,7 +10,7 @@ __all__ = ["encode_rsa_key", "read_rsa_key"]
 
 _ALGORITHM: Final = bytes.fromhex("300d06092a864886f70d0101010500")
 """rsaEncryption, with NULL for parameters (RFC 3279, 2.3.1)."""
-_NO_KEY: Final = "the key is no RSA key in DER"
+_NO_KEY: Final = "the key is not an RSA key in DER"
 
 
 def encode_rsa_key(modulus: bytes, exponent: int) -> bytes:
