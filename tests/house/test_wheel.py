@@ -60,6 +60,8 @@ def test_the_installed_package_is_used(installed, tmp_path):
     """The tests below run what was installed, not the checkout; the keystores' code has the ids that it has here."""
     script = (
         "import microrollup; from microrollup.declaration.rollup import load_rollup;"
+        "from microrollup.declaration.query import load_methods, load_reads;"
+        "assert load_reads(load_rollup('keystore_plus')).queries and load_methods(load_rollup('keystore_plus'));"
         "ids = [load_rollup(name).stf_id.hex() for name in ('keystore', 'keystore_plus')];"
         "print(microrollup.__file__, __import__('microrollup_keystore').__file__, *ids)"
     )

@@ -40,8 +40,9 @@ def make_app(config: Config) -> MicroRollup:
             intend, set_delegate, commit_name, register_named, set_text,
             axiom_update, axiom_withdraw,
         ],
-        methods="apps.keystore.plus.gateway",
         envelopes=[AxiomEnvelope, DkimMail],
+        reads=f"{__package__}.queries",
+        methods=f"{__package__}.gateway",
     )  # fmt: skip
 
 

@@ -1,0 +1,70 @@
+"""The indexes of Keystore+: what its state has in another order, and labels and names that only events have."""
+
+from __future__ import annotations
+
+from microrollup import Address, Bytes32, Index, IndexBlock, Uint64, Uint256
+
+from .naming import AccountNamed, TextSet, compute_text_key
+from .state import Plus
+
+__all__ = ["deposits_of", "holdings", "labels", "names", "proposals_by_time", "proposals_of", "text_names"]
+
+
+def names(block: IndexBlock[Plus], rows: Index[str, Bytes32]) -> None:
+    """Label -> account."""
+    for receipt in block.receipts:
+        for event in receipt.events:
+            if isinstance(event, AccountNamed):
+                rows.put(event.label, event.key)
+
+
+def labels(block: IndexBlock[Plus], rows: Index[Bytes32, str]) -> None:
+    """Account -> label."""
+    for receipt in block.receipts:
+        for event in receipt.events:
+            if isinstance(event, AccountNamed):
+                rows.put(event.key, event.label)
+
+
+def text_names(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, str], bool]) -> None:
+    """(account, name) of each text record that there is."""
+    for receipt in block.receipts:
+        for event in receipt.events:
+            if isinstance(event, TextSet):
+                if compute_text_key(event.key, event.name) in block.state.texts.texts:
+                    rows.put((event.key, event.name), True)
+                elif (event.key, event.name) in rows:
+                    rows.delete((event.key, event.name))
+
+
+def holdings(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Address], Uint256]) -> None:
+    """(account, token) -> amount, of tokens, but not of ether."""
+    for change in block.changes(block.state.vault.tokens):
+        token, key = change.key
+        if change.new is not None:
+            rows.put((key, token), change.new)
+
+
+def deposits_of(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Uint64], bool]) -> None:
+    """(account, deposit id) of each deposit that was credited."""
+    for change in block.changes(block.state.deposits.deposits):
+        if change.new is not None:
+            rows.put((change.new, change.key), True)
+
+
+def proposals_of(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Uint64, Bytes32], bool]) -> None:
+    """(account, second at which it was made, proposal) of each proposal that there is."""
+    for change in block.changes(block.state.recovery.proposals):
+        if change.old is not None and change.new is None:
+            rows.delete((change.old.key, change.old.started, change.key))
+        if change.old is None and change.new is not None:
+            rows.put((change.new.key, change.new.started, change.key), True)
+
+
+def proposals_by_time(block: IndexBlock[Plus], rows: Index[tuple[Uint64, Bytes32], bool]) -> None:
+    """(second at which it was made, proposal) of each proposal that there is."""
+    for change in block.changes(block.state.recovery.proposals):
+        if change.old is not None and change.new is None:
+            rows.delete((change.old.started, change.key))
+        if change.old is None and change.new is not None:
+            rows.put((change.new.started, change.key), True)

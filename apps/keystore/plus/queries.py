@@ -1,0 +1,327 @@
+"""What can be asked of Keystore+: accounts, money, rules, recoveries, names, outbox, fees.
+
+A list that may be long comes as `{items, next}`: give `next` as `after`, and get the next page. What is absent is
+answered as an empty list; only an account, a proposal or a name that is asked for itself must be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Address, Bytes32, Revert, Uint16, Uint64, View, require
+
+from .answers import (
+    AccountAnswer,
+    AccountEntry,
+    AccountPage,
+    DelegateAnswer,
+    DepositAnswer,
+    DepositPage,
+    GuardianAnswer,
+    HoldingAnswer,
+    HoldingPage,
+    IntentAnswer,
+    IntentPage,
+    NameEntry,
+    NamePage,
+    PolicyAnswer,
+    PriceAnswer,
+    ProposalAnswer,
+    ProposalPage,
+    RuleAnswer,
+    SponsorshipAnswer,
+    TextAnswer,
+    TextPage,
+    WithdrawalAnswer,
+    WithdrawalPage,
+)
+from .authority import find_standing
+from .indexes import deposits_of, holdings, labels, names, proposals_by_time, proposals_of, text_names
+from .naming import compute_named_key, compute_text_key
+from .policy import RecoveryProposal
+from .prices import get_price
+from .shown import (
+    GUARDIAN_KINDS,
+    IN_FORCE,
+    describe_bound,
+    describe_state,
+    show_account,
+    show_policy,
+    show_proposal,
+    show_rule,
+)
+from .state import Plus
+from .vault import compute_withdrawal_id
+
+__all__ = [
+    "account",
+    "accounts",
+    "balances",
+    "delegates",
+    "deposits",
+    "find_name",
+    "guardian_policies",
+    "guardians",
+    "intents",
+    "named_accounts",
+    "prices",
+    "recoveries",
+    "recoveries_of",
+    "recovery",
+    "spending_rules",
+    "sponsors",
+    "texts",
+    "withdrawals",
+]
+
+_MAX_PAGE: Final = 200
+"""Entries of a page; fewer where a query counts its steps."""
+_MAX_SPONSORS: Final = 100
+
+
+def _size(limit: int) -> int:
+    require(1 <= limit <= _MAX_PAGE, "a page has 1 to 200 entries")
+    return limit
+
+
+def _take(keys: Iterable[Any], limit: int, skip: Any = None) -> tuple[list[Any], bool]:
+    """The first keys but `skip`, and whether there are more."""
+    found: list[Any] = []
+    for key in keys:
+        if key == skip:
+            continue
+        if len(found) == limit:
+            return found, True
+        found.append(key)
+    return found, False
+
+
+def _name(view: View[Plus], key: bytes) -> str:
+    label = view.index(labels).get(key)
+    return "" if label is None else label
+
+
+# Accounts
+
+
+def account(view: View[Plus], key: Bytes32) -> AccountAnswer:
+    """An account, and what its authority has to wait for."""
+    found = view.state.keystore.accounts.get(key)
+    if found is None:
+        raise Revert("no such account")
+    return show_account(view.state, key, found, _name(view, key), view.timestamp)
+
+
+def accounts(view: View[Plus], after: Bytes32 = ZERO_BYTES32, limit: Uint16 = 25) -> AccountPage:
+    """All accounts, in the order of their keys."""
+    state = view.state
+    keys, more = _take(state.keystore.accounts.keys(start=after), _size(limit), after)
+    items = [
+        AccountEntry(
+            key,
+            _name(view, key),
+            state.keystore.accounts[key].vk,
+            state.vault.balances.get(key, 0),
+            describe_state(state, key, view.timestamp),
+        )
+        for key in keys
+    ]
+    return AccountPage(items, keys[-1] if more else None)
+
+
+# Money
+
+
+def balances(view: View[Plus], key: Bytes32, after: Address = ZERO_ADDRESS, limit: Uint16 = 50) -> HoldingPage:
+    """What an account has: ether first, then the tokens that it has ever had. It need not be registered."""
+    rows = view.index(holdings)
+    found, more = _take(rows.keys(prefix=(key,), start=(key, after)), _size(limit), (key, after))
+    items = [HoldingAnswer(place[1], rows[place]) for place in found]
+    following = items[-1].token if more else None
+    if after == ZERO_ADDRESS and key in view.state.vault.balances:
+        items = [HoldingAnswer(ZERO_ADDRESS, view.state.vault.balances[key]), *items]
+    return HoldingPage(items, following)
+
+
+def withdrawals(view: View[Plus], key: Bytes32, after: Uint64 = 2**64 - 1, limit: Uint16 = 25) -> WithdrawalPage:
+    """Money that an account sent to L1, the newest first."""
+    vault, size = view.state.vault, _size(limit)
+    items: list[WithdrawalAnswer] = []
+    nonce = min(vault.axiom_nonces.get(key, 0), after)
+    while nonce > 0 and len(items) < size:
+        nonce -= 1
+        number = compute_withdrawal_id(key, nonce)
+        ether, tokens = vault.withdrawals.get(number), vault.token_withdrawals.get(number)
+        if ether is not None:
+            items.append(WithdrawalAnswer(nonce, number, ZERO_ADDRESS, ether.to, ether.amount))
+        elif tokens is not None:
+            items.append(WithdrawalAnswer(nonce, number, tokens.token, tokens.to, tokens.amount))
+    return WithdrawalPage(items, nonce if nonce > 0 else None)
+
+
+def deposits(view: View[Plus], key: Bytes32, after: Uint64 = 0, limit: Uint16 = 25) -> DepositPage:
+    """The vault's numbers of an account's deposits, in order."""
+    found, more = _take(view.index(deposits_of).keys(prefix=(key,), start=(key, after)), _size(limit), (key, after))
+    items = [DepositAnswer(number) for _, number in found]
+    return DepositPage(items, items[-1].deposit if more else None)
+
+
+def spending_rules(view: View[Plus], key: Bytes32) -> list[RuleAnswer]:
+    """How much of each token may leave an account."""
+    rules = view.state.spending.rules.get(key, ())
+    return [shown for rule in rules for shown in show_rule(view.state, key, rule, view.timestamp)]
+
+
+# Recovery
+
+
+def guardian_policies(view: View[Plus], key: Bytes32) -> list[PolicyAnswer]:
+    """The policy of an account's guardians, and one that is announced."""
+    recovery, now = view.state.recovery, view.timestamp
+    present, pending = recovery.policies.get(key), recovery.pending_policies.get(key)
+    shown = [] if pending is None else [show_policy(pending.policy, pending.effective, now)]
+    if present is not None and (pending is None or now < pending.effective):
+        shown = [show_policy(present, 0, now), *shown]
+    return shown
+
+
+def _get_proposal(view: View[Plus], proposal: bytes) -> RecoveryProposal:
+    value = view.state.recovery.proposals.get(proposal)
+    if value is None:
+        raise Revert("no such proposal, or it has ended")
+    return value
+
+
+def recovery(view: View[Plus], proposal: Bytes32) -> ProposalAnswer:
+    """A proposal, with its state and its votes."""
+    value = _get_proposal(view, proposal)
+    return show_proposal(view.state, proposal, value, _name(view, value.key), view.timestamp)
+
+
+def guardians(view: View[Plus], proposal: Bytes32) -> list[GuardianAnswer]:
+    """The guardians that a proposal names, and how each of them has voted."""
+    value = _get_proposal(view, proposal)
+    votes = {vote.guardian: "supports" for vote in value.supports}
+    votes |= {vote.guardian: "cancels" for vote in value.cancels}
+    return [
+        GuardianAnswer(place, GUARDIAN_KINDS[guardian.kind], guardian.id, votes.get(place, ""))
+        for place, guardian in enumerate(value.guardians)
+    ]
+
+
+def _show_proposals(view: View[Plus], proposals: list[bytes]) -> list[ProposalAnswer]:
+    shown = []
+    for proposal in proposals:
+        value = view.state.recovery.proposals[proposal]
+        shown.append(show_proposal(view.state, proposal, value, _name(view, value.key), view.timestamp))
+    return shown
+
+
+def recoveries(
+    view: View[Plus], after: tuple[Uint64, Bytes32] = (2**64 - 1, b"\xff" * 32), limit: Uint16 = 25
+) -> ProposalPage:
+    """All proposals that are not finished or cancelled, the newest first."""
+    rows = view.index(proposals_by_time).keys(stop=after, reverse=True)
+    found, more = _take(rows, _size(limit), after)
+    return ProposalPage(_show_proposals(view, [proposal for _, proposal in found]), found[-1] if more else None)
+
+
+def recoveries_of(view: View[Plus], key: Bytes32) -> list[ProposalAnswer]:
+    """The proposals for one account, the newest first: each guardian has one at most."""
+    rows = view.index(proposals_of).keys(prefix=(key,), reverse=True)
+    return _show_proposals(view, [proposal for _, _, proposal in rows])
+
+
+# Names
+
+
+def named_accounts(view: View[Plus], after: str = "", limit: Uint16 = 25) -> NamePage:
+    """All names, shorter ones first."""
+    rows = view.index(names)
+    found, more = _take(rows.keys(start=after), _size(limit), after)
+    return NamePage([_show_name(view, label, rows[label]) for label in found], found[-1] if more else None)
+
+
+def find_name(view: View[Plus], name: str) -> NameEntry:
+    """The account of a name: its label below the parent name."""
+    key = compute_named_key(view.state.config.parent_node, name)
+    require(view.state.config.parent_node != ZERO_BYTES32, "this rollup has no names")
+    require(key in view.state.keystore.accounts, "nobody has registered this name")
+    return _show_name(view, name, key)
+
+
+def _show_name(view: View[Plus], label: str, key: bytes) -> NameEntry:
+    found = view.state.keystore.accounts[key]
+    return NameEntry(label, key, found.vk, describe_state(view.state, key, view.timestamp))
+
+
+def texts(view: View[Plus], key: Bytes32, after: str = "", limit: Uint16 = 64) -> TextPage:
+    """The text records of an account, shorter names first."""
+    rows = view.index(text_names).keys(prefix=(key,), start=(key, after))
+    found, more = _take(rows, _size(limit), (key, after))
+    items = [TextAnswer(name, view.state.texts.texts[compute_text_key(key, name)]) for _, name in found]
+    return TextPage(items, items[-1].name if more else None)
+
+
+# Other chains
+
+
+def delegates(view: View[Plus], key: Bytes32, limit: Uint16 = 100) -> list[DelegateAnswer]:
+    """Second configurations of an account, by chain; 0 stands for every chain without an entry of its own."""
+    state, now = view.state, view.timestamp
+    found, _ = _take(state.outbox.delegates.items(prefix=(key,)), _size(limit))
+    shown = []
+    for (_, chain_id), each in found:
+        bound = describe_bound(state, key, each.owner_hash, each.valid_until, now)
+        if bound == IN_FORCE and each.code_hash == ZERO_BYTES32:
+            bound = "nobody"
+        shown.append(DelegateAnswer(chain_id, bound, each.code_hash, each.config_hash, each.valid_until))
+    return shown
+
+
+def intents(view: View[Plus], key: Bytes32, after: Uint16 = 2**16 - 1, limit: Uint16 = 25) -> IntentPage:
+    """Operations that an account lets pass on other chains, the highest slot first."""
+    state, now = view.state, view.timestamp
+    rows = state.outbox.intents.items(prefix=(key,), stop=(key, after), reverse=True)
+    found, more = _take(rows, _size(limit))
+    items = [
+        IntentAnswer(
+            slot,
+            describe_bound(state, key, each.owner_hash, each.valid_until, now),
+            each.chain_id,
+            each.account,
+            each.user_op_hash,
+            each.valid_after,
+            each.valid_until,
+        )
+        for (_, slot), each in found
+    ]
+    return IntentPage(items, items[-1].slot if more else None)
+
+
+# Fees
+
+
+def prices(view: View[Plus]) -> list[PriceAnswer]:
+    """What one action costs, by token; an empty list where all are free."""
+    caps, shown = {each.token: each.cap for each in view.state.config.price_caps}, []
+    for token in view.state.fees.prices:
+        price = view.state.fees.prices[token]
+        announced = price.effective if price.effective > view.timestamp else 0
+        now = get_price(price, view.timestamp)
+        shown.append(PriceAnswer(token, now, price.next if announced else now, announced, caps.get(token, 0)))
+    return shown
+
+
+def sponsors(view: View[Plus], key: Bytes32) -> list[SponsorshipAnswer]:
+    """Who pays for an account's actions. With a key of zero: who pays for any account's, once each."""
+    state, now = view.state, view.timestamp
+    found, _ = _take(state.fees.sponsorships.items(prefix=(key,)), _MAX_SPONSORS)
+    shown = []
+    for (_, sponsor), each in found:
+        bound = IN_FORCE if now <= each.until else "expired"
+        if find_standing(state, sponsor).epoch != each.epoch:
+            bound = "void"
+        shown.append(SponsorshipAnswer(sponsor, each.token, each.budget, each.until, bound))
+    return shown
