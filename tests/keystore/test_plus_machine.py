@@ -7,10 +7,14 @@ from typing import Any, ClassVar, NamedTuple
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
+from msgspec.structs import replace
 
 from apps.keystore.accounts import Account, Keystore, compute_account_key
+from apps.keystore.axiom.envelope import AxiomEnvelope
+from apps.keystore.axiom.keys import M_OF_N_ECDSA_VKEY
+from apps.keystore.axiom.transactions import UpdateTransaction, WithdrawTransaction
 from apps.keystore.plus.config import Config, PriceCap
-from apps.keystore.plus.fees import SetFeeToken, SetPrice, Sponsor
+from apps.keystore.plus.fees import SetAxiomFee, SetFeeToken, SetPrice, Sponsor
 from apps.keystore.plus.guardians import compute_guardians_hash
 from apps.keystore.plus.money import EVERY_TOKEN, get_balance
 from apps.keystore.plus.outbox import Intend
@@ -24,8 +28,10 @@ from apps.keystore.plus.state import Plus, Recovery, SpendingRules, Vault
 from apps.keystore.plus.updates import AcceptUpdate, SetCareful
 from apps.keystore.plus.vault import Deposit, Transfer, Withdraw
 from apps.keystore.transitions import Register, Update
+from axiom_world import Wallet, make_update, make_wallet, make_withdrawal, prove_user, send
 from microrollup import Map, MicroRollup
 from microrollup.declaration.action import Action
+from microrollup.errors import RefusedError
 from microrollup.testing.execution import Senders, at, force
 from microrollup.testing.machine import RollupMachine
 from microrollup.testing.strategies import app_actions
@@ -40,25 +46,38 @@ GUARDIANS = sorted([Guardian(0, bytes(12) + BOB), Guardian(0, bytes(12) + CAROL)
 HASH = compute_guardians_hash(SALT, GUARDIANS)
 LIMIT = 50
 TOKENS = (ETHER, TOKEN)
+BRIDGE = b"\x5b" * 20
+
+SEEN, UNSEEN, PAYER, OPEN_PAYER = (
+    make_wallet(1, 2, 3),
+    make_wallet(11, 1, 1),
+    make_wallet(21, 1, 2),
+    make_wallet(31, 0, 1),
+)
+"""Accounts of Axiom's kind: one that the state knows, one that it does not, and two sponsors."""
+RINGS = {each.key_data: each for each in (SEEN, UNSEEN, PAYER, OPEN_PAYER, make_wallet(41, 1, 2))}
+WEALTH = 10**7
 
 
 def make_genesis() -> Plus:
     """Alice has a rule that only a stranger loosens, and guardians who lock; Bob has guardians whom he vetoes."""
     accounts = {key: Account(CODE + CONFIG, who) for key, who in zip(KEYS, OWNERS, strict=True)}
+    accounts[SEEN.address] = Account(SEEN.key_data, M_OF_N_ECDSA_VKEY)
+    rich = [wallet.address for wallet in (SEEN, UNSEEN, PAYER, OPEN_PAYER)]
     caps = (PriceCap(ETHER, 9), PriceCap(TOKEN, 9))
     policies = {A: Policy(HASH, 2, 2, DAY, 1, 1), B: Policy(HASH, 2, 1, DAY, 0, 1)}
     funded = (A, B, C)
     vault = Vault(
-        balances=Map(dict.fromkeys(funded, 1_000)),
+        balances=Map(dict.fromkeys(funded, 1_000) | dict.fromkeys(rich, WEALTH)),
         tokens=Map({(TOKEN, key): 1_000 for key in funded}),
-        credited=Map(dict.fromkeys(TOKENS, 3_000)),
+        credited=Map({ETHER: 3_000 + len(rich) * WEALTH, TOKEN: 3_000}),
     )
     return Plus(
         vault=vault,
         keystore=Keystore(Map(accounts)),
         recovery=Recovery(policies=Map(policies)),
         spending=SpendingRules(rules=Map({A: (Rule(EVERY_TOKEN, (Limits(LIMIT, DAY, S, 0, 0),)),)})),
-        config=Config(vault=VAULT, collector=K, price_caps=caps),
+        config=Config(vault=VAULT, bridge=BRIDGE, collector=K, price_caps=caps),
     )
 
 
@@ -82,6 +101,7 @@ def draw_action(state: Plus, key: bytes, now: int) -> st.SearchStrategy[Action]:
         st.builds(AcceptUpdate, own),
         st.builds(Register, *data, st.just(SALT)),
         st.builds(SetPrice, token, st.integers(0, 10)),
+        st.builds(SetAxiomFee, st.integers(0, 10), st.integers(0, 10)),
         st.builds(SetFeeToken, own, token),
         st.builds(Sponsor, own, other, AMOUNTS, token, until),
         st.builds(SetSpendingRule, own, token, AMOUNTS, PERIODS, st.just(bytes(32)) | other),
@@ -97,23 +117,52 @@ def draw_action(state: Plus, key: bytes, now: int) -> st.SearchStrategy[Action]:
     )
 
 
+def find_wallet(state: Plus, first: Wallet) -> Wallet:
+    """An account of Axiom's kind as it is now."""
+    account = state.keystore.accounts.get(first.address)
+    return first if account is None else first.rotate(RINGS[account.data])
+
+
+def draw_transaction(draw: Any, state: Plus) -> tuple[UpdateTransaction | WithdrawTransaction, bytes | None]:
+    """A proven transaction, and who forces it, if anybody. The nonce may be stale or early, the origin a lie."""
+    user = find_wallet(state, draw(st.sampled_from([SEEN, UNSEEN])))
+    nonce = state.vault.axiom_nonces.get(user.address, 0) + draw(st.sampled_from([0, 0, 0, 0, 1]))
+    nonce = max(0, nonce - draw(st.sampled_from([0, 0, 0, 1])))
+    fee, payer = draw(st.sampled_from([0, 3, 10])), draw(st.sampled_from([None, PAYER, OPEN_PAYER]))
+    transaction: UpdateTransaction | WithdrawTransaction
+    if draw(st.booleans()):
+        after = draw(st.sampled_from([ring for ring in RINGS.values() if ring.keys]))
+        transaction = make_update(user, after, nonce, fee, payer)
+    else:
+        transaction = make_withdrawal(user, draw(st.sampled_from([0, 1, 1_000, WEALTH, 2**256 - 1])), nonce, fee)
+    carrier = draw(st.sampled_from([None, None, None, STRANGER, BRIDGE]))
+    if draw(st.integers(0, 3)) == 0 and not (isinstance(transaction, UpdateTransaction) and transaction.sponsor):
+        transaction = prove_user(replace(transaction, l1_nonce=7), user)
+    return transaction, carrier
+
+
 class Seen(NamedTuple):
     """What a state held: maps of earlier blocks cannot be read again."""
 
     locks: dict[bytes, Lock]
     accounts: dict[bytes, Account]
     balances: dict[tuple[bytes, bytes], int]
+    nonces: dict[bytes, int]
 
 
 def see(state: Plus) -> Seen:
-    balances = {(key, token): get_balance(state, key, token) for key in KEYS for token in TOKENS}
-    return Seen(dict(state.recovery.locks.items()), dict(state.keystore.accounts.items()), balances)
+    """What the next state is compared with."""
+    keys = (*KEYS, SEEN.address, UNSEEN.address)
+    balances = {(key, token): get_balance(state, key, token) for key in keys for token in TOKENS}
+    nonces = {key: state.vault.axiom_nonces.get(key, 0) for key in keys}
+    return Seen(dict(state.recovery.locks.items()), dict(state.keystore.accounts.items()), balances, nonces)
 
 
 class PlusMachine(RollupMachine):
     app: ClassVar[MicroRollup] = MicroRollup(
-        name="keystore-plus", version="1", genesis=make_genesis(), stfs=list(make_app(Config()).stf_by_action.values())
-    )
+        name="keystore-plus", version="1", genesis=make_genesis(), stfs=list(make_app(Config()).stf_by_action.values()),
+        envelopes=[AxiomEnvelope],
+    )  # fmt: skip
     senders: ClassVar[Senders] = PEOPLE
 
     def __init__(self) -> None:
@@ -149,6 +198,17 @@ class PlusMachine(RollupMachine):
         if owner in PEOPLE.keys:
             action = Withdraw(pair[0], token, amount, VAULT) if out else Transfer(pair[0], pair[1], token, amount)
             self._submit(owner, action)
+
+    @rule(data=st.data())
+    def transact(self, data: st.DataObject) -> None:
+        """A transaction in Axiom's bytes is sent, or forced; one that was executed is sent again."""
+        transaction, carrier = draw_transaction(data.draw, self.rollup.ledger.state.app)
+        note(f"{'forced' if carrier else 'sent'}: {transaction}")
+        for _ in range(2):
+            outcome: Any = self.rollup.apply(send(transaction, carrier))
+            if outcome is not None and not isinstance(outcome, RefusedError):
+                self._receipts[outcome.receipt.seq] = outcome.receipt
+        self.close_block()
 
     @rule()
     def finish(self) -> None:
@@ -203,6 +263,7 @@ class PlusMachine(RollupMachine):
                 assert all(before.balances[key, token] <= get_balance(state, key, token) for token in TOKENS)
         if before is None:
             return
+        self._check_axiom(state, before)
         now = int(self.rollup.seconds)
         for token in TOKENS:
             lost = before.balances[A, token] - get_balance(state, A, token)
@@ -210,6 +271,18 @@ class PlusMachine(RollupMachine):
                 self.outflows.append((now, token, lost))
             recent = [amount for time, which, amount in self.outflows if which == token and now - time <= DAY - 3_600]
             assert sum(recent) <= 2 * LIMIT
+
+    def _check_axiom(self, state: Plus, before: Seen) -> None:
+        """Accounts of Axiom's kind change and lose money by their own counted transactions; sponsors stay unseen."""
+        for key in (SEEN.address, UNSEEN.address):
+            counted = state.vault.axiom_nonces.get(key, 0) - before.nonces[key]
+            assert counted >= 0
+            changed = state.keystore.accounts.get(key) != before.accounts.get(key)
+            lost = any(get_balance(state, key, token) < before.balances[key, token] for token in TOKENS)
+            assert counted > 0 or not (changed or lost)
+        for payer in (PAYER, OPEN_PAYER):
+            assert payer.address not in state.keystore.accounts
+            assert payer.address not in state.vault.axiom_nonces
 
 
 TestPlus = PlusMachine.TestCase
