@@ -13,7 +13,9 @@ from typing import Any
 
 import msgspec
 import pytest
+import rlp
 from eth_abi import encode
+from eth_account.messages import encode_typed_data
 
 import microrollup.explorer
 from conformance.files import FOLDER, FORMATS, RULES_VERSION, load_cases, locate, render
@@ -282,6 +284,42 @@ def test_mails_are_canonical_msgpack() -> None:
             assert unhex(case["hash"]) == keccak256(raw)
             assert unhex(case["guardian"]) == keccak256(salt + case["action"]["address"].encode())
             assert unhex(case["action"]["keyHash"]) == keccak256(key)
+
+
+def test_axioms_transactions_are_rlp_and_typed_data() -> None:
+    """Two other libraries read their lists and compute what is signed."""
+    for case in load_cases("keystore-plus-axiom"):
+        raw = unhex(case["raw"])
+        if not case["opens"]:
+            continue
+        start = 34 if raw[1] else 2
+        items: list[bytes] = rlp.decode(raw[start:], strict=True)
+        assert rlp.encode(items) == raw[start:]
+        assert keccak256(raw) == unhex(case["hash"])
+        is_update, nonce, user = raw[0] == 2, int.from_bytes(items[0], "big"), items[4]
+        message: dict[str, Any] = {"userKeystoreAddress": user, "nonce": nonce, "feePerGas": items[1]}
+        if is_update:
+            message |= {"newUserData": items[2], "newUserVkey": items[3]}
+        else:
+            message |= {"to": items[2], "amt": int.from_bytes(items[3], "big")}
+        assert unhex(case["userHash"]) == hash_for_axiom("Update" if is_update else "Withdraw", message)
+        if "sponsorHash" in case:
+            sponsor = rlp.decode(items[9])[0]
+            sponsored = (sponsor, unhex(case["userHash"]), user)
+            names = ("sponsorKeystoreAddress", "userMsgHash", "userKeystoreAddress")
+            assert unhex(case["sponsorHash"]) == hash_for_axiom("Sponsor", dict(zip(names, sponsored, strict=True)))
+        if "withdrawalHash" in case:
+            assert unhex(case["withdrawalHash"]) == keccak256(user + nonce.to_bytes(32, "big"))
+
+
+def hash_for_axiom(kind: str, message: dict[str, Any]) -> bytes:
+    """The EIP-712 digest by eth_account."""
+    kinds = {"nonce": "uint256", "amt": "uint256", "to": "address"}
+    dynamic = ("feePerGas", "newUserData", "newUserVkey")
+    members = [{"name": name, "type": kinds.get(name, "bytes" if name in dynamic else "bytes32")} for name in message]
+    domain = {"name": "AxiomKeystore", "version": "1", "chainId": 999_999_999}
+    signable = encode_typed_data(domain, {kind: members}, message)
+    return keccak256(b"\x19" + signable.version + signable.header + signable.body)
 
 
 def test_withdrawals_have_their_ids() -> None:

@@ -10,7 +10,6 @@ from hypothesis.stateful import rule
 from msgspec.structs import replace
 
 from apps.keystore.accounts import Account, Keystore, compute_account_key
-from apps.keystore.axiom.envelope import AxiomEnvelope
 from apps.keystore.axiom.keys import M_OF_N_ECDSA_VKEY
 from apps.keystore.axiom.transactions import UpdateTransaction, WithdrawTransaction
 from apps.keystore.plus.config import Config, PriceCap
@@ -161,7 +160,7 @@ def see(state: Plus) -> Seen:
 class PlusMachine(RollupMachine):
     app: ClassVar[MicroRollup] = MicroRollup(
         name="keystore-plus", version="1", genesis=make_genesis(), stfs=list(make_app(Config()).stf_by_action.values()),
-        envelopes=[AxiomEnvelope],
+        envelopes=[each.cls for each in make_app(Config()).envelopes.values()],
     )  # fmt: skip
     senders: ClassVar[Senders] = PEOPLE
 

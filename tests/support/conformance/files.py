@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from conformance import announcements, chain, crypto, keystore, mails, metering, settlement, ucmt
+from conformance import announcements, axiom, chain, crypto, keystore, mails, metering, settlement, ucmt
 from paths import VECTORS
 
 Case = dict[str, Any]
@@ -66,6 +66,13 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
     "map-keys": (
         "Keys of a Map: components one after the other, and the tree key in a silo (metadata has none).",
         crypto.make_map_keys,
+    ),
+    "keystore-plus-axiom": (
+        (
+            "Keystore+: transactions in Axiom's bytes, their EIP-712 hashes, and what they open to; "
+            "the hash is keccak256 of the bytes."
+        ),
+        axiom.make_transactions,
     ),
     "keystore-plus-forced": ("Keystore+: what the vault on L1 forces, as payloads of the inbox.", keystore.make_forced),
     "keystore-plus-hashes": (
