@@ -48,7 +48,7 @@ Outcome = SignedAcknowledgement | MicrorollupError
 MAX_BATCH_ACTIONS: Final = 500
 MAX_BATCH_BYTES: Final = 2 << 20
 _MAX_SIGNINGS: Final = 8
-_TOO_EARLY: Final = frozenset({"nonce_gap", "nonce_too_high", "queue_full", "budget_spent"})
+_TOO_EARLY: Final = frozenset({"nonce_gap", "nonce_too_high", "queue_full", "budget_spent", "rejections_spent"})
 _NONCE_REFUSALS: Final = _TOO_EARLY | {"nonce_used"}
 _DOMAIN_REFUSALS: Final = frozenset({"domain_changed", "sender_mismatch", "unknown_type"})
 """What an action is refused with that was signed for another version of the app."""

@@ -9,14 +9,31 @@ from typing import Any
 
 from microrollup.codec.json import to_json_value
 from microrollup.codec.schema import describe_struct, render_schema
-from microrollup.codec.values import compile_codec
+from microrollup.codec.values import compile_check, compile_codec
 from microrollup.crypto.eip712 import list_types
 from microrollup.declaration.action import Event
 from microrollup.errors import DeclarationError, DecodeError
 
-__all__ = ["EventReader", "find_event_classes"]
+__all__ = ["EventReader", "compile_event_encoder", "find_event_classes"]
 
 _Read = Callable[[bytes], dict[str, Any]]
+
+
+def compile_event_encoder(event_class: type[Event]) -> Callable[[Event], tuple[str, bytes]]:
+    """What gives the name and the canonical msgpack of an event of a class, and checks its values.
+
+    Raises `DeclarationError` for a class of something else.
+    """
+    if not issubclass(event_class, Event):
+        raise DeclarationError(event_class.__name__, "an event is a subclass of Event")
+    event_type = describe_struct(event_class, where="event")
+    check, encode, name = compile_check(event_type), compile_codec(event_type).encode, event_class.__name__
+
+    def encode_event(event: Event) -> tuple[str, bytes]:
+        check(event)
+        return name, encode(event)
+
+    return encode_event
 
 
 class EventReader:

@@ -16,12 +16,10 @@ from typing import Any, Final, Self, cast
 
 from microrollup.chain.block_entry import BlockBegin
 from microrollup.chain.record import DomainConfig
-from microrollup.codec.schema import describe_struct
-from microrollup.codec.values import compile_check, compile_codec
 from microrollup.declaration.action import Action, ActionType, ActionTypes, Event
 from microrollup.declaration.arguments import check_names, check_values
 from microrollup.declaration.envelope import Envelope, compile_envelopes
-from microrollup.declaration.events import find_event_classes
+from microrollup.declaration.events import compile_event_encoder, find_event_classes
 from microrollup.declaration.field_numbers import FieldNumbers
 from microrollup.declaration.manifest import (
     RULES_VERSION,
@@ -66,8 +64,9 @@ class MicroRollup:
     foreign packages that the app's modules import: the author answers for their results being the same everywhere.
     `allow` names rules of the lint that the author answers for; it is part of the stfId. `rules` is the version of the
     kernel's rules that the app is written for. `reads` is the name of the module that holds the app's queries,
-    `methods` of that with methods of its own; `method_sets` are more of them, by name. A node imports these, they do
-    not count towards the stfId. Raises `DeclarationError` for anything that could not be executed or committed to.
+    `methods` of that with methods of its own; `method_sets` are more of them, by name; `admission` is the name of that
+    with the policy by which nodes refuse actions. A node imports these, they do not count towards the stfId. Raises
+    `DeclarationError` for anything that could not be executed or committed to.
     """
 
     def __new__(cls, *positional: object, **named: object) -> Self:
@@ -92,8 +91,9 @@ class MicroRollup:
         reads: str | None = None,
         methods: str | None = None,
         method_sets: Mapping[str, MethodSet] | None = None,
+        admission: str | None = None,
     ) -> None:
-        modules = {"reads": reads, "methods": methods}
+        modules = {"reads": reads, "methods": methods, "admission": admission}
         first = (genesis, state, previous)
         sets = {} if method_sets is None else method_sets
         check_values(name, version, first, stfs, on_block, envelopes, libraries, allow, rules, sets, **modules)
@@ -104,6 +104,7 @@ class MicroRollup:
         self.allow = tuple(sorted(set(allow)))
         self.reads = reads
         self.methods = methods
+        self.admission = admission
         self.method_sets: dict[str, MethodSet] = dict(sets)
         self.previous = previous
         self.versions: tuple[MicroRollup, ...] = (*(() if previous is None else previous.app.versions), self)
@@ -308,7 +309,7 @@ class MicroRollup:
         """Name and canonical msgpack of an event. Raises unless it is an event whose values fit their fields."""
         encoder = self.event_encoders.get(type(event))
         if encoder is None:
-            encoder = self.event_encoders[type(event)] = _compile_event_encoder(type(event))
+            encoder = self.event_encoders[type(event)] = compile_event_encoder(type(event))
         return encoder(event)
 
 
@@ -324,19 +325,6 @@ def _describe_state(cls: Any, previous: Upgrade | None) -> StateType:
     before = previous.app.state_type
     fields = {field.name: field for field in before.fields}
     return describe_state(cls, FieldNumbers.follow(fields, previous.renamed, before.free_numbers))
-
-
-def _compile_event_encoder(event_class: type[Event]) -> Callable[[Event], tuple[str, bytes]]:
-    if not issubclass(event_class, Event):
-        raise DeclarationError(event_class.__name__, "an event is a subclass of Event")
-    event_type = describe_struct(event_class, where="event")
-    check, encode, name = compile_check(event_type), compile_codec(event_type).encode, event_class.__name__
-
-    def encode_event(event: Event) -> tuple[str, bytes]:
-        check(event)
-        return name, encode(event)
-
-    return encode_event
 
 
 def load_rollup(reference: str) -> MicroRollup:

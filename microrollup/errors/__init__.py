@@ -10,7 +10,8 @@
     │   ├── signature:  BadSignature, HighS, UnknownScheme, SenderMismatch, SenderRequired, DomainChanged
     │   ├── passkey:    BadClientData, WrongChallenge, UserNotVerified
     │   ├── envelope:   UnknownEnvelope, BadEnvelope, EnvelopeRejected, EnvelopeFaulted
-    │   └── order:      DuplicateAction, NonceUsed, NonceGap, NonceTooHigh, QueueFull, ActionLimit, BudgetSpent
+    │   └── order:      DuplicateAction, NonceUsed, NonceGap, NonceTooHigh, QueueFull, ActionLimit, BudgetSpent,
+    │                   NotAdmitted, RejectionsSpent
     ├── DecodeError                 bytes of a binary form are malformed or not canonical
     ├── ValueOutOfBounds            a value does not fit its declared type
     ├── ImpureStf                   a state transition function changed its pre-state, or gave two outcomes (verifier)
@@ -56,10 +57,12 @@ from microrollup.errors.refusals import (
     NonceGap,
     NonceTooHigh,
     NonceUsed,
+    NotAdmitted,
     NotJson,
     OutOfRange,
     QueueFull,
     RefusedError,
+    RejectionsSpent,
     SenderMismatch,
     SenderRequired,
     TooDeep,
@@ -107,6 +110,7 @@ __all__ = [
     "NonceGap",
     "NonceTooHigh",
     "NonceUsed",
+    "NotAdmitted",
     "NotJson",
     "NotRetained",
     "OutOfRange",
@@ -114,6 +118,7 @@ __all__ = [
     "QueueFull",
     "ReceiptMismatch",
     "RefusedError",
+    "RejectionsSpent",
     "SenderMismatch",
     "SenderRequired",
     "SettlementError",

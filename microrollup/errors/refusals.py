@@ -24,10 +24,12 @@ __all__ = [
     "NonceGap",
     "NonceTooHigh",
     "NonceUsed",
+    "NotAdmitted",
     "NotJson",
     "OutOfRange",
     "QueueFull",
     "RefusedError",
+    "RejectionsSpent",
     "SenderMismatch",
     "SenderRequired",
     "TooDeep",
@@ -221,6 +223,18 @@ class BudgetSpent(RefusedError):
     """The client that handed it in has used its share of the sequencer's execution time; later there is more."""
 
     code = "budget_spent"
+
+
+class NotAdmitted(RefusedError):
+    """The node's policy, which the app declares, does not take the action now: as where nobody pays for it."""
+
+    code = "not_admitted"
+
+
+class RejectionsSpent(RefusedError):
+    """The sender's actions were rejected too often a short time ago; later the node takes more."""
+
+    code = "rejections_spent"
 
 
 class UnknownEnvelope(RefusedError):

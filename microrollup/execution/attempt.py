@@ -26,7 +26,7 @@ from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
 
-__all__ = ["Attempt", "HitLimit", "encode_events", "read_reason", "run_action"]
+__all__ = ["Attempt", "HitLimit", "encode_events", "name_limit", "read_reason", "run_action"]
 
 _log = structlog.get_logger(__name__)
 
@@ -101,7 +101,7 @@ def run_action(
         if isinstance(limit, Interrupted) and not context.ticket & 1:
             raise
         context.interrupted = False
-        attempt, hit = None, _name_limit(limit)
+        attempt, hit = None, name_limit(limit)
     except (StoreFault, KeyboardInterrupt):
         raise
     except BaseException as error:  # whatever class the STF made up for it
@@ -149,7 +149,8 @@ def _run_metered(
     return attempt
 
 
-def _name_limit(limit: BaseException) -> str:
+def name_limit(limit: BaseException) -> str:
+    """Which limit a MemoryError, a RecursionError or an `Interrupted` is about."""
     if isinstance(limit, Interrupted):
         return "time"
     return "memory" if isinstance(limit, MemoryError) else "recursion"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from microrollup.execution.journal import Journal
 from microrollup.primitives import ZERO_BYTES32
+
+if TYPE_CHECKING:
+    from microrollup.execution.admission import Admission
 
 __all__ = ["BlockContext", "Interrupted"]
 
@@ -16,8 +21,8 @@ class BlockContext:
     """What the entries of one block share while they execute."""
 
     __slots__ = (
-        "audit", "changed_bytes", "changed_rows", "height", "interrupted", "journal", "next_seq", "pause_at", "rebuilt",
-        "rollup_id", "seconds", "steps", "ticket", "timestamp", "twice",
+        "admission", "audit", "changed_bytes", "changed_rows", "height", "interrupted", "journal", "next_seq",
+        "pause_at", "rebuilt", "rollup_id", "seconds", "steps", "ticket", "timestamp", "twice",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +54,8 @@ class BlockContext:
         """Execute each action twice and compare (verifier): so an STF that keeps something between calls is noticed."""
         self.steps = 0
         """Taken so far by the entries that run metered, see `microrollup.guard.steps`."""
+        self.admission: Admission | None = None
+        """Asked before each signed action, by a sequencer while it takes actions; by nobody else."""
         self.seconds: list[float] | None = None
         """What each entry took, where somebody measures it; nothing that is committed to depends on it."""
         self.pause_at = 0.0

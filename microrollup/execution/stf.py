@@ -17,7 +17,8 @@ from microrollup.declaration.action import Action
 from microrollup.declaration.context import Context
 from microrollup.declaration.map import Map, set_all
 from microrollup.declaration.state import State
-from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError
+from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError, RefusedError
+from microrollup.execution.admission import Admission, find_refusal
 from microrollup.execution.attempt import Attempt, HitLimit, run_action
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.budget import NONCE_BYTES, Excess, find_block_excess, find_entry_excess
@@ -34,6 +35,7 @@ __all__ = [
     "LimitHit",
     "NonceMismatch",
     "NotExecuted",
+    "NotTaken",
     "OverBudget",
     "Paused",
     "Stopped",
@@ -100,6 +102,14 @@ class NotExecuted(Stopped):
         self.reason = reason
 
 
+class NotTaken(Stopped):
+    """The node does not take a signed action that it was asked to execute: `refusal` says why."""
+
+    def __init__(self, seq: int, refusal: RefusedError) -> None:
+        super().__init__(seq, f"the action at seq {seq} is not taken: {refusal}")
+        self.refusal = refusal
+
+
 EntryKind = Literal["signed", "envelope", "forced", "block", "upgrade"]
 """A record that an account signed, what came in an envelope of the app's own, an entry of the settlement's queue,
 the block's own entry, or one of an upgrade."""
@@ -154,8 +164,8 @@ def apply_actions(
     their nonce and keep the state; so does a forced action that changes more than one entry may, and in a rebuilt block
     whatever exceeds the budget. A carried action whose nonce is not its sender's next is invalid, and consumes none.
     Raises a `Stopped` (with what was done until then): `NonceMismatch` before an entry out of order, `LimitHit` before
-    an entry that exhausts time, memory or recursion, `OverBudget`, `NotExecuted`, and `Paused` where `context.seconds`
-    are measured.
+    an entry that exhausts time, memory or recursion, `OverBudget`, `NotExecuted`, `Paused` where `context.seconds` are
+    measured, and `NotTaken` where `context.admission` is asked.
     """
     app, chain_nonces, forced_count = state.app, state.nonces, state.forced_count
     nonces: dict[bytes, int] = {}
@@ -173,6 +183,9 @@ def apply_actions(
                     if entry.kind != "forced":
                         raise NonceMismatch(seq, expected, nonce)
                     action, status, nonce = None, INVALID_FORCED, None
+            admission = context.admission if entry.kind == "signed" else None
+            if admission is not None and isinstance(action, Action):
+                _require_admitted(admission, app, entry, action, context)
             attempt = Attempt(app, status) if action is None else _run_entry(rollup, app, entry, action, context)
             if entry.must_execute and attempt.status != EXECUTED:
                 raise NotExecuted(seq, attempt.status, attempt.reason)
@@ -188,6 +201,8 @@ def apply_actions(
                 forced_count += 1
             receipts.append(Receipt(seq, entry.action_hash, attempt.status, attempt.reason, attempt.events))
             context.next_seq = seq + 1
+            if admission is not None:
+                admission.note(sender, attempt.status)
             if seconds is not None:
                 now = time.perf_counter()
                 seconds.append(now - began)
@@ -199,6 +214,16 @@ def apply_actions(
         stopped.receipts = receipts
         raise
     return _finish(context, app, chain_nonces, nonces, forced_count), receipts
+
+
+def _require_admitted(admission: Admission, pre: State, entry: Entry, action: Action, context: BlockContext) -> None:
+    """Raises `NotTaken`, `LimitHit`."""
+    try:
+        refusal = find_refusal(admission, pre, action, _make_context(entry, context), context)
+    except HitLimit as hit:
+        raise LimitHit(context.next_seq, hit.limit) from None
+    if refusal is not None:
+        raise NotTaken(context.next_seq, refusal)
 
 
 def _run_entry(
@@ -233,14 +258,17 @@ def _run_entry(
 def _run_action(
     rollup: MicroRollup, pre: State, entry: Entry, action: Action | BlockBegin, context: BlockContext
 ) -> Attempt:
-    forced = entry.kind == "forced"
-    ctx = Context(
-        entry.sender, context.height, context.timestamp, entry.origin, context.rollup_id, forced, entry.l1_sender
-    )
     try:
-        return run_action(rollup, pre, action, ctx, context, metered=entry.is_given)
+        return run_action(rollup, pre, action, _make_context(entry, context), context, metered=entry.is_given)
     except HitLimit as hit:
         raise LimitHit(context.next_seq, hit.limit) from None
+
+
+def _make_context(entry: Entry, context: BlockContext) -> Context:
+    forced = entry.kind == "forced"
+    return Context(
+        entry.sender, context.height, context.timestamp, entry.origin, context.rollup_id, forced, entry.l1_sender
+    )
 
 
 def _outline(attempt: Attempt) -> tuple[object, ...]:

@@ -17,6 +17,7 @@ from microrollup.chain.answers.confirmations import Divergent
 from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.declaration.admission import load_admission
 from microrollup.declaration.query import load_methods, load_reads, require_distinct
 from microrollup.errors import DuplicateAction, IntakeStopped, L1Behind, MicrorollupError
 from microrollup.execution.authentication import may_be_envelope
@@ -42,6 +43,7 @@ from microrollup.node.upgrade_watch import UpgradeWatch
 from microrollup.node.verifiers import VerifierLink
 from microrollup.node.writer import Writer, WriterOptions
 from microrollup.sequencer.opening import CLOCKS, BuilderClock
+from microrollup.sequencer.rations import RationedAdmission
 from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE, Sequenced, Sequencer
 from microrollup.sequencer.spending import explain_spent
 from microrollup.settlement.attestation import SignedAttestation
@@ -242,6 +244,8 @@ class Node:
             upgrade=self.options.upgrade,
         )
         sequencer.spending.purse = self._budgets
+        admit = load_admission(self.ledger.rollup)
+        sequencer.spending.admission = None if admit is None else RationedAdmission(admit)
         try:
             sequencer.check_builder()
         except BaseException:

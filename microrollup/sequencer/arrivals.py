@@ -14,7 +14,7 @@ from microrollup.errors import EnvelopeFaulted, EnvelopeRejected, RefusedError
 from microrollup.execution.authentication import Authenticated
 from microrollup.execution.entry import make_envelope_entry, make_signed_entry
 from microrollup.execution.envelope import Enveloped
-from microrollup.execution.stf import Entry, NotExecuted
+from microrollup.execution.stf import Entry, NotExecuted, NotTaken
 from microrollup.ledger.ledger import Ledger
 from microrollup.sequencer.known import KnownActions
 
@@ -64,8 +64,10 @@ class Arrivals:
         return make_signed_entry(self._ledger.rollup, action)
 
 
-def explain_failure(stopped: NotExecuted) -> RefusedError:
-    """Why an envelope is refused that did not execute."""
+def explain_failure(stopped: NotExecuted | NotTaken) -> RefusedError:
+    """Why an envelope is refused that did not execute, or an action that the app's policy does not take."""
+    if isinstance(stopped, NotTaken):
+        return stopped.refusal
     if stopped.status == REJECTED:
         return EnvelopeRejected(stopped.reason or "the state transition function rejects it")
     return EnvelopeFaulted("the state transition function fails on it; the node's log says why")

@@ -20,7 +20,7 @@ from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.errors import ActionLimit, DomainChanged, NonceGap, RefusedError, UsageError
 from microrollup.execution.authentication import Authenticated
 from microrollup.execution.envelope import Enveloped
-from microrollup.execution.stf import Entry, LimitHit, NotExecuted, OverBudget, Paused
+from microrollup.execution.stf import Entry, LimitHit, NotExecuted, NotTaken, OverBudget, Paused
 from microrollup.execution.watchdog import Watchdog
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.open_block import OpenBlock
@@ -215,7 +215,7 @@ class Sequencer(Stoppable, Generic[T]):
         except Paused as paused:
             receipts = paused.receipts
             queue.extendleft(reversed(taken[len(receipts) :]))
-        except NotExecuted as stopped:
+        except (NotExecuted, NotTaken) as stopped:
             receipts = stopped.receipts
             (ticket, _), *rest = taken[len(receipts) :]
             outcomes.append((ticket, explain_failure(stopped)))
@@ -241,7 +241,7 @@ class Sequencer(Stoppable, Generic[T]):
     def _is_unwelcome(self, ticket: T, action: Authenticated) -> bool:
         if action.version != self.ledger.authenticator.version:
             return True
-        return self.known.find_limit(action.action_hash) is not None or self.spending.is_spent(ticket)
+        return self.known.find_limit(action.action_hash) is not None or self.spending.is_spent(ticket, action.sender)
 
     def _set_aside(self, ticket: T, action: Authenticated, expected: int, outcomes: list[tuple[T, Decision]]) -> None:
         """Queue an action that is early, refuse one that is late or has hit a limit."""
@@ -249,7 +249,7 @@ class Sequencer(Stoppable, Generic[T]):
             if action.version != self.ledger.authenticator.version:
                 raise DomainChanged(f"the rollup is at version {self.ledger.rollup.version} now: sign for it")
             if action.nonce >= expected:
-                self.spending.require(ticket)
+                self.spending.require(ticket, action.sender)
             if action.nonce == expected:
                 raise self.known.explain_limit(action.action_hash)
             if action.nonce > expected:

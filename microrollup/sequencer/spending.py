@@ -10,6 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from microrollup.errors import BudgetSpent
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.stf import Paused
+from microrollup.sequencer.rations import RationedAdmission
 
 __all__ = ["PAUSE_SECONDS", "Purse", "Spending", "explain_spent"]
 
@@ -38,20 +39,25 @@ class Purse(Protocol[T_contra]):
 
 
 class Spending(Generic[T]):
-    """Measures for a purse; without one nothing is measured, and everybody may have everything."""
+    """Measures for a purse, and lets an app's policy be asked; without them everybody may have everything."""
 
     def __init__(self) -> None:
         self.purse: Purse[T] | None = None
+        self.admission: RationedAdmission | None = None
 
-    def is_spent(self, ticket: T) -> bool:
-        """Whether an action is to be refused now."""
-        return self.purse is not None and self.purse.find_wait(ticket) > 0
+    def is_spent(self, ticket: T, sender: bytes) -> bool:
+        """Whether an action is to be refused now: for its client's share of the time, or its sender's rejections."""
+        if self.purse is not None and self.purse.find_wait(ticket) > 0:
+            return True
+        return self.admission is not None and self.admission.is_spent(sender)
 
-    def require(self, ticket: T) -> None:
-        """Raises `BudgetSpent`."""
+    def require(self, ticket: T, sender: bytes) -> None:
+        """Raises `BudgetSpent`, `RejectionsSpent`."""
         wait = 0.0 if self.purse is None else self.purse.find_wait(ticket)
         if wait > 0:
             raise explain_spent(wait)
+        if self.admission is not None:
+            self.admission.require_ration(sender)
 
     def charge(self, ticket: T, seconds: float) -> None:
         """Something of theirs took so long before it came to be executed."""
@@ -60,11 +66,21 @@ class Spending(Generic[T]):
 
     @contextmanager
     def watch(self, context: BlockContext, taken: Sequence[tuple[T, object]]) -> Iterator[None]:
-        """Measure while entries execute, those of `taken` in their order; charge all that began."""
-        purse = self.purse
-        if purse is None:
-            yield
-            return
+        """Have the policy asked while entries execute, those of `taken` in their order; measure, and charge all that
+        began.
+        """
+        purse, context.admission = self.purse, self.admission
+        try:
+            if purse is None:
+                yield
+            else:
+                with self._measure(purse, context, taken):
+                    yield
+        finally:
+            context.admission = None
+
+    @contextmanager
+    def _measure(self, purse: Purse[T], context: BlockContext, taken: Sequence[tuple[T, object]]) -> Iterator[None]:
         started = time.perf_counter()
         context.seconds, context.pause_at = [], started + PAUSE_SECONDS
         stopped = True

@@ -43,6 +43,7 @@ def make_app(config: Config) -> MicroRollup:
         envelopes=[AxiomEnvelope, DkimMail],
         reads=f"{__package__}.queries",
         methods=f"{__package__}.gateway",
+        admission=f"{__package__}.admission",
     )  # fmt: skip
 
 

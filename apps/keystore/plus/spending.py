@@ -12,6 +12,7 @@ from microrollup import (
     Bytes32,
     Context,
     Event,
+    Revert,
     Uint64,
     Uint256,
     replace,
@@ -35,6 +36,8 @@ __all__ = [
     "RuleSet",
     "SetSpendingRule",
     "SpendingPermitted",
+    "find_permitter",
+    "find_rule_author",
     "permit_spending",
     "set_spending_rule",
 ]
@@ -97,14 +100,10 @@ def set_spending_rule(state: Plus, action: SetSpendingRule, ctx: Context) -> Plu
         get_account(state, action.controller)
     require_unlocked(state, action.key)
     present = find_limits(state, action.key, action.token, now)
-    controller = ZERO_BYTES32 if present is None else present.controller
-    if _is_tighter(action, present) and has_authority(get_account(state, action.key), ctx):
-        state, since = begin(state, action.key, ctx), now
-    elif controller != ZERO_BYTES32:
-        state, since = begin(state, controller, ctx), now
-    else:
-        state, since = begin(state, action.key, ctx), add_seconds(ctx, LOOSENING_DELAY)
-    named = present.named if present is not None and controller == action.controller else since
+    author = find_rule_author(state, action, ctx)
+    state = begin(state, author, ctx)
+    since = now if author != action.key or _is_tighter(action, present) else add_seconds(ctx, LOOSENING_DELAY)
+    named = present.named if present is not None and present.controller == action.controller else since
     limits = Limits(action.limit, action.period, action.controller, since, named)
     ctx.emit(RuleSet(action.key, action.token, since))
     return _put_rule(
@@ -115,9 +114,7 @@ def set_spending_rule(state: Plus, action: SetSpendingRule, ctx: Context) -> Plu
 def permit_spending(state: Plus, action: PermitSpending, ctx: Context) -> Plus:
     """By the controller of the rule that binds the token now."""
     require_unlocked(state, action.key)
-    limits = find_limits(state, action.key, action.token, ctx.timestamp)
-    require(limits is not None and limits.controller != ZERO_BYTES32, "no controller for this token")
-    state = begin(state, limits.controller if limits is not None else ZERO_BYTES32, ctx)
+    state = begin(state, find_permitter(state, action, ctx), ctx)
     require(action.until > ctx.timestamp, "it would have ended already")
     place, vault = (action.key, action.token), state.vault
     held = action.key in vault.balances if action.token == ZERO_ADDRESS else (action.token, action.key) in vault.tokens
@@ -125,6 +122,22 @@ def permit_spending(state: Plus, action: PermitSpending, ctx: Context) -> Plus:
     permit = Permit(action.extra, action.until, find_standing(state, action.key).epoch)
     ctx.emit(SpendingPermitted(action.key, action.token, action.extra))
     return replace(state, spending=replace(state.spending, permits=state.spending.permits.set(place, permit)))
+
+
+def find_rule_author(state: Plus, action: SetSpendingRule, ctx: Context) -> bytes:
+    """The key of the account whose authority a change of a rule takes: the account's own, or its controller's."""
+    present = find_limits(state, action.key, action.token, ctx.timestamp)
+    if _is_tighter(action, present) and has_authority(get_account(state, action.key), ctx):
+        return action.key
+    return action.key if present is None or present.controller == ZERO_BYTES32 else present.controller
+
+
+def find_permitter(state: Plus, action: PermitSpending, ctx: Context) -> bytes:
+    """The key of the account whose authority an exception takes. Rejects the action if nobody controls the token."""
+    limits = find_limits(state, action.key, action.token, ctx.timestamp)
+    if limits is None or limits.controller == ZERO_BYTES32:
+        raise Revert("no controller for this token")
+    return limits.controller
 
 
 def _is_tighter(action: SetSpendingRule, present: Limits | None) -> bool:

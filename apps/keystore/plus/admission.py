@@ -1,0 +1,49 @@
+"""What a node refuses before it executes it: actions that nobody would pay for, where actions have a price.
+
+A rejected action pays nothing, since its fee is rejected with it. So a node asks first whether the sender may act for
+the account that pays, and whether that account or a sponsor can. It is not a rule of the rollup: a block that holds
+such an action is right, and what L1 accounts force is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from microrollup import ZERO_BYTES32, Action, Context
+
+from .acting import begin
+from .exits import SetExit
+from .fees import SetFeeToken, Sponsor, set_fee_token
+from .naming import SetText
+from .outbox import Intend, SetDelegate
+from .spending import PermitSpending, SetSpendingRule, find_permitter, find_rule_author
+from .state import Plus
+from .vault import Transfer, Withdraw
+
+__all__ = ["admit"]
+
+_PAYERS: Final[dict[type[Action], Callable[[Plus, Any, Context], bytes]]] = {
+    Transfer: lambda _state, action, _ctx: action.from_key,
+    Withdraw: lambda _state, action, _ctx: action.from_key,
+    SetExit: lambda _state, action, _ctx: action.key,
+    Sponsor: lambda _state, action, _ctx: action.sponsor_key,
+    SetSpendingRule: find_rule_author,
+    PermitSpending: find_permitter,
+    Intend: lambda _state, action, _ctx: action.key,
+    SetDelegate: lambda _state, action, _ctx: action.key,
+    SetText: lambda _state, action, _ctx: action.key,
+}
+"""Whose authority and fee an action asks for first. What is not here is free, or `SetFeeToken`."""
+
+
+def admit(state: Plus, action: Action, ctx: Context) -> None:
+    """Reject an action whose sender may not act for the account that pays, or for which nobody can pay."""
+    if not state.fees.prices or state.vault.frozen or state.config.collector == ZERO_BYTES32:
+        return
+    if isinstance(action, SetFeeToken):
+        set_fee_token(state, action, ctx)
+        return
+    find_payer = _PAYERS.get(type(action))
+    if find_payer is not None:
+        begin(state, find_payer(state, action, ctx), ctx)
