@@ -1,4 +1,4 @@
-"""What the room's tests share in one process: an L2 with two bundlers."""
+"""What the room's tests share in one process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from account_world import World, run_world
-from bundlers import Bundler, run_bundlers
+from bundled_world import BundledWorld, run_bundled_world
 
 
 @pytest.fixture(scope="session")
-def bundled_world() -> Iterator[tuple[World, Bundler, Bundler]]:
-    """An L2 on the newest rules, with a bundler that trusts simulation alone, and one that checks ERC-7562's rules."""
-    with run_world("--hardfork", "osaka") as world, run_bundlers(world.anvil, False, True) as (unsafe, safe):
-        yield world, unsafe, safe
+def bundled() -> Iterator[BundledWorld]:
+    """An L2 with two bundlers, one for all tests of a process; what they make in it is their own."""
+    with run_bundled_world() as made:
+        yield made

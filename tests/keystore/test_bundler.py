@@ -11,13 +11,12 @@ from apps.keystore.smart_account import (
     configure_ecdsa,
     encode_init_code,
 )
-from bundlers import Bundler, BundlerRefused
+from bundled_world import BundledWorld
+from bundlers import BundlerRefused
 from microrollup.crypto.keccak import keccak256
 
 TIMEKEEPER = bytes.fromhex("6a425060015f5260205ff3005f52600b6015f3")
 """Creation code of `TIMESTAMP, POP`, and a return of 1."""
-
-Bundled = tuple[World, Bundler, Bundler]
 
 
 def _prepare(world: World, name: str) -> tuple[Configuration, Opening, bytes, bytes]:
@@ -32,9 +31,9 @@ def _prepare(world: World, name: str) -> tuple[Configuration, Opening, bytes, by
 
 
 @pytest.mark.parametrize("mode", ["unsafe", "safe"])
-def test_deploys_and_acts(bundled_world: Bundled, mode: str) -> None:
+def test_deploys_and_acts(bundled: BundledWorld, mode: str) -> None:
     """The first operation makes the account, the second finds it there."""
-    world, unsafe, safe = bundled_world
+    world, _, unsafe, safe = bundled
     bundler = safe if mode == "safe" else unsafe
     configuration, opening, account, init_code = _prepare(world, f"bundled, {mode}")
     for code in (init_code, b""):
@@ -44,9 +43,9 @@ def test_deploys_and_acts(bundled_world: Bundled, mode: str) -> None:
         bundler.send(world.sign(operation, configuration, opening, f"bundled, {mode}"))
 
 
-def test_a_wrong_key(bundled_world: Bundled) -> None:
+def test_a_wrong_key(bundled: BundledWorld) -> None:
     """Both bundlers refuse a foreign key by their simulation."""
-    world, unsafe, safe = bundled_world
+    world, _, unsafe, safe = bundled
     configuration, opening, account, init_code = _prepare(world, "refused")
     operation = world.make_transfer(account, init_code)
     for bundler in (unsafe, safe):
@@ -54,9 +53,9 @@ def test_a_wrong_key(bundled_world: Bundled) -> None:
             bundler.submit(world.sign(operation, configuration, opening, "a stranger"))
 
 
-def test_a_validator_that_breaks_a_rule(bundled_world: Bundled) -> None:
+def test_a_validator_that_breaks_a_rule(bundled: BundledWorld) -> None:
     """A validator that asks for the time, and then says yes, passes where nobody looks at its instructions."""
-    world, unsafe, safe = bundled_world
+    world, _, unsafe, safe = bundled
     world.deploy(TIMEKEEPER)
     configuration = Configuration(keccak256(TIMEKEEPER), b"")
     key = world.keystore.register(configuration, "timekeeper")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from msgspec.structs import replace
 
-from account_world import Keystore, World, address_of, make_key
+from account_world import World, address_of, make_key
 from apps.keystore.accounts import compute_account_key
-from apps.keystore.plus import app
 from apps.keystore.plus.outbox import Intend, SetDelegate
 from apps.keystore.proofs import encode_proof
 from apps.keystore.smart_account import (
@@ -30,41 +28,12 @@ from apps.keystore.smart_account import (
 )
 from apps.keystore.transitions import Register, Update
 from erc7562 import Subject, find_violations, iterate_steps, list_accesses, list_targets
-from kernel_fixtures import Chain, fast_directory
-from l1_fixtures import run_anvil
 from microrollup.crypto.keccak import keccak256
-from microrollup.execution.authentication import Authenticator
-from microrollup.ledger.reading import StateProof, prove_state
-from microrollup.testing.signing import sign_action
+from plus_accounts import PlusKeystore, run_plus_world
 
 TRACE: Final = {"disableMemory": True, "disableStorage": True}
 SALT: Final = bytes(32)
 HOUR: Final = 3_600
-
-
-class PlusKeystore(Keystore):
-    """A ledger of Keystore+."""
-
-    def __init__(self, chain: Chain) -> None:
-        self.chain = chain
-        self.authenticator = Authenticator(app.action_types, app.make_domain())
-        self.nonces = {}
-
-    def act(self, action: Any, name: str) -> None:
-        """Have an action of the name executed and its block closed."""
-        nonce = self.nonces.get(name, 0)
-        self.nonces[name] = nonce + 1
-        self.chain.submit(self.authenticator.authenticate_line(sign_action(app, action, nonce, make_key(name))))
-        self.chain.close_block()
-        self.chain.advance()
-
-    def show(self, field: str, key: Any) -> StateProof:
-        """What the newest block holds."""
-        found = app.state_type.get_field(field)
-        return prove_state(self.chain.ledger.environment, self.chain.ledger.tree, found, found.encode_key(key))
-
-    def prove(self, key: bytes) -> StateProof:
-        return self.show("keystore.accounts", key)
 
 
 class Scene:
@@ -144,10 +113,8 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
     """An L2 whose traces can be read, and Keystore+."""
-    with fast_directory() as directory, closing(Chain(directory, app)) as chain:
-        keystore = PlusKeystore(chain)
-        with run_anvil("--hardfork", "osaka", "--steps-tracing", timestamp=int(chain.seconds) + HOUR) as anvil:
-            yield Scene(World(anvil, keystore), keystore)
+    with run_plus_world("--steps-tracing") as (world, keystore):
+        yield Scene(world, keystore)
 
 
 def test_an_intent_without_a_key(scene: Scene) -> None:

@@ -165,6 +165,9 @@ def test_configurations() -> None:
     assert Configuration(load_code_hash("ECDSAValidator"), OWNER) == configure_ecdsa(OWNER)
     assert Configuration(load_code_hash("P256Validator"), point) == configure_p256(point)
     assert Configuration(load_code_hash("WebAuthnValidator"), point) == configure_webauthn(point)
+    assert Configuration(load_code_hash("P256SolidityValidator"), point) == configure_p256(point, precompile=False)
+    passkey = configure_webauthn(point, precompile=False)
+    assert Configuration(load_code_hash("WebAuthnSolidityValidator"), point) == passkey
     expected = Configuration(load_code_hash("MultisigValidator"), b"\x02" + OWNER + VK)
     assert expected == configure_multisig(2, [OWNER, VK]) == configure_multisig(2, [VK, OWNER])
     assert 4 == len({load_code_hash(f"{name}Validator") for name in ("ECDSA", "Multisig", "P256", "WebAuthn")})

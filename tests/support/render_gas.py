@@ -6,9 +6,16 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from paths import FOUNDRY
+from paths import FOUNDRY, TESTS
 
-__all__ = ["render_account_gas", "render_inbox_gas", "render_proof_gas", "render_root_gas", "render_vault_gas"]
+__all__ = [
+    "render_account_gas",
+    "render_bundled_gas",
+    "render_inbox_gas",
+    "render_proof_gas",
+    "render_root_gas",
+    "render_vault_gas",
+]
 
 Row = tuple[str, Sequence[str]]
 """What the first cell says, and the measured names whose figures are the second one."""
@@ -116,6 +123,16 @@ def render_account_gas() -> str:
     return (
         _render(_VALIDATION_HEAD, rows) + "\n" + _render_rows(["execution gas, cold storage", "gas"], _ACCOUNTS, kept)
     )
+
+
+def render_bundled_gas() -> str:
+    """What a bundler estimated for a stub, and what the signed operation took, by validator and mode."""
+    kept = json.loads((TESTS / "keystore" / "bundled_gas.json").read_text())
+    rows = [
+        [validator, *[f"{cell['verificationGasLimit']:,} / {cell['actualGasUsed']:,}" for cell in modes.values()]]
+        for validator, modes in kept.items()
+    ]
+    return _render(["estimated for validation / taken by all", *next(iter(kept.values()))], rows)
 
 
 def _read(project: str, name: str) -> dict[str, int]:

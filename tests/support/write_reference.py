@@ -15,7 +15,14 @@ import click
 
 from microrollup.cli.run import COMMANDS, cli
 from paths import ROOT
-from render_gas import render_account_gas, render_inbox_gas, render_proof_gas, render_root_gas, render_vault_gas
+from render_gas import (
+    render_account_gas,
+    render_bundled_gas,
+    render_inbox_gas,
+    render_proof_gas,
+    render_root_gas,
+    render_vault_gas,
+)
 from render_rpc import render_rpc
 from render_settings import render_constants, render_struct
 
@@ -72,6 +79,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "ethereum_options": lambda: render_struct("microrollup.settlement.ethereum.options:EthereumOptions"),
     "execution_limits": lambda: render_constants("microrollup.limits"),
     "gas_accounts": render_account_gas,
+    "gas_bundled": render_bundled_gas,
     "gas_inbox": render_inbox_gas,
     "gas_proofs": render_proof_gas,
     "gas_roots": render_root_gas,

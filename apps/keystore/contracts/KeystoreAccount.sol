@@ -50,26 +50,19 @@ contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountR
     }
 
     /// @dev `userOpHash` binds account, chain and entry point. The block's time may not be asked for here (ERC-7562): the
-    /// entry point compares the window that is returned. Malformed signatures fail like wrong ones, without a revert.
+    /// entry point compares the window that is returned. Malformed signatures fail like wrong ones, without a revert. A wrong
+    /// signature does all the work of a right one, also that of remembering what was opened, which the entry point reverts.
     function _validateSignature(PackedUserOperation calldata userOp, bytes32 userOpHash)
         internal
         override
         returns (uint256 validationData)
     {
-        (uint40 validAfter, uint40 validUntil, bytes32 remembered) =
+        (bool isAuthentic, uint40 validAfter, uint40 validUntil, bytes32 remembered) =
             _authenticate(userOpHash, userOp.signature, true);
-        if (validUntil == 0) return SIG_VALIDATION_FAILED;
         if (remembered != 0) _remember(remembered, validUntil);
+        if (!isAuthentic) return SIG_VALIDATION_FAILED;
         // The entry point takes `validAfter` itself as too early.
         return _packValidationData(false, validUntil, validAfter == 0 ? 0 : validAfter - 1);
-    }
-
-    /// @dev When the keystore holds this very operation as an intent of this account; never for what is merely signed (ERC-1271).
-    function _openIntent(bytes32 userOpHash, bytes calldata encoded) private view returns (uint40, uint40) {
-        (bytes32 root, uint64 validAfter, uint64 validUntil) =
-            OutboxOpening.openIntent(encoded, key(), address(this), userOpHash);
-        (uint40 rootAfter, uint40 rootUntil) = _getWindowOf(root);
-        return OutboxOpening.clip(rootAfter, rootUntil, validAfter, validUntil);
     }
 
     /// @dev ERC-1271. `hash` comes from ERC-7739, which binds this account and this chain: a signature for one account of a signer
@@ -80,16 +73,16 @@ contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountR
         override(AbstractSigner)
         returns (bool)
     {
-        (uint40 validAfter, uint40 validUntil,) = _authenticate(hash, signature, false);
-        return validAfter <= block.timestamp && block.timestamp <= validUntil;
+        (bool isAuthentic, uint40 validAfter, uint40 validUntil,) = _authenticate(hash, signature, false);
+        return isAuthentic && validAfter <= block.timestamp && block.timestamp <= validUntil;
     }
 
-    /// @dev In which window the configuration that `encoded` opens is the account's and signed `hash`; in none, which is a
-    /// `validUntil` of 0, unless both. `remembered` is the data's hash, if it shall be remembered.
+    /// @dev Whether the configuration that `encoded` opens is the one of the account, in the window (none: its end is 0), and signed
+    /// `hash`. `remembered` is the data's hash, if it shall be remembered.
     function _authenticate(bytes32 hash, bytes calldata encoded, bool isOperation)
         private
         view
-        returns (uint40 validAfter, uint40 validUntil, bytes32 remembered)
+        returns (bool isAuthentic, uint40 validAfter, uint40 validUntil, bytes32 remembered)
     {
         (
             bool wellFormed,
@@ -101,34 +94,45 @@ contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountR
             bytes calldata opening
         ) = AccountSignature.decode(encoded);
         if (!wellFormed) {
-            (validAfter, validUntil) = _authenticateByOutbox(hash, encoded, isOperation);
-            return (validAfter, validUntil, 0);
+            (isAuthentic, validAfter, validUntil) = _authenticateByOutbox(hash, encoded, isOperation);
+            return (isAuthentic, validAfter, validUntil, 0);
         }
         bytes32 dataHash = Hashes.efficientKeccak256(codeHash, keccak256(config));
         (validAfter, validUntil) = mode == AccountSignature.CACHED
             ? _getRememberedWindow(dataHash)
             : _getWindowOf(AccountOpening.computeRoot(mode, key(), dataHash, opening));
-        if (validUntil == 0 || !Validators.isValid(codeHash, hash, signature, config)) return (0, 0, 0);
-        remembered = remember ? dataHash : bytes32(0);
+        if (validUntil == 0) return (false, 0, 0, 0);
+        isAuthentic = Validators.isValid(codeHash, hash, signature, config);
+        if (remember) remembered = dataHash;
     }
+
     /// @dev By the forms that the outbox opens; an intent only for an operation.
     function _authenticateByOutbox(bytes32 hash, bytes calldata encoded, bool isOperation)
         private
         view
-        returns (uint40, uint40)
+        returns (bool, uint40, uint40)
     {
         if (OutboxOpening.isOf(encoded, OutboxOpening.DELEGATE)) return _authenticateDelegate(hash, encoded);
         if (isOperation && OutboxOpening.isOf(encoded, OutboxOpening.INTENT)) return _openIntent(hash, encoded);
-        return (0, 0);
+        return (false, 0, 0);
+    }
+
+    /// @dev When the keystore holds this very operation as an intent of this account; never for what is merely signed (ERC-1271).
+    function _openIntent(bytes32 userOpHash, bytes calldata encoded) private view returns (bool, uint40, uint40) {
+        (bool isIntended, bytes32 root, uint64 validAfter, uint64 validUntil) =
+            OutboxOpening.openIntent(encoded, key(), address(this), userOpHash);
+        (uint40 rootAfter, uint40 rootUntil) = _getWindowOf(root);
+        (rootAfter, rootUntil) = OutboxOpening.clip(rootAfter, rootUntil, validAfter, validUntil);
+        return (isIntended && rootUntil != 0, rootAfter, rootUntil);
     }
 
     /// @dev The same for a delegate to whom the keystore lends the account.
-    function _authenticateDelegate(bytes32 hash, bytes calldata encoded) private view returns (uint40, uint40) {
+    function _authenticateDelegate(bytes32 hash, bytes calldata encoded) private view returns (bool, uint40, uint40) {
         (bytes32 root, uint64 validUntil, bytes32 codeHash, bytes calldata config, bytes calldata signature) =
             OutboxOpening.openDelegate(encoded, key());
         (uint40 rootAfter, uint40 rootUntil) = _getWindowOf(root);
         (rootAfter, rootUntil) = OutboxOpening.clip(rootAfter, rootUntil, 0, validUntil);
-        if (rootUntil == 0 || !Validators.isValid(codeHash, hash, signature, config)) return (0, 0);
-        return (rootAfter, rootUntil);
+        if (rootUntil == 0) return (false, 0, 0);
+        return (Validators.isValid(codeHash, hash, signature, config), rootAfter, rootUntil);
     }
 }

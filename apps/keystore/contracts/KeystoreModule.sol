@@ -108,23 +108,31 @@ contract KeystoreModule is RootCopies, IERC7579Validator {
     // Operations
 
     /// @inheritdoc IERC7579Validator
-    /// @dev Called by the account. `userOpHash` binds account, chain and entry point.
+    /// @dev Called by the account. `userOpHash` binds account, chain and entry point. A wrong signature does all the work of a right
+    /// one, also that of remembering: what is remembered was shown to be the key's, and serves nothing without a signature.
     function validateUserOp(PackedUserOperation calldata userOp, bytes32 userOpHash) external returns (uint256) {
         bytes32 key = keyOf[msg.sender];
         if (key == 0 || userOp.sender != msg.sender) return _FAILED;
-        (uint40 validAfter, uint40 validUntil, bytes32 remembered) =
-            _authenticate(msg.sender, key, userOpHash, userOp.signature);
-        if (validUntil == 0 && _isOfOutbox(userOp.signature)) {
-            if (!OutboxCalls.isHarmless(msg.sender, userOp.callData)) return _FAILED;
-            (validAfter, validUntil) = OutboxOpening.isOf(userOp.signature, OutboxOpening.INTENT)
-                ? _openIntent(key, userOpHash, userOp.signature)
-                : _authenticateDelegate(msg.sender, key, userOpHash, userOp.signature);
-        }
-        if (validUntil == 0) return _FAILED;
+        (bool isAuthentic, uint40 validAfter, uint40 validUntil, bytes32 remembered) = _isOfOutbox(userOp.signature)
+            ? _authenticateByOutbox(key, userOp, userOpHash)
+            : _authenticate(msg.sender, key, userOpHash, userOp.signature);
         if (remembered != 0) _remember(_copies[msg.sender], remembered, validUntil);
+        if (!isAuthentic) return _FAILED;
         // The entry point takes `validAfter` itself as too early.
         uint256 from = validAfter == 0 ? 0 : validAfter - 1;
         return from << _AFTER_SHIFT | uint256(validUntil) << _UNTIL_SHIFT;
+    }
+
+    function _authenticateByOutbox(bytes32 key, PackedUserOperation calldata userOp, bytes32 userOpHash)
+        private
+        view
+        returns (bool isAuthentic, uint40 validAfter, uint40 validUntil, bytes32)
+    {
+        if (!OutboxCalls.isHarmless(msg.sender, userOp.callData)) return (false, 0, 0, 0);
+        (isAuthentic, validAfter, validUntil) = OutboxOpening.isOf(userOp.signature, OutboxOpening.INTENT)
+            ? _openIntent(key, userOpHash, userOp.signature)
+            : _authenticateDelegate(msg.sender, key, userOpHash, userOp.signature);
+        return (isAuthentic, validAfter, validUntil, 0);
     }
 
     function _isOfOutbox(bytes calldata encoded) private pure returns (bool) {
@@ -158,11 +166,11 @@ contract KeystoreModule is RootCopies, IERC7579Validator {
         view
         returns (bool)
     {
-        (uint40 validAfter, uint40 validUntil,) = _authenticate(msg.sender, key, digest, encoded);
-        if (validUntil == 0 && sender != msg.sender && OutboxOpening.isOf(encoded, OutboxOpening.DELEGATE)) {
-            (validAfter, validUntil) = _authenticateDelegate(msg.sender, key, digest, encoded);
+        (bool isAuthentic, uint40 validAfter, uint40 validUntil,) = _authenticate(msg.sender, key, digest, encoded);
+        if (sender != msg.sender && OutboxOpening.isOf(encoded, OutboxOpening.DELEGATE)) {
+            (isAuthentic, validAfter, validUntil) = _authenticateDelegate(msg.sender, key, digest, encoded);
         }
-        return validUntil != 0 && validAfter <= block.timestamp && block.timestamp <= validUntil;
+        return isAuthentic && validAfter <= block.timestamp && block.timestamp <= validUntil;
     }
 
     /// @dev Name and version of the account's domain. One that differs in chain or contract is not this account's.
@@ -198,12 +206,12 @@ contract KeystoreModule is RootCopies, IERC7579Validator {
 
     // What a signature shows
 
-    /// @dev In which window the configuration that `encoded` opens is that of `key` and signed `hash`; in none, which is a
-    /// `validUntil` of 0, unless both. `remembered` is the data's hash, if it shall be remembered.
+    /// @dev Whether the configuration that `encoded` opens is that of `key` in the window, whose end is 0 if there is not one, and signed
+    /// `hash`. `remembered` is the data's hash, if it shall be remembered.
     function _authenticate(address account, bytes32 key, bytes32 hash, bytes calldata encoded)
         private
         view
-        returns (uint40 validAfter, uint40 validUntil, bytes32 remembered)
+        returns (bool isAuthentic, uint40 validAfter, uint40 validUntil, bytes32 remembered)
     {
         (
             bool wellFormed,
@@ -214,36 +222,38 @@ contract KeystoreModule is RootCopies, IERC7579Validator {
             bytes calldata signature,
             bytes calldata opening
         ) = AccountSignature.decode(encoded);
-        if (!wellFormed) return (0, 0, 0);
+        if (!wellFormed) return (false, 0, 0, 0);
         bytes32 dataHash = Hashes.efficientKeccak256(codeHash, keccak256(config));
         (validAfter, validUntil) = mode == AccountSignature.CACHED
             ? _getRememberedWindow(_copies[account], dataHash)
             : _getWindowOf(_copies[account], AccountOpening.computeRoot(mode, key, dataHash, opening));
-        if (validUntil == 0 || !Validators.isValid(codeHash, hash, signature, config)) return (0, 0, 0);
-        remembered = remember ? dataHash : bytes32(0);
+        if (validUntil == 0) return (false, 0, 0, 0);
+        isAuthentic = Validators.isValid(codeHash, hash, signature, config);
+        if (remember) remembered = dataHash;
     }
 
     function _openIntent(bytes32 key, bytes32 userOpHash, bytes calldata encoded)
         private
         view
-        returns (uint40, uint40)
+        returns (bool, uint40, uint40)
     {
-        (bytes32 root, uint64 validAfter, uint64 validUntil) =
+        (bool isIntended, bytes32 root, uint64 validAfter, uint64 validUntil) =
             OutboxOpening.openIntent(encoded, key, msg.sender, userOpHash);
         (uint40 rootAfter, uint40 rootUntil) = _getWindowOf(_copies[msg.sender], root);
-        return OutboxOpening.clip(rootAfter, rootUntil, validAfter, validUntil);
+        (rootAfter, rootUntil) = OutboxOpening.clip(rootAfter, rootUntil, validAfter, validUntil);
+        return (isIntended && rootUntil != 0, rootAfter, rootUntil);
     }
 
     function _authenticateDelegate(address account, bytes32 key, bytes32 hash, bytes calldata encoded)
         private
         view
-        returns (uint40, uint40)
+        returns (bool, uint40, uint40)
     {
         (bytes32 root, uint64 validUntil, bytes32 codeHash, bytes calldata config, bytes calldata signature) =
             OutboxOpening.openDelegate(encoded, key);
         (uint40 rootAfter, uint40 rootUntil) = _getWindowOf(_copies[account], root);
         (rootAfter, rootUntil) = OutboxOpening.clip(rootAfter, rootUntil, 0, validUntil);
-        if (rootUntil == 0 || !Validators.isValid(codeHash, hash, signature, config)) return (0, 0);
-        return (rootAfter, rootUntil);
+        if (rootUntil == 0) return (false, 0, 0);
+        return (Validators.isValid(codeHash, hash, signature, config), rootAfter, rootUntil);
     }
 }

@@ -32,15 +32,16 @@ library OutboxOpening {
     uint8 private constant _DELETED = 1;
     bytes32 private constant _DELETED_HASH = keccak256("");
 
-    /// @notice The one root under which the keystore holds an intent of `key` that `account` executes the operation on this
-    /// chain; zero if there is none. Never reverts.
+    /// @notice Whether the keystore holds, under `root`, an intent of `key` that `account` executes the operation on this chain.
+    /// `root` is that under which it holds the account's value; it is given for another operation's intent too, so that an
+    /// estimate, which knows no hash yet, pays for what follows. Never reverts.
     function openIntent(bytes calldata encoded, bytes32 key, address account, bytes32 userOpHash)
         internal
         view
-        returns (bytes32 root, uint64 validAfter, uint64 validUntil)
+        returns (bool isIntended, bytes32 root, uint64 validAfter, uint64 validUntil)
     {
         uint256 cursor = _INTENT_HEAD_BYTES + _VALUE_BYTES;
-        if (encoded.length < cursor) return (0, 0, 0);
+        if (encoded.length < cursor) return (false, 0, 0, 0);
         uint16 slot = uint16(bytes2(encoded[1:3]));
         validAfter = uint64(bytes8(encoded[3:11]));
         validUntil = uint64(bytes8(encoded[11:19]));
@@ -51,8 +52,8 @@ library OutboxOpening {
             keccak256(abi.encode(block.chainid, account, userOpHash, validAfter, validUntil, ownerHash));
         bytes calldata proof;
         (proof, cursor) = _readPart(encoded, cursor);
-        if (cursor != encoded.length) return (0, 0, 0);
-        if (root != StateVerifier.computeInclusionRoot(place, valueHash, proof)) return (0, 0, 0);
+        if (cursor != encoded.length) return (false, 0, 0, 0);
+        isIntended = root != 0 && root == StateVerifier.computeInclusionRoot(place, valueHash, proof);
     }
 
     /// @notice The one root under which the keystore lends `key` to the delegate that the opening names, on this chain; zero if

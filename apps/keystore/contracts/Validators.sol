@@ -18,8 +18,15 @@ library Validators {
         return Create2.computeAddress(bytes32(0), codeHash, DEPLOYER);
     }
 
+    /// @dev Words of memory that cost more, 25,100, than is left to a caller whose whole gas was below `GAS_LIMIT` by 64/63: the
+    /// 64th part of it (EIP-150).
+    uint256 private constant _WORDS = 2_900;
+
     /// @notice Whether the validator of `codeHash` says yes: it returns one word, which is 1. A validator that is not there,
-    /// reverts, burns its gas, or returns anything else, said no; what it returns is never copied beyond that word.
+    /// reverts, burns `GAS_LIMIT`, or returns anything else, said no; what it returns is never copied beyond that word.
+    /// @dev A validator that burned all it got, and got less than `GAS_LIMIT`, might have said yes with more. That is not a no
+    /// but out of gas: an estimate that looks for the least gas must not find one at which a right signature fails.
+    /// Validation may not ask how much gas there is (OP-012), so a caller whose validator failed without a word pays for more than a starved one has.
     function isValid(bytes32 codeHash, bytes32 hash, bytes calldata signature, bytes calldata config)
         internal
         view
@@ -28,9 +35,12 @@ library Validators {
         address validator = computeAddress(codeHash);
         bytes memory call_ = abi.encodeCall(IValidator.validate, (hash, signature, config));
         uint256 gasLimit = GAS_LIMIT;
+        uint256 size = 32 * _WORDS;
         assembly ("memory-safe") {
             valid := staticcall(gasLimit, validator, add(call_, 0x20), mload(call_), 0x00, 0x20)
+            let isSilent := iszero(or(valid, returndatasize()))
             valid := and(valid, and(eq(returndatasize(), 0x20), eq(mload(0x00), 1)))
+            if isSilent { pop(staticcall(0, validator, mload(0x40), size, 0x00, 0x00)) }
         }
     }
 }

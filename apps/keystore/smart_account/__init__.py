@@ -5,6 +5,7 @@
     operation = UserOperation(compute_account_address(factory, key), nonce, encode_execute(Call(target, value)))
     digest = compute_user_operation_hash(operation, ENTRY_POINT, chain_id)
     opening = open_shown(proof_from_json(answer), configuration, vk, salt)  # or CACHED
+    stub = encode_stub_signature(configuration, opening)  # to estimate limits with, before anything is signed
     signature = encode_signature(configuration, opening, sign_ecdsa(private_key, digest))
 
 No network code: proofs come from `rollup_getProof`, `microrollup prove` or the wallet's own ledger; operations go to
@@ -71,6 +72,12 @@ from .overhead import (
     recommend_verification_gas_limit,
 )
 from .signing import encode_p256, encode_webauthn, sign_ecdsa, sign_multisig
+from .stub import (
+    STUB_CLIENT_DATA_BYTES,
+    encode_stub_delegate_signature,
+    encode_stub_intent_signature,
+    encode_stub_signature,
+)
 from .user_operation import (
     UserOperation,
     compute_user_operation_hash,
@@ -90,6 +97,7 @@ __all__ = [
     "Opening",
     "Overhead",
     "PUBLISHED_VALIDATORS",
+    "STUB_CLIENT_DATA_BYTES",
     "UserOperation",
     "check_code_hash",
     "compute_account_address",
@@ -122,6 +130,9 @@ __all__ = [
     "encode_p256",
     "encode_push_root",
     "encode_signature",
+    "encode_stub_delegate_signature",
+    "encode_stub_intent_signature",
+    "encode_stub_signature",
     "encode_typed_data_signature",
     "encode_user_operation_json",
     "encode_validate_user_op",

@@ -16,7 +16,10 @@ from .configuration import Configuration, compute_data, load_code_hash
 
 __all__ = ["PUBLISHED_VALIDATORS", "check_code_hash", "make_register", "make_update"]
 
-PUBLISHED_VALIDATORS: Final = ("ECDSAValidator", "MultisigValidator", "P256Validator", "WebAuthnValidator")
+PUBLISHED_VALIDATORS: Final = (
+    "ECDSAValidator", "MultisigValidator", "P256Validator", "WebAuthnValidator",
+    "P256SolidityValidator", "WebAuthnSolidityValidator",
+)  # fmt: skip
 """Contracts of this package that accounts can be configured with."""
 
 

@@ -39,15 +39,29 @@ contract AccountMemoryTest is AccountBase {
         _accept(_signedTransfer(account, alice, _cached()));
     }
 
-    /// @dev Nothing is remembered of what the validator or the proof refused, nor by ERC-1271, which only looks.
+    /// @dev Nothing is remembered of what the proof refused, nor by ERC-1271, which only looks.
     function test_not_remembered() external {
+        assertEq(FAILED, _validate(_signedTransfer(account, next, _remembering(rotated))), "no such root");
         PackedUserOperation memory operation = _transfer(address(account));
         operation.signature = _encode(alice, _remembering(included), new bytes(65));
-        assertEq(FAILED, _validate(operation), "no signature");
-        assertEq(FAILED, _validate(_signedTransfer(account, next, _remembering(rotated))), "no such root");
+        _refuse(operation);
         (bytes27 dataHash, uint40 until) = account.getRemembered();
         assertEq(bytes32(0), dataHash, "nothing");
         assertEq(0, until, "never");
+    }
+
+    /// @dev What was shown is remembered before the signature is said to be wrong, so that an estimate pays for it: the entry
+    /// point reverts it. Even where nobody would, it serves nothing without a signature.
+    function test_remembering_without_a_signature() external {
+        PackedUserOperation memory operation = _transfer(address(account));
+        operation.signature = _encode(alice, _remembering(included), new bytes(65));
+        assertEq(FAILED, _validate(operation), "no signature");
+        uint256 wrong = avm.lastCallGas().gasTotalUsed;
+        (bytes27 dataHash,) = account.getRemembered();
+        assertTrue(bytes32(0) != dataHash, "remembered, where nobody reverts it");
+        operation.signature = _encode(alice, _cached(), new bytes(65));
+        _refuse(operation);
+        assertTrue(wrong > 22_000, "a word of storage is in it");
     }
 
     /// @dev Memory has no opening and remembers nothing anew; modes that are none are none.
