@@ -175,13 +175,15 @@ contract KeystoreModule is RootCopies, IERC7579Validator {
 
     /// @dev Name and version of the account's domain. One that differs in chain or contract is not this account's.
     function _readDomain(address account) private view returns (bytes32, bytes32) {
-        try IERC5267(account).eip712Domain() returns (
-            bytes1, string memory name, string memory version, uint256 chainId, address found, bytes32 salt, uint256[] memory
-        ) {
+        (bool success, bytes memory answer) = account.staticcall(abi.encodeCall(IERC5267.eip712Domain, ()));
+        // An account that does not know the question may answer nothing.
+        if (success && answer.length != 0) {
+            (, string memory name, string memory version, uint256 chainId, address found, bytes32 salt,) =
+                abi.decode(answer, (bytes1, string, string, uint256, address, bytes32, uint256[]));
             if (chainId == block.chainid && found == account && salt == 0) {
                 return (keccak256(bytes(name)), keccak256(bytes(version)));
             }
-        } catch {}
+        }
         return (keccak256("KeystoreModule"), keccak256("1"));
     }
 
