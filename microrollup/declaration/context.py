@@ -28,6 +28,9 @@ class Context(msgspec.Struct, gc=False):
     """Whether it came through the inbox, signed or not: nobody could have refused it."""
     l1_sender: bytes = ZERO_ADDRESS
     """20 bytes: who put it into the inbox; zero unless `forced`."""
+    scheme: int = 0
+    """The scheme by which `sender` signed, the first byte of its signature, such as 7 of a Winternitz key; 0 for an
+    Ethereum key, and for what nobody signed."""
     events: list[Event] = []
 
     def emit(self, event: Event) -> None:

@@ -15,6 +15,7 @@ from microrollup.chain.receipt import EXECUTED, INVALID_FORCED, VOIDED_FORCED
 from microrollup.chain.record import Close, Forced, Genesis, Open, Rebuild, encode_record
 from microrollup.chain.upgrade_entry import compute_upgrade_id, is_upgrade_record
 from microrollup.codec.canonical import decode_canonical
+from microrollup.crypto.signatures.schemes import get_scheme
 from microrollup.declaration.action import Action
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import DecodeError, RefusedError
@@ -75,8 +76,11 @@ def decode_kernel_record(record: bytes) -> Genesis | Open | Close | Rebuild | No
 
 def make_signed_entry(rollup: MicroRollup, authenticated: Authenticated) -> Entry:
     """The entry of a signed action whose sender is known; authentication has made sure that its record is canonical."""
-    action = _decode_action(rollup, authenticated)
-    return Entry(authenticated.record, authenticated.sender, authenticated.nonce, authenticated.action_hash, action)
+    action, scheme = _decode_action(rollup, authenticated)
+    return Entry(
+        authenticated.record, authenticated.sender, authenticated.nonce, authenticated.action_hash, action,
+        scheme=scheme,
+    )  # fmt: skip
 
 
 def make_envelope_entry(
@@ -128,9 +132,11 @@ def make_upgrade_entry(rollup_id: bytes, height: int, index: int, record: bytes)
     )
 
 
-def _decode_action(rollup: MicroRollup, authenticated: Authenticated) -> Action:
+def _decode_action(rollup: MicroRollup, authenticated: Authenticated) -> tuple[Action, int]:
+    """The action, and the scheme of its signature."""
     types = rollup.action_types
-    return types.to_action(types.decode_trusted(authenticated.record))
+    record = types.decode_trusted(authenticated.record)
+    return types.to_action(record), get_scheme(record.signature)
 
 
 def make_forced_entry(
@@ -161,14 +167,16 @@ def make_forced_entry(
                 return replace(entry, action=action, status=EXECUTED)
             case payload.CARRIED_FORMAT:
                 carried = payload.decode_carried_action(authenticator, forced.payload)
+                action, scheme = _decode_action(rollup, carried)
                 return replace(
                     entry,
                     sender=carried.sender,
                     nonce=carried.nonce,
-                    action=_decode_action(rollup, carried),
+                    action=action,
                     status=EXECUTED,
                     origin="signed",
                     signed_hash=carried.action_hash,
+                    scheme=scheme,
                 )
             case payload.ENVELOPE_FORMAT:
                 name, raw = payload.decode_envelope_payload(forced.payload)

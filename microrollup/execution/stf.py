@@ -137,6 +137,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """20 bytes: who put it into the queue; zero for all other entries."""
     signed_hash: bytes | None = None
     """The identity as a signed action, or as an envelope, of what somebody carried through the queue."""
+    scheme: int = 0
+    """What the STF reads as `ctx.scheme`."""
     must_execute: bool = False
     """It is taken only if it executes: an envelope that the sequencer executes for the first time."""
 
@@ -267,8 +269,9 @@ def _run_action(
 def _make_context(entry: Entry, context: BlockContext) -> Context:
     forced = entry.kind == "forced"
     return Context(
-        entry.sender, context.height, context.timestamp, entry.origin, context.rollup_id, forced, entry.l1_sender
-    )
+        entry.sender, context.height, context.timestamp, entry.origin, context.rollup_id, forced, entry.l1_sender,
+        entry.scheme,
+    )  # fmt: skip
 
 
 def _outline(attempt: Attempt) -> tuple[object, ...]:

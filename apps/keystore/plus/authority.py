@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from microrollup import ZERO_BYTES32, Context, Revert, replace, require
 from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.signatures.winternitz import SCHEME as ONE_TIME
 
 from ..accounts import Account, encode_account_leaf
 from .policy import Standing
@@ -18,6 +19,7 @@ __all__ = [
     "put_standing",
     "require_authority",
     "require_code",
+    "require_lasting",
     "require_unlocked",
 ]
 
@@ -51,6 +53,11 @@ def require_authority(state: Plus, key: bytes, ctx: Context) -> Account:
 def require_code(code_hash: bytes) -> None:
     """Reject data that would look like those of a locked account, which contracts tell by a code hash of zero."""
     require(code_hash != ZERO_BYTES32, "a code hash of zero marks a locked account")
+
+
+def require_lasting(ctx: Context) -> None:
+    """Reject what would leave an account to a key that signs once: this action was its only one."""
+    require(ctx.scheme != ONE_TIME, "a one-time key could not act for the account again")
 
 
 def put_account(state: Plus, key: bytes, account: Account) -> Plus:

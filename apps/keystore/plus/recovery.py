@@ -8,7 +8,7 @@ from microrollup import Action, Bytes, Bytes32, Context, Event, Revert, Uint8, r
 from microrollup.crypto.keccak import keccak256
 
 from ..accounts import Account, is_known_vk
-from .authority import find_standing, get_account, has_authority, put_standing, require_code
+from .authority import find_standing, get_account, has_authority, put_standing, require_code, require_lasting
 from .clock import DAY
 from .guardians import compute_guardian_hash, compute_guardians_hash, find_place, require_guardian, require_list
 from .pending import drop_young_controllers, settle_policy
@@ -174,6 +174,7 @@ def finish_recovery(state: Plus, action: FinishRecovery, ctx: Context) -> Plus:
     """After the delay, by the proposal's own vk: so nobody gets an account that he has no key for."""
     value, now = get_proposal(state, action.proposal), ctx.timestamp
     require(value.vk == ctx.sender, "sender is not the proposal's vk")
+    require_lasting(ctx)
     require(value.reached > 0, "proposal does not run")
     require(now >= value.reached + value.policy.delay, "the delay is not over")
     require(now <= value.reached + value.policy.delay + FINISH_WINDOW, "proposal has lapsed")

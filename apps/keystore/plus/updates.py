@@ -6,7 +6,15 @@ from microrollup import Action, Bytes32, Context, Event, Revert, Uint64, replace
 
 from ..accounts import Account, Keystore, is_known_vk
 from ..transitions import Register, Update, Updated, register
-from .authority import find_standing, put_account, put_standing, require_authority, require_code, require_unlocked
+from .authority import (
+    find_standing,
+    put_account,
+    put_standing,
+    require_authority,
+    require_code,
+    require_lasting,
+    require_unlocked,
+)
 from .clock import DAY, MAX_TIME, add_seconds
 from .pending import drop_pending
 from .state import PendingUpdate, Plus
@@ -58,6 +66,7 @@ class CarefulSet(Event, frozen=True):
 def register_account(state: Plus, action: Register, ctx: Context) -> Plus:
     """As in the keystore without more, but for data that would look locked."""
     require_code(action.code_hash)
+    require_lasting(ctx)
     keystore: Keystore = register(state.keystore, action, ctx)
     return replace(state, keystore=keystore)
 
@@ -89,6 +98,7 @@ def accept_update(state: Plus, action: AcceptUpdate, ctx: Context) -> Plus:
     if pending is None:
         raise Revert("no update waits")
     require(pending.vk == ctx.sender, "sender is not the next vk")
+    require_lasting(ctx)
     return succeed(state, action.key, Account(pending.code_hash + pending.config_hash, pending.vk), ctx)
 
 

@@ -26,7 +26,14 @@ from microrollup.crypto.signatures import bls, ed25519, mldsa, multi, p256, weba
 from microrollup.crypto.signatures.statement import Statement
 from microrollup.errors import UnknownScheme, WrongLength
 
-__all__ = ["MAX_SIGNATURE_BYTES", "MIN_SIGNATURE_BYTES", "canonicalize", "recover_sender", "to_wallet_form"]
+__all__ = [
+    "MAX_SIGNATURE_BYTES",
+    "MIN_SIGNATURE_BYTES",
+    "canonicalize",
+    "get_scheme",
+    "recover_sender",
+    "to_wallet_form",
+]
 
 MIN_SIGNATURE_BYTES: Final = 65
 """The shortest stored signature: `r(32) || s(32) || recovery id(1)` of secp256k1."""
@@ -109,6 +116,11 @@ def recover_sender(statement: Statement, signature: bytes) -> bytes:
     `UserNotVerified`, `WrongLength`, `UnknownScheme`.
     """
     return _recover_sender(statement, signature, _SCHEMES)
+
+
+def get_scheme(signature: bytes) -> int:
+    """The scheme of a canonical signature: its first byte; 0 for secp256k1."""
+    return 0 if len(signature) in _SECP256K1_LENGTHS else signature[0]
 
 
 def _canonicalize(signature: bytes, schemes: dict[int, _Scheme]) -> bytes:
