@@ -154,9 +154,10 @@ def play_money(mode: int, controller: bytes | None, noticed: int = NOTICED) -> L
     def take(theft: Theft) -> None:
         if theft.hour == 0:
             theft.do(ALICE, SetSpendingRule(A, ETHER, 2**255, DAY, bytes(32)))
-        for amount in (theft.state.vault.balances[A], LIMIT):
-            if amount and theft.do(ALICE, Withdraw(A, ETHER, amount, THIEF)):
-                taken += [(theft.hour, amount)]
+        amounts = (theft.state.vault.balances[A], LIMIT)
+        taken.extend(
+            [(theft.hour, each) for each in amounts if each and theft.do(ALICE, Withdraw(A, ETHER, each, THIEF))]
+        )
 
     return Loot(taken, Theft(mode, rules, noticed).play(take))
 
