@@ -1,0 +1,131 @@
+"""`python -m apps.keystore.ucmt relay` and `relay-status`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Final
+
+import click
+from msgspec.structs import replace
+from rich.table import Table
+
+from microrollup.cli.output import Command, Output, json_option, make_table
+from microrollup.cli.parameters import PATH, data_option, hex_bytes
+from microrollup.cli.run import EXIT_FAILED
+from microrollup.deployment.keys import read_key
+from microrollup.logs import configure_logging
+from microrollup.settlement.ethereum.options import EthereumOptions
+
+from .service import Relayer, RelayOptions
+from .store import RelayStore
+from .table import describe_relay
+from .worker import ChainLimits
+
+__all__ = ["relay_command", "relay_status_command"]
+
+_GWEI: Final = 10**9
+_ETHER: Final = 10**18
+_ADDRESS_BYTES: Final = 20
+
+
+@click.command("relay", cls=Command)
+@click.option(
+    "--from", "source", required=True, metavar="PLACE", help="The rollup: a node's URL, a data directory, a block file."
+)
+@click.option("--chain", "urls", multiple=True, required=True, metavar="URL", help="A chain's node; again for more.")
+@click.option("--key", "key_path", type=PATH, required=True, metavar="FILE", help="The key that pays on all chains.")
+@data_option("Directory of what the relayer knows.")
+@click.option(
+    "--budget", type=click.FloatRange(0, 10**6), default=0.1, metavar="ETHER",
+    help="What a chain's transactions may cost in all [default: 0.1].",
+)  # fmt: skip
+@click.option(
+    "--max-fee", type=click.FloatRange(0, 10**6), default=100.0, metavar="GWEI",
+    help="The most that is paid for a unit of gas [default: 100].",
+)  # fmt: skip
+@click.option(
+    "--batch", type=click.IntRange(1, 100), default=20, metavar="N", help="Updates in a transaction [default: 20]."
+)
+@click.option(
+    "--account", "accounts", multiple=True, type=hex_bytes(_ADDRESS_BYTES), metavar="ADDRESS",
+    help="Serve only this account; again for more [default: all].",
+)  # fmt: skip
+@click.option(
+    "--poll", type=click.FloatRange(0.05, 3600), default=2.0, metavar="SECONDS",
+    help="Between two looks at the log and at each chain [default: 2].",
+)  # fmt: skip
+@click.option(
+    "--bump", type=click.FloatRange(0.1, 3600), default=36.0, metavar="SECONDS",
+    help="After which a transaction that is not included gets a higher fee [default: 36].",
+)  # fmt: skip
+@click.option("--once", is_flag=True, help="End when nothing is left that could be sent.")
+@click.option("--retry", is_flag=True, help="Try again what was refused.")
+@json_option
+def relay_command(
+    source: str,
+    urls: tuple[str, ...],
+    key_path: Path,
+    directory: Path,
+    budget: float,
+    max_fee: float,
+    batch: int,
+    accounts: tuple[bytes, ...],
+    poll: float,
+    bump: float,
+    once: bool,
+    retry: bool,
+    output: Output,
+) -> int:
+    """Bring the updates of the rollup's log to keystore contracts on other chains, until a signal ends it.
+
+    Each update is simulated, then sent; each account's in their order. At the end a table says how far every chain is.
+    Exit code 1: something was refused, has diverged, or is left.
+    """
+    configure_logging()
+    key = read_key(key_path)
+    template = EthereumOptions(
+        "", max_fee_per_gas=int(max_fee * _GWEI), bump_seconds=bump, settle_seconds=10 * bump, retries=2
+    )
+    options = RelayOptions(
+        source,
+        tuple([replace(template, url=url) for url in urls]),
+        ChainLimits(int(budget * _ETHER), batch, frozenset(accounts)),
+        poll_seconds=poll,
+        once=once,
+        retry=retry,
+    )
+    with RelayStore(directory) as store:
+        asyncio.run(_run(Relayer(store, options, key)))
+        document = describe_relay(store)
+    output.show(document, *_render(document))
+    return 0 if all(chain["done"] == chain["updates"] for chain in document["chains"]) else EXIT_FAILED
+
+
+@click.command("relay-status", cls=Command)
+@data_option("Directory of a relayer, which may be running.")
+@json_option
+def relay_status_command(directory: Path, output: Output) -> None:
+    """Say what became of each update on each chain."""
+    with RelayStore(directory, read_only=True) as store:
+        document = describe_relay(store)
+    output.show(document, *_render(document))
+
+
+async def _run(relayer: Relayer) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, relayer.stop)
+    await relayer.run()
+
+
+def _render(document: dict[str, list[dict[str, object]]]) -> list[Table | str]:
+    chains = make_table("chain", "node", "done", "sent", "pending", "refused", "diverged", "reorgs", "wei", "error")
+    members = ("chainId", "place", "done", "sent", "pending", "refused", "diverged", "reorgs", "spentWei", "error")
+    for chain in document["chains"]:
+        chains.add_row(*[str(chain[name]) for name in members])
+    rows = make_table("chain", "account", "nonce key", "status", "done", "of", "reason")
+    for row in document["rows"]:
+        rows.add_row(*[str(row[name]) for name in ("chainId", "account", "nonceKey", "status", "done", "of", "reason")])
+    return [chains, "", rows]

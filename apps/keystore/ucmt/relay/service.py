@@ -1,0 +1,185 @@
+"""Running a relayer: one reader of the log, and a worker for each chain, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from microrollup.chain.block import Block
+from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.errors import DecodeError, MicrorollupError, NotRetained
+from microrollup.settlement.ethereum.options import EthereumOptions
+from microrollup.verifier.source import StoreSource, open_source
+
+from .chain import ChainNode
+from .errors import AnotherRollup
+from .store import Meta, RelayStore
+from .updates import Lines, LoggedUpdate, LogReader, hash_block
+from .worker import ChainLimits, ChainWorker
+
+__all__ = ["RelayOptions", "Relayer"]
+
+_LONGEST_PAUSE_SECONDS: Final = 30.0
+_BLOCKS_AT_ONCE: Final = 200
+
+_log = structlog.get_logger(__name__)
+
+
+class RelayOptions(msgspec.Struct, frozen=True):
+    """How a relayer works."""
+
+    source: str
+    """A node's URL, a store's directory, or a block file."""
+    chains: tuple[EthereumOptions, ...]
+    limits: ChainLimits
+    poll_seconds: float = 2.0
+    """Between two looks at the log, and at a chain where nothing is to be done."""
+    once: bool = False
+    """End when nothing is left that could be sent."""
+    patience: int = 5
+    """Failed rounds in a row, after which `once` does not wait for a chain."""
+    retry: bool = False
+    """Forget what was refused before."""
+
+
+class Relayer:
+    """A relayer over its store. `run` is called once."""
+
+    def __init__(self, store: RelayStore, options: RelayOptions, key: PrivateKey) -> None:
+        self._store = store
+        self._options = options
+        self._key = key
+        self._lines = Lines()
+        for update in store.list_updates():
+            self._lines.restore(update)
+        self._is_read = asyncio.Event()
+        """The log was read to its end since the relayer started."""
+        self._stop = asyncio.Event()
+        self.workers: list[ChainWorker] = []
+
+    def stop(self) -> None:
+        """End soon; from the event loop's thread. A transaction that waits for its block is left to the next start."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Until `stop`, or with `once` until all is done. Raises `RelayError`s that concern all chains."""
+        reading = asyncio.create_task(self._follow_log())
+        serving = [asyncio.create_task(self._serve(options)) for options in self._options.chains]
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            pending: set[asyncio.Task[Any]] = {reading, *serving}
+            while pending and not self._stop.is_set():
+                done, _ = await asyncio.wait({*pending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+                pending -= done
+                if all(task.done() for task in serving):
+                    return
+        finally:
+            tasks = [reading, stopping, *serving]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- the log -----------------------------------------------------------------------------------------------------
+
+    async def _follow_log(self) -> None:
+        pause = self._options.poll_seconds
+        while True:
+            try:
+                while await self._read_log():
+                    pass
+            except AnotherRollup:
+                raise
+            except (MicrorollupError, OSError) as error:
+                if isinstance(error, NotRetained) or (self._options.once and not self._is_read.is_set()):
+                    raise
+                _log.warning("relay_log_waits", reason=str(error))
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                self._is_read.set()
+                pause = self._options.poll_seconds
+            await asyncio.sleep(pause)
+
+    async def _read_log(self) -> bool:
+        """Read some blocks; whether there may be more. In a thread the source is asked, and nothing else happens."""
+        meta = self._store.read_meta()
+        height = 1 if meta is None else meta.height + 1
+        genesis, blocks = await asyncio.to_thread(self._fetch, max(1, height - 1))
+        reader = LogReader(genesis, self._lines)
+        if meta is None:
+            meta = Meta(reader.rollup_id)
+        elif meta.rollup_id != reader.rollup_id:
+            raise AnotherRollup(meta.rollup_id, reader.rollup_id)
+        if height > 1:
+            # The newest block that is known comes again: the log may have been rebuilt from another one.
+            if not blocks or hash_block(blocks[0]) != meta.block_hash:
+                self._forget_log(reader.rollup_id)
+                return True
+            blocks = blocks[1:]
+        found: list[LoggedUpdate] = []
+        seen = time.time()
+        for block in blocks:
+            if not reader.check(block, meta.height + 1, meta.block_hash or None):
+                raise DecodeError("blocks", f"block {meta.height + 1} does not follow the one before it")
+            found += reader.read(block, seen)
+            meta = Meta(meta.rollup_id, block.header.height, hash_block(block))
+        if blocks:
+            self._store.write_log(meta, found)
+        return len(blocks) >= _BLOCKS_AT_ONCE - 1
+
+    def _fetch(self, first: int) -> tuple[Any, list[Block]]:
+        """The genesis, and blocks from a height on."""
+        source = open_source(self._options.source)
+        try:
+            return source.genesis, list(islice(source.read_blocks(first), _BLOCKS_AT_ONCE))
+        finally:
+            if isinstance(source, StoreSource):
+                source.close()
+
+    def _forget_log(self, rollup_id: bytes) -> None:
+        _log.warning("relay_log_changed", updates=self._lines.count)
+        self._store.drop_log(Meta(rollup_id))
+        self._lines.clear()
+        for worker in self.workers:
+            worker.forget_log()
+
+    # --- the chains --------------------------------------------------------------------------------------------------
+
+    async def _serve(self, options: EthereumOptions) -> None:
+        node = ChainNode(options, self._key)
+        worker = ChainWorker(node, self._store, self._lines, self._options.limits)
+        pause, failed, is_connected = self._options.poll_seconds, 0, False
+        try:
+            await self._is_read.wait()
+            while True:
+                try:
+                    if not is_connected:
+                        await worker.connect(
+                            [each.note.chain_id for each in self.workers], forget_refusals=self._options.retry
+                        )
+                        self.workers.append(worker)
+                        is_connected = True
+                    await worker.run_round()
+                except (MicrorollupError, OSError) as error:
+                    worker.fail(error)
+                    failed += 1
+                    if self._options.once and failed >= self._options.patience:
+                        return
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                    continue
+                pause, failed = self._options.poll_seconds, 0
+                if worker.idle:
+                    if self._options.once:
+                        return
+                    await asyncio.sleep(pause)
+        finally:
+            with suppress(Exception):
+                await node.close()
