@@ -30,9 +30,9 @@ from microrollup.settlement.ethereum.transport import L1Transport, MethodCall
 from ..updates import encode_handle_updates
 from .calls import encode_get_nonce, encode_get_root, encode_validate, name_revert
 from .errors import CallReverts
-from .updates import Line, LoggedUpdate
+from .updates import LoggedUpdate, UpdateLine
 
-__all__ = ["ChainNode", "Standing"]
+__all__ = ["ChainNode", "ChainStanding"]
 
 _MAX_CODE_BYTES: Final = 64 * 1024
 _MAX_ANSWER_BYTES: Final = 4096
@@ -45,7 +45,7 @@ _OF_CODE: Final = re.compile(
 """In the words of go-ethereum, reth, Nethermind, Besu, Erigon and anvil."""
 
 
-class Standing(msgspec.Struct, frozen=True):
+class ChainStanding(msgspec.Struct, frozen=True):
     """What a chain holds of an account."""
 
     root: bytes
@@ -80,7 +80,7 @@ class ChainNode:
         answer = await self._transport.ask("eth_getBlockByNumber", hex(number), False)
         return None if answer is None else parse_block(answer, number).hash
 
-    async def read_standings(self, lines: Sequence[Line], number: int) -> list[Standing | None]:
+    async def read_standings(self, lines: Sequence[UpdateLine], number: int) -> list[ChainStanding | None]:
         """What the accounts' keystores hold at a block; None where there is no contract that answers."""
         requests: list[MethodCall] = []
         asked = [(line, tuple(line.keys)) for line in lines]  # meanwhile the log may bring more keys
@@ -89,7 +89,7 @@ class ChainNode:
             requests.append(_call(keystore, encode_get_root(line.place), number))
             requests += [_call(keystore, encode_get_nonce(line.place, key), number) for key in keys]
         answers = iter(await self._ask_calls(requests))
-        standings: list[Standing | None] = []
+        standings: list[ChainStanding | None] = []
         for _, keys in asked:
             words = [next(answers) for _ in range(1 + len(keys))]
             if any(word is None or len(word) != 32 for word in words):
@@ -99,7 +99,7 @@ class ChainNode:
             counts = {
                 key: int.from_bytes(nonce, "big") & (1 << 64) - 1 for key, nonce in zip(keys, nonces, strict=True)
             }
-            standings.append(Standing(root, counts))
+            standings.append(ChainStanding(root, counts))
         return standings
 
     async def hash_codes(self, addresses: Sequence[bytes]) -> dict[bytes, bytes]:

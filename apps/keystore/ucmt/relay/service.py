@@ -19,8 +19,8 @@ from microrollup.verifier.source import StoreSource, open_source
 
 from .chain import ChainNode
 from .errors import AnotherRollup
-from .store import Meta, RelayStore
-from .updates import Lines, LoggedUpdate, LogReader, hash_block
+from .store import LogNote, RelayStore
+from .updates import LoggedUpdate, LogReader, UpdateLines, hash_block
 from .worker import ChainLimits, ChainWorker
 
 __all__ = ["RelayOptions", "Relayer"]
@@ -55,7 +55,7 @@ class Relayer:
         self._store = store
         self._options = options
         self._key = key
-        self._lines = Lines()
+        self._lines = UpdateLines()
         for update in store.list_updates():
             self._lines.restore(update)
         self._is_read = asyncio.Event()
@@ -114,7 +114,7 @@ class Relayer:
         genesis, blocks = await asyncio.to_thread(self._fetch, max(1, height - 1))
         reader = LogReader(genesis, self._lines)
         if meta is None:
-            meta = Meta(reader.rollup_id)
+            meta = LogNote(reader.rollup_id)
         elif meta.rollup_id != reader.rollup_id:
             raise AnotherRollup(meta.rollup_id, reader.rollup_id)
         if height > 1:
@@ -129,7 +129,7 @@ class Relayer:
             if not reader.check(block, meta.height + 1, meta.block_hash or None):
                 raise DecodeError("blocks", f"block {meta.height + 1} does not follow the one before it")
             found += reader.read(block, seen)
-            meta = Meta(meta.rollup_id, block.header.height, hash_block(block))
+            meta = LogNote(meta.rollup_id, block.header.height, hash_block(block))
         if blocks:
             self._store.write_log(meta, found)
         return len(blocks) >= _BLOCKS_AT_ONCE - 1
@@ -145,7 +145,7 @@ class Relayer:
 
     def _forget_log(self, rollup_id: bytes) -> None:
         _log.warning("relay_log_changed", updates=self._lines.count)
-        self._store.drop_log(Meta(rollup_id))
+        self._store.drop_log(LogNote(rollup_id))
         self._lines.clear()
         for worker in self.workers:
             worker.forget_log()

@@ -3,10 +3,10 @@
 Every change is one transaction that is synchronous, so what was reported stays. One process writes; any may read.
 
     key                          value (JSON: wei and nonces have more than 64 bits)
-    m                            Meta
+    m                            LogNote
     u index(8)                   LoggedUpdate
     c chainId(8)                 ChainNote
-    s chainId(8) index(8)        Outcome; none while it is pending
+    s chainId(8) index(8)        ChainOutcome; none while it is pending
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from microrollup.errors import StoreCorrupt, StoreMissing
 from .errors import AnotherRelayer
 from .updates import LoggedUpdate
 
-__all__ = ["ChainNote", "Meta", "Outcome", "RelayStore", "Status"]
+__all__ = ["ChainNote", "LogNote", "ChainOutcome", "RelayStore", "Status"]
 
 Status = Literal["sent", "done", "refused", "diverged"]
 """Of an update on a chain; without a row it is pending."""
@@ -36,7 +36,7 @@ _LOCK: Final = "relayer.lock"
 _FILE: Final = "data.mdb"
 
 
-class Meta(msgspec.Struct, frozen=True):
+class LogNote(msgspec.Struct, frozen=True):
     """How far the log was read."""
 
     rollup_id: bytes
@@ -61,7 +61,7 @@ class ChainNote(msgspec.Struct, frozen=True):
     reorgs: int = 0
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ChainOutcome(msgspec.Struct, frozen=True):
     """What became of an update on a chain."""
 
     status: Status
@@ -108,19 +108,19 @@ class RelayStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def read_meta(self) -> Meta | None:
+    def read_meta(self) -> LogNote | None:
         """How far the log was read; None before anything was."""
         raw = self._get(b"m")
-        return None if raw is None else _decode(raw, Meta)
+        return None if raw is None else _decode(raw, LogNote)
 
-    def write_log(self, meta: Meta, updates: Iterable[LoggedUpdate]) -> None:
+    def write_log(self, meta: LogNote, updates: Iterable[LoggedUpdate]) -> None:
         """The updates of blocks, and how far the log is read with them."""
         with self._env.begin(write=True) as txn:
             for update in updates:
                 txn.put(b"u" + _word(update.index), msgspec.json.encode(update))
             txn.put(b"m", msgspec.json.encode(meta))
 
-    def drop_log(self, meta: Meta) -> None:
+    def drop_log(self, meta: LogNote) -> None:
         """Forget the updates and their outcomes: the log has changed. What was spent stays."""
         with self._env.begin(write=True) as txn:
             for prefix in (b"u", b"s"):
@@ -143,12 +143,12 @@ class RelayStore:
         raw = self._get(b"c" + _word(chain_id))
         return None if raw is None else _decode(raw, ChainNote)
 
-    def list_outcomes(self, chain_id: int) -> dict[int, Outcome]:
+    def list_outcomes(self, chain_id: int) -> dict[int, ChainOutcome]:
         """By the updates' index."""
         prefix = b"s" + _word(chain_id)
-        return {int.from_bytes(key[9:], "big"): _decode(raw, Outcome) for key, raw in self._list(prefix)}
+        return {int.from_bytes(key[9:], "big"): _decode(raw, ChainOutcome) for key, raw in self._list(prefix)}
 
-    def write_chain(self, note: ChainNote, outcomes: dict[int, Outcome | None] | None = None) -> None:
+    def write_chain(self, note: ChainNote, outcomes: dict[int, ChainOutcome | None] | None = None) -> None:
         """What is known of a chain, and what became of updates there; None: pending again."""
         with self._env.begin(write=True) as txn:
             txn.put(b"c" + _word(note.chain_id), msgspec.json.encode(note))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from microrollup.codec.json import hex0x
 
-from .store import ChainNote, Outcome, RelayStore
+from .store import ChainNote, ChainOutcome, RelayStore
 from .updates import LoggedUpdate, Place
 
 __all__ = ["describe_relay"]
@@ -32,7 +32,7 @@ def describe_relay(store: RelayStore) -> dict[str, Any]:
     return {"chains": chains, "rows": rows, "updates": details}
 
 
-def _get_status(outcomes: dict[int, Outcome], logged: LoggedUpdate) -> str:
+def _get_status(outcomes: dict[int, ChainOutcome], logged: LoggedUpdate) -> str:
     outcome = outcomes.get(logged.index)
     return "pending" if outcome is None else outcome.status
 
@@ -50,7 +50,7 @@ def _describe_chain(note: ChainNote, counts: Counter[str], total: int) -> dict[s
 
 
 def _describe_row(
-    note: ChainNote, place: Place, key: int, line: list[LoggedUpdate], outcomes: dict[int, Outcome]
+    note: ChainNote, place: Place, key: int, line: list[LoggedUpdate], outcomes: dict[int, ChainOutcome]
 ) -> dict[str, Any]:
     statuses = [_get_status(outcomes, logged) for logged in line]
     status = min(statuses, key=_ORDER.index)
@@ -69,8 +69,8 @@ def _describe_row(
     }
 
 
-def _describe_update(note: ChainNote, logged: LoggedUpdate, outcomes: dict[int, Outcome]) -> dict[str, Any]:
-    outcome = outcomes.get(logged.index, Outcome("sent"))
+def _describe_update(note: ChainNote, logged: LoggedUpdate, outcomes: dict[int, ChainOutcome]) -> dict[str, Any]:
+    outcome = outcomes.get(logged.index, ChainOutcome("sent"))
     return {
         "chainId": note.chain_id,
         "message": hex0x(logged.message),

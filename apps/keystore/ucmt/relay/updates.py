@@ -25,7 +25,7 @@ from ..envelope import OpenedUpdate, UcmtEnvelope, UpdateRoot
 from ..rollup import Ucmt, app, update_root
 from ..updates import RootUpdate, join_nonce
 
-__all__ = ["Line", "LogReader", "LoggedUpdate", "Lines", "Place"]
+__all__ = ["UpdateLine", "LogReader", "LoggedUpdate", "UpdateLines", "Place"]
 
 Place = tuple[bytes, bytes]
 """(refHash, account)."""
@@ -65,7 +65,7 @@ class LoggedUpdate(msgspec.Struct, frozen=True):
         return self.update.nonce & (1 << 64) - 1
 
 
-class Line:
+class UpdateLine:
     """The updates of one account, in order: each changes the root that the one before it gave."""
 
     def __init__(self, place: Place) -> None:
@@ -91,11 +91,11 @@ class Line:
         return counts
 
 
-class Lines:
+class UpdateLines:
     """All updates, by account, and the state to which they lead."""
 
     def __init__(self) -> None:
-        self.by_place: dict[Place, Line] = {}
+        self.by_place: dict[Place, UpdateLine] = {}
         self.count = 0
         self.state = Ucmt()
         self.generation = 0
@@ -105,7 +105,7 @@ class Lines:
         """Append one that `execute` has let pass, or that the store holds."""
         line = self.by_place.get(update.place)
         if line is None:
-            line = self.by_place[update.place] = Line(update.place)
+            line = self.by_place[update.place] = UpdateLine(update.place)
         line.add(update)
         self.count = update.index + 1
 
@@ -137,7 +137,7 @@ class Lines:
 class LogReader:
     """Takes blocks in order, and gives their updates."""
 
-    def __init__(self, genesis: Genesis, lines: Lines) -> None:
+    def __init__(self, genesis: Genesis, lines: UpdateLines) -> None:
         self.rollup_id = compute_rollup_id(genesis)
         self._lines = lines
         self._opener = EnvelopeOpener(app)

@@ -19,10 +19,10 @@ from microrollup.settlement.ethereum.answers import L1Block
 from microrollup.settlement.ethereum.errors import FeeTooHigh, TransactionRefused
 from microrollup.settlement.ethereum.sender import SupersededError
 
-from .chain import ChainNode, Standing
+from .chain import ChainNode, ChainStanding
 from .errors import AnotherChain, CallReverts, OutOfBudget
-from .store import ChainNote, Outcome, RelayStore
-from .updates import Line, Lines, LoggedUpdate, Place
+from .store import ChainNote, ChainOutcome, RelayStore
+from .updates import LoggedUpdate, Place, UpdateLine, UpdateLines
 
 __all__ = ["ChainLimits", "ChainWorker"]
 
@@ -64,7 +64,7 @@ class _Stand:
 class ChainWorker:
     """Serves one chain, with one key; one round at a time."""
 
-    def __init__(self, node: ChainNode, store: RelayStore, lines: Lines, limits: ChainLimits) -> None:
+    def __init__(self, node: ChainNode, store: RelayStore, lines: UpdateLines, limits: ChainLimits) -> None:
         self._node = node
         self._store = store
         self._lines = lines
@@ -73,7 +73,7 @@ class ChainWorker:
         self._stands: dict[Place, _Stand] = {}
         self._anchor: L1Block | None = None
         self.note = ChainNote(0, node.place)
-        self.outcomes: dict[int, Outcome] = {}
+        self.outcomes: dict[int, ChainOutcome] = {}
         self._has_refused = False
         self._generation = 0
         self._round = 0
@@ -131,7 +131,7 @@ class ChainWorker:
             self._stands = {}
             self._write({}, reorgs=self.note.reorgs + 1)
 
-    def _list_open(self) -> list[Line]:
+    def _list_open(self) -> list[UpdateLine]:
         """Accounts that were not read yet, or that have updates which the chain does not have."""
         wanted = self._limits.accounts
         return [
@@ -144,9 +144,9 @@ class ChainWorker:
     def _get_stand(self, place: Place) -> _Stand:
         return self._stands.setdefault(place, _Stand())
 
-    async def _read(self, lines: Sequence[Line], number: int) -> set[Place]:
+    async def _read(self, lines: Sequence[UpdateLine], number: int) -> set[Place]:
         """Read accounts at a block, and note what has changed; which were read."""
-        changes: dict[int, Outcome | None] = {}
+        changes: dict[int, ChainOutcome | None] = {}
         read: set[Place] = set()
         standings = await self._node.read_standings(lines, number) if lines else []
         for line, standing in zip(lines, standings, strict=True):
@@ -158,7 +158,7 @@ class ChainWorker:
             self._write(changes)
         return read
 
-    def _place(self, line: Line, standing: Standing | None, changes: dict[int, Outcome | None]) -> None:
+    def _place(self, line: UpdateLine, standing: ChainStanding | None, changes: dict[int, ChainOutcome | None]) -> None:
         stand = self._get_stand(line.place)
         before, reason = stand.position, ""
         if standing is None:
@@ -181,10 +181,10 @@ class ChainWorker:
             old = self.outcomes.get(logged.index)
             if place < position:
                 if old is None or old.status != "done":
-                    changes[logged.index] = replace(old or Outcome("done"), status="done", reason="", done=now)
+                    changes[logged.index] = replace(old or ChainOutcome("done"), status="done", reason="", done=now)
             elif reason:
                 if old is None or old.status != "diverged":
-                    changes[logged.index] = Outcome("diverged", reason)
+                    changes[logged.index] = ChainOutcome("diverged", reason)
                     _log.warning("relay_diverged", chain=self.note.chain_id, update=logged.index, reason=reason)
             elif old is not None and old.status in ("done", "diverged"):
                 changes[logged.index] = None
@@ -247,7 +247,7 @@ class ChainWorker:
     def _refuse(self, logged: LoggedUpdate, reason: str, codes: dict[bytes, bytes]) -> None:
         self._has_refused = True
         _log.warning("relay_refused", chain=self.note.chain_id, update=logged.index, reason=reason)
-        self._write({logged.index: Outcome("refused", reason, self._fingerprint(logged, codes))})
+        self._write({logged.index: ChainOutcome("refused", reason, self._fingerprint(logged, codes))})
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
@@ -293,7 +293,7 @@ class ChainWorker:
         if max_fee <= 0:
             raise OutOfBudget(self._limits.budget, self.note.spent)
         now, before = time.time(), self.note
-        sent = {logged.index: Outcome("sent", sent=self._get_sent(logged, now)) for logged in chosen}
+        sent = {logged.index: ChainOutcome("sent", sent=self._get_sent(logged, now)) for logged in chosen}
         if before.pending_nonce != nonce:
             self._write({}, pending_nonce=nonce, pending_balance=balance)
         self._write(dict(sent))
@@ -321,7 +321,7 @@ class ChainWorker:
         lines = list({logged.place: self._lines.by_place[logged.place] for logged in chosen}.values())
         read = await self._read(lines, receipt.number)
         for logged in chosen:
-            if logged.place in read and self.outcomes.get(logged.index, Outcome("sent")).status == "sent":
+            if logged.place in read and self.outcomes.get(logged.index, ChainOutcome("sent")).status == "sent":
                 codes = await self._node.hash_codes(_list_contracts(logged))
                 self._refuse(logged, "included, and the root has not changed", codes)
 
@@ -341,7 +341,7 @@ class ChainWorker:
             cost = max(0, self.note.pending_balance - balance)
             self._write({}, spent=self.note.spent + cost, pending_nonce=-1, pending_balance=0)
 
-    def _write(self, changes: dict[int, Outcome | None], **note: object) -> None:
+    def _write(self, changes: dict[int, ChainOutcome | None], **note: object) -> None:
         """On disk first, then here. Outcomes of a log that was forgotten during the round are nobody's."""
         if self._lines.generation != self._generation:
             changes = {}
@@ -362,7 +362,7 @@ class ChainWorker:
         _log.warning("relay_chain_waits", chain=self.note.chain_id, place=self.note.place, reason=text)
 
 
-def _count_certain(line: Line, standing: Standing, outcomes: dict[int, Outcome]) -> int:
+def _count_certain(line: UpdateLine, standing: ChainStanding, outcomes: dict[int, ChainOutcome]) -> int:
     """Of an account that has diverged: how many of its first updates the chain is known to have taken."""
     count = 0
     for logged in line.updates:
