@@ -18,7 +18,7 @@ SLOW = (
     "cli/test_cli", "cli/test_demo", "cli/test_new", "client/", "deployment/", "explorer/", "house/test_benchmarks",
     "house/test_ci", "house/test_examples", "house/test_interpreters", "house/test_reference", "house/test_site",
     "house/test_system", "house/test_wheel",
-    "keystore/test_accounts_forge", "keystore/test_bundle", "keystore/test_erc7562",
+    "keystore/test_accounts_forge", "keystore/test_axiom_chain", "keystore/test_bundle", "keystore/test_erc7562",
     "keystore/test_estimates",
     "keystore/test_keystore_contracts",
     "keystore/test_l1_story", "keystore/test_plus_chain", "keystore/test_plus_determinism",
