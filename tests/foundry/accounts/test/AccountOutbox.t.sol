@@ -68,6 +68,30 @@ contract AccountOutboxTest is OutboxTree {
         _refuse(_intended(intent));
     }
 
+    /// @notice The chain splits, and this side has another id: what was meant for the old one ends here.
+    function test_ForkedChain() public {
+        uint256 before = block.chainid;
+        Intent memory intent = _intentFor(_transfer(address(account)));
+        _setIntent(key, alice, intent);
+        _setDelegate(key, alice, before, hot, UNTIL);
+        _push();
+        uint256 snapshot = avm.snapshotState();
+        _accept(_intended(intent));
+        avm.revertToState(snapshot);
+        vm.chainId(before + 1);
+        _refuse(_intended(intent));
+        _refuse(_signedBy(hot, before, UNTIL));
+        // Nor for the operation as it is hashed here.
+        intent.userOpHash = entryPoint.getUserOpHash(_transfer(address(account)));
+        _setIntent(key, alice, intent);
+        _push();
+        _refuse(_intended(intent));
+        intent.chainId = before + 1;
+        _setIntent(key, alice, intent);
+        _push();
+        _accept(_intended(intent));
+    }
+
     /// @notice A stranger's intent for this account lies in the stranger's slots, and in no others.
     function test_RefuseAnIntentOfAStranger() public {
         bytes32 stranger = _keyOf(hot);
