@@ -25,6 +25,7 @@ __all__ = [
     "authorize_by_owners",
     "authorize_by_signature",
     "compute_balance_tree_key",
+    "compute_deposit_target",
     "compute_deposit_tree_key",
     "compute_escape_digest",
     "compute_exit_tree_key",
@@ -125,6 +126,14 @@ def _call(name: str, types: list[str], arguments: list[object]) -> bytes:
     return keccak256(f"{name}({','.join(types)})".encode())[:4] + abi_encode(types, arguments)
 
 
+def compute_deposit_target(rollup_id: bytes, inbox: bytes, owner: bytes) -> bytes:
+    """What a deposit names, 32 bytes: the rollup's id, or, where the inbox was made with an owner, id and inbox.
+
+    Two inboxes may have one id and different owners; `owner` is the one that the inbox was made with, 20 bytes.
+    """
+    return keccak256(abi_encode(["bytes32", "address"], [rollup_id, inbox])) if any(owner) else rollup_id
+
+
 def encode_registration(root: bytes, data_hash: bytes, vk_hash: bytes, proof: bytes) -> bytes:
     """Registration of a deposit to an account that is there: its two 32-byte hashes, and its inclusion under `root`."""
     return b"\x00" + root + data_hash + vk_hash + proof
@@ -133,7 +142,10 @@ def encode_registration(root: bytes, data_hash: bytes, vk_hash: bytes, proof: by
 def encode_deposit(
     token: bytes, key: bytes, amount: int, refund_to: bytes, rollup_id: bytes, registration: bytes = UNREGISTERED
 ) -> bytes:
-    """The call that pays in; ether goes along as the transaction's value, which is `amount` then and 0 otherwise."""
+    """The call that pays in; ether goes along as the transaction's value, which is `amount` then and 0 otherwise.
+
+    `rollup_id` is what `compute_deposit_target` gives.
+    """
     types = ["address", "bytes32", "uint256", "address", "bytes32", "bytes"]
     return _call("deposit", types, [token, key, amount, refund_to, rollup_id, registration])
 

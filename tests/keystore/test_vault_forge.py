@@ -24,6 +24,7 @@ from apps.keystore.vault_calls import (
     authorize_by_owners,
     authorize_by_signature,
     compute_balance_tree_key,
+    compute_deposit_target,
     compute_deposit_tree_key,
     compute_escape_digest,
     compute_exit_tree_key,
@@ -116,6 +117,12 @@ def test_places() -> None:
     assert keccak256(encode_packed(["uint16", "bytes32"], [5, KEY])) == compute_withdrawal_tree_key(A, KEY)
     assert keccak256(encode_packed(["uint16", "uint256"], [10, 300])) == compute_deposit_tree_key(300)
     assert keccak256(encode_packed(["uint16", "bytes32"], [11, KEY])) == compute_exit_tree_key(KEY)
+
+
+def test_deposit_target() -> None:
+    """The id alone says too little where somebody owns the inbox."""
+    assert compute_deposit_target(ROOT, A, bytes(20)) == ROOT
+    assert compute_deposit_target(ROOT, A, B) == keccak256(ROOT + bytes(12) + A)
 
 
 def test_authorizations() -> None:

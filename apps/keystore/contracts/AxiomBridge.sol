@@ -73,7 +73,7 @@ contract AxiomBridge is IAxiomBridge {
         if (data.length != 64 && data.length != 32) revert InvalidDepositData(data.length);
         if (data.length == 64 && uint256(bytes32(data)) != amount) revert InvalidMsgValue();
         bytes32 key = bytes32(data[data.length - 32:]);
-        vault.deposit{value: amount}(address(0), key, amount, msg.sender, vault.rollupId(), _UNREGISTERED);
+        vault.deposit{value: amount}(address(0), key, amount, msg.sender, vault.depositTarget(), _UNREGISTERED);
         return keccak256(abi.encodePacked(TransactionType.Deposit, nonce, amount, key));
     }
 
@@ -103,8 +103,10 @@ contract AxiomBridge is IAxiomBridge {
         bytes32 blockHash = keccak256(abi.encode(header));
         bytes32 expected = _getInbox().settled().blockHash;
         if (blockHash != expected) revert NotTheHead(expected, blockHash);
-        // A vault that is frozen takes no further root, and knows the one at which it froze.
-        if (vault.getCheckpoint(header.stateRoot).recordedAt == 0) vault.checkpoint();
+        // A vault that is frozen takes no further root, and knows the one at which it froze. Before, a root that came back is
+        // recorded again: more of the queue is taken, so more can be reclaimed.
+        bool isKnown = vault.frozenRoot() != 0 && vault.getCheckpoint(header.stateRoot).recordedAt != 0;
+        if (!isKnown) vault.checkpoint();
         bytes32 lastValidBlockhash = keccak256(
             abi.encode(
                 header.height,

@@ -63,7 +63,7 @@ interface IKeystoreVault {
     error WrongInboxCode(bytes32 expected, bytes32 found);
     /// @notice The inbox with these arguments is not deployed.
     error NoInbox(address inbox);
-    /// @notice The caller meant another rollup.
+    /// @notice The caller meant another rollup, or another owner of its inbox.
     error WrongRollup(bytes32 expected, bytes32 found);
     /// @notice The vault is frozen at a root: nothing comes in any more.
     error VaultFrozen(bytes32 root);
@@ -102,7 +102,7 @@ interface IKeystoreVault {
     ) external;
 
     /// @notice Pay in for the account of `key`. `amount` is what leaves the caller; what arrives is credited. `refundTo` gets
-    /// it back if the rollup does not credit it. `rollupId` is the caller's word that this is the vault he means.
+    /// it back if the rollup does not credit it. `target` is the caller's word that this is the vault he means: see `depositTarget`.
     /// `registration` is 0x01 for a key that need not be registered (yet), or it shows the account, so that nothing is paid to
     /// a mistyped key: `0x00 | root 32 | keccak256(data) 32 | keccak256(vk) 32 | inclusion proof`, under a recorded root.
     function deposit(
@@ -110,7 +110,7 @@ interface IKeystoreVault {
         bytes32 key,
         uint256 amount,
         address refundTo,
-        bytes32 rollupId,
+        bytes32 target,
         bytes calldata registration
     ) external payable returns (uint64 id);
 
@@ -121,7 +121,7 @@ interface IKeystoreVault {
         bytes32 key,
         uint256 amount,
         address refundTo,
-        bytes32 rollupId,
+        bytes32 target,
         bytes calldata registration,
         uint256 deadline,
         uint8 v,
@@ -181,6 +181,10 @@ interface IKeystoreVault {
 
     function inbox() external view returns (IRollupInbox);
     function rollupId() external view returns (bytes32);
+    /// @notice What a deposit must name: the rollup's id; or, where the inbox was made with an owner,
+    /// `keccak256(abi.encode(rollupId, inbox))`. The maker could bind an inbox of the same id with another owner, who would have
+    /// the money three days later.
+    function depositTarget() external view returns (bytes32);
     /// @notice The root at which the vault stopped; zero while it has not.
     function frozenRoot() external view returns (bytes32);
     function getCheckpoint(bytes32 root) external view returns (Checkpoint memory);

@@ -50,6 +50,8 @@ contract KeystoreVault is IKeystoreVault, VaultEscape {
     /// @inheritdoc IKeystoreVault
     bytes32 public rollupId;
     /// @inheritdoc IKeystoreVault
+    bytes32 public depositTarget;
+    /// @inheritdoc IKeystoreVault
     bytes32 public frozenRoot;
     /// @inheritdoc IKeystoreVault
     mapping(bytes32 treeKey => bool) public isPaid;
@@ -86,6 +88,7 @@ contract KeystoreVault is IKeystoreVault, VaultEscape {
         if (found.code.length == 0) revert NoInbox(found);
         inbox = IRollupInbox(found);
         rollupId = id;
+        depositTarget = owner == address(0) ? id : keccak256(abi.encode(id, found));
         emit Bound(found, id);
     }
 
@@ -97,10 +100,10 @@ contract KeystoreVault is IKeystoreVault, VaultEscape {
         bytes32 key,
         uint256 amount,
         address refundTo,
-        bytes32 rollupId_,
+        bytes32 target,
         bytes calldata registration
     ) external payable locked returns (uint64 id) {
-        return _deposit(token, key, amount, refundTo, rollupId_, registration);
+        return _deposit(token, key, amount, refundTo, target, registration);
     }
 
     /// @inheritdoc IKeystoreVault
@@ -109,7 +112,7 @@ contract KeystoreVault is IKeystoreVault, VaultEscape {
         bytes32 key,
         uint256 amount,
         address refundTo,
-        bytes32 rollupId_,
+        bytes32 target,
         bytes calldata registration,
         uint256 deadline,
         uint8 v,
@@ -118,7 +121,7 @@ contract KeystoreVault is IKeystoreVault, VaultEscape {
     ) external locked returns (uint64 id) {
         // Anybody may have used the signature first: then the allowance is there.
         try IERC20Permit(token).permit(msg.sender, address(this), amount, deadline, v, r, s) {} catch {}
-        return _deposit(token, key, amount, refundTo, rollupId_, registration);
+        return _deposit(token, key, amount, refundTo, target, registration);
     }
 
     function _deposit(
@@ -126,11 +129,11 @@ contract KeystoreVault is IKeystoreVault, VaultEscape {
         bytes32 key,
         uint256 amount,
         address refundTo,
-        bytes32 rollupId_,
+        bytes32 target,
         bytes calldata registration
     ) private returns (uint64 id) {
         _verifyOpen();
-        if (rollupId_ != rollupId) revert WrongRollup(rollupId, rollupId_);
+        if (target != depositTarget) revert WrongRollup(depositTarget, target);
         if (refundTo == address(0)) revert ZeroAddress();
         _verifyRegistration(key, registration);
         uint256 received = _take(token, amount);

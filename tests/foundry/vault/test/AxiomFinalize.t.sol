@@ -98,6 +98,7 @@ contract AxiomFinalizeTest is BridgeBase {
     }
 
     /// @notice A leaf of each other silo, under the same key and with the nearest value, is no withdrawal.
+    /// forge-config: default.fuzz.runs = 16
     function test_RefuseOtherSilos(bytes32 word) public {
         _fillVault(10 ether);
         for (uint16 silo; silo < 13; ++silo) {

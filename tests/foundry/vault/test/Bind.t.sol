@@ -67,4 +67,29 @@ contract BindTest is VaultBase {
         fresh.bind(code, _genesis(), domain, MAKER, STF_ID);
         assertEq(address(0), address(fresh.inbox()), "nothing is bound");
     }
+
+    /// @notice A twin: the same rollup id, and an owner of the maker's choice, who could name verifiers three days later. A payer
+    /// who means the rollup as everybody knows it does not pay into its vault.
+    function test_RefuseTheTwinWithAnOwner() public {
+        IRollupInbox.Domain memory domain = _domain();
+        bytes memory code = _inboxCode();
+        address twin = _deploy(
+            abi.encodePacked(code, abi.encode(_genesis(), domain, MAKER, STF_ID)), _computeRollupId(_genesis())
+        );
+        vm.prank(MAKER);
+        fresh.bind(code, _genesis(), domain, MAKER, STF_ID);
+        assertEq(twin, address(fresh.inbox()), "bound to the twin");
+        assertEq(rollupId, fresh.rollupId(), "whose id is the rollup's");
+        bytes32 target = keccak256(abi.encode(rollupId, twin));
+        vm.expectRevert(abi.encodeWithSelector(IKeystoreVault.WrongRollup.selector, target, rollupId));
+        vm.prank(ALICE);
+        fresh.deposit{value: 1}(ETHER, KEY, 1, ALICE, rollupId, UNREGISTERED);
+        // Nor does who knows of an owner, and means the inbox of another one.
+        bytes32 other = keccak256(abi.encode(rollupId, address(inbox)));
+        vm.expectRevert(abi.encodeWithSelector(IKeystoreVault.WrongRollup.selector, target, other));
+        vm.prank(ALICE);
+        fresh.deposit{value: 1}(ETHER, KEY, 1, ALICE, other, UNREGISTERED);
+        vm.prank(ALICE);
+        fresh.deposit{value: 1}(ETHER, KEY, 1, ALICE, target, UNREGISTERED);
+    }
 }
