@@ -6,8 +6,11 @@ import pytest
 from eth_abi.abi import decode
 
 from apps.keystore.smart_account.module_calls import (
+    compute_kernel_nonce_key,
     compute_module_nonce_key,
+    compute_nexus_nonce_key,
     encode_install,
+    encode_kernel_install,
     encode_module_signature,
     encode_push_root_of,
 )
@@ -38,3 +41,14 @@ def test_nonce_and_signature() -> None:
     """The module's address comes first in both."""
     assert MODULE == (compute_module_nonce_key(MODULE) << 64).to_bytes(32, "big")[:20]
     assert MODULE + b"signature" == encode_module_signature(MODULE, b"signature")
+
+
+def test_where_others_place_it() -> None:
+    """Nexus and Kernel have the module elsewhere in the nonce, and Kernel takes more to install it."""
+    assert bytes(4) + MODULE == (compute_nexus_nonce_key(MODULE)).to_bytes(24, "big")
+    assert b"\0\1" + MODULE + bytes(2) == (compute_kernel_nonce_key(MODULE)).to_bytes(24, "big")
+    kind, module, data = decode(["uint256", "address", "bytes"], encode_kernel_install(MODULE, KEY)[4:])
+    assert (1, f"0x{MODULE.hex()}", bytes(19) + b"\1") == (kind, module, data[:20])
+    assert (KEY, b"", bytes.fromhex("e9ae5c53")) == decode(["bytes", "bytes", "bytes"], data[20:])
+    with pytest.raises(UsageError):
+        encode_kernel_install(MODULE[1:], KEY)

@@ -235,10 +235,10 @@ class World:
         """The operation's hash, as the wallet computes it."""
         return compute_user_operation_hash(operation, ENTRY_POINT, self.chain_id)
 
-    def make_transaction(self, operation: UserOperation) -> dict[str, str]:
+    def make_transaction(self, operation: UserOperation, entry_point: bytes = ENTRY_POINT) -> dict[str, str]:
         """The bundler's transaction for one operation."""
         data = encode_handle_ops([operation], bytes.fromhex(self.bundler[2:]))
-        return {"from": self.bundler, "to": show(ENTRY_POINT), "data": show(data), "gas": hex(8_000_000)}
+        return {"from": self.bundler, "to": show(entry_point), "data": show(data), "gas": hex(8_000_000)}
 
     def make_transfer(self, account: bytes, init_code: bytes = b"") -> UserOperation:
         """An operation that sends one wei, paid for by the account, not signed yet."""
@@ -261,18 +261,18 @@ class World:
         signature = sign_ecdsa(make_key(name), self.compute_hash(operation))
         return replace(operation, signature=encode_signature(configuration, opening, signature))
 
-    def refuse(self, operation: UserOperation) -> str:
+    def refuse(self, operation: UserOperation, entry_point: bytes = ENTRY_POINT) -> str:
         """Why the entry point refuses an operation; empty if it takes it."""
-        contract = Contract(self.anvil, load_artifact("KeystoreAccount", PACKAGE), show(ENTRY_POINT))
+        contract = Contract(self.anvil, load_artifact("KeystoreAccount", PACKAGE), show(entry_point))
         contract.errors |= {get_selector(entry): entry for entry in FAILURES}
-        answer = contract._call(self.make_transaction(operation), {})
+        answer = contract._call(self.make_transaction(operation, entry_point), {})
         return answer.arguments["reason"] if isinstance(answer, Reverted) else ""
 
-    def handle(self, operation: UserOperation) -> dict[str, Any]:
+    def handle(self, operation: UserOperation, entry_point: bytes = ENTRY_POINT) -> dict[str, Any]:
         """Have the operation done; the receipt."""
-        transaction = self.make_transaction(operation)
-        assert "" == self.refuse(operation)
-        return self._send(ENTRY_POINT, bytes.fromhex(transaction["data"][2:]), self.bundler)
+        transaction = self.make_transaction(operation, entry_point)
+        assert "" == self.refuse(operation, entry_point)
+        return self._send(entry_point, bytes.fromhex(transaction["data"][2:]), self.bundler)
 
 
 @contextmanager

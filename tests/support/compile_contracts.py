@@ -91,6 +91,7 @@ PROJECTS: Final = (
             "UserConfigKeystore",
         ),
     ),
+    Project(FOUNDRY / "accounts" / "test", ("ModularAccount", "OwnerValidator")),
 )
 
 

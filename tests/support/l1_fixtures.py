@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import microrollup.testing.anvil
-from microrollup.testing.anvil import Anvil
+from microrollup.testing.anvil import CHAIN_ID, Anvil
 from npm import install_npm
 from paths import FOUNDRY
 
@@ -28,7 +28,8 @@ def find_tool(name: str) -> str:
 
 
 @contextmanager
-def run_anvil(*arguments: str, timestamp: int | None = None) -> Iterator[Anvil]:
+def run_anvil(*arguments: str, timestamp: int | None = None, chain_id: int = CHAIN_ID) -> Iterator[Anvil]:
     """An L1 of the installed anvil."""
-    with microrollup.testing.anvil.run_anvil([find_tool("anvil")], *arguments, timestamp=timestamp) as anvil:
+    command = [find_tool("anvil")]
+    with microrollup.testing.anvil.run_anvil(command, *arguments, timestamp=timestamp, chain_id=chain_id) as anvil:
         yield anvil
