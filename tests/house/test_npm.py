@@ -6,27 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from paths import TESTS
+from paths import ROOT, TESTS
 
 FOLDERS = sorted(path.parent for path in TESTS.glob("*/package.json"))
+PACKAGES = [ROOT / "microrollup" / "client" / "js", ROOT / "apps" / "keystore" / "sdk"]
+"""Packages of ours: what they are built and tested with."""
 
 
 def test_folders() -> None:
     """These folders take packages from npm."""
-    assert ["chromium", "foundry", "hardhat", "wallets"] == [folder.name for folder in FOLDERS]
+    assert ["bundler", "chromium", "foundry", "hardhat", "wallets"] == [folder.name for folder in FOLDERS]
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [*FOLDERS, *PACKAGES], ids=lambda folder: folder.name)
 def test_versions_are_pinned_and_no_registry_is_named(folder: Path) -> None:
     """Each package has an exact version, also under another name; all have their hashes, and none its address."""
     package = json.loads((folder / "package.json").read_bytes())
     lock = json.loads((folder / "package-lock.json").read_bytes())
-    wanted = package["dependencies"]
+    kind = "devDependencies" if folder in PACKAGES else "dependencies"
+    wanted = package[kind]
     exact = {
         name: re.fullmatch(r"(?:npm:[\w@/.-]+@)?(\d+\.\d+\.\d+(?:-rc\.\d+)?)", said) for name, said in wanted.items()
     }
     versions = {name: found[1] for name, found in exact.items() if found is not None}
-    assert wanted == lock["packages"][""]["dependencies"]
+    assert wanted == lock["packages"][""][kind]
     installed = {path: entry for path, entry in lock["packages"].items() if path}
     assert set(wanted) == set(versions)
     assert versions == {name: installed[f"node_modules/{name}"]["version"] for name in wanted}

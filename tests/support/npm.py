@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Final
 
 import pytest
 
-__all__ = ["install_npm"]
+__all__ = ["install_npm", "run_package_tests"]
 
 _OFFLINE: Final = (
     "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH", "ERR_SOCKET_TIMEOUT"
@@ -37,6 +38,19 @@ def install_npm(folder: Path, then: tuple[str, ...] = ()) -> Path:
                 subprocess.run([node, *then], cwd=folder, check=True, timeout=_SECONDS)
             stamp.write_text(wanted)
     return folder
+
+
+def run_package_tests(folder: Path, **environment: str) -> None:
+    """Run `npm test` of a package of this checkout, and fail as it does."""
+    install_npm(folder, then=("node_modules/esbuild/install.js",))
+    npm = shutil.which("npm")
+    assert npm is not None
+    completed = subprocess.run(
+        [npm, "test"], cwd=folder, env=os.environ | environment,
+        capture_output=True, text=True, timeout=2 * _SECONDS, check=False,
+    )  # fmt: skip
+    assert 0 == completed.returncode, completed.stdout[-8_000:] + completed.stderr[-2_000:]
+    assert "# fail 0" in completed.stdout
 
 
 def _install(npm: str, folder: Path) -> None:

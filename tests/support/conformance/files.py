@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from conformance import announcements, axiom, chain, crypto, keystore, mails, metering, settlement, ucmt
+from conformance import accounts, announcements, axiom, chain, crypto, keystore, mails, metering, settlement, ucmt
 from paths import VECTORS
 
 Case = dict[str, Any]
@@ -109,6 +109,18 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
         ucmt.make_leaves,
     ),
     "ucmt-verifiers": ("Verifiers that the envelope `ucmt` takes, and their keystores.", ucmt.make_verifiers),
+    "smart-accounts": (
+        "Smart accounts: configuration, data, key, address, and the ERC-7739 digest of a message.",
+        accounts.make_accounts,
+    ),
+    "smart-account-openings": (
+        "Smart accounts: how a proof of the keystore is shown, and the bytes of an operation's signature.",
+        accounts.make_openings,
+    ),
+    "smart-account-assertions": (
+        "Smart accounts: a passkey's assertion as the kernel takes it (scheme 2) and as the validator does.",
+        accounts.make_assertions,
+    ),
     "typed-data": ("EIP-712 actions: encoded type, type hash, domain separator, digest.", chain.make_typed_data),
 }
 

@@ -9,12 +9,12 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { keccak256, toHex } from "viem";
-import { toWebAuthnAccount } from "viem/account-abstraction";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import WebSocket from "ws";
 import { ActionRefused, BadAnswer, ForeignNode, OutcomeUnknown, RollupClient, UsageError, toPasskeySigner } from "../dist/index.js";
 import { startLiar } from "./liar.mjs";
 import { startNode } from "./node.mjs";
+import { makePasskey } from "./passkey.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const ONE = toHex(1, { size: 32 });
@@ -75,10 +75,7 @@ test("a lost answer leaves the outcome open, and the same bytes close it", async
 });
 
 test("a passkey signs through viem's account", async () => {
-  const { privateKey, publicKey } = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign"]);
-  const point = new Uint8Array(await crypto.subtle.exportKey("raw", publicKey)).slice(1);
-  const credential = { id: "AAAA", publicKey: toHex(point) };
-  const passkey = toWebAuthnAccount({ credential, rpId: "wallet.example", getFn: makeAuthenticator(privateKey) });
+  const passkey = await makePasskey();
   const signer = toPasskeySigner(passkey);
   const ack = await client.submit(makeRegister(), signer);
   assert.equal(ack.status, "executed");
@@ -178,36 +175,3 @@ export async function run(signer: Signer, word: \`0x\${string}\`) {
 test("the types of the methods are those of this node", () => {
   execFileSync(process.execPath, [join(root, "scripts/generate.mjs"), node.url, "--check"], { stdio: "pipe" });
 });
-
-/** An authenticator in software: a browser's `navigator.credentials.get` over a P-256 key. */
-function makeAuthenticator(privateKey) {
-  return async ({ publicKey: { challenge } }) => {
-    const text = Buffer.from(challenge).toString("base64url");
-    const clientData = Buffer.from(JSON.stringify({ type: "webauthn.get", challenge: text, origin: "https://wallet.example" }));
-    const rpIdHash = new Uint8Array(await crypto.subtle.digest("SHA-256", Buffer.from("wallet.example")));
-    const authenticatorData = Buffer.concat([rpIdHash, Buffer.from([0x05, 0, 0, 0, 1])]);
-    const clientHash = new Uint8Array(await crypto.subtle.digest("SHA-256", clientData));
-    const signed = Buffer.concat([authenticatorData, clientHash]);
-    const raw = new Uint8Array(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, privateKey, signed));
-    const exact = (buffer) => new Uint8Array(buffer).buffer;
-    return {
-      response: {
-        authenticatorData: exact(authenticatorData),
-        clientDataJSON: exact(clientData),
-        signature: exact(toDer(raw)),
-      },
-    };
-  };
-}
-
-/** ASN.1 DER of r and s. */
-function toDer(raw) {
-  const integer = (bytes) => {
-    let start = 0;
-    while (start < bytes.length - 1 && bytes[start] === 0) start += 1;
-    const body = bytes[start] & 0x80 ? [0, ...bytes.slice(start)] : [...bytes.slice(start)];
-    return [2, body.length, ...body];
-  };
-  const body = [...integer(raw.slice(0, 32)), ...integer(raw.slice(32))];
-  return Uint8Array.from([0x30, body.length, ...body]);
-}

@@ -1,0 +1,16 @@
+// Smart accounts whose keys live on a keystore rollup.
+
+export * from "../../../../microrollup/client/js/src/index.js";
+export {
+  StaleRoot,
+  toKeystoreSmartAccount,
+  type Deployment,
+  type KeystoreSmartAccount,
+  type KeystoreSmartAccountOptions,
+} from "./account.js";
+export * from "./configuration.js";
+export { accountAbi, app, codeHashes, factoryAbi, rootsAbi, verifierAbi } from "./generated.js";
+export { KeystoreClient, makeIdentity } from "./keystore.js";
+export { CACHED, encodeExclusion, encodeInclusion, encodeSignature, openShown, remember, type Identity, type Opening } from "./opening.js"; // prettier-ignore
+export { bringRoot, encodeHeader, pushRoot, type BringRootOptions } from "./roots.js";
+export { encodeAssertion, toEcdsaSigner, toMultisigSigner, toPasskeyAccountSigner, type AccountSigner } from "./signers.js"; // prettier-ignore

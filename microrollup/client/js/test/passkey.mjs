@@ -1,0 +1,45 @@
+// A passkey in software, as viem's account: in place of a browser's `navigator.credentials`.
+
+import { toHex } from "viem";
+import { toWebAuthnAccount } from "viem/account-abstraction";
+
+const RP_ID = "wallet.example";
+const FLAGS = 0x05; // the user was there, and was verified
+
+/** A new passkey, as `toWebAuthnAccount` gives it in a browser. */
+export async function makePasskey() {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256" };
+  const { privateKey, publicKey } = await crypto.subtle.generateKey(algorithm, true, ["sign"]);
+  const point = new Uint8Array(await crypto.subtle.exportKey("raw", publicKey)).slice(1);
+  const credential = { id: "AAAA", publicKey: toHex(point) };
+  return toWebAuthnAccount({ credential, rpId: RP_ID, getFn: (options) => assertWith(privateKey, options) });
+}
+
+async function assertWith(privateKey, { publicKey: { challenge } }) {
+  const text = Buffer.from(challenge).toString("base64url");
+  const clientData = Buffer.from(JSON.stringify({ type: "webauthn.get", challenge: text, origin: `https://${RP_ID}` }));
+  const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const authenticatorData = Buffer.concat([await sha256(Buffer.from(RP_ID)), Buffer.from([FLAGS, 0, 0, 0, 1])]);
+  const signed = Buffer.concat([authenticatorData, await sha256(clientData)]);
+  const raw = new Uint8Array(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, privateKey, signed));
+  const exact = (bytes) => new Uint8Array(bytes).buffer;
+  return {
+    response: {
+      authenticatorData: exact(authenticatorData),
+      clientDataJSON: exact(clientData),
+      signature: exact(toDer(raw)),
+    },
+  };
+}
+
+/** ASN.1 DER of r and s. */
+function toDer(raw) {
+  const integer = (bytes) => {
+    let start = 0;
+    while (start < bytes.length - 1 && bytes[start] === 0) start += 1;
+    const body = bytes[start] & 0x80 ? [0, ...bytes.slice(start)] : [...bytes.slice(start)];
+    return [2, body.length, ...body];
+  };
+  const body = [...integer(raw.slice(0, 32)), ...integer(raw.slice(32))];
+  return Uint8Array.from([0x30, body.length, ...body]);
+}
