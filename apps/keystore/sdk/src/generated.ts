@@ -97,9 +97,9 @@ export const app = {
 /** keccak256 of each validator's creation code, which names its address on every chain. */
 export const codeHashes = {
   "ecdsa": "0xb2df31c28dc85dae5a4bddafcdd9ff11bd82b2e9f515396bd0503c282556cc2f",
-  "multisig": "0x6336dc609e0c72202170171cf6180f3f5297c5619bfad37f19f9069d0628cb6b",
+  "multisig": "0x08f6930455d4e9e9d32425b97e101c9ce90e217cc16c0bde7e8697d0c27efed8",
   "p256": "0x03d09dfe12321547f27bc3ad581f2e6403daa10830f4810106704d6196dbe79c",
-  "webauthn": "0x12965f6d4b989fdf4bd6c1761f254881c34dc9760c5370a248d638a9303ca8b7"
+  "webauthn": "0x48936bbba4fecdc919f6b7b950c3a3e31f0c0be17a3c5a25021a5a895453af9e"
 } as const;
 
 export const accountAbi = [
