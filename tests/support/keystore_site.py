@@ -59,6 +59,9 @@ class Site:
         self.bundler.call("debug_bundler_sendBundleNow")
 
 
+COMMANDS = {"mirror": Site.mirror, "push": Site.push, "fund": Site.fund, "bundle": Site.bundle}
+
+
 @contextmanager
 def _run_world(caller: Any) -> Iterator[World]:
     with run_anvil("--hardfork", "osaka") as anvil:
@@ -86,7 +89,7 @@ def main() -> None:
         )
         for line in sys.stdin:
             name, argument = json.loads(line)
-            getattr(site, name)(argument)
+            COMMANDS[name](site, argument)
             bundler.set_clock()
             _say({"done": name})
 
