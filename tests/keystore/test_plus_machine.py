@@ -12,13 +12,16 @@ from msgspec.structs import replace
 from apps.keystore.accounts import Account, Keystore, compute_account_key
 from apps.keystore.axiom.keys import M_OF_N_ECDSA_VKEY
 from apps.keystore.axiom.transactions import UpdateTransaction, WithdrawTransaction
+from apps.keystore.plus.clock import MAX_TIME
 from apps.keystore.plus.config import Config, PriceCap
 from apps.keystore.plus.fees import SetAxiomFee, SetFeeToken, SetPrice, Sponsor
-from apps.keystore.plus.guardians import compute_guardians_hash
+from apps.keystore.plus.guardians import MAIL, compute_guardians_hash
+from apps.keystore.plus.mail_votes import compute_mail_id
+from apps.keystore.plus.mailing import make_envelope, sign_mail, write_subject
 from apps.keystore.plus.money import EVERY_TOKEN, get_balance
 from apps.keystore.plus.outbox import Intend
 from apps.keystore.plus.policies import SetRecovery
-from apps.keystore.plus.policy import Guardian, Lock, Policy
+from apps.keystore.plus.policy import DkimKey, Guardian, Lock, Policy
 from apps.keystore.plus.recovery import CancelRecovery, FinishRecovery, StartRecovery, SupportRecovery
 from apps.keystore.plus.rollup import make_app
 from apps.keystore.plus.rules import Limits, Rule
@@ -28,10 +31,11 @@ from apps.keystore.plus.updates import AcceptUpdate, SetCareful
 from apps.keystore.plus.vault import Deposit, Transfer, Withdraw
 from apps.keystore.transitions import Register, Update
 from axiom_world import Wallet, make_update, make_wallet, make_withdrawal, prove_user, send
+from mail_keys import ED25519_KEY
 from microrollup import Map, MicroRollup
 from microrollup.declaration.action import Action
 from microrollup.errors import RefusedError
-from microrollup.testing.execution import Senders, at, force
+from microrollup.testing.execution import Senders, at, envelope, force
 from microrollup.testing.machine import RollupMachine
 from microrollup.testing.strategies import app_actions
 from plus_world import CODE, CODE_2, CONFIG, CONFIG_2, DAY, ETHER, SALT, TOKEN, count_money
@@ -43,6 +47,8 @@ OWNERS = (ALICE, BOB, CAROL, COLLECTOR, STRANGER)
 A, B, C, K, S = KEYS = [compute_account_key(SALT, CODE + CONFIG, who) for who in OWNERS]
 GUARDIANS = sorted([Guardian(0, bytes(12) + BOB), Guardian(0, bytes(12) + CAROL)], key=lambda each: each.id)
 HASH = compute_guardians_hash(SALT, GUARDIANS)
+ANN = "ann@mail.example"
+MAILED = [Guardian(0, bytes(12) + BOB), Guardian(2, compute_mail_id(SALT, ANN))]
 LIMIT = 50
 TOKENS = (ETHER, TOKEN)
 BRIDGE = b"\x5b" * 20
@@ -59,12 +65,16 @@ WEALTH = 10**7
 
 
 def make_genesis() -> Plus:
-    """Alice has a rule that only a stranger loosens, and guardians who lock; Bob has guardians whom he vetoes."""
+    """Alice has a rule that only a stranger loosens, and guardians who lock; Bob has guardians whom he vetoes; one of
+    Carol's guardians writes mails.
+    """
     accounts = {key: Account(CODE + CONFIG, who) for key, who in zip(KEYS, OWNERS, strict=True)}
     accounts[SEEN.address] = Account(SEEN.key_data, M_OF_N_ECDSA_VKEY)
     rich = [wallet.address for wallet in (SEEN, UNSEEN, PAYER, OPEN_PAYER)]
     caps = (PriceCap(ETHER, 9), PriceCap(TOKEN, 9))
     policies = {A: Policy(HASH, 2, 2, DAY, 1, 1), B: Policy(HASH, 2, 1, DAY, 0, 1)}
+    policies[C] = Policy(compute_guardians_hash(SALT, MAILED), 2, 2, DAY, 1, 1)
+    keys = {ED25519_KEY.hash: DkimKey("mail.example", "s1", 0, MAX_TIME)}
     funded = (A, B, C)
     vault = Vault(
         balances=Map(dict.fromkeys(funded, 1_000) | dict.fromkeys(rich, WEALTH)),
@@ -74,7 +84,7 @@ def make_genesis() -> Plus:
     return Plus(
         vault=vault,
         keystore=Keystore(Map(accounts)),
-        recovery=Recovery(policies=Map(policies)),
+        recovery=Recovery(policies=Map(policies), dkim_keys=Map(keys)),
         spending=SpendingRules(rules=Map({A: (Rule(EVERY_TOKEN, (Limits(LIMIT, DAY, S, 0, 0),)),)})),
         config=Config(vault=VAULT, bridge=BRIDGE, collector=K, price_caps=caps),
     )
@@ -243,6 +253,20 @@ class PlusMachine(RollupMachine):
                 if value.key == A:
                     self._submit(guardian.id[12:], SupportRecovery(proposal, place))
 
+    @rule(data=st.data())
+    def lock_carol(self, data: st.DataObject) -> None:
+        """Bob proposes; he and a mail support it, or a mail for whatever proposal there is."""
+        if data.draw(st.booleans(), "begin"):
+            self._submit(BOB, StartRecovery(C, CODE_2, CONFIG_2, BOB, SALT, MAILED))
+        proposals = [name for name, value in self.rollup.ledger.state.app.recovery.proposals.items() if value.key == C]
+        proposal = data.draw(st.sampled_from([*proposals, SALT]), "proposal")
+        self._submit(BOB, SupportRecovery(proposal, 0))
+        before, carrier = self.rollup.list_rows(), data.draw(st.sampled_from((None, None, BOB)), "carrier")
+        raw = make_envelope(sign_mail(ED25519_KEY, ANN, write_subject(proposal)), ED25519_KEY.public, SALT)
+        if isinstance(self.rollup.apply(envelope("dkim", raw, l1_sender=carrier)), RefusedError):
+            assert before == self.rollup.list_rows()
+        self._follow()
+
     def _submit(self, sender: bytes, action: Action) -> None:
         outcome: Any = self.rollup.submit(sender, action)
         self._receipts[outcome.receipt.seq] = outcome.receipt
@@ -257,6 +281,10 @@ class PlusMachine(RollupMachine):
         for key, lock in state.recovery.locks.items():
             assert state.keystore.accounts[key].data[:32] == bytes(32)
             assert state.recovery.standings[key].running == lock.proposal
+            running = state.recovery.proposals[lock.proposal]
+            voted = {vote.guardian for vote in running.supports}
+            assert len(voted) == len(running.supports) >= running.policy.threshold
+            assert any(running.guardians[place].kind != MAIL for place in voted)
             if before is not None and before.locks.get(key) == lock:
                 assert before.accounts[key] == state.keystore.accounts[key]
                 assert all(before.balances[key, token] <= get_balance(state, key, token) for token in TOKENS)
