@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from apps.keystore.accounts import Account
@@ -432,6 +434,32 @@ def test_attack_a_sponsor_who_signed_something_else() -> None:
     refuse(replace(update, fee_per_gas=b"\x01" * 32), reason)
     unsponsored = prove_user(replace(update, sponsor=None, sponsor_proof=b""), USER)
     assert ["executed"] == list_reasons(run(*PRICED, send(unsponsored), funds=FUNDS))[1:]
+
+
+SENT = encode_transaction(make_update(USER, NEXT, fee=3, sponsor=SPONSOR))
+
+
+@given(st.integers(0, len(SENT) - 1), st.integers(1, 255))
+@example(len(SENT) - 32, 27)
+def test_attack_a_changed_byte(place: int, mask: int) -> None:
+    """Whatever byte is changed on the way, nothing else is authorised: it does not open, or it means the same."""
+    raw = SENT[:place] + bytes([SENT[place] ^ mask]) + SENT[place + 1 :]
+    try:
+        opened = AxiomEnvelope().open(raw)
+    except Revert:
+        return
+    assert AxiomEnvelope().open(SENT).action == opened.action
+    assert AxiomEnvelope().encode(opened) == raw
+
+
+def test_another_form_of_a_signature_is_another_transaction_of_the_same_nonce() -> None:
+    """V 0 for 27, or the signatures in another order: another hash; one of them executes."""
+    update = make_update(USER, NEXT)
+    signatures = sign(USER.keys, compute_user_hash(update))
+    turned = forge(update, USER.key_data, signatures[65:] + signatures[:65])
+    low = forge(update, USER.key_data, signatures[:64] + bytes([signatures[64] - 27]) + signatures[65:])
+    assert 3 == len({compute_transaction_hash(encode_transaction(each)) for each in (update, turned, low)})
+    assert ["executed", NOT_CURRENT, NOT_CURRENT] == list_reasons(run(send(low), send(turned), send(update)))
 
 
 def test_attack_a_deposit_by_a_user() -> None:

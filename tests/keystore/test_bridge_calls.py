@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from apps.keystore.axiom.bridge_calls import (
-    DEPOSIT,
     OUTPUT_ROOT_SLOT,
-    UPDATE,
-    WITHDRAW,
     compute_axiom_block_hash,
     compute_output_root,
     compute_sequencer_address,
@@ -18,6 +15,7 @@ from apps.keystore.axiom.bridge_calls import (
     encode_initiate_l1_transaction,
     encode_record_batch,
 )
+from apps.keystore.axiom.transactions import DEPOSIT, UPDATE, WITHDRAW
 from contract_calls import Contract
 from l1_fixtures import Anvil
 from microrollup.chain.block import Header

@@ -14,10 +14,7 @@ from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.indexed import Proof
 
 __all__ = [
-    "DEPOSIT",
     "OUTPUT_ROOT_SLOT",
-    "UPDATE",
-    "WITHDRAW",
     "compute_axiom_block_hash",
     "compute_output_root",
     "compute_sequencer_address",
@@ -27,15 +24,6 @@ __all__ = [
     "encode_initiate_l1_transaction",
     "encode_record_batch",
 ]
-
-DEPOSIT: Final = 0
-"""Type of a transaction that pays in."""
-
-WITHDRAW: Final = 1
-"""Type of a transaction that sends money to L1."""
-
-UPDATE: Final = 2
-"""Type of a transaction that changes an account."""
 
 OUTPUT_ROOT_SLOT: Final = bytes.fromhex("c94330da5d5688c06df0ade6bfd773c87249c0b9f38b25021e2c16ab9672d000")
 """Storage slot of the newest output root, which readers on other chains prove: ERC-7201 of
