@@ -7,4 +7,6 @@ from .transitions import register, update
 
 __all__ = ["app"]
 
-app = MicroRollup(name="keystore", version="1", genesis=Keystore(), stfs=[register, update])
+app = MicroRollup(
+    name="keystore", version="1", genesis=Keystore(), stfs=[register, update], reads=f"{__package__}.queries"
+)

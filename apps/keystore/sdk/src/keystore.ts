@@ -17,6 +17,18 @@ import type { Identity } from "./opening.js";
 
 const DATA_DIGITS = 2 + 2 * 32;
 
+/** An account, and what is authoritative for it: `data` is `codeHash || configHash`. */
+export interface FoundAccount {
+  readonly key: Hex;
+  readonly data: Hex;
+  readonly vk: Hex;
+}
+
+interface AccountsPage {
+  readonly items: FoundAccount[];
+  readonly next: Hex | null;
+}
+
 /** The client of a keystore's node. */
 export class KeystoreClient extends RollupClient<typeof app> {
   constructor(options: Omit<ClientOptions, "app">) {
@@ -46,6 +58,17 @@ export class KeystoreClient extends RollupClient<typeof app> {
   ): Promise<{ readonly signed: SignedAction; readonly payload: Hex }> {
     const signed = await this.sign(makeUpdate(key, configuration, vk), signer, nonce);
     return { signed, payload: encodeCarriedPayload(app.actions.find(({ name }) => name === "Update")!, signed) };
+  }
+
+  /** The accounts that a sender may change: a wallet finds its own again. The node's word; prove what matters. */
+  async accountsOf(sender: Address): Promise<FoundAccount[]> {
+    const found: FoundAccount[] = [];
+    for (let after: Hex | null | undefined; after !== null; ) {
+      const page = (await this.query("keystore_accountsOf", { sender, ...(after && { after }) })) as AccountsPage;
+      found.push(...page.items);
+      after = page.next;
+    }
+    return found;
   }
 
   /** What the keystore holds at a key, or that it holds nothing, proven under the state root of a height. */

@@ -11,6 +11,7 @@ import {
   KeystoreClient,
   ProofInvalid,
   computeAccountAddress,
+  computeData,
   makeIdentity,
   toEcdsaSigner,
   toKeystoreSmartAccount,
@@ -136,6 +137,15 @@ test("messages and typed data are signed as ERC-1271 and ERC-7739 want it", asyn
   assert.equal(await chain.verifyTypedData({ address, signature: signed, ...typedData }), true);
   const other = { ...typedData, message: { item: "bread", amount: 3n } };
   assert.equal(await chain.verifyTypedData({ address, signature: signed, ...other }), false);
+});
+
+test("a holder finds the accounts that it may change", async () => {
+  const signer = await SIGNERS.passkey();
+  const { identity, holder } = await register(signer);
+  assert.deepEqual(await keystore.accountsOf(holder.address), [
+    { key: identity.key, data: computeData(signer.configuration), vk: holder.address.toLowerCase() },
+  ]);
+  assert.deepEqual(await keystore.accountsOf(newKey().address), []);
 });
 
 test("an update is signed for the inbox, so that a stranger may carry it", async () => {
