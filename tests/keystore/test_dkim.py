@@ -169,6 +169,14 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         seal(write(), MailForm(names=("from", "from", "subject"))), "From, To and Subject are signed"
     ),
     "no To": (seal(write(("To", ""))), "one From, one To, one Subject"),
+    "an answer by a machine": (
+        seal(write(more=[b"Auto-Submitted: auto-replied"]), MailForm(names=(*FIELDS, "auto-submitted"))),
+        "the mail answers another one",
+    ),
+    "an answer": (
+        seal(write(more=[b"In-Reply-To: <1@x.example>"]), MailForm(names=(*FIELDS, "In-Reply-To"))),
+        "the mail answers another one",
+    ),
     "another domain signs": (seal(write(), domain="evil.example"), "d= is not the domain of From"),
     "a domain below signs": (seal(write(), domain="x.mail.example"), "d= is not the domain of From"),
     "the domain above signs": (

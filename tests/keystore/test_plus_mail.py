@@ -221,6 +221,20 @@ def test_attack_a_replayed_mail() -> None:
     assert [1, 1] == [len(proposals[each].mails) for each in (first, second)]
 
 
+def test_attack_an_old_mail_that_was_kept_back() -> None:
+    """It moves no vote from where a newer one has put it; without `t=` a mail is older than any."""
+    guardians = order(Guardian(0, bytes(12) + BOB), Guardian(1, E), person(ANN))
+    policy = choose(3, guardians)
+    start, other = propose(guardians=guardians), propose(DAVE, guardians)
+    first, second = name(start, policy), name(other, policy, 1)
+    for kept in (MailForm(signed=KEY_DAY - 2), MailForm()):
+        steps = [(ERIN, other), mail(ANN, second, MailForm(signed=KEY_DAY - 1)), mail(ANN, first, kept)]
+        outcome = begin(*steps, policy=policy, start=start)
+        assert ["executed", "executed", "a newer mail of this guardian has voted"] == list_reasons(outcome)[-3:]
+    steps = [*steps[:2], mail(ANN, first, MailForm(signed=KEY_DAY - 1))]
+    assert "executed" == list_reasons(begin(*steps, policy=policy, start=start))[-1]
+
+
 def test_attack_one_address_as_two_guardians() -> None:
     """Under two salts it is in the list twice, and has one vote all the same."""
     guardians = order(Guardian(0, bytes(12) + BOB), person(ANN), person(ANN, CODE_2))

@@ -34,6 +34,8 @@ from .rsa_keys import read_rsa_key
 __all__ = ["DkimMail", "DkimOpened", "SupportByMail"]
 
 _ONCE: Final = (b"from", b"to", b"subject")
+_ANSWERS: Final = (b"auto-submitted", b"in-reply-to", b"references")
+"""What mails have that were not written but sent back: an answering machine may keep the Subject of what it answers."""
 _CANONICAL: Final = (b"simple", b"relaxed")
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _DIGITS: Final = b"0123456789"
@@ -97,6 +99,7 @@ class DkimMail(Envelope):
         for name in _ONCE:
             require(name in names, "From, To and Subject are signed")
             require([get_name(field) for field in signed].count(name) == 1, "one From, one To, one Subject")
+        require(all(get_name(field) not in _ANSWERS for field in signed), "the mail answers another one")
         domain, selector = tags[b"d"].lower(), tags[b"s"].lower()
         require(is_domain(domain), "d= is not a domain")
         require(is_selector(selector), "s= is not a selector")

@@ -10,7 +10,7 @@ from microrollup.crypto.keccak import keccak256
 from .clock import HOUR
 from .dkim import SupportByMail
 from .dkim_keys import require_dkim_key
-from .guardians import MAIL
+from .guardians import MAIL, compute_guardian_hash
 from .policy import Guardian, MailVote
 from .proposals import put_proposal
 from .state import Plus
@@ -38,5 +38,18 @@ def support_by_mail(state: Plus, action: SupportByMail, ctx: Context) -> Plus:
     place, address_hash = value.guardians.index(guardian), keccak256(action.address.encode())
     require(all(mail.guardian != place for mail in value.mails), "this guardian has voted by mail")
     require(all(mail.address_hash != address_hash for mail in value.mails), "address has voted as another guardian")
-    value = replace(value, mails=(*value.mails, MailVote(place, address_hash)))
+    _require_newer(state, value.key, guardian, action.signed)
+    value = replace(value, mails=(*value.mails, MailVote(place, address_hash, action.signed)))
     return cast_vote(put_proposal(state, action.proposal, value), action.proposal, place, ZERO_ADDRESS, ctx)
+
+
+def _require_newer(state: Plus, key: bytes, guardian: Guardian, signed: int) -> None:
+    """Reject a mail that is older than the one by which the guardian's vote stands where it stands: somebody has kept
+    it back.
+    """
+    standing = state.recovery.votes.get((key, compute_guardian_hash(guardian)))
+    value = None if standing is None else state.recovery.proposals.get(standing)
+    if value is not None:
+        for mail in value.mails:
+            newer = value.guardians[mail.guardian] == guardian and mail.signed > signed
+            require(not newer, "a newer mail of this guardian has voted")

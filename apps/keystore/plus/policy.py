@@ -56,6 +56,8 @@ class MailVote(Struct, frozen=True):
     """Place in the proposal's list."""
     address_hash: Bytes32
     """keccak256 of the address: it has one vote, however many guardians it is."""
+    signed: Uint64
+    """Second at which the mail was signed; 0: it does not say."""
 
 
 class RecoveryProposal(Struct, frozen=True):
