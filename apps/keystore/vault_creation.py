@@ -1,7 +1,7 @@
 """How a vault comes to be: what it is created from, where it is then, and what binds it to its rollup's inbox.
 
 The vault is created first, because its address is in the rollup's genesis: by the deployment proxy, under a salt of the
-rollup's first builder. So whoever knows a rollup's genesis and the vault's maker can compute the vault's address, and
+rollup's first builder. So the vault's address can be computed from a rollup's genesis and the vault's maker, and
 an address that comes out has the code of `KeystoreVault` and no other.
 """
 

@@ -34,6 +34,7 @@ COVERED: Final = (
     "apps/keystore/transitions.py",
     "apps/keystore/ucmt",
     "apps/keystore/vault_calls.py",
+    "apps/keystore/vault_creation.py",
     "benchmarks",
     "microrollup/__init__.py",
     "microrollup/chain",

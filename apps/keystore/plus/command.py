@@ -105,13 +105,13 @@ def deploy_command(
     place = make_ethereum_place(msgspec.structs.replace(reach, inbox=ZERO_ADDRESS))
     vault = plan_vault(directory, compute_address(payer), salt)
     config = Config(vault, bridge, parent_node=parent_node, collector=collector, price_caps=caps)
-    module = keep_module(name, config)
+    keep_module(Path(f"{name}.py"), config)
     deployed = deploy_plus(
         config, directory, place, payer,
         owner=owner, verifiers=verifiers, quorum=quorum, salt=salt, fund=fund or 0,
     )  # fmt: skip
     document = _describe(deployed.custody) | {
-        "module": str(module),
+        "module": f"{name}.py",
         "builder": hex0x(deployed.genesis.builder),
         "gasUsed": deployed.gas_used,
     }

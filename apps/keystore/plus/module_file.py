@@ -37,8 +37,8 @@ def write_module_text(config: Config) -> str:
     return "".join(
         [
             '"""A Keystore+, as it was deployed. Its configuration is part of the rollup\'s id."""\n\n',
-            f"from apps.keystore.plus.config import {names}\n",
-            "from apps.keystore.plus.rollup import make_app\n\n",
+            f"from {__package__}.config import {names}\n",
+            f"from {__package__}.rollup import make_app\n\n",
             "app = make_app(\n    Config(\n",
             *members,
             "    )\n)\n",
@@ -46,17 +46,15 @@ def write_module_text(config: Config) -> str:
     )
 
 
-def keep_module(name: str, config: Config) -> Path:
-    """Write `NAME.py` into the working directory, unless it is there with the same configuration; its path.
+def keep_module(path: Path, config: Config) -> None:
+    """Write the module, unless it is there with the same configuration.
 
     Raises `UsageError` for a name that no module can have, and for a file that holds something else.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is not a module's name: take lower-case letters, digits and underscores")
-    path, text = Path(f"{name}.py"), write_module_text(config)
-    if path.exists():
-        if path.read_text(encoding="utf-8") != text:
-            raise UsageError(f"{path} is there and holds something else: take another name or directory")
-        return path
-    path.write_text(text, encoding="utf-8")
-    return path
+    if not _NAME.fullmatch(path.stem):
+        raise UsageError(f"{path.stem!r} is not a module's name: take lower-case letters, digits and underscores")
+    text = write_module_text(config)
+    if not path.exists():
+        path.write_text(text, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != text:
+        raise UsageError(f"{path} is there and holds something else: take another name or directory")

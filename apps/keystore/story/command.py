@@ -27,7 +27,7 @@ from .entry_point import load_entry_point
 from .figures import compute_figures, make_figures_table
 from .telling import Telling
 
-__all__ = ["main", "story_command"]
+__all__ = ["main", "open_directory", "story_command"]
 
 _NAME: Final = f"python -m {__package__}"
 _SECONDS_AGO: Final = 10 * 86_400
@@ -56,7 +56,7 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
     started = time.monotonic()
     code = load_entry_point(entry_point)
     with ExitStack() as stack:
-        own = stack.enter_context(_open_directory(directory))
+        own = stack.enter_context(open_directory(directory, "keystore-story-"))
         command, begin = find_anvil(), int(time.time()) // _BLOCK_SECONDS * _BLOCK_SECONDS - _SECONDS_AGO
         first, second, third = [
             stack.enter_context(run_anvil(command, "--hardfork", "osaka", timestamp=begin, chain_id=CHAIN_ID + number))
@@ -93,9 +93,10 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
 
 
 @contextmanager
-def _open_directory(directory: Path | None) -> Iterator[Path]:
+def open_directory(directory: Path | None, prefix: str) -> Iterator[Path]:
+    """A new directory, or a temporary one. Raises `UsageError` if something is in it."""
     if directory is None:
-        with tempfile.TemporaryDirectory(prefix="keystore-story-") as temporary:
+        with tempfile.TemporaryDirectory(prefix=prefix) as temporary:
             yield Path(temporary)
         return
     if directory.exists() and any(directory.iterdir()):
