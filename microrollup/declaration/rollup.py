@@ -63,10 +63,10 @@ class MicroRollup:
     block. `envelopes` are the app's own formats in which actions come, each a subclass of `Envelope`. `libraries` names
     foreign packages that the app's modules import: the author answers for their results being the same everywhere.
     `allow` names rules of the lint that the author answers for; it is part of the stfId. `rules` is the version of the
-    kernel's rules that the app is written for. `reads` is the name of the module that holds the app's queries,
-    `methods` of that with methods of its own; `method_sets` are more of them, by name; `admission` is the name of that
-    with the policy by which nodes refuse actions. A node imports these, they do not count towards the stfId. Raises
-    `DeclarationError` for anything that could not be executed or committed to.
+    kernel's rules that the app is written for. `reads` is the name of the module that holds the app's queries, `pages`
+    of that with pages for the explorer, `methods` of that with methods of its own; `method_sets` are more of them, by
+    name; `admission` is the name of that with the policy by which nodes refuse actions. A node imports these, they do
+    not count towards the stfId. Raises `DeclarationError` for anything that could not be executed or committed to.
     """
 
     def __new__(cls, *positional: object, **named: object) -> Self:
@@ -90,10 +90,11 @@ class MicroRollup:
         rules: int = RULES_VERSION,
         reads: str | None = None,
         methods: str | None = None,
+        pages: str | None = None,
         method_sets: Mapping[str, MethodSet] | None = None,
         admission: str | None = None,
     ) -> None:
-        modules = {"reads": reads, "methods": methods, "admission": admission}
+        modules = {"reads": reads, "methods": methods, "pages": pages, "admission": admission}
         first = (genesis, state, previous)
         sets = {} if method_sets is None else method_sets
         check_values(name, version, first, stfs, on_block, envelopes, libraries, allow, rules, sets, **modules)
@@ -102,9 +103,7 @@ class MicroRollup:
         self.rules = rules
         self.libraries = tuple(sorted(set(libraries)))
         self.allow = tuple(sorted(set(allow)))
-        self.reads = reads
-        self.methods = methods
-        self.admission = admission
+        self.reads, self.methods, self.pages, self.admission = reads, methods, pages, admission
         self.method_sets: dict[str, MethodSet] = dict(sets)
         self.previous = previous
         self.versions: tuple[MicroRollup, ...] = (*(() if previous is None else previous.app.versions), self)

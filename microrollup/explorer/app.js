@@ -3,12 +3,13 @@
 import { announce, h, link, replace, to } from "./dom.js";
 import { refreshTimes, renderEmpty } from "./format.js";
 import { feed } from "./live.js";
-import { RpcError, getConfig } from "./rpc.js";
+import { RpcError, getConfig, getPages } from "./rpc.js";
 import { resolveSearch } from "./search.js";
 import { renderActionPage } from "./view_action.js";
 import { renderBlockPage } from "./view_block.js";
 import { renderCheckPage } from "./view_check.js";
 import { renderLivePage } from "./view_live.js";
+import { renderAppPage } from "./view_page.js";
 import { renderRollupPage } from "./view_rollup.js";
 import { renderSenderPage } from "./view_sender.js";
 import { renderStatePage } from "./view_state.js";
@@ -21,6 +22,7 @@ const VIEWS = {
   sender: ["Sender", renderSenderPage],
   check: ["Check a proof", renderCheckPage],
   rollup: ["Rollup", renderRollupPage],
+  page: ["Page", renderAppPage],
 };
 
 const CONNECTION_WORDS = { connecting: "connecting", live: "live", polling: "polling", offline: "offline" };
@@ -86,7 +88,7 @@ async function show({ focus = true } = {}) {
   current.stop();
   const context = new Context(query, path);
   current = context;
-  markNavigation(name);
+  markNavigation(name, rest[0]);
   main.setAttribute("aria-busy", "true");
   let page;
   try {
@@ -134,9 +136,11 @@ function renderFailure(error) {
   );
 }
 
-function markNavigation(name) {
+/** The menu's entry of a view; a page about one thing belongs to the entry whose look-up leads to it. */
+function markNavigation(name, page) {
   for (const anchor of document.querySelectorAll("nav.pages a")) {
-    if (anchor.dataset.view === name) anchor.setAttribute("aria-current", "page");
+    const own = anchor.dataset.page;
+    if (own === undefined ? anchor.dataset.view === name : name === "page" && [own, anchor.dataset.finds].includes(page)) anchor.setAttribute("aria-current", "page");
     else anchor.removeAttribute("aria-current");
   }
 }
@@ -232,6 +236,20 @@ async function search(event) {
   }
 }
 
+/** The app's own pages come into the menu, those that are about one thing excepted. */
+async function showPages() {
+  try {
+    const rollup = document.querySelector("nav.pages a[data-view=rollup]");
+    for (const page of (await getPages()).filter((each) => each.parameter === null))
+      rollup.before(h("a", { href: to("page", page.name), "data-page": page.name, "data-finds": page.finds }, page.title));
+  } catch {
+    setTimeout(showPages, 3_000);
+    return;
+  }
+  const [name = "", page] = readAddress().parts;
+  markNavigation(name, page);
+}
+
 async function showName() {
   try {
     const { name } = await getConfig();
@@ -265,5 +283,5 @@ feed.addEventListener("change", showBanner);
 setInterval(refreshTimes, 1_000);
 showName();
 showConnection();
-await Promise.all([feed.start(), show({ focus: false })]);
+await Promise.all([feed.start(), showPages(), show({ focus: false })]);
 document.documentElement.dataset.ready = "true";

@@ -85,6 +85,9 @@ function drawCopyIcon() {
   );
 }
 
+/** By so much a node's clock may be ahead of this one. */
+const SKEW_SECONDS = 5;
+
 const SPANS = [
   [86400, "d"],
   [3600, "h"],
@@ -93,12 +96,24 @@ const SPANS = [
 ];
 
 function formatAge(seconds) {
+  if (seconds < -SKEW_SECONDS) return `in ${formatSpan(-seconds)}`;
   if (seconds < 1) return "now";
   const [size, unit] = SPANS.find(([span]) => seconds >= span);
   return `${Math.floor(seconds / size)} ${unit} ago`;
 }
 
-/** A time in seconds as its age; `refreshTimes` keeps it true. */
+/** A length of time in its two largest units: "2 d 3 h". */
+export function formatSpan(seconds) {
+  let left = Math.floor(seconds);
+  const parts = [];
+  for (const [size, unit] of SPANS) {
+    if (left >= size) parts.push(`${Math.floor(left / size)} ${unit}`);
+    left %= size;
+  }
+  return parts.slice(0, 2).join(" ") || "0 s";
+}
+
+/** A time in seconds as its age, or as how far it is away; `refreshTimes` keeps it true. */
 export function renderTime(seconds) {
   const date = new Date(Number(seconds) * 1000);
   if (Number.isNaN(date.getTime())) return h("span", {}, String(seconds));

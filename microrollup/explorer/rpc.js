@@ -9,6 +9,7 @@ const EXPLANATIONS = {
   "-32002": "That height is no longer kept. Replaying the log rebuilds older ones.",
   "-32003": "Intake is stopped.",
   "-32004": "The node is at one of its limits; try again in a moment.",
+  "-32007": "The app has no answer to that.",
   "-32006": "Too many questions from this address; try again in a moment.",
 };
 
@@ -64,7 +65,16 @@ export function makeRequest(method, params = {}) {
 
 /** Call one method (`rollup_` in front is added). Throws an RpcError. */
 export async function call(method, params) {
-  const answer = await post(makeRequest(method, params));
+  return ask(makeRequest(method, params));
+}
+
+/** Call a method of the app's own, by its full name. Throws an RpcError. */
+export async function callApp(method, params) {
+  return ask({ ...makeRequest("", params), method });
+}
+
+async function ask(request) {
+  const answer = await post(request);
   if (answer?.error) throw readError(answer.error);
   return answer.result;
 }
@@ -80,6 +90,7 @@ export async function callMany(method, manyParams) {
 }
 
 let config;
+let pages;
 
 /** The rollup's declaration; asked for once. */
 export function getConfig() {
@@ -88,4 +99,13 @@ export function getConfig() {
     throw error;
   });
   return config;
+}
+
+/** The pages that the app declares; asked for once. */
+export function getPages() {
+  pages ??= call("getPages").catch((error) => {
+    pages = undefined;
+    throw error;
+  });
+  return pages;
 }

@@ -18,6 +18,7 @@ from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.declaration.admission import load_admission
+from microrollup.declaration.page import load_pages
 from microrollup.declaration.query import load_methods, load_reads, require_distinct
 from microrollup.errors import DuplicateAction, IntakeStopped, L1Behind, MicrorollupError
 from microrollup.execution.authentication import may_be_envelope
@@ -150,6 +151,7 @@ class Node:
         reactions.writer, reactions.settler, reactions.links = self._writer, self._settler, self.links
         self.reads, self.methods = load_reads(self.rollup), load_methods(self.rollup, self.options.methods)
         require_distinct(self.reads, self.methods)
+        self.pages = load_pages(self.rollup, self.reads)
         readers = (
             None
             if self.reads is None

@@ -22,6 +22,7 @@ from microrollup.chain.answers.actions import (
 )
 from microrollup.chain.answers.confirmations import Confirmation, Heights
 from microrollup.chain.answers.node import CodeAnswer, NodeConfig, StatusAnswer
+from microrollup.chain.answers.pages import PageAnswer
 from microrollup.chain.answers.state import EntriesAnswer, NonceAnswer, StateAnswer, StateProofAnswer
 from microrollup.chain.envelope_record import compute_envelope_id
 from microrollup.chain.export import encode_block
@@ -66,6 +67,10 @@ Acknowledged: TypeAlias = AcknowledgementForm | BaseException
 
 def _config(api: Api, _: p.NoParams) -> NodeConfig:
     return describe_config(api.node, api.limits)
+
+
+def _get_pages(api: Api, _: p.NoParams) -> list[PageAnswer]:
+    return list(api.node.pages)
 
 
 def _find_by_hash(api: Api, text: str, name: str | None) -> LoggedAction:
@@ -311,6 +316,7 @@ _METHODS: Final[tuple[Method, ...]] = (
         _code,
         (NOT_FOUND,),
     ),
+    PlainMethod("getPages", "The pages of the app's own, for the explorer.", p.NoParams, list[PageAnswer], _get_pages),
     PlainMethod("getGenesis", "The genesis record.", p.NoParams, GenesisAnswer, _get_genesis),
     PlainMethod(
         "submitAttestation",

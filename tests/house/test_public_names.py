@@ -13,9 +13,9 @@ import apps.keystore
 import microrollup
 
 APP_NAMES = [
-    "Action", "Context", "Envelope", "Event", "Index", "IndexBlock", "IndexView", "Map", "MicroRollup",
-    "MethodSet", "MicrorollupError", "NodeView", "Opened", "Revert", "State", "Upgrade", "View", "http_route",
-    "leaf_value", "metadata", "replace", "require",
+    "Action", "Column", "Context", "Envelope", "Event", "Index", "IndexBlock", "IndexView", "Map", "MicroRollup",
+    "MethodSet", "MicrorollupError", "NodeView", "Opened", "Page", "Part", "Revert", "State", "Upgrade", "View",
+    "http_route", "leaf_value", "metadata", "replace", "require",
 ]  # fmt: skip
 SCALARS = {"Address", "Bytes", "Bytes32", "FixedBytes", "Integer", "ZERO_ADDRESS", "ZERO_BYTES32"}
 

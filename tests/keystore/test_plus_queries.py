@@ -112,7 +112,9 @@ def test_balances_and_movements() -> None:
         (each.nonce, each.token, each.to, each.amount) for each in left
     ]
     assert compute_withdrawal_id(A, 0) == left[1].withdrawal
-    assert [1, 2, 3] == [each.deposit for each in query(PLUS, queries.deposits, run, A).items]
+    assert [(1, ETHER, 900), (2, TOKEN, 70), (3, OTHER_TOKEN, 8)] == [
+        (each.deposit, each.token, each.amount) for each in query(PLUS, queries.deposits, run, A).items
+    ]
     assert [1, 2, 3] == [each.deposit for each in follow(queries.deposits, run, A, limit=1)]
 
 
@@ -206,7 +208,7 @@ def test_a_recovery_from_its_start_to_its_end(mode: int, word: str, state: str) 
         assert [shown] == query(PLUS, queries.recoveries, run).items == query(PLUS, queries.recoveries_of, run, A)
         assert [] == query(PLUS, queries.recoveries_of, run, B)
         voices = {each.id: each.vote for each in query(PLUS, queries.guardians, run, proposal)}
-        assert {sender(BOB).id: "supports", sender(CAROL).id: "supports" if supports == 2 else ""} == voices
+        assert {BOB: "supports", CAROL: "supports" if supports == 2 else ""} == voices
         described = query(PLUS, queries.account, run, A)
         assert (account, CODE, CONFIG) == (described.state, described.code_hash, described.config_hash)
         assert (proposal if account == state else ZERO_BYTES32) == described.running
@@ -275,7 +277,7 @@ def test_intents_and_delegates() -> None:
     }
     run = play(*steps, (ALICE, Update(A, CODE_2, CONFIG_2, BOB)))
     assert {"void"} == {each.state for each in query(PLUS, queries.intents, run, A).items}
-    assert {"void"} == {each.state for each in query(PLUS, queries.delegates, run, A)}
+    assert {0: "void", 10: "nobody"} == {each.chain_id: each.state for each in query(PLUS, queries.delegates, run, A)}
 
 
 def test_fees() -> None:

@@ -208,6 +208,9 @@ class FakeNode:
             "limits": {"batch": 100, "bodyBytes": 4 << 20},
         }
 
+    def do_getPages(self) -> list[Json]:  # noqa: N802
+        return []
+
     def do_height(self) -> Json:
         return dict(self.heights)
 

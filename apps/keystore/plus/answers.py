@@ -115,6 +115,9 @@ class DepositAnswer(Struct, frozen=True):
 
     deposit: Uint64
     """The vault's number."""
+    token: Address | None
+    """Null where this node does not know it, since its history begins later; `amount` as well."""
+    amount: Uint256 | None
 
 
 class DepositPage(Struct, frozen=True):
@@ -151,7 +154,8 @@ class GuardianAnswer(Struct, frozen=True):
     place: Uint8
     kind: str
     """`sender`, `account` or `e-mail`."""
-    id: Bytes32
+    id: Bytes
+    """20 bytes of a sender, else 32."""
     vote: str
     """`supports`, `cancels` or empty."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from microrollup import Address, Bytes32, Index, IndexBlock, Uint64, Uint256
+from microrollup import ZERO_ADDRESS, Address, Bytes32, Index, IndexBlock, Uint64, Uint256
 
 from .naming import AccountNamed, TextSet, compute_text_key
 from .state import Plus
+from .vault import Deposited
 
 __all__ = ["deposits_of", "holdings", "labels", "names", "proposals_by_time", "proposals_of", "text_names"]
 
@@ -45,11 +46,15 @@ def holdings(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Address], Uint2
             rows.put((key, token), change.new)
 
 
-def deposits_of(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Uint64], bool]) -> None:
-    """(account, deposit id) of each deposit that was credited."""
+def deposits_of(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Uint64], tuple[Address, Uint256]]) -> None:
+    """(account, deposit id) -> (token, amount) of each that was credited. Only events have what; 0 without them."""
     for change in block.changes(block.state.deposits.deposits):
         if change.new is not None:
-            rows.put((change.new, change.key), True)
+            rows.put((change.new, change.key), (ZERO_ADDRESS, 0))
+    for receipt in block.receipts:
+        for event in receipt.events:
+            if isinstance(event, Deposited):
+                rows.put((event.key, event.id), (event.token, event.amount))
 
 
 def proposals_of(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Uint64, Bytes32], bool]) -> None:

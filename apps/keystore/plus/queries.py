@@ -37,6 +37,7 @@ from .answers import (
     WithdrawalPage,
 )
 from .authority import find_standing
+from .guardians import SENDER
 from .indexes import deposits_of, holdings, labels, names, proposals_by_time, proposals_of, text_names
 from .naming import compute_named_key, compute_text_key
 from .policy import RecoveryProposal
@@ -162,8 +163,12 @@ def withdrawals(view: View[Plus], key: Bytes32, after: Uint64 = 2**64 - 1, limit
 
 def deposits(view: View[Plus], key: Bytes32, after: Uint64 = 0, limit: Uint16 = 25) -> DepositPage:
     """The vault's numbers of an account's deposits, in order."""
-    found, more = _take(view.index(deposits_of).keys(prefix=(key,), start=(key, after)), _size(limit), (key, after))
-    items = [DepositAnswer(number) for _, number in found]
+    rows = view.index(deposits_of)
+    found, more = _take(rows.keys(prefix=(key,), start=(key, after)), _size(limit), (key, after))
+    items = []
+    for place in found:
+        token, amount = rows[place]
+        items.append(DepositAnswer(place[1], token if amount else None, amount or None))
     return DepositPage(items, items[-1].deposit if more else None)
 
 
@@ -205,7 +210,12 @@ def guardians(view: View[Plus], proposal: Bytes32) -> list[GuardianAnswer]:
     votes = {vote.guardian: "supports" for vote in value.supports}
     votes |= {vote.guardian: "cancels" for vote in value.cancels}
     return [
-        GuardianAnswer(place, GUARDIAN_KINDS[guardian.kind], guardian.id, votes.get(place, ""))
+        GuardianAnswer(
+            place,
+            GUARDIAN_KINDS[guardian.kind],
+            guardian.id[12:] if guardian.kind == SENDER else guardian.id,
+            votes.get(place, ""),
+        )
         for place, guardian in enumerate(value.guardians)
     ]
 
@@ -274,7 +284,7 @@ def delegates(view: View[Plus], key: Bytes32, limit: Uint16 = 100) -> list[Deleg
     shown = []
     for (_, chain_id), each in found:
         bound = describe_bound(state, key, each.owner_hash, each.valid_until, now)
-        if bound == IN_FORCE and each.code_hash == ZERO_BYTES32:
+        if each.code_hash == ZERO_BYTES32:
             bound = "nobody"
         shown.append(DelegateAnswer(chain_id, bound, each.code_hash, each.config_hash, each.valid_until))
     return shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from microrollup import MicroRollup
+from microrollup import MicroRollup, replace
 
 from ..axiom.envelope import AxiomEnvelope
 from .axiom import axiom_update, axiom_withdraw
@@ -24,12 +24,14 @@ from .vault import deposit, freeze, transfer, withdraw
 __all__ = ["app", "make_app"]
 
 
-def make_app(config: Config) -> MicroRollup:
-    """Keystore+ with this configuration. It is part of the genesis, so of the rollup's id; the code is the same."""
+def make_app(config: Config, state: Plus | None = None) -> MicroRollup:
+    """Keystore+ with this configuration, and with what `state` holds from the start. Both are part of the genesis, so
+    of the rollup's id; the code is the same.
+    """
     return MicroRollup(
         name="keystore-plus",
         version="1",
-        genesis=Plus(config=config),
+        genesis=replace(state or Plus(), config=config),
         stfs=[
             register_account, update_account, accept_update, set_careful,
             deposit, freeze, transfer, withdraw, set_exit,
@@ -44,6 +46,7 @@ def make_app(config: Config) -> MicroRollup:
         reads=f"{__package__}.queries",
         methods=f"{__package__}.gateway",
         admission=f"{__package__}.admission",
+        pages=f"{__package__}.pages",
     )  # fmt: skip
 
 

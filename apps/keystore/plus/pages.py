@@ -1,0 +1,242 @@
+"""The explorer's pages of Keystore+: accounts and their balances, recoveries, names, fees."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Column, Page, Part
+from microrollup.chain.answers.pages import Tone
+
+from .money import EVERY_TOKEN
+from .queries import (
+    account,
+    accounts,
+    balances,
+    delegates,
+    deposits,
+    find_name,
+    guardian_policies,
+    guardians,
+    intents,
+    named_accounts,
+    prices,
+    recoveries,
+    recoveries_of,
+    recovery,
+    spending_rules,
+    sponsors,
+    texts,
+    withdrawals,
+)
+from .spending import NO_LIMIT
+
+__all__ = ["PAGES"]
+
+_NONE: Final = {f"0x{ZERO_BYTES32.hex()}": "", f"0x{ZERO_ADDRESS.hex()}": "", "0x": "", "0": ""}
+_TOKENS: Final = {f"0x{ZERO_ADDRESS.hex()}": "ether", f"0x{EVERY_TOKEN.hex()}": "every other token"}
+_TOKEN: Final = Column("token", words=_TOKENS)
+_AMOUNT: Final = Column("amount", unit="token")
+_TONES: Final[dict[str, Tone]] = {
+    "active": "good", "in force": "good", "ready": "good", "supports": "good",
+    "recovering": "warn", "open": "warn", "waiting": "warn", "announced": "warn", "nobody": "warn",
+    "locked": "bad", "void": "bad", "cancels": "bad",
+}  # fmt: skip
+_STATE: Final = Column("state", form="state", tones=_TONES)
+_KEY: Final = Column("key", "account", page="account")
+_NAME: Final = Column("name", page="name", words={"": ""})
+
+_PROPOSAL: Final = (
+    Column("proposal", page="recovery"),
+    Column("key", "account", page="account"),
+    _NAME,
+    _STATE,
+    Column("supports", "votes", form="progress", of="threshold"),
+    Column("until", "this state ends", form="time"),
+    Column("mode"),
+)
+
+PAGES: Final = (
+    Page(
+        "accounts",
+        "Accounts",
+        (
+            Part(
+                accounts,
+                "All accounts",
+                (_KEY, _NAME, Column("ether", form="ether"), _STATE, Column("vk", "held by")),
+            ),
+        ),
+        "Every account by its key, with the ether that it has here. An account need not be registered to be paid.",
+        finds="account",
+    ),
+    Page(
+        "recoveries",
+        "Recoveries",
+        (Part(recoveries, "Proposals", _PROPOSAL),),
+        "What guardians propose for accounts whose keys are lost or stolen, how many have voted, what time is left.",
+        finds="recovery",
+    ),
+    Page(
+        "names",
+        "Names",
+        (Part(named_accounts, "All names", (_NAME, _KEY, _STATE, Column("vk", "held by"))),),
+        "Labels below the parent name in ENS. The account's key is the name's hash.",
+        finds="name",
+    ),
+    Page(
+        "fees",
+        "Fees",
+        (
+            Part(
+                prices,
+                "Price of one action",
+                (
+                    _TOKEN,
+                    Column("price", unit="token"),
+                    Column("next", unit="token"),
+                    Column("effective", "from", form="time", words=_NONE),
+                    Column("cap", "at most, ever", unit="token"),
+                ),
+            ),
+        ),
+        "Where no token has a price, every action is free.",
+    ),
+    Page(
+        "account",
+        "Account",
+        (
+            Part(
+                account,
+                "Now",
+                (
+                    _STATE,
+                    Column("name", page="name", words={"": ""}),
+                    Column("key"),
+                    Column("vk", "held by"),
+                    Column("running", "recovery", page="recovery", words=_NONE),
+                    Column("code_hash"),
+                    Column("config_hash"),
+                    Column("careful", words={"false": ""}),
+                    Column("careful_until", "careful until", form="time", words=_NONE),
+                    Column("next_vk", "update waits for", words=_NONE),
+                    Column("fee_token", "pays fees in", words=_TOKENS),
+                    Column("exit", "money leaves to", words=_NONE),
+                    Column("recoveries", "recovered so often", words=_NONE),
+                ),
+            ),
+            Part(balances, "Balances", (_TOKEN, _AMOUNT)),
+            Part(
+                recoveries_of, "Recoveries", tuple([each for each in _PROPOSAL if each.member not in ("key", "name")])
+            ),
+            Part(
+                guardian_policies,
+                "Guardians",
+                (
+                    _STATE,
+                    Column("threshold", "votes needed"),
+                    Column("count", "guardians"),
+                    Column("mode"),
+                    Column("delay", form="duration"),
+                    Column("effective", "since", form="time", words=_NONE),
+                ),
+            ),
+            Part(
+                spending_rules,
+                "Spending rules",
+                (
+                    _TOKEN,
+                    _STATE,
+                    Column("spent", form="progress", of="limit", unit="token", words={str(NO_LIMIT): "no limit"}),
+                    Column("permitted", "besides", unit="token", words=_NONE),
+                    Column("period", form="duration"),
+                    Column("turns", "counts anew", form="time", words=_NONE),
+                    Column("controller", page="account", words=_NONE),
+                ),
+            ),
+            Part(texts, "Text records"),
+            Part(
+                delegates,
+                "Delegates",
+                (
+                    Column("chain_id", "chain", words={"0": "every other"}),
+                    _STATE,
+                    Column("valid_until", "until", form="time", words=_NONE),
+                    Column("code_hash", words=_NONE),
+                    Column("config_hash", words=_NONE),
+                ),
+            ),
+            Part(
+                intents,
+                "Intents",
+                (
+                    Column("slot"),
+                    _STATE,
+                    Column("chain_id", "chain"),
+                    Column("account", "contract there"),
+                    Column("user_op_hash", "operation"),
+                    Column("valid_until", "until", form="time"),
+                ),
+            ),
+            Part(
+                withdrawals,
+                "Withdrawals",
+                (Column("nonce", "number"), _TOKEN, _AMOUNT, Column("to"), Column("withdrawal", "id")),
+            ),
+            Part(deposits, "Deposits", (Column("deposit", "number"), _TOKEN, _AMOUNT)),
+            Part(
+                sponsors,
+                "Sponsors",
+                (
+                    Column("sponsor", page="account"),
+                    _STATE,
+                    _TOKEN,
+                    Column("budget", unit="token"),
+                    Column("until", form="time"),
+                ),
+            ),
+        ),
+        parameter="key",
+    ),
+    Page(
+        "recovery",
+        "Recovery",
+        (
+            Part(
+                recovery,
+                "Proposal",
+                (
+                    _STATE,
+                    Column("supports", "votes", form="progress", of="threshold"),
+                    Column("until", "this state ends", form="time"),
+                    Column("key", "account", page="account"),
+                    _NAME,
+                    Column("mode"),
+                    Column("cancels", "votes against", form="progress", of="cancels_needed"),
+                    Column("count", "guardians"),
+                    Column("started", form="time"),
+                    Column("vk", "next holder"),
+                    Column("code_hash"),
+                    Column("config_hash"),
+                ),
+            ),
+            Part(
+                guardians,
+                "Guardians",
+                (
+                    Column("place"),
+                    Column("kind"),
+                    Column("vote", form="state", words={"": ""}, tones=_TONES),
+                    Column("id"),
+                ),
+            ),
+        ),
+        "Open to votes for seven days; then it waits for the policy's delay; then the next holder has 30 days.",
+        parameter="proposal",
+    ),
+    Page(
+        "name",
+        "Name",
+        (Part(find_name, "Name", (_STATE, Column("name"), _KEY, Column("vk", "held by"))),),
+        parameter="name",
+    ),
+)

@@ -1,0 +1,213 @@
+// A page that the app declares: its queries as facts and tables, all of one block.
+
+import { announce, h, link, makeId, replace, to } from "./dom.js";
+import { renderCell } from "./cell.js";
+import { renderEmpty, renderFacts } from "./format.js";
+import { feed } from "./live.js";
+import { RpcError, call, callApp, getPages } from "./rpc.js";
+
+export async function renderAppPage(context, [name, value]) {
+  const pages = await getPages();
+  const page = pages.find((candidate) => candidate.name === name);
+  if (!page) {
+    return h("div", {}, h("h1", { tabindex: -1 }, "Not found"), renderEmpty("The app has no such page"));
+  }
+  const found = pages.find((candidate) => candidate.name === (page.parameter === null ? page.finds : page.name));
+  const body = h("div", {});
+  const stamp = h("p", { class: "stamp" });
+  const root = h(
+    "div",
+    {},
+    h("h1", { tabindex: -1 }, page.title),
+    page.summary ? h("p", { class: "lead" }, page.summary) : null,
+    found ? renderLookup(found, value) : null,
+    stamp,
+    body,
+  );
+  if (page.parameter !== null && !value) return root;
+  const load = async () => {
+    const { latest } = feed.heights ?? (await call("height"));
+    replace(body, ...(await loadParts(page, value, latest)));
+    showStamp(stamp, latest, latest, load);
+    context.shown = latest;
+  };
+  context.watch(() => {
+    const latest = feed.heights?.latest;
+    if (context.shown !== undefined && latest > context.shown) showStamp(stamp, context.shown, latest, load);
+  });
+  await load();
+  return root;
+}
+
+/** Which block is shown; and a button for a newer one: nothing changes while somebody reads. */
+function showStamp(stamp, shown, latest, load) {
+  const refresh = async (event) => {
+    event.target.disabled = true;
+    try {
+      await load();
+      announce(`Block ${shown} is replaced by a newer one`);
+    } catch (error) {
+      event.target.disabled = false;
+      announce(String(error.message ?? error));
+    }
+  };
+  const key = `${shown}/${latest > shown}`;
+  if (stamp.dataset.key === key) return;
+  stamp.dataset.key = key;
+  replace(
+    stamp,
+    "As of ",
+    link(to("block", shown), `block ${shown.toLocaleString()}`),
+    latest > shown ? h("button", { type: "button", onclick: refresh }, "Show the newest") : null,
+  );
+}
+
+function renderLookup(page, value) {
+  const id = makeId("lookup");
+  const input = h("input", {
+    id,
+    type: "text",
+    value: value ?? "",
+    autocomplete: "off",
+    autocapitalize: "off",
+    spellcheck: "false",
+  });
+  const submit = (event) => {
+    event.preventDefault();
+    const wanted = input.value.trim();
+    if (wanted) location.hash = to("page", page.name, wanted);
+  };
+  return h(
+    "form",
+    { class: "card lookup single", onsubmit: submit, "aria-label": `Look up: ${page.title}` },
+    h("div", { class: "control grow" }, h("label", { for: id }, `${page.title}: ${page.parameter}`), input),
+    h("button", { type: "submit", class: "primary" }, "Look up"),
+  );
+}
+
+async function loadParts(page, value, height) {
+  const params = { height, ...(page.parameter === null ? {} : { [page.parameter]: value }) };
+  const loaded = await Promise.all(
+    page.parts.map((part) =>
+      callApp(part.method, params).then(
+        (answer) => ({ part, answer }),
+        (error) => ({ part, error }),
+      ),
+    ),
+  );
+  const isAbout = page.parameter !== null;
+  const empty = loaded.filter(({ part, answer }) => isAbout && answer !== undefined && isEmpty(part, answer));
+  return [
+    ...loaded
+      .filter((each) => !empty.includes(each))
+      .map(({ part, answer, error }) =>
+        error ? renderFailedPart(part, error) : renderPart(part, answer, (after) => callApp(part.method, { ...params, after })),
+      ),
+    empty.length > 0
+      ? h("p", { class: "note" }, `Nothing under: ${empty.map(({ part }) => part.title).join(", ")}.`)
+      : null,
+  ];
+}
+
+function isEmpty(part, answer) {
+  if (answer === null) return true;
+  return part.kind !== "one" && getRows(part, answer).length === 0;
+}
+
+function getRows(part, answer) {
+  return part.kind === "pages" ? answer.items : answer;
+}
+
+function renderFailedPart(part, error) {
+  if (!(error instanceof RpcError)) throw error;
+  const detail = typeof error.data?.detail === "string" ? error.data.detail : error.message;
+  return renderCard(
+    part,
+    h(
+      "div",
+      { class: error.data?.code === "rejected" ? "failure mild" : "failure", role: "alert", "data-code": error.code },
+      h("p", { class: "failure-title" }, error.data?.code === "rejected" ? "Nothing found" : error.explanation),
+      h("p", {}, h("bdi", {}, detail)),
+    ),
+  );
+}
+
+function renderCard(part, ...children) {
+  const id = makeId("part");
+  return h(
+    "section",
+    { class: "card", "aria-labelledby": id, "data-method": part.method },
+    h("h2", { id }, part.title),
+    ...children,
+  );
+}
+
+function renderPart(part, answer, ask) {
+  if (isEmpty(part, answer)) return renderCard(part, renderEmpty("Nothing yet"));
+  if (part.kind === "one") {
+    const facts = part.columns.map((column) => [column.title, renderCell(column, answer, { full: true })]);
+    return renderCard(part, renderFacts(facts));
+  }
+  return renderCard(part, ...renderSheet(part, answer, ask));
+}
+
+/** A table; on a narrow screen each of its rows is a small list of its own. */
+function renderSheet(part, answer, ask) {
+  const body = h("tbody", {});
+  const append = (rows) => {
+    for (const row of rows) body.append(renderRow(part.columns, row));
+  };
+  append(getRows(part, answer));
+  const table = h(
+    "table",
+    { class: "sheet" },
+    h(
+      "thead",
+      {},
+      h("tr", {}, ...part.columns.map((column) => h("th", { scope: "col", class: classOf(column) }, column.title))),
+    ),
+    body,
+  );
+  const more = h("p", { class: "sheet-more" });
+  const offer = (next) => {
+    if (next === null || next === undefined) return replace(more);
+    const button = h("button", { type: "button" }, "Show more");
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        const page = await ask(next);
+        const first = body.rows.length;
+        append(page.items);
+        offer(page.next);
+        announce(`${page.items.length} more`);
+        const row = body.rows[first];
+        (row?.querySelector("a") ?? row?.cells[0])?.focus({ preventScroll: true });
+      } catch (error) {
+        button.disabled = false;
+        announce(String(error.message ?? error));
+      }
+    });
+    return replace(more, button);
+  };
+  if (part.kind === "pages") offer(answer.next);
+  return [h("div", { class: "sheet-holder" }, table), more];
+}
+
+function classOf(column) {
+  return column.form === "ether" ? "number" : null;
+}
+
+function renderRow(columns, row) {
+  return h(
+    "tr",
+    {},
+    ...columns.map((column, place) => {
+      const shown = renderCell(column, row);
+      const attributes = { "data-name": column.title, class: classOf(column), "data-empty": shown === null };
+      const cell = shown ?? h("span", { class: "quiet" }, "–");
+      return place === 0
+        ? h("th", { ...attributes, scope: "row", tabindex: -1 }, cell)
+        : h("td", attributes, cell);
+    }),
+  );
+}

@@ -1,0 +1,95 @@
+"""Pages of an app: what the explorer gets of them, and what cannot be declared."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+
+from apps.keystore.plus import app, queries
+from microrollup import Column, MicroRollup, Page, Part
+from microrollup.declaration.page import load_pages
+from microrollup.declaration.query import load_reads
+from microrollup.errors import DeclarationError, UsageError
+from zoo import zoo
+
+READS = load_reads(app)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, pages: Any) -> Any:
+    """The pages of Keystore+, if its module of pages had these."""
+    module = ModuleType("pages_of_a_test")
+    module.PAGES = pages  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(app, "pages", module.__name__)
+    return load_pages(app, READS)
+
+
+ACCOUNT = Page("account", "Account", (Part(queries.account, "Now", (Column("code_hash"),)),), parameter="key")
+
+
+def test_what_the_explorer_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names as in JSON, the kind of each answer, and all columns where none is named."""
+    parts = (Part(queries.accounts, "All"), Part(queries.prices, "Prices", (Column("price", "now", unit="token"),)))
+    menu, account = load(monkeypatch, (Page("all", "All", parts, "Everything.", finds="account"), ACCOUNT))
+    assert ("all", "All", "Everything.", None, "account") == (
+        menu.name, menu.title, menu.summary, menu.parameter, menu.finds
+    )  # fmt: skip
+    assert [("keystorePlus_accounts", "pages"), ("keystorePlus_prices", "list")] == [
+        (part.method, part.kind) for part in menu.parts
+    ]
+    assert ["key", "name", "vk", "ether", "state"] == [column.member for column in menu.parts[0].columns]
+    (price,) = menu.parts[1].columns
+    assert ("price", "now", "plain", "token") == (price.member, price.title, price.form, price.unit)
+    assert ("key", "one", "codeHash", "code hash") == (
+        account.parameter, account.parts[0].kind,
+        account.parts[0].columns[0].member, account.parts[0].columns[0].title,
+    )  # fmt: skip
+    assert () == load_pages(zoo, None)
+
+
+def one(part: Part, **more: Any) -> tuple[Page, ...]:
+    return (Page("one", "One", (part,), **more),)
+
+
+@pytest.mark.parametrize(
+    ("pages", "error"),
+    [
+        ([ACCOUNT], "no PAGES"),
+        ((), "no PAGES"),
+        ((ACCOUNT, "account"), "no PAGES"),
+        (tuple([msgspec.structs.replace(ACCOUNT, name=f"a{n}") for n in range(33)]), "at most 32"),
+        ((ACCOUNT, ACCOUNT), "two pages"),
+        ((msgspec.structs.replace(ACCOUNT, name="An account"),), "not a page's name"),
+        ((msgspec.structs.replace(ACCOUNT, parts=()),), "1 to 32 parts"),
+        ((msgspec.structs.replace(ACCOUNT, finds="names"),), "not a page with a parameter"),
+        (one(Part(load, "Load")), "not a query"),
+        (one(Part(queries.account, "Account")), "needs 'key'"),
+        (one(Part(queries.prices, "Prices"), parameter="key"), "no parameter 'key'"),
+        (one(Part(queries.prices, "Prices", (Column("amount"),))), "no member 'amount'"),
+        (one(Part(queries.prices, "Prices", (Column("price", unit="coin"),))), "no member 'coin'"),
+        (one(Part(queries.prices, "Prices", (Column("price", form="money"),))), "not a form"),  # type: ignore[arg-type]
+        (one(Part(queries.prices, "Prices", (Column("price", form="progress"),))), "`of` goes with"),
+        (one(Part(queries.prices, "Prices", (Column("price", of="cap"),))), "`of` goes with"),
+        (one(Part(queries.prices, "Prices", (Column("price", page="coin"),))), "not a page with a parameter"),
+    ],
+)
+def test_what_cannot_be_shown(monkeypatch: pytest.MonkeyPatch, pages: Any, error: str) -> None:
+    """Said in words when a node loads the pages."""
+    with pytest.raises(DeclarationError, match=error):
+        load(monkeypatch, pages)
+
+
+def test_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is not there, pages without queries, and a name that is not text."""
+    monkeypatch.setattr(app, "pages", "no_such_pages")
+    with pytest.raises(UsageError, match="cannot be imported"):
+        load_pages(app, READS)
+    with pytest.raises(DeclarationError, match="name their module too"):
+        load_pages(app, None)
+    arguments: Any = {"name": "zoo", "version": "1", "genesis": zoo.genesis, "stfs": list(zoo.stf_by_action.values())}
+    with pytest.raises(DeclarationError, match="module's name"):
+        MicroRollup(**arguments, pages=[ACCOUNT])
