@@ -20,7 +20,7 @@ from apps.keystore.smart_account import (
 from apps.keystore.smart_account.module_calls import encode_push_root_of
 from kernel_fixtures import fast_directory
 from l1_fixtures import run_anvil
-from published_accounts import KINDS, ModuleAccount
+from published_accounts import KINDS, ModuleAccount, send
 
 GRACE_BLOCKS = 80
 """Of 12 seconds: the time of a replaced root is over."""
@@ -41,7 +41,7 @@ def worlds() -> Iterator[tuple[World, World]]:
 def bring(account: ModuleAccount, module: bytes) -> None:
     """The chain hears of the newest root, and somebody pushes it for the account."""
     account.world.mirror()
-    account._send(module, encode_push_root_of(account.address))
+    send(account.world, module, encode_push_root_of(account.address))
 
 
 def sign(

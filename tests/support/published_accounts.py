@@ -12,7 +12,7 @@ from eth_abi.abi import decode, encode
 from msgspec.structs import replace
 
 from account_world import RECIPIENT, World, address_of, make_key, show
-from apps.keystore.smart_account import ENTRY_POINT, UserOperation, encode_handle_ops, sign_ecdsa
+from apps.keystore.smart_account import DEPLOYER, ENTRY_POINT, UserOperation, encode_handle_ops, sign_ecdsa
 from apps.keystore.smart_account.module_calls import (
     compute_kernel_nonce_key,
     compute_module_nonce_key,
@@ -20,19 +20,23 @@ from apps.keystore.smart_account.module_calls import (
     encode_install,
     encode_kernel_install,
 )
-from contract_calls import _send
+from contract_calls import _send as send_transaction
 from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.crypto.keccak import keccak256
 from npm import install_npm
 from paths import FOUNDRY, TESTS
 
-__all__ = ["KINDS", "ModuleAccount", "encode_call", "encode_module_execute", "install_accounts", "load_published"]
+__all__ = ["KINDS", "ModuleAccount", "Safe", "ask", "encode_call", "encode_module_execute", "send"]
 
 _ADDRESS_BYTES: Final = 20
 _NOBODY: Final = bytes(_ADDRESS_BYTES)
 _ENTRY_POINT_07: Final = bytes.fromhex("0000000071727de22e5e9d8baf0edac6f37da032")
+_ENTRY_POINT_07_SALT: Final = bytes.fromhex("90d8084deab30c2a37c45e8d47f49f2f7965183cb6990a98943ef94940681de3")
 _PACKED: Final = "(address,uint256,bytes,bytes,bytes32,uint256,bytes32,bytes,bytes)"
 _EXECUTE: Final = keccak256(b"execute(bytes32,bytes)")[:4]
+_SAFE_PACKAGES: Final = {"1.5.0": "safe-smart-account", "1.4.1": "safe-contracts"}
+_NO_REFUND: Final = (0, 0, 0, 0, _NOBODY, _NOBODY)
+"""A Safe's call, no delegatecall, and nothing for who sends it."""
 
 
 @cache
@@ -47,11 +51,6 @@ def load_published(file: str, name: str) -> bytes:
     found = re.search(rf'bytes public constant {name} =\s*hex"([0-9a-f]+)"', source.read_text("utf-8"))
     assert found is not None
     return bytes.fromhex(found[1])
-
-
-def load_safe(path: str) -> bytes:
-    """Creation code of one of Safe's contracts."""
-    return _read_artifact(install_accounts() / "@safe-global/safe-smart-account/build/artifacts/contracts" / path)
 
 
 def load_own(contract: str) -> bytes:
@@ -86,6 +85,17 @@ def encode_module_execute(target: bytes, value: int, data: bytes = b"") -> bytes
     return _EXECUTE + encode(["bytes32", "bytes"], [bytes(32), target + value.to_bytes(32, "big") + data])
 
 
+def ask(world: World, target: bytes, data: bytes) -> bytes:
+    """What a call gives."""
+    answer = world.anvil.call("eth_call", {"to": show(target), "data": show(data)}, "latest")
+    return bytes.fromhex(answer[2:])
+
+
+def send(world: World, target: bytes, data: bytes) -> dict[str, Any]:
+    """A transaction of anybody's, which must succeed; its receipt."""
+    return send_transaction(world.anvil, {"from": world.funder, "to": show(target), "data": show(data)})
+
+
 class ModuleAccount:
     """An account of one kind on a chain; its first owner is the key of a name."""
 
@@ -116,10 +126,7 @@ class ModuleAccount:
 
     def sign_as_owner(self, digest: bytes) -> bytes:
         """What the account takes from its first owner."""
-        return sign_ecdsa(self._get_key(), digest)
-
-    def _get_key(self) -> PrivateKey:
-        return make_key(self.owner)
+        return sign_ecdsa(make_key(self.owner), digest)
 
     def install(self, module: bytes, key: bytes) -> None:
         """The first owner has the module installed."""
@@ -133,17 +140,13 @@ class ModuleAccount:
     def make_operation(self, call_data: bytes, nonce_key: int) -> UserOperation:
         """An operation with limits that are enough, not signed."""
         call = encode_call("getNonce(address,uint192)", self.address, nonce_key)
-        nonce = int.from_bytes(self._ask(self.entry_point, call), "big")
+        nonce = int.from_bytes(ask(self.world, self.entry_point, call), "big")
         return replace(self.world.make_transfer(self.address), nonce=nonce, call_data=call_data, call_gas_limit=400_000)
 
     def compute_hash(self, operation: UserOperation) -> bytes:
         """As the account's entry point has it."""
         (packed,), _ = decode([f"{_PACKED}[]", "address"], encode_handle_ops([operation], _NOBODY)[4:])
-        return self._ask(self.entry_point, encode_call(f"getUserOpHash({_PACKED})", packed))
-
-    def _ask(self, target: bytes, data: bytes) -> bytes:
-        answer = self.world.anvil.call("eth_call", {"to": show(target), "data": show(data)}, "latest")
-        return bytes.fromhex(answer[2:])
+        return ask(self.world, self.entry_point, encode_call(f"getUserOpHash({_PACKED})", packed))
 
     def refuse(self, operation: UserOperation) -> str:
         """Why the entry point refuses it; empty if it takes it."""
@@ -156,9 +159,6 @@ class ModuleAccount:
         self.world.handle(operation, self.entry_point)
         if operation.call_data == encode_module_execute(RECIPIENT, 1):
             assert balance + 1 == self.world.get_balance(RECIPIENT)
-
-    def _send(self, target: bytes, data: bytes) -> dict[str, Any]:
-        return _send(self.world.anvil, {"from": self.world.funder, "to": show(target), "data": show(data)})
 
 
 class OpenZeppelinAccount(ModuleAccount):
@@ -215,8 +215,8 @@ class KernelAccount(ModuleAccount):
         initial = encode_call(
             "initialize(bytes21,address,bytes,bytes,bytes[])", root, _NOBODY, address_of(self.owner), b"", []
         )
-        address = self._ask(factory, encode_call("getAddress(bytes,bytes32)", initial, bytes(32)))[12:]
-        self._send(factory, encode_call("createAccount(bytes,bytes32)", initial, bytes(32)))
+        address = ask(self.world, factory, encode_call("getAddress(bytes,bytes32)", initial, bytes(32)))[12:]
+        send(self.world, factory, encode_call("createAccount(bytes,bytes32)", initial, bytes(32)))
         return address
 
     def _install_call(self, module: bytes, key: bytes) -> bytes:
@@ -226,6 +226,42 @@ class KernelAccount(ModuleAccount):
         return compute_kernel_nonce_key(module)
 
 
+class Safe:
+    """A Safe of some owners, of one of the published versions."""
+
+    def __init__(
+        self, world: World, owners: list[bytes], threshold: int, *, version: str = "1.5.0", handler: bytes = _NOBODY
+    ) -> None:
+        self.world = world
+        artifacts = install_accounts() / "@safe-global" / _SAFE_PACKAGES[version] / "build" / "artifacts" / "contracts"
+        singleton = world.deploy(_read_artifact(artifacts / "Safe.sol" / "Safe.json"))
+        factory = world.deploy(_read_artifact(artifacts / "proxies" / "SafeProxyFactory.sol" / "SafeProxyFactory.json"))
+        setup = encode_call(
+            "setup(address[],uint256,address,bytes,address,address,uint256,address)",
+            owners, threshold, _NOBODY, b"", handler, _NOBODY, 0, _NOBODY,
+        )  # fmt: skip
+        call = encode_call("createProxyWithNonce(address,bytes,uint256)", singleton, setup, 0)
+        self.address = ask(world, factory, call)[12:]
+        send(world, factory, call)
+
+    def compute_hash(self, target: bytes, value: int, data: bytes) -> bytes:
+        """What owners sign for the Safe's next transaction."""
+        nonce = int.from_bytes(ask(self.world, self.address, encode_call("nonce()")), "big")
+        types = "(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,uint256)"
+        call = encode_call(f"getTransactionHash{types}", target, value, data, *_NO_REFUND, nonce)
+        return ask(self.world, self.address, call)
+
+    def encode_transaction(self, target: bytes, value: int, data: bytes, signatures: bytes) -> bytes:
+        """The call that does it."""
+        types = "(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)"
+        return encode_call(f"execTransaction{types}", target, value, data, *_NO_REFUND, signatures)
+
+    def transact(self, target: bytes, data: bytes, owner: PrivateKey) -> None:
+        """A transaction of a Safe with one owner."""
+        signature = sign_ecdsa(owner, self.compute_hash(target, 0, data))
+        send(self.world, self.address, self.encode_transaction(target, 0, data, signature))
+
+
 class SafeAccount(ModuleAccount):
     """A Safe with one owner, and Rhinestone's adapter for modules. The adapter knows EntryPoint 0.7 alone."""
 
@@ -233,53 +269,19 @@ class SafeAccount(ModuleAccount):
     entry_point = _ENTRY_POINT_07
 
     def _create(self) -> bytes:
-        self._bring_entry_point()
-        singleton = self._deploy(load_safe("Safe.sol/Safe.json"))
-        factory = self._deploy(load_safe("proxies/SafeProxyFactory.sol/SafeProxyFactory.json"))
-        self.adapter = self._deploy(load_published("Safe7579Precompiles", "SAFE7579_BYTECODE"))
-        setup = encode_call(
-            "setup(address[],uint256,address,bytes,address,address,uint256,address)",
-            [address_of(self.owner)], 1, _NOBODY, b"", self.adapter, _NOBODY, 0, _NOBODY,
-        )  # fmt: skip
-        call = encode_call("createProxyWithNonce(address,bytes,uint256)", singleton, setup, 0)
-        self.address = self._ask(factory, call)[12:]
-        self._send(factory, call)
-        self.transact(self.address, encode_call("enableModule(address)", self.adapter))
-        nothing = encode_call(
-            "initializeAccount((address,bytes)[],(address,bytes)[],(address,bytes)[],(address,bytes)[],"
-            "(address,address[],uint8))",
-            [], [], [], [], (_NOBODY, [], 0),
-        )  # fmt: skip
-        self.transact(self.address, nothing)
-        return self.address
-
-    def _bring_entry_point(self) -> None:
-        """The adapter has its address in its code; npm's build has another one than the deployed."""
-        anvil = self.world.anvil
-        if anvil.call("eth_getCode", show(self.entry_point), "latest") != "0x":
-            return
-        made = self._deploy(_read_artifact(install_accounts() / "account-abstraction-0.7/artifacts/EntryPoint.json"))
-        anvil.call("anvil_setCode", show(self.entry_point), anvil.call("eth_getCode", show(made), "latest"))
-
-    def transact(self, target: bytes, data: bytes) -> None:
-        """A transaction of the Safe, by its owner's signature."""
-        nonce = int.from_bytes(self._ask(self.address, encode_call("nonce()")), "big")
-        rest = (0, 0, 0, 0, _NOBODY, _NOBODY)
-        hashed = encode_call(
-            "getTransactionHash(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,uint256)",
-            target, 0, data, *rest, nonce,
-        )  # fmt: skip
-        signature = self.sign_as_owner(self._ask(self.address, hashed))
-        self._send(
-            self.address,
-            encode_call(
-                "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)",
-                target, 0, data, *rest, signature,
-            ),
-        )  # fmt: skip
+        code = _read_artifact(install_accounts() / "account-abstraction-0.7" / "artifacts" / "EntryPoint.json")
+        if not self.world.has_code(self.entry_point):
+            send(self.world, DEPLOYER, _ENTRY_POINT_07_SALT + code)
+        adapter = self._deploy(load_published("Safe7579Precompiles", "SAFE7579_BYTECODE"))
+        self.safe = Safe(self.world, [address_of(self.owner)], 1, handler=adapter)
+        lists = ",".join(["(address,bytes)[]"] * 4)
+        nothing = encode_call(f"initializeAccount({lists},(address,address[],uint8))", [], [], [], [], (_NOBODY, [], 0))
+        for call in (encode_call("enableModule(address)", adapter), nothing):
+            self.safe.transact(self.safe.address, call, make_key(self.owner))
+        return self.safe.address
 
     def install(self, module: bytes, key: bytes) -> None:
-        self.transact(self.address, self._install_call(module, key))
+        self.safe.transact(self.address, self._install_call(module, key), make_key(self.owner))
 
 
 KINDS: Final[tuple[type[ModuleAccount], ...]] = (OpenZeppelinAccount, NexusAccount, KernelAccount, SafeAccount)
