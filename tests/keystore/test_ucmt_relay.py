@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from apps.keystore.ucmt import RootUpdate, compute_update_message, fold_proof, join_nonce
+from apps.keystore.ucmt.command import main
 from apps.keystore.ucmt.envelope import HEAD
 from apps.keystore.ucmt.published import OWN_KEYSTORE, VERIFIERS
 from apps.keystore.ucmt.relay.calls import encode_validate, name_revert
@@ -18,7 +22,7 @@ from l1_proxy import run_proxy
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import StoreMissing
 from microrollup.testing.anvil import AnvilRefused
-from ucmt_relay import ETHER, Log, RelayChain, count_statuses, relay_once, run_chain
+from ucmt_relay import ETHER, RELAYER, Log, RelayChain, count_statuses, relay_once, run_chain
 from ucmt_world import KINDS, Node, User
 
 
@@ -247,7 +251,7 @@ def test_lies_of_a_node(chain: RelayChain, log: Log, tmp_path: Path) -> None:
     for method, lie in lies:
         with run_proxy(chain.url) as proxy:
             proxy.rewrite[method] = lambda params, result, lie=lie: lie
-            document = relay_once(log, tmp_path / "relay", [proxy.url])
+            document = relay_once(log, tmp_path / "relay", [proxy.url], retry=True)
             counts = [count_statuses(document, each["chainId"]) for each in document["chains"]]
             assert all("done" not in each and "diverged" not in each for each in counts), (method, lie)
             assert not counts or method == "eth_call" or document["chains"][0]["error"]
@@ -264,3 +268,85 @@ def test_another_chain_behind_a_url(chain: RelayChain, log: Log, tmp_path: Path)
         document = relay_once(log, tmp_path / "relay", [proxy.url])
         assert "nothing is sent there" in document["chains"][0]["error"]
         assert 0 == proxy.seen["eth_sendRawTransaction"]
+
+
+def sign_update(user: User, **members: Any) -> RootUpdate:
+    """An update of a user's own making, which keeps its node."""
+    update = replace(
+        RootUpdate(
+            ref_hash=user.ref_hash, next_hash=user.tree.root, nonce=0, account=user.account, proof=user.tree.prove(0),
+            node=user.node.bytes, next_proof=user.tree.prove(0),
+        ),
+        **members,
+    )  # fmt: skip
+    return replace(update, data=user.node.sign(compute_update_message(update)))
+
+
+def test_many_nonce_keys_cost_little(chain: RelayChain, log: Log, tmp_path: Path) -> None:
+    """Sixty updates that give the same root, each with a nonce key of its own: where the account stands is found by
+    the nonces of a few.
+    """
+    user = User("keys")
+    log.add(*[sign_update(user, nonce=join_nonce(key << 100, 0)) for key in range(60)])
+    assert {"done": 60} == count_statuses(relay_once(log, tmp_path / "relay", [chain.url]), 1001)
+    with run_proxy(chain.url) as proxy:
+        assert {"done": 60} == count_statuses(relay_once(log, tmp_path / "fresh", [proxy.url]), 1001)
+        assert proxy.seen["eth_call"] <= 1 + 1 + 6
+        assert 0 == proxy.seen["eth_sendRawTransaction"]
+
+
+def test_forms_at_the_edge_arrive(chain: RelayChain, log: Log, tmp_path: Path) -> None:
+    """Proofs of 200 hashes, configs with more in them, signatures of 64 bytes: what opens, the contracts take."""
+    siblings = tuple([keccak256(bytes((number,))) for number in range(200)])
+    updates = []
+    for kind in ("ecdsa", "webauthn", "cosign"):
+        user = User(f"edge {kind}", kind)
+        user.node.bytes += b"more"
+        root = fold_proof(keccak256(user.node.bytes), siblings)
+        following = fold_proof(keccak256(user.node.bytes), siblings[:7])
+        updates.append(sign_update(user, ref_hash=root, proof=siblings, next_hash=following, next_proof=siblings[:7]))
+    data = updates[0].data
+    compact = data[:32] + bytes((data[32] | (data[64] - 27) << 7,)) + data[33:64]
+    updates[0] = replace(updates[0], data=compact)
+    log.add(*updates)
+    assert {"done": 3} == count_statuses(relay_once(log, tmp_path / "relay", [chain.url]), 1001)
+
+
+def test_a_batch_that_is_overtaken(chain: RelayChain, log: Log, tmp_path: Path) -> None:
+    """Somebody sends one of the updates between simulation and inclusion: the transaction reverts whole; what is left
+    goes in the next ones, and nothing twice.
+    """
+    users = [User(f"overtaken {number}") for number in range(6)]
+    updates = [user.rotate() for user in users]
+    log.add(*updates)
+    before = len(chain.list_events())
+    with run_proxy(chain.url) as proxy:
+        proxy.watch("eth_sendRawTransaction", 1, "before", lambda: chain.send(updates[2]))
+        assert {"done": 6} == count_statuses(relay_once(log, tmp_path / "relay", [proxy.url]), 1001)
+    assert 1 == chain.count_reverted()
+    events = chain.list_events()[before:]
+    assert {user.account for user in users} == {account for _, account, *_ in events}
+    assert 6 == len(events)
+
+
+def test_the_command_line(
+    chain: RelayChain, log: Log, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """From a store's directory, with one update that goes through; then the tables."""
+    user = User("command")
+    log.add(user.rotate())
+    key = tmp_path / "relayer.key"
+    key.write_text(RELAYER.secret.hex())
+    arguments = ["relay", "--from", log.directory / "store", "--data", tmp_path / "relay", "--key", key, "--once"]
+    arguments += ["--chain", chain.url, "--poll", "0.05"]
+    assert 0 == main([*map(str, arguments), "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert {"done": 1} == count_statuses(document, 1001)
+    assert user.tree.root == chain.read_root(user)
+    assert 0 == main(["relay-status", "--data", str(tmp_path / "relay"), "--json"])
+    assert document == json.loads(capsys.readouterr().out)
+    assert 0 == main(["relay-status", "--data", str(tmp_path / "relay")])
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("1001", "done", "0x" + user.account.hex(), "http://127.0.0.1"))
+    assert 1 == main([*map(str, arguments), "--account", "0x" + "11" * 20, "--data", str(tmp_path / "other")])
+    assert 2 == main(["relay-status", "--data", str(tmp_path / "none")])

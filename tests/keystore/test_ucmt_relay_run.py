@@ -122,7 +122,7 @@ def test_two_hundred_updates(tmp_path: Path) -> None:
     site = Site(tmp_path, "apps.keystore.ucmt:app")
     with ExitStack() as stack:
         first, second, third = chains = [stack.enter_context(run_chain(chain_id)) for chain_id in CHAINS]
-        caller = stack.enter_context(site.serve())
+        caller = stack.enter_context(site.serve(verifiers=1))
         proxy: Any = stack.enter_context(run_proxy(second.url, FailingProxy(second.url)))
         third.anvil.call("evm_setAutomine", False)
         submit(caller, updates[:120])
@@ -152,6 +152,8 @@ def test_two_hundred_updates(tmp_path: Path) -> None:
             check_chain(chain, users, updates)
             ours = [raw for raw in chain.list_inputs() if raw[:4] == HEAD[:4]]
             assert len(ours) < UPDATES // 2
+        identity = {"name": "ucmt", "hash": "0x" + compute_update_message(updates[-1]).hex()}
+        wait_for(lambda: caller.call("getConfirmation", **identity)["level"].startswith("C3"))
         calldata = [raw for chain in chains for raw in chain.list_inputs()]
         store = [(tmp_path / "relay" / "data.mdb").read_bytes()]
         check_published([*calldata, *store, *read_rollup(caller)], users)

@@ -86,6 +86,12 @@ class RelayChain:
         receipt: Any = wait_for(lambda: self.anvil.call("eth_getTransactionReceipt", digest))
         assert "0x1" == receipt["status"]
 
+    def count_reverted(self) -> int:
+        """Transactions of the relayer that are included and have failed."""
+        number, sender = int(self.anvil.call("eth_blockNumber"), 16), "0x" + compute_address(RELAYER).hex()
+        receipts = [each for block in range(number + 1) for each in self.anvil.call("eth_getBlockReceipts", hex(block))]
+        return len([each for each in receipts if each["from"] == sender and each["status"] == "0x0"])
+
     def list_inputs(self) -> list[bytes]:
         """The calldata of all transactions."""
         number = int(self.anvil.call("eth_blockNumber"), 16)

@@ -36,6 +36,7 @@ __all__ = ["ChainNode", "ChainStanding"]
 
 _MAX_CODE_BYTES: Final = 64 * 1024
 _MAX_ANSWER_BYTES: Final = 4096
+_LAST_SEQUENCE: Final = (1 << 64) - 1
 _CHECK_GAS: Final = 10_000_000
 _GAS_SPARE: Final = 20_000
 
@@ -49,8 +50,8 @@ class ChainStanding(msgspec.Struct, frozen=True):
     """What a chain holds of an account."""
 
     root: bytes
-    counts: dict[int, int]
-    """Next sequence by nonce key."""
+    position: int
+    """How many of the account's updates its nonces count."""
 
 
 class ChainNode:
@@ -80,27 +81,29 @@ class ChainNode:
         answer = await self._transport.ask("eth_getBlockByNumber", hex(number), False)
         return None if answer is None else parse_block(answer, number).hash
 
-    async def read_standings(self, lines: Sequence[UpdateLine], number: int) -> list[ChainStanding | None]:
-        """What the accounts' keystores hold at a block; None where there is no contract that answers."""
-        requests: list[MethodCall] = []
-        asked = [(line, tuple(line.keys)) for line in lines]  # meanwhile the log may bring more keys
-        for line, keys in asked:
-            keystore = line.updates[0].keystore
-            requests.append(_call(keystore, encode_get_root(line.place), number))
-            requests += [_call(keystore, encode_get_nonce(line.place, key), number) for key in keys]
-        answers = iter(await self._ask_calls(requests))
-        standings: list[ChainStanding | None] = []
-        for _, keys in asked:
-            words = [next(answers) for _ in range(1 + len(keys))]
-            if any(word is None or len(word) != 32 for word in words):
-                standings.append(None)
-                continue
-            root, *nonces = [word for word in words if word is not None]
-            counts = {
-                key: int.from_bytes(nonce, "big") & (1 << 64) - 1 for key, nonce in zip(keys, nonces, strict=True)
-            }
-            standings.append(ChainStanding(root, counts))
-        return standings
+    async def read_standings(
+        self, lines: Sequence[UpdateLine], hints: Sequence[int], number: int
+    ) -> list[ChainStanding | None]:
+        """What the accounts' keystores hold at a block; None where there is no contract that answers.
+
+        An update is counted if its nonce is used, and each one's if the next one's is: so the position is searched for,
+        beginning at a hint, by the nonces of few keys, however many an account has.
+        """
+        searches = [_Search(line, hint) for line, hint in zip(lines, hints, strict=True)]
+        roots = await self._ask_calls([_call(each.keystore, encode_get_root(each.place), number) for each in searches])
+        for search, root in zip(searches, roots, strict=True):
+            search.root = root
+        while True:
+            probes = [(search, place) for search in searches for place in search.list_probes()]
+            if not probes:
+                break
+            requests = [
+                _call(each.keystore, encode_get_nonce(each.place, each.updates[place].nonce_key), number)
+                for each, place in probes
+            ]
+            for (search, place), answer in zip(probes, await self._ask_calls(requests), strict=True):
+                search.note(place, answer)
+        return [search.finish() for search in searches]
 
     async def hash_codes(self, addresses: Sequence[bytes]) -> dict[bytes, bytes]:
         """Address -> keccak256 of the code there; empty where there is none."""
@@ -198,6 +201,42 @@ class ChainNode:
         options = msgspec.structs.replace(self.options, max_fee_per_gas=max_fee, max_priority_fee_per_gas=priority)
         call = TransactionRequest(updates[0].keystore, encode_updates(updates), gas)
         return await Sender(self._transport, options, self.chain_id).transact(self._key, call)
+
+
+class _Search:
+    """For an account's position on a chain."""
+
+    def __init__(self, line: UpdateLine, hint: int) -> None:
+        self.place = line.place
+        self.updates = tuple(line.updates)  # meanwhile the log may bring more
+        self.keystore = self.updates[0].keystore
+        self.root: bytes | None = None
+        self._low, self._high = 0, len(self.updates)
+        self._hint: int | None = min(hint, self._high)
+        self._is_lost = False
+
+    def list_probes(self) -> list[int]:
+        """Updates whose nonces are to be read next."""
+        if self._is_lost or self.root is None or len(self.root) != 32 or self._low == self._high:
+            return []
+        if self._hint is None:
+            return [(self._low + self._high) // 2]
+        hint, self._hint = self._hint, None
+        return [place for place in (hint - 1, hint) if 0 <= place < self._high]
+
+    def note(self, place: int, answer: bytes | None) -> None:
+        """What `getNonce` gave for an update's key."""
+        if answer is None or len(answer) != 32:
+            self._is_lost = True
+        elif int.from_bytes(answer, "big") & _LAST_SEQUENCE > self.updates[place].sequence:
+            self._low = max(self._low, place + 1)
+        else:
+            self._high = max(min(self._high, place), self._low)
+
+    def finish(self) -> ChainStanding | None:
+        if self._is_lost or self.root is None or len(self.root) != 32:
+            return None
+        return ChainStanding(self.root, self._low)
 
 
 def encode_updates(updates: Sequence[LoggedUpdate]) -> bytes:

@@ -61,7 +61,7 @@ class Relayer:
         self._is_read = asyncio.Event()
         """The log was read to its end since the relayer started."""
         self._stop = asyncio.Event()
-        self.workers: list[ChainWorker] = []
+        self._workers: list[ChainWorker] = []
 
     def stop(self) -> None:
         """End soon; from the event loop's thread. A transaction that waits for its block is left to the next start."""
@@ -147,28 +147,22 @@ class Relayer:
         _log.warning("relay_log_changed", updates=self._lines.count)
         self._store.drop_log(LogNote(rollup_id))
         self._lines.clear()
-        for worker in self.workers:
-            worker.forget_log()
 
     # --- the chains --------------------------------------------------------------------------------------------------
 
     async def _serve(self, options: EthereumOptions) -> None:
         node = ChainNode(options, self._key)
-        worker = ChainWorker(node, self._store, self._lines, self._options.limits)
-        pause, failed, is_connected = self._options.poll_seconds, 0, False
+        worker: ChainWorker | None = None
+        pause, failed = self._options.poll_seconds, 0
         try:
             await self._is_read.wait()
             while True:
                 try:
-                    if not is_connected:
-                        await worker.connect(
-                            [each.note.chain_id for each in self.workers], forget_refusals=self._options.retry
-                        )
-                        self.workers.append(worker)
-                        is_connected = True
+                    if worker is None:
+                        worker = await self._connect(node)
                     await worker.run_round()
                 except (MicrorollupError, OSError) as error:
-                    worker.fail(error)
+                    _note_failure(node, worker, error)
                     failed += 1
                     if self._options.once and failed >= self._options.patience:
                         return
@@ -183,3 +177,19 @@ class Relayer:
         finally:
             with suppress(Exception):
                 await node.close()
+
+    async def _connect(self, node: ChainNode) -> ChainWorker:
+        taken = [worker.book.note.chain_id for worker in self._workers]
+        worker = await ChainWorker.connect(node, self._store, self._lines, self._options.limits, taken)
+        if self._options.retry:
+            worker.forget_refusals()
+        self._workers.append(worker)
+        return worker
+
+
+def _note_failure(node: ChainNode, worker: ChainWorker | None, error: Exception) -> None:
+    """Say why a round did not come to its end, on disk if the chain is known."""
+    text = str(error)[:300]
+    if worker is not None and text != worker.book.note.error:
+        worker.book.write({}, error=text)
+    _log.warning("relay_chain_waits", chain=node.chain_id, place=node.place, reason=text)

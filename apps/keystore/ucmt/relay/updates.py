@@ -71,24 +71,10 @@ class UpdateLine:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.updates: list[LoggedUpdate] = []
-        self.keys: list[int] = []
-        """Its nonce keys."""
-
-    def add(self, update: LoggedUpdate) -> None:
-        self.updates.append(update)
-        if update.nonce_key not in self.keys:
-            self.keys.append(update.nonce_key)
 
     def get_root(self, position: int) -> bytes:
         """The root after so many updates."""
         return self.updates[position - 1].update.next_hash if position else self.place[0]
-
-    def count(self, position: int) -> dict[int, int]:
-        """Next sequences of all keys after so many updates."""
-        counts = dict.fromkeys(self.keys, 0)
-        for update in self.updates[:position]:
-            counts[update.nonce_key] += 1
-        return counts
 
 
 class UpdateLines:
@@ -106,7 +92,7 @@ class UpdateLines:
         line = self.by_place.get(update.place)
         if line is None:
             line = self.by_place[update.place] = UpdateLine(update.place)
-        line.add(update)
+        line.updates.append(update)
         self.count = update.index + 1
 
     def execute(self, action: UpdateRoot) -> bool:

@@ -127,6 +127,17 @@ contract UpdatesTest is UcmtBase {
         assertEq(0, keystore.getNonce(tree.root, ACCOUNT, 0), "key 0");
     }
 
+    /// @dev The last sequence of 64 bits is never used: counting on would overflow. Slot 1 holds the sequences.
+    function test_last_sequence() external {
+        UpdateAction memory action = _update(tree, next);
+        action.nonce = type(uint64).max;
+        bytes32 slot = keccak256(abi.encode(uint256(0), keccak256(abi.encode(tree.root, uint256(1)))));
+        vm.store(address(keystore), keccak256(abi.encode(ACCOUNT, slot)), bytes32(action.nonce));
+        assertEq(action.nonce, keystore.getNonce(tree.root, ACCOUNT, 0), "the last one");
+        vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
+        _send(action);
+    }
+
     // 2 node
 
     function test_proof() external {
