@@ -55,6 +55,7 @@ __all__ = [
     "IndexFunction",
     "IndexType",
     "IndexView",
+    "QueueEntry",
     "describe_index",
     "is_index",
 ]
@@ -81,6 +82,19 @@ class Change(msgspec.Struct, Generic[K, V], frozen=True):
     new: V | None
 
 
+class QueueEntry(msgspec.Struct, frozen=True):
+    """What lay in the inbox's queue."""
+
+    index: int
+    """Its place there, counted from zero."""
+    payload: bytes
+    """Its first byte says what it is: 0 an L1 account's own action, 1 a signed one, 2 an envelope."""
+
+
+def _queue_nothing(_: int) -> QueueEntry | None:
+    return None
+
+
 class BlockReceipt(msgspec.Struct, frozen=True):
     """What became of an entry of a block."""
 
@@ -94,6 +108,8 @@ class BlockReceipt(msgspec.Struct, frozen=True):
     """Of the app's own classes."""
     read: Callable[[int], tuple[bytes, Action | None]]
     """From `seq` to sender and action; a signature has to be recovered, so it is done when it is asked for."""
+    read_queued: Callable[[int], QueueEntry | None] = _queue_nothing
+    """From `seq` to what lay in the inbox's queue."""
 
     @property
     def sender(self) -> bytes:
@@ -104,6 +120,11 @@ class BlockReceipt(msgspec.Struct, frozen=True):
     def action(self) -> Action | None:
         """None for the block's own entry, and for a forced payload without one."""
         return self.read(self.seq)[1]
+
+    @property
+    def queued(self) -> QueueEntry | None:
+        """As it lay in the inbox's queue; None for what did not come through it, and in a test's run."""
+        return self.read_queued(self.seq)
 
 
 class IndexBlockSource(Protocol):
@@ -116,8 +137,8 @@ class IndexBlockSource(Protocol):
         """The words of the block's header."""
         ...
 
-    def read_builder(self) -> bytes:
-        """The 20-byte address that sealed the block."""
+    def read_first_builder(self) -> bytes:
+        """The 20-byte address that the rollup's genesis names as its builder."""
         ...
 
     def read_state(self) -> Any:
@@ -158,9 +179,9 @@ class IndexBlock(Generic[_S_co]):
         return self._source.read_header()
 
     @property
-    def builder(self) -> bytes:
-        """The 20-byte address that sealed it; of the genesis, that the rollup began with. Zero in a test's run."""
-        return self._source.read_builder()
+    def first_builder(self) -> bytes:
+        """The 20-byte address that the rollup's genesis names as its builder. Zero in a test's run."""
+        return self._source.read_first_builder()
 
     @property
     def state(self) -> _S_co:

@@ -50,6 +50,11 @@ class NodeView(Protocol):
         """32 bytes."""
         ...
 
+    @property
+    def first_builder(self) -> bytes:
+        """The 20-byte address that the rollup's genesis names as its builder."""
+        ...
+
     def submit(self, line: bytes, *, timeout: float = 30.0) -> SignedAcknowledgement:
         """Take one signed action in its JSON form, or one envelope as `{"envelope": name, "raw": "0x…"}`; returns when
         it is durable.
@@ -82,10 +87,6 @@ class NodeView(Protocol):
 
     def get_block(self, height: int | None = None) -> BlockAnswer:
         """A block with what became of its actions."""
-        ...
-
-    def get_builder(self, height: int | None = None) -> bytes:
-        """The 20-byte address that sealed a block; of the genesis, that the rollup began with."""
         ...
 
     def get_confirmation(self, action: bytes | int) -> Confirmation:

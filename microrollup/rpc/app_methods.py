@@ -12,13 +12,12 @@ from microrollup.chain.acknowledgement import SignedAcknowledgement
 from microrollup.chain.answers.actions import ActionAnswer, BlockAnswer, HeaderAnswer, ReceiptAnswer
 from microrollup.chain.answers.confirmations import Confirmation, Heights
 from microrollup.chain.answers.state import StateProofAnswer
-from microrollup.chain.block import compute_block_hash, recover_sealer
 from microrollup.chain.envelope_record import compute_envelope_id
 from microrollup.declaration.context import Revert
 from microrollup.declaration.index import Index, IndexBlock, IndexView
 from microrollup.declaration.query import Methods, Query
 from microrollup.declaration.view import View
-from microrollup.errors import LimitExceeded, StoreCorrupt, UsageError
+from microrollup.errors import LimitExceeded, UsageError
 from microrollup.execution.querying import QueryFault, encode_answer
 from microrollup.ledger.proof_json import make_proof_answer
 from microrollup.ledger.viewing import ReadFault, make_view
@@ -94,6 +93,10 @@ class ServedNode:
     def rollup_id(self) -> bytes:
         return self._api.node.rollup_id
 
+    @property
+    def first_builder(self) -> bytes:
+        return self._api.node.genesis.builder
+
     def submit(self, line: bytes, *, timeout: float = 30.0) -> SignedAcknowledgement:
         node = self._api.node
         try:
@@ -130,15 +133,6 @@ class ServedNode:
 
     def get_block(self, height: int | None = None) -> BlockAnswer:
         return self._api.views.block(self._api.node.lookups.get_block(height))
-
-    def get_builder(self, height: int | None = None) -> bytes:
-        node = self._api.node
-        header = node.lookups.get_header(height)
-        seal = node.lookups.get_seal(header.height)
-        sealer = node.genesis.builder if seal is None else recover_sealer(compute_block_hash(header), seal)
-        if sealer is None:
-            raise StoreCorrupt(f"blocks/{header.height}", "its seal is nobody's")
-        return sealer
 
     def get_confirmation(self, action: bytes | int) -> Confirmation:
         node, views = self._api.node, self._api.views

@@ -65,7 +65,7 @@ class _Source:
             zero, zero,
         )  # fmt: skip
 
-    def read_builder(self) -> bytes:
+    def read_first_builder(self) -> bytes:
         return ZERO_ADDRESS
 
 

@@ -25,6 +25,7 @@ from microrollup.declaration.modules import Package
 from microrollup.declaration.query import Reads, load_reads
 from microrollup.errors import IndexNotReady, NotRetained, StoreMissing
 from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.execution.entry import decode_forced, is_forced_record
 from microrollup.ledger.indexes import viewing
 from microrollup.ledger.indexes.builder import IndexBuilder
 from microrollup.ledger.indexes.replay import REPLAY_DIRECTORY
@@ -40,7 +41,7 @@ from microrollup.verifier.follow import verify_blocks
 from paths import ROOT, SUPPORT
 from shelf import Place, Remove, app
 from shelf_indexes import by_rank, fussy, history, sizes
-from shelf_seals import seals
+from shelf_words import queued, words
 
 READS: Reads = load_reads(app)  # type: ignore[assignment]
 NAMES = ["by_rank", "fussy", "history", "sizes"]
@@ -154,23 +155,31 @@ def test_every_height(chain: Chain) -> None:
             assert wanted[function.__name__] == read(chain, function, height), (function, height)
 
 
-def test_the_header_and_the_builder(chain: Chain) -> None:
-    """An index may read the words of a header, and who sealed the block; the genesis is its first builder's."""
-    work(chain, Random(7), 3)
+def test_the_words_of_a_block_and_the_queue(chain: Chain) -> None:
+    """An index may read the header, the first builder, and what came through the inbox's queue as it lay there."""
+    work(chain, Random(7), 6)
     package = Package("shelf", ())
-    index = describe_index(seals, package)  # type: ignore[arg-type]
-    reads = msgspec.structs.replace(READS, indexes={"seals": index}, trees={**READS.trees, **package.trees})
+    own = {function.__name__: describe_index(function, package) for function in (words, queued)}  # type: ignore[arg-type]
+    reads = msgspec.structs.replace(READS, indexes=own, trees={**READS.trees, **package.trees})
     fill(chain, reads)
+    blocks = chain.get_blocks()
     wanted = {
         block.header.height: (
             block.header.parent_hash, keccak256(block.header.state_root + block.header.actions_root), BUILDER
         )
-        for block in chain.get_blocks()
+        for block in blocks
     }  # fmt: skip
-    found = read(chain, seals, reads=reads)
-    first = found.pop(0, None)
+    found = read(chain, words, reads=reads)
+    found.pop(0, None)
     assert wanted == found
-    assert first is None or first[2] == BUILDER
+    forced = [
+        (seq, decode_forced(record))
+        for block in blocks
+        for seq, record in enumerate(block.records, block.header.first_seq)
+        if is_forced_record(record)
+    ]
+    assert forced
+    assert {entry.index: (seq, entry.payload) for seq, entry in forced} == read(chain, queued, reads=reads)
 
 
 def test_filled_in_one_go_or_block_by_block(chain: Chain) -> None:

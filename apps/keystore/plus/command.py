@@ -1,4 +1,4 @@
-"""The command line of Keystore+: deploy one with its vault, and look who holds the money."""
+"""The command line of Keystore+: deploy one with its vault, look who holds the money, and pay in for development."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from microrollup.settlement.place import EthereumPlace
 
 from .config import Config, PriceCap
 from .deploying import Custody, check_custody, deploy_plus, plan_vault
+from .funding import deposit_locally
 from .module_file import keep_module
 
 __all__ = ["main", "plus_group"]
@@ -44,7 +45,7 @@ def read_cap(text: str) -> PriceCap:
 
 @click.group("plus", context_settings={"help_option_names": ["-h", "--help"]})
 def plus_group() -> None:
-    """Keystore+ on Ethereum: a rollup of accounts with balances, and the vault on L1 that holds the money."""
+    """Keystore+: a rollup of accounts with balances, and the vault on L1 that holds the money."""
 
 
 @click.command("deploy", cls=Command, context_settings={"default_map": {"da": "calldata"}})
@@ -139,7 +140,37 @@ def vault_command(app: str, directory: Path | None, reach: Reach, output: Output
     output.show(_describe(custody), make_facts(_list_facts(custody)))
 
 
+def read_wei(text: str) -> int:
+    """An amount of wei in decimal digits."""
+    if not text.isdecimal() or not 0 < int(text) < _MAX_WEI:
+        raise click.BadParameter(f"{text!r} is not an amount of wei above 0")
+    return int(text)
+
+
+@click.command("fund", cls=Command)
+@click.argument("key", type=hex_bytes(32))
+@click.argument("wei", type=read_wei)
+@data_option("The rollup's data directory.")
+@click.option("--app", default=__package__, show_default=True, metavar="APP", help="The Keystore+ that it holds.")
+@json_option
+def fund_command(key: bytes, wei: int, directory: Path, app: str, output: Output) -> None:
+    """Pay WEI to the account KEY on the local settlement, for development.
+
+    KEY is the account's key, its keystore address for Axiom's clients, registered or not. The deposit goes into the
+    inbox's queue in the vault's name, as the vault's own do on Ethereum, and is credited once the rollup has reached
+    the L1 block that includes it: up to 12 seconds later, while a node runs.
+    """
+    made = deposit_locally(load_rollup(app), directory, key, wei)
+    document = {"index": made.index, "id": made.id, "transactionHash": hex0x(made.transaction_hash)}
+    facts = {
+        "deposit": f"{wei:,} wei for {hex0x(key)}, entry {made.index} of the queue",
+        "transaction hash": document["transactionHash"],
+    }
+    output.show(document, make_facts(dict(facts)))
+
+
 plus_group.add_command(deploy_command)
+plus_group.add_command(fund_command)
 plus_group.add_command(vault_command)
 
 

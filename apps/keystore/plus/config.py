@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Address, Bytes32, Uint64, Uint256
 
-__all__ = ["Config", "PriceCap", "OrderSettler"]
+__all__ = ["LOCAL_VAULT", "Config", "PriceCap", "OrderSettler"]
+
+LOCAL_VAULT: Final = b"the local L1's vault"
+"""The vault of a rollup that settles on its own machine, for development: an address whose key nobody has. A process
+that may write into the data directory can force an action in its name there; on Ethereum it never acts.
+"""
 
 
 class OrderSettler(Struct, frozen=True):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Address, Bytes32, Revert, Uint16, Uint64, View, require
 
+from ..axiom.rpc.indexes import axiom_blocks, axiom_leaves, axiom_queue
 from .answers import (
     AccountAnswer,
     AccountEntry,
@@ -58,6 +59,9 @@ from .vault import compute_withdrawal_id
 __all__ = [
     "account",
     "accounts",
+    "axiom_blocks",
+    "axiom_leaves",
+    "axiom_queue",
     "balances",
     "delegates",
     "deposits",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from microrollup import MicroRollup, replace
+from microrollup import MethodSet, MicroRollup, replace
 
 from ..axiom.envelope import AxiomEnvelope
 from .axiom import axiom_update, axiom_withdraw
-from .config import Config
+from .config import LOCAL_VAULT, Config
 from .dkim import DkimMail
 from .dkim_keys import add_dkim_key, revoke_dkim_key
 from .exits import set_exit
@@ -22,6 +22,8 @@ from .updates import accept_update, register_account, set_careful, update_accoun
 from .vault import deposit, freeze, transfer, withdraw
 
 __all__ = ["app", "make_app"]
+
+_KEYSTORE = str(__package__).rpartition(".")[0]
 
 
 def make_app(config: Config, state: Plus | None = None) -> MicroRollup:
@@ -47,8 +49,9 @@ def make_app(config: Config, state: Plus | None = None) -> MicroRollup:
         methods=f"{__package__}.gateway",
         admission=f"{__package__}.admission",
         pages=f"{__package__}.pages",
+        method_sets={"axiom": MethodSet(f"{_KEYSTORE}.axiom.rpc.methods", namespace="keystore")},
     )  # fmt: skip
 
 
-app = make_app(Config())
-"""Without contracts on L1, fees or names."""
+app = make_app(Config(vault=LOCAL_VAULT))
+"""Without contracts on L1, fees or names; on a local settlement `python -m apps.keystore.plus fund` pays in."""

@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from microrollup.chain.block import Header, compute_block_hash, recover_sealer
+from microrollup.chain.block import Header
 from microrollup.chain.receipt import STATUS_NAMES
 from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.codec.schema import describe_struct
 from microrollup.codec.values import compile_codec
 from microrollup.declaration.action import Action, Event
-from microrollup.declaration.index import BlockReceipt, Change
+from microrollup.declaration.index import BlockReceipt, Change, QueueEntry
 from microrollup.declaration.map import Map, StoreFault
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import State, StateField
 from microrollup.errors import DecodeError, StoreCorrupt, StoreError
 from microrollup.execution.authentication import Authenticator
+from microrollup.execution.entry import decode_forced, is_forced_record
 from microrollup.ledger.entries import read_log_entry
 from microrollup.ledger.genesis import read_genesis
 from microrollup.ledger.viewing import ReadFault, make_view
@@ -87,13 +88,15 @@ class BlockReader:
         tables = self.environment.tables
         row = get_block_row(txn, tables, header.height)
         first = 0 if row is None else row.first_record
-        read = partial(self._read_entry, txn, header, first - header.first_seq)
+        offset = first - header.first_seq
+        read = partial(self._read_entry, txn, header, offset)
+        read_queued = partial(self._read_queued, txn, offset)
         receipts = [decode_receipt(raw) for raw in get_receipts(txn, tables, header)]
         return tuple(
             [
                 BlockReceipt(
                     receipt.seq, receipt.action_hash, STATUS_NAMES[receipt.status], receipt.reason,
-                    tuple([self._events.decode(name, raw) for name, raw in receipt.events]), read,
+                    tuple([self._events.decode(name, raw) for name, raw in receipt.events]), read, read_queued,
                 )
                 for receipt in receipts
             ]
@@ -102,12 +105,28 @@ class BlockReader:
     def _read_entry(self, txn: Transaction, header: Header, offset: int, seq: int) -> tuple[bytes, Action | None]:
         """Sender and action of a logged entry. Raises `ReadFault`."""
         with store_faults():
-            record = get_record(txn, self.environment.tables, seq + offset)
-            if record is None:
-                raise StoreCorrupt(f"log/{seq + offset}", "missing")
+            record = self._get_record(txn, seq + offset)
             index = seq - header.first_seq
             entry = read_log_entry(self.rollup, self.rollup_id, self._authenticator, record, header.height, index)
         return entry.sender, entry.action if isinstance(entry.action, Action) else None
+
+    def _read_queued(self, txn: Transaction, offset: int, seq: int) -> QueueEntry | None:
+        """What lay in the inbox's queue. Raises `ReadFault`."""
+        with store_faults():
+            record = self._get_record(txn, seq + offset)
+            if not is_forced_record(record):
+                return None
+            try:
+                forced = decode_forced(record)
+            except DecodeError as error:
+                raise StoreCorrupt(f"log/{seq + offset}", error.reason) from None
+        return QueueEntry(forced.index, forced.payload)
+
+    def _get_record(self, txn: Transaction, number: int) -> bytes:
+        record = get_record(txn, self.environment.tables, number)
+        if record is None:
+            raise StoreCorrupt(f"log/{number}", "missing")
+        return record
 
 
 def read_header_id(environment: Environment) -> bytes:
@@ -159,18 +178,9 @@ class StoredBlock:
         """The words of its header."""
         return self.header
 
-    def read_builder(self) -> bytes:
-        """Who sealed it. Raises `ReadFault`."""
-        with store_faults():
-            row = get_block_row(self._txn, self._reader.environment.tables, self.height)
-            if row is None:
-                raise StoreCorrupt(f"blocks/{self.height}", "missing")
-            if row.seal is None:
-                return self._reader.genesis.builder
-            sealer = recover_sealer(compute_block_hash(self.header), row.seal)
-            if sealer is None:
-                raise StoreCorrupt(f"blocks/{self.height}", "its seal is nobody's")
-            return sealer
+    def read_first_builder(self) -> bytes:
+        """The builder of the rollup's genesis."""
+        return self._reader.genesis.builder
 
     def read_state(self) -> State:
         """The app's state after the block. Raises `StateWanted`, `ReadFault`."""
