@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from benchmarks import (
+    balances,
     checking,
     end_to_end,
     execution,
@@ -33,6 +34,7 @@ ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "execution": execution.measure,
     "metering": metering.measure,
     "keystore-plus": keystore_plus.measure,
+    "balances": balances.measure,
     "end-to-end": end_to_end.measure,
     "state-root": state_root.measure,
     "growth": growth.measure,

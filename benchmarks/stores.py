@@ -11,6 +11,7 @@ from apps.keystore import app
 from benchmarks.workload import Population
 from microrollup.chain.record import Genesis, Open, Seal
 from microrollup.crypto.ecdsa import PrivateKey, compute_address, load_private_key
+from microrollup.declaration.rollup import MicroRollup
 from microrollup.execution.authentication import Authenticated
 from microrollup.execution.entry import make_signed_entry
 from microrollup.execution.stf import Entry
@@ -47,11 +48,11 @@ LARGE_BLOCK: Final = MAX_BLOCK_RECORD_BYTES // (_REGISTER_BYTES + 36) // 100 * 1
 """The largest block of keystore actions, in whole hundreds: an update is up to 36 bytes longer than a register."""
 
 
-def create_genesis() -> Genesis:
-    """A keystore's genesis of a little while ago."""
+def create_genesis(rollup: MicroRollup = app) -> Genesis:
+    """A rollup's genesis of a little while ago, by default a keystore's."""
     start = int(time.time()) // L1_SECONDS - 2
     return make_genesis(
-        app,
+        rollup,
         builder=compute_address(BUILDER),
         verifiers=(compute_address(VERIFIER),),
         quorum=1,
@@ -66,15 +67,15 @@ def create_ledger(directory: Path) -> Ledger:
     return Ledger.create(directory, app, create_genesis())
 
 
-def make_entries(actions: Sequence[Authenticated]) -> list[Entry]:
+def make_entries(actions: Sequence[Authenticated], rollup: MicroRollup = app) -> list[Entry]:
     """Stored records made ready to execute, as sequencer and replay do."""
-    return [make_signed_entry(app, action) for action in actions]
+    return [make_signed_entry(rollup, action) for action in actions]
 
 
 def begin_block(ledger: Ledger) -> None:
     """Open the next block; no time passes in made-up work."""
     header = ledger.header
-    ledger.begin(Open(header.height + 1, header.timestamp, header.l1_origin, app.stf_id))
+    ledger.begin(Open(header.height + 1, header.timestamp, header.l1_origin, ledger.rollup.stf_id))
 
 
 def execute_block(ledger: Ledger, entries: Sequence[Entry]) -> None:
@@ -88,7 +89,7 @@ def build_block(ledger: Ledger, actions: Sequence[Authenticated], group: int = G
     """One block, from records to checkpoint: decoded, executed and made durable by groups; its seal is made up."""
     begin_block(ledger)
     for first in range(0, len(actions), group):
-        ledger.execute(make_entries(actions[first : first + group]))
+        ledger.execute(make_entries(actions[first : first + group], ledger.rollup))
         ledger.commit()
     ledger.finish(ledger.compute_header(), MADE_UP_SEAL)
 

@@ -40,7 +40,7 @@ BUDGETS = [
 ]
 """The rows that the budgets name: group, part of the description, limit, target."""
 
-DURABLE = ["end-to-end", "state-root", "growth", "replay"]
+DURABLE = ["balances", "end-to-end", "state-root", "growth", "replay"]
 
 
 @pytest.fixture(scope="module")
