@@ -10,15 +10,24 @@ from paths import FOUNDRY, TESTS
 
 __all__ = [
     "render_account_gas",
+    "render_bridge_gas",
     "render_bundled_gas",
     "render_inbox_gas",
+    "render_opened_gas",
     "render_proof_gas",
+    "render_resolver_gas",
     "render_root_gas",
     "render_vault_gas",
 ]
 
 Row = tuple[str, Sequence[str]]
 """What the first cell says, and the measured names whose figures are the second one."""
+
+_LATER_SLOT: Final = 98_000 - 20_000
+"""What a new slot of storage costs more in the schedule proposed for Glamsterdam (EIP-8037, EIP-8038; not final)."""
+_LATER_BYTE: Final = 64
+"""Gas of a byte of calldata there."""
+_LATER: Final = "proposed prices"
 
 _SETTLE: Final = "settle, later, {}, 2 of 3, 1 forced"
 _INBOX: Final[tuple[Row, ...]] = (
@@ -56,6 +65,7 @@ _VALIDATION_HEAD: Final = [
     "without the validator",
     "signature, bytes",
     "beyond the bare 65",
+    _LATER,
 ]
 _MODES: Final = ("inclusion", "exclusion", "exclusion, previous root", "exclusion, oldest replaced root", "cached")
 _OUTBOX: Final = ("intent", "delegate, ECDSA")
@@ -66,6 +76,10 @@ _ACCOUNTS: Final[tuple[Row, ...]] = (
     ("`pushRoot`, each of the first four newer roots", ["pushRoot: third root"]),
     ("`pushRoot`, each later one", ["pushRoot: a later root, the ring full"]),
     ("`validateUserOp` of another account by the module, inclusion, ECDSA", ["module, storage cold: inclusion, ECDSA"]),
+    (
+        "the same by an intent / a delegate, ECDSA",
+        ["module, storage cold: intent", "module, storage cold: delegate, ECDSA"],
+    ),
 )
 _VAULT: Final[tuple[Row, ...]] = (
     ("`deposit`, ether / ERC-20", ["deposit, ether", "deposit, ERC-20"]),
@@ -76,6 +90,22 @@ _VAULT: Final[tuple[Row, ...]] = (
     ("`freeze`", ["freeze"]),
     ("`escape`, the caller is the vk / ECDSA", ["escape, the caller is the vk", "escape, ECDSA"]),
     ("`escape`, P-256 / passkey, without the precompile", ["escape, P-256", "escape, passkey"]),
+)
+_BRIDGE: Final[tuple[Row, ...]] = (
+    (
+        "`initiateL1Transaction`, DEPOSIT / UPDATE of 2,000 bytes",
+        ["initiateL1Transaction, DEPOSIT", "initiateL1Transaction, UPDATE of 2,000 bytes"],
+    ),
+    ("`recordBatch`", ["recordBatch"]),
+    ("`finalizeWithdrawal`", ["finalizeWithdrawal"]),
+)
+_OPENED: Final[tuple[Row, ...]] = (("`L1Accounts.open`, the first time", ["L1Accounts.open, the first time"]),)
+_RESOLVER: Final[tuple[Row, ...]] = (
+    ("`resolve`", ["resolve"]),
+    (
+        "`resolveWithProof`, a registered name / one that is not",
+        ["resolveWithProof, present", "resolveWithProof, absent"],
+    ),
 )
 _BARE_SIGNATURE_BYTES: Final = 65
 
@@ -94,7 +124,27 @@ def render_root_gas() -> str:
 
 def render_vault_gas() -> str:
     """Of paying in and out."""
-    return _render_rows(["execution gas, cold storage, proofs of depth 30", "gas"], _VAULT, _read("vault", "vault"))
+    return _render_costs("execution gas, cold storage, proofs of depth 30", _VAULT, _read("vault", "vault"))
+
+
+def render_bridge_gas() -> str:
+    """Of the same by Axiom's interface."""
+    return _render_costs("execution gas, cold storage, proofs of depth 30", _BRIDGE, _read("vault", "vault"))
+
+
+def render_opened_gas() -> str:
+    """Of accounts that are opened on L1."""
+    return _render_costs("execution gas, cold storage, proofs of depth 30", _OPENED, _read("vault", "vault"))
+
+
+def render_resolver_gas() -> str:
+    """Of resolving a name, which is called and not sent."""
+    kept = _read("vault", "vault")
+    rows = [
+        [what, *[" / ".join([f"{kept[name + unit]:,}" for name in names]) for unit in ("", ": bytes")]]
+        for what, names in _RESOLVER
+    ]
+    return _render(["`eth_call`, depth 30, cold storage", "gas", "the gateway's answer, bytes"], rows)
 
 
 def render_proof_gas() -> str:
@@ -115,14 +165,15 @@ def render_account_gas() -> str:
     for mode in _MODES:
         gas = [f"{kept[f'validateUserOp, storage cold: {mode}, {kind}']:,}" for kind in ("ECDSA", "no check")]
         size = kept[f"signature bytes: {mode}, ECDSA"]
-        rows.append([mode.replace("previous", "last replaced"), *gas, f"{size:,}", f"{size - _BARE_SIGNATURE_BYTES:,}"])
+        later = kept[f"validateUserOp, storage cold: {mode}, ECDSA"] + _LATER_BYTE * size
+        sizes = [f"{size:,}", f"{size - _BARE_SIGNATURE_BYTES:,}", f"{later:,}"]
+        rows.append([mode.replace("previous", "last replaced"), *gas, *sizes])
     for mode in _OUTBOX:
         size = kept[f"signature bytes: {mode}"]
-        gas = f"{kept[f'validateUserOp, storage cold: {mode}']:,}"
-        rows.append([mode, gas, "", f"{size:,}", f"{size - _BARE_SIGNATURE_BYTES:,}"])
-    return (
-        _render(_VALIDATION_HEAD, rows) + "\n" + _render_rows(["execution gas, cold storage", "gas"], _ACCOUNTS, kept)
-    )
+        cold = kept[f"validateUserOp, storage cold: {mode}"]
+        later = cold + _LATER_BYTE * size
+        rows.append([mode, f"{cold:,}", "", f"{size:,}", f"{size - _BARE_SIGNATURE_BYTES:,}", f"{later:,}"])
+    return _render(_VALIDATION_HEAD, rows) + "\n" + _render_costs("execution gas, cold storage", _ACCOUNTS, kept)
 
 
 def render_bundled_gas() -> str:
@@ -142,6 +193,25 @@ def _read(project: str, name: str) -> dict[str, int]:
 
 def _render_rows(head: list[str], rows: Sequence[Row], kept: dict[str, int]) -> str:
     return _render(head, [[what, " / ".join([f"{kept[name]:,}" for name in names])] for what, names in rows])
+
+
+def _render_costs(head: str, rows: Sequence[Row], kept: dict[str, int]) -> str:
+    """Gas of today, what else the call brings, and what it would cost at the proposed prices."""
+    lines = []
+    for what, names in rows:
+        costs = [_read_costs(kept, name) for name in names]
+        lines.append([what, *[" / ".join([f"{value:,}" for value in column]) for column in zip(*costs, strict=True)]])
+    return _render([head, "gas", "calldata, bytes", "new slots", _LATER], lines)
+
+
+def _read_costs(kept: dict[str, int], name: str) -> tuple[int, int, int, int]:
+    """Gas, bytes, slots, gas at the proposed prices. Validation makes no slots; its bytes are the signature's."""
+    gas = kept[name]
+    if name.startswith("module, "):
+        size, slots = kept[name.replace("storage cold", "signature bytes")], 0
+    else:
+        size, slots = kept[f"{name}: bytes"], kept[f"{name}: new slots"]
+    return gas, size, slots, gas + _LATER_SLOT * slots + _LATER_BYTE * size
 
 
 def _render(head: list[str], rows: list[list[str]]) -> str:

@@ -17,9 +17,12 @@ from microrollup.cli.run import COMMANDS, cli
 from paths import ROOT
 from render_gas import (
     render_account_gas,
+    render_bridge_gas,
     render_bundled_gas,
     render_inbox_gas,
+    render_opened_gas,
     render_proof_gas,
+    render_resolver_gas,
     render_root_gas,
     render_vault_gas,
 )
@@ -79,9 +82,12 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "ethereum_options": lambda: render_struct("microrollup.settlement.ethereum.options:EthereumOptions"),
     "execution_limits": lambda: render_constants("microrollup.limits"),
     "gas_accounts": render_account_gas,
+    "gas_bridge": render_bridge_gas,
     "gas_bundled": render_bundled_gas,
     "gas_inbox": render_inbox_gas,
+    "gas_opened": render_opened_gas,
     "gas_proofs": render_proof_gas,
+    "gas_resolver": render_resolver_gas,
     "gas_roots": render_root_gas,
     "gas_vault": render_vault_gas,
     "inbox_limits": lambda: render_constants("microrollup.settlement.inbox", "microrollup.settlement.batch"),

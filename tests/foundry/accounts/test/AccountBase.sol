@@ -8,11 +8,11 @@ import {AccountSignature} from "keystore/AccountSignature.sol";
 import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
 import {IRootReceiver} from "keystore/IRootReceiver.sol";
 import {Paths} from "keystore-test/Paths.sol";
-import {Validation} from "./Validation.sol";
+import {StateCosts} from "./StateCosts.sol";
 import {IKeystoreAccount, IKeystoreAccountFactory} from "./IKeystoreAccount.sol";
 
 /// @title Accounts under the published EntryPoint 0.8 at its canonical address
-abstract contract AccountBase is Validation {
+abstract contract AccountBase is StateCosts {
     /// @notice Data and vk of a key on the keystore, and what signs for them here.
     struct Holder {
         uint256 privateKey;
@@ -257,5 +257,23 @@ abstract contract AccountBase is Validation {
         bytes32 userOpHash = entryPoint.getUserOpHash(operation);
         vm.prank(address(entryPoint));
         return IKeystoreAccount(payable(operation.sender)).validateUserOp(operation, userOpHash, 0);
+    }
+
+    /// @notice The root over an account and another leaf of its key, each other's sibling, and how both are opened.
+    function _pair(bytes32 key, Holder memory owner, bytes32 place, bytes32 valueHash)
+        internal
+        pure
+        returns (bytes32 root, bytes memory openings)
+    {
+        bytes memory value = abi.encodePacked(_dataHash(owner), owner.vkHash);
+        bytes32 accountHash = Paths.hash(Paths.Leaf(1, 1, _treeKey(key), 0, 0, keccak256(value)));
+        bytes32 otherHash = Paths.hash(Paths.Leaf(1, 1, place, 0, 0, valueHash));
+        bytes32 node = keccak256(abi.encodePacked(accountHash, otherHash));
+        Paths.Path memory path = Paths.grow(node, DEPTH - 1, uint64(uint256(node)), node);
+        bytes memory link = abi.encodePacked(uint8(0), bytes32(0));
+        bytes memory left = abi.encodePacked(path.isLeft << 1, link, otherHash, path.siblings);
+        bytes memory right = abi.encodePacked(path.isLeft << 1 | 1, link, accountHash, path.siblings);
+        openings = abi.encodePacked(value, uint16(left.length), left, uint16(right.length), right);
+        root = path.root;
     }
 }

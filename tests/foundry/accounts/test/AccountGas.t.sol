@@ -72,24 +72,6 @@ contract AccountGasTest is AccountBase {
         _measureModes(yes, "no check");
     }
 
-    /// @notice The root over an account and another leaf of its key, each other's sibling, and how both are opened.
-    function _pair(bytes32 key, Holder memory owner, bytes32 place, bytes32 valueHash)
-        private
-        pure
-        returns (bytes32 root, bytes memory openings)
-    {
-        bytes memory value = abi.encodePacked(_dataHash(owner), owner.vkHash);
-        bytes32 accountHash = Paths.hash(Paths.Leaf(1, 1, _treeKey(key), 0, 0, keccak256(value)));
-        bytes32 otherHash = Paths.hash(Paths.Leaf(1, 1, place, 0, 0, valueHash));
-        bytes32 node = keccak256(abi.encodePacked(accountHash, otherHash));
-        Paths.Path memory path = Paths.grow(node, DEPTH - 1, uint64(uint256(node)), node);
-        bytes memory link = abi.encodePacked(uint8(0), bytes32(0));
-        bytes memory left = abi.encodePacked(path.isLeft << 1, link, otherHash, path.siblings);
-        bytes memory right = abi.encodePacked(path.isLeft << 1 | 1, link, accountHash, path.siblings);
-        openings = abi.encodePacked(value, uint16(left.length), left, uint16(right.length), right);
-        root = path.root;
-    }
-
     function _measureOutbox(IKeystoreAccount account, PackedUserOperation memory operation, string memory name)
         private
     {
@@ -133,47 +115,63 @@ contract AccountGasTest is AccountBase {
         _measureOutbox(account, operation, "delegate, ECDSA");
     }
 
-    function _push(IKeystoreAccount account, string memory name) private {
+    function _push(IKeystoreAccount account, bool isWatched, string memory name) private {
+        name = string.concat("pushRoot: ", name);
+        bytes memory call_ = abi.encodeCall(account.pushRoot, ());
+        if (isWatched) _keepCosts(GROUP, name, address(this), address(account), 0, call_);
         avm.cool(address(account));
         avm.cool(address(roots));
         account.pushRoot();
-        vm.snapshotValue(GROUP, string.concat("pushRoot: ", name), avm.lastCallGas().gasTotalUsed);
+        if (!isWatched) vm.snapshotValue(GROUP, name, avm.lastCallGas().gasTotalUsed);
     }
 
-    function test_push() external {
+    function _pushAll(bool isWatched) private {
         Opening memory included = _include(_keyOf(alice), alice);
         IKeystoreAccount account = _create(_keyOf(alice), included.root);
         _accept(_signedTransfer(account, alice, _remembering(included)));
         _show(included.root);
-        _push(account, "the same root again");
+        _push(account, isWatched, "the same root again");
         _show(keccak256("second"));
-        _push(account, "second root, memory cut short");
+        _push(account, isWatched, "second root, memory cut short");
         _show(keccak256("third"));
-        _push(account, "third root");
+        _push(account, isWatched, "third root");
         for (uint256 i; i < 2; ++i) {
             _show(keccak256(abi.encode(i)));
             account.pushRoot();
         }
         _warp(time + GRACE + 1);
         _show(keccak256("last"));
-        _push(account, "a later root, the ring full");
+        _push(account, isWatched, "a later root, the ring full");
+    }
+
+    function test_push() external {
+        _pushAll(false);
+    }
+
+    function test_push_state() external {
+        _pushAll(true);
     }
 
     function test_create() external {
         _show(keccak256("a root"));
         address senderCreator = address(entryPoint.senderCreator());
+        _measureCreation(senderCreator, "createAccount");
+    }
+
+    function _measureCreation(address senderCreator, string memory name) private {
         avm.cool(address(roots));
+        uint256 snapshot = avm.snapshotState();
         vm.prank(senderCreator);
         factory.createAccount(_keyOf(alice), keccak256("a root"));
-        vm.snapshotValue(GROUP, "createAccount", avm.lastCallGas().gasTotalUsed);
+        vm.snapshotValue(GROUP, name, avm.lastCallGas().gasTotalUsed);
+        avm.revertToState(snapshot);
+        bytes memory call_ = abi.encodeCall(factory.createAccount, (_keyOf(alice), keccak256("a root")));
+        _keepCosts(GROUP, name, senderCreator, address(factory), 0, call_);
     }
 
     function test_create_after_a_foreign_root() external {
         _show(keccak256("a root"));
         _show(keccak256("a foreign root"));
-        avm.cool(address(roots));
-        vm.prank(address(entryPoint.senderCreator()));
-        factory.createAccount(_keyOf(alice), keccak256("a root"));
-        vm.snapshotValue(GROUP, "createAccount: the signed root was replaced", avm.lastCallGas().gasTotalUsed);
+        _measureCreation(address(entryPoint.senderCreator()), "createAccount: the signed root was replaced");
     }
 }

@@ -260,16 +260,4 @@ contract KeystoreModuleTest is ModuleBase {
     }
 
     /// @notice The whole validation of OpenZeppelin's account with the module, as in `AccountGas`.
-    function test_Gas() public {
-        _install();
-        Opening memory opening = _include(key, alice);
-        _show(opening.root);
-        module.pushRoot(address(account));
-        PackedUserOperation memory operation = _sign(_transferOperation(), alice, opening);
-        assertTrue(FAILED != _validate(operation), "code is warm");
-        avm.cool(address(account));
-        avm.cool(address(module));
-        assertTrue(FAILED != _validate(operation), "valid");
-        vm.snapshotValue("accounts", "module, storage cold: inclusion, ECDSA", avm.lastCallGas().gasTotalUsed);
-    }
 }

@@ -3,7 +3,9 @@ pragma solidity ^0.8.28;
 
 import {LibClone} from "solady/src/utils/LibClone.sol";
 import {Trees} from "./Trees.sol";
+import {Paths} from "keystore-test/Paths.sol";
 import {VaultBase} from "./VaultBase.sol";
+import {VaultVm} from "./VaultVm.sol";
 
 interface IKeystoreResolver {
     struct Chain {
@@ -227,5 +229,48 @@ contract KeystoreResolverTest is VaultBase {
         assertTrue(resolver.supportsInterface(0xf1cb7e06), "addr of a coin type");
         assertTrue(resolver.supportsInterface(0x59d1d43c), "text");
         assertFalse(resolver.supportsInterface(0xffffffff), "nothing else");
+    }
+
+    // Gas: execution of calls that nobody sends
+
+    function _keepGas(string memory name, bytes memory call_, bytes memory response) private {
+        vm.cool(address(resolver));
+        vm.cool(address(inbox));
+        (bool success,) = address(resolver).staticcall(call_);
+        VaultVm(address(vm)).snapshotGasLastCall("vault", name);
+        assertTrue(success == (response.length != 0), "an answer to an answer, a question to a question");
+        vm.snapshotValue("vault", string.concat(name, ": bytes"), response.length);
+    }
+
+    function test_GasOfTheQuestion() public {
+        _keepGas("resolve", abi.encodeCall(resolver.resolve, (_name("alice"), _addressQuery("alice"))), "");
+    }
+
+    function _grow(Paths.Leaf memory leaf) private returns (Paths.Path memory path) {
+        bytes32 hash = Paths.hash(leaf);
+        path = Paths.grow(hash, 30, uint64(uint256(hash)), hash);
+        _pass(1);
+        _settleRoot(path.root, inbox.queueLength());
+    }
+
+    function _measureAnswer(string memory name, bool exists, bytes memory value, bytes memory proof) private {
+        (,, bytes memory extra) = _ask(_name("alice"), _addressQuery("alice"));
+        bytes memory response = abi.encode(exists, value, proof);
+        _keepGas(name, abi.encodeCall(resolver.resolveWithProof, (response, extra)), response);
+    }
+
+    function test_GasOfAnAnswer() public {
+        bytes memory value = _value("alice");
+        bytes32 place = _place(0, _node(parent, "alice"));
+        Paths.Leaf memory leaf = Paths.Leaf(1, 1, place, 0, 0, keccak256(value));
+        Paths.Path memory path = _grow(leaf);
+        _measureAnswer("resolveWithProof, present", true, value, Paths.packInclusion(leaf, path));
+    }
+
+    function test_GasOfAnAbsence() public {
+        bytes32 place = _place(0, _node(parent, "alice"));
+        Paths.Leaf memory low = Paths.Leaf(1, 1, bytes32(uint256(place) - 7), 0, 0, keccak256("a neighbour"));
+        Paths.Path memory path = _grow(low);
+        _measureAnswer("resolveWithProof, absent", false, "", Paths.packExclusion(low, path));
     }
 }

@@ -5,13 +5,13 @@ import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
 import {IKeystoreVault} from "keystore/IKeystoreVault.sol";
 import {Validators} from "keystore/Validators.sol";
 import {IRollupInbox} from "microrollup/IRollupInbox.sol";
-import {Validation} from "accounts-test/Validation.sol";
+import {StateCosts} from "accounts-test/StateCosts.sol";
 import {IMintable} from "./Tokens.sol";
 import {Trees} from "./Trees.sol";
 import {VaultVm} from "./VaultVm.sol";
 
 /// @title A vault at a real inbox, and a state that the tests write leaf by leaf
-abstract contract VaultBase is Validation {
+abstract contract VaultBase is StateCosts {
     using Trees for Trees.Tree;
 
     /// @notice An account on the keystore.

@@ -8,7 +8,7 @@ import {EscapeBase} from "./EscapeBase.sol";
 import {VaultVm} from "./VaultVm.sol";
 
 /// @notice Execution gas with cold storage and proofs of depth 30, without the transaction's 21,000 and its calldata. A test
-/// a figure, so that nothing was written before.
+/// a figure, so that nothing was written before. Beside it the calldata's bytes and the slots that are new.
 contract VaultGasTest is EscapeBase {
     uint256 private constant DEPTH = 30;
     bytes32 private constant ID = keccak256("a withdrawal");
@@ -34,8 +34,15 @@ contract VaultGasTest is EscapeBase {
         vm.cool(escapeVerifier);
     }
 
-    function _keep(string memory name) private {
+    function _measure(string memory name, address caller, uint256 value, bytes memory call_) private {
+        _cool();
+        uint256 snapshot = avm.snapshotState();
+        vm.prank(caller);
+        (bool success,) = address(vault).call{value: value}(call_);
         VaultVm(address(vm)).snapshotGasLastCall("vault", name);
+        assertTrue(success, "the call that is measured");
+        avm.revertToState(snapshot);
+        _keepCosts("vault", name, caller, address(vault), value, call_);
     }
 
     function _leaf(bytes32 place, bytes32 valueHash) private pure returns (Paths.Leaf memory) {
@@ -63,21 +70,18 @@ contract VaultGasTest is EscapeBase {
         (root, leftProof, rightProof) = _grow(left, right);
         _settleRoot(root, inbox.queueLength());
         vault.checkpoint();
-        _cool();
     }
 
     function test_DepositEther() public {
-        _cool();
-        vm.prank(ALICE);
-        vault.deposit{value: 1 ether}(ETHER, ID, 1 ether, ALICE, rollupId, UNREGISTERED);
-        _keep("deposit, ether");
+        bytes memory call_ =
+            abi.encodeCall(vault.deposit, (ETHER, ID, 1 ether, ALICE, rollupId, UNREGISTERED));
+        _measure("deposit, ether", ALICE, 1 ether, call_);
     }
 
     function test_DepositToken() public {
-        _cool();
-        vm.prank(ALICE);
-        vault.deposit(address(token), ID, 1 ether, ALICE, rollupId, UNREGISTERED);
-        _keep("deposit, ERC-20");
+        bytes memory call_ =
+            abi.encodeCall(vault.deposit, (address(token), ID, 1 ether, ALICE, rollupId, UNREGISTERED));
+        _measure("deposit, ERC-20", ALICE, 0, call_);
     }
 
     function test_DepositRegistered() public {
@@ -85,32 +89,28 @@ contract VaultGasTest is EscapeBase {
         bytes memory hashes = abi.encodePacked(keccak256(account.data), keccak256(account.vk));
         Paths.Leaf memory leaf = _leaf(_place(0, account.key), keccak256(hashes));
         (bytes32 root, bytes memory proof,) = _growAndSettle(leaf, _leaf(ID, ID));
-        vm.prank(ALICE);
-        vault.deposit{value: 1 ether}(
-            ETHER, account.key, 1 ether, ALICE, rollupId, abi.encodePacked(hex"00", root, hashes, proof)
-        );
-        _keep("deposit, ether, to an account that is shown");
+        bytes memory registration = abi.encodePacked(hex"00", root, hashes, proof);
+        bytes memory call_ =
+            abi.encodeCall(vault.deposit, (ETHER, account.key, 1 ether, ALICE, rollupId, registration));
+        _measure("deposit, ether, to an account that is shown", ALICE, 1 ether, call_);
     }
 
     function test_Checkpoint() public {
         _settleRoot(ID, 2);
-        _cool();
-        vault.checkpoint();
-        _keep("checkpoint");
+        _measure("checkpoint", STRANGER, 0, abi.encodeCall(vault.checkpoint, ()));
     }
 
     function test_ClaimEther() public {
         bytes32 valueHash = keccak256(abi.encodePacked(BOB, uint256(1 ether)));
         (bytes32 root, bytes memory proof,) = _growAndSettle(_leaf(_place(3, ID), valueHash), _leaf(ID, ID));
-        vault.claim(root, ID, ETHER, BOB, 1 ether, proof);
-        _keep("claim, ether");
+        _measure("claim, ether", STRANGER, 0, abi.encodeCall(vault.claim, (root, ID, ETHER, BOB, 1 ether, proof)));
     }
 
     function test_ClaimToken() public {
         bytes32 valueHash = keccak256(abi.encode(token, BOB, 1 ether));
         (bytes32 root, bytes memory proof,) = _growAndSettle(_leaf(_place(5, ID), valueHash), _leaf(ID, ID));
-        vault.claim(root, ID, address(token), BOB, 1 ether, proof);
-        _keep("claim, ERC-20");
+        bytes memory call_ = abi.encodeCall(vault.claim, (root, ID, address(token), BOB, 1 ether, proof));
+        _measure("claim, ERC-20", STRANGER, 0, call_);
     }
 
     function test_Reclaim() public {
@@ -118,25 +118,17 @@ contract VaultGasTest is EscapeBase {
         bytes32 root = vault.checkpoint();
         bytes memory proof = _exclude(_place(10, bytes32(0)));
         IKeystoreVault.Deposit memory paid = deposits[0];
-        _cool();
-        vault.reclaim(0, paid, root, proof);
-        _keep("reclaim, ether, depth 0");
+        bytes memory call_ = abi.encodeCall(vault.reclaim, (0, paid, root, proof));
+        _measure("reclaim, ether, depth 0", STRANGER, 0, call_);
     }
 
     function test_Freeze() public {
         _pass(SILENCE);
-        _cool();
-        vault.freeze();
-        _keep("freeze");
+        _measure("freeze", STRANGER, 0, abi.encodeCall(vault.freeze, ()));
     }
 
     function _escapeOnce(Account memory account, bytes memory authorization, string memory name) private {
-        bytes memory call_ = _prepareEscape(account, authorization);
-        _cool();
-        vm.prank(ALICE);
-        (bool success,) = address(vault).call(call_);
-        _keep(name);
-        assertTrue(success, "it escapes");
+        _measure(name, ALICE, 0, _prepareEscape(account, authorization));
     }
 
     function _prepareEscape(Account memory account, bytes memory authorization) private returns (bytes memory) {
