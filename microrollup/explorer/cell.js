@@ -16,8 +16,8 @@ export function renderCell(column, row, { full = false } = {}) {
   if (value === null || value === undefined) return null;
   const word = readWord(column.words, value);
   if (word === "") return null;
-  if (word !== undefined) return h("bdi", {}, word);
   const target = column.page ? to("page", column.page, value) : undefined;
+  if (word !== undefined) return target ? link(target, word) : h("bdi", {}, word);
   if (column.form === "plain" && isHex(value) && value.length > 2)
     return full ? renderFullHash(value, target) : renderHash(value, target);
   const shown = renderForm(column, row, value) ?? renderPlain(value);

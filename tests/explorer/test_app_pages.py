@@ -15,7 +15,7 @@ from microrollup.declaration.rollup import load_rollup
 from microrollup.testing.signing import sign_action
 from node_fixtures import Caller
 from plus_shown_site import serve_plus
-from plus_world import ALICE, BOB, CODE, CONFIG, DAVE, ETHER, PARENT, SENDERS, A, B, C
+from plus_world import ALICE, BOB, CODE, CONFIG, DAVE, ERIN, ETHER, PARENT, SENDERS, A, B, C, E
 
 ABSENT = "0x" + "99" * 32
 ALICES = compute_named_key(PARENT, "alice")
@@ -81,7 +81,7 @@ def test_the_menu_has_the_pages(browser: Browser) -> None:
     """Those about one thing are not in it, but belong to the entry that leads to them."""
     browser.open()
     titles = browser.run("return [...document.querySelectorAll('nav.pages a')].map((a) => a.innerText)")
-    assert ["Live", "State", "Check a proof", "Accounts", "Recoveries", "Names", "Fees", "Rollup"] == titles
+    assert ["Live", "State", "Check a proof", "Accounts", "Balances", "Recoveries", "Names", "Fees", "Rollup"] == titles
     for address, current in (
         ("#/page/accounts", "Accounts"),
         (f"#/page/account/{hex0x(A)}", "Accounts"),
@@ -140,6 +140,40 @@ def test_accounts_and_an_account(browser: Browser) -> None:
     assert {"url": "https://alice.example", "description": "Words of Alice's own, a line long."} == {
         row["name"]: row["value"] for row in read_sheet(browser, "texts")
     }
+
+
+def test_balances(browser: Browser) -> None:
+    """Tokens, and who has most of ether; by a link, who has most of another token."""
+    browser.open("#/page/balances")
+    assert {"ether": "20.333333 ether", "0x7070…7070": "2,500,001"} == {
+        row["token"]: row["deposited ever"] for row in read_sheet(browser, "tokens")
+    }
+    amounts = [row["amount"] for row in read_sheet(browser, "holders")]
+    assert ["10.833333 ether", "5 ether"] == amounts[:2]
+    assert "less than 0.000001 ether" == amounts[-1]
+    browser.run("[...document.querySelectorAll('tbody a')].find((a) => a.innerText.startsWith('0x7070')).click()")
+    browser.wait("return document.querySelector('h1')?.innerText === 'Token'")
+    assert ["2,500,000", "1"] == [row["amount"] for row in read_sheet(browser, "holders")]
+
+
+def test_everything_has_a_name(browser: Browser, served: Caller) -> None:
+    """Each control, link and section has an accessible name; headings do not skip; ids are unique."""
+    script = """
+      const isNamed = (e) => e.getAttribute("aria-label") || e.labels?.length || e.textContent.trim()
+        || document.getElementById(e.getAttribute("aria-labelledby"));
+      const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
+      const levels = [...document.querySelectorAll("h1, h2, h3")].map((e) => Number(e.tagName[1]));
+      return {
+        nameless: [...document.querySelectorAll("a, button, input, section, nav")].filter((e) => !isNamed(e)).length,
+        twice: ids.filter((id, i) => ids.indexOf(id) !== i),
+        skips: levels.filter((level, i) => level > (levels[i - 1] ?? 0) + 1),
+        nested: document.querySelectorAll("a a, a button, button a").length,
+      };
+    """
+    browser.open()
+    for address in ("accounts", "balances", f"account/{hex0x(A)}", f"recovery/{find_proposal(served, B)}", "fees"):
+        browser.go(f"#/page/{address}")
+        assert {"nameless": 0, "twice": [], "skips": [], "nested": 0} == browser.run(script), address
 
 
 def test_recoveries(browser: Browser, served: Caller) -> None:
@@ -201,8 +235,8 @@ def test_a_page_is_of_one_block(browser: Browser, served: Caller) -> None:
     config = served.call("config")["domain"]
     app = load_rollup("plus_shown")
     domain = app.make_domain(config["chainId"], bytes.fromhex(config["verifyingContract"][2:]))
-    nonce = served.call("getNonce", sender=hex0x(ALICE))["next"]
-    served.submit(sign_action(app, Transfer(A, C, ETHER, 10**17), nonce, SENDERS.keys[ALICE], domain))
+    nonce = served.call("getNonce", sender=hex0x(ERIN))["next"]
+    served.submit(sign_action(app, Transfer(E, C, ETHER, 10**17), nonce, SENDERS.keys[ERIN], domain))
     browser.wait("return document.querySelector('.stamp button')")
     assert "1 ether" == read_sheet(browser, "balances")[0]["amount"]
     browser.run("document.querySelector('.stamp button').click()")
@@ -232,7 +266,7 @@ def test_layout(browser: Browser, served: Caller, width: int, scheme: str) -> No
           return (one + 0.05) / (other + 0.05);
         }));
     """
-    for address in ("accounts", "recoveries", f"account/{hex0x(A)}", f"recovery/{find_proposal(served, A)}"):
+    for address in ("balances", "recoveries", f"account/{hex0x(A)}", f"recovery/{find_proposal(served, A)}"):
         browser.open(f"#/page/{address}", width=width, scheme=scheme)
         assert browser.run("return document.documentElement.scrollWidth") <= width, address
         assert browser.run(contrast) >= 4.5, address

@@ -9,6 +9,7 @@ import pytest
 
 from apps.keystore.plus import queries
 from apps.keystore.plus.answers import DelegateAnswer, HoldingAnswer, NameEntry, TextAnswer
+from apps.keystore.plus.dkim_keys import AddDkimKey
 from apps.keystore.plus.exits import SetExit
 from apps.keystore.plus.fees import SetPrice, Sponsor
 from apps.keystore.plus.guardians import compute_guardians_hash
@@ -105,6 +106,15 @@ def test_balances_and_movements() -> None:
     assert [HoldingAnswer(ETHER, 100), HoldingAnswer(TOKEN, 7)] == query(PLUS, queries.balances, run, B).items
     assert [HoldingAnswer(ETHER, 1)] == query(PLUS, queries.balances, run, b"\x99" * 32).items
     assert [] == query(PLUS, queries.balances, run, C).items
+
+    assert [(A, 770), (B, 100), (b"\x99" * 32, 1)] == [
+        (each.key, each.amount) for each in query(PLUS, queries.holders, run).items
+    ]
+    assert query(PLUS, queries.holders, run).items == follow(queries.holders, run, limit=1)
+    assert [(A, 60), (B, 7)] == [(each.key, each.amount) for each in query(PLUS, queries.holders, run, TOKEN).items]
+    assert {ETHER: 901, TOKEN: 70, OTHER_TOKEN: 8} == {
+        each.token: each.deposited for each in query(PLUS, queries.tokens, run)
+    }
 
     left = query(PLUS, queries.withdrawals, run, A).items
     assert left == follow(queries.withdrawals, run, A, limit=1)
@@ -231,6 +241,14 @@ def test_policies() -> None:
         (each.state, each.threshold) for each in query(PLUS, queries.guardian_policies, run, A)
     ]
     assert [] == query(PLUS, queries.guardian_policies, run, B)
+
+
+def test_mail_keys() -> None:
+    """Announced, in force, expired."""
+    steps = [(COLLECTOR, AddDkimKey("mail.example", "s1", b"\x11" * 32, START + 8 * DAY, START + 20 * DAY))]
+    for seconds, word in ((0, "announced"), (8 * DAY, "in force"), (20 * DAY + 1, "expired")):
+        (key,) = query(PLUS, queries.mail_keys, play(*steps, at(START + seconds)))
+        assert ("mail.example", "s1", word, START + 8 * DAY) == (key.domain, key.selector, key.state, key.valid_from)
 
 
 def test_names_and_texts() -> None:

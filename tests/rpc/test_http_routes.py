@@ -5,17 +5,20 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 import hostile_methods as methods
+from hostile_rollup import Count
 from microrollup import Bytes, NodeView, Uint64, http_route
 from microrollup.declaration.query import describe_method, load_methods
 from microrollup.errors import DeclarationError
 from microrollup.rpc.limits import RpcLimits
-from node_fixtures import Caller, Site
+from node_fixtures import Caller, Site, to_line
+from waiting import wait_for
 
 ALICE = "0x" + "a1" * 20
 EVIL = "https://evil.example"
@@ -103,6 +106,7 @@ def test_pages_of_other_origins(served: Caller) -> None:
 def test_what_takes_too_long_is_ended(served: Caller) -> None:
     """The client is answered in time; the method's thread goes on until it is done."""
     path = describe_method(methods.stall).routes[0].path
+    methods.RELEASED.clear()
     try:
         status, answer, _ = ask(served, "GET", path)
         assert (504, "this took too long; ask for less, or later") == (status, answer["message"])
@@ -111,7 +115,21 @@ def test_what_takes_too_long_is_ended(served: Caller) -> None:
     assert (200, 0) == ask(served, "GET", path)[:2]
 
 
-def test_calls_are_rationed(tmp_path: Any) -> None:
+def test_settled_is_what_l1_holds(tmp_path: Path) -> None:
+    """The height whose root the inbox has, however far the node itself is."""
+    methods.RELEASED.set()
+    site = Site(tmp_path, "hostile_rollup")
+    with site.serve() as caller:
+        caller.submit(to_line(site, site.signer.sign(Count(7))))
+        wait_for(lambda: caller.call("height")["latest"])
+        assert (200, 0) == ask(caller, "GET", "/stall")[:2]
+    with site.serve(verifiers=1) as caller:
+        latest = caller.call("height")["latest"]
+        wait_for(lambda: caller.call("height")["settled"] == latest)
+        assert (200, latest) == ask(caller, "GET", "/stall")[:2]
+
+
+def test_calls_are_rationed(tmp_path: Path) -> None:
     """A question at a path costs what a call costs."""
     limits = RpcLimits(local_rate=0.001, burst_seconds=1_000.0)
     with Site(tmp_path, "hostile_rollup").serve(limits=limits) as caller:

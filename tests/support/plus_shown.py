@@ -79,7 +79,7 @@ def _play() -> list[Any]:
             for number, (token, key, amount) in enumerate(
                 [
                     (ETHER, A, 12 * _ETH), (ETHER, A, _ETH // 3), (TOKEN, A, 2_500_000), (ETHER, B, 5 * _ETH),
-                    (ETHER, D, 1), (TOKEN, COLLECTOR_KEY, 1),
+                    (ETHER, D, 1), (ETHER, E, 3 * _ETH), (TOKEN, COLLECTOR_KEY, 1),
                 ],
                 1,
             )

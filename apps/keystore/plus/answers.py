@@ -14,10 +14,13 @@ __all__ = [
     "DepositAnswer",
     "DepositPage",
     "GuardianAnswer",
+    "HolderAnswer",
+    "HolderPage",
     "HoldingAnswer",
     "HoldingPage",
     "IntentAnswer",
     "IntentPage",
+    "MailKeyAnswer",
     "NameEntry",
     "NamePage",
     "PolicyAnswer",
@@ -28,6 +31,7 @@ __all__ = [
     "SponsorshipAnswer",
     "TextAnswer",
     "TextPage",
+    "TokenAnswer",
     "WithdrawalAnswer",
     "WithdrawalPage",
 ]
@@ -91,6 +95,31 @@ class HoldingPage(Struct, frozen=True):
 
     items: list[HoldingAnswer]
     next: Address | None
+
+
+class HolderAnswer(Struct, frozen=True):
+    """An account that has some of a token."""
+
+    key: Bytes32
+    name: str
+    amount: Uint256
+    token: Address
+
+
+class HolderPage(Struct, frozen=True):
+    """Accounts by what they have of a token, the most first."""
+
+    items: list[HolderAnswer]
+    next: tuple[Uint256, Bytes32] | None
+
+
+class TokenAnswer(Struct, frozen=True):
+    """A token that was deposited."""
+
+    token: Address
+    """Zero: ether."""
+    deposited: Uint256
+    """All deposits ever."""
 
 
 class WithdrawalAnswer(Struct, frozen=True):
@@ -208,6 +237,18 @@ class ProposalPage(Struct, frozen=True):
 
     items: list[ProposalAnswer]
     next: tuple[Uint64, Bytes32] | None
+
+
+class MailKeyAnswer(Struct, frozen=True):
+    """A key of a mail provider, by which guardians' mails are checked."""
+
+    domain: str
+    selector: str
+    state: str
+    """`announced`, `in force` or `expired`."""
+    valid_from: Uint64
+    until: Uint64
+    key_hash: Bytes32
 
 
 class NameEntry(Struct, frozen=True):

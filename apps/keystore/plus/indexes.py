@@ -8,7 +8,7 @@ from .naming import AccountNamed, TextSet, compute_text_key
 from .state import Plus
 from .vault import Deposited
 
-__all__ = ["deposits_of", "holdings", "labels", "names", "proposals_by_time", "proposals_of", "text_names"]
+__all__ = ["by_amount", "deposits_of", "holdings", "labels", "names", "proposals_by_time", "proposals_of", "text_names"]
 
 
 def names(block: IndexBlock[Plus], rows: Index[str, Bytes32]) -> None:
@@ -44,6 +44,24 @@ def holdings(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Address], Uint2
         token, key = change.key
         if change.new is not None:
             rows.put((key, token), change.new)
+
+
+def by_amount(block: IndexBlock[Plus], rows: Index[tuple[Address, Uint256, Bytes32], bool]) -> None:
+    """(token, amount, account) of everybody who has some; the zero address for ether."""
+    for ether in block.changes(block.state.vault.balances):
+        _move(rows, ZERO_ADDRESS, ether.key, ether.old, ether.new)
+    for change in block.changes(block.state.vault.tokens):
+        token, key = change.key
+        _move(rows, token, key, change.old, change.new)
+
+
+def _move(
+    rows: Index[tuple[Address, Uint256, Bytes32], bool], token: bytes, key: bytes, old: int | None, new: int | None
+) -> None:
+    if old:
+        rows.delete((token, old, key))
+    if new:
+        rows.put((token, new, key), True)
 
 
 def deposits_of(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Uint64], tuple[Address, Uint256]]) -> None:

@@ -17,7 +17,9 @@ from .queries import (
     find_name,
     guardian_policies,
     guardians,
+    holders,
     intents,
+    mail_keys,
     named_accounts,
     prices,
     recoveries,
@@ -26,6 +28,7 @@ from .queries import (
     spending_rules,
     sponsors,
     texts,
+    tokens,
     withdrawals,
 )
 from .spending import NO_LIMIT
@@ -70,9 +73,40 @@ PAGES: Final = (
         finds="account",
     ),
     Page(
+        "balances",
+        "Balances",
+        (
+            Part(
+                tokens,
+                "Tokens",
+                (
+                    Column("token", page="token", words={f"0x{ZERO_ADDRESS.hex()}": "ether"}),
+                    Column("deposited", "deposited ever", unit="token"),
+                ),
+            ),
+            Part(holders, "Ether, the most first", (_KEY, _NAME, _AMOUNT)),
+        ),
+        "What was deposited in the vault on L1, and who has it now.",
+        finds="token",
+    ),
+    Page(
         "recoveries",
         "Recoveries",
-        (Part(recoveries, "Proposals", _PROPOSAL),),
+        (
+            Part(recoveries, "Proposals", _PROPOSAL),
+            Part(
+                mail_keys,
+                "Keys of mail providers",
+                (
+                    Column("domain"),
+                    Column("selector"),
+                    _STATE,
+                    Column("valid_from", "from", form="time"),
+                    Column("until", form="time"),
+                    Column("key_hash"),
+                ),
+            ),
+        ),
         "What guardians propose for accounts whose keys are lost or stolen, how many have voted, what time is left.",
         finds="recovery",
     ),
@@ -196,6 +230,12 @@ PAGES: Final = (
             ),
         ),
         parameter="key",
+    ),
+    Page(
+        "token",
+        "Token",
+        (Part(holders, "Who has it, the most first", (_KEY, _NAME, _AMOUNT)),),
+        parameter="token",
     ),
     Page(
         "recovery",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Address, Bytes32, Revert, Uint16, Uint64, View, require
+from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Address, Bytes32, Revert, Uint16, Uint64, Uint256, View, require
 
 from ..axiom.rpc.indexes import axiom_blocks, axiom_leaves, axiom_queue
 from .answers import (
@@ -20,10 +20,13 @@ from .answers import (
     DepositAnswer,
     DepositPage,
     GuardianAnswer,
+    HolderAnswer,
+    HolderPage,
     HoldingAnswer,
     HoldingPage,
     IntentAnswer,
     IntentPage,
+    MailKeyAnswer,
     NameEntry,
     NamePage,
     PolicyAnswer,
@@ -34,12 +37,13 @@ from .answers import (
     SponsorshipAnswer,
     TextAnswer,
     TextPage,
+    TokenAnswer,
     WithdrawalAnswer,
     WithdrawalPage,
 )
 from .authority import find_standing
 from .guardians import SENDER
-from .indexes import deposits_of, holdings, labels, names, proposals_by_time, proposals_of, text_names
+from .indexes import by_amount, deposits_of, holdings, labels, names, proposals_by_time, proposals_of, text_names
 from .naming import compute_named_key, compute_text_key
 from .policy import RecoveryProposal
 from .prices import get_price
@@ -68,7 +72,9 @@ __all__ = [
     "find_name",
     "guardian_policies",
     "guardians",
+    "holders",
     "intents",
+    "mail_keys",
     "named_accounts",
     "prices",
     "recoveries",
@@ -77,6 +83,7 @@ __all__ = [
     "spending_rules",
     "sponsors",
     "texts",
+    "tokens",
     "withdrawals",
 ]
 
@@ -147,6 +154,26 @@ def balances(view: View[Plus], key: Bytes32, after: Address = ZERO_ADDRESS, limi
     if after == ZERO_ADDRESS and key in view.state.vault.balances:
         items = [HoldingAnswer(ZERO_ADDRESS, view.state.vault.balances[key]), *items]
     return HoldingPage(items, following)
+
+
+def holders(
+    view: View[Plus],
+    token: Address = ZERO_ADDRESS,
+    after: tuple[Uint256, Bytes32] = (2**256 - 1, b"\xff" * 32),
+    limit: Uint16 = 25,
+) -> HolderPage:
+    """Who has most of a token; of ether by default."""
+    rows = view.index(by_amount).keys(prefix=(token,), stop=(token, *after), reverse=True)
+    found, more = _take(rows, _size(limit))
+    items = [HolderAnswer(key, _name(view, key), amount, token) for _, amount, key in found]
+    return HolderPage(items, (items[-1].amount, items[-1].key) if more else None)
+
+
+def tokens(view: View[Plus], limit: Uint16 = 100) -> list[TokenAnswer]:
+    """Tokens that were ever deposited, ether among them, and how much in all."""
+    credited = view.state.vault.credited
+    found, _ = _take(credited.keys(), _size(limit))
+    return [TokenAnswer(token, credited[token]) for token in found]
 
 
 def withdrawals(view: View[Plus], key: Bytes32, after: Uint64 = 2**64 - 1, limit: Uint16 = 25) -> WithdrawalPage:
@@ -222,6 +249,16 @@ def guardians(view: View[Plus], proposal: Bytes32) -> list[GuardianAnswer]:
         )
         for place, guardian in enumerate(value.guardians)
     ]
+
+
+def mail_keys(view: View[Plus], limit: Uint16 = 100) -> list[MailKeyAnswer]:
+    """Keys of mail providers, by which guardians' mails are checked: compare announced ones with DNS."""
+    found, _ = _take(view.state.recovery.dkim_keys.items(), _size(limit))
+    shown = []
+    for key_hash, key in found:
+        word = "announced" if view.timestamp < key.from_ else IN_FORCE if view.timestamp <= key.until else "expired"
+        shown.append(MailKeyAnswer(key.domain, key.selector, word, key.from_, key.until, key_hash))
+    return shown
 
 
 def _show_proposals(view: View[Plus], proposals: list[bytes]) -> list[ProposalAnswer]:

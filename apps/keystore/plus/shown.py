@@ -10,12 +10,12 @@ from ..accounts import Account
 from .answers import AccountAnswer, PolicyAnswer, ProposalAnswer, RuleAnswer
 from .authority import compute_owner_hash, find_standing
 from .clock import MAX_TIME
-from .guardians import MAIL
 from .money import EVERY_TOKEN, find_permit, find_spent, get_limits_in_force
 from .policy import Policy, RecoveryProposal
 from .proposals import FINISH_WINDOW, LOCK, OPEN_TIME, is_open
 from .rules import Rule
 from .state import Plus
+from .votes import count_supports
 
 __all__ = [
     "ACTIVE",
@@ -127,7 +127,7 @@ def show_proposal(state: Plus, proposal: bytes, value: RecoveryProposal, name: s
         value.key,
         name,
         stage,
-        _count_supports(value),
+        count_supports(value),
         policy.threshold,
         policy.count,
         len(value.cancels),
@@ -149,12 +149,6 @@ def _judge(state: Plus, value: RecoveryProposal, now: int) -> tuple[str, int]:
     if now < ready:
         return "waiting", ready
     return ("ready" if now <= ready + FINISH_WINDOW else "lapsed"), ready + FINISH_WINDOW
-
-
-def _count_supports(value: RecoveryProposal) -> int:
-    """As `support_recovery` counts: those by mail for at most one less than the threshold."""
-    mails = len([vote for vote in value.supports if value.guardians[vote.guardian].kind == MAIL])
-    return len(value.supports) - mails + min(mails, value.policy.threshold - 1)
 
 
 def describe_bound(state: Plus, key: bytes, owner_hash: bytes, valid_until: int, now: int) -> str:

@@ -12,7 +12,7 @@ from .policy import Guardian, RecoveryProposal, Vote
 from .proposals import begin_running, get_proposal, is_open, put_proposal, settle_running
 from .state import Plus
 
-__all__ = ["OWNER", "RecoverySupported", "cast_vote", "require_open", "withdraw_vote"]
+__all__ = ["OWNER", "RecoverySupported", "cast_vote", "count_supports", "require_open", "withdraw_vote"]
 
 OWNER: Final = 255
 """In place of a guardian's place: the account's own authority."""
@@ -44,7 +44,7 @@ def cast_vote(state: Plus, proposal: bytes, place: int, sender: Address, ctx: Co
     votes = state.recovery.votes.set((value.key, compute_guardian_hash(guardian)), proposal)
     state = put_proposal(replace(state, recovery=replace(state.recovery, votes=votes)), proposal, value)
     ctx.emit(RecoverySupported(proposal, place))
-    if _count_supports(value) < value.policy.threshold:
+    if count_supports(value) < value.policy.threshold:
         return state
     return begin_running(state, proposal, value, ctx)
 
@@ -63,7 +63,7 @@ def withdraw_vote(state: Plus, key: bytes, guardian: Guardian) -> Plus:
     return put_proposal(state, proposal, replace(value, supports=kept))
 
 
-def _count_supports(value: RecoveryProposal) -> int:
+def count_supports(value: RecoveryProposal) -> int:
     """Votes; those by mail count for at most one less than the threshold, since who announces the mail keys could
     invent them.
     """
