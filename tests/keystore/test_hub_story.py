@@ -11,6 +11,7 @@ import pytest
 
 from account_world import ENTRY_POINT_ARTIFACT
 from apps.keystore.plus.story.command import main
+from apps.keystore.plus.story.money import DAILY_LIMIT, FIRST_TRANSFER, WITHDRAWN
 from apps.keystore.plus.story.process import run_microrollup, wait_until
 from l1_fixtures import find_tool, install_foundry
 from microrollup.errors import MicrorollupError
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 SIGNATURE_ERROR: Final = "AA24 signature error"
 DAY: Final = 86_400
+LEFT: Final = 10**18 - FIRST_TRANSFER - WITHDRAWN - DAILY_LIMIT
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,16 @@ def test_one_json_object(told: tuple[int, str, Path], story: dict[str, Any]) -> 
     assert (0, 1, True) == (code, said.count("\n"), story["ok"])
 
 
+def test_a_name_and_money_on_l1(story: dict[str, Any]) -> None:
+    """The resolver on L1 proves the address of the account on the L2, and that nobody has the other name; the vault
+    pays what was withdrawn.
+    """
+    found = get_found(story, "L1")
+    assert 42 == len(found["alice.story.eth on the L2"])
+    assert "0x" == found["nobody.story.eth on the L2"]
+    assert WITHDRAWN == int(found["Alice has on L1"])
+
+
 def test_who_pays(story: dict[str, Any]) -> None:
     """A sponsor pays for Alice; who has nothing is refused before anything is executed."""
     found = get_found(story, "")
@@ -78,8 +90,7 @@ def test_the_theft(story: dict[str, Any]) -> None:
     assert "not_admitted: account is locked" == here["the thief, on the keystore"]
     assert SIGNATURE_ERROR == there["helper 2 on the L2, while it is locked"]
     assert "done" == there["Alice's new phone acts on the L2"]
-    left = int(here["her money is as the thief had to leave it"])
-    assert 10**18 - 3 * 10**17 - 10**17 - 1 == left
+    assert LEFT - 1 == int(here["her money is as the thief had to leave it"])
 
 
 def test_without_the_operator(story: dict[str, Any], told: tuple[int, str, Path]) -> None:
@@ -88,7 +99,7 @@ def test_without_the_operator(story: dict[str, Any], told: tuple[int, str, Path]
     assert story["root"] == get_found(story, "")["the root that the inbox holds"]
     on_l1 = get_found(story, "L1")
     assert on_l1["the vault is frozen at the last root"] == story["root"]
-    assert 10**18 - 3 * 10**17 - 10**17 - 3 == int(on_l1["Alice's money on L1"])
+    assert LEFT - 3 == int(on_l1["Alice's money on L1"])
     with pytest.raises(MicrorollupError, match="microrollup status ended with 2"):
         run_microrollup(told[2], "status", "--data", "node")
 

@@ -32,7 +32,8 @@ from .away import act_by_intent, lend_keys
 from .cast import Cast
 from .endings import escape, rebuild
 from .hub import PlusHub
-from .money import enter, make_rules, pay_fees, pay_in
+from .money import enter, make_rules, pay_fees, pay_in, take_out
+from .names import resolve_name
 from .stage import Stage
 from .theft import be_robbed, recover
 
@@ -41,7 +42,10 @@ __all__ = ["main", "story_command"]
 _NAME: Final = f"python -m {__package__}"
 _SECONDS_AGO: Final = 40 * 86_400
 """The chains begin in the past: the story goes on for weeks."""
-_ACTS: Final = (enter, pay_in, pay_fees, make_rules, act_by_intent, lend_keys, be_robbed, recover, rebuild, escape)
+_ACTS: Final = (
+    enter, pay_in, take_out, resolve_name, pay_fees, make_rules, act_by_intent, lend_keys, be_robbed, recover, rebuild,
+    escape,
+)  # fmt: skip
 
 
 def _set_up(directory: Path, chains: tuple[Anvil, Anvil], telling: Telling, code: bytes, stack: ExitStack) -> Stage:
@@ -77,11 +81,11 @@ def _set_up(directory: Path, chains: tuple[Anvil, Anvil], telling: Telling, code
 def story_command(directory: Path | None, entry_point: Path | None, output: Output) -> int:
     """Watch a Keystore+ from its deployment to the escape of its money.
 
-    Starts an L1 and an L2 (anvil) and a node. Alice takes a name, pays in, pays Bob; a sponsor pays her fees; an
-    operation that she signs on the keystore happens on the L2 without a key there; a key that she lends is replaced; a
-    thief is held up by a spending rule and undone by guardians, one of whom has only a mail address; then the operator
-    disappears, the state is rebuilt from calldata, and Alice's money escapes. Exit code 1: something came out otherwise
-    than it should.
+    Starts an L1 and an L2 (anvil) and a node. Alice takes a name, pays in, pays Bob, takes out; ENS on L1 proves her
+    address; a sponsor pays her fees; an operation that she signs on the keystore happens on the L2 without a key there;
+    a key that she lends is replaced; a thief is held up by a spending rule and undone by guardians, one of whom has
+    only a mail address; then the operator disappears, the state is rebuilt from calldata, and Alice's money escapes.
+    Exit code 1: something came out otherwise than it should.
     """
     configure_logging()
     started = time.monotonic()

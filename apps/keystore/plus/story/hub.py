@@ -13,6 +13,7 @@ from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.declaration.action import Action
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.directory import open_state
+from microrollup.errors import MicrorollupError
 from microrollup.ledger.reading import StateProof, get_field, prove_state
 from microrollup.settlement.ethereum.contract import compute_topic
 from microrollup.settlement.place import EthereumPlace
@@ -94,7 +95,14 @@ class PlusHub:
         directory = self.directory / "anybody"
         self.store = directory / "store"
         l1 = ["--from-l1", self.place.url, "--inbox", self.place.inbox, "--l1-depth", DEPTH]
-        return run_microrollup(self.directory, "verify", MODULE, *l1, "--data", directory)
+        return run_microrollup(self.directory, "verify", MODULE, *l1, "--data", directory, "--workers", 0)
+
+    @property
+    def gateway(self) -> str:
+        """Where the node answers what the ENS resolver asks, as the resolver names it to clients."""
+        if self._node is None:
+            raise MicrorollupError("there is no node")
+        return f"{self._node.url}/ens/{{sender}}/{{data}}.json"
 
     # Actions.
 

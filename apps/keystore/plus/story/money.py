@@ -8,24 +8,27 @@ from microrollup.client import read_events
 from microrollup.codec.json import hex0x
 from microrollup.crypto.keccak import keccak256
 
-from ...vault_calls import ETHER
+from ...proofs import encode_proof
+from ...vault_calls import ETHER, encode_checkpoint, encode_claim
 from ..acting import FeePaid
 from ..dkim_keys import AddDkimKey
 from ..fees import SetPrice, Sponsor
 from ..naming import CommitName, RegisterNamed, compute_commitment
 from ..policies import SetRecovery
 from ..spending import SetSpendingRule
-from ..vault import Transfer
+from ..vault import Transfer, Withdraw, compute_withdrawal_id
 from .cast import LABEL
 from .hub import DAY, HOUR
 from .stage import Stage
 
-__all__ = ["DAILY_LIMIT", "FIRST_TRANSFER", "enter", "make_rules", "pay_fees", "pay_in"]
+__all__ = ["DAILY_LIMIT", "FIRST_TRANSFER", "WITHDRAWN", "enter", "make_rules", "pay_fees", "pay_in", "take_out"]
 
 _ETHER: Final = 10**18
 FIRST_TRANSFER: Final = 3 * 10**17
+WITHDRAWN: Final = 5 * 10**16
 DAILY_LIMIT: Final = 10**17
 _PRICE: Final = 10**12
+_POCKET: Final = keccak256(b"Alice's address on L1")[12:]
 _SECRET: Final = keccak256(b"Alice's secret until she has the name")
 
 
@@ -56,7 +59,25 @@ def pay_in(stage: Stage) -> None:
     hub.deposit("the shop deposits an ether", cast.shop.key, _ETHER)
     ack = hub.act("Alice pays Bob", Transfer(cast.alice.key, cast.bob.key, ETHER, FIRST_TRANSFER), cast.alice.wallet)
     tell.expect("Bob has", "", str(FIRST_TRANSFER), str(hub.get_balance(cast.bob.key)))
-    hub.settle("settle it in calldata", ack)
+    withdrawal = Withdraw(cast.alice.key, ETHER, WITHDRAWN, _POCKET)
+    ack = hub.act("Alice withdraws", withdrawal, cast.alice.wallet)
+    hub.settle("settle all of it in calldata", ack)
+
+
+def take_out(stage: Stage) -> None:
+    """What is withdrawn is paid on L1 to whom it names, by anybody, against a proof."""
+    hub, tell, l1, vault = stage.hub, stage.telling, stage.l1, stage.hub.custody.vault
+    tell.begin("Withdrawal", "Anybody shows the vault the settled root and Alice's withdrawal under it.")
+    with tell.timed("the vault records the root", "use", "L1") as figures:
+        recorded = l1.send(vault, encode_checkpoint())
+        figures.gas, figures.bytes = recorded.gas, recorded.bytes
+    number = compute_withdrawal_id(stage.cast.alice.key, 0)
+    shown = hub.prove("vault.withdrawals", number)
+    proof = encode_proof(shown.exists, shown.proof)
+    with tell.timed("the vault pays", "use", "L1") as figures:
+        paid = l1.send(vault, encode_claim(hub.read_root(), number, ETHER, _POCKET, WITHDRAWN, proof))
+        figures.gas, figures.bytes = paid.gas, paid.bytes
+    tell.expect("Alice has on L1", "L1", str(WITHDRAWN), str(l1.get_balance(_POCKET)))
 
 
 def pay_fees(stage: Stage) -> None:
