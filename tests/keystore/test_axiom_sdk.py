@@ -1,0 +1,83 @@
+"""Axiom's SDK as npm has it, unmodified, against `microrollup run apps.keystore.plus --methods axiom`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.keystore.axiom.rpc.prover import OPEN_SPONSOR
+from apps.keystore.plus.command import main
+from axiom_world import make_wallet, wrap_key_data
+from command_line import ROOT
+from node_fixtures import Caller
+from npm import install_npm
+from paths import TESTS
+from process_fixtures import run_node
+
+pytestmark = pytest.mark.slow
+
+APP = "apps.keystore.plus"
+AMOUNT = 10**18
+FUNDED = {
+    "ann": make_wallet(1, 2, 3), "bob": make_wallet(11, 1, 1), "carol": make_wallet(21, 1, 2),
+    "payer": make_wallet(51, 1, 1), "open": wrap_key_data(OPEN_SPONSOR, ()),
+}  # fmt: skip
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def sdk() -> Path:
+    """The folder where the SDK is installed."""
+    return install_npm(TESTS / "wallets")
+
+
+@pytest.fixture(scope="module")
+def node(sdk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    """Keystore+ with Axiom's methods, served by the command line."""
+    directory = tmp_path_factory.mktemp("axiom") / "data"
+    with run_node(directory, "--methods", "axiom", app=APP) as caller:
+        caller.directory = directory  # type: ignore[attr-defined]
+        yield caller
+        assert (0, "") == caller.process.stop()  # type: ignore[attr-defined]
+
+
+def run_script(folder: Path, script: str, given: dict[str, Any]) -> Any:
+    """What a script that drives the SDK found out."""
+    completed = subprocess.run(
+        ["node", script],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert 0 == completed.returncode, completed.stderr
+    return json.loads(completed.stdout)
+
+
+def fund(directory: Path, capsys: pytest.CaptureFixture[str], key: bytes) -> str:
+    """`python -m apps.keystore.plus fund`: the hash by which the deposit is found."""
+    assert 0 == main(["fund", f"0x{key.hex()}", str(AMOUNT), "--data", str(directory), "--json"])
+    found: str = json.loads(capsys.readouterr().out)["transactionHash"]
+    return found
+
+
+def test_everything_that_a_user_does(sdk: Path, node: Caller, capsys: pytest.CaptureFixture[str]) -> None:
+    """Create, fund, update, sponsor in three ways, withdraw twice, every read and every wait."""
+    directory: Path = node.directory  # type: ignore[attr-defined]
+    deposits = {name: fund(directory, capsys, wallet.address) for name, wallet in FUNDED.items()}
+    prove = [sys.executable, "-m", "apps.keystore.axiom", "prove"]
+    found = run_script(
+        sdk, "axiom_sdk.mjs", {"url": node.url, "prove": prove, "deposits": deposits, "amount": str(AMOUNT)}
+    )
+    assert 23 == len(found["methods"])
+    assert all(name.startswith("keystore_") for name in found["methods"])
