@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
-from apps.keystore.ucmt import RootUpdate, compute_update_message, fold_proof, join_nonce
 from apps.keystore.ucmt.command import main
 from apps.keystore.ucmt.envelope import HEAD
 from apps.keystore.ucmt.published import OWN_KEYSTORE, VERIFIERS
@@ -19,7 +16,6 @@ from apps.keystore.ucmt.relay.errors import AnotherRelayer
 from apps.keystore.ucmt.relay.store import RelayStore
 from apps.keystore.ucmt.relay.worker import ChainLimits
 from l1_proxy import run_proxy
-from microrollup.crypto.keccak import keccak256
 from microrollup.errors import StoreMissing
 from microrollup.testing.anvil import AnvilRefused
 from ucmt_relay import ETHER, RELAYER, Log, RelayChain, count_statuses, relay_once, run_chain
@@ -143,34 +139,6 @@ def test_refused_until_the_code_changes(log: Log, tmp_path: Path) -> None:
         assert 2 == len(ours)
 
 
-def test_a_contract_that_does_nothing(log: Log, tmp_path: Path) -> None:
-    """In the keystore's place there is a contract that agrees to everything: one transaction, then nothing more."""
-    user = User("nothing")
-    log.add(user.rotate(), user.rotate())
-    with run_chain(1004, deploy=False) as chain:
-        # getRootHash gives its argument, getNonce zero, all others nothing that fails.
-        selector = keccak256(b"getRootHash(bytes32,address)")[:4].hex()
-        code = f"60003560e01c63{selector}14601957600060005260206000f35b60043560005260206000f3"
-        chain.anvil.call("anvil_setCode", "0x" + OWN_KEYSTORE.hex(), "0x" + code)
-        for _ in range(2):
-            document = relay_once(log, tmp_path / "relay", [chain.url])
-            assert {"refused": 2} == count_statuses(document, 1004)
-            assert {"included, and the root has not changed"} == {row["reason"] for row in document["rows"]}
-            assert 1 == len([raw for raw in chain.list_inputs() if raw[:4] == HEAD[:4]])
-
-
-def test_code_that_fails_in_its_own_way(log: Log, tmp_path: Path) -> None:
-    """An invalid opcode in a verifier's place is a reason to refuse, and holds up nobody else."""
-    users = [User("opcode", "multisig"), User("opcode other")]
-    log.add(*[user.rotate() for user in users])
-    (verifier,) = [each for each, kind, of in VERIFIERS if (kind, of) == ("multisig", OWN_KEYSTORE)]
-    with run_chain(1006) as chain:
-        for code in ("0xfe", "0x5b600056"):  # an invalid opcode; a loop without end
-            chain.anvil.call("anvil_setCode", "0x" + verifier.hex(), code)
-            document = relay_once(log, tmp_path / "relay", [chain.url])
-            assert {"done": 1, "refused": 1} == count_statuses(document, 1006)
-
-
 def test_a_reorg_is_seen_after_a_restart(log: Log, tmp_path: Path) -> None:
     """Blocks with our transactions go; the relayer brings them again."""
     user = User("reorg")
@@ -230,103 +198,6 @@ def test_unrevealed_leaves_appear_nowhere(chain: RelayChain, log: Log, tmp_path:
     assert any(user.node.bytes[20:] in each for each in published)
     for node in user.hidden:
         assert not any(node.bytes[20:] in each for each in published)
-
-
-def test_lies_of_a_node(chain: RelayChain, log: Log, tmp_path: Path) -> None:
-    """Garbage, other chain ids, fees without end, reverts: typed errors, nothing lost, and the truth later."""
-    user = User("lies")
-    log.add(user.rotate(), user.rotate())
-    lies: list[tuple[str, Any]] = [
-        ("eth_chainId", "0x1" + "0" * 30),
-        ("eth_chainId", None),
-        ("eth_call", "0x"),
-        ("eth_call", "0x" + "ff" * 5_000),
-        ("eth_call", "nonsense"),
-        ("eth_getBlockByNumber", {}),
-        ("eth_getCode", "0x" + "60" * 70_000),
-        ("eth_estimateGas", "0x" + "f" * 60),
-        ("eth_getBalance", "0x" + "f" * 65),
-        ("eth_getTransactionCount", []),
-    ]
-    for method, lie in lies:
-        with run_proxy(chain.url) as proxy:
-            proxy.rewrite[method] = lambda params, result, lie=lie: lie
-            document = relay_once(log, tmp_path / "relay", [proxy.url], retry=True)
-            counts = [count_statuses(document, each["chainId"]) for each in document["chains"]]
-            assert all("done" not in each and "diverged" not in each for each in counts), (method, lie)
-            assert not counts or method == "eth_call" or document["chains"][0]["error"]
-    assert {"done": 2} == count_statuses(relay_once(log, tmp_path / "relay", [chain.url], retry=True), 1001)
-
-
-def test_another_chain_behind_a_url(chain: RelayChain, log: Log, tmp_path: Path) -> None:
-    """The id changes while the relayer runs: nothing is signed for it."""
-    user = User("another")
-    log.add(user.rotate())
-    with run_proxy(chain.url) as proxy:
-        answers = iter([hex(1001)])
-        proxy.rewrite["eth_chainId"] = lambda params, result: next(answers, hex(1))
-        document = relay_once(log, tmp_path / "relay", [proxy.url])
-        assert "nothing is sent there" in document["chains"][0]["error"]
-        assert 0 == proxy.seen["eth_sendRawTransaction"]
-
-
-def sign_update(user: User, **members: Any) -> RootUpdate:
-    """An update of a user's own making, which keeps its node."""
-    update = replace(
-        RootUpdate(
-            ref_hash=user.ref_hash, next_hash=user.tree.root, nonce=0, account=user.account, proof=user.tree.prove(0),
-            node=user.node.bytes, next_proof=user.tree.prove(0),
-        ),
-        **members,
-    )  # fmt: skip
-    return replace(update, data=user.node.sign(compute_update_message(update)))
-
-
-def test_many_nonce_keys_cost_little(chain: RelayChain, log: Log, tmp_path: Path) -> None:
-    """Sixty updates that give the same root, each with a nonce key of its own: where the account stands is found by
-    the nonces of a few.
-    """
-    user = User("keys")
-    log.add(*[sign_update(user, nonce=join_nonce(key << 100, 0)) for key in range(60)])
-    assert {"done": 60} == count_statuses(relay_once(log, tmp_path / "relay", [chain.url]), 1001)
-    with run_proxy(chain.url) as proxy:
-        assert {"done": 60} == count_statuses(relay_once(log, tmp_path / "fresh", [proxy.url]), 1001)
-        assert proxy.seen["eth_call"] <= 1 + 1 + 6
-        assert 0 == proxy.seen["eth_sendRawTransaction"]
-
-
-def test_forms_at_the_edge_arrive(chain: RelayChain, log: Log, tmp_path: Path) -> None:
-    """Proofs of 200 hashes, configs with more in them, signatures of 64 bytes: what opens, the contracts take."""
-    siblings = tuple([keccak256(bytes((number,))) for number in range(200)])
-    updates = []
-    for kind in ("ecdsa", "webauthn", "cosign"):
-        user = User(f"edge {kind}", kind)
-        user.node.bytes += b"more"
-        root = fold_proof(keccak256(user.node.bytes), siblings)
-        following = fold_proof(keccak256(user.node.bytes), siblings[:7])
-        updates.append(sign_update(user, ref_hash=root, proof=siblings, next_hash=following, next_proof=siblings[:7]))
-    data = updates[0].data
-    compact = data[:32] + bytes((data[32] | (data[64] - 27) << 7,)) + data[33:64]
-    updates[0] = replace(updates[0], data=compact)
-    log.add(*updates)
-    assert {"done": 3} == count_statuses(relay_once(log, tmp_path / "relay", [chain.url]), 1001)
-
-
-def test_a_batch_that_is_overtaken(chain: RelayChain, log: Log, tmp_path: Path) -> None:
-    """Somebody sends one of the updates between simulation and inclusion: the transaction reverts whole; what is left
-    goes in the next ones, and nothing twice.
-    """
-    users = [User(f"overtaken {number}") for number in range(6)]
-    updates = [user.rotate() for user in users]
-    log.add(*updates)
-    before = len(chain.list_events())
-    with run_proxy(chain.url) as proxy:
-        proxy.watch("eth_sendRawTransaction", 1, "before", lambda: chain.send(updates[2]))
-        assert {"done": 6} == count_statuses(relay_once(log, tmp_path / "relay", [proxy.url]), 1001)
-    assert 1 == chain.count_reverted()
-    events = chain.list_events()[before:]
-    assert {user.account for user in users} == {account for _, account, *_ in events}
-    assert 6 == len(events)
 
 
 def test_the_command_line(

@@ -37,6 +37,8 @@ class AccountStand:
         self.tries = 0
         self.is_blocked = False
         """Whether its next update is refused."""
+        self.is_alone = False
+        """Whether its updates go in transactions of their own."""
         self.resumes = 0
         """The round from which on it is tried again."""
 
@@ -137,7 +139,7 @@ class ChainBook:
         else:
             position = standing.position
             if standing.root != line.get_root(position):
-                position = _count_certain(line, position, self.outcomes)
+                position = min(before, position)  # so many were there, with roots that fitted
                 reason = f"the chain has the root 0x{standing.root.hex()}"
         stand.position, stand.is_read, stand.fits = position, True, not reason
         if position != before:
@@ -154,12 +156,3 @@ class ChainBook:
                     _log.warning("relay_diverged", chain=self.note.chain_id, update=logged.index, reason=reason)
             elif old is not None and old.status in ("done", "diverged"):
                 changes[logged.index] = None
-
-
-def _count_certain(line: UpdateLine, position: int, outcomes: dict[int, ChainOutcome]) -> int:
-    """Of an account that has diverged: how many of its first updates the chain is known to have taken."""
-    for place, logged in enumerate(line.updates[:position]):
-        old = outcomes.get(logged.index)
-        if old is None or old.status != "done":
-            return place
-    return position

@@ -8,6 +8,7 @@ from typing import Final
 from microrollup.codec.abi import compile_arguments_encoder
 from microrollup.codec.schema import BytesType, IntegerType, TupleType
 from microrollup.crypto.keccak import keccak256
+from microrollup.settlement.ethereum.errors import clip
 
 from ..nodes import ADDRESS, WORD, encode_proof
 from .updates import Place
@@ -34,6 +35,7 @@ _ERRORS: Final = MappingProxyType(
     }
 )  # fmt: skip
 _SHOWN: Final = 36
+_SHOWN_CHARACTERS: Final = 80
 
 
 def encode_get_root(place: Place) -> bytes:
@@ -54,5 +56,5 @@ def encode_validate(root: bytes, message: bytes, proof: tuple[bytes, ...], node:
 def name_revert(data: bytes | None, message: str) -> str:
     """The name of the error that a call reverted with; its bytes, or the node's words, if it is not the contract's."""
     if not data:
-        return f"reverts: {message[:80]}" if message else "reverts"
+        return f"reverts: {clip(message[:_SHOWN_CHARACTERS])}" if message else "reverts"
     return _ERRORS.get(data[:4], f"reverts with 0x{data[:_SHOWN].hex()}")

@@ -20,6 +20,7 @@ from microrollup.settlement.ethereum.answers import (
     parse_block,
     parse_bytes,
     parse_quantity,
+    parse_receipt,
 )
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Refused
 from microrollup.settlement.ethereum.options import EthereumOptions
@@ -191,6 +192,12 @@ class ChainNode:
             ("eth_getTransactionCount", [own, "latest"]), ("eth_getBalance", [own, "latest"]),
         ])  # fmt: skip
         return parse_quantity("eth_getTransactionCount", nonce), parse_quantity("eth_getBalance", balance)
+
+    async def has_succeeded(self, transaction_hash: bytes) -> bool:
+        """Whether a transaction is still included, and has not reverted."""
+        answer = await self._transport.ask("eth_getTransactionReceipt", f"0x{transaction_hash.hex()}")
+        receipt = parse_receipt(answer, transaction_hash)
+        return receipt is not None and receipt.succeeded
 
     async def send(self, updates: Sequence[LoggedUpdate], gas: int, max_fee: int) -> L1Receipt:
         """Send them in one transaction, at `max_fee` wei a gas at most, and wait until it is included.

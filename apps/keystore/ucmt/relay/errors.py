@@ -30,8 +30,8 @@ class AnotherRelayer(RelayError):
 class AnotherChain(RelayError):
     """A URL gives another chain than before, or two URLs give the same."""
 
-    def __init__(self, place: str, expected: int, found: int) -> None:
-        super().__init__(f"{place} is chain {found}, not {expected}: nothing is sent there")
+    def __init__(self, place: str, found: int, expected: str) -> None:
+        super().__init__(f"{place} is chain {found}, {expected}: nothing is sent there")
 
 
 class OutOfBudget(RelayError):

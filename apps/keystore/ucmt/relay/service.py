@@ -20,7 +20,7 @@ from microrollup.verifier.source import StoreSource, open_source
 from .chain import ChainNode
 from .errors import AnotherRollup
 from .store import LogNote, RelayStore
-from .updates import LoggedUpdate, LogReader, UpdateLines, hash_block
+from .updates import LogReader, UpdateLines, hash_block
 from .worker import ChainLimits, ChainWorker
 
 __all__ = ["RelayOptions", "Relayer"]
@@ -123,15 +123,17 @@ class Relayer:
                 self._forget_log(reader.rollup_id)
                 return True
             blocks = blocks[1:]
-        found: list[LoggedUpdate] = []
-        seen = time.time()
-        for block in blocks:
-            if not reader.check(block, meta.height + 1, meta.block_hash or None):
-                raise DecodeError("blocks", f"block {meta.height + 1} does not follow the one before it")
-            found += reader.read(block, seen)
-            meta = LogNote(meta.rollup_id, block.header.height, hash_block(block))
-        if blocks:
-            self._store.write_log(meta, found)
+        seen, first = time.time(), meta.height
+        try:
+            for block in blocks:
+                if not reader.check(block, meta.height + 1, meta.block_hash or None):
+                    raise DecodeError("blocks", f"block {meta.height + 1} does not follow the one before it")
+                reader.read(block, seen)
+                meta = LogNote(meta.rollup_id, block.header.height, hash_block(block))
+        finally:
+            if meta.height > first:
+                self._store.write_log(meta, reader.found)
+                reader.commit()
         return len(blocks) >= _BLOCKS_AT_ONCE - 1
 
     def _fetch(self, first: int) -> tuple[Any, list[Block]]:

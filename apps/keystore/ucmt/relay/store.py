@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import lmdb
 import msgspec
 
-from microrollup.errors import StoreCorrupt, StoreMissing
+from microrollup.errors import StoreCorrupt, StoreError, StoreMissing
 
 from .errors import AnotherRelayer
 from .updates import LoggedUpdate
@@ -108,6 +108,15 @@ class RelayStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextmanager
+    def _begin(self, *, write: bool = False) -> Iterator[lmdb.Transaction]:
+        """A transaction. Raises `StoreError` for what the disk refuses; nothing of it is written then."""
+        try:
+            with self._env.begin(write=write) as txn:
+                yield txn
+        except lmdb.Error as error:
+            raise StoreError(f"the relayer's store cannot be used: {error}; look at the disk") from None
+
     def read_meta(self) -> LogNote | None:
         """How far the log was read; None before anything was."""
         raw = self._get(b"m")
@@ -115,17 +124,17 @@ class RelayStore:
 
     def write_log(self, meta: LogNote, updates: Iterable[LoggedUpdate]) -> None:
         """The updates of blocks, and how far the log is read with them."""
-        with self._env.begin(write=True) as txn:
+        with self._begin(write=True) as txn:
             for update in updates:
                 txn.put(b"u" + _word(update.index), msgspec.json.encode(update))
             txn.put(b"m", msgspec.json.encode(meta))
 
     def drop_log(self, meta: LogNote) -> None:
         """Forget the updates and their outcomes: the log has changed. What was spent stays."""
-        with self._env.begin(write=True) as txn:
+        with self._begin(write=True) as txn:
             for prefix in (b"u", b"s"):
                 with closing(txn.cursor()) as cursor:
-                    while cursor.set_range(prefix) and cursor.key().startswith(prefix):
+                    while cursor.set_range(prefix) and bytes(cursor.key()).startswith(prefix):
                         cursor.delete()
             txn.put(b"m", msgspec.json.encode(meta))
 
@@ -150,7 +159,7 @@ class RelayStore:
 
     def write_chain(self, note: ChainNote, outcomes: dict[int, ChainOutcome | None] | None = None) -> None:
         """What is known of a chain, and what became of updates there; None: pending again."""
-        with self._env.begin(write=True) as txn:
+        with self._begin(write=True) as txn:
             txn.put(b"c" + _word(note.chain_id), msgspec.json.encode(note))
             for index, outcome in (outcomes or {}).items():
                 key = b"s" + _word(note.chain_id) + _word(index)
@@ -160,16 +169,16 @@ class RelayStore:
                     txn.put(key, msgspec.json.encode(outcome))
 
     def _get(self, key: bytes) -> bytes | None:
-        with self._env.begin() as txn:
+        with self._begin() as txn:
             raw = txn.get(key)
         return None if raw is None else bytes(raw)
 
     def _list(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []
-        with self._env.begin() as txn, closing(txn.cursor()) as cursor:
+        with self._begin() as txn, closing(txn.cursor()) as cursor:
             if cursor.set_range(prefix):
                 for key, raw in cursor:
-                    if not key.startswith(prefix):
+                    if not bytes(key).startswith(prefix):
                         break
                     found.append((bytes(key), bytes(raw)))
         return found

@@ -88,20 +88,12 @@ class UpdateLines:
         """How often they were forgotten."""
 
     def add(self, update: LoggedUpdate) -> None:
-        """Append one that `execute` has let pass, or that the store holds."""
+        """Append one that has executed."""
         line = self.by_place.get(update.place)
         if line is None:
             line = self.by_place[update.place] = UpdateLine(update.place)
         line.updates.append(update)
         self.count = update.index + 1
-
-    def execute(self, action: UpdateRoot) -> bool:
-        """Run the rollup's function; whether the action executes."""
-        try:
-            self.state = update_root(self.state, action, Context(_SENDER, origin=UcmtEnvelope.name))
-        except Revert:
-            return False
-        return True
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -111,21 +103,23 @@ class UpdateLines:
     def restore(self, update: LoggedUpdate) -> None:
         """Take over an update of the store, which has executed before."""
         given = update.update
-        self.execute(
-            UpdateRoot(
-                given.ref_hash, given.account, update.nonce_key, update.sequence, update.root, given.next_hash,
-                update.keystore,
-            )
+        action = UpdateRoot(
+            given.ref_hash, given.account, update.nonce_key, update.sequence, update.root, given.next_hash,
+            update.keystore,
         )  # fmt: skip
+        self.state = execute_update(self.state, action) or self.state
         self.add(update)
 
 
 class LogReader:
-    """Takes blocks in order, and gives their updates."""
+    """Takes blocks in order, and gives their updates, which `commit` adds to the lines: after they are on disk."""
 
     def __init__(self, genesis: Genesis, lines: UpdateLines) -> None:
         self.rollup_id = compute_rollup_id(genesis)
+        self.found: list[LoggedUpdate] = []
+        """Of all blocks that were read whole."""
         self._lines = lines
+        self._state, self._count = lines.state, lines.count
         self._opener = EnvelopeOpener(app)
 
     def check(self, block: Block, height: int, parent: bytes | None) -> bool:
@@ -137,9 +131,10 @@ class LogReader:
             raise DecodeError("block", f"height {header.height} of another rollup, or not height {height}")
         return parent is None or header.parent_hash == parent
 
-    def read(self, block: Block, seen: float) -> list[LoggedUpdate]:
-        """The updates of a block that execute, added to the lines."""
-        found = []
+    def read(self, block: Block, seen: float) -> None:
+        """Find the updates of a block that execute. Raises `LimitExceeded` if there is too little memory to know."""
+        found: list[LoggedUpdate] = []
+        state = self._state
         for raw in _list_envelopes(block):
             try:
                 enveloped = self._opener.open(UcmtEnvelope.name, raw)
@@ -147,15 +142,31 @@ class LogReader:
                 continue
             opened = cast("OpenedUpdate", UcmtEnvelope().open(raw))
             action = cast("UpdateRoot", opened.action)
-            if not self._lines.execute(action):
+            after = execute_update(state, action)
+            if after is None:
                 continue
+            state = after
             update = LoggedUpdate(
-                self._lines.count, block.header.height, seen, enveloped.hash, action.keystore, action.root,
+                self._count + len(found), block.header.height, seen, enveloped.hash, action.keystore, action.root,
                 to_root_update(opened),
             )  # fmt: skip
-            self._lines.add(update)
             found.append(update)
-        return found
+        self._state, self._count = state, self._count + len(found)
+        self.found += found
+
+    def commit(self) -> None:
+        """Add what was found to the lines."""
+        self._lines.state = self._state
+        for update in self.found:
+            self._lines.add(update)
+
+
+def execute_update(state: Ucmt, action: UpdateRoot) -> Ucmt | None:
+    """The rollup's function; None if it rejects the action."""
+    try:
+        return update_root(state, action, Context(_SENDER, origin=UcmtEnvelope.name))
+    except Revert:
+        return None
 
 
 def to_root_update(opened: Any) -> RootUpdate:

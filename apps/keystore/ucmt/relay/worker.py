@@ -15,8 +15,8 @@ import structlog
 from msgspec.structs import replace
 
 from microrollup.crypto.keccak import keccak256
-from microrollup.settlement.ethereum.answers import L1Block
-from microrollup.settlement.ethereum.errors import FeeTooHigh, TransactionRefused
+from microrollup.settlement.ethereum.answers import L1Block, L1Receipt
+from microrollup.settlement.ethereum.errors import FeeTooHigh, L1BadAnswer, TransactionRefused
 from microrollup.settlement.ethereum.sender import SupersededError
 
 from .book import ChainBook
@@ -33,6 +33,7 @@ MAX_TRANSACTION_GAS: Final = 15_000_000
 _OF_ORDER: Final = frozenset({"InvalidNonce", "InvalidProof"})
 """An update that reverts with these, though it should fit, is late, or the node's answers are of different blocks."""
 _LONGEST_WAIT_ROUNDS: Final = 64
+_PATIENT_ROUNDS: Final = 3
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +60,7 @@ class ChainWorker:
         self._anchor: L1Block | None = None
         self._has_refused = False
         self._round = 0
+        self._rounds_behind = 0
         self.book: Final = book
         self.idle = False
         """Whether the last round found nothing that could be sent, and nothing is left to be read."""
@@ -69,8 +71,10 @@ class ChainWorker:
     ) -> ChainWorker:
         """A worker for the chain that a node is of. Raises `AnotherChain` for one that is `taken`, and `L1Error`s."""
         chain_id = await node.read_chain_id()
-        if chain_id in taken or chain_id >= 1 << 64:
-            raise AnotherChain(node.place, 0, chain_id)
+        if chain_id in taken:
+            raise AnotherChain(node.place, chain_id, "which another URL is of")
+        if chain_id >= 1 << 64:
+            raise AnotherChain(node.place, chain_id, "an id above 64 bits")
         node.chain_id = chain_id
         note = replace(store.read_chain(chain_id) or ChainNote(chain_id, ""), place=node.place, error="")
         worker = cls(node, ChainBook(store, lines, note, limits.accounts), lines, limits)
@@ -90,8 +94,9 @@ class ChainWorker:
         self._round += 1
         found = await self._node.read_chain_id()
         if found != self.book.note.chain_id:
-            raise AnotherChain(self._node.place, self.book.note.chain_id, found)
+            raise AnotherChain(self._node.place, found, f"not {self.book.note.chain_id} as before")
         head = await self._node.read_head()
+        self._check_progress(head)
         await self._notice_reorg(head)
         await self._read(self.book.list_due(self._round, 2 * self._size), head.number)
         chosen = await self._vet(self._choose())
@@ -104,6 +109,16 @@ class ChainWorker:
             self.book.write({}, error="")
 
     # --- reading -----------------------------------------------------------------------------------------------------
+
+    def _check_progress(self, head: L1Block) -> None:
+        """Raise `L1BadAnswer` while the node's newest block is an earlier one than before: at its URL several machines
+        may answer, and one of them be late. After a while it is taken for a chain that went back.
+        """
+        if self._anchor is None or head.number >= self._anchor.number or self._rounds_behind >= _PATIENT_ROUNDS:
+            self._rounds_behind = 0
+            return
+        self._rounds_behind += 1
+        raise L1BadAnswer("eth_getBlockByNumber", f"the newest block is {head.number}, and was {self._anchor.number}")
 
     async def _notice_reorg(self, head: L1Block) -> None:
         """Read all accounts again if the newest block that was seen is no longer there."""
@@ -132,7 +147,9 @@ class ChainWorker:
             if stand.fits and stand.resumes <= self._round:
                 waiting += line.updates[stand.position : stand.position + self._size]
         waiting.sort(key=lambda logged: logged.index)
-        return waiting
+        if waiting and self.book.get_stand(waiting[0].place).is_alone:
+            return [logged for logged in waiting if logged.place == waiting[0].place]
+        return [logged for logged in waiting if not self.book.get_stand(logged.place).is_alone]
 
     async def _vet(self, waiting: Sequence[LoggedUpdate]) -> list[LoggedUpdate]:
         """Those that the chain's verifiers take. Others are refused, and nothing of their accounts follows."""
@@ -247,21 +264,41 @@ class ChainWorker:
                 raise OutOfBudget(self._limits.budget, self.book.note.spent) from None
             raise
         await self._settle_costs()
-        if not receipt.succeeded:
+        if receipt.succeeded:
+            self._size = min(self._limits.batch, 2 * self._size)
+            digest = receipt.transaction_hash
+            self.book.write({index: replace(each, transaction=digest) for index, each in sent.items()})
+        else:
             _log.warning("relay_reverted", chain=self.book.note.chain_id, updates=len(chosen))
             self._size = max(1, self._size // 2)
             self.book.write(dict.fromkeys(sent))
-            return
-        self._size = min(self._limits.batch, 2 * self._size)
-        self.book.write({index: replace(each, transaction=receipt.transaction_hash) for index, each in sent.items()})
-        if not self.book.is_current:
-            return
+        await self._look_again(chosen, receipt)
+
+    async def _look_again(self, chosen: Sequence[LoggedUpdate], receipt: L1Receipt) -> None:
+        """After a transaction: what has become of its updates. Whose update was overtaken goes alone from now on, since
+        he may do it again to make those fail that go with it.
+        """
+        head = await self._node.read_head()
+        await self._notice_reorg(head)
+        if head.number < receipt.number or not self.book.is_current:
+            return  # the next round will know
         lines = list({logged.place: self._lines.by_place[logged.place] for logged in chosen}.values())
-        await self._read(lines, receipt.number)
-        for logged in chosen:
-            if self.book.outcomes.get(logged.index, ChainOutcome("sent")).status == "sent":
-                codes = await self._node.hash_codes(_list_contracts(logged))
+        before = {line.place: self.book.get_stand(line.place).position for line in lines}
+        await self._read(lines, head.number)
+        if not receipt.succeeded:
+            for place, position in before.items():
+                stand = self.book.get_stand(place)
+                stand.is_alone = stand.is_alone or stand.position > position
+            return
+        left = [logged for logged in chosen if self._has_status(logged, "sent")]
+        if left and await self._node.has_succeeded(receipt.transaction_hash):
+            codes = await self._node.hash_codes(sorted({each for logged in left for each in _list_contracts(logged)}))
+            for logged in left:
                 self._refuse(logged, "included, and the root has not changed", codes)
+
+    def _has_status(self, logged: LoggedUpdate, status: str) -> bool:
+        outcome = self.book.outcomes.get(logged.index)
+        return outcome is not None and outcome.status == status
 
     def _get_sent(self, logged: LoggedUpdate, now: float) -> float:
         """When it was sent first."""
