@@ -19,7 +19,7 @@ SLOW = (
     "house/test_ci", "house/test_examples", "house/test_interpreters", "house/test_reference", "house/test_site",
     "house/test_system", "house/test_wheel",
     "keystore/test_accounts_forge", "keystore/test_axiom_chain", "keystore/test_bundle", "keystore/test_erc7562",
-    "keystore/test_estimates",
+    "keystore/test_estimates", "keystore/test_explain",
     "keystore/test_keystore_contracts",
     "keystore/test_l1_story", "keystore/test_plus_chain", "keystore/test_plus_determinism",
     "keystore/test_plus_machine", "keystore/test_smart_account_chain", "keystore/test_story",

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from account_world import address_of
 from apps.keystore.plus.outbox import SetDelegate
 from apps.keystore.smart_account import Configuration, UserOperation, configure_ecdsa
+from apps.keystore.smart_account.explain import explain
 from bundled_world import BundledWorld
 from bundlers import Bundler, BundlerRefused
 from microrollup.crypto.keccak import keccak256
@@ -40,9 +41,10 @@ def act_as_delegate(scene: OutboxScene, bundler: Bundler, chain_id: int) -> User
     return signed
 
 
-def refuse(bundled: BundledWorld, operation: UserOperation, reason: str) -> None:
-    """Neither the entry point nor a bundler of either kind takes the operation."""
+def refuse(bundled: BundledWorld, operation: UserOperation, reason: str, cause: str = "taken") -> None:
+    """Neither the entry point nor a bundler of either kind takes the operation; the cause is of what has no time."""
     assert reason == bundled.world.refuse(operation)
+    assert cause == explain(operation, bundled.world.anvil).cause
     for bundler in (bundled.unsafe, bundled.safe):
         with pytest.raises(BundlerRefused, match="expire" if reason == OUTDATED else r"(?i)signature"):
             bundler.submit(operation)
@@ -56,8 +58,8 @@ def test_an_intent_alone(bundled: BundledWorld, scene: OutboxScene, mode: str) -
     operation = scene.intend(estimated, 1 + bundler.safe)
     assert b"\x03" == operation.signature[:1]
     bundler.send(operation)
-    refuse_again = replace(operation, nonce=scene.world.get_nonce(scene.account))
-    refuse(bundled, refuse_again, WRONG)
+    again = replace(operation, nonce=scene.world.get_nonce(scene.account))
+    refuse(bundled, again, WRONG, "other_operation")
 
 
 @pytest.mark.parametrize("mode", ["unsafe", "safe"])
@@ -79,7 +81,7 @@ def test_a_delegate_replaced(bundled: BundledWorld, scene: OutboxScene) -> None:
     operation = scene.sign_as_delegate(scene.world.make_transfer(scene.account), HOT, chain_id)
     assert "" == scene.world.refuse(operation)
     set_delegate(scene, chain_id, configure_ecdsa(address_of("warm")), scene.get_end())
-    refuse(bundled, scene.sign_as_delegate(operation, HOT, chain_id), WRONG)
+    refuse(bundled, scene.sign_as_delegate(operation, HOT, chain_id), WRONG, "other_delegate")
     scene.world.anvil.mine(80)
     refuse(bundled, operation, OUTDATED)
 
@@ -98,4 +100,6 @@ def test_a_delegate_of_another_chain(bundled: BundledWorld, scene: OutboxScene) 
     """What is lent for one chain opens nothing on another, whose entry it is not."""
     other = scene.world.chain_id + 1
     set_delegate(scene, other, HOT, scene.get_end())
-    refuse(bundled, scene.sign_as_delegate(scene.world.make_transfer(scene.account), HOT, other), WRONG)
+    refuse(
+        bundled, scene.sign_as_delegate(scene.world.make_transfer(scene.account), HOT, other), WRONG, "other_delegate"
+    )

@@ -5,19 +5,22 @@ Source: https://eips.ethereum.org/EIPS/eip-4337, ERC-7769 for the JSON-RPC form.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 from eth_abi.abi import encode as abi_encode
 from msgspec import Struct
 
+from microrollup.codec.json import read_hex
 from microrollup.crypto.eip712 import compute_domain_separator
 from microrollup.crypto.keccak import keccak256
-from microrollup.errors import UsageError
+from microrollup.errors import MissingMember, UsageError, WrongJsonType, WrongLength
 
 __all__ = [
     "UserOperation",
     "compute_user_operation_hash",
+    "decode_user_operation_json",
     "encode_handle_ops",
     "encode_user_operation_json",
     "encode_validate_user_op",
@@ -31,6 +34,7 @@ _ABI: Final = "(address,uint256,bytes,bytes,bytes32,uint256,bytes32,bytes,bytes)
 _HANDLE_OPS: Final = keccak256(f"handleOps({_ABI}[],address)".encode())[:4]
 _VALIDATE_USER_OP: Final = keccak256(f"validateUserOp({_ABI},bytes32,uint256)".encode())[:4]
 _ADDRESS_BYTES: Final = 20
+_QUANTITY: Final = re.compile("0x[0-9a-fA-F]{1,64}")
 
 
 class UserOperation(Struct, frozen=True):
@@ -143,3 +147,61 @@ def encode_user_operation_json(operation: UserOperation) -> dict[str, Any]:
         members["paymasterPostOpGasLimit"] = hex(int.from_bytes(raw[36:52], "big"))
         members["paymasterData"] = "0x" + raw[52:].hex()
     return members
+
+
+_NUMBERS: Final = (
+    "nonce",
+    "callGasLimit",
+    "verificationGasLimit",
+    "preVerificationGas",
+    "maxFeePerGas",
+    "maxPriorityFeePerGas",
+)
+_MAX_BYTES: Final = 1 << 17
+
+
+def decode_user_operation_json(document: Any) -> UserOperation:
+    """The operation that bundlers take in this form; other members are left out. Raises `RefusedError`'s kinds."""
+    if not isinstance(document, dict):
+        raise WrongJsonType("an operation is an object")
+    numbers = [_read_number(document, name) for name in _NUMBERS]
+    factory, paymaster = _read_bytes(document, "factory"), _read_bytes(document, "paymaster")
+    if paymaster:
+        for name in ("paymasterVerificationGasLimit", "paymasterPostOpGasLimit"):
+            paymaster += _encode_number(_read_number(document, name), 16)
+        paymaster += _read_bytes(document, "paymasterData")
+    return UserOperation(
+        _read_bytes(document, "sender", required=True),
+        numbers[0],
+        _read_bytes(document, "callData", required=True),
+        factory + _read_bytes(document, "factoryData") if factory else b"",
+        verification_gas_limit=numbers[2],
+        call_gas_limit=numbers[1],
+        pre_verification_gas=numbers[3],
+        max_priority_fee_per_gas=numbers[5],
+        max_fee_per_gas=numbers[4],
+        paymaster_and_data=paymaster,
+        signature=_read_bytes(document, "signature"),
+    )
+
+
+def _read_bytes(document: dict[str, Any], name: str, *, required: bool = False) -> bytes:
+    value = document.get(name)
+    if value is None:
+        if required:
+            raise MissingMember(f"an operation has a member {name}")
+        return b""
+    raw = read_hex(value, name)
+    if len(raw) > _MAX_BYTES:
+        raise WrongLength(f"{name} has at most {_MAX_BYTES} bytes")
+    return raw
+
+
+def _read_number(document: dict[str, Any], name: str) -> int:
+    """A quantity: 0x-hex, or a JSON number. 0 if it is not there: limits are, before an estimate."""
+    value = document.get(name, 0)
+    if isinstance(value, str) and _QUANTITY.fullmatch(value):
+        return int(value, 16)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 256:
+        return value
+    raise WrongJsonType(f"{name} is a number in 0x-hex")
