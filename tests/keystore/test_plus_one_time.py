@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from apps.keystore.accounts import Account
+from apps.keystore.plus.admission import admit
 from apps.keystore.plus.authority import put_account
 from apps.keystore.plus.guardians import compute_guardians_hash
 from apps.keystore.plus.policy import Guardian, Policy
 from apps.keystore.plus.recovery import FinishRecovery, StartRecovery, SupportRecovery, finish_recovery
 from apps.keystore.plus.state import Plus, Recovery
 from apps.keystore.plus.updates import AcceptUpdate, SetCareful
+from apps.keystore.plus.vault import Transfer
 from apps.keystore.transitions import Register, Update
 from microrollup import Context, Map, MicroRollup, Revert
 from microrollup.execution.payload import encode_carried_payload
@@ -92,6 +95,26 @@ def test_it_registers_nothing(rollup: StoredRollup) -> None:
     """Registering would be its one action."""
     assert REASON == submit(rollup, ONCE, Register(CODE, CONFIG, SALT))
     assert compute_key(ONCE) not in rollup.ledger.state.app.keystore.accounts  # type: ignore[attr-defined]
+
+
+def test_a_node_asks_before_it_takes(rollup: StoredRollup) -> None:
+    """What would be rejected, or would leave the account without a key that signs, does not use the key up."""
+    update = Update(KEY, CODE_2, CONFIG_2, BOB)
+    assert "" == submit(rollup, ALICE, Update(KEY, CODE, CONFIG, ONCE))
+    ask = Context(ONCE, timestamp=int(rollup.seconds), scheme=7)
+    state: Any = rollup.ledger.state.app
+    admit(state, update, ask)
+    for action, reason in (
+        (Transfer(KEY, KEY, bytes(20), 1), "a one-time key only updates an account"),
+        (Register(CODE, CONFIG, SALT), "a one-time key only updates an account"),
+        (AcceptUpdate(KEY), "a one-time key only updates an account"),
+        (replace(update, vk=bytes(20)), "vk of no known kind"),
+    ):
+        with pytest.raises(Revert, match=reason):
+            admit(state, action, ask)
+    with pytest.raises(Revert, match="sender is not the account's vk"):
+        admit(state, update, replace(ask, sender=TWICE))
+    admit(state, Register(CODE, CONFIG, SALT), replace(ask, scheme=6))
 
 
 def test_it_finishes_no_recovery(rollup: StoredRollup) -> None:

@@ -1,4 +1,5 @@
-"""What a node refuses before it executes it: actions that nobody would pay for, where actions have a price.
+"""What a node refuses before it executes it: actions that nobody would pay for, where actions have a price, and those
+that would use up a key that signs once for nothing.
 
 A rejected action pays nothing, since its fee is rejected with it. So a node asks first whether the sender may act for
 the account that pays, and whether that account or a sponsor can. It is not a rule of the rollup: a block that holds
@@ -10,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from microrollup import ZERO_BYTES32, Action, Context
+from microrollup import ZERO_BYTES32, Action, Context, Revert
+from microrollup.crypto.signatures.winternitz import SCHEME as ONE_TIME
 
+from ..transitions import Update
 from .acting import begin
 from .exits import SetExit
 from .fees import SetFeeToken, Sponsor, set_fee_token
@@ -19,6 +22,7 @@ from .naming import SetText
 from .outbox import Intend, SetDelegate
 from .spending import PermitSpending, SetSpendingRule, find_permitter, find_rule_author
 from .state import Plus
+from .updates import update_account
 from .vault import Transfer, Withdraw
 
 __all__ = ["admit"]
@@ -38,7 +42,14 @@ _PAYERS: Final[dict[type[Action], Callable[[Plus, Any, Context], bytes]]] = {
 
 
 def admit(state: Plus, action: Action, ctx: Context) -> None:
-    """Reject an action whose sender may not act for the account that pays, or for which nobody can pay."""
+    """Reject an action whose sender may not act for the account that pays, or for which nobody can pay; of a key that
+    signs once, everything but an update that will be executed.
+    """
+    if ctx.scheme == ONE_TIME:
+        if not isinstance(action, Update):
+            raise Revert("a one-time key only updates an account")
+        update_account(state, action, ctx)
+        return
     if not state.fees.prices or state.vault.frozen or state.config.collector == ZERO_BYTES32:
         return
     if isinstance(action, SetFeeToken):
