@@ -288,6 +288,17 @@ def test_a_gateway_that_cannot_be_trusted(names: Names, make: Callable[[Names], 
     assert find_accounts(names, "alice")[:1] == names.ask((NAME, COIN_OP))["viem"]
 
 
+def test_the_next_gateway_is_asked(names: Names) -> None:
+    """Where one does not answer, or cannot, the next of the resolver's gateways does."""
+
+    def fail(_: bytes) -> bytes:
+        raise NotImplementedError
+
+    with closing(HttpGateway(fail)) as broken:
+        names.use(broken.template, "http://127.0.0.1:9/{sender}/{data}.json", f"{names.node.url}/ens")
+        assert {way: find_accounts(names, "alice") for way in WAYS} == names.ask((NAME, COIN_OP), (NAME, COIN_BASE))
+
+
 def test_the_gateway_by_itself(names: Names) -> None:
     """Anybody may ask for any account; what is not a question of the resolver gets 400 and a message."""
     for verb in ("GET", "POST"):

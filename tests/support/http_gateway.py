@@ -12,7 +12,9 @@ __all__ = ["HttpGateway"]
 
 
 class HttpGateway:
-    """Serves `answer(data)` at `GET /ens/{sender}/{data}.json` and by POST, on any port of the loopback."""
+    """Serves `answer(data)` at `GET /ens/{sender}/{data}.json` and by POST, on any port of the loopback; 503 where
+    that raises `NotImplementedError`.
+    """
 
     def __init__(self, answer: Callable[[bytes], bytes]) -> None:
         self.asked: list[str] = []
@@ -29,8 +31,12 @@ class HttpGateway:
 
             def _answer(self, data: str) -> None:
                 gateway.asked.append(self.command)
-                raw = json.dumps({"data": "0x" + answer(bytes.fromhex(data[2:])).hex()}).encode()
-                self.send_response(200)
+                try:
+                    status, body = 200, {"data": "0x" + answer(bytes.fromhex(data[2:])).hex()}
+                except NotImplementedError:
+                    status, body = 503, {"message": "not now"}
+                raw = json.dumps(body).encode()
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(raw)))
                 self.end_headers()
