@@ -364,6 +364,30 @@ def test_what_dkimpy_signs_opens() -> None:
             assert (PROPOSAL, ADDRESS) == (opened.action.proposal, opened.action.address)  # type: ignore[attr-defined]
 
 
+def test_a_mail_as_large_providers_sign_it() -> None:
+    """With names in `h=` that the mail lacks, tags that nobody knows, and folded lines; two of three forms will do."""
+    fold = "\r\n        "
+    fields = [
+        b"X-Google-DKIM-Signature: v=1; a=rsa-sha256; d=1e100.net; b=AAAA", b"X-Received: by 2002:a05:6000",
+        b"MIME-Version: 1.0", b"From: Ann Lee <ann@mail.example>", b"Date: Thu, 01 Jan 2026 00:00:00 +0000",
+        b"Message-ID: <CA+x@mail.mail.example>",
+        f"Subject: recover\r\n {PROPOSAL.hex()}".encode(), b"To: recovery@keystore.example",
+        b'Content-Type: multipart/alternative; boundary="000"',
+    ]  # fmt: skip
+    names = [
+        "to", "subject", "message-id", "date", f"from{fold} ", "mime-version", "from", "to", "cc", "subject", "date",
+        "message-id", "reply-to",
+    ]  # fmt: skip
+    form = MailForm("20230601", names, signed=1_710_986_684, expires=1_711_591_484, more=f"darn=x.example;{fold}")
+    mail = seal_mail(RSA_KEY, DOMAIN, fields, form).replace(b"c=relaxed/relaxed; ", b"c=relaxed/relaxed;\r\n        ")
+    opened = read(wrap(mail))
+    assert (PROPOSAL, "ann@mail.example") == (opened.action.proposal, opened.action.address)  # type: ignore[attr-defined]
+    assert 7 == len(opened.fields)
+    assert ask_dkimpy(mail, RSA_KEY.public, 1_710_986_684)
+    once = ("From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type", "x-icloud-hme")
+    assert "could be added" in refuse(seal(fields, MailForm(names=once)))
+
+
 SPACES = st.sampled_from([" ", "", "  ", "\t", " \t ", "\r\n ", "\r\n\t", " \r\n "])
 PIECES = st.sampled_from(
     [

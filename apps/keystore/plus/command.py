@@ -27,6 +27,7 @@ from microrollup.settlement.place import EthereumPlace
 from .config import Config, PriceCap
 from .deploying import Custody, check_custody, deploy_plus, plan_vault
 from .funding import deposit_locally
+from .mail_command import mail_command
 from .module_file import keep_module
 
 __all__ = ["main", "plus_group"]
@@ -171,6 +172,7 @@ def fund_command(key: bytes, wei: int, directory: Path, app: str, output: Output
 
 plus_group.add_command(deploy_command)
 plus_group.add_command(fund_command)
+plus_group.add_command(mail_command)
 plus_group.add_command(vault_command)
 
 

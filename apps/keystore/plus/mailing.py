@@ -74,7 +74,7 @@ class MailForm(Struct, frozen=True):
 
     selector: str = "s1"
     names: Sequence[str] = FIELDS
-    """`h=`."""
+    """`h=`; white space around a name stays there, as where a line is folded."""
     canonical: str = "relaxed/relaxed"
     """`c=`."""
     signed: int | None = None
@@ -110,7 +110,7 @@ def seal_mail(key: MailKey, domain: str, fields: Sequence[bytes], form: MailForm
         f"DKIM-Signature: v=1; a={key.algorithm.decode()}; c={form.canonical}; d={domain}; s={form.selector}; "
         f"{times}{form.more}h={':'.join(form.names)}; bh={digest}; b="
     ).encode()
-    names = [name.lower().encode() for name in form.names]
+    names = [name.strip().lower().encode() for name in form.names]
     chosen = choose_fields(_keep_signed(fields, names), tuple(names))
     relaxed = form.canonical.startswith("relaxed")
     signed = b"\r\n".join([canonicalize(field, relaxed) for field in (*chosen, sealing)])
