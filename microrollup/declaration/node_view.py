@@ -36,7 +36,8 @@ class NodeView(Protocol):
     def settled(self) -> int:
         """The height whose root the inbox on L1 holds, as of this node's last look at L1: a second ago or less.
 
-        That is the newest one, however deep it is: what a contract there checks proofs against now.
+        That is the newest one, however deep it is: what a contract there checks proofs against now. A store that ends
+        below it raises `NotRetained`.
         """
         ...
 

@@ -17,7 +17,7 @@ from microrollup.declaration.context import Revert
 from microrollup.declaration.index import Index, IndexBlock, IndexView
 from microrollup.declaration.query import Methods, Query
 from microrollup.declaration.view import View
-from microrollup.errors import LimitExceeded, UsageError
+from microrollup.errors import LimitExceeded, NotRetained, UsageError
 from microrollup.execution.querying import QueryFault, encode_answer
 from microrollup.ledger.proof_json import make_proof_answer
 from microrollup.ledger.viewing import ReadFault, make_view
@@ -83,7 +83,10 @@ class ServedNode:
 
     @property
     def settled(self) -> int:
-        return self._api.node.l1.get_settled().height
+        settled, tip = self._api.node.l1.get_settled().height, self.height
+        if settled > tip:
+            raise NotRetained(f"L1 has settled block {settled}, and this store ends at {tip}")
+        return settled
 
     @property
     def heights(self) -> Heights:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,7 +17,8 @@ import hostile_methods as methods
 from hostile_rollup import Count
 from microrollup import Bytes, NodeView, Uint64, http_route
 from microrollup.declaration.query import describe_method, load_methods
-from microrollup.errors import DeclarationError
+from microrollup.errors import DeclarationError, NotRetained
+from microrollup.rpc.app_methods import ServedNode
 from microrollup.rpc.limits import RpcLimits
 from node_fixtures import Caller, Site, to_line
 from waiting import wait_for
@@ -196,3 +199,11 @@ def test_two_methods_at_one_path(monkeypatch: pytest.MonkeyPatch) -> None:
         load_methods(app)
     monkeypatch.undo()
     assert 1 == len(load_methods(app))
+
+
+def test_a_store_that_l1_has_overtaken() -> None:
+    """It does not hold what L1 holds, so another node has to answer: 503."""
+    settled: Any = SimpleNamespace(get_settled=lambda: SimpleNamespace(height=5))
+    node: Any = SimpleNamespace(l1=settled, lookups=SimpleNamespace(get_tip=lambda: 3))
+    with ExitStack() as stack, pytest.raises(NotRetained, match="settled block 5, and this store ends at 3"):
+        _ = ServedNode(SimpleNamespace(node=node), stack).settled  # type: ignore[arg-type]
