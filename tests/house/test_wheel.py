@@ -74,6 +74,24 @@ def test_the_installed_package_is_used(installed, tmp_path):
     assert load_rollup("apps.keystore").stf_id.hex() == load_rollup("keystore").stf_id.hex() == stf_id
 
 
+def test_a_configured_keystore_plus(installed, tmp_path):
+    """The module that `deploy` writes loads from the installed package, with its policy; deploy and story are there."""
+    script = (
+        "from pathlib import Path; from microrollup_keystore.plus.config import Config;"
+        "from microrollup_keystore.plus.module_file import keep_module;"
+        "import microrollup_keystore.plus.command, microrollup_keystore.plus.story.command;"
+        "from microrollup.declaration.admission import load_admission;"
+        "from microrollup.declaration.rollup import load_rollup;"
+        "keep_module(Path('bank.py'), Config(vault=bytes([7]) * 20)); app = load_rollup('bank');"
+        "print(load_admission(app).__module__, app.genesis.config.vault.hex(), app.stf_id.hex())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", script]
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    expected = ["microrollup_keystore.plus.admission", "07" * 20, load_rollup("apps.keystore.plus").stf_id.hex()]
+    assert expected == shown.stdout.split()
+
+
 @pytest.fixture(params=["apps/__init__.py", "apps/mine.py", "keystore/data.txt"])
 def project(request, tmp_path):
     """A directory with modules whose names could hide the keystore."""

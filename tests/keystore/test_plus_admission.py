@@ -13,8 +13,8 @@ from apps.keystore.plus.rollup import app
 from apps.keystore.plus.spending import NO_LIMIT, PermitSpending, SetSpendingRule
 from apps.keystore.plus.state import Plus
 from apps.keystore.plus.updates import SetCareful
-from apps.keystore.plus.vault import Transfer, Withdraw
-from apps.keystore.transitions import Update
+from apps.keystore.plus.vault import Freeze, Transfer, Withdraw
+from apps.keystore.transitions import Register, Update
 from microrollup import Context, Revert
 from microrollup.declaration.action import Action
 from microrollup.declaration.admission import load_admission
@@ -22,13 +22,16 @@ from microrollup.testing.execution import at
 from plus_world import (
     ALICE,
     BOB,
+    CODE,
     CODE_2,
     COLLECTOR,
+    CONFIG,
     CONFIG_2,
     DAVE,
     DAY,
     ETHER,
     PLUS,
+    SALT,
     START,
     TOKEN,
     A,
@@ -85,10 +88,20 @@ def test_what_nobody_pays_for(action: Action) -> None:
     assert "" == judge(run(funds=FUNDS).state, BOB, action)  # type: ignore[arg-type]  # without prices all is free
 
 
-def test_what_is_free_is_taken() -> None:
-    """Whatever comes of it: updates, recovery, names that are committed to."""
-    free = (Update(A, CODE_2, CONFIG_2, ALICE), SetCareful(A, True), FinishRecovery(bytes(32)), CommitName(bytes(32)))
-    assert [""] * 4 == [judge(make_state(), DAVE, action) for action in free]
+def test_what_is_free_is_taken_if_it_would_be_executed() -> None:
+    """Nobody pays for its place in the log: who has no account, or no say, gets none by being rejected."""
+    free = (Update(D, CODE_2, CONFIG_2, DAVE), SetCareful(D, True), CommitName(bytes(32)))
+    assert [""] * 3 == [judge(make_state(), DAVE, action) for action in free]
+    stranger = b"\x99" * 20
+    for sender, action, reason in (
+        (stranger, Update(A, CODE_2, CONFIG_2, stranger), "sender is not the account's vk"),
+        (stranger, FinishRecovery(bytes(32)), "no such proposal"),
+        (DAVE, Register(CODE, CONFIG, SALT), "account exists"),
+        (DAVE, Freeze(), "not from the vault on L1"),
+        (DAVE, SetPrice(ETHER, 1), "sender is not the account's vk"),
+    ):
+        assert reason == judge(make_state(), sender, action)
+        assert "" == judge(run(funds=FUNDS).state, sender, action)  # type: ignore[arg-type]
 
 
 def test_what_could_pay_is_taken_although_it_is_rejected() -> None:
