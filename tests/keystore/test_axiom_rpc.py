@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from apps.keystore.axiom.transactions import (
     compute_withdrawal_hash,
     encode_transaction,
 )
+from apps.keystore.plus.command import main
 from apps.keystore.plus.vault import Deposit
 from axiom_paid import MINIMUM, PER_BYTE, app
 from axiom_world import TO, make_update, make_wallet, make_withdrawal, prove_user, wrap_key_data
@@ -36,9 +38,11 @@ from microrollup import ZERO_ADDRESS
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.indexed import Leaf, Proof, decode_leaf
 from microrollup.declaration.query import load_methods, load_reads, require_distinct
+from microrollup.deployment.place_file import keep_place
 from microrollup.errors import LimitExceeded
 from microrollup.execution.payload import encode_envelope_payload, encode_forced_payload
 from microrollup.settlement.local import SECONDS_PER_BLOCK
+from microrollup.settlement.place import EthereumPlace
 from node_fixtures import FAST, Caller, Site
 from plus_world import BRIDGE, COLLECTOR_KEY, VAULT
 from waiting import wait_for
@@ -428,3 +432,35 @@ def test_replays(node: AxiomNode) -> None:
     action = node.caller.call("getReceipt", hash=node.hashes["update"], name="axiom")
     raw = node.caller.call("getAction", hash=action["actionHash"])["envelope"]["raw"]
     assert (-32602, True) == ((found := node.fail("sendRawTransaction", raw))[0], "known transaction" in found[1])
+
+
+def test_funding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wei for an account, in the vault's name on the local settlement; one sentence where there is none of that."""
+    site = Site(tmp_path, "apps.keystore.plus")
+    (tmp_path / "node" / "l1").symlink_to(tmp_path / "l1")
+    key = show(ANN.address)
+    arguments = ["fund", key, "5", "--data", str(tmp_path / "node")]
+    assert 0 == main([*arguments, "--json"])
+    assert 0 == main([*arguments, "--json"])
+    first, second = [msgspec.json.decode(line) for line in capsys.readouterr().out.splitlines()]
+    assert (0, 1) == (first["index"], second["index"])
+    assert first["id"] < second["id"]
+    options = msgspec.structs.replace(FAST, methods=("axiom",))
+    with site.serve(options=options) as caller:
+        node = AxiomNode(site, caller)
+        node.take_queue()
+        assert "0xa" == node.call("getBalance", key)
+        for place in (first, second):
+            assert place["transactionHash"] == show(compute_deposit_hash(place["index"], 5, ANN.address))
+    refused = [
+        (["fund", key, "0", *arguments[3:]], "amount of wei above 0"),
+        ([*arguments, "--app", "hostile_rollup"], "has no vault"),
+        (["fund", key, "5", "--data", str(tmp_path / "other")], "no local settlement"),
+    ]
+    for wrong, words in refused:
+        capsys.readouterr()
+        assert 2 == main(wrong)
+        assert words in " ".join(capsys.readouterr().err.split())
+    keep_place(tmp_path / "node", EthereumPlace("http://127.0.0.1:1", "0x" + "00" * 20))
+    assert 2 == main(arguments)
+    assert "settles on Ethereum" in " ".join(capsys.readouterr().err.split())

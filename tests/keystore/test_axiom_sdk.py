@@ -14,11 +14,20 @@ import pytest
 
 from apps.keystore.axiom.rpc.prover import OPEN_SPONSOR
 from apps.keystore.plus.command import main
+from apps.keystore.plus.deploying import plan_vault
 from axiom_world import make_wallet, wrap_key_data
 from command_line import ROOT
+from contract_calls import Contract
+from l1_fixtures import run_anvil
+from l1_node_fixtures import Miner
+from microrollup.contracts import load_artifact
+from microrollup.crypto.ecdsa import compute_address
+from microrollup.deployment.keys import builder_key_path, make_key
+from microrollup.testing.anvil import DEV_KEYS
 from node_fixtures import Caller
 from npm import install_npm
 from paths import TESTS
+from plus_site import BRIDGE_FEES, MAKER, PAYER
 from process_fixtures import run_node
 
 pytestmark = pytest.mark.slow
@@ -81,3 +90,41 @@ def test_everything_that_a_user_does(sdk: Path, node: Caller, capsys: pytest.Cap
     )
     assert 23 == len(found["methods"])
     assert all(name.startswith("keystore_") for name in found["methods"])
+
+
+@pytest.fixture
+def miner() -> Iterator[Miner]:
+    """An L1 whose blocks come with each transaction, and by themselves."""
+    with run_anvil() as anvil:
+        anvil.mine(3)
+        miner = Miner(anvil)
+        miner.start()
+        try:
+            yield miner
+        finally:
+            miner.stop()
+
+
+def test_through_l1_and_back(
+    sdk: Path, miner: Miner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Deployed with a bridge: a deposit, an update and a withdrawal from L1, and withdrawals finalized there, once."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "payer.key").write_text(DEV_KEYS[0])
+    vault = plan_vault(tmp_path / "node", compute_address(PAYER))
+    sequencer = bytes(12) + compute_address(make_key(builder_key_path(tmp_path / "node")))
+    arguments = [f"0x{vault.hex()}", sequencer, MAKER, *BRIDGE_FEES]
+    bridge = Contract.deploy(miner.anvil, load_artifact("AxiomBridge", "apps.keystore.contracts"), arguments, MAKER)
+    options = ["--l1-url", miner.anvil.url, "--l1-depth", "1", "--key", "payer.key", "--fund", "1"]
+    assert 0 == main(["deploy", "axiom_bank", "--data", "node", *options, "--bridge", bridge.address])
+    capsys.readouterr()
+    given = {
+        "l1Url": miner.anvil.url, "bridge": bridge.address, "secret": f"0x{DEV_KEYS[1]}",
+        "prove": [sys.executable, "-m", "apps.keystore.axiom", "prove"],
+    }  # fmt: skip
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    arguments = ["--methods", "axiom", "--clock", "l1"]
+    with run_node(tmp_path / "node", *arguments, app="axiom_bank", cwd=tmp_path, path=path) as caller:
+        found = run_script(sdk, "axiom_bridge.mjs", {"url": caller.url, **given})
+        assert "42" == found["paid"]
+        assert (0, "") == caller.process.stop()  # type: ignore[attr-defined]
