@@ -101,9 +101,12 @@ export function getConfig() {
   return config;
 }
 
-/** The pages that the app declares; asked for once. */
+const METHOD_NOT_FOUND = -32601;
+
+/** The pages that the app declares, asked for once; none of a node that does not know of such pages. */
 export function getPages() {
   pages ??= call("getPages").catch((error) => {
+    if (error.code === METHOD_NOT_FOUND) return [];
     pages = undefined;
     throw error;
   });

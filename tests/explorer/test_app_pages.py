@@ -220,6 +220,17 @@ def test_names_fees_and_what_is_not_there(browser: Browser) -> None:
     assert ("5", "5", "50") == (price["price"], price["next"], price["at most, ever"])
 
 
+def test_search_finds_them(browser: Browser, served: Caller) -> None:
+    """The field for everything leads to the page that is about what was typed."""
+    for text, title in (("alice-savings", "Name"), (hex0x(A), "Account"), (find_proposal(served, B), "Recovery")):
+        browser.open()
+        browser.search(text)
+        browser.wait(f"return document.querySelector('h1')?.innerText === '{title}'")
+        assert browser.run("return location.hash").endswith(f"/{text}")
+    browser.search("nobody")
+    browser.wait_for_text("#search-problem", "not a height")
+
+
 def test_text_of_the_app_is_text(browser: Browser) -> None:
     """What somebody wrote into a name or a record is no code to the page."""
     browser.open("#/page/name/%3Cb%3Ebold%3C%2Fb%3E")
