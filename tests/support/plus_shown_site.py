@@ -21,6 +21,7 @@ from waiting import wait_for
 __all__ = ["serve_plus"]
 
 _SECRET = b"\x5e" * 32
+_ACCOUNTS = b'{"jsonrpc": "2.0", "id": 1, "method": "keystorePlus_accounts"}'
 
 
 @contextmanager
@@ -48,4 +49,6 @@ def serve_plus(directory: Path, labels: tuple[str, ...] = ("alice", "alice-savin
                 ("description", "Words of Alice's own, a line long."),
             ):
                 submit(SetText(compute_named_key(PARENT, labels[0]), name, value))
+            # Processes that import the app answer later on a busy machine than a query may take.
+            wait_for(lambda: b'"result"' in caller.post(_ACCOUNTS)[1])
             yield caller
