@@ -90,6 +90,10 @@ class NodeView(Protocol):
         """A block with what became of its actions."""
         ...
 
+    def get_records(self, height: int) -> tuple[bytes, ...]:
+        """The entries of a block as the log has them, in order: nothing is opened or recovered. None of the genesis."""
+        ...
+
     def get_confirmation(self, action: bytes | int) -> Confirmation:
         """How far an action, by its 32-byte hash, or a height is confirmed."""
         ...

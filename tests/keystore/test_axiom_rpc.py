@@ -81,6 +81,8 @@ class AxiomNode:
         self.caller = caller
         self.hashes: dict[str, str] = {}
         """What a transaction is called here -> its hash."""
+        self.garbage = ""
+        """The hash of what the bridge forced that is no transaction."""
 
     def call(self, method: str, *params: Any) -> Any:
         """The result of a call as Axiom's SDK makes it."""
@@ -141,6 +143,9 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AxiomNode]:
             raw = encode_transaction(prove_user(sent, DAVE))
             assert place == axiom.force(encode_envelope_payload("axiom", raw), sender)
             axiom.hashes[name] = show(keccak256(raw))
+        garbage = b"\2\1 is no list"
+        axiom.force(encode_envelope_payload("axiom", garbage), BRIDGE)
+        axiom.garbage = show(keccak256(garbage))
         axiom.take_queue()
         wait_for(lambda: "L2Finalized_L1Finalized" == axiom.call(
             "getTransactionReceipt", axiom.hashes["from L1"])["status"])  # fmt: skip
@@ -188,6 +193,8 @@ def test_who_is_refused_on_l1(node: AxiomNode) -> None:
         assert "Failed" == receipt["status"]
         assert node.hashes[name] == node.call("getTransactionByHash", node.hashes[name])["hash"]
     assert "0x1" == node.call("getTransactionCount", show(DAVE.address), "latest")
+    assert "Failed" == node.call("getTransactionReceipt", node.garbage)["status"]
+    assert -32001 == node.fail("getTransactionByHash", node.garbage)[0]
 
 
 def test_every_block(node: AxiomNode) -> None:
@@ -220,9 +227,11 @@ def test_every_block(node: AxiomNode) -> None:
         )  # fmt: skip
         full = node.call("getBlockByNumber", hex(height), True)["transactions"]
         assert block["transactions"] == [each["hash"] for each in full]
-        for place, each in enumerate(full):
-            assert (hex(place), block["hash"], hex(height)) == (
-                each["transactionIndex"], each["blockHash"], each["blockNumber"]
+        for each in full:
+            entry = node.caller.call("getReceipt", seq=header["firstSeq"] + int(each["transactionIndex"], 16))
+            assert height == entry["height"]
+            assert (block["hash"], hex(height)) == (
+                each["blockHash"], each["blockNumber"]
             )  # fmt: skip
             assert each == node.call("getTransactionByHash", each["hash"])
         seen += block["transactions"]

@@ -9,14 +9,17 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from microrollup import ZERO_BYTES32, NodeView, Revert
-from microrollup.chain.answers.actions import ActionAnswer, BlockAnswer, ReceiptAnswer
+from microrollup.chain.answers.actions import ReceiptAnswer
 from microrollup.chain.answers.state import StateProofAnswer
 from microrollup.chain.block import Header
+from microrollup.chain.envelope_record import decode_envelope_record, is_envelope_record
 from microrollup.codec.document import to_document
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.indexed import Leaf, compute_leaf_hash
 from microrollup.declaration.state import StateType, describe_state
 from microrollup.errors import UsageError
+from microrollup.execution.entry import decode_forced, is_forced_record
+from microrollup.execution.payload import FORCED_FORMAT
 from microrollup.node.errors import NotRecorded
 
 from ...accounts import Account
@@ -32,7 +35,7 @@ from ..transactions import (
     decode_transaction,
     encode_account,
 )
-from .indexes import axiom_leaves, axiom_queue, compute_deposit_hash
+from .indexes import ENVELOPE_PREFIX, axiom_leaves, axiom_queue, compute_deposit_hash
 from .shapes import (
     AccountForm,
     DepositForm,
@@ -103,12 +106,12 @@ def describe_block(node: NodeView, height: int, *, full: bool | None = None) -> 
     """A block; with its transactions as hashes or in full unless `full` is None."""
     if full is None:
         return _make_block(node, node.get_header(height))
-    block = node.get_block(height)
-    shown = _make_block(node, block.header)
-    found = _list_transactions(node, block)
+    header = node.get_header(height)
+    shown = _make_block(node, header)
+    found = _list_transactions(node, header)
     transactions: list[Any] = [f"0x{each.hash.hex()}" for each in found]
     if full:
-        transactions = [describe_transaction(each, shown, place) for place, each in enumerate(found)]
+        transactions = [describe_transaction(each, shown, each.seq - header.first_seq) for each in found]
     return replace(shown, transactions=transactions)
 
 
@@ -165,45 +168,50 @@ def find_transaction(node: NodeView, transaction_hash: bytes) -> ReceiptAnswer:
     return receipt
 
 
-def _list_transactions(node: NodeView, block: BlockAnswer) -> list[FoundTransaction]:
-    """Those of a block, in order."""
-    found = []
-    for entry in block.actions:
-        if entry.origin == ENVELOPE or entry.type == _DEPOSIT or (entry.origin == "l1" and entry.type is None):
-            transaction = read_action(node.get_action(entry.seq))
-            if transaction is not None:
-                found.append(transaction)
+def _list_transactions(node: NodeView, header: Header) -> list[FoundTransaction]:
+    """Those of a block, in order; what does not decode is left out."""
+    records = enumerate(node.get_records(header.height), header.first_seq)
+    found = [_read_record(node, seq, record) for seq, record in records]
+    return [each for each in found if each is not None and each.transaction is not None]
+
+
+def _find_logged(node: NodeView, header: Header, seq: int) -> FoundTransaction:
+    found = _read_record(node, seq, node.get_records(header.height)[seq - header.first_seq])
+    if found is None:
+        raise NotRecorded(f"the entry {seq} is of another kind")
     return found
 
 
-def read_action(action: ActionAnswer) -> FoundTransaction | None:
-    """The transaction that an action of the log is; None for any other action."""
-    if action.envelope:
-        if action.envelope.name != ENVELOPE:
-            return None
-        return _read_raw(action.seq, action.envelope.raw)
-    if not action.forced:
+def _read_record(node: NodeView, seq: int, record: bytes) -> FoundTransaction | None:
+    """The transaction that an entry of the log is; None for any other entry."""
+    if is_envelope_record(record):
+        envelope = decode_envelope_record(record)
+        return _read_raw(seq, envelope.raw) if envelope.name == ENVELOPE else None
+    if not is_forced_record(record):
         return None
-    payload = action.forced.payload
-    if payload[:2] == b"\x02\x05" and payload[2:7] == ENVELOPE.encode():
-        return _read_raw(action.seq, payload[7:])
+    forced = decode_forced(record)
+    if forced.payload.startswith(ENVELOPE_PREFIX):
+        return _read_raw(seq, forced.payload[len(ENVELOPE_PREFIX) :])
+    if not forced.payload.startswith(FORCED_FORMAT):
+        return None
+    action = node.get_action(seq)
     if action.type != _DEPOSIT or int(action.message["token"], 16) != 0:
         return None
     amount, key = int(action.message["amount"]), bytes.fromhex(action.message["key"][2:])
-    deposit = DepositTransaction(action.forced.index, amount, key)
-    return FoundTransaction(action.seq, compute_deposit_hash(action.forced.index, amount, key), deposit)
+    deposit = DepositTransaction(forced.index, amount, key)
+    return FoundTransaction(seq, compute_deposit_hash(forced.index, amount, key), deposit)
 
 
 def _read_raw(seq: int, raw: bytes) -> FoundTransaction:
     try:
-        transaction = decode_transaction(raw)
+        transaction: AxiomTransaction | None = decode_transaction(raw)
     except Revert:
         transaction = None
     return FoundTransaction(seq, compute_transaction_hash(raw), transaction)
 
 
 def describe_transaction(found: FoundTransaction, block: L2Block, place: int) -> dict[str, Any]:
-    """A transaction at its place among those of its block. Raises `NotRecorded` for forced bytes that do not decode."""
+    """A transaction at its place in its block. Raises `NotRecorded` for forced bytes that do not decode."""
     where = (found.hash, show_quantity(place), block.hash, block.number)
     match found.transaction:
         case DepositTransaction(l1_nonce, amount, key):
@@ -235,10 +243,8 @@ def _describe_account(account: AxiomAccount) -> AccountForm:
 def describe_receipt(node: NodeView, transaction_hash: bytes) -> TransactionReceipt:
     """What became of a transaction. Raises `NotRecorded`."""
     receipt = find_transaction(node, transaction_hash)
-    block = node.get_block(receipt.height)
-    found = _list_transactions(node, block)
-    place = next(place for place, each in enumerate(found) if each.seq == receipt.seq)
-    shown = _make_block(node, block.header)
+    header = node.get_header(receipt.height)
+    shown = _make_block(node, header)
     executed = receipt.status == "executed"
     status = _STATUSES.get(receipt.confirmation, "L2Included_L1Pending") if executed else "Failed"
     answer: dict[str, Any] = {}
@@ -247,19 +253,19 @@ def describe_receipt(node: NodeView, transaction_hash: bytes) -> TransactionRece
             answer["gas"] = show_quantity(int(event.fields["gas"]))
             answer["gas_price"] = show_quantity(int(event.fields["gasPrice"]))
             answer["l1_data_fee"] = show_quantity(int(event.fields["l1DataFee"]))
-    transaction = found[place].transaction
+    transaction = _find_logged(node, header, receipt.seq).transaction
     if isinstance(transaction, (DepositTransaction, WithdrawTransaction)):
         answer["amount"] = show_quantity(transaction.amount)
-    return TransactionReceipt(transaction_hash, shown.hash, shown.number, show_quantity(place), status, **answer)
+    place = show_quantity(receipt.seq - header.first_seq)
+    return TransactionReceipt(transaction_hash, shown.hash, shown.number, place, status, **answer)
 
 
 def get_transaction(node: NodeView, transaction_hash: bytes) -> dict[str, Any]:
     """A transaction by its hash. Raises `NotRecorded`."""
     receipt = find_transaction(node, transaction_hash)
-    block = node.get_block(receipt.height)
-    found = _list_transactions(node, block)
-    place = next(place for place, each in enumerate(found) if each.seq == receipt.seq)
-    return describe_transaction(found[place], _make_block(node, block.header), place)
+    header = node.get_header(receipt.height)
+    found = _find_logged(node, header, receipt.seq)
+    return describe_transaction(found, _make_block(node, header), receipt.seq - header.first_seq)
 
 
 # State

@@ -147,6 +147,7 @@ class TransactionReceipt(Struct, frozen=True):
     block_hash: Bytes32
     block_number: HexQuantity
     transaction_index: HexQuantity
+    """Its place among all entries of the block, those that are not Axiom's too."""
     status: str
     gas: HexQuantity | UnsetType = UNSET
     gas_price: HexQuantity | UnsetType = UNSET
