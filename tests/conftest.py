@@ -24,7 +24,7 @@ SLOW = (
     "keystore/test_l1_story", "keystore/test_plus_chain", "keystore/test_plus_determinism",
     "keystore/test_plus_machine", "keystore/test_smart_account_chain", "keystore/test_story",
     "keystore/test_ucmt_chain",
-    "keystore/test_outbox_chain", "keystore/test_published",
+    "keystore/test_outbox_chain", "keystore/test_paymaster", "keystore/test_published",
     "keystore/test_resolver", "keystore/test_safe_owner", "keystore/test_signing_in",
     "keystore/test_ucmt_forge", "keystore/test_vault_chain",
     "keystore/test_vault_forge", "ledger/test_indexes", "maintenance/", "node/",

@@ -316,5 +316,5 @@ def test_recommended_gas_limit(world: World) -> None:
             world.make_transfer(account), verification_gas_limit=limit(tried), max_fee_per_gas=2**fee * 10**7
         )
         world.handle(world.sign(operation, configuration, tried, "thrifty"))
-    starved = replace(world.make_transfer(account), verification_gas_limit=limit(opening) // 2)
+    starved = replace(world.make_transfer(account), verification_gas_limit=limit(opening) // 3)
     assert "" != world.refuse(world.sign(starved, configuration, opening, "thrifty"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +12,10 @@ import pytest
 
 from account_world import ENTRY_POINT_ARTIFACT
 from apps.keystore.smart_account import DEPLOYER, ENTRY_POINT, compute_create2_address
+from apps.keystore.story.bundling import run_bundler
 from apps.keystore.story.chain import Chain
 from apps.keystore.story.command import main
+from apps.keystore.story.costs import read_prices
 from apps.keystore.story.entry_point import encode_entry_point_deployment, load_entry_point
 from apps.keystore.story.operator import APP
 from apps.keystore.story.stand_ins import (
@@ -24,6 +27,7 @@ from apps.keystore.story.stand_ins import (
     set_l1_block,
 )
 from apps.keystore.story.telling import PHASES, Telling
+from bundlers import BUNDLER
 from l1_fixtures import find_tool, install_foundry, run_anvil
 from microrollup.cli.output import Output
 from microrollup.codec.json import hex0x
@@ -34,6 +38,7 @@ from microrollup.deployment.verifying import make_request, verify_together
 from microrollup.errors import DecodeError, MicrorollupError, UsageError
 from microrollup.testing.anvil import DEV_KEYS
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Report
+from npm import install_npm
 
 SIGNATURE_ERROR: Final = "AA24 signature error"
 OUTDATED: Final = "AA22 expired or not due"
@@ -52,7 +57,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, Path]:
         patch.setenv("PATH", str(Path(find_tool("anvil")).parent), prepend=":")
         said = io.StringIO()
         patch.setattr("sys.stdout", said)
-        code = main(["--json", "--keep", str(kept), "--entry-point", str(get_entry_point())])
+        prices = [
+            f"--price={price}" for price in ("l1-gas=20", "blob-gas=1", "l2-gas=0.01", "l2-byte=0.16", "ether=3000")
+        ]
+        bundler = f"node {install_npm(BUNDLER) / 'run.mjs'}"
+        options = ["--keep", str(kept), "--entry-point", str(get_entry_point()), "--bundler", bundler, *prices]
+        code = main(["--json", *options])
     return code, said.getvalue(), kept
 
 
@@ -72,7 +82,45 @@ def test_one_json_object(told: tuple[int, str, Path]) -> None:
     """Standard output is one JSON object on one line, and the exit code says that all came out as it should."""
     code, said, _ = told
     assert (0, 1) == (code, said.count("\n"))
-    assert {"ok", "outcomes", "steps", "phases", "figures", "roots", "seconds"} == set(json.loads(said))
+    assert {"ok", "outcomes", "steps", "phases", "figures", "costs", "roots", "seconds"} == set(json.loads(said))
+
+
+def test_money(story: dict[str, Any]) -> None:
+    """Each step with gas has its cost: gas and blobs on L1, gas and published bytes on L2s, at the given prices."""
+    steps = {(step["step"], step["chain"]): step for step in story["steps"] if step["gas"] is not None}
+    assert set(steps) == {(cost["step"], cost["chain"]) for cost in story["costs"]}
+    for cost in story["costs"]:
+        assert f"{(cost['execution'] + cost['data']) * 3_000 / 10**18:.4f}" == f"{float(cost['money']):.4f}"
+    proof = next(step for step in story["steps"] if step["step"] == "Alice, phone 1: proof")
+    cost = next(cost for cost in story["costs"] if cost["step"] == "Alice, phone 1: proof")
+    assert (proof["gas"] * 10**7, proof["bytes"] * 16 * 10**7) == (cost["execution"], cost["data"])
+
+
+def test_sponsored(story: dict[str, Any]) -> None:
+    """Every operation on L2 A went through the bundler, and its account paid for the transfer alone."""
+    spent = [
+        outcome["found"] for outcome in story["outcomes"] if outcome["what"].endswith("wei that the account spent")
+    ]
+    assert ["1"] * 8 == spent
+
+
+def test_prices_are_read() -> None:
+    """Names that nobody knows, and what is no amount, are refused."""
+    assert Decimal("0.5") == read_prices(["l2-gas=0.5"])["l2-gas"]
+    for wrong in ("gas=1", "l2-gas", "l2-gas=", "l2-gas=-1", "l2-gas=NaN", "ether=inf"):
+        with pytest.raises(UsageError, match="NAME=AMOUNT"):
+            read_prices([wrong])
+
+
+@pytest.mark.parametrize("command", ["/nowhere/bundler", "true"])
+def test_a_bundler_that_does_not_start(tmp_path: Path, command: str) -> None:
+    """It is said so, before anything is asked of it."""
+    with (
+        run_anvil() as anvil,
+        pytest.raises(UsageError, match="bundler"),
+        run_bundler([command], Chain("L2", anvil), tmp_path),
+    ):
+        pass
 
 
 def test_every_outcome(story: dict[str, Any]) -> None:

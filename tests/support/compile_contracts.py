@@ -75,6 +75,7 @@ PROJECTS: Final = (
             "OpStackVaultBridge",
             "P256SolidityValidator",
             "P256Validator",
+            "SigningPaymaster",
             "WebAuthnSolidityValidator",
             "WebAuthnValidator",
         ),

@@ -24,6 +24,7 @@ __all__ = [
     "encode_handle_ops",
     "encode_user_operation_json",
     "encode_validate_user_op",
+    "pack_words",
 ]
 
 _TYPE_HASH: Final = keccak256(
@@ -58,7 +59,7 @@ class UserOperation(Struct, frozen=True):
     signature: bytes = b""
 
 
-def _pack_words(operation: UserOperation) -> tuple[bytes, bytes]:
+def pack_words(operation: UserOperation) -> tuple[bytes, bytes]:
     """`accountGasLimits` and `gasFees`, two numbers of 16 bytes each. Raises `UsageError` if one does not fit."""
     halves = (
         operation.verification_gas_limit,
@@ -81,7 +82,7 @@ def compute_user_operation_hash(operation: UserOperation, entry_point: bytes, ch
 
     Raises `UsageError` if a number does not fit.
     """
-    gas_limits, gas_fees = _pack_words(operation)
+    gas_limits, gas_fees = pack_words(operation)
     words = (
         _TYPE_HASH,
         operation.sender.rjust(32, b"\0"),
@@ -110,7 +111,7 @@ def encode_validate_user_op(operation: UserOperation, digest: bytes, missing_fun
 
 def _pack(operation: UserOperation) -> tuple[object, ...]:
     """As the ABI encoder takes it."""
-    gas_limits, gas_fees = _pack_words(operation)
+    gas_limits, gas_fees = pack_words(operation)
     return (
         operation.sender,
         operation.nonce,

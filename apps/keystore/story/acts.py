@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from microrollup.verifier.events import Report
 
 from ..smart_account import CACHED, Opening, remember
 from .bridges import Bridges, broadcast, deploy_bridges
+from .bundling import Bundler
 from .chain import Chain
 from .holder import Device, Identity, make_ecdsa_device, make_passkey_device
 from .layer2 import Layer2
@@ -44,8 +46,16 @@ def _make_device(name: str) -> Device:
 class Story:
     """Three chains, the keystore, and those who live by it."""
 
-    def __init__(self, directory: Path, chains: tuple[Anvil, Anvil, Anvil], telling: Telling, code: bytes) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        chains: tuple[Anvil, Anvil, Anvil],
+        telling: Telling,
+        code: bytes,
+        start_bundler: Callable[[Layer2], Bundler | None],
+    ) -> None:
         self.telling = telling
+        self._start_bundler = start_bundler
         self.l1 = Chain("L1", chains[0])
         self.operator = KeystoreOperator(directory, chains[0])
         self._anvils = chains[1:]
@@ -84,6 +94,10 @@ class Story:
             with tell.timed(f"deploy EntryPoint, validators, roots, factory on {name}", "set-up", name) as figures:
                 layers.append(Layer2(name, anvil, self.bridges, self._entry_point))
                 figures.gas = layers[-1].gas
+        bundler = layers[0].bundler_node = self._start_bundler(layers[0])
+        if bundler is not None:
+            with tell.timed("deploy the sponsor on L2 A, deposit for it", "set-up", "L2 A") as figures:
+                figures.gas = bundler.sponsor_gas
         self.first, self.second = layers
         addresses = [{layer.roots, layer.factory, layer.account_of(self.alice)} for layer in layers]
         tell.expect("the same addresses on both L2s", "", "yes", "yes" if addresses[0] == addresses[1] else "no")
@@ -176,9 +190,11 @@ class Story:
         made = layer.has_code(layer.account_of(identity))
         if not made:
             layer.give_ether(layer.account_of(identity))
-        operation = layer.make_operation(identity, device, opening, self.depth)
+        bundled = layer.bundler_node is not None
+        make = layer.make_sponsored if bundled else layer.make_operation
+        operation = make(identity, device, opening, self.depth)
         step = f"{identity.name}, {device.name}: {how}"
-        received = layer.get_received()
+        received, balance = layer.get_received(), layer.get_balance(operation.sender)
         kind = f"{how}, {device.kind}"
         self.signature_bytes[kind] = len(operation.signature) - len(device.sign(bytes(32)))
         if made:
@@ -187,6 +203,9 @@ class Story:
             done = layer.handle(operation)
             figures.gas, figures.bytes = done.gas, done.bytes
         self.telling.expect(step, layer.name, "done", "done" if layer.get_received() == received + 1 else "not done")
+        if bundled:
+            spent = balance - layer.get_balance(operation.sender)
+            self.telling.expect(f"{step}: wei that the account spent", layer.name, "1", str(spent))
 
     def try_operation(self, layer: Layer2, device: Device, opening: Opening, how: str, expected: str) -> None:
         """An operation of Alice's that is only simulated: what a bundler would be told."""

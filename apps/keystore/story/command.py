@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 import time
@@ -23,8 +24,11 @@ from microrollup.logs import configure_logging
 from microrollup.testing.anvil import CHAIN_ID, find_anvil, run_anvil
 
 from .acts import Story
+from .bundling import Bundler, run_bundler
+from .costs import PRICES, compute_costs, make_costs_table, read_prices
 from .entry_point import load_entry_point
 from .figures import compute_figures, make_figures_table
+from .layer2 import Layer2
 from .telling import Telling
 
 __all__ = ["main", "open_directory", "story_command"]
@@ -43,8 +47,23 @@ _BLOCK_SECONDS: Final = 12
     metavar="FILE",
     help="EntryPoint.json of npm's @account-abstraction/contracts@0.8.0 [default: npm is asked for it].",
 )
+@click.option(
+    "--bundler",
+    metavar="COMMAND",
+    help="A bundler for L2 A, started with RPC URL, entry point and a file with the chain's time; it says `listening on"
+    " URL`. Operations go through it there, and a sponsor pays for them; on L2 B they are handed to the entry point.",
+)
+@click.option(
+    "--price",
+    "prices",
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help=f"Add what each step costs. {'; '.join(f'{name}: {what}' for name, what in PRICES.items())}.",
+)
 @json_option
-def story_command(directory: Path | None, entry_point: Path | None, output: Output) -> int:
+def story_command(
+    directory: Path | None, entry_point: Path | None, bundler: str | None, prices: tuple[str, ...], output: Output
+) -> int:
     """Watch one keystore serve smart accounts on two L2s, and outlive its operator.
 
     Starts one L1 and two L2s (anvil). Alice and Bob register; the root settles on L1 and is mirrored to the L2s;
@@ -54,6 +73,7 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
     """
     configure_logging()
     started = time.monotonic()
+    known = read_prices(prices)
     code = load_entry_point(entry_point)
     with ExitStack() as stack:
         own = stack.enter_context(open_directory(directory, "keystore-story-"))
@@ -63,7 +83,12 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
             for number in range(3)
         ]
         telling = Telling(output, lambda: first.get_head()[1])
-        story = Story(own, (first, second, third), telling, code)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+        def start(layer: Layer2) -> Bundler | None:
+            return None if bundler is None else stack.enter_context(run_bundler(shlex.split(bundler), layer, folder))
+
+        story = Story(own, (first, second, third), telling, code, start)
         story.tell()
         roots = {
             "inbox on L1": hex0x(story.operator.stage.read_inbox_root()),
@@ -73,6 +98,7 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
         }
         figures = compute_figures(story)
     telling.expect("one root everywhere", "", "1", str(len(set(roots.values()))))
+    costs = compute_costs(telling.rows, known) if prices else []
     seconds = round(time.monotonic() - started, 1)
     document = {
         "ok": telling.ok,
@@ -80,6 +106,7 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
         "steps": [msgspec.to_builtins(row) for row in telling.rows],
         "phases": telling.sum_phases(),
         "figures": [msgspec.to_builtins(figure) for figure in figures],
+        "costs": [msgspec.to_builtins(cost) for cost in costs],
         "roots": roots,
         "seconds": seconds,
     }
@@ -87,6 +114,7 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
     output.show(
         document,
         *("", telling.make_steps_table(), "", telling.make_phases_table(), "", make_figures_table(figures), ""),
+        *((make_costs_table(costs), "") if costs else ()),
         Text(f"{verdict}: {len(telling.outcomes)} outcomes, {seconds} s.", style="bold"),
     )
     return 0 if telling.ok else EXIT_FAILED

@@ -8,6 +8,7 @@ from eth_abi.abi import encode as abi_encode
 from msgspec.structs import replace
 
 from microrollup.crypto.keccak import keccak256
+from microrollup.errors import UsageError
 from microrollup.testing.anvil import Anvil, AnvilRefused
 
 from ..root_calls import (
@@ -37,6 +38,7 @@ from ..smart_account import (
     recommend_verification_gas_limit,
 )
 from .bridges import Bridges, encode_origin_creations, prove_inbox
+from .bundling import Bundler
 from .chain import Chain, Sent
 from .entry_point import encode_entry_point_deployment
 from .holder import Device, Identity
@@ -64,6 +66,8 @@ class Layer2(Chain):
         super().__init__(name, anvil)
         self.gas = 0
         """What it took to deploy everything."""
+        self.bundler_node: Bundler | None = None
+        """A real one, if there is one: then operations go through it, and its sponsor pays."""
         if not self.has_code(ENTRY_POINT):
             self.gas += self.send(DEPLOYER, encode_entry_point_deployment(entry_point)).gas
         for validator in PUBLISHED_VALIDATORS:
@@ -131,13 +135,23 @@ class Layer2(Chain):
         return root
 
     def make_operation(self, identity: Identity, device: Device, opening: Opening, depth: int) -> UserOperation:
-        """An operation that pays one wei and makes the account if it is not there, signed."""
+        """An operation that pays one wei and makes the account if it is not there, signed; with limits by formula."""
+        return self.sign(self._make(identity, device, opening, depth), device, opening)
+
+    def make_sponsored(self, identity: Identity, device: Device, opening: Opening, depth: int) -> UserOperation:
+        """The same with the bundler's limits, paid for by its sponsor. There must be a bundler."""
+        if self.bundler_node is None:
+            raise UsageError("there is no bundler")
+        operation = self.bundler_node.prepare(self._make(identity, device, opening, depth), device, opening)
+        return self.sign(operation, device, opening)
+
+    def _make(self, identity: Identity, device: Device, opening: Opening, depth: int) -> UserOperation:
         account = self.account_of(identity)
         creates = not self.has_code(account)
         limit = recommend_verification_gas_limit(
             opening.mode, depth, len(device.configuration.config), validator_gas=device.validator_gas, creates=creates
         )
-        operation = UserOperation(
+        return UserOperation(
             account,
             int.from_bytes(self.ask(ENTRY_POINT, encode_get_nonce(account)), "big"),
             encode_execute(Call(_RECIPIENT, 1)),
@@ -148,7 +162,6 @@ class Layer2(Chain):
             max_priority_fee_per_gas=_TIP,
             max_fee_per_gas=_FEE,
         )
-        return self.sign(operation, device, opening)
 
     def sign(self, operation: UserOperation, device: Device, opening: Opening) -> UserOperation:
         """The operation, signed by a device, with what shows that it may."""
@@ -165,6 +178,8 @@ class Layer2(Chain):
 
     def handle(self, operation: UserOperation) -> Sent:
         """Have the operation done by the bundler. Raises `MicrorollupError` if it is not taken."""
+        if self.bundler_node is not None:
+            return self.bundler_node.handle(operation)
         return self.send(ENTRY_POINT, encode_handle_ops([operation], self.bundler), sender=self.bundler)
 
     def get_received(self) -> int:
