@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from apps.keystore.axiom.bridge_calls import encode_deposit_data, encode_initiate_l1_transaction
+from apps.keystore.axiom.transactions import DEPOSIT
 from apps.keystore.plus.command import main
 from apps.keystore.plus.config import Config, PriceCap
 from apps.keystore.plus.deploying import check_custody, deploy_plus, plan_vault
@@ -102,6 +104,25 @@ def test_deployed_by_a_command(anvil: Anvil, here: Path, capsys: pytest.CaptureF
     assert 1 == int.from_bytes(ask_contract(options, vault_address, bytes.fromhex(vault.encode("depositCount")[2:])))
 
 
+def test_with_axioms_bridge(anvil: Anvil, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The genesis names the bridge, which is there, knows the vault, and takes the fees; once more changes nothing."""
+    options = ["--axiom-fees", "0.001,0.005,0.006", "--axiom-fees-to", "fe" * 20]
+    made = run(capsys, *deploy(anvil, "bridged", *options))
+    config = load_rollup("bridged").genesis.config  # type: ignore[attr-defined]
+    assert (made["vault"], made["bridge"]) == (f"0x{config.vault.hex()}", f"0x{config.bridge.hex()}")
+    bridge = Contract(anvil, load_artifact("AxiomBridge", PACKAGE), made["bridge"])
+    assert (made["vault"],) == bridge.call("vault")
+    assert ("0x" + "fe" * 20,) == bridge.call("feeRecipient")
+    assert [(10**15,), (5 * 10**15,), (6 * 10**15,)] == [bridge.call("l1InitiatedFee", kind) for kind in range(3)]
+    assert (bytes(12) + bytes.fromhex(made["builder"][2:]),) == bridge.call("sequencerKeystoreAddress")
+    assert made | {"gasUsed": 0} == run(capsys, *deploy(anvil, "bridged", *options))
+    data = encode_initiate_l1_transaction(DEPOSIT, encode_deposit_data(7, b"\x0a" * 32))
+    place = find_place(here / "node", None)
+    assert isinstance(place, EthereumPlace)
+    assert send_call(make_options(place), PAYER, config.bridge, data, 10**15 + 7).succeeded
+    assert 7 == int(anvil.call("eth_getBalance", made["vault"], "latest"), 16)
+
+
 def test_what_is_wrong_with_the_command(anvil: Anvil, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence, exit code 2, and nothing is sent: a name, a cap, a file that is there, an inbox that exists."""
     (here / "taken.py").write_text("app = None\n")
@@ -111,6 +132,8 @@ def test_what_is_wrong_with_the_command(anvil: Anvil, here: Path, capsys: pytest
         (deploy(anvil, "taken"), "holds something else"),
         (deploy(anvil, "bank", "--price-cap", "much"), "is not AMOUNT or TOKEN=AMOUNT"),
         (deploy(anvil, "bank", "--inbox", "11" * 20), "this command makes one"),
+        (deploy(anvil, "bank", "--axiom-fees", "1,2"), "is not DEPOSIT,WITHDRAW,UPDATE"),
+        (deploy(anvil, "bank", "--axiom-fees", "1,2,3", "--bridge", "11" * 20), "--axiom-fees makes one"),
         (["vault", "apps.keystore.plus"], "give --data DIR"),
         (["vault", "apps.keystore.plus", "--data", "elsewhere"], "settles on no Ethereum"),
     ):

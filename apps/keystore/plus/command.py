@@ -24,8 +24,9 @@ from microrollup.errors import UsageError
 from microrollup.primitives import ZERO_ADDRESS
 from microrollup.settlement.place import EthereumPlace
 
+from ..axiom.bridge_creation import BridgeTerms
 from .config import Config, PriceCap
-from .deploying import Custody, check_custody, deploy_plus, plan_vault
+from .deploying import Custody, check_custody, deploy_plus, plan_bridge, plan_vault
 from .funding import deposit_locally
 from .mail_command import mail_command
 from .module_file import keep_module
@@ -34,6 +35,7 @@ __all__ = ["main", "plus_group"]
 
 _NAME: Final = f"python -m {__package__}"
 _MAX_WEI: Final = 1 << 256
+_FEES: Final = ("DEPOSIT", "WITHDRAW", "UPDATE")
 
 
 def read_cap(text: str) -> PriceCap:
@@ -42,6 +44,15 @@ def read_cap(text: str) -> PriceCap:
     if not amount.isdecimal() or not 0 < int(amount) < _MAX_WEI:
         raise click.BadParameter(f"{text!r} is not AMOUNT or TOKEN=AMOUNT, with an amount of smallest units above 0")
     return PriceCap(hex_bytes(20)(token) if separator else ZERO_ADDRESS, int(amount))
+
+
+def read_fees(text: str) -> tuple[int, int, int]:
+    """Three amounts of ether, in wei."""
+    parts = text.split(",")
+    if len(parts) != len(_FEES):
+        raise click.BadParameter(f"{text!r} is not {','.join(_FEES)}, each in ether")
+    deposit, withdraw, update = [read_ether(part) for part in parts]
+    return deposit, withdraw, update
 
 
 @click.group("plus", context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,7 +88,17 @@ def plus_group() -> None:
     help="Let an action cost so much at most, for ever, in ether's or a token's smallest unit; repeatable.",
 )
 @click.option("--parent-node", type=hex_bytes(32), default="00" * 32, metavar="NODE", help="ENS node of the names.")
-@click.option("--bridge", type=hex_bytes(20), default="00" * 20, metavar="ADDRESS", help="Bridge of Axiom's interface.")
+@click.option("--bridge", type=hex_bytes(20), metavar="ADDRESS", help="A bridge of Axiom's interface that is there.")
+@click.option(
+    "--axiom-fees",
+    "fees",
+    type=read_fees,
+    metavar=",".join(_FEES),
+    help="Create Axiom's bridge, which takes so much ether for each transaction from L1.",
+)
+@click.option(
+    "--axiom-fees-to", "recipient", type=hex_bytes(20), metavar="ADDRESS", help="For whom [default: who pays]."
+)
 @json_option
 def deploy_command(
     name: str,
@@ -92,7 +113,9 @@ def deploy_command(
     collector: bytes,
     caps: tuple[PriceCap, ...],
     parent_node: bytes,
-    bridge: bytes,
+    bridge: bytes | None,
+    fees: tuple[int, int, int] | None,
+    recipient: bytes | None,
     output: Output,
 ) -> None:
     """Create a Keystore+ on Ethereum with its vault.
@@ -103,22 +126,34 @@ def deploy_command(
     """
     if reach.inbox is not None:
         raise UsageError("--inbox names an inbox that exists; this command makes one")
+    if fees is not None and bridge is not None:
+        raise UsageError("--bridge names a bridge that exists; --axiom-fees makes one")
     payer = read_key(key)
     place = make_ethereum_place(msgspec.structs.replace(reach, inbox=ZERO_ADDRESS))
     vault = plan_vault(directory, compute_address(payer), salt)
-    config = Config(vault, bridge, parent_node=parent_node, collector=collector, price_caps=caps)
+    terms = None if fees is None else BridgeTerms(recipient or compute_address(payer), *fees)
+    if terms is not None:
+        bridge = plan_bridge(directory, vault, terms)
+    config = Config(vault, bridge or ZERO_ADDRESS, parent_node=parent_node, collector=collector, price_caps=caps)
     keep_module(Path(f"{name}.py"), config)
     deployed = deploy_plus(
         config, directory, place, payer,
-        owner=owner, verifiers=verifiers, quorum=quorum, salt=salt, fund=fund or 0,
+        owner=owner, verifiers=verifiers, quorum=quorum, salt=salt, fund=fund or 0, bridge=terms,
     )  # fmt: skip
-    document = _describe(deployed.custody) | {
-        "module": f"{name}.py",
-        "builder": hex0x(deployed.genesis.builder),
-        "gasUsed": deployed.gas_used,
-    }
+    made = {} if terms is None else {"bridge": hex0x(config.bridge)}
+    document = (
+        _describe(deployed.custody)
+        | made
+        | {
+            "module": f"{name}.py",
+            "builder": hex0x(deployed.genesis.builder),
+            "gasUsed": deployed.gas_used,
+        }
+    )
     next_step = {"next": f"microrollup run {name} --data {directory}"}
-    output.show(document, make_facts(_list_facts(deployed.custody) | {"gas": f"{deployed.gas_used:,}"} | next_step))
+    output.show(
+        document, make_facts(_list_facts(deployed.custody) | made | {"gas": f"{deployed.gas_used:,}"} | next_step)
+    )
 
 
 @click.command("vault", cls=Command)

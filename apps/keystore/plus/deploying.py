@@ -23,6 +23,7 @@ from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
 from microrollup.settlement.place import EthereumPlace, make_options, open_l1
 
+from ..axiom.bridge_creation import BridgeTerms, compute_bridge_address, encode_bridge_creation
 from ..vault_creation import (
     compute_vault_address,
     compute_vault_salt,
@@ -35,7 +36,7 @@ from .config import Config
 from .rollup import make_app
 from .state import Plus
 
-__all__ = ["Custody", "DeployedPlus", "check_custody", "deploy_plus", "plan_vault"]
+__all__ = ["Custody", "DeployedPlus", "check_custody", "deploy_plus", "plan_bridge", "plan_vault"]
 
 _SECONDS_PER_BLOCK: Final = 12
 
@@ -80,6 +81,11 @@ def plan_vault(directory: Path, maker: bytes, salt: bytes = ZERO_BYTES32) -> byt
     return compute_vault_address(maker, builder, salt)
 
 
+def plan_bridge(directory: Path, vault: bytes, terms: BridgeTerms) -> bytes:
+    """The 20-byte address of Axiom's bridge that `deploy_plus` creates for a vault; sends nothing either."""
+    return compute_bridge_address(vault, compute_address(make_key(builder_key_path(directory))), terms)
+
+
 def deploy_plus(
     config: Config,
     directory: Path,
@@ -91,12 +97,14 @@ def deploy_plus(
     quorum: int | None = None,
     salt: bytes = ZERO_BYTES32,
     fund: int = 0,
+    bridge: BridgeTerms | None = None,
 ) -> DeployedPlus:
     """Create the vault, then the inbox with the vault's address in its genesis, then bind the vault to the inbox.
 
-    `config.vault` is what `plan_vault` gave for this directory, payer and salt. `owner` and `verifiers` have 20 bytes
-    each; `fund` is wei for the builder. What an earlier call has done stays: a call that was cut off goes on. Raises
-    `UsageError`, and what `deploy_rollup` raises.
+    Axiom's bridge is made too if `bridge` has its terms. `config.vault` is what `plan_vault` gave for this directory,
+    payer and salt, and `config.bridge` then what `plan_bridge` gave. `owner` and `verifiers` have 20 bytes each; `fund`
+    is wei for the builder. What an earlier call has done stays: a call that was cut off goes on. Raises `UsageError`,
+    and what `deploy_rollup` raises.
     """
     maker, options = compute_address(payer), make_options(place)
     if config.vault != plan_vault(directory, maker, salt):
@@ -105,6 +113,10 @@ def deploy_plus(
     builder = compute_address(make_key(builder_key_path(directory)))
     gas = create_contract(options, payer, encode_escape_verifier_creation()).gas_used
     gas += create_contract(options, payer, encode_vault_creation(maker), compute_vault_salt(builder, salt)).gas_used
+    if bridge is not None:
+        if config.bridge != plan_bridge(directory, config.vault, bridge):
+            raise UsageError("the configuration names another bridge than these terms make for this vault")
+        gas += create_contract(options, payer, encode_bridge_creation(config.vault, builder, bridge)).gas_used
     if not place_path(directory).exists():
         deployed = deploy_rollup(
             app, directory, place, payer, owner=owner, verifiers=verifiers, quorum=quorum, salt=salt
