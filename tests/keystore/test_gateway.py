@@ -1,7 +1,7 @@
 """A node is the gateway of its own names: ethers and viem resolve them by ENS's interfaces, on a real L1.
 
 Node, inbox, resolver, account factories and client libraries are real. ENS's registry and Universal Resolver are
-written for this test (`tests/support/ens`), as no package brings their bytecode.
+written for this test (`tests/support/ens_contracts`), as no package brings their bytecode.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from account_world import run_world
 from apps.keystore.plus.ens import answer_gateway
 from apps.keystore.plus.naming import CommitName, RegisterNamed, SetText, compute_commitment, compute_named_key
 from apps.keystore.smart_account import encode_factory_creation
-from compile_contracts import run_solc
 from contract_calls import Contract
 from http_gateway import HttpGateway
 from kernel_fixtures import Chain as Ledger
@@ -36,7 +35,7 @@ from microrollup.testing.anvil import DEV_KEYS
 from microrollup.testing.signing import sign_action
 from named_keys import PARENT, PARENT_NAME, app, compute_node
 from npm import install_npm
-from paths import SUPPORT, TESTS
+from paths import TESTS
 from waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -64,12 +63,11 @@ class Names:
         self.anvil = site.chain.anvil
         self.nonces: dict[bytes, int] = {}
         self.factories = factories
-        self._contracts = compile_ens()
         self.registry = self._deploy("EnsRegistry")
         self.universal = self._deploy("UniversalResolver", self.registry.address)
 
     def _deploy(self, name: str, *arguments: Any) -> Contract:
-        return Contract.deploy(self.anvil, self._contracts[name], list(arguments), MAKER)
+        return Contract.deploy(self.anvil, load_artifact(name, "ens_contracts"), list(arguments), MAKER)
 
     def submit(self, key: PrivateKey, action: Action) -> None:
         """Until it is in a closed block."""
@@ -139,18 +137,6 @@ class Names:
         status, answer = self.ask_node(data)
         assert 200 == status, answer
         return bytes.fromhex(answer["data"][2:])
-
-
-def compile_ens() -> dict[str, Any]:
-    """The contracts of ENS for tests, as artifacts."""
-    source = "UniversalResolver.sol"
-    text = (SUPPORT / "ens" / source).read_text()
-    compiled = run_solc({source: text}, ["abi", "evm.bytecode.object"])[source]
-    kind = type(load_artifact("RollupInbox"))
-    return {
-        name: kind(name, "", {}, (), "", tuple(one["abi"]), "0x" + one["evm"]["bytecode"]["object"])
-        for name, one in compiled.items()
-    }
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from l1_fixtures import FOUNDRY, install_foundry
-from paths import ROOT
+from paths import ROOT, SUPPORT
 
 SETTINGS: Final[dict[str, Any]] = {
     "optimizer": {"enabled": True, "runs": 1_000_000},
@@ -80,6 +80,7 @@ PROJECTS: Final = (
             "WebAuthnValidator",
         ),
     ),
+    Project(SUPPORT / "ens_contracts", ("EnsRegistry", "UniversalResolver")),
     Project(
         ROOT / "apps" / "keystore" / "contracts" / "ucmt",
         (

@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {EnsRegistry} from "./EnsRegistry.sol";
+
 interface IExtendedResolver {
     function resolve(bytes calldata name, bytes calldata data) external view returns (bytes memory);
-}
-
-/// @notice Of ENS's registry: which resolver a name has.
-contract EnsRegistry {
-    mapping(bytes32 node => address) public resolver;
-
-    function setResolver(bytes32 node, address resolver_) external {
-        resolver[node] = resolver_;
-    }
 }
 
 /// @title A Universal Resolver for tests
