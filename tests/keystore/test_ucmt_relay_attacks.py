@@ -21,8 +21,10 @@ from l1_proxy import run_proxy
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import StoreError
 from microrollup.settlement.ethereum.options import EthereumOptions
+from node_fixtures import Site
 from ucmt_relay import LIMITS, RELAYER, Log, RelayChain, count_statuses, relay_once, run_chain
-from ucmt_world import User
+from ucmt_world import User, encode_raw
+from waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +171,7 @@ def run_rounds(log: Log, directory: Path, chain: RelayChain, between: Callable[[
         relayer = Relayer(store, RelayOptions(str(log.path), (options,), LIMITS), RELAYER)
         await relayer._read_log()
         node = ChainNode(options, RELAYER)
-        worker = await ChainWorker.connect(node, store, relayer._lines, LIMITS, ())
+        worker = await ChainWorker.connect(node, store, relayer._lines, LIMITS)
         for step in (between, lambda worker: None):
             await worker.run_round()
             while not worker.idle:
@@ -226,3 +228,26 @@ def test_a_disk_that_refuses(log: Log, tmp_path: Path) -> None:
         store._env.set_mapsize(1 << 24)
         asyncio.run(relayer._read_log())
         assert 40 == relayer._lines.count == len(list(store.list_updates()))
+
+
+def test_two_urls_of_one_chain(chain: RelayChain, log: Log, tmp_path: Path) -> None:
+    """One of them is served, so that no two transactions of the key have one nonce."""
+    users = [User(f"urls {number}") for number in range(4)]
+    log.add(*[user.rotate() for user in users])
+    with run_proxy(chain.url) as proxy:
+        document = relay_once(log, tmp_path / "relay", [chain.url, proxy.url, chain.url])
+        assert {"done": 4} == count_statuses(document, 1001)
+    assert 1 == len(document["chains"]) == len({row["transaction"] for row in document["updates"]})
+
+
+def test_copies_with_bad_proofs_do_not_shut_out_the_good_one(tmp_path: Path) -> None:
+    """The proof is not signed, so anybody makes copies with another one and the same hash: refused one by one."""
+    user = User("copies")
+    good = user.rotate()
+    copies = [replace(good, proof=(*(good.proof or ()), bytes((number,)) * 32)) for number in range(5)]
+    lines = [b'{"envelope":"ucmt","raw":"0x%s"}' % encode_raw(each).hex().encode() for each in (*copies, good, *copies)]
+    with Site(tmp_path, "apps.keystore.ucmt:app").serve() as caller:
+        answers = caller.submit(*lines)
+        assert "executed" == answers[5]["ack"]["status"]
+        assert {"envelope_rejected"} == {answer["error"]["data"]["code"] for answer in answers[:5]}
+        wait_for(lambda: good.next_hash.hex() in str(caller.call("getEntries", field="roots", limit=10)))

@@ -109,7 +109,7 @@ def read_rollup(caller: Caller) -> list[bytes]:
     source = HttpSource(caller.url)
     blocks = list(source.read_blocks())
     batches = [batch for raw in source.read_batches(1) for batch in [decode_batch(raw)]]
-    said = [caller.ask("getEntries", field=name, limit=1_000) for name in ("roots", "nonces", "keystores")]
+    said = [caller.call("getEntries", field=name, limit=100) for name in ("roots", "nonces", "keystores")]
     return [*map(encode_block, blocks), repr(batches).encode(), repr(said).encode()]
 
 

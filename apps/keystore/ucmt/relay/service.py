@@ -18,7 +18,7 @@ from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.verifier.source import StoreSource, open_source
 
 from .chain import ChainNode
-from .errors import AnotherRollup
+from .errors import AnotherChain, AnotherRollup
 from .store import LogNote, RelayStore
 from .updates import LogReader, UpdateLines, hash_block
 from .worker import ChainLimits, ChainWorker
@@ -121,6 +121,7 @@ class Relayer:
             # The newest block that is known comes again: the log may have been rebuilt from another one.
             if not blocks or hash_block(blocks[0]) != meta.block_hash:
                 self._forget_log(reader.rollup_id)
+                await asyncio.sleep(self._options.poll_seconds)  # a node may say something else each time
                 return True
             blocks = blocks[1:]
         seen, first = time.time(), meta.height
@@ -181,8 +182,9 @@ class Relayer:
                 await node.close()
 
     async def _connect(self, node: ChainNode) -> ChainWorker:
-        taken = [worker.book.note.chain_id for worker in self._workers]
-        worker = await ChainWorker.connect(node, self._store, self._lines, self._options.limits, taken)
+        worker = await ChainWorker.connect(node, self._store, self._lines, self._options.limits)
+        if node.chain_id in [each.book.note.chain_id for each in self._workers]:
+            raise AnotherChain(node.place, node.chain_id, "which another URL is of")
         if self._options.retry:
             worker.forget_refusals()
         self._workers.append(worker)

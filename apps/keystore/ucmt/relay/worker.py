@@ -7,7 +7,7 @@ by a reorg, and what has diverged; choose updates in the log's order, each accou
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -66,19 +66,14 @@ class ChainWorker:
         """Whether the last round found nothing that could be sent, and nothing is left to be read."""
 
     @classmethod
-    async def connect(
-        cls, node: ChainNode, store: RelayStore, lines: UpdateLines, limits: ChainLimits, taken: Iterable[int]
-    ) -> ChainWorker:
-        """A worker for the chain that a node is of. Raises `AnotherChain` for one that is `taken`, and `L1Error`s."""
+    async def connect(cls, node: ChainNode, store: RelayStore, lines: UpdateLines, limits: ChainLimits) -> ChainWorker:
+        """A worker for the chain that a node is of. Raises `AnotherChain` and `L1Error`s."""
         chain_id = await node.read_chain_id()
-        if chain_id in taken:
-            raise AnotherChain(node.place, chain_id, "which another URL is of")
         if chain_id >= 1 << 64:
             raise AnotherChain(node.place, chain_id, "an id above 64 bits")
         node.chain_id = chain_id
         note = replace(store.read_chain(chain_id) or ChainNote(chain_id, ""), place=node.place, error="")
         worker = cls(node, ChainBook(store, lines, note, limits.accounts), lines, limits)
-        worker.book.write({})
         await worker._settle_costs()
         return worker
 
@@ -105,7 +100,7 @@ class ChainWorker:
             await self._send(chosen, gas)
         else:
             self.idle = not self._has_refused and not self.book.list_unread()
-        if self.book.note.error:
+        if self._round == 1 or self.book.note.error:
             self.book.write({}, error="")
 
     # --- reading -----------------------------------------------------------------------------------------------------
