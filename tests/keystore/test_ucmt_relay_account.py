@@ -6,18 +6,21 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from msgspec.structs import replace
 
 from account_world import ENTRY_POINT_ARTIFACT, ENTRY_POINT_SALT
 from apps.keystore.smart_account import ENTRY_POINT, UserOperation, compute_user_operation_hash, encode_handle_ops
 from apps.keystore.ucmt import compute_account_address, encode_account_signature
+from apps.keystore.ucmt.command import main
 from apps.keystore.ucmt.published import OWN_KEYSTORE
+from apps.keystore.ucmt.relay.deploying import plan_contracts
 from contract_calls import Contract, Reverted
 from l1_fixtures import FOUNDRY
 from microrollup.contracts import load_artifact
-from microrollup.crypto.keccak import compute_create2_address, keccak256
+from microrollup.crypto.keccak import keccak256
 from microrollup.settlement.ethereum.create2 import DEPLOYER
-from ucmt_relay import ETHER, Log, RelayChain, count_statuses, relay_once, run_chain
+from ucmt_relay import ETHER, RELAYER, Log, RelayChain, count_statuses, relay_once, run_chain
 from ucmt_world import PACKAGE, Node, User
 from waiting import wait_for
 
@@ -30,15 +33,17 @@ def show(raw: bytes) -> str:
     return "0x" + raw.hex()
 
 
-def deploy_factory(chain: RelayChain) -> Contract:
-    """The published entry point and the factory, by the deterministic deployment proxy."""
+def deploy_entry_point(chain: RelayChain) -> None:
+    """The published one, by the deterministic deployment proxy."""
     published = json.loads((FOUNDRY / "node_modules" / ENTRY_POINT_ARTIFACT).read_text())["bytecode"]
-    code = bytes.fromhex(load_artifact("UcmtAccountFactory", PACKAGE).bytecode[2:])
-    code += ENTRY_POINT.rjust(32, b"\0") + OWN_KEYSTORE.rjust(32, b"\0")
-    address = compute_create2_address(DEPLOYER, bytes(32), keccak256(code))
-    for data in (ENTRY_POINT_SALT + bytes.fromhex(published[2:]), bytes(32) + code):
-        send(chain, DEPLOYER, data)
-    return Contract(chain.anvil, load_artifact("UcmtAccountFactory", PACKAGE), show(address))
+    send(chain, DEPLOYER, ENTRY_POINT_SALT + bytes.fromhex(published[2:]))
+
+
+def deploy_factory(chain: RelayChain) -> Contract:
+    """The factory, by the same."""
+    plan = plan_contracts()[-1]
+    send(chain, DEPLOYER, bytes(32) + plan.code)
+    return Contract(chain.anvil, load_artifact(plan.name, PACKAGE), show(plan.address))
 
 
 def send(chain: RelayChain, to: bytes, data: bytes) -> dict[str, Any]:
@@ -67,6 +72,7 @@ def test_the_first_operation_is_the_newest_nodes(tmp_path: Path) -> None:
     one, and not by the one that its address was made of.
     """
     with run_chain(1009) as chain:
+        deploy_entry_point(chain)
         factory = deploy_factory(chain)
         user = User("made later")
         first, first_proof = user.node, user.tree.prove(0)
@@ -87,3 +93,30 @@ def test_the_first_operation_is_the_newest_nodes(tmp_path: Path) -> None:
         assert "0x1" == send(chain, ENTRY_POINT, new)["status"]
         assert "0x1" == chain.anvil.call("eth_getBalance", show(RECIPIENT), "latest")
         assert "0x" != chain.anvil.call("eth_getCode", show(user.account), "latest")
+
+
+def test_deploying_brings_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To a chain without anything, then again, then with an entry point; at the addresses that the rollup knows."""
+    key = tmp_path / "relayer.key"
+    key.write_text(RELAYER.secret.hex())
+
+    def deploy(*arguments: str) -> Any:
+        assert 0 == main(["deploy", *arguments, "--json"])
+        return json.loads(capsys.readouterr().out)
+
+    with run_chain(1010, deploy=False) as chain:
+        chain.anvil.call("anvil_setCode", show(DEPLOYER), "0x")
+        arguments = ("--chain", chain.url, "--key", str(key))
+        document = deploy(*arguments)
+        assert document["contracts"]["UserConfigKeystore"] == show(OWN_KEYSTORE)
+        (outcome,) = document["chains"]
+        assert {1010, "deployed", "needs the entry point"} == set(outcome.values())
+        deploy_entry_point(chain)
+        (outcome,) = deploy(*arguments)["chains"]
+        assert (1010, 5, "deployed") == (
+            outcome["chainId"], list(outcome.values()).count("there"), outcome["UcmtAccountFactory"]
+        )  # fmt: skip
+        for address in document["contracts"].values():
+            assert "0x" != chain.anvil.call("eth_getCode", address, "latest")
+    assert document["contracts"] == deploy()["contracts"]
+    assert 2 == main(["deploy", "--key", str(key)])

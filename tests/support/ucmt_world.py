@@ -25,11 +25,10 @@ from apps.keystore.ucmt import (
     sign_multisig,
 )
 from apps.keystore.ucmt.published import OWN_KEYSTORE, VERIFIERS
-from microrollup.contracts import load_artifact
+from apps.keystore.ucmt.relay.deploying import plan_contracts
 from microrollup.crypto.ecdsa import PrivateKey, compute_address, load_private_key
-from microrollup.crypto.keccak import compute_create2_address, keccak256
+from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.signatures.webauthn import compute_challenge
-from microrollup.settlement.ethereum.create2 import DEPLOYER
 from microrollup.testing.passkey import Passkey
 
 __all__ = ["ARTIFACTS", "KINDS", "PACKAGE", "Node", "User", "encode_raw", "list_deployments", "make_key"]
@@ -51,15 +50,8 @@ def make_key(seed: str) -> PrivateKey:
 
 
 def list_deployments() -> dict[bytes, bytes]:
-    """Address -> creation code of the keystore and its verifiers, by the deterministic deployment proxy, salt zero."""
-    found: dict[bytes, bytes] = {}
-    keystore = b""
-    for name in ("UserConfigKeystore", *ARTIFACTS.values()):
-        code = bytes.fromhex(load_artifact(name, PACKAGE).bytecode[2:]) + (bytes(12) + keystore if keystore else b"")
-        address = compute_create2_address(DEPLOYER, bytes(32), keccak256(code))
-        keystore = keystore or address
-        found[address] = code
-    return found
+    """Address -> creation code of the keystore and its verifiers."""
+    return {plan.address: plan.code for plan in plan_contracts() if plan.name != "UcmtAccountFactory"}
 
 
 class SteadyPasskey(Passkey):

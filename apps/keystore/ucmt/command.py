@@ -24,7 +24,7 @@ from microrollup.errors import DecodeError, RefusedError, UsageError
 
 from .judging import judge_update
 from .nodes import COSIGN_CONFIG, MULTISIG_CONFIG, VERIFIER_BYTES, encode_proof
-from .relay.command import relay_command, relay_status_command
+from .relay.command import deploy_command, relay_command, relay_status_command
 from .signatures import encode_cosigned, encode_webauthn, sign_ecdsa, sign_multisig
 from .trees import PairTree, grow_tree
 from .updates import RootUpdate, compute_update_message, encode_handle_updates, read_update, update_to_json
@@ -256,7 +256,15 @@ def _read_assertion(path: Path, point: bytes) -> bytes:
     return encode_webauthn(point, authenticator_data, client_data_json, signature)
 
 
-for _command in (tree_command, prove_command, sign_command, verify_command, relay_command, relay_status_command):
+for _command in (
+    tree_command,
+    prove_command,
+    sign_command,
+    verify_command,
+    relay_command,
+    relay_status_command,
+    deploy_command,
+):
     ucmt_group.add_command(_command)
 
 

@@ -1,4 +1,4 @@
-"""`python -m apps.keystore.ucmt relay` and `relay-status`."""
+"""`python -m apps.keystore.ucmt relay`, `relay-status` and `deploy`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from rich.table import Table
 from microrollup.cli.output import Command, Output, json_option, make_table
 from microrollup.cli.parameters import PATH, data_option, hex_bytes
 from microrollup.cli.run import EXIT_FAILED
+from microrollup.codec.json import hex0x
 from microrollup.deployment.keys import read_key
+from microrollup.errors import UsageError
 from microrollup.logs import configure_logging
 from microrollup.settlement.ethereum.options import EthereumOptions
 
+from .deploying import deploy_contracts, plan_contracts
 from .service import Relayer, RelayOptions
 from .store import RelayStore
 from .table import describe_relay
 from .worker import ChainLimits
 
-__all__ = ["relay_command", "relay_status_command"]
+__all__ = ["deploy_command", "relay_command", "relay_status_command"]
 
 _GWEI: Final = 10**9
 _ETHER: Final = 10**18
@@ -111,6 +114,34 @@ def relay_status_command(directory: Path, output: Output) -> None:
     with RelayStore(directory, read_only=True) as store:
         document = describe_relay(store)
     output.show(document, *_render(document))
+
+
+@click.command("deploy", cls=Command)
+@click.option("--chain", "urls", multiple=True, metavar="URL", help="A chain's node; again for more.")
+@click.option("--key", "key_path", type=PATH, metavar="FILE", help="The key that pays.")
+@click.option(
+    "--max-fee", type=click.FloatRange(0, 10**6), default=100.0, metavar="GWEI",
+    help="The most that is paid for a unit of gas [default: 100].",
+)  # fmt: skip
+@json_option
+def deploy_command(urls: tuple[str, ...], key_path: Path | None, max_fee: float, output: Output) -> None:
+    """Bring the keystore, its verifiers and the account factory to chains; without chains, say where they are.
+
+    The deterministic deployment proxy makes them, so their addresses are the same everywhere, and anybody may do it.
+    """
+    if (key_path is None) != (not urls):
+        raise UsageError("give --key with --chain, or neither")
+    plans, chains = plan_contracts(), []
+    if key_path is not None:
+        key = read_key(key_path)
+        for url in urls:
+            options = EthereumOptions(url, max_fee_per_gas=int(max_fee * _GWEI))
+            chain_id, outcomes = asyncio.run(deploy_contracts(options, key))
+            chains.append({"chainId": chain_id, **outcomes})
+    table = make_table("contract", "address", *[str(chain["chainId"]) for chain in chains])
+    for plan in plans:
+        table.add_row(plan.name, hex0x(plan.address), *[str(chain[plan.name]) for chain in chains])
+    output.show({"contracts": {plan.name: hex0x(plan.address) for plan in plans}, "chains": chains}, table)
 
 
 async def _run(relayer: Relayer) -> None:
