@@ -13,12 +13,12 @@ from microrollup.cli.verification import describe_report, render_report, show_di
 from microrollup.deployment.following import follow_blocks
 from microrollup.verifier.events import VerifierRequest
 
-__all__ = ["show_followed"]
+__all__ = ["show_followed", "stopping_on_signals"]
 
 
 def show_followed(request: VerifierRequest, output: Output) -> int:
     """Follow until SIGINT or SIGTERM, or a block that is wrong; the exit code."""
-    with _stopping_on_signals(threading.Event()) as done:
+    with stopping_on_signals(threading.Event()) as done:
         divergence = follow_blocks(
             request, done, lambda report: output.show(describe_report(report), render_report(report))
         )
@@ -29,7 +29,7 @@ def show_followed(request: VerifierRequest, output: Output) -> int:
 
 
 @contextmanager
-def _stopping_on_signals(done: threading.Event) -> Iterator[threading.Event]:
+def stopping_on_signals(done: threading.Event) -> Iterator[threading.Event]:
     """Let SIGINT and SIGTERM end the following, in the main thread; elsewhere nobody sends any."""
     if threading.current_thread() is not threading.main_thread():
         yield done

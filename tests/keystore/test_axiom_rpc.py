@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from apps.keystore.axiom.command import main as axiom_main
 from apps.keystore.axiom.key_data_proofs import (
     decode_key_data_proof,
     encode_key_data_proof,
@@ -473,3 +474,15 @@ def test_funding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keep_place(tmp_path / "node", EthereumPlace("http://127.0.0.1:1", "0x" + "00" * 20))
     assert 2 == main(arguments)
     assert "settles on Ethereum" in " ".join(capsys.readouterr().err.split())
+
+
+def test_recording_needs_an_inbox(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence where none is named, two are, or it is on no Ethereum."""
+    arguments = ["record", "--bridge", show(BRIDGE), "--key", str(tmp_path / "key")]
+    inbox = ["--l1-url", "http://127.0.0.1:1", "--inbox", show(bytes(20))]
+    for more, words in (
+        ([], "give --data DIR, or"), ([*inbox, "--data", str(tmp_path)], "give --data DIR, or"),
+        (["--data", str(tmp_path)], "it has no bridge"),
+    ):  # fmt: skip
+        assert 2 == axiom_main([*arguments, *more])
+        assert words in " ".join(capsys.readouterr().err.split())

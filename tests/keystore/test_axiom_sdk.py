@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,25 @@ def test_everything_that_a_user_does(sdk: Path, node: Caller, capsys: pytest.Cap
     assert all(name.startswith("keystore_") for name in found["methods"])
 
 
+@contextmanager
+def record(directory: Path, bridge: str) -> Iterator[None]:
+    """`python -m apps.keystore.axiom record`, which a signal ends."""
+    (directory / "recorder.key").write_text(DEV_KEYS[2])
+    arguments = ["--bridge", bridge, "--data", "node", "--key", "recorder.key", "--every", "0.1", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "apps.keystore.axiom", "record", *arguments],
+        cwd=directory, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            yield
+            process.terminate()
+            said, err = process.communicate(timeout=SECONDS)
+            assert 0 == process.returncode, err
+            assert any(json.loads(line)["recorded"] for line in said.splitlines())
+        finally:
+            process.kill()
+
+
 @pytest.fixture
 def miner() -> Iterator[Miner]:
     """An L1 whose blocks come with each transaction, and by themselves."""
@@ -124,7 +144,10 @@ def test_through_l1_and_back(
     }  # fmt: skip
     path = f"{tmp_path}{os.pathsep}{ROOT}"
     arguments = ["--methods", "axiom", "--clock", "l1"]
-    with run_node(tmp_path / "node", *arguments, app="axiom_bank", cwd=tmp_path, path=path) as caller:
+    with (
+        run_node(tmp_path / "node", *arguments, app="axiom_bank", cwd=tmp_path, path=path) as caller,
+        record(tmp_path, bridge.address),
+    ):
         found = run_script(sdk, "axiom_bridge.mjs", {"url": caller.url, **given})
         assert "42" == found["paid"]
         assert (0, "") == caller.process.stop()  # type: ignore[attr-defined]

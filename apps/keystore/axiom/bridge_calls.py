@@ -24,6 +24,7 @@ __all__ = [
     "encode_deposit_data",
     "encode_finalize_withdrawal",
     "encode_initiate_l1_transaction",
+    "encode_output_root_question",
     "encode_record_batch",
 ]
 
@@ -60,6 +61,11 @@ def encode_record_batch(header: Header) -> bytes:
     """The call that records the output root of the block that the inbox holds; anybody may send it."""
     words = tuple(getattr(header, name) for name in Header.__struct_fields__)
     return _call("recordBatch", [_HEADER_TUPLE], [words])
+
+
+def encode_output_root_question(batch_index: int) -> bytes:
+    """The question for the output root of a batch: 32 bytes, zero if it was not recorded."""
+    return _call("outputRootAt", ["uint256"], [batch_index])
 
 
 def encode_finalize_withdrawal(

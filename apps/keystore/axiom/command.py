@@ -1,20 +1,30 @@
-"""The command line: proofs for clients that make them themselves, without a node."""
+"""The command line: proofs for clients that make them themselves, and batches recorded at the bridge."""
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import click
 
+from microrollup.cli.following import stopping_on_signals
+from microrollup.cli.l1 import Reach, ethereum_options, make_ethereum_place
 from microrollup.cli.output import Command, Output, json_option
+from microrollup.cli.parameters import PATH, hex_bytes
 from microrollup.cli.run import run_command
 from microrollup.codec.json import hex0x, read_hex
 from microrollup.codec.json_text import parse_json
+from microrollup.deployment.keys import read_key
+from microrollup.deployment.place_file import find_place
 from microrollup.errors import MissingMember, UnknownMember, UsageError, WrongJsonType, WrongLength
+from microrollup.settlement.ethereum.errors import L1Error
+from microrollup.settlement.place import EthereumPlace
 
 from .making import prove
+from .recording import record_batches
 
 __all__ = ["axiom_group", "main", "prove_document"]
 
@@ -45,7 +55,7 @@ def prove_document(document: Any) -> bytes:
 
 @click.group("axiom", context_settings={"help_option_names": ["-h", "--help"]})
 def axiom_group() -> None:
-    """Proofs for transactions of Axiom's keystore format."""
+    """Axiom's interface to Keystore+: proofs for its transactions, and its bridge on L1."""
 
 
 @click.command("prove", cls=Command)
@@ -68,7 +78,44 @@ def prove_command(file: BinaryIO, output: Output) -> None:
         output.get_stream().write(f"{proof}\n".encode())
 
 
+@click.command("record", cls=Command)
+@click.option("--bridge", type=hex_bytes(20), required=True, metavar="ADDRESS", help="The bridge on L1.")
+@click.option("--key", type=PATH, required=True, metavar="KEYFILE", help="Pays for the transactions.")
+@click.option("--data", "directory", type=PATH, metavar="DIR", help="Data directory that names the inbox.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.1, 3_600),
+    default=12.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Look at the inbox so often.",
+)
+@ethereum_options
+@json_option
+def record_command(
+    bridge: bytes, key: Path, directory: Path | None, every: float, reach: Reach, output: Output
+) -> None:
+    """Record each batch that settles at the bridge, until a signal ends it.
+
+    Axiom's clients finalize a withdrawal under the output root of a batch, and the bridge knows those that somebody has
+    recorded while the inbox held them. Anybody may; who offers this interface runs it beside the node.
+    """
+    if (directory is None) == (reach.inbox is None):
+        raise UsageError("give --data DIR, or --l1-url URL and --inbox ADDRESS")
+    place = make_ethereum_place(reach) if directory is None else find_place(directory, None)
+    if not isinstance(place, EthereumPlace):
+        raise UsageError(f"{directory} settles on no Ethereum: it has no bridge")
+
+    def tell(height: int | None, error: L1Error | None) -> None:
+        document = {"recorded": height, "error": None if error is None else str(error)}
+        output.show(document, f"recorded {height}" if error is None else f"not recorded: {error}")
+
+    with stopping_on_signals(threading.Event()) as done:
+        record_batches(place, bridge, read_key(key), done, every, tell)
+
+
 axiom_group.add_command(prove_command)
+axiom_group.add_command(record_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
