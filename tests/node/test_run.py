@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from command_line import APP, LINES, ROOT
+from microrollup.settlement.local import SECONDS_PER_BLOCK
 from node_fixtures import Caller, receive, subscribe
 from process_fixtures import TIMEOUT, Process, run_node, submit
 from waiting import wait_for
@@ -18,18 +19,22 @@ from waiting import wait_for
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_node_stops_cleanly_and_goes_on(tmp_path, how):
-    """A signal lets the node finish what it took and end with 0; the same command goes on from there."""
+    """A signal lets the node finish what it took and end with 0; the same command goes on from there, perhaps with L1's
+    clock.
+    """
     with run_node(tmp_path / "data") as caller:
         acks = submit(caller, LINES[:10])
         with caller.connect() as ws:
             subscribe(ws, "blocks")
             assert (0, "") == caller.process.stop(how)
-    with run_node(tmp_path / "data") as caller:
+    with run_node(tmp_path / "data", "--clock", "l1") as caller:
         heights = caller.call("height")
         assert heights["latest"] >= 1
         assert acks == submit(caller, LINES[:10])
         assert 10 == submit(caller, LINES[10:11])[0]["seq"]
         wait_for(lambda: caller.call("height")["settled"] == caller.call("height")["latest"] > heights["latest"])
+        header, parent = caller.call("getHeader"), caller.call("getHeader", height=heights["latest"])
+        assert max(header["l1Origin"] * SECONDS_PER_BLOCK, parent["timestamp"]) == header["timestamp"]
         assert (0, "") == caller.process.stop()
 
 
