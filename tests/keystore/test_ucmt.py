@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +42,7 @@ from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import RefusedError, UsageError
 from microrollup.testing.passkey import Passkey
-from paths import VECTORS
+from paths import ROOT, VECTORS
 
 VERIFIER: Final = b"\x11" * 20
 KEY: Final = load_private_key(b"\x01" * 32)
@@ -367,3 +369,15 @@ def test_sign_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     ):
         assert 2 == main([str(argument) for argument in arguments])
         assert 1 == capsys.readouterr().err.count("error: ")
+
+
+def test_without_an_ethereum_client() -> None:
+    """Trees and signatures need none; the others say what to install."""
+    code = (
+        "import sys; sys.modules['rlp'] = None\n"
+        "from apps.keystore.ucmt.command import main\n"
+        f"print([main(each) for each in (['tree', '0x{NODE.hex()}'], ['--help'], ['relay', '--once'], ['deploy'])])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "[0, 0, 2, 2]" == done.stdout.splitlines()[-1]
+    assert 2 == done.stderr.count("pip install 'microrollup[ethereum]'")

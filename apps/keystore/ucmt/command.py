@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,6 @@ from microrollup.errors import DecodeError, RefusedError, UsageError
 
 from .judging import judge_update
 from .nodes import COSIGN_CONFIG, MULTISIG_CONFIG, VERIFIER_BYTES, encode_proof
-from .relay.command import deploy_command, relay_command, relay_status_command
 from .signatures import encode_cosigned, encode_webauthn, sign_ecdsa, sign_multisig
 from .trees import PairTree, grow_tree
 from .updates import RootUpdate, compute_update_message, encode_handle_updates, read_update, update_to_json
@@ -33,13 +33,43 @@ from .verifiers import JUDGES, ContractReverts, Judge
 __all__ = ["main", "ucmt_group"]
 
 _NAME: Final = f"python -m {__package__}"
+_WITH_CLIENT: Final = ("deploy", "relay", "relay-status")
 _MAX_FILE_BYTES: Final = 1 << 20
 _KINDS: Final = click.Choice(sorted(JUDGES))
 _decode_multisig: Final = compile_arguments_decoder(MULTISIG_CONFIG)
 _decode_cosign: Final = compile_arguments_decoder(COSIGN_CONFIG)
 
 
-@click.group("ucmt", context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands here, and those that need an Ethereum client, which are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *_WITH_CLIENT]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _WITH_CLIENT:
+            return super().get_command(ctx, cmd_name)
+        try:
+            module = importlib.import_module(f"{__package__}.relay.command")
+        except ImportError as error:
+            return _make_missing(cmd_name, f"{error}: this needs `pip install 'microrollup[ethereum]'`")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+        return command
+
+
+def _make_missing(name: str, reason: str) -> click.Command:
+    """What stands for a command that cannot be imported: it says why."""
+
+    def refuse(arguments: tuple[str, ...]) -> None:
+        del arguments
+        raise UsageError(reason)
+
+    parameters: list[click.Parameter] = [click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)]
+    settings = {"ignore_unknown_options": True}
+    return click.Command(name, settings, refuse, parameters, help="Needs an Ethereum client.", add_help_option=False)
+
+
+@click.group("ucmt", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def ucmt_group() -> None:
     """Trees, updates and signatures for keystores with Stackup's interface.
 
@@ -256,15 +286,7 @@ def _read_assertion(path: Path, point: bytes) -> bytes:
     return encode_webauthn(point, authenticator_data, client_data_json, signature)
 
 
-for _command in (
-    tree_command,
-    prove_command,
-    sign_command,
-    verify_command,
-    relay_command,
-    relay_status_command,
-    deploy_command,
-):
+for _command in (tree_command, prove_command, sign_command, verify_command):
     ucmt_group.add_command(_command)
 
 
