@@ -45,11 +45,14 @@ def make_app_methods(methods: Sequence[Methods]) -> list[AppMethod]:
     ]
 
 
-def run_app_method(api: Api, method: Query, params: bytes) -> msgspec.Raw:
-    """What a method answers. Raises `ErrorResponse`, and what the method raises."""
+def run_app_method(api: Api, method: Query, params: bytes, client: str | None = None) -> msgspec.Raw:
+    """What a method answers; `client` is whose share its envelopes count against, None for nobody's.
+
+    Raises `ErrorResponse`, and what the method raises.
+    """
     arguments = read_arguments(method, msgspec.json.encode(read_members(method, params)))
     try:
-        with open_node_view(api) as node:
+        with open_node_view(api, client) as node:
             return msgspec.Raw(encode_answer(method, method.function(node, *arguments)))
     except Revert as revert:
         raise _refuse("rejected", str(revert.reason)) from None
@@ -64,17 +67,18 @@ def _refuse(code: str, detail: str) -> ErrorResponse:
 
 
 @contextmanager
-def open_node_view(api: Api) -> Iterator[ServedNode]:
-    """The node, for as long as one method runs."""
+def open_node_view(api: Api, client: str | None = None) -> Iterator[ServedNode]:
+    """The node, for as long as one method runs that a client has asked for."""
     with ExitStack() as stack:
-        yield ServedNode(api, stack)
+        yield ServedNode(api, stack, client)
 
 
 class ServedNode:
     """The `NodeView` of one call."""
 
-    def __init__(self, api: Api, stack: ExitStack) -> None:
+    def __init__(self, api: Api, stack: ExitStack, client: str | None = None) -> None:
         self._api = api
+        self._client = client
         self._stack = stack
 
     @property
@@ -103,7 +107,7 @@ class ServedNode:
     def submit(self, line: bytes, *, timeout: float = 30.0) -> SignedAcknowledgement:
         node = self._api.node
         try:
-            (result,) = node.submit([line]).result(timeout)
+            (result,) = node.submit([line], self._client).result(timeout)
         except TimeoutError:
             raise LimitExceeded(
                 f"not durable within {timeout:g} seconds; whether it is taken is not known yet"

@@ -148,7 +148,8 @@ class Dispatcher:
             if wait := self.rates.take(caller.client):
                 raise make_rate_error(wait)
             async with self._slots:
-                answer = bytes(await self._work(lambda: run_app_method(self._api, method.query, params)))
+                client = _name_budget(caller)
+                answer = bytes(await self._work(lambda: run_app_method(self._api, method.query, params, client)))
             self._hold(answer, caller)
         except asyncio.CancelledError:
             raise
@@ -189,7 +190,8 @@ class Dispatcher:
         if isinstance(method, AppMethod):
             params = b"{}" if call.params is None else bytes(call.params)
             async with self._slots:
-                return await self._work(lambda: run_app_method(self._api, method.query, params))
+                client = _name_budget(caller)
+                return await self._work(lambda: run_app_method(self._api, method.query, params, client))
         params, write = self._decode_params(method, call), self._forms[call.method].write
         match method:
             case SocketMethod():
@@ -199,7 +201,7 @@ class Dispatcher:
             case ActionMethod():
                 if isinstance(params, p.SubmitManyParams):
                     self.rates.overdraw(caller.client, min(len(params.actions), self.limits.batch_actions))
-                return await self._submit(params, write, None if caller.client == LOCAL else caller.client)
+                return await self._submit(params, write, _name_budget(caller))
             case PlainMethod(handler=handler):
                 async with self._slots:
                     return await self._work(lambda: write(handler(self._api, params)))
@@ -269,6 +271,11 @@ class Dispatcher:
         if len(results) <= SIGNED_AT_ONCE:
             return write(acknowledge(self._api, results))
         return await self._work(lambda: write(acknowledge(self._api, results)))
+
+
+def _name_budget(caller: Caller) -> str | None:
+    """Whose share of the execution time what it hands in counts against; None for nobody's."""
+    return None if caller.client == LOCAL else caller.client
 
 
 def _take_only(answers: list[Acknowledged]) -> AcknowledgementForm:

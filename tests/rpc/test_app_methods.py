@@ -169,4 +169,25 @@ def test_a_method_names_an_action_by_its_envelope(tmp_path: Path) -> None:
         assert site.genesis.builder == view.first_builder
         wait_for(lambda: view.height > 0)
         assert view.heights.latest >= view.heights.settled
+        assert tuple(node.lookups.read_blocks(1, 1, 0)[0].records) == view.get_records(1)
+        assert () == view.get_records(0)
         assert view.rollup_id == view.get_header(1).rollup_id
+
+
+def test_what_a_method_takes_counts_against_its_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Envelopes that come by a method of the app's own take of the same share as by the node's."""
+    site = Site(tmp_path, "tickets:app")
+    with site.open() as node:
+        asked: list[str | None] = []
+        take = node.submit
+
+        def submit(lines: Any, client: str | None = None) -> Any:
+            asked.append(client)
+            return take(lines, client)
+
+        monkeypatch.setattr(node, "submit", submit)
+        for client in ("203.0.113.5", None):
+            line = to_line(site, site.signer.sign(tickets.Fill(Purse().id, 100)))
+            with open_node_view(Api(node, RpcLimits()), client) as view:
+                view.submit(line)
+        assert ["203.0.113.5", None] == asked
