@@ -35,6 +35,25 @@ contract SloadPrecompile {
     }
 }
 
+/// @notice The part of the module that copies roots.
+interface IPushing {
+    struct Window {
+        uint40 validAfter;
+        uint40 validUntil;
+    }
+
+    struct Replaced {
+        bytes27 root;
+        uint40 validUntil;
+    }
+
+    function pushRoot(address account) external;
+    function getRoots(address account)
+        external
+        view
+        returns (bytes32 root, uint64 height, Window memory window, Replaced[4] memory replaced);
+}
+
 /// @notice The newest L1 block that the chain knows.
 contract KnownL1 {
     uint64 public timestamp;
@@ -103,6 +122,20 @@ contract L1SloadTest is VaultBase {
         _assertLatest(second, 2, block.timestamp, block.timestamp);
         assertEq(block.timestamp, roots.replacedAt(first), "accounts that were signed for it have their time");
         assertEq(settledAt + 96, roots.shownAt(first), "and it has its own");
+    }
+
+    /// @notice Accounts copy the root as from any other contract of roots, and read no precompile while they validate.
+    function test_AccountsCopy() public {
+        IPushing module = IPushing(_make("KeystoreModule", abi.encode(roots)));
+        vm.expectRevert(bytes4(keccak256("NoRoot()")));
+        module.pushRoot(ALICE);
+        bytes32 root = _settleAt(uint64(block.timestamp + 12));
+        roots.readInbox();
+        vm.etch(PRECOMPILE, "");
+        module.pushRoot(ALICE);
+        (bytes32 copied, uint64 height,,) = module.getRoots(ALICE);
+        assertEq(root, copied, "the inbox's root");
+        assertEq(1, height, "of its height");
     }
 
     /// @notice The predeploy may know an older block than the precompile: the root was there when L1 took it, at least.
