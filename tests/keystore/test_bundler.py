@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from account_world import World, address_of
 from apps.keystore.smart_account import (
@@ -68,3 +69,23 @@ def test_a_validator_that_breaks_a_rule(bundled: BundledWorld) -> None:
     with pytest.raises(BundlerRefused, match="banned opcode: TIMESTAMP"):
         safe.submit(signed)
     unsafe.send(signed)
+
+
+def test_roots_that_come_after_the_estimate(bundled: BundledWorld) -> None:
+    """Four roots arrive between estimate and inclusion: the proof's root is looked for among the replaced ones."""
+    world, keystore, unsafe, _ = bundled
+    configuration, opening, account, init_code = _prepare(world, "overtaken")
+    key = init_code[24:56]
+    unsafe.send(world.sign(world.make_transfer(account, init_code), configuration, opening, "overtaken"))
+    for number in range(4):
+        operation = unsafe.estimate(world.sign(world.make_transfer(account), configuration, opening, "overtaken"))
+        keystore.register(configure_ecdsa(address_of(f"overtaking {number}")), f"overtaking {number}")
+        world.mirror()
+        world.push(account)
+        unsafe.send(world.sign(operation, configuration, opening, "overtaken"))
+    found = unsafe.estimate(world.sign(world.make_transfer(account), configuration, opening, "overtaken"))
+    present = keystore.open(key, configuration, address_of("overtaken"))
+    early = unsafe.estimate(world.sign(world.make_transfer(account), configuration, present, "overtaken"))
+    assert early.verification_gas_limit <= found.verification_gas_limit
+    late = replace(found, verification_gas_limit=early.verification_gas_limit)
+    unsafe.send(world.sign(late, configuration, opening, "overtaken"))
