@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -434,6 +435,25 @@ def test_the_prover_forgets() -> None:
         wait_for(lambda: prover.get(b"b").status == "Failed")  # type: ignore[union-attr]
         assert "ZeroDivisionError" in str(prover.get(b"b").error)  # type: ignore[union-attr]
     finally:
+        prover.close()
+
+
+def test_attack_who_fills_the_prover_shuts_nobody_out() -> None:
+    """The oldest outcomes make room; what has none yet stays, and then nothing more is taken."""
+    prover, release = Prover(limit=4_000), threading.Event()
+    try:
+        for name in (b"a", b"b"):
+            prover.submit(name, 500, lambda: b"\1")
+            wait_for(lambda name=name: prover.get(name).status == "Completed")  # type: ignore[misc,union-attr]
+        prover.submit(b"c", 500, lambda: bytes(release.wait(30)))
+        assert [True, False, False] == [prover.get(name) is None for name in (b"a", b"b", b"c")]
+        prover.submit(b"d", 500, lambda: b"\1")
+        assert [True, False] == [prover.get(name) is None for name in (b"b", b"c")]
+        with pytest.raises(LimitExceeded):
+            prover.submit(b"e", 500, lambda: b"\1")
+        assert ["Pending", "Pending"] == [prover.get(name).status for name in (b"c", b"d")]  # type: ignore[union-attr]
+    finally:
+        release.set()
         prover.close()
 
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+from apps.keystore.accounts import compute_account_key
 from apps.keystore.plus.acting import MAX_SPONSORS, FeePaid
 from apps.keystore.plus.fees import SetAxiomFee, SetFeeToken, SetPrice, Sponsor
 from apps.keystore.plus.prices import get_price
 from apps.keystore.plus.updates import SetCareful
 from apps.keystore.plus.vault import Transfer, Withdraw
-from apps.keystore.transitions import Update
+from apps.keystore.transitions import Register, Update
 from microrollup import ZERO_BYTES32
 from microrollup.testing.execution import at, carry, force
 from plus_world import (
     ALICE,
     BOB,
     CAROL,
+    CODE,
     CODE_2,
     COLLECTOR,
     COLLECTOR_KEY,
+    CONFIG,
     CONFIG_2,
     DAVE,
     DAY,
@@ -194,6 +197,58 @@ def test_attack_sponsors_without_money_in_front_of_others() -> None:
     outcome = run(*PRICED, *promises, (ALICE, PAY), funds=funds)
     assert FeePaid(keys[-1], ETHER, 10) == outcome.outcomes[-1].events[0]
     assert [(A, keys[-1])] == list(outcome.state.fees.sponsorships.keys())
+
+
+def test_attack_empty_sponsors_that_hide_the_others_from_who_has_nothing() -> None:
+    """What an account without money tries is rejected, and ends no sponsorship: so one has at most eight, and whoever
+    adds one ends those that cannot pay.
+    """
+    low = [make_poor(place) for place in range(MAX_SPONSORS)]
+    registers = [(THIEF, Register(CODE, CONFIG, salt)) for _, salt in low]
+    promises = [(THIEF, Sponsor(key, D, 1, ETHER, LATER + DAY)) for key, _ in low]
+    good, act = (CAROL, Sponsor(C, D, 50, ETHER, LATER + DAY)), (DAVE, Sponsor(D, A, 5, ETHER, LATER + DAY))
+    funds = [*FUNDS, *[(key, ETHER, 10) for key, _ in low]]
+    for steps in ([*promises, good], [good, *promises]):
+        outcome = run(*PRICED, *registers, *steps, act, funds=funds)
+        assert {"executed"} == set(list_reasons(outcome))
+        assert FeePaid(C, ETHER, 10) == outcome.outcomes[-1].events[0]
+    (first, _), (last, salt) = low[0], make_poor(MAX_SPONSORS)
+    registers.append((THIEF, Register(CODE, CONFIG, salt)))
+    paying = [(THIEF, Sponsor(key, D, 50, ETHER, LATER + DAY)) for key, _ in low]
+    more = [(THIEF, Sponsor(first, D, 60, ETHER, LATER + DAY)), (THIEF, Sponsor(last, D, 50, ETHER, LATER + DAY))]
+    outcome = run(*PRICED, *registers, *paying, *more, funds=[(key, ETHER, 50) for key, _ in (*low, (last, salt))])
+    assert ["executed", "eight others sponsor it already"] == list_reasons(outcome)[-2:]
+
+
+def make_poor(place: int) -> tuple[bytes, bytes]:
+    """Key and salt of one more account of the thief's, before Carol's in the order of keys."""
+    salts = [number.to_bytes(32, "big") for number in range(200)]
+    made = sorted((compute_account_key(salt, CODE + CONFIG, THIEF), salt) for salt in salts)
+    assert made[place][0] < C
+    return made[place]
+
+
+@pytest.mark.parametrize("fallen", [False, True], ids=["announced", "fallen to nothing"])
+def test_attack_a_token_whose_price_is_nothing(fallen: bool) -> None:
+    """Where ether has a price, nobody acts for nothing by a token that has none yet, or no more: neither by choosing it
+    nor by a sponsor.
+    """
+    token = [(COLLECTOR, SetPrice(TOKEN, 3)), at(LATER)]
+    if fallen:
+        token += [at(LATER + DAY), (COLLECTOR, SetPrice(TOKEN, 0))]
+    steps = [
+        (COLLECTOR, SetPrice(ETHER, 10)), at(LATER), *token, (ALICE, SetFeeToken(A, TOKEN)),
+        (BOB, Sponsor(B, A, 50, TOKEN, LATER + 2 * DAY)), (ALICE, PAY),
+    ]  # fmt: skip
+    outcome = run(*steps, funds=FUNDS)
+    assert ["executed", "token has no price", "executed"] == list_reasons(outcome)[-3:]
+    assert 100 - 10 - 10 - 1 == outcome.state.vault.balances[A]
+    before = [
+        (COLLECTOR, SetPrice(ETHER, 10)), (COLLECTOR, SetPrice(TOKEN, 3)), at(LATER),
+        (BOB, Sponsor(B, A, 50, TOKEN, LATER + 2 * DAY)), (COLLECTOR, SetPrice(TOKEN, 0)), (ALICE, PAY),
+    ]  # fmt: skip
+    outcome = run(*before, funds=[*FUNDS, (B, TOKEN, 50)])
+    assert (89, []) == (outcome.state.vault.balances[A], list(outcome.state.fees.sponsorships))
 
 
 def test_after_the_freeze_nothing_is_drawn() -> None:

@@ -471,6 +471,33 @@ def test_what_falls_with_a_recovery() -> None:
     assert [C, T] == [rule.limits[0].controller for rule in outcome.state.spending.rules[A]]
 
 
+def test_attack_a_controller_who_outlasts_a_slow_recovery() -> None:
+    """A thief names one, and the recovery takes longer than the thirty days: they count back from its proposal."""
+    policy, start = choose(0, 2, delay=60 * DAY), propose()
+    proposal = name(start, policy)
+    thief = (ALICE, SetSpendingRule(A, ETHER, 0, DAY, T))
+    votes = [(who, SupportRecovery(proposal, PLACE[who])) for who in (BOB, CAROL)]
+    done = READY + DAY + 60 * DAY
+    steps = [(ALICE, policy), at(READY), thief, at(READY + DAY), (BOB, start), *votes, at(done)]
+    outcome = run(*steps, (FRANK, FinishRecovery(proposal)))
+    assert "executed" == list_reasons(outcome)[-1]
+    assert [bytes(32)] == [rule.limits[0].controller for rule in outcome.state.spending.rules[A]]
+
+
+def test_attack_a_rule_that_is_announced_before_a_lock() -> None:
+    """It would come into force while the account is locked: it falls, and the one before holds."""
+    steps = [
+        (ALICE, SetSpendingRule(A, ETHER, 5, DAY, bytes(32))), (ALICE, choose(1)), at(READY),
+        (ALICE, SetSpendingRule(A, ETHER, 100, DAY, bytes(32))), (ALICE, SetSpendingRule(A, TOKEN, 7, DAY, T)),
+        (BOB, propose()), *[(who, SupportRecovery(P1, PLACE[who])) for who in (BOB, CAROL)], at(READY + DELAY),
+        (FRANK, FinishRecovery(P1)),
+    ]  # fmt: skip
+    outcome = run(*steps)
+    assert "executed" == list_reasons(outcome)[-1]
+    (rule,) = outcome.state.spending.rules[A]
+    assert (ETHER, [5]) == (rule.token, [limits.limit for limits in rule.limits])
+
+
 def test_attack_votes_by_mail_without_a_mail() -> None:
     """An e-mail guardian has no other voice."""
     guards = order(sender(BOB), Guardian(2, SALT))

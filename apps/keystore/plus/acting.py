@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Address, Bytes32, Context, Event, Uint256, replace
+from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Address, Bytes32, Context, Event, Revert, Uint256, replace
 
 from .authority import find_standing, require_authority
 from .money import credit, find_obstacle, spend
-from .prices import get_price
+from .prices import find_price
 from .state import Plus, Sponsorship
 
-__all__ = ["MAX_SPONSORS", "FeePaid", "begin", "charge", "draw"]
+__all__ = ["MAX_SPONSORS", "FeePaid", "begin", "charge", "draw", "make_room"]
 
 MAX_SPONSORS: Final = 8
-"""Sponsorships that one action looks at: of the account, and as many of any account."""
+"""Sponsorships of one account, and as many of any account: an action looks at all of them."""
 
 
 class FeePaid(Event, frozen=True):
@@ -33,16 +33,16 @@ def begin(state: Plus, key: bytes, ctx: Context) -> Plus:
 
 
 def charge(state: Plus, key: bytes, ctx: Context) -> Plus:
-    """Draw the fee from a sponsor, else from the account, in its token; nothing where that token has no price.
-
-    Free too: an L1 account's own forced action, which L1 charges.
+    """Draw the fee from a sponsor, else from the account, in its token; in ether while that token has no price, and
+    nothing where ether has none either. Free too: an L1 account's own forced action, which L1 charges.
     """
     collector = state.config.collector
     if ctx.origin == "l1" or state.vault.frozen or collector in (ZERO_BYTES32, key):
         return state
     token = state.fees.fee_tokens.get(key, ZERO_ADDRESS)
-    price = state.fees.prices.get(token)
-    amount = 0 if price is None else get_price(price, ctx.timestamp)
+    amount = find_price(state, token, ctx.timestamp)
+    if amount == 0 and token != ZERO_ADDRESS:
+        token, amount = ZERO_ADDRESS, find_price(state, ZERO_ADDRESS, ctx.timestamp)
     if amount == 0:
         return state
     for beneficiary in (key, ZERO_BYTES32):
@@ -54,17 +54,12 @@ def charge(state: Plus, key: bytes, ctx: Context) -> Plus:
 
 def _charge_sponsors(state: Plus, beneficiary: bytes, key: bytes, ctx: Context) -> tuple[Plus, bool]:
     """Draw the fee from the first sponsor that can pay. The sponsorships of those that cannot, end."""
-    looked_at = 0
     for _, sponsor in state.fees.sponsorships.keys(prefix=(beneficiary,)):
-        if looked_at == MAX_SPONSORS:
-            break
-        looked_at += 1
         if sponsor == key or (beneficiary == ZERO_BYTES32 and (sponsor, key) in state.fees.sponsored):
             continue
         sponsorship = state.fees.sponsorships[beneficiary, sponsor]
-        price = state.fees.prices.get(sponsorship.token)
-        amount = 0 if price is None else get_price(price, ctx.timestamp)
-        if price is None or not _can_sponsor(state, sponsor, sponsorship, amount, ctx):
+        amount = find_price(state, sponsorship.token, ctx.timestamp)
+        if not _can_sponsor(state, sponsor, sponsorship, amount, ctx):
             state = _put_sponsorship(state, beneficiary, sponsor, replace(sponsorship, budget=0))
             continue
         state = _put_sponsorship(state, beneficiary, sponsor, replace(sponsorship, budget=sponsorship.budget - amount))
@@ -74,9 +69,26 @@ def _charge_sponsors(state: Plus, beneficiary: bytes, key: bytes, ctx: Context) 
     return state, False
 
 
+def make_room(state: Plus, beneficiary: bytes, ctx: Context) -> Plus:
+    """The state with a place for one more sponsorship: where all are taken, the first that cannot pay ends.
+
+    Rejects the action if all can. An action of who has nothing ends none, since it is rejected: so more than it looks
+    at would hide the others from it.
+    """
+    sponsors = [sponsor for _, sponsor in state.fees.sponsorships.keys(prefix=(beneficiary,))]
+    if len(sponsors) < MAX_SPONSORS:
+        return state
+    for sponsor in sponsors:
+        sponsorship = state.fees.sponsorships[beneficiary, sponsor]
+        if not _can_sponsor(state, sponsor, sponsorship, find_price(state, sponsorship.token, ctx.timestamp), ctx):
+            return _put_sponsorship(state, beneficiary, sponsor, replace(sponsorship, budget=0))
+    raise Revert("eight others sponsor it already")
+
+
 def _can_sponsor(state: Plus, sponsor: bytes, sponsorship: Sponsorship, amount: int, ctx: Context) -> bool:
+    """Whether it pays an amount now; without a price it pays for nothing."""
     return (
-        amount <= sponsorship.budget
+        0 < amount <= sponsorship.budget
         and ctx.timestamp <= sponsorship.until
         and sponsorship.epoch == find_standing(state, sponsor).epoch
         and not find_obstacle(state, sponsor, sponsorship.token, amount, ctx.timestamp)

@@ -15,9 +15,9 @@ from microrollup import (
     require,
 )
 
-from .acting import begin, charge
+from .acting import begin, charge, make_room
 from .authority import find_standing, require_authority
-from .prices import change_price
+from .prices import change_price, find_price
 from .state import AxiomFee, Plus, Price, Sponsorship
 
 __all__ = [
@@ -98,7 +98,7 @@ def set_axiom_fee(state: Plus, action: SetAxiomFee, ctx: Context) -> Plus:
 
 
 def set_fee_token(state: Plus, action: SetFeeToken, ctx: Context) -> Plus:
-    """The token must have a price, or nothing would be paid."""
+    """The token must be one that the collector has named a price in; ether is paid while it has none."""
     require_authority(state, action.key, ctx)
     require(action.token in state.fees.prices, "token has no price")
     tokens = state.fees.fee_tokens.set(action.key, action.token)
@@ -113,10 +113,13 @@ def sponsor(state: Plus, action: Sponsor, ctx: Context) -> Plus:
     if action.budget == 0:
         require(place in sponsorships, "no such sponsorship")
         return replace(state, fees=replace(state.fees, sponsorships=sponsorships.delete(place)))
-    require(action.token in state.fees.prices, "token has no price")
+    require(find_price(state, action.token, ctx.timestamp) > 0, "token has no price")
     require(action.until > ctx.timestamp, "it would have ended already")
     epoch = find_standing(state, action.sponsor_key).epoch
     promised = Sponsorship(action.budget, action.token, action.until, epoch)
+    if place not in sponsorships:
+        state = make_room(state, action.key, ctx)
+        sponsorships = state.fees.sponsorships
     return replace(state, fees=replace(state.fees, sponsorships=sponsorships.set(place, promised)))
 
 

@@ -9,7 +9,7 @@ from .money import get_limits_in_force
 from .rules import Rule
 from .state import Plus, Recovery
 
-__all__ = ["drop_pending", "drop_policy", "drop_young_controllers", "settle_policy"]
+__all__ = ["drop_pending", "drop_policy", "drop_rules", "drop_young_controllers", "settle_policy"]
 
 
 def settle_policy(recovery: Recovery, key: bytes, now: int) -> Recovery:
@@ -42,15 +42,21 @@ def drop_pending(state: Plus, key: bytes, now: int, keeps_exit: bool) -> Plus:
     if now < recovery.careful.get(key, 0):
         recovery = replace(recovery, careful=recovery.careful.set(key, MAX_TIME))
     state = replace(state, recovery=recovery)
-    if key in state.spending.rules:
-        rules = drop_announced(state.spending.rules[key], now)
-        state = replace(state, spending=replace(state.spending, rules=state.spending.rules.set(key, rules)))
+    state = drop_rules(state, key, now)
     if not keeps_exit and key in state.exits.exits:
         state = replace(state, exits=replace(state.exits, exits=state.exits.exits.delete(key)))
     return state
 
 
-def drop_announced(rules: tuple[Rule, ...], now: int) -> tuple[Rule, ...]:
+def drop_rules(state: Plus, key: bytes, now: int) -> Plus:
+    """Without what is announced of the account's rules at a second."""
+    if key not in state.spending.rules:
+        return state
+    rules = _drop_announced(state.spending.rules[key], now)
+    return replace(state, spending=replace(state.spending, rules=state.spending.rules.set(key, rules)))
+
+
+def _drop_announced(rules: tuple[Rule, ...], now: int) -> tuple[Rule, ...]:
     """The rules that are in force, each with those limits only."""
     kept = []
     for rule in rules:

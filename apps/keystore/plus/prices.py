@@ -7,9 +7,9 @@ from typing import Final
 from microrollup import Context, require
 
 from .clock import DAY, add_seconds
-from .state import Price
+from .state import Plus, Price
 
-__all__ = ["RISE_INTERVAL", "RISE_NOTICE", "change_price", "get_price"]
+__all__ = ["RISE_INTERVAL", "RISE_NOTICE", "change_price", "find_price", "get_price"]
 
 RISE_NOTICE: Final = DAY
 RISE_INTERVAL: Final = 7 * DAY
@@ -19,6 +19,12 @@ RISE_INTERVAL: Final = 7 * DAY
 def get_price(price: Price, now: int) -> int:
     """What holds at a second."""
     return price.next if 0 < price.effective <= now else price.amount
+
+
+def find_price(state: Plus, token: bytes, now: int) -> int:
+    """What one action costs in a token at a second; 0: the token has no price then."""
+    price = state.fees.prices.get(token)
+    return 0 if price is None else get_price(price, now)
 
 
 def change_price(price: Price, amount: int, cap: int, ctx: Context) -> Price:

@@ -11,10 +11,11 @@ from ..accounts import Account, is_known_vk
 from .authority import find_standing, get_account, has_authority, put_standing, require_code, require_lasting
 from .clock import DAY
 from .guardians import compute_guardian_hash, compute_guardians_hash, find_place, require_guardian, require_list
-from .pending import drop_young_controllers, settle_policy
+from .pending import drop_rules, drop_young_controllers, settle_policy
 from .policy import Guardian, Policy, RecoveryProposal, Vote
 from .proposals import (
     FINISH_WINDOW,
+    LOCK,
     VETO,
     end_running,
     get_proposal,
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 YOUNG_CONTROLLER: Final = 30 * DAY
-"""A controller that was named later than so long before a recovery falls with it."""
+"""A controller that was named later than so long before a recovery was proposed falls with it, however slow it is."""
 
 
 class StartRecovery(Action, frozen=True):
@@ -178,9 +179,11 @@ def finish_recovery(state: Plus, action: FinishRecovery, ctx: Context) -> Plus:
     require(value.reached > 0, "proposal does not run")
     require(now >= value.reached + value.policy.delay, "the delay is not over")
     require(now <= value.reached + value.policy.delay + FINISH_WINDOW, "proposal has lapsed")
+    if value.policy.mode == LOCK:  # what was announced would have come into force under the lock
+        state = drop_rules(state, value.key, value.reached)
     state = end_running(state, action.proposal, value.key)
     state = succeed(state, value.key, Account(value.code_hash + value.config_hash, value.vk), ctx)
-    state = drop_young_controllers(state, value.key, max(0, now - YOUNG_CONTROLLER))
+    state = drop_young_controllers(state, value.key, max(0, value.started - YOUNG_CONTROLLER))
     standing = find_standing(state, value.key)
     ctx.emit(RecoveryFinished(value.key, action.proposal))
     return put_standing(state, value.key, replace(standing, finished=standing.finished + 1))

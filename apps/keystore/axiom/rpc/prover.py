@@ -34,10 +34,12 @@ __all__ = [
 ]
 
 KEPT_SECONDS: Final = 24 * 3_600
-"""So long a request's outcome can be asked for."""
+"""So long a request's outcome can be asked for, unless newer ones need its room before."""
 
 MAX_REQUEST_BYTES: Final = 64 << 20
-"""Of all requests that are kept, twice their transactions and inputs; more are refused until some have expired."""
+"""Of all requests that are kept, twice their transactions and inputs. The oldest that are done make room for new ones,
+so that nobody shuts others out for a day; what is not done stays.
+"""
 
 OPEN_SPONSOR: Final = encode_key_data(KeyData(bytes(32), 0, ()))
 """Key data of the account with which the prover sponsors: it takes no signature, so that
@@ -109,15 +111,15 @@ class Prover:
     def submit(self, request_hash: bytes, size: int, prove: Callable[[], bytes]) -> None:
         """Let `prove` run soon; a request that is known is not run again. `size` are its bytes.
 
-        Raises `LimitExceeded` if too much is kept already.
+        Raises `LimitExceeded` if too much is under way already.
         """
         with self._lock:
             self._forget()
             if request_hash in self._requests:
                 return
             size = 2 * size + _OVERHEAD
-            if self._size + size > self._limit:
-                raise LimitExceeded("the signature prover keeps as many requests as it can; try again later")
+            if size > self._limit or not self._make_room(size):
+                raise LimitExceeded("the signature prover has as many requests as it can hold; try again later")
             self._size += size
             self._requests[request_hash] = _Request(self._clock(), size, _PENDING)
         self._executor.submit(self._run, request_hash, prove)
@@ -144,6 +146,20 @@ class Prover:
             if request_hash in self._requests:
                 self._requests[request_hash].status = status
 
+    def _make_room(self, size: int) -> bool:
+        """Drop the oldest requests that are done until so many bytes fit; whether they do."""
+        if self._size + size <= self._limit:
+            return True
+        for request_hash, request in list(self._requests.items()):
+            if request.status is not _PENDING:
+                self._drop(request_hash)
+                if self._size + size <= self._limit:
+                    return True
+        return False
+
+    def _drop(self, request_hash: bytes) -> None:
+        self._size -= self._requests.pop(request_hash).size
+
     def _forget(self) -> None:
         """Drop what has expired: the oldest are first."""
         now = self._clock()
@@ -151,5 +167,4 @@ class Prover:
             request_hash, oldest = next(iter(self._requests.items()))
             if now - oldest.since < KEPT_SECONDS:
                 return
-            del self._requests[request_hash]
-            self._size -= oldest.size
+            self._drop(request_hash)
