@@ -14,7 +14,7 @@ from typing import Any, Final
 from microrollup.chain.receipt import EXECUTED
 from microrollup.errors import RejectionsSpent
 
-__all__ = ["MAX_RATIONED_SENDERS", "MAX_REJECTIONS", "REJECTION_SECONDS", "RationedAdmission"]
+__all__ = ["MAX_RATIONED_SENDERS", "MAX_REJECTIONS", "MAX_STRIDE", "REJECTION_SECONDS", "RationedAdmission"]
 
 MAX_REJECTIONS: Final = 16
 """Actions of one sender that may be rejected, or fault, at once; where the app declares an admission policy."""
@@ -26,12 +26,19 @@ MAX_RATIONED_SENDERS: Final = 10_000
 """Senders that are remembered; the one whose last rejection is longest ago is forgotten, and has its ration again."""
 
 
+MAX_STRIDE: Final = 1_000
+"""Actions that are executed together where an app has an admission policy."""
+
+
 class RationedAdmission:
     """What the app's policy takes, of senders that have something left of their ration; in the writer's thread."""
 
     def __init__(self, admit: Callable[[Any, Any, Any], object], clock: Callable[[], float] = time.monotonic) -> None:
         self._admit = admit
         self._clock = clock
+        self.stride = MAX_STRIDE
+        """Actions to execute together. Those after a refused one have to be made ready again, so after a refusal the
+        next goes alone, and then more with each that is taken: refusing costs its own time, however many come."""
         self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
         """Sender -> rejections left at a time; the one whose last rejection is longest ago comes first."""
 
@@ -51,11 +58,14 @@ class RationedAdmission:
 
     def require(self, state: Any, action: Any, ctx: Any) -> None:
         """Raises `RejectionsSpent`, and what the policy raises."""
+        stride, self.stride = self.stride, 1
         self.require_ration(ctx.sender)
         self._admit(state, action, ctx)
+        self.stride = stride
 
     def note(self, sender: bytes, status: int) -> None:
         """Take one from the ration unless the action was executed."""
+        self.stride = min(MAX_STRIDE, self.stride + 1)
         if status == EXECUTED:
             return
         now = self._clock()

@@ -159,7 +159,7 @@ class Sequencer(Stoppable, Generic[T]):
         full = False
         while queue:
             ticket, action = queue[0]
-            if taken and ArrivedEnvelope in (type(taken[-1][1]), type(action)):
+            if taken and (self.spending.is_group(len(taken)) or ArrivedEnvelope in (type(taken[-1][1]), type(action))):
                 break  # goes alone: if it does not execute, nothing has to be made ready again
             sender = action.sender
             expected = nonces.get(sender)

@@ -59,6 +59,10 @@ class Spending(Generic[T]):
         if self.admission is not None:
             self.admission.require_ration(sender)
 
+    def is_group(self, count: int) -> bool:
+        """Whether so many actions are to be executed before more are made ready."""
+        return self.admission is not None and count >= self.admission.stride
+
     def charge(self, ticket: T, seconds: float) -> None:
         """Something of theirs took so long before it came to be executed."""
         if self.purse is not None:

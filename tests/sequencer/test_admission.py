@@ -31,7 +31,7 @@ from microrollup.sequencer.rations import (
     RationedAdmission,
 )
 from microrollup.sequencer.sequencer import Sequenced, Sequencer
-from zoo import Edit, Misbehave, Zoo, edit, zoo
+from zoo import MISCHIEF, Edit, Misbehave, Zoo, edit, zoo
 
 COUNT = make_steps(("count", 0, 1))
 REJECTED_EDIT = Edit([], reject=True)
@@ -89,6 +89,27 @@ def test_those_behind_a_refused_one_wait(chain: Chain) -> None:
     assert [NotAdmitted] == [type(outcome) for outcome in chain.submit(count(chain, "bob", 0), late)]
     first = chain.signer.sign(Misbehave("nothing"), "bob", 0)
     assert [Sequenced] * 2 == [type(outcome) for outcome in chain.submit(first)]
+
+
+def test_refusing_many_makes_few_ready(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is behind a refused action is made ready again. It is one action after a refusal, and more and more as they
+    are taken, so a crowd that is refused costs what it is, and the others go together again.
+    """
+    chain.submit(*[count(chain, "alice", nonce) for nonce in range(LIMIT)])
+    made: list[str] = []
+    arrivals = chain.sequencer._arrivals
+    make_entry = arrivals.make_entry
+    monkeypatch.setattr(arrivals, "make_entry", lambda action: made.append("") or make_entry(action))
+    crowd = [count(chain, f"stranger {number}", 0) for number in range(200)]
+    assert {NotAdmitted} == {type(outcome) for outcome in chain.submit(*crowd)}
+    assert len(made) <= 2 * len(crowd)
+    made.clear()
+    MISCHIEF["nothing"] = lambda state, _: state
+    welcome = [chain.signer.sign(Misbehave("nothing"), "bob", number) for number in range(200)]
+    assert {Sequenced} == {type(outcome) for outcome in chain.submit(*welcome)}
+    assert len(welcome) == len(made)
+    assert chain.sequencer.spending.admission is not None
+    assert 1 + len(welcome) == chain.sequencer.spending.admission.stride
 
 
 def test_nobody_else_asks(chain: Chain, tmp_path: Path) -> None:
