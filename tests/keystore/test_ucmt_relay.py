@@ -21,6 +21,8 @@ from microrollup.testing.anvil import AnvilRefused
 from ucmt_relay import ETHER, RELAYER, Log, RelayChain, count_statuses, relay_once, run_chain
 from ucmt_world import KINDS, Node, User
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[RelayChain]:

@@ -24,6 +24,8 @@ from ucmt_relay import ETHER, RELAYER, Log, RelayChain, count_statuses, relay_on
 from ucmt_world import PACKAGE, Node, User
 from waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 RECIPIENT: Final = keccak256(b"a recipient")[12:]
 EXECUTE: Final = keccak256(b"execute(address,uint256,bytes)")[:4]
 CREATE: Final = keccak256(b"createAccount(bytes32,uint256)")[:4]

@@ -26,6 +26,8 @@ from ucmt_relay import LIMITS, RELAYER, Log, RelayChain, count_statuses, relay_o
 from ucmt_world import User, encode_raw
 from waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[RelayChain]:

@@ -9,6 +9,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from apps.keystore.ucmt import RootUpdate, compute_update_message
 from apps.keystore.ucmt.envelope import HEAD
 from l1_proxy import L1Proxy, run_proxy
@@ -20,6 +22,8 @@ from ucmt_relay import RELAYER, RelayChain, RelayProcess, count_statuses, run_ch
 from ucmt_world import KINDS, User, encode_raw
 from waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 ACCOUNTS: Final = 50
 UPDATES: Final = 200
 CHAINS: Final = (2001, 2002, 2003)
@@ -28,7 +32,7 @@ CHAINS: Final = (2001, 2002, 2003)
 class FailingProxy(L1Proxy):
     """A chain's node that does not answer for a while."""
 
-    is_down = True
+    is_down = False
 
     def answer(self, body: bytes) -> bytes | None:
         return None if self.is_down else super().answer(body)
@@ -51,7 +55,7 @@ def submit(caller: Caller, updates: list[RootUpdate]) -> None:
             assert "executed" == answer["ack"]["status"], answer
 
 
-def wait_until(process: RelayProcess, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def wait_until(process: RelayProcess, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     """What the store says once it fits."""
 
     def look() -> dict[str, Any] | None:
@@ -134,12 +138,18 @@ def test_two_hundred_updates(tmp_path: Path) -> None:
         wait_until(process, lambda document: 16 <= get_counts(document, 2001)["done"])
         process.kill()
         process = stack.enter_context(closing(RelayProcess(*options)))
+        wait_until(process, lambda document: 40 <= get_counts(document, 2002)["done"])
+        proxy.is_down = True
         wait_for_a_higher_fee(third)
         third.anvil.call("evm_setAutomine", True)
         third.anvil.mine()
         submit(caller, updates[120:])
-        document = wait_until(process, lambda document: UPDATES == get_counts(document, 2001)["done"])
-        assert 2002 not in [chain["chainId"] for chain in document["chains"]]
+        document = wait_until(
+            process, lambda document: UPDATES == get_counts(document, 2001)["done"] and document["chains"][1]["error"]
+        )
+        down = document["chains"][1]
+        assert down["done"] < UPDATES
+        assert "no answer" in down["error"]
         proxy.is_down = False
         first.anvil.call("anvil_reorg", 3, [])
         document = wait_until(process, lambda document: all(
