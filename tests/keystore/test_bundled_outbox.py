@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from account_world import address_of
+from account_world import RECIPIENT, address_of
 from apps.keystore.plus.outbox import SetDelegate
 from apps.keystore.smart_account import Configuration, UserOperation, configure_ecdsa
 from apps.keystore.smart_account.explain import explain
 from bundled_world import BundledWorld
 from bundlers import Bundler, BundlerRefused
+from lent_account import LentAccount
 from microrollup.crypto.keccak import keccak256
 from outbox_scene import OutboxScene
+from published_accounts import KINDS, encode_module_execute
 
 WRONG = "AA24 signature error"
 OUTDATED = "AA22 expired or not due"
@@ -72,6 +74,17 @@ def test_a_delegate(bundled: BundledWorld, scene: OutboxScene, mode: str, everyw
     chain_id = 0 if everywhere else scene.world.chain_id
     set_delegate(scene, chain_id, HOT, scene.get_end())
     act_as_delegate(scene, bundler, chain_id)
+
+
+@pytest.mark.parametrize("mode", ["unsafe", "safe"])
+def test_a_delegate_of_another_account(bundled: BundledWorld, mode: str) -> None:
+    """By the module, in OpenZeppelin's account: it asks that account alone which of its calls would change it."""
+    bundler = bundled.safe if mode == "safe" else bundled.unsafe
+    lent = LentAccount(bundled.world, bundled.keystore, KINDS[0], f"carol, {mode}")
+    operation = bundler.estimate(lent.make(encode_module_execute(RECIPIENT, 1)))
+    balance = bundled.world.get_balance(RECIPIENT)
+    bundler.send(lent.sign(operation))
+    assert balance + 1 == bundled.world.get_balance(RECIPIENT)
 
 
 def test_a_delegate_replaced(bundled: BundledWorld, scene: OutboxScene) -> None:
