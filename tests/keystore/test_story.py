@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from account_world import ENTRY_POINT_ARTIFACT
+from apps.keystore.chains.plan import L1_BLOCK
 from apps.keystore.smart_account import DEPLOYER, ENTRY_POINT, compute_create2_address
 from apps.keystore.story.bundling import run_bundler
 from apps.keystore.story.chain import Chain
@@ -19,7 +20,6 @@ from apps.keystore.story.costs import read_prices
 from apps.keystore.story.entry_point import encode_entry_point_deployment, load_entry_point
 from apps.keystore.story.operator import APP
 from apps.keystore.story.stand_ins import (
-    L1_BLOCK,
     compute_alias,
     install_arbitrum_inbox,
     install_l1_block,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from apps.keystore.chains.errors import AnotherRelayer
 from apps.keystore.ucmt.command import main
 from apps.keystore.ucmt.envelope import HEAD
 from apps.keystore.ucmt.published import OWN_KEYSTORE, VERIFIERS
 from apps.keystore.ucmt.relay.calls import encode_validate, name_revert
-from apps.keystore.ucmt.relay.errors import AnotherRelayer
 from apps.keystore.ucmt.relay.store import RelayStore
 from apps.keystore.ucmt.relay.worker import ChainLimits
 from l1_proxy import run_proxy

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from apps.keystore.ucmt import RootUpdate, compute_update_message, fold_proof, join_nonce
 from apps.keystore.ucmt.envelope import HEAD
 from apps.keystore.ucmt.published import OWN_KEYSTORE, VERIFIERS
-from apps.keystore.ucmt.relay.chain import ChainNode
+from apps.keystore.ucmt.relay.chain import UpdateNode
 from apps.keystore.ucmt.relay.service import Relayer, RelayOptions
 from apps.keystore.ucmt.relay.store import RelayStore
 from apps.keystore.ucmt.relay.worker import ChainWorker
@@ -172,7 +172,7 @@ def run_rounds(log: Log, directory: Path, chain: RelayChain, between: Callable[[
     async def run(store: RelayStore) -> ChainWorker:
         relayer = Relayer(store, RelayOptions(str(log.path), (options,), LIMITS), RELAYER)
         await relayer._read_log()
-        node = ChainNode(options, RELAYER)
+        node = UpdateNode(options, RELAYER)
         worker = await ChainWorker.connect(node, store, relayer._lines, LIMITS)
         for step in (between, lambda worker: None):
             await worker.run_round()

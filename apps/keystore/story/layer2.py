@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from eth_abi.abi import encode as abi_encode
 from msgspec.structs import replace
 
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import UsageError
 from microrollup.testing.anvil import Anvil, AnvilRefused
 
+from ..chains.deploying import encode_add_stake
+from ..chains.plan import deploy_contracts, plan_contracts
 from ..root_calls import (
     LatestRoot,
     decode_latest,
@@ -21,7 +22,6 @@ from ..root_calls import (
 from ..smart_account import (
     DEPLOYER,
     ENTRY_POINT,
-    PUBLISHED_VALIDATORS,
     Call,
     Opening,
     UserOperation,
@@ -29,25 +29,22 @@ from ..smart_account import (
     compute_user_operation_hash,
     decode_failed_operation,
     encode_execute,
-    encode_factory_creation,
     encode_get_nonce,
     encode_handle_ops,
     encode_init_code,
     encode_push_root,
-    load_creation_code,
     recommend_verification_gas_limit,
 )
-from .bridges import Bridges, encode_origin_creations, prove_inbox
+from .bridges import Bridges, prove_inbox
 from .bundling import Bundler
 from .chain import Chain, Sent
 from .entry_point import encode_entry_point_deployment
 from .holder import Device, Identity
-from .stand_ins import L1_BLOCK, RetryableTicket, compute_alias, set_l1_block
+from .stand_ins import RetryableTicket, compute_alias, set_l1_block
 
 __all__ = ["Layer2"]
 
 _STAKE: Final = 10**18
-_UNSTAKE_DELAY_SECONDS: Final = 86_400
 _CALL_GAS: Final = 100_000
 _PRE_VERIFICATION_GAS: Final = 60_000
 _FEE: Final = 4 * 10**9
@@ -70,19 +67,10 @@ class Layer2(Chain):
         """A real one, if there is one: then operations go through it, and its sponsor pays."""
         if not self.has_code(ENTRY_POINT):
             self.gas += self.send(DEPLOYER, encode_entry_point_deployment(entry_point)).gas
-        for validator in PUBLISHED_VALIDATORS:
-            self._deploy(load_creation_code(validator))
-        *_, origin = [self._deploy(creation_code) for creation_code in encode_origin_creations(bridges)]
-        arguments = b"".join([address.rjust(32, b"\0") for address in (bridges.inbox, origin, L1_BLOCK)])
-        self.roots = self._deploy(load_creation_code("KeystoreRoots") + arguments)
-        self.factory = self._deploy(encode_factory_creation(self.roots, self.funder))
-        stake = _select("addStake(uint32)") + abi_encode(["uint32"], [_UNSTAKE_DELAY_SECONDS])
-        self.gas += self.send(self.factory, stake, value=_STAKE).gas
-
-    def _deploy(self, creation_code: bytes) -> bytes:
-        address, gas = self.deploy(creation_code)
-        self.gas += gas
-        return address
+        plan = plan_contracts(bridges.inbox, self.funder)
+        self.gas += sum(deploy_contracts(plan.contracts, self.deploy).values())
+        self.roots, self.factory = plan.roots, plan.factory
+        self.gas += self.send(self.factory, encode_add_stake(), value=_STAKE).gas
 
     # The mirror of the roots.
 

@@ -17,9 +17,10 @@ from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError
 from microrollup.testing.anvil import Anvil
 
+from ..chains.plan import L1_BLOCK
+
 __all__ = [
     "ARBITRUM_INBOX",
-    "L1_BLOCK",
     "RetryableTicket",
     "compute_alias",
     "install_arbitrum_inbox",
@@ -27,9 +28,6 @@ __all__ = [
     "read_ticket",
     "set_l1_block",
 ]
-
-L1_BLOCK: Final = bytes.fromhex("4200000000000000000000000000000000000015")
-"""OP-stack's predeploy L1Block on every such chain."""
 
 ARBITRUM_INBOX: Final = bytes.fromhex("4dbd4fc535ac27206064b68ffcf827b0a60bab3f")
 """Arbitrum One's delayed inbox on Ethereum."""

@@ -12,8 +12,9 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
+from ...chains.store import ChainNote
 from .chain import ChainStanding
-from .store import ChainNote, ChainOutcome, RelayStore
+from .store import ChainOutcome, RelayStore
 from .updates import Place, UpdateLine, UpdateLines
 
 __all__ = ["AccountStand", "ChainBook"]

@@ -17,8 +17,9 @@ from microrollup.errors import DecodeError, MicrorollupError, NotRetained
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.verifier.source import StoreSource, open_source
 
-from .chain import ChainNode
-from .errors import AnotherChain, AnotherRollup
+from ...chains.errors import AnotherChain
+from .chain import UpdateNode
+from .errors import AnotherRollup
 from .store import LogNote, RelayStore
 from .updates import LogReader, UpdateLines, hash_block
 from .worker import ChainLimits, ChainWorker
@@ -154,7 +155,7 @@ class Relayer:
     # --- the chains --------------------------------------------------------------------------------------------------
 
     async def _serve(self, options: EthereumOptions) -> None:
-        node = ChainNode(options, self._key)
+        node = UpdateNode(options, self._key)
         worker: ChainWorker | None = None
         pause, failed = self._options.poll_seconds, 0
         try:
@@ -181,7 +182,7 @@ class Relayer:
             with suppress(Exception):
                 await node.close()
 
-    async def _connect(self, node: ChainNode) -> ChainWorker:
+    async def _connect(self, node: UpdateNode) -> ChainWorker:
         worker = await ChainWorker.connect(node, self._store, self._lines, self._options.limits)
         if node.chain_id in [each.book.note.chain_id for each in self._workers]:
             raise AnotherChain(node.place, node.chain_id, "which another URL is of")
@@ -191,7 +192,7 @@ class Relayer:
         return worker
 
 
-def _note_failure(node: ChainNode, worker: ChainWorker | None, error: Exception) -> None:
+def _note_failure(node: UpdateNode, worker: ChainWorker | None, error: Exception) -> None:
     """Say why a round did not come to its end, on disk if the chain is known."""
     text = str(error)[:300]
     if worker is not None and text != worker.book.note.error:

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from microrollup.codec.json import hex0x
 
-from .store import ChainNote, ChainOutcome, RelayStore
+from ...chains.store import ChainNote
+from .store import ChainOutcome, RelayStore
 from .updates import LoggedUpdate, Place
 
 __all__ = ["describe_relay"]

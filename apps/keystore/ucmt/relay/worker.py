@@ -19,10 +19,11 @@ from microrollup.settlement.ethereum.answers import L1Block, L1Receipt
 from microrollup.settlement.ethereum.errors import FeeTooHigh, L1BadAnswer, TransactionRefused
 from microrollup.settlement.ethereum.sender import SupersededError
 
+from ...chains.errors import AnotherChain, CallReverts, OutOfBudget
+from ...chains.store import ChainNote
 from .book import ChainBook
-from .chain import ChainNode
-from .errors import AnotherChain, CallReverts, OutOfBudget
-from .store import ChainNote, ChainOutcome, RelayStore
+from .chain import UpdateNode
+from .store import ChainOutcome, RelayStore
 from .updates import LoggedUpdate, Place, UpdateLine, UpdateLines
 
 __all__ = ["ChainLimits", "ChainWorker"]
@@ -52,7 +53,7 @@ class ChainLimits(msgspec.Struct, frozen=True):
 class ChainWorker:
     """Serves one chain, with one key; one round at a time."""
 
-    def __init__(self, node: ChainNode, book: ChainBook, lines: UpdateLines, limits: ChainLimits) -> None:
+    def __init__(self, node: UpdateNode, book: ChainBook, lines: UpdateLines, limits: ChainLimits) -> None:
         self._node = node
         self._lines = lines
         self._limits = limits
@@ -66,7 +67,7 @@ class ChainWorker:
         """Whether the last round found nothing that could be sent, and nothing is left to be read."""
 
     @classmethod
-    async def connect(cls, node: ChainNode, store: RelayStore, lines: UpdateLines, limits: ChainLimits) -> ChainWorker:
+    async def connect(cls, node: UpdateNode, store: RelayStore, lines: UpdateLines, limits: ChainLimits) -> ChainWorker:
         """A worker for the chain that a node is of. Raises `AnotherChain` and `L1Error`s."""
         chain_id = await node.read_chain_id()
         if chain_id >= 1 << 64:

@@ -1,0 +1,4 @@
+"""The keystore's contracts on many chains: what is deployed, what each chain knows, and keeping it fresh.
+
+`plan` says which contracts, `deploying` brings them, `book` writes down what is where, `standing` asks a chain.
+"""

@@ -1,0 +1,126 @@
+"""`deploy-l2` and `status`: the keystore's contracts on an L1 and two L2s."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from apps.keystore.chains.book import read_book
+from chains_world import CHAIN_IDS, ChainsWorld, run_chains_world
+from microrollup.codec.json import hex0x
+from microrollup.crypto.keccak import keccak256
+from microrollup.errors import DecodeError
+
+KEY = keccak256(b"a key of nobody's")
+ETHER = 10**18
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainsWorld]:
+    """Three chains, and the contracts on all of them."""
+    with run_chains_world(tmp_path_factory.mktemp("chains")) as made:
+        code, document = made.deploy("--stake", "1")
+        assert 0 == code
+        assert all(len(chain["deployed"]) == 12 and chain["stakedWei"] == str(ETHER) for chain in document["chains"])
+        yield made
+
+
+def test_a_second_run_changes_nothing(world: ChainsWorld) -> None:
+    """No transaction, no byte of an address book."""
+    books = {path.name: path.read_bytes() for path in world.book.iterdir()}
+    assert {f"{chain_id}.json" for chain_id in CHAIN_IDS} == set(books)
+    heads = [chain.anvil.get_head() for chain in world.chains]
+    code, document = world.deploy("--stake", "1")
+    assert 0 == code
+    for chain in document["chains"]:
+        assert (False, [], 0, "0") == (chain["bookChanged"], chain["deployed"], chain["gas"], chain["stakedWei"])
+    assert books == {path.name: path.read_bytes() for path in world.book.iterdir()}
+    assert heads == [chain.anvil.get_head() for chain in world.chains]
+
+
+def test_one_address_on_all_chains(world: ChainsWorld) -> None:
+    """And one code, but the account's, which holds the chain's id."""
+    books = [json.loads((world.book / f"{chain_id}.json").read_bytes()) for chain_id in CHAIN_IDS]
+    for name, entry in books[0]["contracts"].items():
+        others = [book["contracts"][name] for book in books[1:]]
+        assert {entry["address"]} == {other["address"] for other in others}
+        assert (name != "KeystoreAccount") == ({entry["codeHash"]} == {other["codeHash"] for other in others})
+        for chain, book in zip(world.chains, books, strict=True):
+            code = bytes.fromhex(chain.anvil.call("eth_getCode", entry["address"], "latest")[2:])
+            assert hex0x(keccak256(code)) == book["contracts"][name]["codeHash"]
+
+
+def test_wrong_code_is_named(world: ChainsWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """By `deploy-l2`, which sends nothing then, and by `status`."""
+    address = hex0x(world.plan.get_address("ECDSAValidator"))
+    code = world.first.anvil.call("eth_getCode", address, "latest")
+    try:
+        world.first.anvil.call("anvil_setCode", address, code + "00")
+        head = world.first.anvil.get_head()
+        assert 0 != world.deploy()[0]
+        said = capsys.readouterr().err
+        assert "ECDSAValidator" in said
+        assert address in said
+        assert "chain 10" in said
+        assert head == world.first.anvil.get_head()
+        exit_code, rows = world.ask_status(KEY)
+        assert 1 == exit_code
+        assert [[], ["ECDSAValidator"], []] == [row["wrongCode"] for row in rows]
+        assert [True, False, True] == [row["complete"] for row in rows]
+        world.first.anvil.call("anvil_setCode", address, "0x")
+        _, rows = world.ask_status(KEY)
+        assert [[], ["ECDSAValidator"], []] == [row["missing"] for row in rows]
+    finally:
+        world.first.anvil.call("anvil_setCode", address, code)
+    assert 0 == world.ask_status(KEY)[0]
+
+
+def test_another_inbox_is_another_book(world: ChainsWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the books say of a chain is not written over, and nothing is sent."""
+    book, heads = read_book(world.book, 10), [chain.anvil.get_head() for chain in world.chains]
+    assert book is not None
+    assert 0 != world.deploy("--owner", "0x" + "22" * 20)[0]
+    assert "another --book" in capsys.readouterr().err
+    assert (book, heads) == (read_book(world.book, 10), [chain.anvil.get_head() for chain in world.chains])
+
+
+def test_a_book_whose_addresses_are_moved(world: ChainsWorld) -> None:
+    """Is refused: inbox and owner decide all addresses."""
+    path = world.book / "10.json"
+    kept = path.read_text()
+    try:
+        path.write_text(kept.replace(hex0x(world.plan.roots), "0x" + "33" * 20))
+        moved = read_book(world.book, 10)
+        assert moved is not None
+        with pytest.raises(DecodeError, match="KeystoreRoots is at 0x3333"):
+            moved.make_plan()
+        _, rows = world.ask_status(KEY)
+        assert "KeystoreRoots" in rows[1]["error"]
+        assert not rows[0]["error"]
+        assert not rows[2]["error"]
+    finally:
+        path.write_text(kept)
+
+
+def test_status_of_a_chain_that_is_away(world: ChainsWorld) -> None:
+    """The others are told."""
+    code, rows = world.ask_status(KEY, world.urls[0], "http://127.0.0.1:1")
+    assert 1 == code
+    assert not rows[0]["error"]
+    assert "no answer" in rows[1]["error"]
+
+
+def test_status_of_a_key(world: ChainsWorld) -> None:
+    """Which root each chain knows, how old it is, and what the account goes by."""
+    account = world.plan.get_account(KEY)
+    _, rows = world.ask_status(KEY)
+    assert [hex0x(account)] * 3 == [row["account"] for row in rows]
+    assert [False] * 3 == [row["deployed"] for row in rows]
+    assert [None] * 3 == [row["root"] for row in rows]
+    world.l1.send(world.plan.roots, keccak256(b"readInbox()")[:4])
+    _, rows = world.ask_status(account)
+    assert (1, None, None) == tuple(row["height"] for row in rows)
+    assert 0 == rows[0]["shownAge"]
+    assert 0 < rows[0]["age"] < 600
