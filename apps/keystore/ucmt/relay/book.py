@@ -84,6 +84,10 @@ class ChainBook:
             else:
                 self.outcomes[index] = outcome
 
+    def change_note(self, **changes: object) -> None:
+        """What is known of the chain, on disk first."""
+        self.write({}, **changes)
+
     def get_stand(self, place: Place) -> AccountStand:
         """Of an account of which nothing is known, a new one."""
         return self._stands.setdefault(place, AccountStand())

@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 
 from microrollup.crypto.keccak import keccak256
-from microrollup.settlement.ethereum.answers import L1Receipt
 from microrollup.settlement.ethereum.transport import MethodCall
 
 from ...chains.node import ChainNode, make_call
@@ -16,7 +15,7 @@ from ..updates import encode_handle_updates
 from .calls import encode_get_nonce, encode_get_root, encode_validate, name_revert
 from .updates import LoggedUpdate, UpdateLine
 
-__all__ = ["ChainStanding", "UpdateNode"]
+__all__ = ["ChainStanding", "UpdateNode", "encode_updates"]
 
 _LAST_SEQUENCE: Final = (1 << 64) - 1
 
@@ -98,10 +97,6 @@ class UpdateNode(ChainNode):
     async def estimate(self, updates: Sequence[LoggedUpdate]) -> int:
         """The gas of a transaction with these updates, of one keystore. Raises `CallReverts`."""
         return await self.estimate_call(updates[0].keystore, encode_updates(updates))
-
-    async def send(self, updates: Sequence[LoggedUpdate], gas: int, max_fee: int) -> L1Receipt:
-        """Send them in one transaction, as `send_call` does."""
-        return await self.send_call(updates[0].keystore, encode_updates(updates), gas, max_fee)
 
 
 class _Search:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.verifier.source import StoreSource, open_source
 
 from ...chains.errors import AnotherChain
+from ...chains.serving import serve_chain
 from .chain import UpdateNode
 from .errors import AnotherRollup
 from .store import LogNote, RelayStore
@@ -156,33 +156,17 @@ class Relayer:
 
     async def _serve(self, options: EthereumOptions) -> None:
         node = UpdateNode(options, self._key)
-        worker: ChainWorker | None = None
-        pause, failed = self._options.poll_seconds, 0
-        try:
-            await self._is_read.wait()
-            while True:
-                try:
-                    if worker is None:
-                        worker = await self._connect(node)
-                    await worker.run_round()
-                except (MicrorollupError, OSError) as error:
-                    _note_failure(node, worker, error)
-                    failed += 1
-                    if self._options.once and failed >= self._options.patience:
-                        return
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-                    continue
-                pause, failed = self._options.poll_seconds, 0
-                if worker.idle:
-                    if self._options.once:
-                        return
-                    await asyncio.sleep(pause)
-        finally:
-            with suppress(Exception):
-                await node.close()
+        await serve_chain(
+            node,
+            lambda: self._connect(node),
+            lambda worker, error: _note_failure(node, worker, error),
+            poll_seconds=self._options.poll_seconds,
+            once=self._options.once,
+            patience=self._options.patience,
+        )
 
     async def _connect(self, node: UpdateNode) -> ChainWorker:
+        await self._is_read.wait()
         worker = await ChainWorker.connect(node, self._store, self._lines, self._options.limits)
         if node.chain_id in [each.book.note.chain_id for each in self._workers]:
             raise AnotherChain(node.place, node.chain_id, "which another URL is of")

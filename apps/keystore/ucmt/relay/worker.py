@@ -16,13 +16,14 @@ from msgspec.structs import replace
 
 from microrollup.crypto.keccak import keccak256
 from microrollup.settlement.ethereum.answers import L1Block, L1Receipt
-from microrollup.settlement.ethereum.errors import FeeTooHigh, L1BadAnswer, TransactionRefused
-from microrollup.settlement.ethereum.sender import SupersededError
+from microrollup.settlement.ethereum.errors import FeeTooHigh, TransactionRefused
 
 from ...chains.errors import AnotherChain, CallReverts, OutOfBudget
+from ...chains.purse import ChainPurse
 from ...chains.store import ChainNote
+from ...chains.watch import HeadWatch
 from .book import ChainBook
-from .chain import UpdateNode
+from .chain import UpdateNode, encode_updates
 from .store import ChainOutcome, RelayStore
 from .updates import LoggedUpdate, Place, UpdateLine, UpdateLines
 
@@ -34,7 +35,6 @@ MAX_TRANSACTION_GAS: Final = 15_000_000
 _OF_ORDER: Final = frozenset({"InvalidNonce", "InvalidProof"})
 """An update that reverts with these, though it should fit, is late, or the node's answers are of different blocks."""
 _LONGEST_WAIT_ROUNDS: Final = 64
-_PATIENT_ROUNDS: Final = 3
 
 _log = structlog.get_logger(__name__)
 
@@ -58,11 +58,11 @@ class ChainWorker:
         self._lines = lines
         self._limits = limits
         self._size = limits.batch
-        self._anchor: L1Block | None = None
         self._has_refused = False
         self._round = 0
-        self._rounds_behind = 0
         self.book: Final = book
+        self._watch = HeadWatch(node)
+        self._purse = ChainPurse(node, limits.budget, book)
         self.idle = False
         """Whether the last round found nothing that could be sent, and nothing is left to be read."""
 
@@ -75,7 +75,7 @@ class ChainWorker:
         node.chain_id = chain_id
         note = replace(store.read_chain(chain_id) or ChainNote(chain_id, ""), place=node.place, error="")
         worker = cls(node, ChainBook(store, lines, note, limits.accounts), lines, limits)
-        await worker._settle_costs()
+        await worker._purse.settle()
         return worker
 
     def forget_refusals(self) -> None:
@@ -88,11 +88,7 @@ class ChainWorker:
         self.idle = self._has_refused = False
         self.book.begin()
         self._round += 1
-        found = await self._node.read_chain_id()
-        if found != self.book.note.chain_id:
-            raise AnotherChain(self._node.place, found, f"not {self.book.note.chain_id} as before")
-        head = await self._node.read_head()
-        self._check_progress(head)
+        head = await self._watch.read_head()
         await self._notice_reorg(head)
         await self._read(self.book.list_due(self._round, 2 * self._size), head.number)
         chosen = await self._vet(self._choose())
@@ -106,27 +102,11 @@ class ChainWorker:
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def _check_progress(self, head: L1Block) -> None:
-        """Raise `L1BadAnswer` while the node's newest block is an earlier one than before: at its URL several machines
-        may answer, and one of them be late. After a while it is taken for a chain that went back.
-        """
-        if self._anchor is None or head.number >= self._anchor.number or self._rounds_behind >= _PATIENT_ROUNDS:
-            self._rounds_behind = 0
-            return
-        self._rounds_behind += 1
-        raise L1BadAnswer("eth_getBlockByNumber", f"the newest block is {head.number}, and was {self._anchor.number}")
-
     async def _notice_reorg(self, head: L1Block) -> None:
         """Read all accounts again if the newest block that was seen is no longer there."""
-        anchor = self._anchor
-        if anchor is None or anchor.hash == head.hash:
-            self._anchor = head
-            return
-        if await self._node.read_block_hash(anchor.number) != anchor.hash:
-            _log.warning("relay_reorg", chain=self.book.note.chain_id, block=anchor.number)
+        if await self._watch.notice_reorg(head):
             self.book.forget_stands()
             self.book.write({}, reorgs=self.book.note.reorgs + 1)
-        self._anchor = head
 
     async def _read(self, lines: Sequence[UpdateLine], number: int) -> None:
         """Read accounts at a block, and note what has changed."""
@@ -236,30 +216,18 @@ class ChainWorker:
             self._refuse(logged, reason, await self._node.hash_codes(_list_contracts(logged)))
 
     async def _send(self, chosen: Sequence[LoggedUpdate], gas: int) -> None:
-        nonce, balance = await self._node.read_account()
-        left = self._limits.budget - self.book.note.spent
-        max_fee = min(self._node.options.max_fee_per_gas, left // gas)
-        if max_fee <= 0:
-            raise OutOfBudget(self._limits.budget, self.book.note.spent)
-        now, before = time.time(), self.book.note
+        max_fee = await self._purse.open(gas)
+        now = time.time()
         sent = {logged.index: ChainOutcome("sent", sent=self._get_sent(logged, now)) for logged in chosen}
-        if before.pending_nonce != nonce:
-            self.book.write({}, pending_nonce=nonce, pending_balance=balance)
         self.book.write(dict(sent))
         _log.info("relay_sending", chain=self.book.note.chain_id, updates=len(chosen), gas=gas)
         try:
-            receipt = await self._node.send(chosen, gas, max_fee)
-        except SupersededError:  # an earlier transaction of ours, or of somebody else who has the key
-            await self._settle_costs()
-            return
-        except (FeeTooHigh, TransactionRefused) as error:
-            self.book.write(
-                dict.fromkeys(sent), pending_nonce=before.pending_nonce, pending_balance=before.pending_balance
-            )
-            if isinstance(error, FeeTooHigh) and max_fee < self._node.options.max_fee_per_gas:
-                raise OutOfBudget(self._limits.budget, self.book.note.spent) from None
+            receipt = await self._purse.send(chosen[0].keystore, encode_updates(chosen), gas, max_fee)
+        except (FeeTooHigh, TransactionRefused, OutOfBudget):
+            self.book.write(dict.fromkeys(sent))
             raise
-        await self._settle_costs()
+        if receipt is None:
+            return
         if receipt.succeeded:
             self._size = min(self._limits.batch, 2 * self._size)
             digest = receipt.transaction_hash
@@ -300,17 +268,6 @@ class ChainWorker:
         """When it was sent first."""
         old = self.book.outcomes.get(logged.index)
         return old.sent if old is not None and old.sent else now
-
-    async def _settle_costs(self) -> None:
-        """Count what the transaction that was sent has cost, once its nonce is used: by the key's balance, so that
-        whatever a chain charges is in it. Ether that the key gets meanwhile makes it less.
-        """
-        if self.book.note.pending_nonce < 0:
-            return
-        nonce, balance = await self._node.read_account()
-        if nonce > self.book.note.pending_nonce:
-            cost = max(0, self.book.note.pending_balance - balance)
-            self.book.write({}, spent=self.book.note.spent + cost, pending_nonce=-1, pending_balance=0)
 
 
 def _list_contracts(logged: LoggedUpdate) -> list[bytes]:
