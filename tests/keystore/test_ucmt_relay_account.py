@@ -119,6 +119,11 @@ def test_deploying_brings_what_is_missing(tmp_path: Path, capsys: pytest.Capture
             outcome["chainId"], list(outcome.values()).count("there"), outcome["UcmtAccountFactory"]
         )  # fmt: skip
         for address in document["contracts"].values():
-            assert "0x" != chain.anvil.call("eth_getCode", address, "latest")
+            code = chain.anvil.call("eth_getCode", address, "latest")
+            assert len(code) > 1_000
+            assert address[2:] not in code  # nothing in it depends on where it is
+            assert all(
+                0 == int(chain.anvil.call("eth_getStorageAt", address, hex(slot), "latest"), 16) for slot in range(4)
+            )
     assert document["contracts"] == deploy()["contracts"]
     assert 2 == main(["deploy", "--key", str(key)])
