@@ -157,6 +157,8 @@ def test_a_cut_deployment_goes_on(anvil: Anvil, here: Path) -> None:
     assert vault == create_contract(options, PAYER, creation_code, compute_vault_salt(builder, bytes(32))).address
     with pytest.raises(UsageError, match="is not bound to the inbox"):
         check_custody(app, deployed.place)
+    with pytest.raises(UsageError, match="give the same options as before"):
+        deploy_plus(config, here / "node", place, PAYER, owner=b"\x01" * 20)
     made = deploy_plus(config, here / "node", place, PAYER)
     assert (vault, deployed.planned.inbox) == (made.custody.vault, made.custody.inbox)
 

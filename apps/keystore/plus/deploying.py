@@ -128,8 +128,13 @@ def deploy_plus(
     if not isinstance(bound, EthereumPlace):
         raise UsageError(f"{directory} settles on no Ethereum")
     with closing(open_l1(bound)) as l1:
-        genesis = l1.get_genesis()
+        genesis, present = l1.get_genesis(), l1.get_owner(l1.get_number())
     if not any(ask_contract(options, config.vault, encode_vault_question("rollupId"))):
+        if owner != present:
+            raise UsageError(
+                f"the inbox {bound.inbox} is there with owner 0x{present.hex()}, not 0x{owner.hex()}: give the same"
+                " options as before"
+            )
         gas += send_call(options, payer, config.vault, encode_bind(genesis, owner, app.oldest.stf_id)).gas_used
     return DeployedPlus(app, bound, genesis, check_custody(app, bound), gas)
 
