@@ -198,12 +198,15 @@ def test_signatures_of_several_owners() -> None:
 
 
 def test_the_largest_update_opens_within_its_steps() -> None:
-    """Fifty-six signatures, or proofs of hundreds of hashes, that fill an envelope."""
+    """Fifty-six signatures, 255 owners, or proofs of hundreds of hashes, that fill an envelope."""
     keys, update = make_multisig(56, 56)
     data = sign_multisig(keys, [compute_address(key) for key in keys], compute_update_message(update))
     raw = encode_raw(replace(update, data=data))
     assert 15_000 < len(raw) <= 16_000
     OPENER.open("ucmt", raw)
+    keys, update = make_multisig(1, 255)
+    data = sign_multisig(keys[254:], [compute_address(key) for key in keys], compute_update_message(update))
+    OPENER.open("ucmt", encode_raw(replace(update, data=data)))
     user = User("deep")
     good = user.rotate()
     long = replace(good, proof=(bytes(32),) * 450)
