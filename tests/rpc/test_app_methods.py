@@ -15,6 +15,7 @@ import tickets
 from hostile_rollup import Count, Tally, app, count
 from kernel_fixtures import make_key
 from microrollup import MethodSet, MicroRollup
+from microrollup.cli import main
 from microrollup.client import ActionRefused, NotFound, QueryFailed, RpcError, SyncClient
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.query import describe_method, load_methods, load_reads, require_distinct
@@ -191,3 +192,12 @@ def test_what_a_method_takes_counts_against_its_caller(tmp_path: Path, monkeypat
             with open_node_view(Api(node, RpcLimits()), client) as view:
                 view.submit(line)
         assert ["203.0.113.5", None] == asked
+
+
+def test_commands_say_what_is_wrong_with_a_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`run` before a data directory is made, `check` also of sets that nobody switches on."""
+    assert 2 == main(["run", "hostile_rollup", "--methods", "axiom", "--data", str(tmp_path / "data")])
+    assert "has no set of methods called 'axiom'" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "data").exists()
+    assert 2 == main(["check", "hostile_rollup"])
+    assert "hostile_look as well" in " ".join(capsys.readouterr().err.split())
