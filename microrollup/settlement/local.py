@@ -100,7 +100,7 @@ class LocalSettlement:
             with tables.begin() as transaction:
                 rows = InboxRows(tables, transaction)
                 if not rows.has_genesis():
-                    raise StoreMissing(f"{directory} holds no local settlement")
+                    raise StoreMissing(f"{directory} holds no local settlement: `microrollup run` makes it")
                 if rows.get_meta().format != FORMAT:
                     raise StoreFormat(f"{directory} has format {rows.get_meta().format}, known is {FORMAT}")
             return cls(tables, clock)

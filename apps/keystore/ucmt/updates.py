@@ -132,7 +132,7 @@ def read_update(document: Any) -> RootUpdate:
     if unknown:
         raise UnknownMember(f"an update has no member {min(unknown)}")
     if missing:
-        raise MissingMember(f"an update has a member {min(missing)}")
+        raise MissingMember(f"the update lacks {', '.join(name for name in _MEMBERS if name in missing)}")
     proof = document.get("proof")
     use_chain_id = document.get("useChainId", False)
     if type(use_chain_id) is not bool:
