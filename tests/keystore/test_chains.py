@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from apps.keystore.chains.book import read_book
-from chains_world import CHAIN_IDS, ChainsWorld, run_chains_world
+from chains_world import CHAIN_IDS, ChainsWorld
 from microrollup.codec.json import hex0x
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError
 
 KEY = keccak256(b"a key of nobody's")
-ETHER = 10**18
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainsWorld]:
+def world(chains: ChainsWorld) -> ChainsWorld:
     """Three chains, and the contracts on all of them."""
-    with run_chains_world(tmp_path_factory.mktemp("chains")) as made:
-        code, document = made.deploy("--stake", "1")
-        assert 0 == code
-        assert all(len(chain["deployed"]) == 12 and chain["stakedWei"] == str(ETHER) for chain in document["chains"])
-        yield made
+    return chains
 
 
 def test_a_second_run_changes_nothing(world: ChainsWorld) -> None:
@@ -118,9 +112,11 @@ def test_status_of_a_key(world: ChainsWorld) -> None:
     _, rows = world.ask_status(KEY)
     assert [hex0x(account)] * 3 == [row["account"] for row in rows]
     assert [False] * 3 == [row["deployed"] for row in rows]
-    assert [None] * 3 == [row["root"] for row in rows]
+    world.l1.anvil.mine(3)
+    root = world.settle()
     world.l1.send(world.plan.roots, keccak256(b"readInbox()")[:4])
     _, rows = world.ask_status(account)
-    assert (1, None, None) == tuple(row["height"] for row in rows)
+    assert (world.height, hex0x(root)) == (rows[0]["height"], rows[0]["root"])
+    assert all(row["height"] != world.height for row in rows[1:])
     assert 0 == rows[0]["shownAge"]
     assert 0 < rows[0]["age"] < 600

@@ -11,6 +11,7 @@ import click
 from microrollup.cli.run import run_command
 
 from .command import deploy_command, status_command
+from .relaying import relay_command
 
 __all__ = ["keystore_group", "main"]
 
@@ -19,10 +20,11 @@ _NAME: Final = f"python -m {__name__.removesuffix('.chains.group')}"
 
 @click.group("keystore", context_settings={"help_option_names": ["-h", "--help"]})
 def keystore_group() -> None:
-    """The keystore's contracts on many chains: bring them, and look at them."""
+    """The keystore's contracts on many chains: bring them, look at them, and keep them fresh."""
 
 
 keystore_group.add_command(deploy_command)
+keystore_group.add_command(relay_command)
 keystore_group.add_command(status_command)
 
 

@@ -12,7 +12,7 @@ from .errors import OutOfBudget
 from .node import ChainNode
 from .store import ChainNote
 
-__all__ = ["NoteKeeper", "ChainPurse"]
+__all__ = ["ChainPurse", "NoteKeeper"]
 
 
 class NoteKeeper(Protocol):

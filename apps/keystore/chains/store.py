@@ -97,6 +97,11 @@ class ChainStore:
         raw = self._get(b"c" + encode_word(chain_id))
         return None if raw is None else decode_row(raw, ChainNote)
 
+    def write_note(self, note: ChainNote) -> None:
+        """What is known of a chain."""
+        with self._begin(write=True) as txn:
+            txn.put(b"c" + encode_word(note.chain_id), msgspec.json.encode(note))
+
     def _get(self, key: bytes) -> bytes | None:
         with self._begin() as txn:
             raw = txn.get(key)

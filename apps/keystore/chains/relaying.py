@@ -1,0 +1,166 @@
+"""`python -m apps.keystore relay`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import click
+from msgspec.structs import replace
+from rich.table import Table
+
+from microrollup.cli.deploying import read_ether
+from microrollup.cli.output import Command, Output, json_option, make_table
+from microrollup.cli.parameters import PATH
+from microrollup.cli.run import EXIT_FAILED
+from microrollup.deployment.keys import read_key
+from microrollup.errors import UsageError
+from microrollup.logs import configure_logging
+from microrollup.settlement.ethereum.options import EthereumOptions
+
+from .command import book_option, chain_header_option, read_name
+from .keeper import KeeperPolicy
+from .keeping import Keeper, KeeperOptions, describe_keeper, serve_metrics
+from .pushing import MAX_PUSHES
+from .store import ChainStore
+
+__all__ = ["relay_command"]
+
+_GWEI: Final = 10**9
+_MAX_FILE_BYTES: Final = 16 << 20
+_DEFAULTS: Final = KeeperPolicy(0)
+_SECONDS: Final = click.IntRange(0, 7 * 86_400)
+
+
+@click.command("relay", cls=Command)
+@click.option("--chain", "urls", multiple=True, required=True, metavar="URL", help="A chain's node; again for more.")
+@chain_header_option
+@click.option("--l1", "l1_url", metavar="URL", help="L1's node, for chains that take storage proofs (OP-stack).")
+@click.option("--key", "key_path", type=PATH, required=True, metavar="FILE", help="The key that pays on all chains.")
+@click.option("--data", type=PATH, required=True, metavar="DIR", help="Directory of what the keeper knows.")
+@book_option
+@click.option(
+    "--account", "names", multiple=True, type=read_name, metavar="ACCOUNT-OR-KEY",
+    help="Keep its copy fresh on every chain where it is deployed; again for more.",
+)  # fmt: skip
+@click.option("--accounts", "file", type=click.File("rb"), metavar="FILE", help="More of them, one a line.")
+@click.option(
+    "--budget", type=read_ether, default="0.1", metavar="ETHER",
+    help="What a chain's transactions may cost in all [default: 0.1].",
+)  # fmt: skip
+@click.option(
+    "--max-fee", type=click.FloatRange(0, 10**6), default=100.0, metavar="GWEI",
+    help="The most that is paid for a unit of gas [default: 100].",
+)  # fmt: skip
+@click.option(
+    "--root-every", type=_SECONDS, default=_DEFAULTS.root_seconds, metavar="SECONDS",
+    help="At most one root in so long [default: 300].",
+)  # fmt: skip
+@click.option(
+    "--push-every", type=_SECONDS, default=_DEFAULTS.push_seconds, metavar="SECONDS",
+    help="At most one push of an account in so long [default: 900].",
+)  # fmt: skip
+@click.option(
+    "--refresh", type=_SECONDS, default=_DEFAULTS.refresh_seconds, metavar="SECONDS",
+    help="Show and push an unchanged root again after so long [default: 3 days].",
+)  # fmt: skip
+@click.option(
+    "--batch", type=click.IntRange(1, MAX_PUSHES), default=_DEFAULTS.batch, metavar="N",
+    help="Accounts in a transaction [default: 50].",
+)  # fmt: skip
+@click.option(
+    "--poll", type=click.FloatRange(0.05, 3600), default=12.0, metavar="SECONDS",
+    help="Between two looks at a chain [default: 12].",
+)  # fmt: skip
+@click.option(
+    "--bump", type=click.FloatRange(0.1, 3600), default=36.0, metavar="SECONDS",
+    help="After which a transaction that is not included gets a higher fee [default: 36].",
+)  # fmt: skip
+@click.option(
+    "--metrics", "port", type=click.IntRange(1, 65535), metavar="PORT",
+    help="Serve metrics for Prometheus on this port of the loopback.",
+)  # fmt: skip
+@click.option("--once", is_flag=True, help="End when nothing is left that could be sent.")
+@json_option
+def relay_command(
+    urls: tuple[str, ...],
+    headers: tuple[str, ...],
+    l1_url: str | None,
+    key_path: Path,
+    data: Path,
+    directory: Path,
+    names: tuple[bytes, ...],
+    file: BinaryIO | None,
+    budget: int,
+    max_fee: float,
+    root_every: int,
+    push_every: int,
+    refresh: int,
+    batch: int,
+    poll: float,
+    bump: float,
+    port: int | None,
+    once: bool,
+    output: Output,
+) -> int:
+    """Bring the keystore's newest root to chains, and push it to accounts, until a signal ends it.
+
+    Roots come from L1: by a storage proof where a chain knows L1's blocks, by reading the inbox on L1 itself. Exit code
+    1: a chain could not be served, or has accounts that are due.
+    """
+    configure_logging()
+    key = read_key(key_path)
+    template = EthereumOptions(
+        "", headers, max_fee_per_gas=int(max_fee * _GWEI), bump_seconds=bump, settle_seconds=10 * bump, retries=2
+    )
+    everyone = (*names, *(() if file is None else _read_names(file)))
+    policy = KeeperPolicy(budget, everyone, root_every, push_every, refresh, batch)
+    options = KeeperOptions(
+        tuple([replace(template, url=url) for url in urls]),
+        None if l1_url is None else replace(template, url=l1_url),
+        directory,
+        policy,
+        poll,
+        once,
+    )
+    with ChainStore(data) as store:
+        rows = asyncio.run(_run(store, options, key, port))
+    output.show({"chains": rows}, _render(rows))
+    is_done = len(rows) == len(urls) and all(row["up"] and not row["accounts_due"] for row in rows)
+    return 0 if is_done else EXIT_FAILED
+
+
+async def _run(store: ChainStore, options: KeeperOptions, key: Any, port: int | None) -> list[dict[str, Any]]:
+    keeper = Keeper(store, options, key)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, keeper.stop)
+    with ExitStack() as stack:
+        if port is not None:
+            stack.enter_context(serve_metrics(keeper, port))
+        await keeper.run()
+    return [
+        {"chainId": each.note.chain_id, "place": each.note.place, "error": each.note.error} | describe_keeper(each)
+        for each in keeper.chains
+    ]
+
+
+def _read_names(file: BinaryIO) -> list[bytes]:
+    raw = file.read(_MAX_FILE_BYTES + 1)
+    if len(raw) > _MAX_FILE_BYTES:
+        raise UsageError(f"a file of accounts has at most {_MAX_FILE_BYTES} bytes")
+    return [read_name(line.strip()) for line in raw.decode("latin-1").splitlines() if line.strip()]
+
+
+def _render(rows: list[dict[str, Any]]) -> Table:
+    table = make_table("chain", "root height", "shown, s", "roots", "pushes", "due", "held", "wei", "reorgs", "error")
+    members = (
+        "chainId", "root_height", "root_shown_age_seconds", "roots", "pushes", "accounts_due", "accounts_held",
+        "spent_wei", "reorgs", "error",
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(*[str(row[name]) for name in members])
+    return table
