@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, Final, assert_never
 
@@ -41,6 +43,9 @@ __all__ = ["Caller", "Dispatcher", "SocketHandler", "make_rate_error"]
 
 THREADS: Final = 8
 """Reading threads: more would only wait for each other."""
+
+NANOSECONDS_PER_CALL: Final = 1_000_000
+"""So much time of a thread that an app's method takes counts as one call more."""
 
 SIGNED_AT_ONCE: Final = 4
 """So few acknowledgements are signed in the event loop, 30 us each: the way to a thread and back takes longer."""
@@ -147,9 +152,7 @@ class Dispatcher:
         try:
             if wait := self.rates.take(caller.client):
                 raise make_rate_error(wait)
-            async with self._slots:
-                client = _name_budget(caller)
-                answer = bytes(await self._work(lambda: run_app_method(self._api, method.query, params, client)))
+            answer = bytes(await self._run_app(method, params, caller))
             self._hold(answer, caller)
         except asyncio.CancelledError:
             raise
@@ -189,9 +192,7 @@ class Dispatcher:
             return await self._query(method, call, caller)
         if isinstance(method, AppMethod):
             params = b"{}" if call.params is None else bytes(call.params)
-            async with self._slots:
-                client = _name_budget(caller)
-                return await self._work(lambda: run_app_method(self._api, method.query, params, client))
+            return await self._run_app(method, params, caller)
         params, write = self._decode_params(method, call), self._forms[call.method].write
         match method:
             case SocketMethod():
@@ -207,6 +208,25 @@ class Dispatcher:
                     return await self._work(lambda: write(handler(self._api, params)))
             case _:
                 assert_never(method)
+
+    async def _run_app(self, method: AppMethod, params: bytes, caller: Caller) -> msgspec.Raw:
+        """What an app's method answers. The time of its thread is taken off the caller's rate, also where nobody waits
+        for it any more.
+        """
+        loop, client = asyncio.get_running_loop(), _name_budget(caller)
+
+        def run() -> msgspec.Raw:
+            started = time.thread_time_ns()
+            try:
+                return run_app_method(self._api, method.query, params, client)
+            finally:
+                spent = (time.thread_time_ns() - started) // NANOSECONDS_PER_CALL
+                with suppress(RuntimeError):  # the loop has ended, and nobody calls any more
+                    loop.call_soon_threadsafe(self.rates.overdraw, caller.client, spent)
+
+        async with self._slots:
+            answer: msgspec.Raw = await self._work(run)
+        return answer
 
     async def _query(self, method: QueryMethod, call: RpcRequest, caller: Caller) -> Any:
         """Ask a reader process. What its steps cost is taken off the caller's rate afterwards."""

@@ -23,6 +23,7 @@ from apps.keystore.plus.spending import SetSpendingRule
 from apps.keystore.plus.updates import SetCareful
 from apps.keystore.plus.vault import Deposit, Transfer, Withdraw, compute_withdrawal_id
 from apps.keystore.transitions import Update
+from microrollup import replace
 from microrollup.execution.querying import QueryFault
 from microrollup.primitives import ZERO_BYTES32
 from microrollup.testing.executed import Execution
@@ -126,6 +127,15 @@ def test_balances_and_movements() -> None:
         (each.deposit, each.token, each.amount) for each in query(PLUS, queries.deposits, run, A).items
     ]
     assert [1, 2, 3] == [each.deposit for each in follow(queries.deposits, run, A, limit=1)]
+
+
+def test_a_withdrawal_before_many_updates() -> None:
+    """Updates of Axiom's format take numbers too: no page goes over too many of them, and the last one has it."""
+    run = play((ALICE, Withdraw(A, ETHER, 30, CAROL)))
+    vault = replace(run.state.vault, axiom_nonces=run.state.vault.axiom_nonces.set(A, 30_000))  # type: ignore[attr-defined]
+    run = Execution(replace(run.state, vault=vault), run.outcomes, run.height, run.timestamp)
+    assert ([], 29_000) == ((page := query(PLUS, queries.withdrawals, run, A)).items, page.next)
+    assert [30] == [each.amount for each in follow(queries.withdrawals, run, A, limit=200)]
 
 
 def test_accounts() -> None:

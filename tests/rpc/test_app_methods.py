@@ -25,6 +25,7 @@ from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.method import Api, PlainMethod
 from microrollup.rpc.methods import make_methods
 from microrollup.rpc.params import NoParams
+from microrollup.rpc.rates import RateLimiter
 from microrollup.testing.signing import sign_action
 from node_fixtures import FAST, Caller, Site, to_line
 from ticket_keys import Purse
@@ -103,7 +104,9 @@ def test_what_cannot_be_a_method() -> None:
         describe_method(sign_action)
     assert () == load_methods(zoo)
     (loaded,) = load_methods(app)
-    assert {"countNow", "look", "nextNonce", "tooFar", "unsure", "breaks", "lies", "stall"} == set(loaded.methods)
+    assert {"countNow", "look", "nextNonce", "tooFar", "unsure", "breaks", "lies", "stall", "toil"} == set(
+        loaded.methods
+    )
 
 
 def test_a_set_that_is_switched_on(tmp_path: Path) -> None:
@@ -201,3 +204,30 @@ def test_commands_say_what_is_wrong_with_a_set(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "data").exists()
     assert 2 == main(["check", "hostile_rollup"])
     assert "hostile_look as well" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("at_path", [False, True], ids=["json-rpc", "path"])
+def test_the_time_that_a_method_takes_counts_as_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_path: bool
+) -> None:
+    """A millisecond of its thread as one call more: who asks for much has to wait."""
+    limits = RpcLimits(rate=20, burst_seconds=1.5)
+    monkeypatch.setattr("microrollup.rpc.dispatch.RateLimiter", lambda limits: RateLimiter(limits, lambda: 0.0))
+    for module in ("app", "http_routes"):
+        monkeypatch.setattr(f"microrollup.rpc.{module}.name_client", lambda _: "10.1.2.3")
+    with Site(tmp_path, "hostile_rollup").serve(limits=limits) as caller:
+        if at_path:
+            assert [200, 200, 429] == [caller.get(f"/toil/{took}")[0] for took in (5, 40, 1)]
+            return
+        calls = [
+            {
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": f"hostile_{methods.toil.__name__}",
+                "params": {"milliseconds": str(took)},
+            }
+            for took in (5, 40, 1)
+        ]
+        answers = [json.loads(caller.post(msgspec.json.encode(call))[1]) for call in calls]
+        assert ["result", "result", "error"] == [list(answer)[-1] for answer in answers], answers
+        assert (-32006, True) == (answers[2]["error"]["code"], answers[2]["error"]["data"]["retryAfterMs"] > 500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import msgspec
 
@@ -79,6 +80,15 @@ def breaks(node: NodeView) -> Uint64:
 def lies(node: NodeView) -> Uint64:
     """Of another type."""
     return "1"  # type: ignore[return-value]
+
+
+@http_route("GET /toil/{milliseconds}")
+def toil(node: NodeView, milliseconds: Uint64) -> Uint64:
+    """Works for so long."""
+    began = time.thread_time_ns()
+    while time.thread_time_ns() - began < milliseconds * 1_000_000:
+        pass
+    return node.height
 
 
 @http_route("GET /stall")

@@ -90,6 +90,8 @@ __all__ = [
 _MAX_PAGE: Final = 200
 """Entries of a page; fewer where a query counts its steps."""
 _MAX_SPONSORS: Final = 100
+_MAX_NONCES: Final = 1_000
+"""That a page of withdrawals goes over."""
 
 
 def _size(limit: int) -> int:
@@ -177,11 +179,16 @@ def tokens(view: View[Plus], limit: Uint16 = 100) -> list[TokenAnswer]:
 
 
 def withdrawals(view: View[Plus], key: Bytes32, after: Uint64 = 2**64 - 1, limit: Uint16 = 25) -> WithdrawalPage:
-    """Money that an account sent to L1, the newest first."""
+    """Money that an account sent to L1, the newest first.
+
+    Updates of Axiom's format take numbers too. A page goes over 1,000 numbers at most, so it may be empty and have a
+    next one.
+    """
     vault, size = view.state.vault, _size(limit)
     items: list[WithdrawalAnswer] = []
     nonce = min(vault.axiom_nonces.get(key, 0), after)
-    while nonce > 0 and len(items) < size:
+    least = max(0, nonce - _MAX_NONCES)
+    while nonce > least and len(items) < size:
         nonce -= 1
         number = compute_withdrawal_id(key, nonce)
         ether, tokens = vault.withdrawals.get(number), vault.token_withdrawals.get(number)
