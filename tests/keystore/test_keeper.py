@@ -18,6 +18,7 @@ import pytest
 from apps.keystore.chains.pushing import MAX_PUSHES, encode_pushes
 from apps.keystore.chains.store import ChainStore
 from apps.keystore.story.chain import Chain
+from apps.keystore.story.stand_ins import set_l1_block
 from chains_world import ChainsWorld, run_command
 from l1_proxy import L1Proxy, run_proxy
 from microrollup.codec.json import hex0x
@@ -197,6 +198,53 @@ def test_how_often(chains: ChainsWorld, arguments: Callable[..., list[str]]) -> 
     code, document = run_command(*arguments(chains.urls, "often", "--once", "--poll", 0.05, "--root-every", 0))
     assert [(1, 0)] * 3 == [(row["roots"], row["pushes"]) for row in document["chains"]]
     assert all({first} == set(read_roots(chains, chain)) for chain in chains.chains)
+
+
+def test_a_proof_that_is_not_taken_costs_nothing(chains: ChainsWorld, arguments: Callable[..., list[str]]) -> None:
+    """An L2 whose clock is behind L1's takes none; its L1 block's hash is not paid for either, however often."""
+    chains.l1.anvil.mine(300)
+    chains.settle_on_l1()
+    set_l1_block(chains.first.anvil, chains.l1.anvil.call("eth_getBlockByNumber", "latest", False))
+    head = chains.first.anvil.get_head()
+    code, document = run_command(*arguments(chains.urls[1:2], "early", "--once", "--poll", 0.05))
+    assert 1 == code
+    (row,) = document["chains"]
+    assert "FutureRoot" in row["error"]
+    assert (0, 0) == (row["spent_wei"], row["up"])
+    assert head == chains.first.anvil.get_head()
+    chains.show_l1()
+
+
+def test_wrong_code_is_paid_for_by_nobody(chains: ChainsWorld, arguments: Callable[..., list[str]]) -> None:
+    """Where other code is in the place of the roots' contract nothing is sent; a chain that is away has a row too."""
+    chains.l1.anvil.mine(100)
+    chains.settle()
+    roots = hex0x(chains.plan.roots)
+    kept = chains.first.anvil.call("eth_getCode", roots, "latest")
+    head = chains.first.anvil.get_head()
+    try:
+        chains.first.anvil.call("anvil_setCode", roots, kept + "00")
+        urls = [chains.urls[1], "http://127.0.0.1:1"]
+        code, document = run_command(*arguments(urls, "wrong", "--once", "--poll", 0.05))
+    finally:
+        chains.first.anvil.call("anvil_setCode", roots, kept)
+    assert 1 == code
+    known, away = document["chains"]
+    assert "the code of KeystoreRoots" in known["error"]
+    assert (None, 0) == (away["chainId"], away["up"])
+    assert head == chains.first.anvil.get_head()
+
+
+def test_status_compares_copies(chains: ChainsWorld, arguments: Callable[..., list[str]]) -> None:
+    """An account goes by the same configuration where its copies are one root; where it is older it may not."""
+    chains.l1.anvil.mine(100)
+    root = chains.settle()
+    assert 0 == run_command(*arguments(chains.urls[:2], "compared", "--once", "--poll", 0.05))[0]
+    code, rows = chains.ask_status(KEYS[0])
+    assert 0 == code
+    assert ["yes", "yes", "older"] == [row["sameConfiguration"] for row in rows]
+    assert [hex0x(root)] * 2 == [row["copyRoot"] for row in rows[:2]]
+    assert all(0 < row["copyLeft"] <= 7 * 86_400 for row in rows)
 
 
 def test_a_push_takes_no_more_than_its_part(chains: ChainsWorld, arguments: Callable[..., list[str]]) -> None:

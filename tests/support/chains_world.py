@@ -72,6 +72,12 @@ class ChainsWorld:
 
     def settle(self) -> bytes:
         """L1 takes another root, and the L2s see that L1 block: the root."""
+        root = self.settle_on_l1()
+        self.show_l1()
+        return root
+
+    def settle_on_l1(self) -> bytes:
+        """L1 takes another root: the root."""
         self.height += 1
         root = keccak256(b"root %d" % self.height)
         time = self.l1.get_time()
@@ -79,7 +85,6 @@ class ChainsWorld:
         for slot, word in ((0, root), (1, head.to_bytes(32, "big"))):
             self.l1.anvil.call("anvil_setStorageAt", hex0x(self.inbox), f"0x{slot:064x}", hex0x(word))
         self.l1.anvil.mine()
-        self.show_l1()
         return root
 
     def show_l1(self) -> None:

@@ -19,6 +19,7 @@ from microrollup.settlement.ethereum.answers import L1Block
 from ..root_calls import LatestRoot, encode_prove_root, encode_read_inbox, encode_record_block_hash
 from ..smart_account import encode_push_root
 from .book import AddressBook
+from .errors import CallReverts, WrongCode
 from .l1_roots import InboxHead, L1Prover, RootPath, find_root_path, read_inbox, read_known_l1
 from .node import ChainNode, make_call
 from .purse import ChainPurse
@@ -87,6 +88,7 @@ class ChainKeeper:
         self._l1 = l1
         self._store = store
         self._plan = book.make_plan()
+        self._book = book
         self._accounts = list(dict.fromkeys([self._plan.get_account(name) for name in policy.names]))
         self._path: RootPath = "none"
         self._watch = HeadWatch(node)
@@ -105,6 +107,15 @@ class ChainKeeper:
         self._store.write_note(changed)
         self.note = changed
 
+    async def check_code(self) -> None:
+        """Raises `WrongCode` unless the roots' contract and the factory have the code that the address book says."""
+        for name in ("KeystoreRoots", "KeystoreAccountFactory"):
+            entry = self._book.contracts[name]
+            (found,) = (await self._node.hash_codes([bytes.fromhex(entry.address[2:])])).values()
+            if f"0x{found.hex()}" != entry.code_hash:
+                said = f"0x{found.hex()}" if found else ""
+                raise WrongCode(self._node.chain_id, name, entry.address, said, entry.code_hash)
+
     async def run_round(self) -> None:
         """One round. Raises `L1Error`s, after which the next may go well, and `RelayError`s."""
         self.idle = False
@@ -113,11 +124,13 @@ class ChainKeeper:
         if await self._watch.notice_reorg(head):
             self._resumes = {}
             self.change_note(reorgs=self.note.reorgs + 1)
+        if self._round == 1 or self.note.error:
+            await self.check_code()
         await self._purse.settle()
         self._path = await find_root_path(self._node, self._plan.inbox)
         latest = await read_latest(self._node, self._plan.roots, head.number)
         found = await self._read_inbox(head)
-        brought = found is not None and self._is_root_due(latest, found) and await self._bring()
+        brought = found is not None and self._is_root_due(latest, found) and await self._bring(head)
         if brought:
             head = await self._node.read_head()
             latest = await read_latest(self._node, self._plan.roots, head.number)
@@ -147,21 +160,36 @@ class ChainKeeper:
             return False
         return self._policy.is_due(found.root == latest.root, found.time - latest.shown_at, self._policy.root_seconds)
 
-    async def _bring(self) -> bool:
+    async def _bring(self, head: L1Block) -> bool:
         """Whether the chain has taken a root."""
         if self._path == "inbox":
             if not await self._send(self._plan.roots, encode_read_inbox(), "root"):
                 return False
-        else:
-            number = await self._send(self._plan.roots, encode_record_block_hash(), "block_hash")
-            if not number:
-                return False
-            known = await read_known_l1(self._node, number)
-            proof = await self._get_l1().prove(self._plan.inbox, *known)
-            if not await self._send(self._plan.roots, encode_prove_root(proof), "root"):
-                return False
+        elif not await self._prove(head):
+            return False
         self.counts.roots += 1
         return True
+
+    async def _prove(self, head: L1Block) -> bool:
+        """Whether the chain has taken a storage proof.
+
+        A chain knows an L1 block for some seconds only, so its hash is kept first. That is paid for only if a proof
+        against it is taken now: else whatever is wrong would cost something in each round.
+        """
+        l1, roots = self._get_l1(), self._plan.roots
+        known = await read_known_l1(self._node, head.number)
+        data = encode_prove_root(await l1.prove(self._plan.inbox, *known))
+        reasons: dict[int, str] = {}
+        (answer,) = await self._node.ask_calls([make_call(roots, data, head.number)], reasons)
+        if answer is None:
+            raise CallReverts(f"the chain takes no proof of L1 block {known[0]}: {reasons[0]}")
+        number = await self._send(roots, encode_record_block_hash(), "block_hash")
+        if not number:
+            return False
+        recorded = await read_known_l1(self._node, number)
+        if recorded != known:
+            data = encode_prove_root(await l1.prove(self._plan.inbox, *recorded))
+        return bool(await self._send(roots, data, "root"))
 
     # --- accounts ----------------------------------------------------------------------------------------------------
 

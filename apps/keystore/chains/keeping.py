@@ -58,6 +58,8 @@ class Keeper:
         self._stop = asyncio.Event()
         self.chains: Final[list[ChainKeeper]] = []
         """Those that were reached."""
+        self.unreached: Final[dict[str, str]] = {}
+        """Place -> why nothing is known of the chain there."""
 
     def stop(self) -> None:
         """End soon; from the event loop's thread. A transaction that waits for its block is left to the next start."""
@@ -88,7 +90,9 @@ class Keeper:
 
         def note_failure(worker: ChainKeeper | None, error: Exception) -> None:
             text = str(error)[:_MAX_ERROR]
-            if worker is not None:
+            if worker is None:
+                self.unreached[node.place] = text
+            else:
                 worker.counts.is_up = False
                 if text != worker.note.error:
                     worker.change_note(error=text)
@@ -112,6 +116,7 @@ class Keeper:
         node.chain_id = chain_id
         keeper = ChainKeeper(node, find_book(self._options.books, chain_id), self._options.policy, l1, self._store)
         self.chains.append(keeper)
+        self.unreached.pop(node.place, None)
         return keeper
 
 
@@ -137,6 +142,8 @@ class _ChainsCollector(Collector):
             "spent_wei": "Wei that all transactions have cost.",
             "reorgs": "Reorganisations noticed.",
         }
+        text = "Chains of which nothing is known yet."
+        yield GaugeMetricFamily("keystore_keeper_unreached", text, value=len(self._keeper.unreached))
         rows = [(str(each.note.chain_id), describe_keeper(each)) for each in tuple(self._keeper.chains)]
         for name, text in gauges.items():
             gauge = GaugeMetricFamily(f"keystore_keeper_{name}", text, labels=["chain"])

@@ -31,6 +31,7 @@ from microrollup.settlement.ethereum.transaction import TransactionRequest
 from microrollup.settlement.ethereum.transport import L1Transport, MethodCall
 
 from .errors import CallReverts
+from .reverts import name_keystore_error
 
 __all__ = ["ChainNode", "make_call"]
 
@@ -104,7 +105,10 @@ class ChainNode:
         return [None if answer is None else parse_bytes("eth_call", answer, _MAX_ANSWER_BYTES) for answer in answers]
 
     def name_revert(self, data: bytes | None, message: str) -> str:
-        """What a call reverted with, in words: its bytes, or the node's."""
+        """What a call reverted with: the name of one of the keystore's errors, else its bytes, or the node's words."""
+        name = name_keystore_error(data)
+        if name is not None:
+            return f"reverts with {name}"
         if not data:
             return f"reverts: {clip(message[:_SHOWN_CHARACTERS])}" if message else "reverts"
         return f"reverts with 0x{data[:_SHOWN].hex()}"

@@ -16,6 +16,7 @@ from microrollup.cli.deploying import read_ether
 from microrollup.cli.output import Command, Output, json_option, make_table
 from microrollup.cli.parameters import PATH
 from microrollup.cli.run import EXIT_FAILED
+from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.deployment.keys import read_key
 from microrollup.errors import UsageError
 from microrollup.logs import configure_logging
@@ -129,11 +130,10 @@ def relay_command(
     with ChainStore(data) as store:
         rows = asyncio.run(_run(store, options, key, port))
     output.show({"chains": rows}, _render(rows))
-    is_done = len(rows) == len(urls) and all(row["up"] and not row["accounts_due"] for row in rows)
-    return 0 if is_done else EXIT_FAILED
+    return 0 if all(row["up"] and not row["accounts_due"] for row in rows) else EXIT_FAILED
 
 
-async def _run(store: ChainStore, options: KeeperOptions, key: Any, port: int | None) -> list[dict[str, Any]]:
+async def _run(store: ChainStore, options: KeeperOptions, key: PrivateKey, port: int | None) -> list[dict[str, Any]]:
     keeper = Keeper(store, options, key)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -142,9 +142,13 @@ async def _run(store: ChainStore, options: KeeperOptions, key: Any, port: int | 
         if port is not None:
             stack.enter_context(serve_metrics(keeper, port))
         await keeper.run()
-    return [
+    rows = [
         {"chainId": each.note.chain_id, "place": each.note.place, "error": each.note.error} | describe_keeper(each)
         for each in keeper.chains
+    ]
+    return [
+        *rows,
+        *[{"chainId": None, "place": place, "error": error, "up": 0} for place, error in keeper.unreached.items()],
     ]
 
 
@@ -162,5 +166,5 @@ def _render(rows: list[dict[str, Any]]) -> Table:
         "spent_wei", "reorgs", "error",
     )  # fmt: skip
     for row in rows:
-        table.add_row(*[str(row[name]) for name in members])
+        table.add_row(*[str(row.get(name, "-")) for name in members])
     return table
