@@ -11,7 +11,7 @@ from microrollup.chain.answers.node import NodeConfig
 from microrollup.chain.answers.state import EntriesAnswer, StateAnswer, StateProofAnswer
 from microrollup.chain.block import Header, compute_block_hash
 from microrollup.client.errors import BadAnswer, ForeignNode
-from microrollup.codec.json import compile_json_reader, to_json_value
+from microrollup.codec.json import compile_json_reader, read_hex, to_json_value
 from microrollup.codec.schema import TupleType
 from microrollup.crypto.merkle.indexed import Proof, compute_tree_key, verify_exclusion, verify_inclusion
 from microrollup.declaration.rollup import MicroRollup
@@ -163,8 +163,22 @@ def compute_proof_key(app: MicroRollup | None, config: NodeConfig, field: str, k
     described = None if app is None else find_field(app, field)
     silo = config.get_silo(field) if described is None else described.number
     if silo is None or (described is not None and not described.settled):
-        raise UsageError(f"{field} is not a settled field: it has no proofs")
+        settled = ", ".join(each.name for each in config.fields if each.settled)
+        raise UsageError(f"{field} is not a settled field, so it has no proofs; these have: {settled}")
+    if app is None and isinstance(key, str):
+        key = _read_text_key(config, field, key)
     return compute_tree_key(silo, encode_key(app, field, key))
+
+
+def _read_text_key(config: NodeConfig, field: str, key: str) -> str | bytes:
+    """A key of JSON: bytes where the node says that the field's keys are bytes, else the text that it is."""
+    key_type = next((each.key_type for each in config.fields if each.name == field), None)
+    if isinstance(key_type, str) and (key_type.startswith("bytes") or key_type == "address"):
+        try:
+            return read_hex(key, f"{field} (key)")
+        except RefusedError as error:
+            raise UsageError(error.detail) from None
+    return key
 
 
 def check_proof(

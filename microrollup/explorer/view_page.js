@@ -77,10 +77,11 @@ function renderLookup(page, value) {
     const wanted = input.value.trim();
     if (wanted) location.hash = to("page", page.name, wanted);
   };
+  const label = page.title.toLowerCase() === page.parameter ? page.title : `${page.title}: ${page.parameter}`;
   return h(
     "form",
     { class: "card lookup single", onsubmit: submit, "aria-label": `Look up: ${page.title}` },
-    h("div", { class: "control grow" }, h("label", { for: id }, `${page.title}: ${page.parameter}`), input),
+    h("div", { class: "control grow" }, h("label", { for: id }, label), input),
     h("button", { type: "submit", class: "primary" }, "Look up"),
   );
 }

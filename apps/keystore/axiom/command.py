@@ -45,7 +45,7 @@ def prove_document(document: Any) -> bytes:
     if unknown:
         raise UnknownMember(f"it has no member {min(unknown)}")
     if missing:
-        raise MissingMember(f"it has a member {min(missing)}")
+        raise MissingMember(f"the object lacks {', '.join(name for name in _MEMBERS if name in missing)}")
     parts = {name: read_hex(document[name], name) for name in _MEMBERS}
     for name, size in _MEMBERS.items():
         if size >= 0 and len(parts[name]) != size:

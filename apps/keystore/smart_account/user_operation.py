@@ -190,7 +190,7 @@ def _read_bytes(document: dict[str, Any], name: str, *, required: bool = False) 
     value = document.get(name)
     if value is None:
         if required:
-            raise MissingMember(f"an operation has a member {name}")
+            raise MissingMember(f"the operation lacks {name}")
         return b""
     raw = read_hex(value, name)
     if len(raw) > _MAX_BYTES:

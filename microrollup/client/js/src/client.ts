@@ -255,8 +255,12 @@ export class RollupClient<app extends App = App> {
     key: Key = null,
     { height, stateRoot }: { height?: number; stateRoot?: Hex } = {},
   ): Promise<ProvenValue & { readonly header: HeaderAnswer | null }> {
-    const described = (await this.#getApp()).fields.find(({ name, settled }) => name === field && settled);
-    if (described === undefined) throw new UsageError(`${String(field)} is not a settled field: it has no proofs`);
+    const provable = (await this.#getApp()).fields.filter(({ settled }) => settled);
+    const described = provable.find(({ name }) => name === field);
+    if (described === undefined) {
+      const names = provable.map(({ name }) => name).join(", ");
+      throw new UsageError(`${String(field)} is not a settled field, so it has no proofs; these have: ${names}`);
+    }
     const encodedKey = encodeKey(described.keyType, key);
     const proof = await this.call("getProof", { field, ...makePlace(key, height) });
     if (stateRoot !== undefined) return { ...checkProof(proof, described.number, encodedKey, stateRoot), header: null };
