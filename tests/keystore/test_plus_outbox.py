@@ -95,6 +95,17 @@ def test_attack_an_intent_that_outlives_a_rotation() -> None:
     assert OWNER_HASH == outbox.intents[A, 3].owner_hash == outbox.delegates[A, 0].owner_hash != now
 
 
+def test_an_account_that_is_again_what_it_was() -> None:
+    """It has its intents and delegates again, as the documents say; one that is written anew is gone."""
+    there_and_back = [(ALICE, Update(A, CODE_2, CONFIG_2, ALICE)), (ALICE, Update(A, CODE, CONFIG, ALICE))]
+    gone = [(ALICE, SetDelegate(A, 10, bytes(32), bytes(32), 0))]
+    made = [(ALICE, SetDelegate(A, chain, CODE_2, CONFIG_2, START + 9)) for chain in (0, 10)]
+    outcome = run(*made, *there_and_back, *gone)
+    delegates = outcome.state.outbox.delegates
+    assert compute_owner_hash(outcome.state.keystore.accounts[A]) == delegates[A, 0].owner_hash
+    assert bytes(32) == delegates[A, 10].code_hash
+
+
 def test_delegates() -> None:
     """For a chain or for all of them; a zero codeHash forbids one; each is written again."""
     steps = [
