@@ -15,13 +15,15 @@ from microrollup.cli.run import EXIT_FAILED
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.deployment.keys import read_key
+from microrollup.errors import UsageError
 from microrollup.settlement.ethereum.headers import read_header
 from microrollup.settlement.ethereum.options import EthereumOptions
 
 from ..smart_account import ENTRY_POINT
+from .configurations import compare_configurations
 from .deploying import deploy_chain
 from .plan import plan_bridges, plan_contracts
-from .status import describe_status, read_statuses
+from .status import compare_copies, describe_status, read_statuses
 
 __all__ = ["book_option", "chain_header_option", "deploy_command", "read_name", "status_command"]
 
@@ -109,15 +111,20 @@ def deploy_command(
 )
 @chain_header_option
 @book_option
+@click.option("--node", metavar="URL", help="The keystore's node: prove whether a key's configuration is the newest.")
 @json_option
 def status_command(
-    name: bytes, urls: tuple[str, ...], headers: tuple[str, ...], directory: Path, output: Output
+    name: bytes, urls: tuple[str, ...], headers: tuple[str, ...], directory: Path, node: str | None, output: Output
 ) -> int:
     """Say whether a chain has everything, which root it knows, and what the account goes by there.
 
     Exit code 1: a chain cannot be read, lacks a contract, or has other code at a contract's address.
     """
-    rows = describe_status(read_statuses([EthereumOptions(url, headers) for url in urls], directory, name))
+    if node is not None and len(name) != _KEY_BYTES:
+        raise UsageError("--node is asked about a key of 32 bytes, not about an account's address")
+    statuses = read_statuses([EthereumOptions(url, headers) for url in urls], directory, name)
+    same = compare_copies(statuses) if node is None else compare_configurations(statuses, name, node)
+    rows = describe_status(statuses, same)
     output.show({"chains": rows}, _render(rows))
     return 0 if all(row["complete"] for row in rows) else EXIT_FAILED
 

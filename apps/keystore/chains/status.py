@@ -114,9 +114,8 @@ def compare_copies(statuses: Sequence[ChainStatus]) -> list[str]:
     return answers
 
 
-def describe_status(statuses: Sequence[ChainStatus]) -> list[dict[str, Any]]:
-    """As JSON, one object a chain. Times are seconds."""
-    same = compare_copies(statuses)
+def describe_status(statuses: Sequence[ChainStatus], same: Sequence[str]) -> list[dict[str, Any]]:
+    """As JSON, one object a chain, with what compares their configurations. Times are seconds."""
     return [_describe(status, answer) for status, answer in zip(statuses, same, strict=True)]
 
 
