@@ -13,7 +13,7 @@ from microrollup.cli.output import Command, Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, hex_bytes
 from microrollup.codec.json import hex0x
 from microrollup.declaration.rollup import load_rollup
-from microrollup.errors import UsageError
+from microrollup.errors import RefusedError, UsageError
 from microrollup.execution.envelope import EnvelopeOpener
 
 from .clock import MAX_TIME
@@ -63,7 +63,10 @@ def mail_command(file: Path, public_key: bytes, salt: bytes, out: Path | None, a
         raise UsageError(f"{file} has {size} bytes; a mail has 1 to {_MAX_MAIL_BYTES:,}")
     rollup = load_rollup(app)
     raw = make_envelope(mail, public_key, salt)
-    enveloped = EnvelopeOpener(rollup).open(_NAME, raw)
+    try:
+        enveloped = EnvelopeOpener(rollup).open(_NAME, raw)
+    except RefusedError as error:
+        raise UsageError(f"no vote ({error.detail}): compare `microrollup docs guides/keystore/mail`") from None
     action: Any = rollup.envelopes[_NAME].decode_action(enveloped.action)
     document = {
         "proposal": hex0x(action.proposal),

@@ -114,7 +114,7 @@ PAGES: Final = (
         "names",
         "Names",
         (Part(named_accounts, "All names", (_NAME, _KEY, _STATE, Column("vk", "held by"))),),
-        "Labels below the parent name in ENS. The account's key is the name's hash.",
+        "Labels below the parent name in ENS, if the genesis has one. The account's key is the name's hash.",
         finds="name",
     ),
     Page(
