@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { createPublicClient, http, keccak256, stringToHex } from "viem";
-import { createBundlerClient } from "viem/account-abstraction";
+import { createBundlerClient, toWebAuthnAccount } from "viem/account-abstraction";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import {
   KeystoreClient,
@@ -18,7 +18,7 @@ import {
   toMultisigSigner,
   toPasskeyAccountSigner,
 } from "../dist/index.js";
-import { makePasskey } from "./passkey.mjs";
+import { makePasskey } from "../../../../microrollup/client/js/test/passkey.mjs";
 import { startSite } from "./site.mjs";
 
 const RECIPIENT = "0x00000000000000000000000000000000000a11ce";
@@ -68,7 +68,7 @@ const owners = [newKey(), newKey(), newKey()];
 const SIGNERS = {
   ecdsa: async () => toEcdsaSigner(newKey()),
   multisig: async () => toMultisigSigner(2, owners.map(({ address }) => address), [owners[2], owners[0]]),
-  passkey: async () => toPasskeyAccountSigner(await makePasskey()),
+  passkey: async () => toPasskeyAccountSigner(toWebAuthnAccount(await makePasskey())),
 };
 
 for (const [kind, makeSigner] of Object.entries(SIGNERS)) {

@@ -13,6 +13,7 @@ export type Int32 = number;
  */
 export type AppValue = unknown;
 export type Uint8 = number;
+export type Uint16 = number;
 
 export interface RpcMethods {
   /**
@@ -224,6 +225,13 @@ export interface RpcMethods {
       stfId?: `0x${string}` | null;
     };
     result: CodeAnswer;
+  };
+  /**
+   * The pages of the app's own, for the explorer.
+   */
+  getPages: {
+    params: {};
+    result: PageAnswer[];
   };
   /**
    * The genesis record.
@@ -650,6 +658,39 @@ export interface CodeAnswer {
   manifest: Bytes;
 }
 /**
+ * A page.
+ */
+export interface PageAnswer {
+  name: string;
+  title: string;
+  summary: string;
+  parameter: string | null;
+  finds: string;
+  parts: PartAnswer[];
+}
+/**
+ * One query of a page.
+ */
+export interface PartAnswer {
+  title: string;
+  method: string;
+  kind: "one" | "list" | "pages";
+  columns: ColumnAnswer[];
+}
+/**
+ * One member of what a query answers, and how it is shown.
+ */
+export interface ColumnAnswer {
+  member: string;
+  title: string;
+  form: "plain" | "ether" | "time" | "duration" | "state" | "progress";
+  page: string;
+  of: string;
+  unit: string;
+  words: Record<string, unknown>;
+  tones: Record<string, unknown>;
+}
+/**
  * The genesis record: canonical msgpack.
  */
 export interface GenesisAnswer {
@@ -721,6 +762,21 @@ export interface IndexProgress {
   reached: Uint64 | null;
   rows: Uint64;
   failure: string | null;
+}
+/**
+ * Accounts, and the key after which the next page begins.
+ */
+export interface AccountsPage {
+  items: FoundAccount[];
+  next: Bytes32 | null;
+}
+/**
+ * An account, and what is authoritative for it.
+ */
+export interface FoundAccount {
+  key: Bytes32;
+  data: Bytes;
+  vk: Bytes;
 }
 /**
  * A closed block without its entries, as subscribers get it.

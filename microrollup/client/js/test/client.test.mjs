@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { keccak256, toHex } from "viem";
+import { toWebAuthnAccount } from "viem/account-abstraction";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import WebSocket from "ws";
 import { ActionRefused, BadAnswer, ForeignNode, OutcomeUnknown, RollupClient, UsageError, toPasskeySigner } from "../dist/index.js";
@@ -75,7 +76,7 @@ test("a lost answer leaves the outcome open, and the same bytes close it", async
 });
 
 test("a passkey signs through viem's account", async () => {
-  const passkey = await makePasskey();
+  const passkey = toWebAuthnAccount(await makePasskey());
   const signer = toPasskeySigner(passkey);
   const ack = await client.submit(makeRegister(), signer);
   assert.equal(ack.status, "executed");

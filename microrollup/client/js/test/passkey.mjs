@@ -1,18 +1,16 @@
-// A passkey in software, as viem's account: in place of a browser's `navigator.credentials`.
-
-import { toHex } from "viem";
-import { toWebAuthnAccount } from "viem/account-abstraction";
+// A passkey in software, in place of a browser's `navigator.credentials`. The keystore's package tests with it too, so it
+// imports nothing.
 
 const RP_ID = "wallet.example";
 const FLAGS = 0x05; // the user was there, and was verified
 
-/** A new passkey, as `toWebAuthnAccount` gives it in a browser. */
+/** What viem's `toWebAuthnAccount` takes for a new passkey. */
 export async function makePasskey() {
   const algorithm = { name: "ECDSA", namedCurve: "P-256" };
   const { privateKey, publicKey } = await crypto.subtle.generateKey(algorithm, true, ["sign"]);
-  const point = new Uint8Array(await crypto.subtle.exportKey("raw", publicKey)).slice(1);
-  const credential = { id: "AAAA", publicKey: toHex(point) };
-  return toWebAuthnAccount({ credential, rpId: RP_ID, getFn: (options) => assertWith(privateKey, options) });
+  const point = Buffer.from(await crypto.subtle.exportKey("raw", publicKey)).subarray(1);
+  const credential = { id: "AAAA", publicKey: `0x${point.toString("hex")}` };
+  return { credential, rpId: RP_ID, getFn: (options) => assertWith(privateKey, options) };
 }
 
 async function assertWith(privateKey, { publicKey: { challenge } }) {
