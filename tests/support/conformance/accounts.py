@@ -8,6 +8,8 @@ from typing import Any
 from apps.keystore.accounts import Account, compute_account_key, encode_account_leaf
 from apps.keystore.proofs import compute_account_tree_key
 from apps.keystore.smart_account import (
+    CACHED,
+    STUB_CLIENT_DATA_BYTES,
     Configuration,
     compute_account_address,
     compute_data,
@@ -18,6 +20,7 @@ from apps.keystore.smart_account import (
     configure_p256,
     configure_webauthn,
     encode_signature,
+    encode_stub_signature,
     encode_webauthn,
     open_absent,
     open_present,
@@ -44,6 +47,8 @@ def _make_configurations() -> dict[str, Configuration]:
         "multisig": configure_multisig(2, owners),
         "p256": configure_p256(point),
         "webauthn": configure_webauthn(point),
+        "p256 without precompile": configure_p256(point, precompile=False),
+        "webauthn without precompile": configure_webauthn(point, precompile=False),
     }
 
 
@@ -127,6 +132,17 @@ def _show_proof(exists: bool, value: bytes, proof: Proof, root: bytes, key: byte
 def _get_members(leaf: Any) -> list[tuple[str, Any]]:
     names = {"next_prefix": "nextPrefix", "next_key": "nextKey", "value_hash": "valueHash"}
     return [(names.get(name, name), getattr(leaf, name)) for name in leaf.__struct_fields__]
+
+
+def make_stubs() -> list[Case]:
+    """What stands for a signature in an estimate, of each validator; of passkeys for two lengths of clientDataJSON."""
+    cases = []
+    for kind, configuration in _make_configurations().items():
+        for size in (STUB_CLIENT_DATA_BYTES, 420) if kind.startswith("webauthn") else (STUB_CLIENT_DATA_BYTES,):
+            signature = encode_stub_signature(configuration, CACHED, client_data_bytes=size)
+            case = {"configuration": configuration, "clientDataBytes": size, "signature": signature}
+            cases.append({name: show(value) for name, value in case.items()})
+    return cases
 
 
 def make_assertions() -> list[Case]:

@@ -117,6 +117,10 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
         "Smart accounts: how a proof of the keystore is shown, and the bytes of an operation's signature.",
         accounts.make_openings,
     ),
+    "smart-account-stubs": (
+        "Smart accounts: what stands for the signature in an estimate, shown from memory (mode 2), of each validator.",
+        accounts.make_stubs,
+    ),
     "smart-account-assertions": (
         "Smart accounts: a passkey's assertion as the kernel takes it (scheme 2) and as the validator does.",
         accounts.make_assertions,

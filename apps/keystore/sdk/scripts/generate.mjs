@@ -14,11 +14,18 @@ const target = new URL("../src/generated.ts", import.meta.url);
 const load = async (name) =>
   JSON.parse(await readFile(new URL(`../../contracts/artifacts/${name}.json`, import.meta.url), "utf8"));
 
-const VALIDATORS = { ecdsa: "ECDSAValidator", multisig: "MultisigValidator", p256: "P256Validator", webauthn: "WebAuthnValidator" }; // prettier-ignore
+const VALIDATORS = {
+  ecdsa: "ECDSAValidator",
+  multisig: "MultisigValidator",
+  p256: "P256Validator",
+  p256Solidity: "P256SolidityValidator",
+  webauthn: "WebAuthnValidator",
+  webauthnSolidity: "WebAuthnSolidityValidator",
+};
 const ABIS = {
-  accountAbi: ["KeystoreAccount", ["execute", "executeBatch", "pushRoot", "getRoots", "getRemembered", "TooSoon"]],
+  accountAbi: ["KeystoreAccount", ["execute", "executeBatch", "pushRoot", "getRoots", "getRemembered", "roots", "TooSoon"]],
   factoryAbi: ["KeystoreAccountFactory", ["createAccount", "implementation", "isOpen"]],
-  rootsAbi: ["KeystoreRoots", ["latest", "recordBlockHash", "proveRoot", "getBlockHash", "BlockHashRecorded"]],
+  rootsAbi: ["KeystoreRoots", ["latest", "shownAt", "recordBlockHash", "proveRoot", "getBlockHash", "BlockHashRecorded"]],
   verifierAbi: ["KeystoreVerifier", ["isValidSignature"]],
 };
 

@@ -40,14 +40,22 @@ export function configureMultisig(threshold: number, owners: readonly Address[])
   return { codeHash: codeHashes.multisig, config: concatHex([toHex(threshold, { size: 1 }), ...sorted]) };
 }
 
+export interface PrecompileOptions {
+  /**
+   * By default the validator asks address 0x100 (EIP-7951). With `false` it never does, for bundlers that take that for an
+   * address without code (ERC-7562, OP-041): 230,000 gas instead of 9,000. A configuration holds on all chains of the key.
+   */
+  readonly precompile?: boolean;
+}
+
 /** One P-256 key that signs hashes themselves, by its point `x || y`. */
-export function configureP256(point: Hex): Configuration {
-  return { codeHash: codeHashes.p256, config: checkPoint(point) };
+export function configureP256(point: Hex, { precompile = true }: PrecompileOptions = {}): Configuration {
+  return { codeHash: precompile ? codeHashes.p256 : codeHashes.p256Solidity, config: checkPoint(point) };
 }
 
 /** One passkey, by its point `x || y`. */
-export function configureWebAuthn(point: Hex): Configuration {
-  return { codeHash: codeHashes.webauthn, config: checkPoint(point) };
+export function configureWebAuthn(point: Hex, { precompile = true }: PrecompileOptions = {}): Configuration {
+  return { codeHash: precompile ? codeHashes.webauthn : codeHashes.webauthnSolidity, config: checkPoint(point) };
 }
 
 /** An account's place on the keystore: `keccak256(salt || keccak256(data) || keccak256(vk))` of its first data and vk. */

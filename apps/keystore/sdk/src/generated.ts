@@ -99,7 +99,9 @@ export const codeHashes = {
   "ecdsa": "0xb2df31c28dc85dae5a4bddafcdd9ff11bd82b2e9f515396bd0503c282556cc2f",
   "multisig": "0x08f6930455d4e9e9d32425b97e101c9ce90e217cc16c0bde7e8697d0c27efed8",
   "p256": "0x03d09dfe12321547f27bc3ad581f2e6403daa10830f4810106704d6196dbe79c",
-  "webauthn": "0x48936bbba4fecdc919f6b7b950c3a3e31f0c0be17a3c5a25021a5a895453af9e"
+  "p256Solidity": "0x55875516a7c53b20a6184488fb313eefe69a7a16322164cab5180e4533268ba5",
+  "webauthn": "0x48936bbba4fecdc919f6b7b950c3a3e31f0c0be17a3c5a25021a5a895453af9e",
+  "webauthnSolidity": "0x4c1591e9b9eb7b8c8b1434b56ad8d2b6c7b4444abf5c1e6fc4d1273782d13949"
 } as const;
 
 export const accountAbi = [
@@ -217,6 +219,18 @@ export const accountAbi = [
     "type": "function"
   },
   {
+    "inputs": [],
+    "name": "roots",
+    "outputs": [
+      {
+        "name": "",
+        "type": "address"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
     "inputs": [
       {
         "name": "until",
@@ -295,6 +309,23 @@ export const rootsAbi = [
       },
       {
         "name": "settledAt",
+        "type": "uint64"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "name": "root",
+        "type": "bytes32"
+      }
+    ],
+    "name": "shownAt",
+    "outputs": [
+      {
+        "name": "l1Time",
         "type": "uint64"
       }
     ],

@@ -8,9 +8,11 @@ export {
   type KeystoreSmartAccount,
   type KeystoreSmartAccountOptions,
 } from "./account.js";
+export { encodeAssertion } from "./assertion.js";
 export * from "./configuration.js";
 export { accountAbi, app, codeHashes, factoryAbi, rootsAbi, verifierAbi } from "./generated.js";
 export { KeystoreClient, makeIdentity, type FoundAccount } from "./keystore.js";
 export { CACHED, encodeExclusion, encodeInclusion, encodeSignature, openShown, remember, type Identity, type Opening } from "./opening.js"; // prettier-ignore
 export { bringRoot, encodeHeader, pushRoot, type BringRootOptions } from "./roots.js";
-export { encodeAssertion, toEcdsaSigner, toMultisigSigner, toPasskeyAccountSigner, type AccountSigner } from "./signers.js"; // prettier-ignore
+export { toEcdsaSigner, toMultisigSigner, toPasskeyAccountSigner, type AccountSigner } from "./signers.js";
+export { STUB_CLIENT_DATA_BYTES, encodeStub } from "./stub.js";

@@ -1,9 +1,11 @@
 // Who signs for an account: a configuration, and what its validator takes as a signature over 32 bytes.
 
-import { type Hex, type LocalAccount, concatHex, hexToBytes, isAddressEqual, slice, stringToHex, toHex } from "viem";
+import { type Hex, type LocalAccount, concatHex, isAddressEqual, slice } from "viem";
 import type { WebAuthnAccount } from "viem/account-abstraction";
 import { UsageError } from "../../../../microrollup/client/js/src/index.js";
-import { type Configuration, configureEcdsa, configureMultisig, configureWebAuthn } from "./configuration.js";
+import { encodeAssertion } from "./assertion.js";
+import { type Configuration, type PrecompileOptions, configureEcdsa, configureMultisig, configureWebAuthn } from "./configuration.js"; // prettier-ignore
+import { encodeStub } from "./stub.js";
 
 /** A configuration with the means to sign for it. */
 export interface AccountSigner {
@@ -14,18 +16,13 @@ export interface AccountSigner {
   readonly stub: Hex;
 }
 
-const HALF_P256_ORDER = 0x7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8n;
-const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
-/** r and s of nobody's, in range and with a low s; v as wallets write it. */
-const SCALARS: Hex = concatHex([`0x${"1f".repeat(32)}`, `0x${"2f".repeat(32)}`]);
-const ECDSA_STUB: Hex = concatHex([SCALARS, "0x1b"]);
-
 /** A local account of viem that signs hashes: of a private key, or of a key service. */
 type HashSigner = Pick<LocalAccount, "address"> & { sign(parameters: { hash: Hex }): Promise<Hex> };
 
 /** An Ethereum key that signs hashes: a local account of viem. */
 export function toEcdsaSigner(account: HashSigner): AccountSigner {
-  return { configuration: configureEcdsa(account.address), sign: (hash) => account.sign({ hash }), stub: ECDSA_STUB };
+  const configuration = configureEcdsa(account.address);
+  return { configuration, sign: (hash) => account.sign({ hash }), stub: encodeStub(configuration) };
 }
 
 /** `threshold` of `owners`; those of `accounts` sign, who are exactly as many. */
@@ -42,41 +39,25 @@ export function toMultisigSigner(
   return {
     configuration,
     sign: async (hash) => concatHex(await Promise.all(signing.map((account) => account.sign({ hash })))),
-    stub: concatHex(signing.map(() => ECDSA_STUB)),
+    stub: encodeStub(configuration),
   };
 }
 
-/** A passkey: viem's `toWebAuthnAccount`. The user is asked for each signature. */
-export function toPasskeyAccountSigner(account: WebAuthnAccount): AccountSigner {
+/**
+ * A passkey: viem's `toWebAuthnAccount`. The user is asked for each signature. `clientDataBytes` is what estimates count with
+ * as the browser's clientDataJSON: tell it for an origin of more than 200 letters.
+ */
+export function toPasskeyAccountSigner(
+  account: WebAuthnAccount,
+  { precompile, clientDataBytes }: PrecompileOptions & { readonly clientDataBytes?: number } = {},
+): AccountSigner {
+  const configuration = configureWebAuthn(account.publicKey, { ...(precompile !== undefined && { precompile }) });
   return {
-    configuration: configureWebAuthn(account.publicKey),
+    configuration,
     async sign(hash) {
       const { signature, webauthn } = await account.sign({ hash });
       return encodeAssertion(webauthn.authenticatorData, webauthn.clientDataJSON, slice(signature, 0, 64));
     },
-    stub: encodeAssertion(STUB_AUTHENTICATOR_DATA, STUB_CLIENT_DATA, SCALARS),
+    stub: encodeStub(configuration, clientDataBytes),
   };
-}
-
-// As much data as platform authenticators give: a longer origin costs a little more.
-const STUB_AUTHENTICATOR_DATA: Hex = `0x${"11".repeat(32)}05${"00".repeat(4)}`;
-const STUB_CLIENT_DATA = `{"type":"webauthn.get","challenge":"${"A".repeat(43)}","origin":"https://a-wallet-with-a-long-name.example","crossOrigin":false}`;
-
-/**
- * Solady's compact form: `length(2) || authenticatorData || clientDataJSON || challengeIndex(2) || typeIndex(2) || r || s`.
- * Of the two s of an assertion the low one is taken.
- */
-export function encodeAssertion(authenticatorData: Hex, clientDataJSON: string, scalars: Hex): Hex {
-  const [challenge, type] = [clientDataJSON.indexOf('"challenge":"'), clientDataJSON.indexOf('"type":"')];
-  if (challenge < 0 || type < 0) throw new UsageError("clientDataJSON names no challenge or no type as browsers write them");
-  const s = BigInt(slice(scalars, 32, 64));
-  return concatHex([
-    toHex(hexToBytes(authenticatorData).length, { size: 2 }),
-    authenticatorData,
-    stringToHex(clientDataJSON),
-    toHex(challenge, { size: 2 }),
-    toHex(type, { size: 2 }),
-    slice(scalars, 0, 32),
-    toHex(s > HALF_P256_ORDER ? P256_ORDER - s : s, { size: 32 }),
-  ]);
 }

@@ -5,7 +5,9 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { hashMessage } from "viem/experimental/erc7739";
 import {
+  CACHED,
   ProofInvalid,
+  UsageError,
   checkProof,
   computeAccountAddress,
   computeAccountKey,
@@ -17,6 +19,7 @@ import {
   configureWebAuthn,
   encodeAssertion,
   encodeSignature,
+  encodeStub,
   openShown,
   remember,
 } from "../dist/index.js";
@@ -32,6 +35,8 @@ const CONFIGURE = {
   multisig: (config) => configureMultisig(Number(config.slice(0, 4)), [2, 0, 1].map((index) => ownerAt(config, index))),
   p256: (config) => configureP256(config),
   webauthn: (config) => configureWebAuthn(config),
+  "p256 without precompile": (config) => configureP256(config, { precompile: false }),
+  "webauthn without precompile": (config) => configureWebAuthn(config, { precompile: false }),
 };
 
 test("configurations, keys and addresses", async () => {
@@ -62,6 +67,15 @@ test("openings and signatures", async () => {
       assert.throws(() => checkProof({ ...proof, ...changed }, 0, identity.key, changed.stateRoot ?? proof.stateRoot), ProofInvalid);
     if (proof.exists) assert.throws(() => checkProof(proof, 1, identity.key, proof.stateRoot), ProofInvalid);
   }
+});
+
+test("stub signatures, to the byte", async () => {
+  const cases = await read("smart-account-stubs");
+  assert.equal(cases.length, Object.keys(CONFIGURE).length + 2);
+  for (const { configuration, clientDataBytes, signature } of cases)
+    assert.equal(encodeSignature(configuration, CACHED, encodeStub(configuration, Number(clientDataBytes))), signature);
+  const [{ configuration }] = cases;
+  assert.throws(() => encodeStub({ ...configuration, codeHash: `0x${"ab".repeat(32)}` }), UsageError);
 });
 
 test("a passkey's assertion as its validator takes it, with either s", async () => {
