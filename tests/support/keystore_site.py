@@ -14,9 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from account_world import Keystore, World, show
+from apps.keystore import app
 from bundlers import Bundler, run_bundlers
 from l1_fixtures import run_anvil
+from microrollup.execution.authentication import Authenticator
+from microrollup.execution.payload import decode_carried_action, encode_carried_payload
 from process_fixtures import run_node
 
 APP = "apps.keystore"
@@ -38,8 +43,9 @@ class NodeRoots:
 class Site:
     """The commands."""
 
-    def __init__(self, world: World, bundler: Bundler) -> None:
+    def __init__(self, world: World, bundler: Bundler, caller: Any) -> None:
         self.world = world
+        self.caller = caller
         self.bundler = bundler
 
     def mirror(self, _: str) -> None:
@@ -58,8 +64,23 @@ class Site:
         """Have the bundler send what it holds."""
         self.bundler.call("debug_bundler_sendBundleNow")
 
+    def decode(self, payload: str) -> dict[str, object]:
+        """What the queue of the node's rollup makes of a payload that carries a signed action."""
+        domain = self.caller.call("config")["domain"]
+        named = app.make_domain(int(domain["chainId"]), bytes.fromhex(domain["verifyingContract"][2:]))
+        raw = bytes.fromhex(payload[2:])
+        signed = decode_carried_action(Authenticator.of(app, named), raw)
+        name, members, nonce, _ = msgspec.msgpack.decode(signed.record)
+        return {
+            "type": name,
+            "members": [show(member) for member in members],
+            "nonce": nonce,
+            "sender": show(signed.sender),
+            "payload": show(encode_carried_payload(signed.record)),
+        }
 
-COMMANDS = {"mirror": Site.mirror, "push": Site.push, "fund": Site.fund, "bundle": Site.bundle}
+
+COMMANDS = {"mirror": Site.mirror, "push": Site.push, "fund": Site.fund, "bundle": Site.bundle, "decode": Site.decode}
 
 
 @contextmanager
@@ -76,7 +97,7 @@ def main() -> None:
         _run_world(caller) as world,
         run_bundlers(world.anvil, False) as (bundler,),
     ):
-        site = Site(world, bundler)
+        site = Site(world, bundler, caller)
         _say(
             {
                 "node": caller.process.info["url"],
@@ -89,9 +110,9 @@ def main() -> None:
         )
         for line in sys.stdin:
             name, argument = json.loads(line)
-            COMMANDS[name](site, argument)
+            answer = COMMANDS[name](site, argument)
             bundler.set_clock()
-            _say({"done": name})
+            _say({"done": name, "answer": answer})
 
 
 def _say(document: dict[str, object]) -> None:

@@ -26,6 +26,7 @@ from apps.keystore.smart_account import (
     open_present,
     remember,
 )
+from apps.keystore.smart_account.explain import CAUSES
 from conformance.encoding import fill, show
 from keystore_vectors import find_low, get_proof
 from microrollup.crypto.keccak import keccak256
@@ -143,6 +144,11 @@ def make_stubs() -> list[Case]:
             case = {"configuration": configuration, "clientDataBytes": size, "signature": signature}
             cases.append({name: show(value) for name, value in case.items()})
     return cases
+
+
+def make_causes() -> list[Case]:
+    """Every cause that `explain` names, with its words."""
+    return [{"cause": cause, "words": words} for cause, words in CAUSES.items()]
 
 
 def make_assertions() -> list[Case]:

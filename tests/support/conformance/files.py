@@ -121,6 +121,10 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
         "Smart accounts: what stands for the signature in an estimate, shown from memory (mode 2), of each validator.",
         accounts.make_stubs,
     ),
+    "smart-account-causes": (
+        "Smart accounts: the causes for which an account does not take a signature, by name.",
+        accounts.make_causes,
+    ),
     "smart-account-assertions": (
         "Smart accounts: a passkey's assertion as the kernel takes it (scheme 2) and as the validator does.",
         accounts.make_assertions,

@@ -3,7 +3,7 @@
 import { type Hex, concatHex, hexToBytes, slice, stringToHex, toHex } from "viem";
 import { UsageError } from "../../../../microrollup/client/js/src/index.js";
 
-const HALF_P256_ORDER = 0x7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8n;
+export const HALF_P256_ORDER = 0x7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8n;
 const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
 /**
@@ -23,4 +23,10 @@ export function encodeAssertion(authenticatorData: Hex, clientDataJSON: string, 
     slice(scalars, 0, 32),
     toHex(s > HALF_P256_ORDER ? P256_ORDER - s : s, { size: 32 }),
   ]);
+}
+
+/** The challenge in clientDataJSON for 32 bytes: base64url without padding, 43 characters. */
+export function encodeChallenge(digest: Hex): string {
+  const encoded = btoa(String.fromCharCode(...hexToBytes(digest)));
+  return encoded.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }

@@ -71,10 +71,14 @@ export function computeValidatorAddress(codeHash: Hex): Address {
 const CLONE_HEAD: Hex = "0x61004d3d81600a3d39f3363d3d373d3d3d363d73";
 const CLONE_TAIL: Hex = "0x5af43d82803e903d91602b57fd5bf3";
 
+/** The contract that a factory's accounts are clones of. */
+export function computeImplementationAddress(factory: Address): Address {
+  return getContractAddress({ opcode: "CREATE", from: factory, nonce: 1n });
+}
+
 /** The account of a key, deployed or not: the same on every chain that has the factory at the same address. */
 export function computeAccountAddress(factory: Address, key: Hex): Address {
-  const implementation = getContractAddress({ opcode: "CREATE", from: factory, nonce: 1n });
-  const bytecode = concatHex([CLONE_HEAD, implementation, CLONE_TAIL, key]);
+  const bytecode = concatHex([CLONE_HEAD, computeImplementationAddress(factory), CLONE_TAIL, key]);
   return getContractAddress({ opcode: "CREATE2", from: factory, salt: NO_SALT, bytecode });
 }
 

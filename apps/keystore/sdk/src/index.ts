@@ -11,7 +11,9 @@ export {
 export { encodeAssertion } from "./assertion.js";
 export * from "./configuration.js";
 export { accountAbi, app, codeHashes, factoryAbi, rootsAbi, verifierAbi } from "./generated.js";
+export { explain, type ExplainOptions, type SignedOperation } from "./explain.js";
 export { KeystoreClient, makeIdentity, type FoundAccount } from "./keystore.js";
+export { CAUSES, type Cause, type Explanation } from "./judging.js";
 export { CACHED, encodeExclusion, encodeInclusion, encodeSignature, openShown, remember, type Identity, type Opening } from "./opening.js"; // prettier-ignore
 export { bringRoot, encodeHeader, pushRoot, type BringRootOptions } from "./roots.js";
 export { toEcdsaSigner, toMultisigSigner, toPasskeyAccountSigner, type AccountSigner } from "./signers.js";

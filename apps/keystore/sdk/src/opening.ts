@@ -6,10 +6,10 @@ import { type Hex, concatHex, keccak256, size, toHex } from "viem";
 import { type ProvenValue, ProofInvalid, UsageError } from "../../../../microrollup/client/js/src/index.js";
 import { type Configuration, computeAccountKey, computeData } from "./configuration.js";
 
-const MODE_INCLUSION = 0;
-const MODE_EXCLUSION = 1;
-const MODE_CACHED = 2;
-const MODE_REMEMBER = 0x80;
+export const MODE_INCLUSION = 0;
+export const MODE_EXCLUSION = 1;
+export const MODE_CACHED = 2;
+export const MODE_REMEMBER = 0x80;
 const MAX_PART_BYTES = 0xffff;
 const SIDE_BYTES = 8;
 

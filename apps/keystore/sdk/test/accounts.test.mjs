@@ -5,18 +5,25 @@ import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { createPublicClient, http, keccak256, stringToHex } from "viem";
-import { createBundlerClient, toWebAuthnAccount } from "viem/account-abstraction";
+import { createBundlerClient, getUserOperationHash, toWebAuthnAccount } from "viem/account-abstraction";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import {
+  CACHED,
+  CAUSES,
   KeystoreClient,
   ProofInvalid,
+  UsageError,
   computeAccountAddress,
   computeData,
+  encodeSignature,
+  explain,
   makeIdentity,
+  openShown,
   toEcdsaSigner,
   toKeystoreSmartAccount,
   toMultisigSigner,
   toPasskeyAccountSigner,
+  toPasskeySigner,
 } from "../dist/index.js";
 import { makePasskey } from "../../../../microrollup/client/js/test/passkey.mjs";
 import { startSite } from "./site.mjs";
@@ -155,6 +162,115 @@ test("an update is signed for the inbox, so that a stranger may carry it", async
   assert.equal(payload.slice(0, 4), "0x01");
   assert.ok(payload.includes(stringToHex("Update").slice(2)));
   assert.equal((await keystore.submitSigned(signed)).status, "executed");
+});
+
+test("a passkey's update for the inbox is to the byte what the rollup reads", async () => {
+  const passkey = toPasskeySigner(toWebAuthnAccount(await makePasskey()));
+  const { identity } = await register(await SIGNERS.ecdsa(), passkey);
+  const { configuration } = await SIGNERS.passkey();
+  const { payload } = await keystore.signUpdateForL1(identity.key, configuration, passkey);
+  const { answer } = await site.command("decode", payload);
+  const members = [identity.key, configuration.codeHash, keccak256(configuration.config), passkey.address];
+  assert.deepEqual(answer, { type: "Update", members, nonce: 1, sender: passkey.address, payload });
+});
+
+/** An account's next operation, its hash, and `encode`: the operation with a validator's signature. */
+async function prepare(identity, signer) {
+  const account = await open(identity, signer);
+  await fund(account);
+  const operation = {
+    sender: account.address,
+    nonce: await account.getNonce(),
+    callData: await account.encodeCalls([{ to: RECIPIENT, value: 1n }]),
+    callGasLimit: 100_000n,
+    verificationGasLimit: 2_000_000n,
+    preVerificationGas: 100_000n,
+    ...fees,
+    ...((await account.isDeployed()) ? {} : await account.getFactoryArgs()),
+  };
+  const hashFor = (chainId) =>
+    getUserOperationHash({
+      chainId,
+      entryPointAddress: account.entryPoint.address,
+      entryPointVersion: "0.8",
+      userOperation: operation,
+    });
+  const opening = await account.open();
+  const encode = (signature, shown = opening) => ({
+    ...operation,
+    signature: encodeSignature(signer.configuration, shown, signature),
+  });
+  return { account, operation, hashFor, hash: hashFor(site.chainId), encode };
+}
+
+async function check(operation, cause, options = {}) {
+  const found = await explain(operation, chain, options);
+  assert.equal(found.cause, cause, found.what);
+  assert.ok(found.cause in CAUSES && found.what !== "" && found.remedy !== "");
+}
+
+test("explain: what is wrong with the bytes, and who signed what", async () => {
+  const [keys, holder] = [[newKey(), newKey()], newKey()];
+  const ecdsa = toEcdsaSigner(keys[0]);
+  const multisig = toMultisigSigner(2, keys.map(({ address }) => address), keys); // prettier-ignore
+  const webauthn = toPasskeyAccountSigner(toWebAuthnAccount(await makePasskey()), { precompile: false });
+  const identities = [];
+  for (const signer of [ecdsa, multisig, webauthn]) identities.push((await register(signer, holder)).identity);
+  await site.command("mirror");
+
+  const { encode, operation, hash, hashFor } = await prepare(identities[0], ecdsa);
+  const right = await ecdsa.sign(hash);
+  await check(encode(right), "taken");
+  await check(encode(await toEcdsaSigner(keys[1]).sign(hash)), "wrong_key");
+  await check(encode(`${right}00`), "signature_form");
+  await check(encode(await keys[0].signMessage({ message: { raw: hash } })), "signed_as_text");
+  await check(encode(await ecdsa.sign(hashFor(4_242))), "other_chain", { chainIds: [4_242] });
+  await check(encode(right, CACHED), "not_remembered");
+  const whole = encode(right).signature;
+  for (const end of [2, 4, 62, 162]) await check({ ...operation, signature: whole.slice(0, end) }, "malformed");
+  await check({ ...operation, signature: `0x05${whole.slice(4)}` }, "unknown_mode");
+  await check({ ...operation, signature: whole.slice(0, -2) }, "malformed_proof");
+  await check({ ...operation, signature: `0x01${whole.slice(4)}` }, "not_first_configuration");
+  await check({ ...encode(right), sender: RECIPIENT, factory: undefined }, "no_account");
+  const nobodys = { codeHash: keccak256("0x00"), config: "0x" };
+  const missing = await prepare(makeIdentity(nobodys, holder.address, makeSalt()), { configuration: nobodys });
+  await check(missing.encode("0x"), "no_validator");
+
+  const several = await prepare(identities[1], multisig);
+  const both = await multisig.sign(several.hash);
+  await check(several.encode(both), "taken");
+  await check(several.encode(`0x${both.slice(132)}${both.slice(2, 132)}`), "signer_order");
+  await check(several.encode(both.slice(0, 132)), "signature_form");
+
+  const passkey = await prepare(identities[2], webauthn);
+  const signature = await webauthn.sign(passkey.hash);
+  await check(passkey.encode(signature), "taken");
+  await check(passkey.encode(await webauthn.sign(hash)), "other_challenge");
+  const flagsAt = 2 + 2 * (2 + 32);
+  const absent = `${signature.slice(0, flagsAt)}01${signature.slice(flagsAt + 2)}`;
+  await check(passkey.encode(absent), "user_not_verified");
+  await check(passkey.encode(await (await SIGNERS.passkey()).sign(passkey.hash)), "wrong_key");
+});
+
+test("explain: which root the chain has, and what the keystore holds", async () => {
+  const [first, next] = [await SIGNERS.ecdsa(), await SIGNERS.ecdsa()];
+  const { identity, holder } = await register(first);
+  await site.command("mirror");
+  const account = await open(identity, first);
+  await fund(account);
+  await send(account); // from here it goes by its own copy of the root
+  const { operation } = await prepare(identity, first);
+  await register(await SIGNERS.ecdsa()); // between, or the proof with the old value would lead to the root before
+  await keystore.wait(await keystore.update(identity.key, next.configuration, holder), "C3B");
+  const shown = await keystore.prove(identity.key);
+  const opening = openShown(shown, next.configuration, identity);
+  const sign = ({ configuration }) => ({ ...operation, signature: encodeSignature(configuration, opening, "0x") });
+  await check(sign(next), "unknown_root");
+  await check(sign(first), "unknown_root");
+  await check(sign(first), "other_configuration", { shown });
+  await site.command("mirror");
+  await check(sign(next), "not_pushed");
+  await assert.rejects(explain(sign(first), chain, { shown: { ...shown, treeKey: identity.key } }), UsageError);
 });
 
 test("what was generated is what the contracts and the node say", () => {

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { hashMessage } from "viem/experimental/erc7739";
 import {
   CACHED,
+  CAUSES,
   ProofInvalid,
   UsageError,
   checkProof,
@@ -67,6 +68,10 @@ test("openings and signatures", async () => {
       assert.throws(() => checkProof({ ...proof, ...changed }, 0, identity.key, changed.stateRoot ?? proof.stateRoot), ProofInvalid);
     if (proof.exists) assert.throws(() => checkProof(proof, 1, identity.key, proof.stateRoot), ProofInvalid);
   }
+});
+
+test("the causes of a refused signature", async () => {
+  assert.deepEqual((await read("smart-account-causes")).map(({ cause, words }) => [cause, words]), Object.entries(CAUSES));
 });
 
 test("stub signatures, to the byte", async () => {
