@@ -9,9 +9,9 @@ import click
 
 from microrollup.cli.l1 import l1_options
 from microrollup.cli.members import make_action, members_option
-from microrollup.cli.output import Command, Output, json_option, make_facts
+from microrollup.cli.output import Command, Output, json_option
 from microrollup.cli.parameters import PATH, app_argument, hex_bytes
-from microrollup.codec.json import hex0x
+from microrollup.cli.queued import show_queued
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.forcing import carry_action, force_action, force_envelope
 from microrollup.deployment.keys import read_key
@@ -100,22 +100,4 @@ def force_command(
     else:
         action = make_action(rollup.action_types.by_name[name], members)
         queued = force_action(rollup, place, action, read_key(key))
-    document = {
-        "index": queued.index,
-        "actionHash": hex0x(queued.action_hash),
-        "signedHash": None if queued.signed_hash is None else hex0x(queued.signed_hash),
-        "sender": hex0x(queued.sender),
-        "inclusionBlock": queued.inclusion_block,
-        "payload": hex0x(queued.payload),
-    }
-    own = "as envelope" if envelope else "as signed"
-    facts: dict[str, object] = {
-        "forced action": f"{queued.index} in the queue, {len(queued.payload)} bytes",
-        "action hash": hex0x(queued.action_hash),
-        **({} if queued.signed_hash is None else {own: hex0x(queued.signed_hash)}),
-        "sender": "none" if envelope else hex0x(queued.sender),
-        "L1 block": "included, though L1 does not show it now: look at `microrollup status` before you force it again"
-        if queued.inclusion_block is None
-        else f"{queued.inclusion_block}; due in every block of the rollup whose origin has reached it",
-    }
-    output.show(document, make_facts(facts))
+    show_queued(output, queued, is_envelope=envelope is not None)

@@ -46,7 +46,7 @@ class Reach(msgspec.Struct, frozen=True):
 def ethereum_options(function: F) -> F:
     """The options that name an inbox on Ethereum; the command gets `reach`."""
 
-    @click.option("--l1-url", "url", metavar="URL", help="JSON-RPC of an L1 node.")
+    @click.option("--l1-url", "l1_url", metavar="URL", help="JSON-RPC of an L1 node.")
     @click.option("--inbox", type=hex_bytes(20), metavar="ADDRESS", help="The rollup's inbox on that L1.")
     @click.option(
         "--da",
@@ -82,7 +82,7 @@ def ethereum_options(function: F) -> F:
     @wraps(function)
     def wrapped(
         *arguments: Any,
-        url: str | None,
+        l1_url: str | None,
         inbox: bytes | None,
         da: DaTag,
         depth: int,
@@ -90,7 +90,7 @@ def ethereum_options(function: F) -> F:
         headers: tuple[str, ...],
         **others: Any,
     ) -> Any:
-        return function(*arguments, reach=Reach(url, inbox, da, depth, blobs, headers), **others)
+        return function(*arguments, reach=Reach(l1_url, inbox, da, depth, blobs, headers), **others)
 
     return wrapped  # type: ignore[return-value]  # the wrapper takes the options in place of `reach`
 

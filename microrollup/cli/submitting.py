@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,9 +14,11 @@ import msgspec
 
 from microrollup.chain.acknowledgement import SignedAcknowledgement, acknowledgement_to_json
 from microrollup.cli.files import open_input
+from microrollup.cli.l1 import l1_options
 from microrollup.cli.members import make_action, members_option
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import PATH, hex_bytes
+from microrollup.cli.queued import show_queued
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.client import (
     LEVELS,
@@ -27,15 +30,19 @@ from microrollup.client import (
     RpcError,
     declare_action,
 )
+from microrollup.client.signing import make_authenticator
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.declaration.action import Action, compile_action_type
+from microrollup.deployment.forcing import carry_line
 from microrollup.deployment.importing import read_lines
 from microrollup.deployment.keys import read_key
 from microrollup.errors import RefusedError, UsageError
+from microrollup.settlement.place import L1Place
 
 __all__ = ["submit_command"]
 
+_CALL_SECONDS: Final = 30.0
 _CHUNK_LINES: Final = 500
 _SHOWN_REFUSALS: Final = 20
 
@@ -61,6 +68,14 @@ _SHOWN_REFUSALS: Final = 20
     metavar="SECONDS",
     help="Wait at most this long.",
 )
+@click.option(
+    "--via-l1",
+    "carrier",
+    type=PATH,
+    metavar="KEYFILE",
+    help="Carry the signed action through the inbox on L1, past the operator, from this key; on Ethereum it pays gas.",
+)
+@l1_options
 @click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="Refuse a node that serves another rollup.")
 @click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Refuse acknowledgements of anybody else.")
 @json_option
@@ -71,6 +86,8 @@ def submit_command(
     members: tuple[str, ...],
     level: str,
     timeout: float,
+    carrier: Path | None,
+    l1: L1Place | None,
     rollup_id: bytes | None,
     builder: bytes | None,
     output: Output,
@@ -80,10 +97,26 @@ def submit_command(
     With --key, one action of TYPE is numbered, signed and sent; a VALUE is 0x-hex for bytes, decimal or 0x for
     integers, plain text for texts, JSON for lists and structs. Without it, the lines of FILE (`-` for standard input)
     are sent, each a signed action in JSON. Exit code 1: something was refused, or rejected by the rollup.
+
+    With --via-l1 the node only says what the rollup takes and which nonce is next (any node that serves it does), and
+    the action goes into the queue of the inbox that --l1-url and --inbox name, or --l1.
     """
+    if (carrier is None) != (l1 is None):
+        raise UsageError("--via-l1 KEYFILE takes an inbox, --l1-url and --inbox or --l1, and an inbox takes --via-l1")
+    if carrier is not None and key is None:
+        raise UsageError(
+            "--via-l1 takes the --key that signs; `microrollup force --signed` carries a line that is signed"
+        )
+    if carrier is not None and level != "C0":
+        raise UsageError("--wait is for what a node has taken; look later at `microrollup status`, or at the receipt")
     if key is None and members:
         raise UsageError("--member makes an action to be signed: name the --key as well")
     node = _Node(url, rollup_id, builder, level, timeout)
+    if key is not None and carrier is not None and l1 is not None:
+        config, line = asyncio.run(_sign_one(node, what, read_key(key), members))
+        queued = carry_line(config.rollup_id, make_authenticator(config), l1, line, read_key(carrier))
+        show_queued(output, queued)
+        return 0
     if key is not None:
         return asyncio.run(_submit_one(node, what, read_key(key), members, output))
     if what.isidentifier() and not Path(what).exists():
@@ -102,7 +135,10 @@ class _Node(msgspec.Struct, frozen=True):
     timeout: float
 
     def connect(self) -> Client:
-        return Client(self.url, rollup_id=self.rollup_id, builder=self.builder)
+        def say(left: float) -> None:
+            sys.stderr.write(f"no answer from {self.url} yet, trying for {left:.0f} s more\n")
+
+        return Client(self.url, rollup_id=self.rollup_id, builder=self.builder, timeout=_CALL_SECONDS, on_silence=say)
 
 
 # --- one action ------------------------------------------------------------------------------------------------------
@@ -129,6 +165,14 @@ async def _submit_one(node: _Node, name: str, key: PrivateKey, members: Sequence
     facts |= {f"event {number}": _render_event(event) for number, event in enumerate(shown["events"])}
     output.show(document, make_facts(facts))
     return 0 if acknowledgement.receipt.status == 0 else EXIT_FAILED
+
+
+async def _sign_one(node: _Node, name: str, key: PrivateKey, members: Sequence[str]) -> tuple[NodeConfig, bytes]:
+    """What the node serves, and the signed line of an action."""
+    async with node.connect() as client:
+        config = await client.get_config()
+        signed = await client.sign(_make_action(config, name, members), key)
+    return config, signed.line
 
 
 def _render_outcome(acknowledgement: SignedAcknowledgement) -> str:

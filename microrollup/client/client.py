@@ -22,6 +22,7 @@ from microrollup.client.config import Pins
 from microrollup.client.connection import Connection
 from microrollup.client.errors import BadAnswer, BlockInvalid, ClientError, ConfirmationTimeout, NotFound
 from microrollup.client.events import HasReceipt, get_receipt
+from microrollup.client.signed import SignedAction
 from microrollup.client.signer import Signer
 from microrollup.client.state import (
     EntriesPage,
@@ -79,12 +80,14 @@ class Client:
         domain: DomainConfig | None = None,
         timeout: float = 30.0,
         http: httpx.AsyncClient | None = None,
+        on_silence: Callable[[float], None] | None = None,
     ) -> None:
         """`app` types the values of states; `rollup_id`, `builder` and `domain` are what the node has to serve.
 
-        `timeout` in seconds is that of one call with its retries. Nothing is asked of the node yet.
+        `timeout` in seconds is that of one call with its retries; `on_silence` is told what is left of it if the node
+        has not yet answered anything after two. Nothing is asked of the node yet.
         """
-        self._transport = Transport(url, timeout=timeout, http=http)
+        self._transport = Transport(url, timeout=timeout, http=http, on_silence=on_silence)
         self._connection = Connection(self._transport, app, Pins(rollup_id, builder, domain))
         self._submitter = Submitter(self._connection)
         self._subscriber = Subscriber(self._transport.url, timeout)
@@ -120,6 +123,10 @@ class Client:
         `OutcomeUnknown` if that is open, and `AcknowledgementError` if the answer is not the operator's.
         """
         return await self._submitter.submit(action, signer)
+
+    async def sign(self, action: Action, signer: Signer, *, nonce: int | None = None) -> SignedAction:
+        """As `submit`, but nothing is sent: somebody carries it to L1. The nonce is the node's next, or as given."""
+        return await self._submitter.sign(action, signer, nonce)
 
     async def submit_many(self, actions: Sequence[Action], signer: Signer) -> list[Outcome]:
         """The same for actions of one sender, in their order and in batches; the outcome or error of each."""
@@ -180,7 +187,7 @@ class Client:
 
         A height is at C0 while its block is open and holds durable actions.
         """
-        return await self._get_confirmation(_name_target(target), None)
+        return await self._connection.ask("getConfirmation", Confirmation, **_name_target(target))
 
     async def wait(
         self, target: SignedAcknowledgement | bytes | int, level: str = "C2", *, timeout: float = 60.0
@@ -211,14 +218,11 @@ class Client:
     async def _await_confirmation(self, named: dict[str, Any], timeout: float) -> Confirmation:
         """The same for a caller that waits: a height that is not there yet may still come."""
         try:
-            return await self._get_confirmation(named, timeout)
+            return await self._connection.ask("getConfirmation", Confirmation, timeout=timeout, **named)
         except NotFound:
             if "height" not in named:
                 raise
             return Confirmation(LEVELS[0], named["height"])
-
-    async def _get_confirmation(self, named: dict[str, Any], timeout: float | None) -> Confirmation:
-        return await self._connection.ask("getConfirmation", Confirmation, timeout=timeout, **named)
 
     @asynccontextmanager
     async def _watch_confirmations(self, height: int) -> AsyncIterator[asyncio.Event]:
@@ -243,8 +247,7 @@ class Client:
     ) -> AsyncGenerator[Notification, None]:
         """What is new of "blocks", "receipts", "events" or "confirmations", until this client is closed.
 
-        It begins at `cursor`, if given. `filters` are the node's (`sender`, `name`). A lost connection goes on
-        where it was.
+        It begins at `cursor`, if given. `filters` are the node's (`sender`, `name`). A lost connection goes on.
         """
         shown = {name: f"0x{value.hex()}" if isinstance(value, bytes) else value for name, value in filters.items()}
         async with aclosing(self._subscriber.subscribe(topic, filters=shown, cursor=cursor)) as notifications:

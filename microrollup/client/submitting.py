@@ -95,6 +95,13 @@ class Submitter:
             slot.fate = "consumed"
             return acknowledgement
 
+    async def sign(self, action: Action, signer: Signer, nonce: int | None) -> SignedAction:
+        """Sign one action that is not sent, so that its number is not counted here."""
+        action_signer = await self._get_signer()
+        action_signer.check(action)
+        number = await self.get_nonce(get_address(signer)) if nonce is None else nonce
+        return await action_signer.sign(action, number, signer)
+
     async def submit_many(self, actions: Sequence[Action], signer: Signer) -> list[Outcome]:
         """Number, sign and send actions of one sender in their order, in batches."""
         action_signer = await self._get_signer()

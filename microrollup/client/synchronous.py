@@ -15,6 +15,7 @@ from microrollup.chain.receipt_proof import ReceiptProof
 from microrollup.chain.record import DomainConfig
 from microrollup.client.client import Client
 from microrollup.client.events import HasReceipt
+from microrollup.client.signed import SignedAction
 from microrollup.client.signer import Signer
 from microrollup.client.state import EntriesPage, ProvenValue, StateValue
 from microrollup.client.submitting import Outcome
@@ -99,6 +100,10 @@ class SyncClient:
     def submit(self, action: Action, signer: Signer) -> SignedAcknowledgement:
         """See `Client.submit`."""
         return self._run(self._client.submit(action, signer))
+
+    def sign(self, action: Action, signer: Signer, *, nonce: int | None = None) -> SignedAction:
+        """See `Client.sign`."""
+        return self._run(self._client.sign(action, signer, nonce=nonce))
 
     def submit_many(self, actions: Sequence[Action], signer: Signer) -> list[Outcome]:
         """See `Client.submit_many`."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import SystemRandom
 from typing import Any, Final, Self
 
@@ -30,6 +32,8 @@ _ATTEMPT_SECONDS: Final = 10.0
 
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 2.0
+_SILENCE_SECONDS: Final = 2.0
+"""Who waits for a first answer is told after that long."""
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERROR: Final = 500
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
@@ -48,8 +52,18 @@ class _TryAgain(Exception):
 class Transport:
     """Calls the methods of one node."""
 
-    def __init__(self, url: str, *, timeout: float, http: httpx.AsyncClient | None = None) -> None:
-        """`timeout` in seconds is for a whole call, retries included; `http` may bring a proxy or certificates."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        http: httpx.AsyncClient | None = None,
+        on_silence: Callable[[float], None] | None = None,
+    ) -> None:
+        """`timeout` in seconds is for a whole call, retries included; `http` may bring a proxy or certificates.
+
+        `on_silence` is called, with the seconds that are left, if the node has answered nothing after two seconds.
+        """
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"{url!r} is not an address of a node: it begins with http:// or https://")
         try:
@@ -62,6 +76,8 @@ class Transport:
         self.timeout: Final = timeout
         self._http = http or httpx.AsyncClient(verify=parsed.scheme == "https")  # no roots are loaded for plain HTTP
         self._owned = http is None
+        self._on_silence = on_silence
+        """None once the node has answered, or that was said."""
         self._ids = itertools.count(1)
 
     async def call(self, method: str, params: dict[str, Any], *, timeout: float | None = None) -> Any:
@@ -71,13 +87,36 @@ class Transport:
         """
         number = next(self._ids)
         body = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        seconds = self.timeout if timeout is None else timeout
+        with self._watch_silence(seconds):
+            return await self._call(body, number, time.monotonic() + seconds)
+
+    @contextmanager
+    def _watch_silence(self, seconds: float) -> Iterator[None]:
+        """Say once that there is no answer yet."""
+        if self._on_silence is None or seconds <= _SILENCE_SECONDS:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(_SILENCE_SECONDS, self._tell_silence, seconds - _SILENCE_SECONDS)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _tell_silence(self, left: float) -> None:
+        if self._on_silence is not None:
+            told, self._on_silence = self._on_silence, None
+            told(left)
+
+    async def _call(self, body: bytes, number: int, deadline: float) -> Any:
+        """Ask until there is an answer or the time is up."""
         pause, unanswered, reason = _FIRST_PAUSE_SECONDS, 0, "there was no time to try"
         busy: NodeBusy | None = None
         while (left := deadline - time.monotonic()) > 0:
             least = 0.0
             try:
                 raw = await self._post(body, min(left, _ATTEMPT_SECONDS))
+                self._on_silence = None
                 return read_answer(raw, number, unanswered=unanswered)
             except _TryAgain as error:
                 unanswered += 1

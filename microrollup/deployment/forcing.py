@@ -20,7 +20,7 @@ from microrollup.settlement.forced import compute_forced_id
 from microrollup.settlement.place import L1Place, open_l1
 from microrollup.settlement.protocol import Inbox
 
-__all__ = ["QueuedAction", "carry_action", "force_action", "force_envelope"]
+__all__ = ["QueuedAction", "carry_action", "carry_line", "force_action", "force_envelope"]
 
 
 class QueuedAction(msgspec.Struct, frozen=True):
@@ -57,10 +57,29 @@ def carry_action(rollup: MicroRollup, place: L1Place, line: bytes, key: PrivateK
     for an action that this rollup never takes.
     """
     with closing(_open_inbox(rollup, place, key)) as inbox:
-        signed = Authenticator.of(_find_in_force(rollup, inbox), inbox.get_genesis().domain).authenticate_line(line)
-        if isinstance(signed, Enveloped):
-            raise UsageError("the line is an envelope's, nobody signed it; see `force_envelope`")
-        queued = _force(inbox, encode_carried_payload(signed.record), compute_address(key))
+        authenticator = Authenticator.of(_find_in_force(rollup, inbox), inbox.get_genesis().domain)
+        return _carry(inbox, authenticator, line, key)
+
+
+def carry_line(
+    rollup_id: bytes, authenticator: Authenticator, place: L1Place, line: bytes, key: PrivateKey
+) -> QueuedAction:
+    """The same for the rollup of this id, whose app need not be known here: `authenticator` knows its actions.
+
+    Raises as `carry_action` does; the inbox has to be that of this very rollup.
+    """
+    with closing(open_l1(place, [key])) as inbox:
+        found = compute_rollup_id(inbox.get_genesis())
+        if found != rollup_id:
+            raise UsageError(f"the inbox is of the rollup 0x{found.hex()}, the node of 0x{rollup_id.hex()}")
+        return _carry(inbox, authenticator, line, key)
+
+
+def _carry(inbox: Inbox, authenticator: Authenticator, line: bytes, key: PrivateKey) -> QueuedAction:
+    signed = authenticator.authenticate_line(line)
+    if isinstance(signed, Enveloped):
+        raise UsageError("the line is an envelope's, nobody signed it; see `force_envelope`")
+    queued = _force(inbox, encode_carried_payload(signed.record), compute_address(key))
     return msgspec.structs.replace(queued, sender=signed.sender, signed_hash=signed.action_hash)
 
 
