@@ -58,6 +58,7 @@ PROJECTS: Final = (
             "ECDSAValidator",
             "EitherOrigin",
             "EscapeVerifier",
+            "Keystore7702",
             "KeystoreAccount",
             "KeystoreAccountFactory",
             "KeystoreBroadcaster",

@@ -12,7 +12,7 @@ abstract contract AccountRoots is RootCopies {
     /// @notice The account has a copy already: its first one is taken while it is created.
     error NotFirst();
 
-    Copies private _copies;
+    Copies private _first;
 
     constructor(IKeystoreRoots roots_) RootCopies(roots_) {}
 
@@ -22,12 +22,12 @@ abstract contract AccountRoots is RootCopies {
         view
         returns (bytes32 root, uint64 height, Window memory window, Replaced[RING] memory replaced)
     {
-        return _getRoots(_copies);
+        return _getRoots(_getCopies());
     }
 
     /// @notice The first 27 bytes of the remembered configuration's hash, and until when it serves.
     function getRemembered() external view returns (bytes27 dataHash, uint40 validUntil) {
-        return _getRemembered(_copies);
+        return _getRemembered(_getCopies());
     }
 
     /// @notice Copy the newest root of this chain. Anybody may. Reverts with `TooSoon` if it would end the time of a replaced
@@ -40,29 +40,34 @@ abstract contract AccountRoots is RootCopies {
     /// that had copied it: for `GRACE_SECONDS` after this chain replaced it. A root that this chain does not know is left out.
     /// @dev Called while the account is created, where the block's time may not be asked for (ERC-7562).
     function pushFirstRoot(bytes32 signedRoot) external {
-        if (_copies.root != 0) revert NotFirst();
-        if (_push() != signedRoot) _backdate(_copies, signedRoot);
+        if (_getCopies().root != 0) revert NotFirst();
+        if (_push() != signedRoot) _backdate(_getCopies(), signedRoot);
+    }
+
+    /// @dev Where the copies are.
+    function _getCopies() internal view virtual returns (Copies storage) {
+        return _first;
     }
 
     function _push() private returns (bytes32 root) {
         uint64 height;
         uint64 l1Time;
-        (root, height, l1Time) = _copy(_copies);
+        (root, height, l1Time) = _copy(_getCopies());
         emit RootPushed(root, height, l1Time);
     }
 
     /// @dev The window of a root that a proof leads to: the present one's, a replaced one's, or none.
     function _getWindowOf(bytes32 root) internal view returns (uint40, uint40) {
-        return _getWindowOf(_copies, root);
+        return _getWindowOf(_getCopies(), root);
     }
 
     /// @dev The window that is left to a remembered configuration, if it is this one.
     function _getRememberedWindow(bytes32 dataHash) internal view returns (uint40, uint40) {
-        return _getRememberedWindow(_copies, dataHash);
+        return _getRememberedWindow(_getCopies(), dataHash);
     }
 
     /// @dev Remember a configuration for as long as the root that it was proven against.
     function _remember(bytes32 dataHash, uint40 validUntil) internal {
-        _remember(_copies, dataHash, validUntil);
+        _remember(_getCopies(), dataHash, validUntil);
     }
 }

@@ -42,7 +42,7 @@ contract KeystoreAccount is BaseAccount, TokenCallbackHandler, ERC7739, AccountR
     }
 
     /// @notice The account's key on the keystore: `keccak256(salt | keccak256(data) | keccak256(vk))` of its first data and vk.
-    function key() public view returns (bytes32 key_) {
+    function key() public view virtual returns (bytes32 key_) {
         assembly ("memory-safe") {
             extcodecopy(address(), 0x00, _CLONE_BYTES, 0x20)
             key_ := mload(0x00)

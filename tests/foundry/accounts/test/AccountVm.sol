@@ -13,6 +13,18 @@ interface AccountVm is Vm {
         uint64 gasRemaining;
     }
 
+    struct SignedDelegation {
+        uint8 v;
+        bytes32 r;
+        bytes32 s;
+        uint64 nonce;
+        address implementation;
+    }
+
+    function signAndAttachDelegation(address implementation, uint256 privateKey)
+        external
+        returns (SignedDelegation memory);
+    function chainId(uint256 newChainId) external;
     function prank(address sender, address origin) external;
     function cool(address account) external;
     function lastCallGas() external view returns (Gas memory);
