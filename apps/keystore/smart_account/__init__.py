@@ -44,6 +44,12 @@ from .configuration import (
     load_code_hash,
     load_creation_code,
 )
+from .delegation import (
+    compute_eoa_delegate_address,
+    compute_set_key_digest,
+    encode_eoa_delegate_creation,
+    encode_set_key,
+)
 from .erc1271 import (
     compute_personal_sign_digest,
     compute_typed_data_digest,
@@ -79,6 +85,7 @@ from .stub import (
     encode_stub_signature,
 )
 from .user_operation import (
+    EOA_MARKER,
     UserOperation,
     compute_user_operation_hash,
     encode_handle_ops,
@@ -93,6 +100,7 @@ __all__ = [
     "Configuration",
     "DEPLOYER",
     "ENTRY_POINT",
+    "EOA_MARKER",
     "FailedOperation",
     "Opening",
     "Overhead",
@@ -106,10 +114,12 @@ __all__ = [
     "compute_data",
     "compute_delegate_tree_key",
     "compute_deployed_address",
+    "compute_eoa_delegate_address",
     "compute_factory_address",
     "compute_implementation_address",
     "compute_intent_tree_key",
     "compute_personal_sign_digest",
+    "compute_set_key_digest",
     "compute_typed_data_digest",
     "compute_user_operation_hash",
     "compute_validator_address",
@@ -120,6 +130,7 @@ __all__ = [
     "decode_failed_operation",
     "encode_delegate_signature",
     "encode_deployment",
+    "encode_eoa_delegate_creation",
     "encode_execute",
     "encode_execute_batch",
     "encode_factory_creation",
@@ -129,6 +140,7 @@ __all__ = [
     "encode_intent_signature",
     "encode_p256",
     "encode_push_root",
+    "encode_set_key",
     "encode_signature",
     "encode_stub_delegate_signature",
     "encode_stub_intent_signature",

@@ -18,6 +18,7 @@ from microrollup.crypto.keccak import keccak256
 from microrollup.errors import MissingMember, UsageError, WrongJsonType, WrongLength
 
 __all__ = [
+    "EOA_MARKER",
     "UserOperation",
     "compute_user_operation_hash",
     "decode_user_operation_json",
@@ -26,6 +27,9 @@ __all__ = [
     "encode_validate_user_op",
     "pack_words",
 ]
+
+EOA_MARKER: Final = bytes.fromhex("7702").ljust(20, b"\0")
+"""In place of a factory: the sender is an EOA that delegates (EIP-7702). What follows is a call to the sender."""
 
 _TYPE_HASH: Final = keccak256(
     b"PackedUserOperation(address sender,uint256 nonce,bytes initCode,bytes callData,bytes32 accountGasLimits,"
@@ -47,7 +51,10 @@ class UserOperation(Struct, frozen=True):
     """192 bits of a key that the wallet chooses, 64 bits that count."""
     call_data: bytes
     init_code: bytes = b""
-    """`factory(20) || call data`, if the operation makes the account. (EIP-7702's marker is hashed in another way.)"""
+    """`factory(20) || call data`, if the operation makes the account; `EOA_MARKER || call data` where it is an EOA's.
+
+    An EOA whose delegation and key are set needs none.
+    """
     verification_gas_limit: int = 0
     call_gas_limit: int = 0
     pre_verification_gas: int = 0
@@ -77,17 +84,25 @@ def _encode_number(value: int, size: int) -> bytes:
     return value.to_bytes(size, "big")
 
 
-def compute_user_operation_hash(operation: UserOperation, entry_point: bytes, chain_id: int) -> bytes:
+def compute_user_operation_hash(
+    operation: UserOperation, entry_point: bytes, chain_id: int, delegate: bytes = b""
+) -> bytes:
     """The EIP-712 digest that is signed; it binds account, chain and entry point, not the signature.
 
-    Raises `UsageError` if a number does not fit.
+    `delegate`, 20 bytes, is what the sender delegates to when the operation is done: it stands in the hash for `EOA_MARKER`, and
+    is left out where there is no marker. Raises `UsageError` if it lacks or a number does not fit.
     """
+    init_code = operation.init_code
+    if _has_marker(init_code):
+        if len(delegate) != _ADDRESS_BYTES:
+            raise UsageError("an operation with EIP-7702's marker is hashed with the 20 bytes of the sender's delegate")
+        init_code = delegate + init_code[_ADDRESS_BYTES:]
     gas_limits, gas_fees = pack_words(operation)
     words = (
         _TYPE_HASH,
         operation.sender.rjust(32, b"\0"),
         _encode_number(operation.nonce, 32),
-        keccak256(operation.init_code),
+        keccak256(init_code),
         keccak256(operation.call_data),
         gas_limits,
         _encode_number(operation.pre_verification_gas, 32),
@@ -96,6 +111,11 @@ def compute_user_operation_hash(operation: UserOperation, entry_point: bytes, ch
     )
     domain = compute_domain_separator("ERC4337", "1", chain_id, entry_point)
     return keccak256(b"\x19\x01" + domain + keccak256(b"".join(words)))
+
+
+def _has_marker(init_code: bytes) -> bool:
+    """As the entry point sees it: zeros that lack at the end are there."""
+    return len(init_code) >= 2 and init_code[:_ADDRESS_BYTES].ljust(_ADDRESS_BYTES, b"\0") == EOA_MARKER
 
 
 def encode_handle_ops(operations: Sequence[UserOperation], beneficiary: bytes) -> bytes:
@@ -139,7 +159,8 @@ def encode_user_operation_json(operation: UserOperation) -> dict[str, Any]:
         "signature": "0x" + operation.signature.hex(),
     }
     if operation.init_code:
-        members["factory"] = "0x" + operation.init_code[:_ADDRESS_BYTES].hex()
+        factory = EOA_MARKER[:2] if _has_marker(operation.init_code) else operation.init_code[:_ADDRESS_BYTES]
+        members["factory"] = "0x" + factory.hex()
         members["factoryData"] = "0x" + operation.init_code[_ADDRESS_BYTES:].hex()
     if operation.paymaster_and_data:
         raw = operation.paymaster_and_data
@@ -167,6 +188,8 @@ def decode_user_operation_json(document: Any) -> UserOperation:
         raise WrongJsonType("an operation is an object")
     numbers = [_read_number(document, name) for name in _NUMBERS]
     factory, paymaster = _read_bytes(document, "factory"), _read_bytes(document, "paymaster")
+    if _has_marker(factory):
+        factory = EOA_MARKER
     if paymaster:
         for name in ("paymasterVerificationGasLimit", "paymasterPostOpGasLimit"):
             paymaster += _encode_number(_read_number(document, name), 16)
