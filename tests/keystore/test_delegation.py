@@ -27,6 +27,7 @@ from apps.keystore.smart_account import (
     remember,
     sign_ecdsa,
 )
+from apps.keystore.smart_account.explain import explain
 from apps.keystore.smart_account.user_operation import decode_user_operation_json
 from bundled_world import BundledWorld
 from contract_calls import _send as send_transaction
@@ -43,7 +44,8 @@ def authorize(world: World, name: str, delegate: bytes) -> dict[str, Any]:
     digest = keccak256(b"\5" + rlp.encode([world.chain_id, delegate, nonce]))
     signature = sign_ecdsa(make_key(name), digest)
     return {
-        "chainId": hex(world.chain_id), "address": show(delegate), "nonce": hex(nonce), "yParity": hex(signature[64] - 27),
+        "chainId": hex(world.chain_id), "address": show(delegate), "nonce": hex(nonce),
+        "yParity": hex(signature[64] - 27),
         "r": hex(int.from_bytes(signature[:32], "big")), "s": hex(int.from_bytes(signature[32:64], "big")),
     }  # fmt: skip
 
@@ -85,9 +87,11 @@ def test_by_a_bundler(bundled: BundledWorld, mode: str) -> None:
     digest = compute_user_operation_hash(marked, ENTRY_POINT, world.chain_id, delegate)
     assert digest == world.ask_hash(marked)
     signature = encode_signature(configuration, CACHED, sign_ecdsa(make_key(owner), digest))
+    assert "taken" == explain(replace(marked, signature=signature), world.anvil).cause
     world.handle(replace(marked, signature=signature))
     by_itself = world.sign(world.make_transfer(account), configuration, included, name)
     assert "AA24 signature error" == world.refuse(by_itself)
+    assert "wrong_key" == explain(by_itself, world.anvil).cause
 
 
 def test_marker() -> None:

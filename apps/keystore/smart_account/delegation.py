@@ -1,6 +1,7 @@
 """An EOA that delegates to the keystore's code (EIP-7702, `Keystore7702`) and keeps its address.
 
-It signs operations and messages as any account of the keystore does. Its own private key sets the key, and stays a master key.
+It signs operations and messages as any account of the keystore does. Its own private key sets the key, and stays a
+master key.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ _SIGNATURE_BYTES: Final = 65
 
 
 def encode_eoa_delegate_creation(roots: bytes, entry_point: bytes = ENTRY_POINT) -> bytes:
-    """The delegate's creation code with its arguments, for the deployment proxy: one contract for all EOAs of a chain."""
+    """The delegate's creation code with its arguments, for the deployment proxy.
+
+    `roots` and `entry_point` have 20 bytes. One contract serves all EOAs of a chain.
+    """
     arguments = b"".join([address.rjust(32, b"\0") for address in (entry_point, roots)])
     return load_creation_code("Keystore7702") + arguments
 
@@ -44,8 +48,8 @@ def compute_eoa_delegate_address(roots: bytes, entry_point: bytes = ENTRY_POINT)
 def compute_set_key_digest(account: bytes, delegate: bytes, key: bytes, sequence: int, chain_id: int) -> bytes:
     """What the EOA's private key signs (EIP-712) so that the account lives by a 32-byte key of the keystore.
 
-    `sequence` is larger than the last one (`keySequence()` of the account, 0 before the first). Raises `UsageError` for the
-    key zero, a sequence that does not fit, and for other lengths than 20 bytes of `account` and `delegate`.
+    `sequence` is larger than the last one (`keySequence()` of the account, 0 before the first). Account and delegate
+    have 20 bytes. Raises `UsageError` for other lengths, the key zero, and a sequence that does not fit.
     """
     if len(account) != _ADDRESS_BYTES or len(delegate) != _ADDRESS_BYTES:
         raise UsageError("account and delegate have 20 bytes")

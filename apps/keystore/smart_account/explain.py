@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
 from msgspec import Struct
+from msgspec.structs import replace
 
 from microrollup.codec.json import hex0x, read_hex
 from microrollup.crypto.keccak import keccak256
@@ -25,7 +26,7 @@ from .configuration import Configuration
 from .judging import Explanation, judge_signature
 from .opening import MODE_CACHED, MODE_EXCLUSION, MODE_INCLUSION, MODE_REMEMBER, ShownKey
 from .outbox import MODE_DELEGATE, MODE_INTENT, compute_delegate_tree_key, compute_intent_tree_key
-from .user_operation import UserOperation, compute_user_operation_hash
+from .user_operation import UserOperation, compute_user_operation_hash, has_eoa_marker
 
 __all__ = ["CAUSES", "ChainView", "Explanation", "explain"]
 
@@ -58,6 +59,11 @@ _KEY_START: Final = 0x2D
 """In an account's code: the clone, then the key."""
 _VALUE_BYTES: Final = 64
 _CREATE: Final = keccak256(b"createAccount(bytes32,bytes32)")[:4]
+_KEY: Final = keccak256(b"key()")[:4]
+_KEY_SEQUENCE: Final = keccak256(b"keySequence()")[:4]
+_DELEGATION: Final = bytes.fromhex("ef0100")
+_DELEGATION_BYTES: Final = 23
+"""An EOA's code (EIP-7702) is this and its delegate's address."""
 _GET_ROOTS: Final = keccak256(b"getRoots()")[:4]
 _GET_REMEMBERED: Final = keccak256(b"getRemembered()")[:4]
 _ROOTS: Final = keccak256(b"roots()")[:4]
@@ -114,6 +120,7 @@ def explain(
     """
     reader = _Reader(chain)
     try:
+        operation = reader.name_delegate(operation)
         configuration, signature = _open(operation, reader, entry_point, shown)
     except _Answered as answered:
         return answered.explanation
@@ -153,12 +160,11 @@ class _Reader:
     def read_account(self, operation: UserOperation) -> _Account:
         code = self.read_code(operation.sender)
         if code:
-            if len(code) != _KEY_START + 32:
-                raise _no_account("its code is not that of an account of the keystore")
+            key = self._read_key(operation.sender, code)
             present, _height, _window, replaced = abi_decode(_ROOTS_TYPES, self.ask(operation.sender, _GET_ROOTS))
             remembered = self.ask(operation.sender, _GET_REMEMBERED)[:_REPLACED_BYTES]
             roots = self.ask(operation.sender, _ROOTS)[-20:]
-            return _Account(code[_KEY_START:], roots, present, tuple([part for part, _ in replaced]), remembered)
+            return _Account(key, roots, present, tuple([part for part, _ in replaced]), remembered)
         factory, call = operation.init_code[:20], operation.init_code[20:]
         if call[:4] != _CREATE or len(call) != 68:
             raise _no_account("nothing is deployed there, and initCode makes no account")
@@ -166,6 +172,27 @@ class _Reader:
         roots = self.ask(compute_implementation_address(factory), _ROOTS)[-20:]
         latest = decode_latest(self.ask(roots, encode_latest())).root
         return _Account(key, roots, latest, (signed[:_REPLACED_BYTES],), bytes(_REPLACED_BYTES))
+
+    def _read_key(self, sender: bytes, code: bytes) -> bytes:
+        if code.startswith(_DELEGATION) and len(code) == _DELEGATION_BYTES:
+            if _KEY_SEQUENCE not in self.read_code(code[len(_DELEGATION) :]):
+                raise _no_account("the EOA delegates to code that is not the keystore's")
+            key = self.ask(sender, _KEY)
+            if not any(key):
+                raise _no_account("the EOA has set no key: `setKey` has not been called")
+            return key
+        if len(code) != _KEY_START + 32:
+            raise _no_account("its code is not that of an account of the keystore")
+        return code[_KEY_START:]
+
+    def name_delegate(self, operation: UserOperation) -> UserOperation:
+        """The same, with the sender's delegate for EIP-7702's marker: of the same hash, and without the marker."""
+        if not has_eoa_marker(operation.init_code):
+            return operation
+        code = self.read_code(operation.sender)
+        if not code.startswith(_DELEGATION) or len(code) != _DELEGATION_BYTES:
+            raise _no_account("initCode has EIP-7702's marker, and the sender does not delegate")
+        return replace(operation, init_code=code[len(_DELEGATION) :] + operation.init_code[20:])
 
     def knows_root(self, roots: bytes, root: bytes) -> bool:
         """Whether the chain has ever had the root."""

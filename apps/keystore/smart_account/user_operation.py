@@ -25,6 +25,7 @@ __all__ = [
     "encode_handle_ops",
     "encode_user_operation_json",
     "encode_validate_user_op",
+    "has_eoa_marker",
     "pack_words",
 ]
 
@@ -89,11 +90,11 @@ def compute_user_operation_hash(
 ) -> bytes:
     """The EIP-712 digest that is signed; it binds account, chain and entry point, not the signature.
 
-    `delegate`, 20 bytes, is what the sender delegates to when the operation is done: it stands in the hash for `EOA_MARKER`, and
-    is left out where there is no marker. Raises `UsageError` if it lacks or a number does not fit.
+    `delegate`, 20 bytes, is what the sender delegates to when the operation is done: it stands in the hash for
+    `EOA_MARKER`, and nowhere where there is no marker. Raises `UsageError` if it lacks or a number does not fit.
     """
     init_code = operation.init_code
-    if _has_marker(init_code):
+    if has_eoa_marker(init_code):
         if len(delegate) != _ADDRESS_BYTES:
             raise UsageError("an operation with EIP-7702's marker is hashed with the 20 bytes of the sender's delegate")
         init_code = delegate + init_code[_ADDRESS_BYTES:]
@@ -113,8 +114,8 @@ def compute_user_operation_hash(
     return keccak256(b"\x19\x01" + domain + keccak256(b"".join(words)))
 
 
-def _has_marker(init_code: bytes) -> bool:
-    """As the entry point sees it: zeros that lack at the end are there."""
+def has_eoa_marker(init_code: bytes) -> bool:
+    """Whether an `initCode` has EIP-7702's marker, as the entry point sees it: zeros that lack at its end are there."""
     return len(init_code) >= 2 and init_code[:_ADDRESS_BYTES].ljust(_ADDRESS_BYTES, b"\0") == EOA_MARKER
 
 
@@ -159,7 +160,7 @@ def encode_user_operation_json(operation: UserOperation) -> dict[str, Any]:
         "signature": "0x" + operation.signature.hex(),
     }
     if operation.init_code:
-        factory = EOA_MARKER[:2] if _has_marker(operation.init_code) else operation.init_code[:_ADDRESS_BYTES]
+        factory = EOA_MARKER[:2] if has_eoa_marker(operation.init_code) else operation.init_code[:_ADDRESS_BYTES]
         members["factory"] = "0x" + factory.hex()
         members["factoryData"] = "0x" + operation.init_code[_ADDRESS_BYTES:].hex()
     if operation.paymaster_and_data:
@@ -188,7 +189,7 @@ def decode_user_operation_json(document: Any) -> UserOperation:
         raise WrongJsonType("an operation is an object")
     numbers = [_read_number(document, name) for name in _NUMBERS]
     factory, paymaster = _read_bytes(document, "factory"), _read_bytes(document, "paymaster")
-    if _has_marker(factory):
+    if has_eoa_marker(factory):
         factory = EOA_MARKER
     if paymaster:
         for name in ("paymasterVerificationGasLimit", "paymasterPostOpGasLimit"):
