@@ -9,13 +9,14 @@ import {KeystoreAccount} from "./KeystoreAccount.sol";
 /// @title What an EOA delegates to (EIP-7702) in order to keep its address and take its keys from the keystore
 /// @notice One contract for all EOAs of a chain. It takes the signatures of a `KeystoreAccount`, in the same EIP-712 domain. The
 /// key is in the EOA's storage, set by a signature of the EOA's own private key and in no other way: the EOA as the caller
-/// is not enough, since whoever signs an operation of the account by the keystore makes it call itself.
+/// is not enough, since any operation that a key of the keystore signs can make the account call itself.
 ///
 /// The EOA's private key stays a master key. It can set another key, delegate to other code, send transactions and sign what is
 /// checked by `ecrecover` (many permits). The keystore cannot revoke it, and a rotation does not help against its thief.
 ///
-/// Another delegate of the EOA could write into this storage whatever it wanted, the roots too. `setKey` therefore begins anew:
-/// nothing that was there before it is believed after it.
+/// Each deployment has a place of its own: what another one was told, and the roots that it took from another contract, do
+/// not count here. Hostile code that the EOA delegated to could still write to that place, the roots too. A `setKey` of a larger
+/// sequence than is there begins anew: nothing else that was there counts after it.
 contract Keystore7702 is KeystoreAccount {
     /// @notice The account lives by `key` from now on. `sequence` is that of the signature.
     event KeySet(bytes32 indexed key, uint256 sequence);
@@ -34,22 +35,24 @@ contract Keystore7702 is KeystoreAccount {
         Copies copies;
     }
 
-    /// @dev ERC-7201: `keccak256(uint256(keccak256("microrollup.keystore.7702")) - 1) & ~0xff`.
-    bytes32 private constant _PLACE = 0x9ac508ec621397efe225c4d4623ba2f79f2e0008cf171d4395da5790a78ee300;
+    /// @dev ERC-7201, `erc7201:microrollup.keystore.7702`: a mapping from delegates to settings.
+    bytes32 private constant _PLACES = 0x9ac508ec621397efe225c4d4623ba2f79f2e0008cf171d4395da5790a78ee300;
     bytes32 private constant _SET_KEY = keccak256("SetKey(address delegate,bytes32 key,uint256 sequence)");
 
     address private immutable _DELEGATE = address(this);
+    bytes32 private immutable _PLACE = keccak256(abi.encode(address(this), _PLACES));
 
     constructor(IEntryPoint entryPoint_, IKeystoreRoots roots_) KeystoreAccount(entryPoint_, roots_) {}
 
-    /// @notice Live by a key of the keystore. Anybody may send it: it is the signature that counts. Sent once more it changes nothing, so
-    /// that nobody can spoil an operation or a transaction that has it in front.
+    /// @notice Live by a key of the keystore. Anybody may send it: it is the signature that counts. Sent once more it changes
+    /// nothing, so that nobody can spoil an operation or a transaction that begins with it.
     ///
     /// Roots are forgotten: a `pushRoot` must follow before the keystore's keys sign.
     /// @param newKey The account's key on the keystore; it need not be registered.
     /// @param sequence Larger than that of the last signature, from 1.
     /// @param signature Of the EOA's key: `r 32 | s 32 | v 1`, over the EIP-712 struct
-    /// `SetKey(address delegate,bytes32 key,uint256 sequence)` in `{KeystoreAccount, 1, chain id, EOA}`; `delegate` is this contract.
+    /// `SetKey(address delegate,bytes32 key,uint256 sequence)` in `{KeystoreAccount, 1, chain id, EOA}`; `delegate` is this
+    /// contract.
     function setKey(bytes32 newKey, uint256 sequence, bytes calldata signature) external {
         if (newKey == 0) revert ZeroKey();
         bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(_SET_KEY, _DELEGATE, newKey, sequence)));
@@ -78,9 +81,10 @@ contract Keystore7702 is KeystoreAccount {
         return _getSettings().copies;
     }
 
-    function _getSettings() private pure returns (_Settings storage settings) {
+    function _getSettings() private view returns (_Settings storage settings) {
+        bytes32 place = _PLACE;
         assembly ("memory-safe") {
-            settings.slot := _PLACE
+            settings.slot := place
         }
     }
 }

@@ -90,8 +90,9 @@ def compute_user_operation_hash(
 ) -> bytes:
     """The EIP-712 digest that is signed; it binds account, chain and entry point, not the signature.
 
-    `delegate`, 20 bytes, is what the sender delegates to when the operation is done: it stands in the hash for
-    `EOA_MARKER`, and nowhere where there is no marker. Raises `UsageError` if it lacks or a number does not fit.
+    `delegate`, 20 bytes, is what the sender delegates to when the operation is done: it is hashed in
+    place of `EOA_MARKER`, and left out where there is no marker. Raises `UsageError` if it lacks, or a number does not
+    fit.
     """
     init_code = operation.init_code
     if has_eoa_marker(init_code):
@@ -115,7 +116,7 @@ def compute_user_operation_hash(
 
 
 def has_eoa_marker(init_code: bytes) -> bool:
-    """Whether an `initCode` has EIP-7702's marker, as the entry point sees it: zeros that lack at its end are there."""
+    """Whether an `initCode` begins with EIP-7702's marker, as the entry point reads it: zeros follow its end."""
     return len(init_code) >= 2 and init_code[:_ADDRESS_BYTES].ljust(_ADDRESS_BYTES, b"\0") == EOA_MARKER
 
 

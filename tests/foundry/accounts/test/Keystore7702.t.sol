@@ -30,7 +30,7 @@ contract Keystore7702Test is AccountBase {
     bytes32 private constant _DOMAIN_TYPE =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 private constant _SET_KEY = keccak256("SetKey(address delegate,bytes32 key,uint256 sequence)");
-    uint256 private constant _PLACE = 0x9ac508ec621397efe225c4d4623ba2f79f2e0008cf171d4395da5790a78ee300;
+    uint256 private constant _PLACES = 0x9ac508ec621397efe225c4d4623ba2f79f2e0008cf171d4395da5790a78ee300;
     uint256 private constant _EOA_KEY = 0xE0A;
     bytes4 private constant _YES = 0x1626ba7e;
     bytes4 private constant _NO = 0xffffffff;
@@ -204,14 +204,29 @@ contract Keystore7702Test is AccountBase {
         other = OtherDelegate(address(_eoa));
         Holder memory thief = _holder(0xBAD);
         Opening memory forged = _include(_keyOf(_alice), thief);
-        other.write(_PLACE + 2, uint256(forged.root));
-        other.write(_PLACE + 3, time << 64 | type(uint64).max);
+        uint256 place = uint256(keccak256(abi.encode(_delegate, _PLACES)));
+        other.write(place + 2, uint256(forged.root));
+        other.write(place + 3, time << 64 | type(uint64).max);
         _delegateTo(_delegate);
         _accept(_signedTransfer(_eoa, thief, forged));
         _eoa.setKey(_keyOf(_alice), 2, _ownSignature(_keyOf(_alice), 2));
         _eoa.pushRoot();
         _refuse(_signedTransfer(_eoa, thief, forged));
         _refuse(_signedTransfer(_eoa, _alice, _cached()));
+        _accept(_signedTransfer(_eoa, _alice, _included));
+    }
+
+    /// @dev A deployment by somebody who wrote its roots: what it was told is of no account elsewhere, nor is our signature there.
+    function test_deployments_share_nothing() external {
+        _setUpAlice();
+        bytes memory lying = abi.encodePacked(_load("Keystore7702"), abi.encode(entryPoint, address(0xBAD)));
+        _delegateTo(_deploy(lying));
+        assertEq(bytes32(0), _eoa.key(), "no key");
+        bytes memory signature = _ownSignature(_keyOf(_alice), 1);
+        vm.expectRevert(IKeystore7702.NotOwnSignature.selector);
+        _eoa.setKey(_keyOf(_alice), 1, signature);
+        _refuse(_signedTransfer(_eoa, _alice, _included));
+        _delegateTo(_delegate);
         _accept(_signedTransfer(_eoa, _alice, _included));
     }
 
