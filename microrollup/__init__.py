@@ -19,7 +19,7 @@ from microrollup.declaration.index import Index, IndexBlock, IndexView
 from microrollup.declaration.map import Map
 from microrollup.declaration.method_set import MethodSet
 from microrollup.declaration.node_view import NodeView
-from microrollup.declaration.page import Column, Page, Part
+from microrollup.declaration.page import Act, Column, Page, Part
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import State, leaf_value, metadata
 from microrollup.declaration.upgrade import Upgrade
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from microrollup.client import SyncClient as SyncClient
 
 __all__ = [
+    "Act",
     "Action",
     "Column",
     "Context",

@@ -8,5 +8,10 @@ from .transitions import register, update
 __all__ = ["app"]
 
 app = MicroRollup(
-    name="keystore", version="1", genesis=Keystore(), stfs=[register, update], reads=f"{__package__}.queries"
+    name="keystore",
+    version="1",
+    genesis=Keystore(),
+    stfs=[register, update],
+    reads=f"{__package__}.queries",
+    pages=f"{__package__}.pages",
 )

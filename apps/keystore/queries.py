@@ -11,9 +11,10 @@ from microrollup import ZERO_BYTES32, Address, Bytes, Bytes32, Uint16, View, req
 from .accounts import Account, Keystore
 from .indexes import accounts_by_vk
 
-__all__ = ["AccountsPage", "FoundAccount", "accounts_of"]
+__all__ = ["AccountsPage", "FoundAccount", "HeldAccount", "HeldPage", "accounts_of", "held"]
 
 _MAX_PAGE: Final = 200
+_WORD: Final = 32
 
 
 class FoundAccount(msgspec.Struct, frozen=True):
@@ -45,3 +46,25 @@ def accounts_of(
 def _show(key: bytes, account: Account | None) -> FoundAccount | None:
     """An index may be a block behind the state: what is there now counts."""
     return None if account is None else FoundAccount(key, account.data, account.vk)
+
+
+class HeldAccount(msgspec.Struct, frozen=True):
+    """An account with the parts of its data: what an `Update` of it begins with."""
+
+    key: Bytes32
+    code_hash: Bytes32
+    config_hash: Bytes32
+
+
+class HeldPage(msgspec.Struct, frozen=True):
+    """Accounts, and the key after which the next page begins."""
+
+    items: list[HeldAccount]
+    next: Bytes32 | None
+
+
+def held(view: View[Keystore], sender: Address, after: Bytes32 = ZERO_BYTES32, limit: Uint16 = 50) -> HeldPage:
+    """The accounts of `accounts_of`, their code hash and config hash apart."""
+    found = accounts_of(view, sender, after, limit)
+    items = [HeldAccount(item.key, item.data[:_WORD], item.data[_WORD:]) for item in found.items]
+    return HeldPage(items, found.next)

@@ -6,31 +6,34 @@
     )
 
 The declaration names their module as text, `MicroRollup(..., pages="shop_pages")`, so that it is not part of the stfId.
-No code of the app runs in the browser.
+No code of the app runs in the browser. Buttons (`Act`) lead to the explorer's own form of an action.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from microrollup.chain.answers.pages import ColumnAnswer, ColumnForm, PageAnswer, PartAnswer, PartKind, Tone
+from microrollup.chain.answers.pages import ActAnswer, ColumnAnswer, ColumnForm, PageAnswer, PartAnswer, PartKind, Tone
 from microrollup.codec.schema import to_camel_case
+from microrollup.declaration.action import Action
 from microrollup.declaration.query import Query, Reads
 from microrollup.errors import DeclarationError, UsageError
 
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
 
-__all__ = ["Column", "Page", "Part", "load_pages"]
+__all__ = ["Act", "Column", "Page", "Part", "load_pages"]
 
 MAX_PAGES: Final = 32
 MAX_PARTS: Final = 32
 """Of one page."""
+MAX_ACTS: Final = 8
+"""Of one page, and of one part's rows."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _FORMS: Final = get_args(ColumnForm)
@@ -59,6 +62,16 @@ class Column(msgspec.Struct, frozen=True):
     """Of `state`: a word -> `good`, `warn` or `bad`, by which it is coloured."""
 
 
+class Act(msgspec.Struct, frozen=True):
+    """A button that opens the explorer's form for one of the app's actions: who reads the page signs it there."""
+
+    action: type[Action]
+    title: str
+    """What the button says."""
+    fills: Mapping[str, str] = {}
+    """A member of the action -> the member of the row whose value it begins with, as in Python; none for a page."""
+
+
 class Part(msgspec.Struct, frozen=True):
     """One query of a page: a struct becomes facts, a list of structs a table.
 
@@ -69,6 +82,8 @@ class Part(msgspec.Struct, frozen=True):
     title: str
     columns: tuple[Column, ...] = ()
     """In order; by default all members."""
+    acts: tuple[Act, ...] = ()
+    """Buttons of each row."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -84,6 +99,10 @@ class Page(msgspec.Struct, frozen=True):
     """The parameter of all its queries that says what the page is about; empty: it is in the menu."""
     finds: str = ""
     """The page that a look-up on this page leads to."""
+    of_signer: bool = False
+    """Whether `parameter` is the sender whose wallet or passkey the reader connects: the page is in the menu."""
+    acts: tuple[Act, ...] = ()
+    """Buttons of the page."""
 
 
 def load_pages(rollup: MicroRollup, reads: Reads | None) -> tuple[PageAnswer, ...]:
@@ -108,7 +127,8 @@ def load_pages(rollup: MicroRollup, reads: Reads | None) -> tuple[PageAnswer, ..
     names = [page.name for page in pages]
     for page in pages:
         _check_page(page, names, about)
-    return tuple([_describe_page(page, reads, about) for page in pages])
+        _check_acts(f"pages: {page.name}", page.acts, rollup, ())
+    return tuple([_describe_page(page, rollup, reads, about) for page in pages])
 
 
 def _check_page(page: Page, names: list[str], about: set[str]) -> None:
@@ -121,17 +141,49 @@ def _check_page(page: Page, names: list[str], about: set[str]) -> None:
         raise DeclarationError(where, f"a page has 1 to {MAX_PARTS} parts")
     if page.finds and page.finds not in about:
         raise DeclarationError(where, f"finds {page.finds!r}, which is not a page with a parameter")
+    if page.of_signer and not page.parameter:
+        raise DeclarationError(where, "a page of the signer's names the parameter that the sender is")
 
 
-def _describe_page(page: Page, reads: Reads, about: set[str]) -> PageAnswer:
+def _check_acts(where: str, acts: tuple[Act, ...], rollup: MicroRollup, row: Collection[str]) -> None:
+    if len(acts) > MAX_ACTS:
+        raise DeclarationError(where, f"a page, and a part, has at most {MAX_ACTS} acts")
+    for act in acts:
+        if act.action not in [each.cls for each in rollup.action_types]:
+            raise DeclarationError(where, f"{act.action.__name__} is not an action of the app")
+        members = act.action.__struct_fields__
+        for member, source in act.fills.items():
+            if member not in members:
+                raise DeclarationError(where, f"{act.action.__name__} has no member {member!r}")
+            if source not in row:
+                raise DeclarationError(where, f"{member!r} is filled from {source!r}, which no row has")
+
+
+def _describe_page(page: Page, rollup: MicroRollup, reads: Reads, about: set[str]) -> PageAnswer:
     parts = tuple(
-        [_describe_part(f"pages: {page.name}: {part.title}", page, part, reads, about) for part in page.parts]
+        [_describe_part(f"pages: {page.name}: {part.title}", page, part, rollup, reads, about) for part in page.parts]
     )
     parameter = to_camel_case(page.parameter) if page.parameter else None
-    return PageAnswer(page.name, page.title, page.summary, parameter, page.finds, parts)
+    acts = _describe_acts(page.acts)
+    return PageAnswer(page.name, page.title, page.summary, parameter, page.finds, parts, page.of_signer, acts)
 
 
-def _describe_part(where: str, page: Page, part: Part, reads: Reads, about: set[str]) -> PartAnswer:
+def _describe_acts(acts: tuple[Act, ...]) -> tuple[ActAnswer, ...]:
+    return tuple(
+        [
+            ActAnswer(
+                act.title,
+                act.action.__name__,
+                {to_camel_case(member): to_camel_case(source) for member, source in act.fills.items()},
+            )
+            for act in acts
+        ]
+    )
+
+
+def _describe_part(
+    where: str, page: Page, part: Part, rollup: MicroRollup, reads: Reads, about: set[str]
+) -> PartAnswer:
     query = next((each for each in reads.queries.values() if each.function is part.query), None)
     if query is None:
         raise DeclarationError(where, f"{getattr(part.query, '__name__', part.query)} is not a query of the app")
@@ -148,9 +200,9 @@ def _describe_part(where: str, page: Page, part: Part, reads: Reads, about: set[
     columns = part.columns or tuple([Column(name) for name in fields])
     for column in columns:
         _check_column(where, column, fields, about)
-    return PartAnswer(
-        part.title, f"{reads.namespace}_{query.name}", kind, tuple([_describe_column(each) for each in columns])
-    )
+    _check_acts(where, part.acts, rollup, fields)
+    described = tuple([_describe_column(each) for each in columns])
+    return PartAnswer(part.title, f"{reads.namespace}_{query.name}", kind, described, _describe_acts(part.acts))
 
 
 def _read_answer(where: str, query: Query) -> tuple[PartKind, Any]:

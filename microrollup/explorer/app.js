@@ -12,6 +12,7 @@ import { renderLivePage } from "./view_live.js";
 import { renderAppPage } from "./view_page.js";
 import { renderRollupPage } from "./view_rollup.js";
 import { renderSenderPage } from "./view_sender.js";
+import { renderSignPage } from "./view_sign.js";
 import { renderStatePage } from "./view_state.js";
 
 const VIEWS = {
@@ -23,6 +24,7 @@ const VIEWS = {
   check: ["Check a proof", renderCheckPage],
   rollup: ["Rollup", renderRollupPage],
   page: ["Page", renderAppPage],
+  sign: ["Sign an action", renderSignPage],
 };
 
 const CONNECTION_WORDS = { connecting: "connecting", live: "live", polling: "polling", offline: "offline" };
@@ -34,6 +36,7 @@ let current = { stop: () => {} };
 /** What a view is given: the address's query, and ways to watch the feed for as long as the view is shown. */
 class Context {
   #watchers = [];
+  #leaving = new AbortController();
 
   constructor(query, path) {
     this.query = query;
@@ -45,7 +48,13 @@ class Context {
     this.#watchers.push(show);
   }
 
+  /** Hear of something's changes for as long as the view is shown. */
+  listen(target, hear) {
+    target.addEventListener("change", hear, { signal: this.#leaving.signal });
+  }
+
   stop() {
+    this.#leaving.abort();
     for (const show of this.#watchers) feed.removeEventListener("change", show);
     this.#watchers = [];
   }
@@ -240,7 +249,7 @@ async function search(event) {
 async function showPages() {
   try {
     const rollup = document.querySelector("nav.pages a[data-view=rollup]");
-    for (const page of (await getPages()).filter((each) => each.parameter === null))
+    for (const page of (await getPages()).filter((each) => each.parameter === null || each.ofSigner))
       rollup.before(h("a", { href: to("page", page.name), "data-page": page.name, "data-finds": page.finds }, page.title));
   } catch {
     setTimeout(showPages, 3_000);

@@ -96,7 +96,8 @@ async function renderClosed(hash, receipt) {
   );
 }
 
-function renderRungs(receipt, heights) {
+/** The levels as a list, those that are reached marked. */
+export function renderRungs(receipt, heights) {
   const failed = receipt.status !== "executed";
   const reached = getLevel(receipt.height, heights);
   const last = LEVELS.findIndex((level) => level.name === reached);

@@ -5,6 +5,9 @@ import { renderCell } from "./cell.js";
 import { renderEmpty, renderFacts } from "./format.js";
 import { feed } from "./live.js";
 import { RpcError, call, callApp, getPages } from "./rpc.js";
+import { connection } from "./signer.js";
+import { renderSigner } from "./signer_view.js";
+import { toForm } from "./view_sign.js";
 
 export async function renderAppPage(context, [name, value]) {
   const pages = await getPages();
@@ -20,14 +23,26 @@ export async function renderAppPage(context, [name, value]) {
     {},
     h("h1", { tabindex: -1 }, page.title),
     page.summary ? h("p", { class: "lead" }, page.summary) : null,
-    found ? renderLookup(found, value) : null,
+    page.ofSigner && !value ? renderSigner(context, () => context.guard(() => load())) : null,
+    page.ofSigner && page.acts.length > 0 ? h("p", { class: "acts" }, ...renderActs(page.acts)) : null,
+    found && !page.ofSigner ? renderLookup(found, value) : null,
     stamp,
     body,
   );
-  if (page.parameter !== null && !value) return root;
+  const about = () => value ?? (page.ofSigner ? connection.current?.sender : undefined);
   const load = async () => {
+    const subject = about();
+    if (page.parameter !== null && !subject) {
+      context.shown = undefined;
+      delete stamp.dataset.key;
+      replace(stamp);
+      replace(body);
+      return;
+    }
     const { latest } = feed.heights ?? (await call("height"));
-    replace(body, ...(await loadParts(page, value, latest)));
+    const parts = await loadParts(page, subject, latest);
+    if (about() !== subject) return;
+    replace(body, ...parts);
     showStamp(stamp, latest, latest, load);
     context.shown = latest;
   };
@@ -147,7 +162,8 @@ function renderPart(part, answer, ask) {
   if (isEmpty(part, answer)) return renderCard(part, renderEmpty("Nothing yet"));
   if (part.kind === "one") {
     const facts = part.columns.map((column) => [column.title, renderCell(column, answer, { full: true })]);
-    return renderCard(part, renderFacts(facts));
+    const acts = part.acts.length > 0 ? h("p", { class: "acts" }, ...renderActs(part.acts, answer)) : null;
+    return renderCard(part, renderFacts(facts), acts);
   }
   return renderCard(part, ...renderSheet(part, answer, ask));
 }
@@ -156,7 +172,7 @@ function renderPart(part, answer, ask) {
 function renderSheet(part, answer, ask) {
   const body = h("tbody", {});
   const append = (rows) => {
-    for (const row of rows) body.append(renderRow(part.columns, row));
+    for (const row of rows) body.append(renderRow(part, row));
   };
   append(getRows(part, answer));
   const table = h(
@@ -165,7 +181,9 @@ function renderSheet(part, answer, ask) {
     h(
       "thead",
       {},
-      h("tr", {}, ...part.columns.map((column) => h("th", { scope: "col", class: classOf(column) }, column.title))),
+      h("tr", {}, ...part.columns.map((column) => h("th", { scope: "col", class: classOf(column) }, column.title)),
+        part.acts.length > 0 ? h("th", { scope: "col" }, "actions") : null,
+      ),
     ),
     body,
   );
@@ -194,11 +212,19 @@ function renderSheet(part, answer, ask) {
   return [h("div", { class: "sheet-holder" }, table), more];
 }
 
+/** Buttons that lead to the forms of actions, which begin with values of the row. */
+function renderActs(acts, row = {}) {
+  return acts.map((act) => {
+    const values = Object.entries(act.fills).map(([member, source]) => [member, row[source]]);
+    return h("a", { class: "button", href: toForm(act.action, values) }, act.title);
+  });
+}
+
 function classOf(column) {
   return column.form === "ether" ? "number" : null;
 }
 
-function renderRow(columns, row) {
+function renderRow({ columns, acts }, row) {
   return h(
     "tr",
     {},
@@ -210,5 +236,8 @@ function renderRow(columns, row) {
         ? h("th", { ...attributes, scope: "row", tabindex: -1 }, cell)
         : h("td", attributes, cell);
     }),
+    acts.length > 0
+      ? h("td", { "data-name": "actions" }, h("div", { class: "acts" }, ...renderActs(acts, row)))
+      : null,
   );
 }

@@ -10,13 +10,18 @@ import msgspec
 import pytest
 
 from apps.keystore.plus import app, queries
-from microrollup import Column, MicroRollup, Page, Part
+from apps.keystore.plus.vault import Transfer
+from microrollup import Act, Action, Column, MicroRollup, Page, Part
 from microrollup.declaration.page import load_pages
 from microrollup.declaration.query import load_reads
 from microrollup.errors import DeclarationError, UsageError
 from zoo import zoo
 
 READS = load_reads(app)
+
+
+class Vanish(Action, frozen=True):
+    """An action of no app."""
 
 
 def load(monkeypatch: pytest.MonkeyPatch, pages: Any) -> Any:
@@ -51,6 +56,22 @@ def test_what_the_explorer_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert () == load_pages(zoo, None)
 
 
+def test_acts_of_pages_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buttons name an action and the members of a row that fill it, as in JSON."""
+    fills = {"from_key": "key"}
+    act = Act(Transfer, "Pay", fills)
+    part = Part(queries.account, "Now", (Column("code_hash"),), (act,))
+    (mine,) = load(
+        monkeypatch, (Page("mine", "Mine", (part,), parameter="key", of_signer=True, acts=(Act(Transfer, "Pay"),)),)
+    )
+    assert (True, "key", [("Pay", "Transfer", {})]) == (
+        mine.of_signer, mine.parameter, [(each.title, each.action, each.fills) for each in mine.acts]
+    )  # fmt: skip
+    assert [("Pay", "Transfer", {"fromKey": "key"})] == [
+        (each.title, each.action, each.fills) for each in mine.parts[0].acts
+    ]
+
+
 def one(part: Part, **more: Any) -> tuple[Page, ...]:
     return (Page("one", "One", (part,), **more),)
 
@@ -66,6 +87,12 @@ def one(part: Part, **more: Any) -> tuple[Page, ...]:
         ((msgspec.structs.replace(ACCOUNT, name="An account"),), "not a page's name"),
         ((msgspec.structs.replace(ACCOUNT, parts=()),), "1 to 32 parts"),
         ((msgspec.structs.replace(ACCOUNT, finds="names"),), "not a page with a parameter"),
+        (one(Part(queries.accounts, "All"), of_signer=True), "names the parameter"),
+        (one(Part(queries.accounts, "All"), acts=(Act(Vanish, "Vanish"),)), "not an action of the app"),
+        (one(Part(queries.accounts, "All"), acts=(Act(Transfer, "Pay", {"from_key": "key"}),)), "no row has"),
+        (one(Part(queries.accounts, "All", acts=(Act(Transfer, "Pay", {"whom": "key"}),))), "no member 'whom'"),
+        (one(Part(queries.accounts, "All", acts=(Act(Transfer, "Pay", {"from_key": "whom"}),))), "no row has"),
+        (one(Part(queries.accounts, "All", acts=(Act(Transfer, "Pay"),) * 9)), "at most 8"),
         (one(Part(load, "Load")), "not a query"),
         (one(Part(queries.account, "Account")), "needs 'key'"),
         (one(Part(queries.prices, "Prices"), parameter="key"), "no parameter 'key'"),

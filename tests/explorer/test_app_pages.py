@@ -81,7 +81,18 @@ def test_the_menu_has_the_pages(browser: Browser) -> None:
     """Those about one thing are not in it, but belong to the entry that leads to them."""
     browser.open()
     titles = browser.run("return [...document.querySelectorAll('nav.pages a')].map((a) => a.innerText)")
-    assert ["Live", "State", "Check a proof", "Accounts", "Balances", "Recoveries", "Names", "Fees", "Rollup"] == titles
+    assert [
+        "Live",
+        "State",
+        "Check a proof",
+        "Accounts",
+        "Balances",
+        "Recoveries",
+        "Names",
+        "Fees",
+        "Rollup",
+        "Sign",
+    ] == titles
     for address, current in (
         ("#/page/accounts", "Accounts"),
         (f"#/page/account/{hex0x(A)}", "Accounts"),

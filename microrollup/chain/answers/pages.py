@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-__all__ = ["ColumnAnswer", "ColumnForm", "PageAnswer", "PartAnswer", "PartKind", "Tone"]
+__all__ = ["ActAnswer", "ColumnAnswer", "ColumnForm", "PageAnswer", "PartAnswer", "PartKind", "Tone"]
 
 ColumnForm: TypeAlias = Literal["plain", "ether", "time", "duration", "state", "progress"]
 PartKind: TypeAlias = Literal["one", "list", "pages"]
@@ -32,6 +32,16 @@ class ColumnAnswer(Struct, frozen=True):
     """Of a state: a word -> `good`, `warn` or `bad`."""
 
 
+class ActAnswer(Struct, frozen=True):
+    """A button that opens the form of an action."""
+
+    title: str
+    action: str
+    """The action's name in `rollup_config`."""
+    fills: dict[str, str]
+    """A member of the action -> the member of the row whose value it begins with, both by their names in JSON."""
+
+
 class PartAnswer(Struct, frozen=True):
     """One query of a page."""
 
@@ -41,6 +51,8 @@ class PartAnswer(Struct, frozen=True):
     kind: PartKind
     """`one` struct, a `list` of them, or `pages` of a list: `{items, next}`, of which `next` is the next `after`."""
     columns: tuple[ColumnAnswer, ...]
+    acts: tuple[ActAnswer, ...]
+    """Buttons of each row."""
 
 
 class PageAnswer(Struct, frozen=True):
@@ -54,3 +66,7 @@ class PageAnswer(Struct, frozen=True):
     finds: str
     """The page that its look-up leads to; empty: it has none."""
     parts: tuple[PartAnswer, ...]
+    of_signer: bool
+    """Whether the parameter is the sender whose wallet or passkey is connected; such a page is in the menu."""
+    acts: tuple[ActAnswer, ...]
+    """Buttons of the page."""
