@@ -60,7 +60,7 @@ function encodeValue(type, value, types) {
     const size = Number(type.slice(5));
     return concat(fromHex(value, size), new Uint8Array(WORD - size));
   }
-  throw new TypeError(`${type} is no type that can be signed here`);
+  throw new TypeError(`${type} cannot be signed here`);
 }
 
 function encodeSigned(value, bits) {

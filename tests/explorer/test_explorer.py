@@ -623,7 +623,7 @@ def test_keyboard_reaches_everything_in_order(browser: Browser, site: Site) -> N
             break
         stops.append(stop)
     names = [stop[0] for stop in stops]
-    assert ["skip", "keystore", "Live", "State", "Check a proof", "Rollup", "search", "Look up"] == names[:8]
+    assert ["skip", "keystore", "Live", "State", "Check a proof", "Rollup", "Sign", "search", "Look up"] == names[:9]
     assert any(name.startswith("step-") for name in names)
     assert any(name.startswith("tamper-") for name in names)
     assert [] == [stop for stop in stops if stop[1] == "none" or stop[2] < 2]

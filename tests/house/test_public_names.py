@@ -13,7 +13,7 @@ import apps.keystore
 import microrollup
 
 APP_NAMES = [
-    "Action", "Column", "Context", "Envelope", "Event", "Index", "IndexBlock", "IndexView", "Map", "MicroRollup",
+    "Act", "Action", "Column", "Context", "Envelope", "Event", "Index", "IndexBlock", "IndexView", "Map", "MicroRollup",
     "MethodSet", "MicrorollupError", "NodeView", "Opened", "Page", "Part", "Revert", "State", "Upgrade", "View",
     "http_route", "leaf_value", "metadata", "replace", "require",
 ]  # fmt: skip

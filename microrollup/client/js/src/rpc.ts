@@ -667,6 +667,8 @@ export interface PageAnswer {
   parameter: string | null;
   finds: string;
   parts: PartAnswer[];
+  ofSigner: boolean;
+  acts: ActAnswer[];
 }
 /**
  * One query of a page.
@@ -676,6 +678,7 @@ export interface PartAnswer {
   method: string;
   kind: "one" | "list" | "pages";
   columns: ColumnAnswer[];
+  acts: ActAnswer[];
 }
 /**
  * One member of what a query answers, and how it is shown.
@@ -689,6 +692,14 @@ export interface ColumnAnswer {
   unit: string;
   words: Record<string, unknown>;
   tones: Record<string, unknown>;
+}
+/**
+ * A button that opens the form of an action.
+ */
+export interface ActAnswer {
+  title: string;
+  action: string;
+  fills: Record<string, unknown>;
 }
 /**
  * The genesis record: canonical msgpack.
@@ -777,6 +788,21 @@ export interface FoundAccount {
   key: Bytes32;
   data: Bytes;
   vk: Bytes;
+}
+/**
+ * Accounts, and the key after which the next page begins.
+ */
+export interface HeldPage {
+  items: HeldAccount[];
+  next: Bytes32 | null;
+}
+/**
+ * An account with the parts of its data: what an `Update` of it begins with.
+ */
+export interface HeldAccount {
+  key: Bytes32;
+  codeHash: Bytes32;
+  configHash: Bytes32;
 }
 /**
  * A closed block without its entries, as subscribers get it.
