@@ -8,7 +8,7 @@ import pytest
 import rlp  # type: ignore[import-untyped]
 from msgspec.structs import replace
 
-from account_world import World, address_of, make_key, show
+from account_world import RECIPIENT, World, address_of, make_key, show
 from apps.keystore.smart_account import (
     CACHED,
     ENTRY_POINT,
@@ -33,6 +33,7 @@ from bundled_world import BundledWorld
 from contract_calls import _send as send_transaction
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import UsageError
+from waiting import wait_for
 
 DELEGATE = b"\x77" * 20
 OPERATION = UserOperation(b"\x22" * 20, 0, b"\1\2\3", EOA_MARKER + b"\4\5")
@@ -92,6 +93,33 @@ def test_by_a_bundler(bundled: BundledWorld, mode: str) -> None:
     by_itself = world.sign(world.make_transfer(account), configuration, included, name)
     assert "AA24 signature error" == world.refuse(by_itself)
     assert "wrong_key" == explain(by_itself, world.anvil).cause
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["unsafe", "safe"])
+def test_back_by_an_operation(bundled: BundledWorld, mode: str) -> None:
+    """An EOA took back its delegation: the operation itself brings it again, with the key and root of before."""
+    world, keystore = bundled.world, bundled.keystore
+    bundler = bundled.safe if mode == "safe" else bundled.unsafe
+    name, owner = f"an EOA that comes back, {mode}", f"the key of one that comes back, {mode}"
+    configuration = configure_ecdsa(address_of(owner))
+    key = keystore.register(configuration, owner)
+    world.mirror()
+    account, delegate = set_up(world, name, key), compute_eoa_delegate_address(world.roots)
+    carrier = {"from": world.funder, "to": world.funder, "authorizationList": [authorize(world, name, bytes(20))]}
+    send_transaction(world.anvil, carrier)
+    assert not world.has_code(account)
+    opening = keystore.open(key, configuration, address_of(owner))
+    operation = replace(world.make_transfer(account, EOA_MARKER), pre_verification_gas=150_000)
+    digest = compute_user_operation_hash(operation, ENTRY_POINT, world.chain_id, delegate)
+    signature = encode_signature(configuration, opening, sign_ecdsa(make_key(owner), digest))
+    document = encode_user_operation_json(replace(operation, signature=signature))
+    document["eip7702Auth"] = authorize(world, name, delegate)
+    bundler.call("eth_sendUserOperation", document, show(ENTRY_POINT))
+    balance = world.get_balance(RECIPIENT)
+    bundler.call("debug_bundler_sendBundleNow")
+    wait_for(lambda: world.get_balance(RECIPIENT) > balance, 60)
+    assert world.has_code(account)
 
 
 def test_marker() -> None:
