@@ -196,7 +196,13 @@ interface IRollupInbox {
         bytes calldata batch
     ) external;
 
-    /// @notice Append an action to the queue in the name of `msg.sender`; at most 8,192 bytes.
+    /// @notice Append to the queue what the rollup's blocks must then begin with; at most 8,192 bytes:
+    /// `0x00 || abi.encode(typeHash, members...)`, an action of `msg.sender`, `typeHash` being `keccak256` of its EIP-712
+    /// type, the members without the nonce;
+    /// `0x01 || record`, a signed action that anybody carries, `record` being canonical msgpack `[type, [members...], nonce,
+    /// signature]`: the signer is its sender, and the nonce must be the next;
+    /// `0x02 || length of the name, 1 byte || name || bytes`, what comes in an envelope of the app's own.
+    /// Nothing of it is checked here: what does not decode takes its place in the queue and does nothing.
     function force(bytes calldata payload) external returns (uint256 index);
 
     /// @notice Announce, as the owner, that an entry of the queue is not executed by blocks whose L1 origin has reached
