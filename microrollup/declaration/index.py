@@ -20,6 +20,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import (
+    TYPE_CHECKING,
     Any,
     Final,
     Generic,
@@ -34,7 +35,6 @@ from typing import (
 
 import msgspec
 
-from microrollup.chain.block import Header
 from microrollup.chain.receipt import ReceiptStatus
 from microrollup.codec.annotations import show_annotation
 from microrollup.codec.canonical import encode_canonical
@@ -44,6 +44,9 @@ from microrollup.declaration.map import Map
 from microrollup.declaration.modules import Package
 from microrollup.declaration.state import State, StateField, describe_map
 from microrollup.errors import DeclarationError, LimitExceeded
+
+if TYPE_CHECKING:
+    from microrollup.chain.block import Header
 
 __all__ = [
     "MAX_INDEX_CHANGES",

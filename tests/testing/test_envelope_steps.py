@@ -99,9 +99,10 @@ class TicketMachine(RollupMachine):
     def hand_in(self, data: st.DataObject, carrier: bytes | None, whole: bool) -> None:
         """Somebody hands one in or carries it, perhaps again, perhaps cut off."""
         raw = data.draw(st.sampled_from(self.made), "ticket")
-        before = self.rollup.list_rows()
-        outcome = self.rollup.apply(envelope(NAME, raw if whole else raw[:-1], l1_sender=carrier))
-        if isinstance(outcome, RefusedError):
+        step = envelope(NAME, raw if whole else raw[:-1], l1_sender=carrier)
+        if isinstance(self.rollup.apply(step), RefusedError):
+            before = self.rollup.list_rows()  # of the open block, which began with what was forced
+            assert isinstance(self.rollup.apply(step), RefusedError)
             assert before == self.rollup.list_rows()
         self._follow()
 
