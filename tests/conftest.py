@@ -48,8 +48,8 @@ settings.register_profile("explore", deadline=None, max_examples=1_000)
 settings.load_profile("same every time")
 
 
-@pytest.fixture(autouse=True)
-def room_for_a_sequencer(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
     """A process of tests holds what thousands of them left behind: a sequencer's bound of memory counts from there.
 
     The tests of the bound itself run in processes of their own.
@@ -57,7 +57,7 @@ def room_for_a_sequencer(monkeypatch: pytest.MonkeyPatch) -> None:
     held = count_private_bytes()
     for name in ("microrollup.cli.serving", "microrollup.deployment.importing"):
         if (module := sys.modules.get(name)) is not None and held > MEMORY_BYTES // 4:
-            monkeypatch.setattr(module, "MEMORY_BYTES", MEMORY_BYTES + held)
+            setattr(module, "MEMORY_BYTES", MEMORY_BYTES + held)  # noqa: B010 - of whatever module it is
 
 
 def count_private_bytes() -> int:

@@ -326,7 +326,7 @@ class Connection:
 
     def send(self, topic: str, cursor: int, result: Json) -> None:
         """From any thread."""
-        for subscription, subscribed in self.topics.items():
+        for subscription, subscribed in list(self.topics.items()):  # the page may subscribe meanwhile
             if subscribed == topic:
                 params = {"subscription": subscription, "cursor": cursor, "result": result}
                 message = {"jsonrpc": "2.0", "method": "rollup_subscription", "params": params}

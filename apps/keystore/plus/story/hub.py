@@ -179,7 +179,14 @@ class PlusHub:
         self.l1.reach_time(self.l1.get_time() + seconds)
         anvil.mine(DEPTH)
         number = anvil.get_head()[0]
-        wait_until("the node sees L1 go on", lambda: self.client.call("status")["l1"]["origin"] >= number - DEPTH)
+        wait_until("the node sees L1 go on", lambda: self._has_followed(number - DEPTH))
+
+    def _has_followed(self, origin: int) -> bool:
+        """Whether the node's next action is of a block bound to this L1 block or a newer one: none is open earlier."""
+        status = self.client.call("status")
+        header = self.client.call("getHeader")
+        closed = int(header["firstSeq"]) + int(header["actionCount"])
+        return bool(status["l1"]["origin"] >= origin and closed == int(status["acknowledged"]))
 
     def read_root(self) -> bytes:
         """The inbox's own word."""
