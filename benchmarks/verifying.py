@@ -14,8 +14,7 @@ from benchmarks.end_to_end import import_lines, open_sequencer, warm_pool
 from benchmarks.measure import compare
 from benchmarks.report import Row, make_ratio_row
 from microrollup.chain.block import Block
-from microrollup.execution.authentication import Authenticator
-from microrollup.execution.authentication_pool import Authentication
+from microrollup.execution.authentication import Authentication, Authenticator
 from microrollup.execution.entry import is_signed_record
 from microrollup.ledger.ledger import Ledger
 from microrollup.verifier.source import StoreSource

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import coincurve
+from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found]  # a compiled module
+from coincurve.context import GLOBAL_CONTEXT
+from coincurve.flags import EC_UNCOMPRESSED
 
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import BadSignature, HighS, WrongLength
 
 __all__ = [
+    "NO_KEY",
     "PrivateKey",
     "canonicalize_signature",
     "compute_address",
     "load_private_key",
     "recover_address",
+    "recover_addresses",
     "sign_digest",
 ]
 
 _HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 _HALF_ORDER_BYTES: Final = _HALF_ORDER.to_bytes(32, "big")
 _RECOVERY_IDS: Final = {0: 0, 1: 1, 27: 0, 28: 1}
+
+_DIGEST_BYTES: Final = 32
+_SIGNATURE_BYTES: Final = 65
+_POINT_BYTES: Final = 65
+_MAX_RECOVERY_ID: Final = 3
+
+_PARSE: Final = lib.secp256k1_ecdsa_recoverable_signature_parse_compact
+_SERIALIZE: Final = lib.secp256k1_ec_pubkey_serialize
+
+NO_KEY: Final = "no key can have made this signature"
+"""What `BadSignature` says where a signature recovers to no key."""
 
 PrivateKey = coincurve.PrivateKey
 
@@ -70,8 +87,34 @@ def recover_address(digest: bytes, signature: bytes) -> bytes:
 
     Raises `BadSignature` if no key can have made it.
     """
-    try:
-        key = coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
-    except Exception as error:  # coincurve raises bare Exception and ValueError alike
-        raise BadSignature("no key can have made this signature") from error
-    return keccak256(key.format(compressed=False)[1:])[12:]
+    (address,) = recover_addresses((digest,), (signature,))
+    if address is None:
+        raise BadSignature(NO_KEY)
+    return address
+
+
+def recover_addresses(digests: Sequence[bytes], signatures: Sequence[bytes]) -> list[bytes | None]:
+    """`recover_address` of many, in order: an address, or None where no key can have made the signature.
+
+    One loop over libsecp256k1's own functions, with buffers that are used again. Raises `ValueError` unless there are
+    as many signatures as digests.
+    """
+    context, parse, recover, serialize = GLOBAL_CONTEXT.ctx, _PARSE, lib.secp256k1_ecdsa_recover, _SERIALIZE
+    parsed, key = ffi.new("secp256k1_ecdsa_recoverable_signature *"), ffi.new("secp256k1_pubkey *")
+    point, size = ffi.new("unsigned char[]", _POINT_BYTES), ffi.new("size_t *", _POINT_BYTES)
+    view = ffi.buffer(point)
+    addresses: list[bytes | None] = []
+    for digest, signature in zip(digests, signatures, strict=True):
+        # libsecp256k1 reads so many bytes whatever it is given, and aborts the process for other recovery ids
+        if (
+            len(digest) == _DIGEST_BYTES
+            and len(signature) == _SIGNATURE_BYTES
+            and signature[64] <= _MAX_RECOVERY_ID
+            and parse(context, parsed, signature, signature[64])
+            and recover(context, key, parsed, digest)
+        ):
+            serialize(context, point, size, key, EC_UNCOMPRESSED)
+            addresses.append(keccak256(view[1:])[12:])
+        else:
+            addresses.append(None)
+    return addresses

@@ -1,14 +1,17 @@
 """Authentication: from untrusted bytes to an action whose sender is known, or that came in an envelope of the app.
 Stateless, so it runs in worker processes.
 
+Many are authenticated in two phases: each is read, then the wallets' signatures are recovered in one loop, which does
+nothing else. Errors are those of one alone, each at its place.
+
 A line of JSON is read twice as fast where its text is the one that msgspec itself would write; every other text goes
 through the strict parser, which is the definition and gives the reasons of refusals. Both lead to the same objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import msgspec
 
@@ -16,7 +19,7 @@ from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.record import DomainConfig
 from microrollup.codec.json import check_members, read_hex
 from microrollup.codec.json_text import clip, is_shallow, parse_json
-from microrollup.crypto.ecdsa import recover_address
+from microrollup.crypto.ecdsa import NO_KEY, recover_addresses
 from microrollup.crypto.eip712 import compile_digest, compile_member_digest, compute_domain_separator
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.signatures.schemes import MIN_SIGNATURE_BYTES, canonicalize, recover_sender
@@ -25,6 +28,7 @@ from microrollup.declaration.action import ActionType, ActionTypes
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import (
     ActionLimit,
+    BadSignature,
     DecodeError,
     LimitExceeded,
     NotJson,
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_LINE_BYTES",
     "Authenticated",
+    "Authentication",
     "Authenticator",
     "compute_action_hash",
     "may_be_envelope",
@@ -80,6 +85,21 @@ class Authenticated(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     """See `compute_action_hash`."""
     version: Uint64 = 0
     """Under which of the app's versions it was signed, 0 for the oldest."""
+
+
+Authentication: TypeAlias = Authenticated | Enveloped | RefusedError | DecodeError
+"""What becomes of one line (never a `DecodeError`) or of one record."""
+
+
+class _Read(msgspec.Struct, frozen=True, gc=False):
+    """A signed action that was read, between the two phases: who made its secp256k1 signature is not known yet."""
+
+    record: bytes
+    nonce: int
+    digest: bytes
+    signature: bytes
+    stated: bytes | None
+    """The sender that the line states."""
 
 
 def compute_action_hash(digest: bytes, sender: bytes) -> bytes:
@@ -134,6 +154,53 @@ class Authenticator:
 
         Raises a class of `RefusedError`; its `code` says which rule the line breaks.
         """
+        outcome = self._read_line(line)
+        return outcome if isinstance(outcome, Enveloped) else self._finish(outcome)
+
+    def authenticate_lines(self, lines: Iterable[bytes]) -> list[Authentication]:
+        """`authenticate_line` of many, in order, with what it would have raised as the outcome of its line."""
+        return self._authenticate_all(self._read_line, lines)
+
+    def authenticate_records(self, records: Iterable[bytes]) -> list[Authentication]:
+        """`authenticate_record` of many, in order, with the `RefusedError` or `DecodeError` that it would have raised
+        as the outcome of its record.
+        """
+        return self._authenticate_all(self._read_record, records)
+
+    def _authenticate_all(
+        self, read: Callable[[bytes], Authenticated | Enveloped | _Read], items: Iterable[bytes]
+    ) -> list[Authentication]:
+        outcomes: list[Authentication | _Read] = []
+        for item in items:
+            try:
+                outcomes.append(read(item))
+            except (RefusedError, DecodeError) as error:
+                outcomes.append(error.with_traceback(None))  # this frame would keep it, and it this frame
+        waiting = [outcome for outcome in outcomes if isinstance(outcome, _Read)]
+        found = iter(recover_addresses([one.digest for one in waiting], [one.signature for one in waiting]))
+        return [self._conclude(one, next(found)) if isinstance(one, _Read) else one for one in outcomes]
+
+    def _finish(self, read: Authenticated | _Read) -> Authenticated:
+        """The second phase of one alone. Raises what `_conclude` returns."""
+        if isinstance(read, Authenticated):
+            return read
+        (sender,) = recover_addresses((read.digest,), (read.signature,))
+        outcome = self._conclude(read, sender)
+        if isinstance(outcome, RefusedError):
+            raise outcome
+        return outcome
+
+    def _conclude(self, read: _Read, sender: bytes | None) -> Authenticated | RefusedError:
+        """What a signed action comes to whose signature gives this sender, or none."""
+        if sender is None:
+            return BadSignature(NO_KEY)
+        if read.stated is not None and read.stated != sender:
+            return _describe_mismatch(read.stated, sender)
+        action_hash = keccak256(read.digest + sender)
+        return Authenticated(read.record, sender, read.nonce, action_hash, self.version)
+
+    def _read_line(self, line: bytes) -> Authenticated | Enveloped | _Read:
+        """The first phase of a line: all but a wallet's signature. Raises as `authenticate_line`."""
         if len(line) > self._max_bytes:
             raise TooLarge(f"{len(line)} bytes, the limit is {self._max_bytes}")
         document = self._parse(line)
@@ -143,7 +210,7 @@ class Authenticator:
             return self._open_line(self._opener, document)
         if len(line) > MAX_ACTION_BYTES:
             raise TooLarge(f"{len(line)} bytes, the limit is {MAX_ACTION_BYTES}")
-        return self._authenticate(document)
+        return self._read_document(document)
 
     def _open_line(self, opener: EnvelopeOpener, document: dict[str, Any]) -> Enveloped:
         check_members(document, _ENVELOPE_MEMBERS, "the envelope")
@@ -156,7 +223,7 @@ class Authenticator:
         except LimitExceeded as limit:
             raise ActionLimit(str(limit)) from None
 
-    def _authenticate(self, document: dict[str, Any]) -> Authenticated:
+    def _read_document(self, document: dict[str, Any]) -> Authenticated | _Read:
         check_members(document, _MEMBERS, "the action", _OPTIONAL_MEMBERS)
         name = document["type"]
         if type(name) is not str:
@@ -176,11 +243,11 @@ class Authenticator:
         if len(record) > MAX_ACTION_BYTES:
             raise TooLarge(f"{len(record)} bytes as a record, the limit is {MAX_ACTION_BYTES}")
         digest = compute_digest(action, nonce)
+        if len(signature) == MIN_SIGNATURE_BYTES:
+            return _Read(record, nonce, digest, signature, stated)
         sender = self._recover(action_type, action, nonce, digest, signature)
         if stated is not None and stated != sender:
-            raise SenderMismatch(
-                f"the signature gives 0x{sender.hex()}, not 0x{stated.hex()}: another domain, message or key was signed"
-            )
+            raise _describe_mismatch(stated, sender)
         return Authenticated(record, sender, nonce, keccak256(digest + sender), self.version)
 
     def authenticate_record(self, raw: bytes) -> Authenticated | Enveloped:
@@ -191,6 +258,10 @@ class Authenticator:
         `UnknownEnvelope` if it does not open.
         """
         return self.open_record(raw) if is_envelope_record(raw) else self.authenticate_signed(raw)
+
+    def _read_record(self, raw: bytes) -> Authenticated | Enveloped | _Read:
+        """The first phase of a record: all but a wallet's signature. Raises as `authenticate_record`."""
+        return self.open_record(raw) if is_envelope_record(raw) else self._read_signed(raw)
 
     def open_record(self, raw: bytes) -> Enveloped:
         """Open the stored record of an envelope. Raises as `authenticate_record`."""
@@ -206,19 +277,22 @@ class Authenticator:
 
     def authenticate_signed(self, raw: bytes) -> Authenticated:
         """Authenticate the stored record of a signed action. Raises as `authenticate_record`."""
+        return self._finish(self._read_signed(raw))
+
+    def _read_signed(self, raw: bytes) -> Authenticated | _Read:
         record = self._action_types.decode_record(raw)
         action_type, compute_digest = self._by_name[self._action_types.by_record_type[type(record)].name]
         action = self._action_types.to_action(record)
         if not _is_canonical(record.signature):
             raise DecodeError(_WHAT, "the signature is not in the form that the log stores")
         digest = compute_digest(action, record.nonce)
+        if len(record.signature) == MIN_SIGNATURE_BYTES:
+            return _Read(raw, record.nonce, digest, record.signature, None)
         sender = self._recover(action_type, action, record.nonce, digest, record.signature)
         return Authenticated(raw, sender, record.nonce, keccak256(digest + sender), self.version)
 
     def _recover(self, action_type: ActionType, action: Any, nonce: int, digest: bytes, signature: bytes) -> bytes:
-        """The sender of a canonical signature; a wallet's, as most are, needs the digest alone."""
-        if len(signature) == MIN_SIGNATURE_BYTES:
-            return recover_address(digest, signature)
+        """The sender of a canonical signature of another scheme than the wallets'."""
 
         def compute_member_digest(sender: bytes) -> bytes:
             return compile_member_digest(action_type.type, self._separator)(action, nonce, sender)
@@ -250,6 +324,12 @@ def parse_json_fast(line: bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeError, OverflowError, RecursionError):
         return parse_json(line)
     return parse_json(line)
+
+
+def _describe_mismatch(stated: bytes, sender: bytes) -> SenderMismatch:
+    return SenderMismatch(
+        f"the signature gives 0x{sender.hex()}, not 0x{stated.hex()}: another domain, message or key was signed"
+    )
 
 
 def _is_canonical(signature: bytes) -> bool:

@@ -1,5 +1,6 @@
-"""A pool of processes that authenticate: signature recovery is most of an action's cost, and it holds the GIL.
+"""A pool of processes that authenticate: signature recovery is most of an action's cost.
 
+Recovery itself releases the GIL; what is around it, reading and digests, does not, so threads would gain little.
 Processes are spawned, not forked: a fork would copy an open LMDB environment. Work and results travel as one byte
 string a chunk.
 """
@@ -16,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Final, Self, TypeAlias
@@ -26,13 +26,12 @@ import msgspec
 from microrollup.chain.record import DomainConfig
 from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import BadEnvelope, DecodeError, MicrorollupError, RefusedError, WorkerDied
-from microrollup.execution.authentication import Authenticated, Authenticator
+from microrollup.execution.authentication import Authenticated, Authentication, Authenticator
 from microrollup.execution.envelope import Enveloped
 from microrollup.system import count_cores
 
 __all__ = [
     "CHUNK_SIZE",
-    "Authentication",
     "AuthenticationPool",
     "RecordChunk",
     "Started",
@@ -45,9 +44,6 @@ CHUNK_SIZE: Final = 500
 
 _CHUNKS_PER_WORKER: Final = 3
 """One in work, one waiting, one whose result waits for its turn."""
-
-Authentication: TypeAlias = Authenticated | Enveloped | RefusedError | DecodeError
-"""What becomes of one line (never a `DecodeError`) or of one record."""
 
 _Codes: TypeAlias = dict[str, type[RefusedError]]
 
@@ -162,7 +158,7 @@ class AuthenticationPool:
 
         A bounded number of chunks is read ahead. Raises `WorkerDied` if a process ends while it has work.
         """
-        for outcomes in self._run(_authenticate_lines, Authenticator.authenticate_line, chunks):
+        for outcomes in self._run(_authenticate_lines, Authenticator.authenticate_lines, chunks):
             yield [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
 
     def authenticate_records(self, chunks: Iterable[Sequence[bytes]]) -> Iterator[list[Authentication]]:
@@ -171,7 +167,7 @@ class AuthenticationPool:
         A `RecordChunk` says under which version they were signed, any other chunk holds records of the oldest. Raises
         `ImpureStf` if an envelope that is opened twice gives two outcomes.
         """
-        return self._run(_authenticate_records, Authenticator.authenticate_record, chunks)
+        return self._run(_authenticate_records, Authenticator.authenticate_records, chunks)
 
     def start_lines(self, chunk: Sequence[bytes]) -> Started:
         """Begin with one chunk of JSON lines. Without processes the work is done here and now.
@@ -196,21 +192,19 @@ class AuthenticationPool:
 
     def start_here(self, chunk: Sequence[bytes]) -> Started:
         """Do a chunk of JSON lines here and now, in this thread."""
-        authenticate = self._authenticators[self.version].authenticate_line
-        tried = [_try(authenticate, line) for line in chunk]
+        tried = self._authenticators[self.version].authenticate_lines(chunk)
         outcomes = [outcome for outcome in tried if not isinstance(outcome, DecodeError)]
         return Started(lambda: outcomes, lambda: True, lambda call: call())
 
     def _run(
         self,
         work: Callable[[int, bytes], bytes],
-        authenticate: Callable[[Authenticator, bytes], Authenticated | Enveloped],
+        authenticate: Callable[[Authenticator, Sequence[bytes]], list[Authentication]],
         chunks: Iterable[Sequence[bytes]],
     ) -> Iterator[list[Authentication]]:
         if self._executor is None:
             for chunk in chunks:
-                here = partial(authenticate, self._authenticators[self._get_version(chunk)])
-                yield [_try(here, item) for item in chunk]
+                yield authenticate(self._authenticators[self._get_version(chunk)], chunk)
             return
         pending: deque[Future[bytes]] = deque()
         try:
@@ -266,13 +260,6 @@ def _collect_codes(root: type[RefusedError]) -> _Codes:
     return found
 
 
-def _try(authenticate: Callable[[bytes], Authenticated | Enveloped], item: bytes) -> Authentication:
-    try:
-        return authenticate(item)
-    except (RefusedError, DecodeError) as error:
-        return error
-
-
 # --- in the worker ---------------------------------------------------------------------------------------------------
 
 _worker: list[Authenticator] = []
@@ -296,29 +283,27 @@ def _end_with(sentinel: int) -> None:
 
 
 def _authenticate_lines(version: int, chunk: bytes) -> bytes:
-    return _authenticate_chunk(_worker[version].authenticate_line, chunk)
+    return _encode_result(_worker[version].authenticate_lines(_ITEMS_DECODER.decode(chunk)))
 
 
 def _authenticate_records(version: int, chunk: bytes) -> bytes:
-    return _authenticate_chunk(_worker[version].authenticate_record, chunk)
+    return _encode_result(_worker[version].authenticate_records(_ITEMS_DECODER.decode(chunk)))
 
 
-def _authenticate_chunk(authenticate: Callable[[bytes], Authenticated | Enveloped], chunk: bytes) -> bytes:
+def _encode_result(outcomes: Iterable[Authentication]) -> bytes:
     passed: list[Authenticated] = []
     opened: list[tuple[int, Enveloped]] = []
     failures: list[_Failure] = []
-    for index, item in enumerate(_ITEMS_DECODER.decode(chunk)):
-        try:
-            outcome = authenticate(item)
-        except BadEnvelope as error:
-            failures.append(_Failure(index, error.code, "", error.detail, error.seconds))
-        except RefusedError as error:
-            failures.append(_Failure(index, error.code, "", error.detail))
-        except DecodeError as error:
-            failures.append(_Failure(index, _DECODE_CODE, error.what, error.reason))
-        else:
-            if isinstance(outcome, Authenticated):
+    for index, outcome in enumerate(outcomes):
+        match outcome:
+            case Authenticated():
                 passed.append(outcome)
-            else:
+            case Enveloped():
                 opened.append((index, outcome))
+            case BadEnvelope():
+                failures.append(_Failure(index, outcome.code, "", outcome.detail, outcome.seconds))
+            case RefusedError():
+                failures.append(_Failure(index, outcome.code, "", outcome.detail))
+            case DecodeError():
+                failures.append(_Failure(index, _DECODE_CODE, outcome.what, outcome.reason))
     return _encode(_Result(passed, opened, failures))

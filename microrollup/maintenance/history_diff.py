@@ -21,8 +21,8 @@ from microrollup.declaration.map import Map
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import State
 from microrollup.errors import DecodeError, MicrorollupError, RefusedError, StoreCorrupt, UsageError
-from microrollup.execution.authentication import Authenticator
-from microrollup.execution.authentication_pool import Authentication, RecordChunk
+from microrollup.execution.authentication import Authentication, Authenticator
+from microrollup.execution.authentication_pool import RecordChunk
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.entry import (
     decode_forced,

@@ -19,7 +19,8 @@ from microrollup.crypto.merkle.indexed import LEAF_BYTES, compute_depth
 from microrollup.crypto.merkle.levels import HASH_BYTES
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import DecodeError, RefusedError, StoreCorrupt
-from microrollup.execution.authentication_pool import Authentication, RecordChunk, split_chunks
+from microrollup.execution.authentication import Authentication
+from microrollup.execution.authentication_pool import RecordChunk, split_chunks
 from microrollup.execution.entry import (
     decode_forced,
     decode_kernel_record,

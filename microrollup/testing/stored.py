@@ -20,9 +20,9 @@ from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.crypto.keccak import keccak256
 from microrollup.declaration.action import Action
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.errors import DecodeError, RefusedError, UsageError
-from microrollup.execution.authentication import Authenticator
-from microrollup.execution.authentication_pool import Authentication, RecordChunk
+from microrollup.errors import RefusedError, UsageError
+from microrollup.execution.authentication import Authentication, Authenticator
+from microrollup.execution.authentication_pool import RecordChunk
 from microrollup.execution.payload import encode_envelope_payload, encode_forced_payload
 from microrollup.ledger.genesis import make_genesis
 from microrollup.ledger.ledger import Ledger
@@ -177,13 +177,7 @@ class StoredRollup:
         for chunk in chunks:
             version = chunk.version if isinstance(chunk, RecordChunk) else 0
             authenticator = Authenticator.of(self.app.versions[version], self.genesis.domain)
-            yield [self._try(authenticator, record) for record in chunk]
-
-    def _try(self, authenticator: Authenticator, record: bytes) -> Authentication:
-        try:
-            return authenticator.authenticate_record(record)
-        except (RefusedError, DecodeError) as error:
-            return error
+            yield authenticator.authenticate_records(chunk)
 
     def close(self) -> None:
         """Let go of the store and of L1; nothing more is written."""

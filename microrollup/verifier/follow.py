@@ -11,13 +11,8 @@ from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.errors import Divergence, LimitExceeded, MicrorollupError, StoreCorrupt
-from microrollup.execution.authentication_pool import (
-    CHUNK_SIZE,
-    Authentication,
-    AuthenticationPool,
-    RecordChunk,
-    sum_opening,
-)
+from microrollup.execution.authentication import Authentication
+from microrollup.execution.authentication_pool import CHUNK_SIZE, AuthenticationPool, RecordChunk, sum_opening
 from microrollup.execution.entry import is_signed_record
 from microrollup.ledger.ledger import Ledger
 from microrollup.limits import BLOCK_SECONDS, VERIFIER_FACTOR

@@ -15,7 +15,8 @@ from microrollup.chain.block import Block, Header, compute_block_hash, recover_s
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.record import Forced, Open, Seal
 from microrollup.errors import BadEnvelope, DecodeError, Divergence, LimitExceeded, RefusedError, UnknownEnvelope
-from microrollup.execution.authentication_pool import Authentication, sum_opening
+from microrollup.execution.authentication import Authentication
+from microrollup.execution.authentication_pool import sum_opening
 from microrollup.execution.entry import (
     decode_forced,
     is_forced_record,

@@ -11,6 +11,7 @@ from microrollup.crypto.ecdsa import (
     compute_address,
     load_private_key,
     recover_address,
+    recover_addresses,
     sign_digest,
 )
 from microrollup.crypto.keccak import EMPTY_HASH, keccak256
@@ -98,6 +99,21 @@ def test_nobody_signed(r: int, s: int) -> None:
     for recovery_id in (0, 1):
         with pytest.raises(BadSignature):
             recover_address(DIGEST, signature + bytes((recovery_id,)))
+
+
+def test_many_recover_as_each_alone() -> None:
+    """One call gives an address or None for each, whatever stands beside it; lengths and recovery ids that
+    libsecp256k1 must never see are among them.
+    """
+    key = load_private_key(b"\x05" * 32)
+    digests = [keccak256(b"%d" % number) for number in range(20)]
+    signatures = [canonicalize_signature(sign_digest(key, digest)) for digest in digests]
+    bad = [bytes(65), bytes(64), b"", signatures[0] + b"\0", signatures[0][:64] + b"\4", signatures[0][:64] + b"\xff"]
+    found = recover_addresses([*digests, *[DIGEST] * len(bad), DIGEST[:31]], [*signatures, *bad, signatures[0]])
+    assert [*[compute_address(key)] * 20, *[None] * (len(bad) + 1)] == found
+    assert [] == recover_addresses([], [])
+    with pytest.raises(ValueError, match="shorter"):
+        recover_addresses(digests, signatures[1:])
 
 
 @given(st.binary(max_size=70))

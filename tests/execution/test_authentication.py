@@ -292,6 +292,46 @@ def test_damaged_lines_agree_and_raise_typed_errors(line: bytes, rng: random.Ran
     )
 
 
+def outcomes_of(authenticate: Callable[[bytes], Any], items: list[bytes]) -> list[Any]:
+    """The outcome of each alone, in the form of `show_all`."""
+    return [outcome_of(authenticate, item) for item in items]
+
+
+def show_all(outcomes: list[Any]) -> list[Any]:
+    """Outcomes of many, errors by class and text."""
+    return [f"{type(each).__name__}: {each}" if isinstance(each, Exception) else each for each in outcomes]
+
+
+def test_many_lines_come_out_as_each_alone() -> None:
+    """Good and refused lines in any order: the same typed errors at the same places, though all signatures are
+    recovered after the last line was read.
+    """
+    lines = [*CORPUS, *CORPUS[::-1], *CORPUS[::3]]
+    expected = outcomes_of(AUTHENTICATOR.authenticate_line, lines)
+    assert expected == show_all(AUTHENTICATOR.authenticate_lines(lines))
+    assert {"BadSignature", "SenderMismatch"} <= {text.split(":")[0] for text in expected if isinstance(text, str)}
+    assert [] == AUTHENTICATOR.authenticate_lines([])
+
+
+def test_many_records_come_out_as_each_alone() -> None:
+    """The same of records, among them one that no key signed and damaged ones."""
+    good = [AUTHENTICATOR.authenticate_line(line).record for line in WALLET_LINES[:9]]
+    unsigned = good[0][:-65] + bytes(65)
+    nobody = good[1][:-65] + bytes(31) + b"\5" + bytes(31) + b"\1" + b"\0"
+    records = [good[0], unsigned, *good[1:4], b"", nobody, good[4][:-1], *good[4:]]
+    expected = outcomes_of(AUTHENTICATOR.authenticate_record, records)
+    assert expected == show_all(AUTHENTICATOR.authenticate_records(records))
+    kinds = [each.split(":")[0] for each in expected if isinstance(each, str)]
+    assert ["BadSignature", "DecodeError", "BadSignature", "DecodeError"] == kinds
+
+
+def test_refusals_keep_nothing_alive() -> None:
+    """An error among many outcomes does not hold the frame that made it, with all lines of its chunk."""
+    (outcome,) = AUTHENTICATOR.authenticate_lines([b"{}"])
+    assert isinstance(outcome, RefusedError)
+    assert outcome.__traceback__ is None
+
+
 @settings(max_examples=60, deadline=None)
 @given(actions(Mixed) | actions(Update), st.integers(0, 2**64 - 1))
 def test_any_action_goes_through(action: Action, nonce: int) -> None:

@@ -15,8 +15,8 @@ import pytest
 from microrollup.chain.record import DomainConfig
 from microrollup.declaration.rollup import load_rollup
 from microrollup.errors import DecodeError, RefusedError, UsageError, WorkerDied
-from microrollup.execution.authentication import Authenticated, Authenticator
-from microrollup.execution.authentication_pool import Authentication, AuthenticationPool, split_chunks
+from microrollup.execution.authentication import Authenticated, Authentication, Authenticator
+from microrollup.execution.authentication_pool import AuthenticationPool, split_chunks
 from paths import KEYSTORE_DATA, ROOT
 
 APP = "apps.keystore"

@@ -29,7 +29,8 @@ from microrollup.errors import (
     LimitExceeded,
     UnknownEnvelope,
 )
-from microrollup.execution.authentication_pool import Authentication, AuthenticationPool
+from microrollup.execution.authentication import Authentication
+from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.entry import make_entry, make_forced_entry
 from microrollup.execution.envelope import Enveloped
 from microrollup.execution.payload import encode_envelope_payload, encode_forced_payload
