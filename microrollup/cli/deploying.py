@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
 from microrollup.chain.block import compute_rollup_id
-from microrollup.cli.l1 import Reach, ethereum_options, make_ethereum_place
+from microrollup.cli.l1 import Reach, ethereum_options, make_ethereum_place, sending_options
 from microrollup.cli.output import Command, Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, app_argument, data_option, hex_bytes
 from microrollup.codec.json import hex0x
@@ -46,6 +45,7 @@ def read_ether(text: str) -> int:
 @click.command("deploy", cls=Command)
 @app_argument
 @data_option("Directory of the rollup's store; made now.")
+@sending_options
 @ethereum_options
 @click.option("--key", type=PATH, required=True, metavar="KEYFILE", help="Pays for the deployment.")
 @click.option("--owner", type=hex_bytes(20), metavar="ADDRESS", help="Who may void and change [default: the --key's].")
@@ -79,7 +79,7 @@ def deploy_command(
     if reach.inbox is not None:
         raise UsageError("--inbox names an inbox that exists; this command makes one")
     payer = read_key(key)
-    place = make_ethereum_place(msgspec.structs.replace(reach, inbox=ZERO_ADDRESS))
+    place = make_ethereum_place(reach.put(inbox=hex0x(ZERO_ADDRESS)), directory)
     owner = compute_address(payer) if owner is None else owner
     rollup = load_rollup(app)
     planned = plan_rollup(

@@ -10,111 +10,134 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from microrollup.cli.parameters import PATH, hex_bytes
-from microrollup.codec.json import hex0x
-from microrollup.deployment.place_file import local_place
-from microrollup.errors import UsageError
-from microrollup.settlement.ethereum.headers import read_header
-from microrollup.settlement.ethereum.options import DA_TAGS, MAX_DEPTH, DaTag, check_depth
-from microrollup.settlement.place import DEFAULT_DEPTH, EthereumPlace, L1Place
+from microrollup.cli.parameters import PATH
+from microrollup.deployment.l1_settings import L1_SETTINGS, L1Setting, show_default
+from microrollup.deployment.place_file import local_place, resolve_place
+from microrollup.errors import MicrorollupError, UsageError
+from microrollup.settlement.place import EthereumPlace, L1Place
 
-__all__ = ["Reach", "ethereum_options", "l1_options", "make_ethereum_place"]
+__all__ = [
+    "Reach",
+    "choose_place",
+    "ethereum_options",
+    "l1_options",
+    "local_option",
+    "make_ethereum_place",
+    "sending_options",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Depth(click.IntRange):
-    """A range that says why it does not begin at 0."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value) == "0":
-            check_depth(0)
-        return super().convert(value, param, ctx)
-
-
 class Reach(msgspec.Struct, frozen=True):
-    """What the options say of an inbox on Ethereum."""
+    """What the options say of an inbox on Ethereum: values by the names of their settings."""
 
-    url: str | None
-    inbox: bytes | None
-    da: DaTag
-    depth: int
-    blobs: tuple[str, ...]
-    headers: tuple[str, ...]
+    given: dict[str, Any] = {}
+
+    @property
+    def inbox(self) -> str | None:
+        """`0x` and 40 digits."""
+        return self.given.get("inbox")
+
+    def put(self, **more: Any) -> Reach:
+        """With other values; `_` in a name is a hyphen."""
+        return Reach(self.given | {name.replace("_", "-"): value for name, value in more.items()})
+
+
+local_option = click.option(
+    "--l1", "local", type=PATH, metavar="DIR", help="Local settlement [default: the data directory's]."
+)
+"""Gives a command `local`."""
 
 
 def ethereum_options(function: F) -> F:
     """The options that name an inbox on Ethereum; the command gets `reach`."""
+    return _add_options(function, [setting for setting in L1_SETTINGS if not setting.sends])
 
-    @click.option("--l1-url", "l1_url", metavar="URL", help="JSON-RPC of an L1 node.")
-    @click.option("--inbox", type=hex_bytes(20), metavar="ADDRESS", help="The rollup's inbox on that L1.")
-    @click.option(
-        "--da",
-        type=click.Choice(DA_TAGS),
-        default=DA_TAGS[0],
-        show_default=True,
-        help="Where batches are published.",
-    )
-    @click.option(
-        "--l1-depth",
-        "depth",
-        type=_Depth(1, MAX_DEPTH),
-        default=DEFAULT_DEPTH,
-        show_default=True,
-        metavar="N",
-        help="L1 blocks to stay behind its head: reorgs within them change nothing. Verifiers judge no block that is"
-        " bound to a newer one.",
-    )
-    @click.option(
-        "--blobs",
-        multiple=True,
-        metavar="URL|DIR",
-        help="Where blobs are found: a beacon API or an archive, several times for several.",
-    )
-    @click.option(
-        "--l1-header",
-        "headers",
-        type=read_header,
-        multiple=True,
-        metavar="HEADER",
-        help="HTTP header for the L1 node, as `Authorization: Bearer KEY`, several times for several.",
-    )
+
+def sending_options(function: F) -> F:
+    """Those that only matter to who sends transactions, above `ethereum_options` or `l1_options`."""
+    for setting in reversed([setting for setting in L1_SETTINGS if setting.sends]):
+        function = _make_option(setting)(function)
+    return function
+
+
+def _add_options(function: F, settings: list[L1Setting]) -> F:
     @wraps(function)
-    def wrapped(
-        *arguments: Any,
-        l1_url: str | None,
-        inbox: bytes | None,
-        da: DaTag,
-        depth: int,
-        blobs: tuple[str, ...],
-        headers: tuple[str, ...],
-        **others: Any,
-    ) -> Any:
-        return function(*arguments, reach=Reach(l1_url, inbox, da, depth, blobs, headers), **others)
+    def wrapped(*arguments: Any, **others: Any) -> Any:
+        names = {_name_parameter(setting): setting.name for setting in L1_SETTINGS}
+        given = {names[name]: others.pop(name) for name in list(others) if name in names}
+        return function(*arguments, reach=Reach({name: value for name, value in given.items() if value}), **others)
 
-    return wrapped  # type: ignore[return-value]  # the wrapper takes the options in place of `reach`
+    result: Any = wrapped
+    for setting in reversed(settings):
+        result = _make_option(setting)(result)
+    return result  # type: ignore[no-any-return]  # the wrapper takes the options in place of `reach`
+
+
+def _name_parameter(setting: L1Setting) -> str:
+    return f"place_{setting.field}"
+
+
+def _make_option(setting: L1Setting) -> Callable[[F], F]:
+    default = show_default(setting)
+    help_text = setting.help + (f" [default: {default}]" if default else "")
+
+    def read(text: str) -> Any:
+        try:
+            return setting.read(text)
+        except MicrorollupError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return click.option(
+        f"--{setting.name}",
+        _name_parameter(setting),
+        type=read,
+        multiple=setting.is_list,
+        metavar=setting.metavar,
+        help=help_text,
+    )
 
 
 def l1_options(function: F) -> F:
-    """`--l1 DIR`, or `--l1-url URL --inbox ADDRESS` and what belongs to it; the command gets `l1`, a place or None."""
+    """`--l1 DIR`, or `--l1-url URL --inbox ADDRESS` and what belongs to it; the command gets `l1`, a place or None.
 
-    @click.option("--l1", "local", type=PATH, metavar="DIR", help="Local settlement [default: the data directory's].")
+    What is not named there comes from the environment and from the data directory, if the command has one. None: the
+    data directory knows, or nothing is named at all.
+    """
+
+    @local_option
     @ethereum_options
     @wraps(function)
     def wrapped(*arguments: Any, local: Path | None, reach: Reach, **others: Any) -> Any:
-        place: L1Place | None = None if local is None else local_place(local)
-        if reach.url is not None or reach.inbox is not None:
-            if local is not None:
-                raise UsageError("--l1 names a local settlement, --l1-url and --inbox one on Ethereum: give one")
-            place = make_ethereum_place(reach)
-        return function(*arguments, l1=place, **others)
+        return function(*arguments, l1=choose_place(local, reach, others.get("directory")), **others)
 
     return wrapped  # type: ignore[return-value]  # the wrapper takes the options in place of `l1`
 
 
-def make_ethereum_place(reach: Reach) -> EthereumPlace:
-    """The place that the options name. Raises `UsageError` if one of the two that it takes is missing."""
-    if reach.url is None or reach.inbox is None:
+def choose_place(local: Path | None, reach: Reach, directory: Path | None) -> L1Place | None:
+    """The place that options name, completed from environment and data directory; None if they name none.
+
+    Raises `UsageError` for options without effect.
+    """
+    if local is not None:
+        if reach.given:
+            raise UsageError(f"--l1 names a local settlement, {_list_options(reach)} one on Ethereum: give one")
+        return local_place(local)
+    resolved = resolve_place(directory, reach.given)
+    if resolved.place is None and reach.given:
+        where = "no inbox on Ethereum is named" if directory is None else f"{directory} settles locally"
+        raise UsageError(f"{_list_options(reach)} would have no effect: {where}; leave it out")
+    return resolved.place if reach.given or directory is None else None
+
+
+def _list_options(reach: Reach) -> str:
+    return " and ".join([f"--{name}" for name in reach.given])
+
+
+def make_ethereum_place(reach: Reach, directory: Path | None = None) -> EthereumPlace:
+    """The place that options, environment and directory name. Raises `UsageError` if node or inbox are missing."""
+    place = resolve_place(directory, reach.given).place
+    if place is None:
         raise UsageError("an inbox on Ethereum is named by both --inbox ADDRESS and the URL of an L1 node")
-    sources = tuple(source if "://" in source else str(Path(source).absolute()) for source in reach.blobs)
-    return EthereumPlace(reach.url, hex0x(reach.inbox), reach.da, reach.depth, sources, reach.headers)
+    return place

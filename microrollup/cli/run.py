@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "restore": ("snapshots", "Make a store from a snapshot."),
     "scrub": ("scrubbing", "Read every page and record, and name what is damaged."),
     "check": ("checking", "Say what an app's code may not hold, and what to write instead."),
+    "config": ("config", "Show the settings that a node would run with, and where each comes from."),
     "keygen": ("keygen", "Make a private key in a new file, and show its address."),
     "docs": ("docs", "Show the documentation in the terminal."),
     "new": ("scaffold", "Write a small working app with tests."),

@@ -9,9 +9,10 @@ from typing import Any, Final, Literal
 
 import click
 
-from microrollup.cli.l1 import l1_options
-from microrollup.cli.output import Command, Output, json_option, make_facts
+from microrollup.cli.l1 import l1_options, sending_options
+from microrollup.cli.output import Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, app_argument, block_size_option, data_option, hex_bytes, workers_option
+from microrollup.cli.settings import Setting, SettingsCommand, describe_settings, list_settings, list_warnings, tabulate
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.query import load_methods
@@ -51,7 +52,7 @@ def read_duration(text: str) -> float:
     return seconds
 
 
-@click.command("run", cls=Command)
+@click.command("run", cls=SettingsCommand)
 @app_argument
 @data_option("Directory of the store; made on first use.")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Listen on this address.")
@@ -129,6 +130,7 @@ def read_duration(text: str) -> float:
     type=click.Choice(["local", "ethereum"]),
     help="Refuse to start if the rollup settles elsewhere [default: take what options or data directory say].",
 )
+@sending_options
 @l1_options
 @click.option(
     "--upgrade",
@@ -151,7 +153,9 @@ def read_duration(text: str) -> float:
 )
 @click.option("--log-json", is_flag=True, help="Log everything, one JSON object per line.")
 @json_option
+@click.pass_context
 def run_command(
+    ctx: click.Context,
     app: str,
     directory: Path,
     host: str,
@@ -189,6 +193,9 @@ def run_command(
             if settle == "ethereum"
             else f"{directory} settles on Ethereum; `--settle local` would begin another history"
         )
+    settings = list_settings(ctx)
+    for warning in list_warnings(ctx):
+        output.warn(warning)
     listed = {*addresses, *[compute_address(read_key(path)) for path in keys]}
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
@@ -206,7 +213,7 @@ def run_command(
                 hosts=frozenset(name.lower() for name in hosts),
                 origins=frozenset(origins),
                 limits=RpcLimits(rate=rate),
-                on_ready=partial(_announce, node, output),
+                on_ready=partial(_announce, node, output, settings),
             )
         if not upgraded:
             break
@@ -214,7 +221,7 @@ def run_command(
     output.show(document, f"stopped at height {document['height']}; the same command goes on from there")
 
 
-def _announce(node: Node, output: Output, address: str, _stop: object) -> None:
+def _announce(node: Node, output: Output, settings: list[Setting], address: str, _stop: object) -> None:
     """Say where the node is to be found."""
     document: dict[str, Any] = {
         "url": address,
@@ -222,6 +229,7 @@ def _announce(node: Node, output: Output, address: str, _stop: object) -> None:
         "rollupId": hex0x(node.rollup_id),
         "builder": hex0x(node.operator),
         "height": node.confirmations.latest,
+        "settings": describe_settings(settings),
     }
     if output.as_json:
         output.show(document)
@@ -233,4 +241,4 @@ def _announce(node: Node, output: Output, address: str, _stop: object) -> None:
         "height": node.confirmations.latest,
         "stop": "Ctrl-C",
     }
-    output.show(document, make_facts(dict(facts)))
+    output.show(document, tabulate(settings), make_facts(dict(facts)))

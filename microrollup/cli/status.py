@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import click
 
-from microrollup.cli.l1 import l1_options
+from microrollup.cli.l1 import Reach, choose_place, ethereum_options, local_option
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table
 from microrollup.deployment.status import read_directory_status, read_l1_status, read_node_status
 from microrollup.errors import UsageError
-from microrollup.settlement.place import L1Place
 from microrollup.verifier.http_source import is_address
 
 __all__ = ["status_command"]
@@ -26,14 +25,17 @@ _LEVELS: Final = (
 
 @click.command("status", cls=Command)
 @click.argument("place", metavar="[URL|DIR]", required=False)
-@l1_options
+@local_option
+@ethereum_options
 @json_option
-def status_command(place: str | None, l1: L1Place | None, output: Output) -> None:
+def status_command(place: str | None, local: Path | None, reach: Reach, output: Output) -> None:
     """Show how far a rollup is confirmed, and what L1 holds.
 
     URL is a node's address, DIR a data directory, whether its node runs or not. With only an L1 named, what L1 alone
     knows is shown: no operator is needed for it.
     """
+    directory = None if place is None or is_address(place) else Path(place)
+    l1 = choose_place(local, reach, directory)
     if place is None and l1 is None:
         raise UsageError("name a node's URL, a data directory, or an L1 (--l1, or --l1-url and --inbox)")
     document: dict[str, Any] = {"acknowledged": None, "height": {}, "l1": None}

@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
 from microrollup.cli.files import open_directory
 from microrollup.cli.following import show_followed
-from microrollup.cli.l1 import Reach, ethereum_options, make_ethereum_place
+from microrollup.cli.l1 import Reach, choose_place, ethereum_options
 from microrollup.cli.output import Command, Output, json_option
 from microrollup.cli.parameters import PATH, app_argument, hex_bytes, workers_option
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.cli.verification import describe_report, render_report, show_divergence, watch_verifier
-from microrollup.deployment.place_file import local_place
+from microrollup.deployment.place_file import resolve_place
 from microrollup.deployment.verifying import make_request
 from microrollup.errors import UsageError
-from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent
 from microrollup.verifier.http_source import is_address
 
@@ -63,18 +61,18 @@ def verify_command(
     """
     if (source is None) == (from_l1 is None):
         raise UsageError("give either --from FILE|DIR|URL or --from-l1 URL|DIR")
-    if len([place for place in (from_l1, local, reach.url) if place is not None]) > 1:
+    if len([place for place in (from_l1, local, reach.given.get("l1-url")) if place is not None]) > 1:
         raise UsageError("--from-l1, --l1 and --l1-url each name an L1: give one of them")
     if from_l1 is not None:
         if "://" in from_l1:
-            reach = msgspec.structs.replace(reach, url=from_l1)
+            reach = reach.put(l1_url=(from_l1,))
         else:
             local = Path(from_l1)
-    l1: L1Place | None = None if local is None else local_place(local)
     if local is not None and reach.inbox is not None:
         raise UsageError("--inbox belongs to the URL of an L1 node; a local settlement has none")
-    if reach.url is not None or reach.inbox is not None:
-        l1 = make_ethereum_place(reach)
+    l1 = choose_place(local, reach, directory)
+    if l1 is None and directory is not None:
+        l1 = resolve_place(directory, {}).place
     if key is not None and l1 is None:
         raise UsageError("--key needs --l1 or --l1-url: without a view of L1 a verifier never signs")
     if key is not None and from_l1 is not None:

@@ -12,7 +12,7 @@ from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.keys import builder_key_path, make_key, verifier_key_path
-from microrollup.deployment.place_file import keep_place, place_path
+from microrollup.deployment.place_file import has_place, keep_place
 from microrollup.deployment.plan_file import forget_plan, keep_plan, plan_path, read_plan
 from microrollup.errors import UsageError
 from microrollup.ledger.genesis import make_genesis
@@ -92,8 +92,8 @@ def _plan(
 ) -> InboxPlan:
     if (directory / DATA_FILE).exists():
         raise UsageError(f"{directory} holds a rollup already; give --data another directory")
-    if place_path(directory).exists():  # an earlier call was cut off before it made the store, which `run` makes then
-        raise UsageError(f"{place_path(directory)} names an inbox already: `microrollup run` goes on with it")
+    if has_place(directory):  # an earlier call was cut off before it made the store, which `run` makes then
+        raise UsageError(f"{directory} names an inbox already: `microrollup run` goes on with it")
     try:
         from microrollup.settlement.ethereum.deploy import compute_inbox_address, plan_inbox  # noqa: PLC0415  # an extra
         from microrollup.settlement.ethereum.funds import has_code, read_origin  # noqa: PLC0415  # an extra

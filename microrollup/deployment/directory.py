@@ -4,7 +4,8 @@ Where what lies:
 
     DIR/data.mdb, leaves, nodes, ...    the store
     DIR/l1                              the local settlement, unless another one is named
-    DIR/l1.json                         instead: the inbox on Ethereum, as `microrollup deploy` wrote it down
+    DIR/deployed.json                   instead: the inbox on Ethereum, as `microrollup deploy` wrote it down
+    DIR/microrollup.toml                what the operator sets
     DIR/blobs                           what was published in blobs, under their versioned hashes
     DIR/keys/builder.key, verifier.key  64 hex digits each, readable by their owner only
 """
@@ -18,13 +19,14 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from microrollup.chain.block import compute_block_hash
 from microrollup.chain.record import Genesis
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.keys import builder_key_path, make_key, read_key, verifier_key_path
-from microrollup.deployment.place_file import find_place, keep_place
+from microrollup.deployment.place_file import find_place, keep_place, migrate_place
 from microrollup.errors import StoreLocked, StoreMissing, UsageError, WrongRollup
 from microrollup.ledger.code import check_inbox, read_manifests
 from microrollup.ledger.genesis import make_genesis, read_genesis
@@ -40,6 +42,8 @@ __all__ = ["OpenRollup", "VerifierChoice", "open_rollup", "open_readable", "open
 
 LOCAL_CHAIN_ID: Final = 31337
 """Chain id of the local settlement, as development chains have it."""
+
+_log = structlog.get_logger(__name__)
 
 
 class VerifierChoice(msgspec.Struct, frozen=True):
@@ -69,9 +73,10 @@ def open_rollup(
     other verifiers than asked for.
     """
     place = find_place(directory, l1)
-    if isinstance(place, EthereumPlace) and place.archive is None:
-        place = msgspec.structs.replace(place, archive=str((directory / "blobs").absolute()))
     with _open_ledger(directory, rollup, verifiers, place) as ledger:
+        migrate_place(directory, lambda sentence: _log.warning("l1_settings_moved", reason=sentence))
+        if isinstance(place, EthereumPlace) and place.archive is None:
+            place = msgspec.structs.replace(place, archive=str((directory / "blobs").absolute()))
         key_path = builder_key_path(directory)
         if not key_path.exists():
             raise UsageError(f"{key_path} is missing: without the builder's key no block can be sealed")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from microrollup.chain.record import Genesis
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.rollup import MicroRollup
@@ -53,8 +54,11 @@ def open_served(
         divergent = mend_divergence(directory, rollup)
     except StoreMissing:
         divergent = None
-    known = VerifierChoice((), choice.quorum) if _has_store(directory) else choice
+    exists = _has_store(directory)
+    known = VerifierChoice((), choice.quorum) if exists else choice
     with open_rollup(directory, rollup, verifiers=known, l1=l1) as opened:
+        if exists:
+            _check_first_verifiers(opened.ledger.genesis, choice, keys)
         chosen = list(keys)
         if not chosen and verifier_key_path(directory).exists():
             chosen = [verifier_key_path(directory)]
@@ -70,6 +74,16 @@ def open_served(
         if strangers:
             raise UsageError(f"{hex0x(strangers[0].address)} is not among the rollup's verifiers")
         yield Node(app, opened.ledger, opened.l1, opened.key, verifiers=specs, options=options, divergent=divergent)
+
+
+def _check_first_verifiers(genesis: Genesis, choice: VerifierChoice, keys: Sequence[Path]) -> None:
+    """Verifiers are named to a new rollup. Raises `UsageError` for one that an existing rollup did not begin with."""
+    named = set(choice.addresses) - {compute_address(read_key(path)) for path in keys}
+    for address in sorted(named - set(genesis.verifiers)):
+        raise UsageError(
+            f"--verifier {hex0x(address)} would have no effect: the rollup exists already, and its inbox names who may"
+            " attest; leave it out"
+        )
 
 
 def _has_store(directory: Path) -> bool:

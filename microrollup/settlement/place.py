@@ -56,6 +56,8 @@ class EthereumPlace(msgspec.Struct, frozen=True, rename="camel", tag="ethereum",
     """Wei; the most that is offered as a tip."""
     max_fee_per_blob_gas: Annotated[int, msgspec.Meta(gt=0)] = DEFAULTS.max_fee_per_blob_gas
     """Wei; the most that is offered for a unit of blob gas."""
+    fallbacks: Annotated[tuple[str, ...], msgspec.Meta(max_length=8)] = ()
+    """JSON-RPC of other L1 nodes, in the order in which they are asked while those before them fail."""
 
 
 L1Place = LocalPlace | EthereumPlace
@@ -88,11 +90,12 @@ def make_options(place: EthereumPlace) -> EthereumOptions:
     check_depth(place.depth)
     return EthereumOptions(
         url=place.url,
+        fallbacks=place.fallbacks,
         headers=place.headers,
         inbox=bytes.fromhex(place.inbox[2:]),
         da=place.da,
         depth=place.depth,
-        blob_sources=(*place.blobs, place.url),
+        blob_sources=(*place.blobs, place.url, *place.fallbacks),
         archive=None if place.archive is None else Path(place.archive),
         bump_seconds=place.bump_seconds,
         max_fee_per_gas=place.max_fee_per_gas,

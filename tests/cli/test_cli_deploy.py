@@ -60,9 +60,9 @@ def test_a_deployed_rollup(command: CommandLine, anvil: Anvil, payer: Path, tmp_
     made = deploy(command, anvil, payer, data, "--fund", "0.25", "--zero-domain")
     assert 25 * 10**16 == int(anvil.call("eth_getBalance", made["builder"], "latest"), 16)
     assert made["gasUsed"] > 1_000_000
-    place = json.loads((data / "l1.json").read_bytes())
+    place = json.loads((data / "deployed.json").read_bytes())
     assert ("ethereum", made["inbox"], 1) == (place["type"], place["inbox"], place["depth"])
-    assert 0o600 == (data / "l1.json").stat().st_mode & 0o777
+    assert 0o600 == (data / "deployed.json").stat().st_mode & 0o777
     status = command.ask("status", data)
     assert (made["inbox"], made["builder"]) == (status["l1"]["inbox"], status["l1"]["builder"])
     assert {"latest": 0, "available": 0, "settled": 0} == status["height"]
@@ -144,7 +144,7 @@ def test_a_provider_with_a_key_and_limits(command: CommandLine, anvil: Anvil, pa
             "deploy", APP, "--data", data, "--key", payer, *reach, "--l1-depth", 1, "--fund", "0.25", "--zero-domain",
             "--salt", "03" * 32,
         )  # fmt: skip
-        assert [f"Authorization: {key}"] == json.loads((data / "l1.json").read_bytes())["headers"]
+        assert [f"Authorization: {key}"] == json.loads((data / "deployed.json").read_bytes())["headers"]
         lines = tmp_path / "lines"
         lines.write_bytes(b"".join(LINES[:20]))
         assert 20 == command.ask("import", APP, lines, "--data", data)["executed"]
@@ -163,7 +163,7 @@ def test_a_provider_with_a_key_and_limits(command: CommandLine, anvil: Anvil, pa
 
 
 def test_a_depth_of_none(command: CommandLine, anvil: Anvil, payer: Path, tmp_path: Path) -> None:
-    """No command takes a depth of 0 on Ethereum, from its options or from `l1.json`, and each says what to give."""
+    """No command takes a depth of 0 on Ethereum, from its options or from `deployed.json`; each says what to give."""
     data = tmp_path / "data"
     reach = ("--l1-url", anvil.url, "--inbox", "0x" + "11" * 20)
     for arguments in (
@@ -173,10 +173,10 @@ def test_a_depth_of_none(command: CommandLine, anvil: Anvil, payer: Path, tmp_pa
         ("verify", APP, "--from-l1", anvil.url, "--inbox", "0x" + "11" * 20, "--l1-depth", 0),
     ):
         assert "give 1 on a chain for development, 12 (the default)" in command.refuse(*arguments)
-    assert "1<=x<=10000" in command.refuse("status", *reach, "--l1-depth", 10_001)
+    assert "the depth is 1 to 10000" in command.refuse("status", *reach, "--l1-depth", 10_001)
     deploy(command, anvil, payer, data, "--salt", "06" * 32)
-    place = json.loads((data / "l1.json").read_bytes())
-    (data / "l1.json").write_text(json.dumps(place | {"depth": 0}))
+    place = json.loads((data / "deployed.json").read_bytes())
+    (data / "deployed.json").write_text(json.dumps(place | {"depth": 0}))
     assert "give 1 on a chain for development" in command.refuse("status", data)
 
 
@@ -188,7 +188,7 @@ def test_mistakes(command: CommandLine, anvil: Anvil, payer: Path, tmp_path: Pat
     assert "is the node running" in command.refuse(*base, "--l1-url", "http://127.0.0.1:1")
     assert "is not more than half" in command.refuse(*base, "--l1-url", anvil.url, "--quorum", 2)
     assert "this command makes one" in command.refuse(*base, "--l1-url", anvil.url, "--inbox", "0x" + "11" * 20)
-    assert not (data / "l1.json").exists()
+    assert not (data / "deployed.json").exists()
     deploy(command, anvil, payer, data, "--salt", "02" * 32)
     assert "holds a rollup already" in command.refuse(*base, "--l1-url", anvil.url)
     assert "is not an inbox" in command.refuse("status", "--l1-url", anvil.url, "--inbox", "0x" + "11" * 20)
@@ -225,7 +225,7 @@ def test_another_machine_needs_the_builders_key(
     lines.write_bytes(b"")
     imported = command.ask("import", APP, lines, "--data", other, "--l1-url", anvil.url, "--inbox", made["inbox"])
     assert 0 == imported["height"]
-    assert made["inbox"] == json.loads((other / "l1.json").read_bytes())["inbox"]
+    assert made["inbox"] == json.loads((other / "deployed.json").read_bytes())["inbox"]
 
 
 def test_a_deployment_that_was_cut_off(
@@ -243,7 +243,7 @@ def test_a_deployment_that_was_cut_off(
     with monkeypatch.context() as patch:
         patch.setattr("microrollup.deployment.deploying.Ledger.create", crash)
         assert 130 == command("deploy", APP, "--data", data, "--l1-url", anvil.url, "--key", payer).code
-    assert 0o600 == (data / "l1.json").stat().st_mode & 0o777
+    assert 0o600 == (data / "deployed.json").stat().st_mode & 0o777
     said = command.refuse("deploy", APP, "--data", data, "--l1-url", anvil.url, "--key", payer)
     assert "names an inbox already" in said
     assert 0 == command.ask("import", APP, lines, "--data", data)["executed"]
@@ -255,7 +255,7 @@ def test_a_builder_that_got_no_ether(command: CommandLine, anvil: Anvil, payer: 
     said = command.refuse(
         "deploy", APP, "--data", data, "--l1-url", anvil.url, "--key", payer, "--fund", 999_999
     )  # fmt: skip
-    inbox = json.loads((data / "l1.json").read_bytes())["inbox"]
+    inbox = json.loads((data / "deployed.json").read_bytes())["inbox"]
     assert f"the inbox {inbox} is created" in said
     assert "send it some" in said
     assert inbox == command.ask("status", data)["l1"]["inbox"]

@@ -163,7 +163,7 @@ def follow_the_readme(site: RollupSite) -> Path:
     file = site.root / "actions.jsonl"
     exported = run_command("export", APP, "--data", old, "--actions", "--after", report["verified"], "--out", file)
     (derived / "store").rename(new)
-    shutil.copy(old / "l1.json", new)
+    shutil.copy(old / "deployed.json", new)
     (new / "keys").mkdir()
     for name in ("builder.key", "verifier.key"):
         shutil.copy(old / "keys" / name, new / "keys")

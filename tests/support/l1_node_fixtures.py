@@ -257,7 +257,7 @@ class RollupSite:
 
     def tune(self, **members: Any) -> None:
         """Change what the data directory says of its L1."""
-        path = self.data / "l1.json"
+        path = self.data / "deployed.json"
         path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | members))
 
     def make_lines(self, count: int) -> list[bytes]:

@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 
-__all__ = ["explain_members", "render_constants", "render_struct"]
+from microrollup.cli.serving import run_command
+from microrollup.cli.settings import list_options
+from microrollup.deployment.settings_file import name_variable
+
+__all__ = ["explain_members", "render_constants", "render_run_settings", "render_struct"]
 
 
 def explain_members(cls: type[msgspec.Struct]) -> dict[str, str]:
@@ -31,6 +36,19 @@ def render_struct(path: str) -> str:
     for field in msgspec.structs.fields(cls):
         default = "required" if field.required else _show(field.default)
         lines.append(f"| `{field.encode_name}` | {default} | {texts.get(field.encode_name, '')} |")
+    return "\n".join(lines)
+
+
+def render_run_settings() -> str:
+    """A row per option of `run` that is a setting: its variable, its default and what it is for."""
+    lines = ["| setting | variable | what |", "|---|---|---|"]
+    with click.Context(run_command, info_name="run") as ctx:
+        for name, option in list_options(run_command):
+            record = option.get_help_record(ctx)
+            text = " ".join((record or ("", ""))[1].split()).replace("|", " or ")
+            lines.append(
+                f"| `{name}` | `{name_variable(name)}` | {text.replace('<=x<=', ' to ').replace('x>=', 'at least ')} |"
+            )
     return "\n".join(lines)
 
 

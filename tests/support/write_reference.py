@@ -27,7 +27,7 @@ from render_gas import (
     render_vault_gas,
 )
 from render_rpc import render_rpc
-from render_settings import render_constants, render_struct
+from render_settings import render_constants, render_run_settings, render_struct
 
 __all__ = ["DOCS", "PARTS", "fill_page", "render_cli"]
 
@@ -96,6 +96,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "protocol_limits": lambda: render_constants("microrollup.primitives"),
     "rpc": render_rpc,
     "rpc_limits": lambda: render_struct("microrollup.rpc.limits:RpcLimits"),
+    "settings": render_run_settings,
     "writer_options": lambda: render_struct("microrollup.node.writer:WriterOptions"),
 }
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 import click
 
 from microrollup.cli.following import stopping_on_signals
-from microrollup.cli.l1 import Reach, ethereum_options, make_ethereum_place
+from microrollup.cli.l1 import Reach, choose_place, ethereum_options, make_ethereum_place
 from microrollup.cli.output import Command, Output, json_option
 from microrollup.cli.parameters import PATH, hex_bytes
 from microrollup.cli.run import run_command
@@ -102,7 +102,11 @@ def record_command(
     """
     if (directory is None) == (reach.inbox is None):
         raise UsageError("give --data DIR, or --l1-url URL and --inbox ADDRESS")
-    place = make_ethereum_place(reach) if directory is None else find_place(directory, None)
+    place = (
+        make_ethereum_place(reach)
+        if directory is None
+        else choose_place(None, reach, directory) or find_place(directory, None)
+    )
     if not isinstance(place, EthereumPlace):
         raise UsageError(f"{directory} settles on no Ethereum: it has no bridge")
 

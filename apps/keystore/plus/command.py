@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
 from microrollup.cli.deploying import read_ether
-from microrollup.cli.l1 import Reach, ethereum_options, make_ethereum_place
+from microrollup.cli.l1 import Reach, choose_place, ethereum_options, make_ethereum_place
 from microrollup.cli.output import Command, Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, data_option, hex_bytes
 from microrollup.cli.run import run_command
@@ -129,7 +128,7 @@ def deploy_command(
     if fees is not None and bridge is not None:
         raise UsageError("--bridge names a bridge that exists; --axiom-fees makes one")
     payer = read_key(key)
-    place = make_ethereum_place(msgspec.structs.replace(reach, inbox=ZERO_ADDRESS))
+    place = make_ethereum_place(reach.put(inbox=hex0x(ZERO_ADDRESS)), directory)
     vault = plan_vault(directory, compute_address(payer), salt)
     terms = None if fees is None else BridgeTerms(recipient or compute_address(payer), *fees)
     if terms is not None:
@@ -169,7 +168,11 @@ def vault_command(app: str, directory: Path | None, reach: Reach, output: Output
     """
     if (directory is None) == (reach.inbox is None):
         raise UsageError("give --data DIR, or --l1-url URL and --inbox ADDRESS")
-    place = make_ethereum_place(reach) if directory is None else find_place(directory, None)
+    place = (
+        make_ethereum_place(reach)
+        if directory is None
+        else choose_place(None, reach, directory) or find_place(directory, None)
+    )
     if not isinstance(place, EthereumPlace):
         raise UsageError(f"{directory} settles on no Ethereum: it has no vault")
     custody = check_custody(load_rollup(app), place)

@@ -14,7 +14,7 @@ from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.deploying import deploy_rollup, fund_builder
 from microrollup.deployment.keys import builder_key_path, make_key
-from microrollup.deployment.place_file import find_place, place_path
+from microrollup.deployment.place_file import find_place, has_place
 from microrollup.errors import UsageError
 from microrollup.ledger.genesis import make_genesis
 from microrollup.primitives import ZERO_ADDRESS, ZERO_BYTES32
@@ -117,7 +117,7 @@ def deploy_plus(
         if config.bridge != plan_bridge(directory, config.vault, bridge):
             raise UsageError("the configuration names another bridge than these terms make for this vault")
         gas += create_contract(options, payer, encode_bridge_creation(config.vault, builder, bridge)).gas_used
-    if not place_path(directory).exists():
+    if not has_place(directory):
         deployed = deploy_rollup(
             app, directory, place, payer, owner=owner, verifiers=verifiers, quorum=quorum, salt=salt
         )  # fmt: skip

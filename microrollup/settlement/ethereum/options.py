@@ -41,7 +41,7 @@ class EthereumOptions(msgspec.Struct, frozen=True):
     url: str
     """Of an execution node's JSON-RPC (http or https). It is never shown whole, because it may hold a key."""
     headers: tuple[str, ...] = ()
-    """Sent with each request to it, as `Name: value`; never shown, because they may hold a key."""
+    """Sent with each request to the first node, as `Name: value`; never shown, because they may hold a key."""
     inbox: bytes = ZERO_ADDRESS
     """The inbox's 20-byte address; only `deploy_inbox` does without."""
     da: DaTag = "blobs"
@@ -74,3 +74,5 @@ class EthereumOptions(msgspec.Struct, frozen=True):
     """L1's slot."""
     log_range: int = 10_000
     """Blocks asked for at a time when events are read; halved where a node says that it is too many."""
+    fallbacks: tuple[str, ...] = ()
+    """JSON-RPC of other nodes, asked in this order while those before them fail."""
