@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -66,11 +67,11 @@ class _Position:
             self._seen.clear()
             self._again.clear()
         fixed = {name: value for name, value in notification.result.items() if name != _MOVING}
-        text = msgspec.json.encode(fixed, order="deterministic")
-        if self._again[text] > 0:
-            self._again[text] -= 1
+        digest = hashlib.sha256(msgspec.json.encode(fixed, order="deterministic")).digest()
+        if self._again[digest] > 0:
+            self._again[digest] -= 1
             return False
-        self._seen[text] += 1
+        self._seen[digest] += 1
         if len(self._seen) > _MAX_SEEN:
             del self._seen[next(iter(self._seen))]
         return True

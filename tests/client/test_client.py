@@ -1,6 +1,7 @@
 """The client believes nothing that it can check, and never lets an action be executed twice."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -42,7 +43,7 @@ from microrollup.client import (
     read_events,
     transport,
 )
-from microrollup.client.errors import make_rpc_error
+from microrollup.client.errors import _CLASSES, make_rpc_error
 from microrollup.client.nonces import SenderNonces
 from microrollup.client.signer import get_address
 from microrollup.client.submitting import Submitter
@@ -59,6 +60,7 @@ from microrollup.errors import (
 )
 from microrollup.primitives import ZERO_ADDRESS
 from microrollup.testing.passkey import P256Key, Passkey
+from paths import ROOT
 from zoo import Edit, Step, zoo
 
 ALICE = make_key("alice")
@@ -442,6 +444,13 @@ def test_who_asks_too_much_waits(used, monkeypatch, stated, least):
     assert least <= pause <= max(least, 0.1)
 
 
+def test_error_classes_in_javascript():
+    """The package of npm has the same classes for the same codes."""
+    source = (ROOT / "microrollup" / "client" / "js" / "src" / "errors.ts").read_text()
+    pairs = re.findall(r"^  \[(-\d+)\]: (\w+),$", source, re.MULTILINE)
+    assert {int(code): name for code, name in pairs} == {code: each.__name__ for code, each in _CLASSES.items()}
+
+
 def test_error_classes_by_code():
     """The documented codes, and what is no error object."""
     codes = {-32000: ActionRefused, -32001: NotFound, -32002: HeightNotRetained, -32003: IntakeClosed, -32004: NodeBusy}
@@ -810,6 +819,7 @@ def test_what_was_seen_is_remembered_within_bounds(monkeypatch):
     told = [Notification(1, {"number": number}) for number in range(250)]
     assert all(position.is_new(each) for each in told)
     assert 100 == len(position._seen)
+    assert {32} == {len(known) for known in position._seen}
     position.resume()
     assert [False] * 100 == [position.is_new(each) for each in told[150:]]
     position.resume()

@@ -1,8 +1,10 @@
 // The keystore as a rollup: register an account, change who decides over it, prove what it holds.
 
-import type { Address, Hex } from "viem";
+import { type Address, type Hex, isHex } from "viem";
+import { readAs } from "../../../../microrollup/client/js/src/answers.js";
 import {
   type Acknowledgement,
+  BadAnswer,
   type ClientOptions,
   type ProvenValue,
   RollupClient,
@@ -25,9 +27,12 @@ export interface FoundAccount {
 }
 
 interface AccountsPage {
-  readonly items: FoundAccount[];
+  readonly items: readonly FoundAccount[];
   readonly next: Hex | null;
 }
+
+/** As many as a node gives at once. */
+const PAGE = 200;
 
 /** The client of a keystore's node. */
 export class KeystoreClient extends RollupClient<typeof app> {
@@ -60,15 +65,22 @@ export class KeystoreClient extends RollupClient<typeof app> {
     return { signed, payload: encodeCarriedPayload(app.actions.find(({ name }) => name === "Update")!, signed) };
   }
 
-  /** The accounts that a sender may change: a wallet finds its own again. The node's word; prove what matters. */
-  async accountsOf(sender: Address): Promise<FoundAccount[]> {
+  /**
+   * The accounts that a sender may change, in the order of their keys: a wallet finds its own again. The node's word; prove
+   * what matters. Anybody may make an account that a stranger may change, so there are `limit` at most: go on after the
+   * last key.
+   */
+  async accountsOf(sender: Address, { after, limit = 1_000 }: { after?: Hex; limit?: number } = {}): Promise<FoundAccount[]> {
     const found: FoundAccount[] = [];
-    for (let after: Hex | null | undefined; after !== null; ) {
-      const page = (await this.query("keystore_accountsOf", { sender, ...(after && { after }) })) as AccountsPage;
+    for (let next: Hex | null | undefined = after; found.length < limit; ) {
+      const asked = { sender, limit: Math.min(limit - found.length, PAGE), ...(next && { after: next }) };
+      const page: AccountsPage = readAs("page", await this.query("keystore_accountsOf", asked), checkPage);
       found.push(...page.items);
-      after = page.next;
+      if (page.next === null) break;
+      if (page.items.length === 0 || page.next <= (next ?? "0x")) throw new BadAnswer("pages of accounts that lead nowhere");
+      next = page.next;
     }
-    return found;
+    return found.slice(0, limit);
   }
 
   /** What the keystore holds at a key, or that it holds nothing, proven under the state root of a height. */
@@ -80,6 +92,13 @@ export class KeystoreClient extends RollupClient<typeof app> {
 /** An account's identity from what it begins with. */
 export function makeIdentity(first: Configuration, vk: Address, salt: Hex): Identity {
   return { key: computeAccountKey(first, vk, salt), vk, salt };
+}
+
+function checkPage(answer: unknown): AccountsPage {
+  const { items, next } = answer as AccountsPage;
+  if ((next !== null && !isHex(next)) || !items.every(({ key, data, vk }) => isHex(key) && isHex(data) && isHex(vk)))
+    throw new BadAnswer("a page that is not one of accounts");
+  return { items, next };
 }
 
 function makeUpdate(key: Hex, configuration: Configuration, vk: Address) {

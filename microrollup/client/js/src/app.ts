@@ -1,6 +1,7 @@
 // What an app declares, as types: the actions, fields and events of `rollup_config`, kept as literals.
 
 import type { TypedData, TypedDataDefinition } from "viem";
+import { BadAnswer } from "./errors.js";
 
 /** The part of `rollup_config` that depends on the app alone; `microrollup-types` writes it to a file. */
 export interface App {
@@ -53,3 +54,22 @@ export type MessageOf<app extends App, name extends ActionName<app>> = string ex
 export type ActionRequest<app extends App> = {
   [name in ActionName<app>]: { readonly type: name; readonly message: MessageOf<app, name> };
 }[ActionName<app>];
+
+/** A node's config as an app, unless it lacks what is gone by here. Throws `BadAnswer`, or a `TypeError`. */
+export function checkApp(config: unknown): App {
+  const app = config as App;
+  const hasTexts = (value: unknown, ...names: string[]) =>
+    names.every((name) => typeof (value as Record<string, unknown>)[name] === "string");
+  const hasTypes = ({ name, types }: { readonly name: string; readonly types: unknown }) => {
+    const structs = types as Readonly<Record<string, readonly unknown[]>>;
+    const members = [structs[name], ...Object.values(structs)];
+    return members.every((struct) => struct !== undefined && struct.every((member) => hasTexts(member, "name", "type")));
+  };
+  const isWhole =
+    hasTexts(app, "name", "version") &&
+    app.actions.every((action) => hasTexts(action, "name", "typeString") && hasTypes(action)) &&
+    app.events.every((event) => hasTexts(event, "name") && hasTypes(event)) &&
+    app.fields.every((field) => hasTexts(field, "name"));
+  if (!isWhole) throw new BadAnswer("a config that does not describe its app");
+  return app;
+}

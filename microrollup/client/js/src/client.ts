@@ -1,7 +1,16 @@
 // The client of one node: numbers, signs and sends actions, and checks whatever can be checked of the answers.
 
-import { type Address, type Hex, type TypedDataDomain, isAddressEqual, recoverTypedDataAddress } from "viem";
-import type { ActionRequest, App, FieldName, SettledFieldName } from "./app.js";
+import {
+  type Address,
+  type Hex,
+  type TypedDataDomain,
+  isAddress,
+  isAddressEqual,
+  isHex,
+  recoverTypedDataAddress,
+} from "viem";
+import { readAs } from "./answers.js";
+import { type ActionRequest, type App, type FieldName, type SettledFieldName, checkApp } from "./app.js";
 import {
   ActionRefused,
   BadAnswer,
@@ -15,7 +24,8 @@ import {
   Unreachable,
   UsageError,
 } from "./errors.js";
-import { type FollowOptions, type Notification, type Topic, type WebSocketClass, follow } from "./following.js";
+import type { WebSocketClass } from "./feed.js";
+import { type FollowOptions, type Notification, type Topic, follow } from "./following.js";
 import { type Key, encodeKey } from "./keys.js";
 import { type ProvenValue, checkHeader, checkProof } from "./proofs.js";
 import { computeReceiptHash, readEvents } from "./receipts.js";
@@ -59,12 +69,14 @@ export class RollupClient<app extends App = App> {
   readonly url: string;
   readonly #options: ClientOptions<app>;
   readonly #transport: Transport;
+  readonly #timeout: number;
   readonly #turns = new Map<string, Promise<unknown>>();
   #config: Promise<NodeConfig> | undefined;
 
   constructor(options: ClientOptions<app>) {
     this.#options = options;
-    this.#transport = new Transport(options.url, options.timeout ?? 30_000);
+    this.#timeout = options.timeout ?? 30_000;
+    this.#transport = new Transport(options.url, this.#timeout);
     this.url = options.url;
   }
 
@@ -88,7 +100,13 @@ export class RollupClient<app extends App = App> {
   }
 
   async #loadConfig(): Promise<NodeConfig> {
-    const config = await this.call("config", {});
+    return readAs("config", await this.call("config", {}), (config) => this.#checkConfig(config));
+  }
+
+  #checkConfig(config: NodeConfig): NodeConfig {
+    if (!isHex(config.rollupId) || !isAddress(config.builder) || !isAddress(config.inbox))
+      throw new BadAnswer("a config without the rollup's id, its builder or its inbox");
+    checkApp(config);
     const { rollupId, builder, domain, app } = this.#options;
     if (rollupId !== undefined && config.rollupId !== rollupId.toLowerCase())
       throw new ForeignNode(`${this.url} serves the rollup ${config.rollupId}, not ${rollupId}`);
@@ -172,7 +190,7 @@ export class RollupClient<app extends App = App> {
 
   /** The nonce that the rollup expects next from a sender. */
   async getNonce(sender: Address): Promise<bigint> {
-    return BigInt((await this.call("getNonce", { sender })).next);
+    return readAs("nonce", await this.call("getNonce", { sender }), ({ next }) => BigInt(next));
   }
 
   /** One action of a sender after the other, so that no two take one nonce. */
@@ -189,10 +207,7 @@ export class RollupClient<app extends App = App> {
 
   async #checkAcknowledgement(ack: AcknowledgementForm, actionHash?: Hex): Promise<Acknowledgement> {
     const config = await this.getConfig();
-    if (ack.rollupId !== config.rollupId) throw new ForeignNode(`an acknowledgement of the rollup ${ack.rollupId}`);
-    if (actionHash !== undefined && ack.actionHash !== actionHash)
-      throw new BadAnswer(`the acknowledgement of ${ack.actionHash}, not of ${actionHash}`);
-    if (computeReceiptHash(ack) !== ack.receiptHash) throw new BadAnswer("a receipt that is not the one signed");
+    readAs("acknowledgement", ack, () => checkReceipt(ack, config, actionHash));
     if (!isAddressEqual(await recoverOperator(ack, config), config.builder)) {
       if (this.#options.builder !== undefined) throw new BadAnswer("an acknowledgement that the builder did not sign");
       this.#config = undefined; // it may be another builder by now
@@ -205,7 +220,8 @@ export class RollupClient<app extends App = App> {
 
   /** The events of an acknowledgement, from the bytes that are signed, by the types that the app declares. */
   async readEvents(ack: Acknowledgement): Promise<ReturnType<typeof readEvents>> {
-    return readEvents(ack, await this.#getApp());
+    const app = await this.#getApp();
+    return readAs("receipt", ack, () => readEvents(ack, app));
   }
 
   // Confirmations
@@ -224,7 +240,7 @@ export class RollupClient<app extends App = App> {
       typeof target === "number" ? { height: target } : { hash: typeof target === "string" ? target : target.actionHash };
     const deadline = Date.now() + timeout;
     for (;;) {
-      const reached = await this.call("getConfirmation", named);
+      const reached = readAs("confirmation", await this.call("getConfirmation", named), checkConfirmation);
       if (reached.level === "C2X") throw new BlockInvalid(`a verifier found block ${reached.height} wrong`);
       if (rank(reached.level) >= LEVELS.indexOf(level)) return reached;
       if (Date.now() >= deadline)
@@ -236,7 +252,7 @@ export class RollupClient<app extends App = App> {
   /** What is new of a topic, without end; begins at `from`, or with what is new. */
   follow(topic: Topic, options: FollowOptions = {}): AsyncGenerator<Notification> {
     const platform = (globalThis as { WebSocket?: unknown }).WebSocket as WebSocketClass | undefined;
-    return follow(this.url, this.#options.WebSocket ?? platform, topic, options);
+    return follow(this.url, this.#options.WebSocket ?? platform, this.#timeout, topic, options);
   }
 
   // State
@@ -263,20 +279,37 @@ export class RollupClient<app extends App = App> {
     }
     const encodedKey = encodeKey(described.keyType, key);
     const proof = await this.call("getProof", { field, ...makePlace(key, height) });
-    if (stateRoot !== undefined) return { ...checkProof(proof, described.number, encodedKey, stateRoot), header: null };
-    const [header, config] = await Promise.all([this.getHeader(Number(proof.height)), this.getConfig()]);
+    const check = (root: Hex) => readAs("proof", proof, () => checkProof(proof, described.number, encodedKey, root));
+    if (stateRoot !== undefined) return { ...check(stateRoot), header: null };
+    const shown = readAs("proof", proof, () => Number(proof.height));
+    const [header, config] = await Promise.all([this.getHeader(shown), this.getConfig()]);
     if (header.rollupId !== config.rollupId) throw new ForeignNode(`a header of the rollup ${header.rollupId}`);
-    return { ...checkProof(proof, described.number, encodedKey, header.stateRoot), header };
+    return { ...check(header.stateRoot), header };
   }
 
   /** The header of a closed block, whose hash is computed again. */
   async getHeader(height?: number): Promise<HeaderAnswer> {
-    return checkHeader(await this.call("getHeader", height === undefined ? {} : { height }));
+    return readAs("header", await this.call("getHeader", height === undefined ? {} : { height }), checkHeader);
   }
 }
 
 function makePlace(key: Key, height: number | undefined): { key?: unknown; height?: number } {
   return { ...(key === null ? {} : { key: toJson(key) }), ...(height === undefined ? {} : { height }) };
+}
+
+/** Throws `ForeignNode`, or `BadAnswer` if it is another action's or not what was signed. */
+function checkReceipt(ack: AcknowledgementForm, config: NodeConfig, actionHash: Hex | undefined): void {
+  if (computeReceiptHash(ack) !== ack.receiptHash) throw new BadAnswer("a receipt that is not the one signed");
+  if (ack.rollupId !== config.rollupId) throw new ForeignNode(`an acknowledgement of the rollup ${ack.rollupId}`);
+  if (actionHash !== undefined && ack.actionHash !== actionHash)
+    throw new BadAnswer(`the acknowledgement of ${ack.actionHash}, not of ${actionHash}`);
+}
+
+const STATES: readonly string[] = [...LEVELS, "C1X", "C2X"];
+
+function checkConfirmation(confirmation: Confirmation): Confirmation {
+  if (!STATES.includes(confirmation.level)) throw new BadAnswer(`there is no level ${String(confirmation.level)}`);
+  return confirmation;
 }
 
 const rank = (level: string): number => (level === "C1X" ? 1 : LEVELS.indexOf(level as Level));

@@ -61,9 +61,17 @@ export class RateExceeded extends NodeBusy {
   }
 }
 
-/** -32005: a query of the app's own failed. */
+/** -32007: a query of the app's own has no answer. `reason` is a stable code, `detail` a sentence. */
 export class QueryFailed extends RpcError {
   override readonly name = "QueryFailed";
+  readonly reason: string;
+  readonly detail: string;
+  constructor(code: number, message: string, data?: unknown) {
+    super(code, message, data);
+    const facts = (data ?? {}) as { code?: unknown; detail?: unknown };
+    this.reason = typeof facts.code === "string" ? facts.code : "failed";
+    this.detail = typeof facts.detail === "string" ? facts.detail : message;
+  }
 }
 
 /** No answer came within the time. `sent` tells whether the call may have reached the node. */
@@ -133,14 +141,14 @@ const CLASSES: Readonly<Record<number, new (code: number, message: string, data?
   [-32002]: HeightNotRetained,
   [-32003]: IntakeClosed,
   [-32004]: NodeBusy,
-  [-32005]: QueryFailed,
   [-32006]: RateExceeded,
+  [-32007]: QueryFailed,
 };
 
-/** The error of its class, from the `error` of an answer. */
+/** The error of its class, from the `error` of an answer. Throws `BadAnswer` if that is none. */
 export function makeRpcError(error: unknown): RpcError {
   const { code, message, data } = (error ?? {}) as { code?: unknown; message?: unknown; data?: unknown };
-  const number = typeof code === "number" ? code : -32603;
-  const text = typeof message === "string" ? message : "unknown error";
-  return new (CLASSES[number] ?? RpcError)(number, text, data);
+  if (!Number.isSafeInteger(code) || typeof message !== "string")
+    throw new BadAnswer("the error of an answer has no code or no message");
+  return new (CLASSES[code as number] ?? RpcError)(code as number, message, data);
 }

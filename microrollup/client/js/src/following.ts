@@ -1,6 +1,8 @@
 // Subscriptions over a WebSocket. A connection that is lost is opened again from the last cursor.
 
-import { RollupError, UsageError, makeRpcError } from "./errors.js";
+import { NodeBusy, Unreachable, UsageError } from "./errors.js";
+import { Feed, type WebSocketClass } from "./feed.js";
+import { Position } from "./position.js";
 
 export type Topic = "blocks" | "receipts" | "events" | "confirmations";
 
@@ -18,93 +20,60 @@ export interface FollowOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a WebSocket has to be: the platform's own, or that of the package `ws`. */
-export type WebSocketClass = new (url: string) => {
-  send(text: string): void;
-  close(): void;
-  addEventListener(type: "open" | "message" | "close" | "error", listener: (event: { data?: unknown }) => void): void;
-};
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2_000;
 
-const PAUSE_MS = 500;
-
-/** The items of a topic, one after the other, without end. */
+/**
+ * The items of a topic, one after the other, without end. `timeout` in milliseconds is how long a node may be out of
+ * reach. Throws `Unreachable` then, `BadAnswer`, and the `RpcError` of a subscription that the node refuses.
+ */
 export async function* follow(
   url: string,
   WebSocketOf: WebSocketClass | undefined,
+  timeout: number,
   topic: Topic,
   { from, filter, signal }: FollowOptions,
 ): AsyncGenerator<Notification> {
   if (WebSocketOf === undefined) throw new UsageError("there is no WebSocket here: give the class of the package ws");
-  let cursor = from;
+  const position = new Position(from);
+  let lostAt: number | undefined;
+  let pause = FIRST_PAUSE_MS;
   while (!signal?.aborted) {
-    const connection = new Feed(url.replace(/^http/, "ws"), WebSocketOf, signal);
+    let reason = "the connection was closed";
+    position.resume();
+    const feed = new Feed(url.replace(/^http/, "ws"), WebSocketOf, timeout, signal);
     try {
+      const { cursor } = position;
       const params = { topic, ...(cursor === undefined ? {} : { from: cursor }), ...(filter ? { filter } : {}) };
-      for await (const item of connection.read(params)) {
-        yield item;
-        cursor = item.cursor;
+      for await (const item of feed.read(params)) {
+        lostAt = undefined;
+        pause = FIRST_PAUSE_MS;
+        if (typeof item === "number") position.begin(item);
+        else if (position.isNew(item)) yield item;
       }
+    } catch (error) {
+      if (!(error instanceof NodeBusy)) throw error;
+      reason = error.message;
     } finally {
-      connection.close();
+      feed.close();
     }
-    if (!signal?.aborted) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    if (signal?.aborted) return;
+    lostAt ??= Date.now();
+    if (Date.now() - lostAt > timeout) throw new Unreachable(url, reason, false);
+    await rest(pause, signal);
+    pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
   }
 }
 
-/** One connection with one subscription: what arrived and was not taken yet. */
-class Feed {
-  readonly #socket: InstanceType<WebSocketClass>;
-  readonly #queue: Notification[] = [];
-  #wake: () => void = () => {};
-  #ended = false;
-  #failure: RollupError | undefined;
-  #open = false;
-
-  constructor(url: string, WebSocketOf: WebSocketClass, signal: AbortSignal | undefined) {
-    this.#socket = new WebSocketOf(url);
-    this.#socket.addEventListener("open", () => this.#note(() => (this.#open = true)));
-    this.#socket.addEventListener("message", ({ data }) => this.#note(() => this.#take(String(data))));
-    for (const type of ["close", "error"] as const) this.#socket.addEventListener(type, () => this.#end());
-    signal?.addEventListener("abort", () => this.#end());
-  }
-
-  async *read(params: object): AsyncGenerator<Notification> {
-    while (!this.#open && !this.#ended) await this.#wait();
-    if (this.#open)
-      this.#socket.send(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "rollup_subscribe", params }));
-    for (;;) {
-      const item = this.#queue.shift();
-      if (item !== undefined) yield item;
-      else if (this.#failure !== undefined) throw this.#failure;
-      else if (this.#ended) return;
-      else await this.#wait();
-    }
-  }
-
-  close(): void {
-    this.#socket.close();
-  }
-
-  #take(text: string): void {
-    const { error, params } = JSON.parse(text) as {
-      error?: unknown;
-      params?: { cursor: number; result?: unknown; error?: unknown };
+/** That many milliseconds, or less if the signal comes. */
+function rest(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
     };
-    if (error !== undefined) this.#failure = makeRpcError(error);
-    else if (params?.error !== undefined) this.#ended = true;
-    else if (params !== undefined) this.#queue.push({ cursor: Number(params.cursor), result: params.result });
-  }
-
-  #end(): void {
-    this.#note(() => (this.#ended = true));
-  }
-
-  #note(change: () => void): void {
-    change();
-    this.#wake();
-  }
-
-  #wait(): Promise<void> {
-    return new Promise((resolve) => (this.#wake = resolve));
-  }
+    const timer = setTimeout(end, milliseconds);
+    signal?.addEventListener("abort", end);
+  });
 }

@@ -3,7 +3,8 @@
 export type { ActionName, ActionRequest, App, FieldName, MessageOf, SettledFieldName } from "./app.js";
 export { LEVELS, RollupClient, type Acknowledgement, type ClientOptions, type Level } from "./client.js";
 export * from "./errors.js";
-export type { FollowOptions, Notification, Topic, WebSocketClass } from "./following.js";
+export type { WebSocketClass } from "./feed.js";
+export type { FollowOptions, Notification, Topic } from "./following.js";
 export { encodeCarriedPayload, encodeEnvelopePayload, encodeForcedPayload, forceAbi } from "./forcing.js";
 export { encodeKey, type Key, type KeyPart } from "./keys.js";
 export { computePasskeySender, toPasskeySigner } from "./passkeys.js";

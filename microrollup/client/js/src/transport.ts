@@ -1,25 +1,25 @@
 // JSON-RPC 2.0 over HTTP. A call that got no answer is sent again until its time is up.
 
-import { HttpRequestError, TimeoutError } from "viem";
-import { getHttpRpcClient } from "viem/utils";
-import { BadAnswer, NodeBusy, RateExceeded, Unreachable, UsageError, makeRpcError } from "./errors.js";
+import { parseObject, readBody, takeResult } from "./answers.js";
+import { BadAnswer, NodeBusy, RateExceeded, RollupError, Unreachable, UsageError } from "./errors.js";
 
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;
 const ATTEMPT_MS = 10_000;
+const TOO_MANY_REQUESTS = 429;
+const SERVER_ERROR = 500;
 
 /** Calls methods of one node by their full names. */
 export class Transport {
   readonly url: string;
   readonly #timeout: number;
-  readonly #post: ReturnType<typeof getHttpRpcClient>;
+  #calls = 0;
 
   /** `timeout` in milliseconds is for a whole call, repetitions included. */
   constructor(url: string, timeout: number) {
-    if (!/^https?:\/\//.test(url)) throw new UsageError(`${url} is not an address of a node`);
+    if (!/^https?:\/\//.test(url) || !URL.canParse(url)) throw new UsageError(`${url} is not an address of a node`);
     this.url = url;
     this.#timeout = timeout;
-    this.#post = getHttpRpcClient(url);
   }
 
   /** The result of a method. Throws the `RpcError` that the node answered, `BadAnswer` or `Unreachable`. */
@@ -37,11 +37,12 @@ export class Transport {
         if (error instanceof NodeBusy) {
           busy = error;
           if (error instanceof RateExceeded) least = error.retryAfter;
-        } else if (error instanceof HttpRequestError || error instanceof TimeoutError) {
+        } else if (error instanceof RollupError) throw error;
+        else {
           busy = undefined;
-          reason = error instanceof TimeoutError ? "it took too long" : (error.details ?? error.shortMessage);
+          reason = explain(error);
           if (!wasNeverSent(error)) sent = true;
-        } else throw error;
+        }
       }
       const rest = Math.max(least, pause * (0.5 + Math.random() / 2));
       await new Promise((resolve) => setTimeout(resolve, Math.min(rest, Math.max(0, deadline - Date.now()))));
@@ -50,21 +51,36 @@ export class Transport {
     throw busy ?? new Unreachable(this.url, reason, sent);
   }
 
+  /** One attempt. What may pass by itself is thrown as an error that is no `RollupError`. */
   async #try(method: string, params: object, timeout: number): Promise<unknown> {
-    const answer: unknown = await this.#post.request({ body: { method, params }, timeout });
-    if (answer === null || typeof answer !== "object") throw new BadAnswer("an answer that is not a JSON object");
-    if ("error" in answer && answer.error !== undefined) throw makeRpcError(answer.error);
-    if (!("result" in answer)) throw new BadAnswer("an answer that is not of JSON-RPC 2.0");
-    return answer.result;
+    const id = ++this.#calls;
+    const body = JSON.stringify({ jsonrpc: "2.0", id, method, params });
+    const response = await fetch(this.url, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "application/json" },
+      body,
+      redirect: "manual",
+      signal: AbortSignal.timeout(timeout),
+    });
+    const text = await readBody(response);
+    const { status } = response;
+    if (text.startsWith("{")) return takeResult(parseObject(text), id);
+    if (status === TOO_MANY_REQUESTS || status >= SERVER_ERROR) throw new Error(`HTTP status ${status}`);
+    throw new BadAnswer(`HTTP status ${status} with a body that is not a JSON object`);
   }
 }
 
+function explain(error: unknown): string {
+  const { name, message, cause } = error as Error;
+  if (name === "TimeoutError") return "it took too long";
+  return cause instanceof Error ? cause.message : message;
+}
+
 /** Whether no byte of the call can have reached the node. */
-function wasNeverSent(error: Error): boolean {
+function wasNeverSent(error: unknown): boolean {
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
     const code = (cause as { code?: unknown }).code;
     if (code === "ECONNREFUSED" || code === "ENOTFOUND" || code === "EAI_AGAIN") return true;
   }
   return false;
 }
-

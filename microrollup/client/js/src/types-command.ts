@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // microrollup-types URL > app.ts: what a node's app declares, as literals that type the client's calls.
 
-import type { App } from "./app.js";
+import { readAs } from "./answers.js";
+import { type App, checkApp } from "./app.js";
 import { Transport } from "./transport.js";
 
 const [url] = process.argv.slice(2);
@@ -10,7 +11,7 @@ if (url === undefined || url.startsWith("-")) {
   process.exit(2);
 }
 try {
-  const { name, version, actions, fields, events } = (await new Transport(url, 5_000).call("rollup_config", {})) as App;
+  const { name, version, actions, fields, events } = readAs("config", await new Transport(url, 5_000).call("rollup_config", {}), checkApp);
   const app: App = {
     name,
     version,
