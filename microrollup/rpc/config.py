@@ -15,7 +15,7 @@ from microrollup.declaration.rollup import MicroRollup
 from microrollup.node.runtime import Node
 from microrollup.rpc.limits import RpcLimits
 
-__all__ = ["describe_config"]
+__all__ = ["describe_actions", "describe_config", "describe_events", "describe_fields"]
 
 
 def describe_config(node: Node, limits: RpcLimits) -> NodeConfig:
@@ -23,7 +23,7 @@ def describe_config(node: Node, limits: RpcLimits) -> NodeConfig:
     rollup, genesis = node.rollup, node.genesis
     number = node.l1.get_number()
     verifiers = node.l1.get_verifiers(number)
-    actions = _describe_actions(rollup)
+    actions = describe_actions(rollup)
     types: dict[str, Any] = {}
     for action in actions:
         types |= action.types
@@ -41,8 +41,8 @@ def describe_config(node: Node, limits: RpcLimits) -> NodeConfig:
         domain=rollup.make_domain(genesis.domain.chain_id, genesis.domain.verifying_contract),
         types=types,
         actions=actions,
-        fields=_describe_fields(rollup),
-        events=_describe_events(rollup),
+        fields=describe_fields(rollup),
+        events=describe_events(rollup),
         block_time=node.options.timing.block_seconds,
         block_size=node.options.block_size,
         limits=msgspec.to_builtins(limits),
@@ -51,7 +51,8 @@ def describe_config(node: Node, limits: RpcLimits) -> NodeConfig:
     )
 
 
-def _describe_actions(rollup: MicroRollup) -> tuple[ActionConfig, ...]:
+def describe_actions(rollup: MicroRollup) -> tuple[ActionConfig, ...]:
+    """What a wallet signs."""
     return tuple(
         [
             ActionConfig(each.name, each.type_string, each.type_hash, list_types(each.type))
@@ -60,7 +61,8 @@ def _describe_actions(rollup: MicroRollup) -> tuple[ActionConfig, ...]:
     )
 
 
-def _describe_events(rollup: MicroRollup) -> tuple[EventConfig, ...]:
+def describe_events(rollup: MicroRollup) -> tuple[EventConfig, ...]:
+    """By their names."""
     return tuple(
         [
             EventConfig(name, list_types(describe_struct(cls, where="event"), nonce=False))
@@ -79,7 +81,8 @@ def _describe_envelopes(rollup: MicroRollup) -> tuple[EnvelopeConfig, ...]:
     return tuple(described)
 
 
-def _describe_fields(rollup: MicroRollup) -> tuple[FieldConfig, ...]:
+def describe_fields(rollup: MicroRollup) -> tuple[FieldConfig, ...]:
+    """Of the state, as declared."""
     return tuple(
         [
             FieldConfig(

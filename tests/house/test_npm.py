@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from paths import ROOT, TESTS
+from write_packages import COMMAND, GENERATED, compute_digest, read_digest, render_generated
 
 FOLDERS = sorted(path.parent for path in TESTS.glob("*/package.json"))
 PACKAGES = [ROOT / "microrollup" / "client" / "js", ROOT / "apps" / "keystore" / "sdk"]
@@ -38,3 +39,10 @@ def test_versions_are_pinned_and_no_registry_is_named(folder: Path) -> None:
     assert [] == [path for path, entry in installed.items() if not entry["integrity"].startswith("sha512-")]
     assert [] == [path for path, entry in installed.items() if "resolved" in entry]
     assert "omit-lockfile-registry-resolved=true" == (folder / ".npmrc").read_text().strip()
+
+
+def test_generated_files_are_of_this_checkout() -> None:
+    """A changed method, declaration, ABI or code shows here at once, without Node.js."""
+    stale = f"run `{COMMAND}`"
+    assert GENERATED.read_text(encoding="utf-8") == render_generated(), stale
+    assert read_digest() == compute_digest(), stale

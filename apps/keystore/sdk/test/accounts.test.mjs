@@ -1,9 +1,7 @@
 // Accounts of viem's on a real chain, through a real bundler, with keys on a real keystore.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { createPublicClient, http, keccak256, stringToHex } from "viem";
 import { createBundlerClient, getUserOperationHash, toWebAuthnAccount } from "viem/account-abstraction";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
@@ -272,9 +270,3 @@ test("explain: which root the chain has, and what the keystore holds", async () 
   await check(sign(next), "not_pushed");
   await assert.rejects(explain(sign(first), chain, { shown: { ...shown, treeKey: identity.key } }), UsageError);
 });
-
-test("what was generated is what the contracts and the node say", () => {
-  const script = fileURLToPath(new URL("../scripts/generate.mjs", import.meta.url));
-  execFileSync(process.execPath, [script, site.node, "--check"], { stdio: "pipe" });
-});
-

@@ -174,5 +174,5 @@ export async function run(signer: Signer, word: \`0x\${string}\`) {
 `;
 
 test("the types of the methods are those of this node", () => {
-  execFileSync(process.execPath, [join(root, "scripts/generate.mjs"), node.url, "--check"], { stdio: "pipe" });
+  execFileSync(process.execPath, [join(root, "scripts/generate.mjs"), `${node.url}/openrpc.json`, "--check"], { stdio: "pipe" });
 });
