@@ -45,7 +45,7 @@ test("accounts without end are taken up to the limit, page by page", async () =>
   assert.equal(flood.found.length, 1_000);
 });
 
-test("pages that are none, or lead nowhere", async () => {
+test("invalid pages, and pages that lead nowhere", async () => {
   const [item] = [makeItem(1)];
   const pages = [
     null, 7, [], {}, { items: null, next: null }, { items: [7], next: null }, { items: [null], next: null },

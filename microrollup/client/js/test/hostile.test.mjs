@@ -61,7 +61,7 @@ const NO_ANSWERS = {
   "no error": '{"jsonrpc":"2.0","id":1,"error":null}',
 }; // prettier-ignore
 
-test("what is no answer", async () => {
+test("what is not a valid answer", async () => {
   for (const [name, body] of Object.entries(NO_ANSWERS))
     await against({ answer: write(body) }, (client) => assert.rejects(client.call("getHeight", {}), BadAnswer, name));
   const elsewhere = write("", { location: "http://127.0.0.1:1/" }, 302);
@@ -122,7 +122,7 @@ test("answers of another form than the method's", async () => {
   }
 });
 
-test("addresses that are none", () => {
+test("invalid addresses", () => {
   for (const url of ["", "ws://127.0.0.1", "http://", "http://[", "file:///tmp"])
     assert.throws(() => new RollupClient({ url }), UsageError, url);
 });
@@ -147,11 +147,11 @@ const NO_ITEMS = {
   "no result": ['{"method":"rollup_subscription","params":{"cursor":1}}'],
   "no cursor in the answer": ['{"jsonrpc":"2.0","id":1,"result":{}}'],
   "another call's answer": ['{"jsonrpc":"2.0","id":2,"result":{"cursor":0}}'],
-  "an error that is none": ['{"jsonrpc":"2.0","id":1,"error":7}'],
+  "an invalid error": ['{"jsonrpc":"2.0","id":1,"error":7}'],
   "items without an answer": Array.from({ length: 1_001 }, (_, index) => makeNotification(index)),
 }; // prettier-ignore
 
-test("what is no notification ends the subscription with an error", async () => {
+test("what is not a valid notification ends the subscription with an error", async () => {
   for (const [name, messages] of Object.entries(NO_ITEMS)) {
     const serve = (socket) => messages.forEach((message) => socket.send(message));
     await against({ serve }, (client) => assert.rejects(take(client.follow("blocks")), BadAnswer, name));
