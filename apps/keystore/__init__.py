@@ -1,6 +1,6 @@
 """The keystore: one place for the keys of smart accounts on all chains."""
 
-from microrollup import MicroRollup
+from microrollup import MethodSet, MicroRollup
 
 from .accounts import Keystore
 from .transitions import register, update
@@ -14,4 +14,5 @@ app = MicroRollup(
     stfs=[register, update],
     reads=f"{__package__}.queries",
     pages=f"{__package__}.pages",
+    method_sets={"chains": MethodSet(f"{__package__}.chains.methods", namespace="keystore")},
 )

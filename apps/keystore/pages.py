@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from microrollup import Act, Column, Page, Part
+from microrollup.chain.answers.pages import Tone
 
+from .chains.methods import chains_of
 from .queries import held
 from .smart_account.changes import PUBLISHED_VALIDATORS
 from .smart_account.configuration import load_code_hash
@@ -14,6 +16,11 @@ from .transitions import Register, Update
 __all__ = ["PAGES"]
 
 _VALIDATORS: Final = {f"0x{load_code_hash(name).hex()}": name for name in PUBLISHED_VALIDATORS}
+_CHAIN_TONES: Final[dict[str, Tone]] = {
+    "current": "good", "ready": "good", "push": "warn", "behind": "warn", "no root": "warn", "ahead": "warn",
+    "unknown": "warn", "not read": "warn", "no answer": "bad", "no book": "bad", "unsound": "bad", "wrong code": "bad",
+    "other root": "bad",
+}  # fmt: skip
 _SAME: Final = {"key": "key", "code_hash": "code_hash"}
 
 PAGES: Final = (
@@ -32,6 +39,21 @@ PAGES: Final = (
                 (
                     Act(Update, "Rotate keys", _SAME),
                     Act(Update, "Hand over", {**_SAME, "config_hash": "config_hash"}),
+                ),
+            ),
+            Part(
+                chains_of,
+                "On other chains",
+                (
+                    Column("key", "account"),
+                    Column("chain"),
+                    Column("state", form="state", tones=_CHAIN_TONES),
+                    Column("detail", "that is"),
+                    Column("height", "newest block there"),
+                    Column("settled", "settled", form="time"),
+                    Column("copied", "account's block"),
+                    Column("until", "believed until", form="time"),
+                    Column("seen", "asked", form="time", words={"0": ""}),
                 ),
             ),
         ),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from microrollup.chain.acknowledgement import SignedAcknowledgement
     from microrollup.chain.answers.actions import ActionAnswer, BlockAnswer, HeaderAnswer, ReceiptAnswer
@@ -26,6 +27,11 @@ class NodeView(Protocol):
     What is not there raises `NotRecorded`, a height that is no longer kept `NotRetained`: let them pass, they are
     answered as such.
     """
+
+    @property
+    def directory(self) -> Path:
+        """The rollup's data directory, in which an operator may leave files for the app's methods."""
+        ...
 
     @property
     def height(self) -> int:

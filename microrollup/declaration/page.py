@@ -6,14 +6,15 @@
     )
 
 The declaration names their module as text, `MicroRollup(..., pages="shop_pages")`, so that it is not part of the stfId.
-No code of the app runs in the browser. Buttons (`Act`) lead to the explorer's own form of an action.
+A part may ask a method of the app's own too; where a node does not serve its set of methods, the part is left out. No code
+of the app runs in the browser. Buttons (`Act`) lead to the explorer's own form of an action.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -21,7 +22,7 @@ import msgspec
 from microrollup.chain.answers.pages import ActAnswer, ColumnAnswer, ColumnForm, PageAnswer, PartAnswer, PartKind, Tone
 from microrollup.codec.schema import to_camel_case
 from microrollup.declaration.action import Action
-from microrollup.declaration.query import Query, Reads
+from microrollup.declaration.query import HEIGHT, Methods, Query, Reads
 from microrollup.errors import DeclarationError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = ["Act", "Column", "Page", "Part", "load_pages"]
 MAX_PAGES: Final = 32
 MAX_PARTS: Final = 32
 """Of one page."""
+MAX_FIELDS: Final = 4
 MAX_ACTS: Final = 8
 """Of one page, and of one part's rows."""
 
@@ -73,7 +75,7 @@ class Act(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One query of a page: a struct becomes facts, a list of structs a table.
+    """One query, or method of the app's own, of a page: a struct becomes facts, a list of structs a table.
 
     A struct with the members `items` and `next` is a page of a longer list: `next` goes into the query as `after`.
     """
@@ -97,6 +99,8 @@ class Page(msgspec.Struct, frozen=True):
     """A sentence or two on what is to be seen."""
     parameter: str = ""
     """The parameter of all its queries that says what the page is about; empty: it is in the menu."""
+    fields: Mapping[str, str] = {}
+    """Parameters of its queries that the reader fills in, texts or bytes -> what their fields are called."""
     finds: str = ""
     """The page that a look-up on this page leads to."""
     of_signer: bool = False
@@ -105,8 +109,23 @@ class Page(msgspec.Struct, frozen=True):
     """Buttons of the page."""
 
 
-def load_pages(rollup: MicroRollup, reads: Reads | None) -> tuple[PageAnswer, ...]:
-    """The pages of an app, their module imported now; none for an app without `pages`.
+class _Sources(msgspec.Struct, frozen=True):
+    """What parts may ask."""
+
+    rollup: MicroRollup
+    queries: dict[Callable[..., Any], tuple[str, Query]]
+    """Function -> full name, and the query or method."""
+    about: set[str]
+    """The pages with a parameter."""
+
+    def is_left_out(self, part: Part) -> bool:
+        """Whether it is of a set of methods that the node does not serve."""
+        modules = [each.module for each in self.rollup.method_sets.values()]
+        return part.query not in self.queries and getattr(part.query, "__module__", None) in modules
+
+
+def load_pages(rollup: MicroRollup, reads: Reads | None, methods: Sequence[Methods] = ()) -> tuple[PageAnswer, ...]:
+    """The pages of an app, their module imported now; none for an app without `pages`. `methods` are those served.
 
     Raises `DeclarationError` for what cannot be shown, `UsageError` for a module that cannot be imported.
     """
@@ -125,10 +144,19 @@ def load_pages(rollup: MicroRollup, reads: Reads | None) -> tuple[PageAnswer, ..
         raise DeclarationError("pages", f"an app has at most {MAX_PAGES} pages, not {len(pages)}")
     about = {page.name for page in pages if page.parameter}
     names = [page.name for page in pages]
+    sources = _Sources(rollup, _list_queries(reads, methods), about)
     for page in pages:
         _check_page(page, names, about)
         _check_acts(f"pages: {page.name}", page.acts, rollup, ())
-    return tuple([_describe_page(page, rollup, reads, about) for page in pages])
+    described = [_describe_page(page, sources) for page in pages]
+    return tuple([page for page in described if page.parts])
+
+
+def _list_queries(reads: Reads, methods: Sequence[Methods]) -> dict[Callable[..., Any], tuple[str, Query]]:
+    listed = {each.function: (f"{reads.namespace}_{each.name}", each) for each in reads.queries.values()}
+    for own in methods:
+        listed |= {each.function: (f"{own.namespace}_{each.name}", each) for each in own.methods.values()}
+    return listed
 
 
 def _check_page(page: Page, names: list[str], about: set[str]) -> None:
@@ -141,6 +169,8 @@ def _check_page(page: Page, names: list[str], about: set[str]) -> None:
         raise DeclarationError(where, f"a page has 1 to {MAX_PARTS} parts")
     if page.finds and page.finds not in about:
         raise DeclarationError(where, f"finds {page.finds!r}, which is not a page with a parameter")
+    if len(page.fields) > MAX_FIELDS:
+        raise DeclarationError(where, f"a page has at most {MAX_FIELDS} fields")
     if page.of_signer and not page.parameter:
         raise DeclarationError(where, "a page of the signer's names the parameter that the sender is")
 
@@ -159,13 +189,19 @@ def _check_acts(where: str, acts: tuple[Act, ...], rollup: MicroRollup, row: Col
                 raise DeclarationError(where, f"{member!r} is filled from {source!r}, which no row has")
 
 
-def _describe_page(page: Page, rollup: MicroRollup, reads: Reads, about: set[str]) -> PageAnswer:
-    parts = tuple(
-        [_describe_part(f"pages: {page.name}: {part.title}", page, part, rollup, reads, about) for part in page.parts]
-    )
+def _describe_page(page: Page, sources: _Sources) -> PageAnswer:
+    where = f"pages: {page.name}"
+    parts = [part for part in page.parts if not sources.is_left_out(part)]
+    described = tuple([_describe_part(f"{where}: {part.title}", page, part, sources) for part in parts])
+    for field in page.fields:
+        if parts and not any(to_camel_case(field) in each.parameters for each in described):
+            raise DeclarationError(where, f"{field!r} is a field that none of its queries has as a parameter")
     parameter = to_camel_case(page.parameter) if page.parameter else None
+    fields = {to_camel_case(field): title for field, title in page.fields.items()}
     acts = _describe_acts(page.acts)
-    return PageAnswer(page.name, page.title, page.summary, parameter, page.finds, parts, page.of_signer, acts)
+    return PageAnswer(
+        page.name, page.title, page.summary, parameter, fields, page.finds, described, page.of_signer, acts
+    )
 
 
 def _describe_acts(acts: tuple[Act, ...]) -> tuple[ActAnswer, ...]:
@@ -181,16 +217,15 @@ def _describe_acts(acts: tuple[Act, ...]) -> tuple[ActAnswer, ...]:
     )
 
 
-def _describe_part(
-    where: str, page: Page, part: Part, rollup: MicroRollup, reads: Reads, about: set[str]
-) -> PartAnswer:
-    query = next((each for each in reads.queries.values() if each.function is part.query), None)
+def _describe_part(where: str, page: Page, part: Part, sources: _Sources) -> PartAnswer:
+    method, query = sources.queries.get(part.query, ("", None))
     if query is None:
         raise DeclarationError(where, f"{getattr(part.query, '__name__', part.query)} is not a query of the app")
+    given = [*([page.parameter] if page.parameter else []), *page.fields]
     names = [each.name for each in query.parameters]
     if page.parameter and page.parameter not in names:
         raise DeclarationError(where, f"{query.name} has no parameter {page.parameter!r}")
-    missing = [each.name for each in query.parameters if each.required and each.name != page.parameter]
+    missing = [each.name for each in query.parameters if each.required and each.name not in given]
     if missing:
         raise DeclarationError(where, f"{query.name} needs {missing[0]!r}, which the page does not have")
     kind, item = _read_answer(where, query)
@@ -199,10 +234,13 @@ def _describe_part(
     fields = [field.name for field in msgspec.structs.fields(item)]
     columns = part.columns or tuple([Column(name) for name in fields])
     for column in columns:
-        _check_column(where, column, fields, about)
-    _check_acts(where, part.acts, rollup, fields)
+        _check_column(where, column, fields, sources.about)
+    _check_acts(where, part.acts, sources.rollup, fields)
+    parameters = [to_camel_case(name) for name in given if name in names]
+    if query.state is not None:
+        parameters.append(HEIGHT)
     described = tuple([_describe_column(each) for each in columns])
-    return PartAnswer(part.title, f"{reads.namespace}_{query.name}", kind, described, _describe_acts(part.acts))
+    return PartAnswer(part.title, method, tuple(parameters), kind, described, _describe_acts(part.acts))
 
 
 def _read_answer(where: str, query: Query) -> tuple[PartKind, Any]:

@@ -6,6 +6,7 @@ import { renderEmpty, renderFacts } from "./format.js";
 import { feed } from "./live.js";
 import { RpcError, call, callApp, getPages } from "./rpc.js";
 import { connection } from "./signer.js";
+import { renderFields } from "./page_fields.js";
 import { renderSigner } from "./signer_view.js";
 import { toForm } from "./view_sign.js";
 
@@ -18,6 +19,8 @@ export async function renderAppPage(context, [name, value]) {
   const found = pages.find((candidate) => candidate.name === (page.parameter === null ? page.finds : page.name));
   const body = h("div", {});
   const stamp = h("p", { class: "stamp" });
+  const wantsFields = Object.keys(page.fields).length > 0;
+  let filled = wantsFields ? null : {};
   const root = h(
     "div",
     {},
@@ -26,13 +29,21 @@ export async function renderAppPage(context, [name, value]) {
     page.ofSigner && !value ? renderSigner(context, () => context.guard(() => load())) : null,
     page.ofSigner && page.acts.length > 0 ? h("p", { class: "acts" }, ...renderActs(page.acts)) : null,
     found && !page.ofSigner ? renderLookup(found, value) : null,
+    wantsFields
+      ? renderFields(page, async (values) => {
+          filled = values;
+          await context.guard(() => load());
+        })
+      : null,
     stamp,
     body,
   );
   const about = () => value ?? (page.ofSigner ? connection.current?.sender : undefined);
+  let asked = 0;
   const load = async () => {
+    const number = ++asked;
     const subject = about();
-    if (page.parameter !== null && !subject) {
+    if ((page.parameter !== null && !subject) || filled === null) {
       context.shown = undefined;
       delete stamp.dataset.key;
       replace(stamp);
@@ -40,9 +51,11 @@ export async function renderAppPage(context, [name, value]) {
       return;
     }
     const { latest } = feed.heights ?? (await call("height"));
-    const parts = await loadParts(page, subject, latest);
-    if (about() !== subject) return;
+    const known = { ...filled, ...(page.parameter === null ? {} : { [page.parameter]: subject }), height: latest };
+    const parts = await loadParts(page, known);
+    if (number !== asked) return; // somebody else is connected, or other values are filled in: their answer comes
     replace(body, ...parts);
+    if (page.parts.every((part) => !part.parameters.includes("height"))) return;
     showStamp(stamp, latest, latest, load);
     context.shown = latest;
   };
@@ -101,23 +114,23 @@ function renderLookup(page, value) {
   );
 }
 
-async function loadParts(page, value, height) {
-  const params = { height, ...(page.parameter === null ? {} : { [page.parameter]: value }) };
+async function loadParts(page, known) {
+  const select = (part) => Object.fromEntries(part.parameters.map((name) => [name, known[name]]));
   const loaded = await Promise.all(
     page.parts.map((part) =>
-      callApp(part.method, params).then(
+      callApp(part.method, select(part)).then(
         (answer) => ({ part, answer }),
         (error) => ({ part, error }),
       ),
     ),
   );
-  const isAbout = page.parameter !== null;
+  const isAbout = page.parameter !== null || Object.keys(page.fields).length > 0;
   const empty = loaded.filter(({ part, answer }) => isAbout && answer !== undefined && isEmpty(part, answer));
   return [
     ...loaded
       .filter((each) => !empty.includes(each))
       .map(({ part, answer, error }) =>
-        error ? renderFailedPart(part, error) : renderPart(part, answer, (after) => callApp(part.method, { ...params, after })),
+        error ? renderFailedPart(part, error) : renderPart(part, answer, (after) => callApp(part.method, { ...select(part), after })),
       ),
     empty.length > 0
       ? h("p", { class: "note" }, `Nothing under: ${empty.map(({ part }) => part.title).join(", ")}.`)

@@ -151,7 +151,7 @@ class Node:
         reactions.writer, reactions.settler, reactions.links = self._writer, self._settler, self.links
         self.reads, self.methods = load_reads(self.rollup), load_methods(self.rollup, self.options.methods)
         require_distinct(self.reads, self.methods)
-        self.pages = load_pages(self.rollup, self.reads)
+        self.pages = load_pages(self.rollup, self.reads, self.methods)
         readers = (
             None
             if self.reads is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -80,6 +81,10 @@ class ServedNode:
         self._api = api
         self._client = client
         self._stack = stack
+
+    @property
+    def directory(self) -> Path:
+        return self._api.node.directory
 
     @property
     def height(self) -> int:

@@ -9,8 +9,8 @@ import pytest
 
 from apps.keystore.plus.naming import compute_named_key
 from apps.keystore.plus.vault import Transfer
-from browser_fixtures import Browser
-from chromium import Chromium, open_chromium
+from browser_fixtures import CONTRAST, Browser
+from chromium import Chromium
 from microrollup.declaration.rollup import load_rollup
 from microrollup.testing.signing import sign_action
 from node_fixtures import Caller
@@ -19,13 +19,6 @@ from plus_world import ALICE, BOB, CODE, CONFIG, DAVE, ERIN, ETHER, PARENT, SEND
 
 ABSENT = "0x" + "99" * 32
 ALICES = compute_named_key(PARENT, "alice")
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """One Chromium."""
-    with open_chromium(tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -46,28 +39,6 @@ def browser(chromium: Chromium, served: Caller) -> Iterator[Browser]:
 
 def hex0x(raw: bytes) -> str:
     return f"0x{raw.hex()}"
-
-
-def read_sheet(browser: Browser, method: str) -> list[dict[str, str]]:
-    """The rows of a table: title of the column -> what is read there."""
-    body = """
-      const section = document.querySelector(`section[data-method="keystorePlus_${given[0]}"]`);
-      return [...section.querySelectorAll("tbody tr")].map((row) =>
-        Object.fromEntries([...row.children].map((cell) => [cell.dataset.name, cell.innerText.trim()])));
-    """
-    found: list[dict[str, str]] = browser.run(body, method)
-    return found
-
-
-def read_facts(browser: Browser, method: str) -> dict[str, str]:
-    """The facts of a part: title -> what is read there."""
-    body = """
-      const section = document.querySelector(`section[data-method="keystorePlus_${given[0]}"]`);
-      return Object.fromEntries([...section.querySelectorAll("dl.facts > div")].map((row) =>
-        [row.querySelector("dt").innerText, row.querySelector("dd").innerText.trim()]));
-    """
-    found: dict[str, str] = browser.run(body, method)
-    return found
 
 
 def find_proposal(served: Caller, key: bytes) -> str:
@@ -108,14 +79,14 @@ def test_the_menu_has_the_pages(browser: Browser) -> None:
 def test_accounts_and_an_account(browser: Browser) -> None:
     """A table of all; by a link to one: what it is, has, allows, and who may recover it."""
     browser.open("#/page/accounts")
-    rows = read_sheet(browser, "accounts")
+    rows = browser.read_sheet("accounts")
     assert 25 == len(rows)
     browser.run("document.querySelector('.sheet-more button').focus()")
     browser.press("Enter")
     browser.wait("return document.querySelectorAll('.sheet tbody tr').length === 40")
     assert 0 == browser.count(".sheet-more button")
     assert "A" == browser.run("return document.activeElement.tagName")
-    rows = read_sheet(browser, "accounts")
+    rows = browser.read_sheet("accounts")
     assert 40 == len({row["account"] for row in rows})
     by_name = {row["name"]: row for row in rows}
     assert {"alice", "alice-savings", "\N{EN DASH}"} == set(by_name)
@@ -127,29 +98,29 @@ def test_accounts_and_an_account(browser: Browser) -> None:
 
     browser.run("[...document.querySelectorAll('tbody th a')].find((a) => a.innerText === given[0]).click()", short)
     browser.wait("return document.querySelector('h1')?.innerText === 'Account'")
-    facts = read_facts(browser, "account")
+    facts = browser.read_facts("account")
     assert (hex0x(A), hex0x(ALICE), hex0x(CODE), hex0x(CONFIG)) == (
         facts["key"], facts["held by"], facts["code hash"], facts["config hash"]
     )  # fmt: skip
     assert "active" == facts["state"]
     assert "name" not in facts
     assert [("ether", "10.833333 ether"), ("0x7070…7070", "2,500,000")] == [
-        (row["token"], row["amount"]) for row in read_sheet(browser, "balances")
+        (row["token"], row["amount"]) for row in browser.read_sheet("balances")
     ]
     assert [("in force", "1 of 4 ether"), ("announced", "0 of 6 ether")] == [
-        (row["state"], row["spent"]) for row in read_sheet(browser, "spendingRules")
+        (row["state"], row["spent"]) for row in browser.read_sheet("spendingRules")
     ]
     assert {"every other": "in force", "10": "nobody"} == {
-        row["chain"]: row["state"] for row in read_sheet(browser, "delegates")
+        row["chain"]: row["state"] for row in browser.read_sheet("delegates")
     }
-    (proposal,) = read_sheet(browser, "recoveriesOf")
+    (proposal,) = browser.read_sheet("recoveriesOf")
     assert ("open", "2 of 3", "veto") == (proposal["state"], proposal["votes"], proposal["mode"])
     assert proposal["this state ends"].startswith("in 4 d 23 h")
     assert "Nothing under: Text records, Sponsors." == browser.text("main .note")
     browser.go(f"#/page/account/{hex0x(ALICES)}")
-    assert "alice" == read_facts(browser, "account")["name"]
+    assert "alice" == browser.read_facts("account")["name"]
     assert {"url": "https://alice.example", "description": "Words of Alice's own, a line long."} == {
-        row["name"]: row["value"] for row in read_sheet(browser, "texts")
+        row["name"]: row["value"] for row in browser.read_sheet("texts")
     }
 
 
@@ -157,14 +128,14 @@ def test_balances(browser: Browser) -> None:
     """Tokens, and who has most of ether; by a link, who has most of another token."""
     browser.open("#/page/balances")
     assert {"ether": "20.333333 ether", "0x7070…7070": "2,500,001"} == {
-        row["token"]: row["deposited ever"] for row in read_sheet(browser, "tokens")
+        row["token"]: row["deposited ever"] for row in browser.read_sheet("tokens")
     }
-    amounts = [row["amount"] for row in read_sheet(browser, "holders")]
+    amounts = [row["amount"] for row in browser.read_sheet("holders")]
     assert ["10.833333 ether", "5 ether"] == amounts[:2]
     assert "less than 0.000001 ether" == amounts[-1]
     browser.run("[...document.querySelectorAll('tbody a')].find((a) => a.innerText.startsWith('0x7070')).click()")
     browser.wait("return document.querySelector('h1')?.innerText === 'Token'")
-    assert ["2,500,000", "1"] == [row["amount"] for row in read_sheet(browser, "holders")]
+    assert ["2,500,000", "1"] == [row["amount"] for row in browser.read_sheet("holders")]
 
 
 def test_everything_has_a_name(browser: Browser, served: Caller) -> None:
@@ -190,34 +161,34 @@ def test_everything_has_a_name(browser: Browser, served: Caller) -> None:
 def test_recoveries(browser: Browser, served: Caller) -> None:
     """Pending proposals with votes and time left; one of them with its guardians; a locked account names its own."""
     browser.open("#/page/recoveries")
-    rows = read_sheet(browser, "recoveries")
+    rows = browser.read_sheet("recoveries")
     assert [("open", "2 of 3", "veto"), ("waiting", "2 of 2", "lock")] == [
         (row["state"], row["votes"], row["mode"]) for row in rows
     ]
     assert all(row["this state ends"].startswith("in 4 d") for row in rows)
     browser.go(f"#/page/recovery/{find_proposal(served, A)}")
-    facts = read_facts(browser, "recovery")
+    facts = browser.read_facts("recovery")
     assert ("open", "2 of 3", "0 of 1", hex0x(A)) == (
         facts["state"], facts["votes"], facts["votes against"], facts["account"]
     )  # fmt: skip
-    voted = {row["id"]: row["vote"] for row in read_sheet(browser, "guardians")}
+    voted = {row["id"]: row["vote"] for row in browser.read_sheet("guardians")}
     short = {address: f"{hex0x(address)[:6]}…{address.hex()[-4:]}" for address in (BOB, DAVE)}
     assert {short[BOB], short[DAVE]} == {id_ for id_, vote in voted.items() if vote == "supports"}
     assert 4 == len(voted)
     browser.go(f"#/page/account/{hex0x(B)}")
     assert ("locked", find_proposal(served, B)) == (
-        (facts := read_facts(browser, "account"))["state"], facts["recovery"]
+        (facts := browser.read_facts("account"))["state"], facts["recovery"]
     )  # fmt: skip
 
 
 def test_names_fees_and_what_is_not_there(browser: Browser) -> None:
     """Look-ups by the keyboard; what is not there is said so."""
     browser.open("#/page/names")
-    assert ["alice", "alice-savings"] == [row["name"] for row in read_sheet(browser, "namedAccounts")]
+    assert ["alice", "alice-savings"] == [row["name"] for row in browser.read_sheet("namedAccounts")]
     browser.run("document.querySelector('main form input').focus()")
     browser.press(*"alice", "Enter")
     browser.wait("return document.querySelector('h1')?.innerText === 'Name'")
-    assert hex0x(ALICES) == read_facts(browser, "findName")["account"]
+    assert hex0x(ALICES) == browser.read_facts("findName")["account"]
     browser.go("#/page/name/nobody")
     assert "nobody has registered this name" in browser.text("main .failure.mild")
     browser.go("#/page/account/0x12")
@@ -227,7 +198,7 @@ def test_names_fees_and_what_is_not_there(browser: Browser) -> None:
     browser.go(f"#/page/account/{ABSENT}")
     assert "no such account" in browser.text("main .failure.mild")
     browser.go("#/page/fees")
-    (price,) = read_sheet(browser, "prices")
+    (price,) = browser.read_sheet("prices")
     assert ("5", "5", "50") == (price["price"], price["next"], price["at most, ever"])
 
 
@@ -252,7 +223,7 @@ def test_text_of_the_app_is_text(browser: Browser) -> None:
 def test_a_page_is_of_one_block(browser: Browser, served: Caller) -> None:
     """A newer block does not change what is being read; a button shows it."""
     browser.open(f"#/page/account/{hex0x(C)}")
-    assert "1 ether" == read_sheet(browser, "balances")[0]["amount"]
+    assert "1 ether" == browser.read_sheet("balances")[0]["amount"]
     assert 0 == browser.count(".stamp button")
     config = served.call("config")["domain"]
     app = load_rollup("plus_shown")
@@ -260,7 +231,7 @@ def test_a_page_is_of_one_block(browser: Browser, served: Caller) -> None:
     nonce = served.call("getNonce", sender=hex0x(ERIN))["next"]
     served.submit(sign_action(app, Transfer(E, C, ETHER, 10**17), nonce, SENDERS.keys[ERIN], domain))
     browser.wait("return document.querySelector('.stamp button')")
-    assert "1 ether" == read_sheet(browser, "balances")[0]["amount"]
+    assert "1 ether" == browser.read_sheet("balances")[0]["amount"]
     browser.run("document.querySelector('.stamp button').click()")
     browser.wait("return document.querySelector('[data-method$=balances] td')?.innerText === '1.1 ether'")
 
@@ -269,28 +240,9 @@ def test_a_page_is_of_one_block(browser: Browser, served: Caller) -> None:
 @pytest.mark.parametrize("width", [360, 1200])
 def test_layout(browser: Browser, served: Caller, width: int, scheme: str) -> None:
     """Nothing sticks out at any width; on a phone each row is a list; text stands out from its ground."""
-    contrast = """
-      const parse = (text) => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
-      const light = (text) => parse(text).map((part) => part / 255)
-        .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
-        .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
-      const ground = (element) => {
-        for (let each = element; each; each = each.parentElement) {
-          const color = getComputedStyle(each).backgroundColor;
-          if (!/, 0\\)$|transparent/.test(color)) return color;
-        }
-        return getComputedStyle(document.documentElement).backgroundColor;
-      };
-      return Math.min(...[...document.querySelectorAll("main *")]
-        .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
-        .map((each) => {
-          const [one, other] = [light(getComputedStyle(each).color), light(ground(each))].sort((a, b) => b - a);
-          return (one + 0.05) / (other + 0.05);
-        }));
-    """
     for address in ("balances", "recoveries", f"account/{hex0x(A)}", f"recovery/{find_proposal(served, A)}"):
         browser.open(f"#/page/{address}", width=width, scheme=scheme)
         assert browser.run("return document.documentElement.scrollWidth") <= width, address
-        assert browser.run(contrast) >= 4.5, address
+        assert browser.run(CONTRAST) >= 4.5, address
         display = browser.run("return getComputedStyle(document.querySelector('.sheet tbody tr')).display")
         assert ("grid" if width == 360 else "table-row") == display

@@ -13,7 +13,7 @@ import pytest
 
 from apps.keystore import app
 from browser_fixtures import Browser
-from chromium import Chromium, open_chromium
+from chromium import Chromium
 from kernel_fixtures import Signer, make_random_edit
 from microrollup.crypto.keccak import keccak256
 from microrollup.execution.authentication import Authenticated, Authenticator
@@ -94,13 +94,6 @@ class Site:
             if all(action[name] == value for name, value in wanted.items())
             and (action["changes"] or action["status"] != "executed")
         )
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """One Chromium for all tests."""
-    with open_chromium(tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

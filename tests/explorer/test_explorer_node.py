@@ -1,22 +1,12 @@
 """The explorer in a real browser, in front of a real node whose builder lies."""
 
-import pytest
-
 from browser_fixtures import Browser
-from chromium import open_chromium
 from command_line import LINES
 from node_fixtures import Site, to_line
 from process_fixtures import run_liar, run_node, submit
 from ticket_keys import Purse
 from tickets import Fill
 from waiting import wait_for
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    """One Chromium."""
-    with open_chromium(tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
 
 
 def read_receipts(browser):

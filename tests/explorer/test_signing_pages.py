@@ -11,8 +11,8 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 
 from apps.keystore.smart_account.configuration import load_code_hash
-from browser_fixtures import Browser
-from chromium import Chromium, open_chromium
+from browser_fixtures import CONTRAST, Browser
+from chromium import Chromium
 from microrollup.crypto.keccak import keccak256
 from node_fixtures import Caller
 from process_fixtures import run_node
@@ -21,46 +21,6 @@ from waiting import wait_for
 CODE = f"0x{load_code_hash('ECDSAValidator').hex()}"
 CONFIG, ROTATED, SALT = (f"0x{word * 32}" for word in ("cf", "07", "5a"))
 WALLET = Account.from_key(b"\x11" * 32)
-
-PROVIDER = """
-  if (location.search === "?wallet") {
-    window.asked = [];
-    window.ethereum = {
-      request: ({ method, params }) =>
-        new Promise((resolve, reject) => window.asked.push({ method, params, resolve, reject })),
-    };
-  }
-"""
-"""A wallet whose answers the test gives."""
-
-CONTRAST = """
-  const parse = (text) => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
-  const light = (text) => parse(text).map((part) => part / 255)
-    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
-  const ground = (element) => {
-    for (let each = element; each; each = each.parentElement) {
-      const color = getComputedStyle(each).backgroundColor;
-      if (!/, 0\\)$|transparent/.test(color)) return color;
-    }
-    return getComputedStyle(document.documentElement).backgroundColor;
-  };
-  return Math.min(...[...document.querySelectorAll("main *, nav.pages a")]
-    .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
-    .map((each) => {
-      const [one, other] = [light(getComputedStyle(each).color), light(ground(each))].sort((a, b) => b - a);
-      return (one + 0.05) / (other + 0.05);
-    }));
-"""
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """One Chromium, whose authenticator has a user who consents."""
-    with open_chromium(tmp_path_factory.mktemp("profile")) as chromium:
-        chromium.add_authenticator()
-        chromium.call("Page.addScriptToEvaluateOnNewDocument", source=PROVIDER)
-        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -85,97 +45,60 @@ def browser(chromium: Chromium, node: Caller) -> Iterator[Browser]:
     assert [] == [text for text in chromium.take_complaints() if "WebSocket connection" not in text]
 
 
-def click(browser: Browser, text: str) -> None:
-    """Press the first button or link of the page's content that says this."""
-    script = "return [...document.querySelectorAll('main button, main a.button')].find((e) => e.innerText === given[0])"
-    browser.wait(script.replace("given[0]", json.dumps(text)))
-    browser.run(f"(() => {{ {script} }})().click()".replace("given[0]", json.dumps(text)))
-
-
-def fill(browser: Browser, **members: str) -> None:
-    for name, value in members.items():
-        browser.run("document.querySelector(`main form [name=${given[0]}]`).value = given[1]", name, value)
-
-
-def read_form(browser: Browser) -> dict[str, str]:
-    """What the form holds, by member."""
-    script = (
-        "return Object.fromEntries([...document.querySelectorAll('main form [name]')].map((e) => [e.name, e.value]))"
-    )
-    found: dict[str, str] = browser.run(script)
-    return found
-
-
-def connect_new_passkey(browser: Browser) -> str:
-    """The sender of a passkey that the page makes."""
-    click(browser, "Make a passkey")
-    browser.wait_for_text(".signer", "Disconnect")
-    return str(browser.run("return document.querySelector('.signer code').innerText"))
-
-
-def submit(browser: Browser) -> str:
-    """Sign the form; the status that the page shows once it is confirmed to the top."""
-    click(browser, "Sign and submit")
-    browser.wait("return document.querySelector('main .badge, main form .problem:not(:empty)')")
-    assert "" == browser.text("main form .problem")
-    browser.wait("return document.querySelector('main .rungs .done[data-level=C3B]')")
-    return browser.text("main .badge")
-
-
 def test_a_passkey_finds_rotates_and_hands_over(browser: Browser, node: Caller) -> None:
     """Registered, found, rotated and handed over by one passkey; from then on another finds it, also after a reload."""
     browser.open("#/page/keys")
-    first = connect_new_passkey(browser)
+    first = browser.connect_new_passkey()
     browser.wait_for_text("main", "Nothing under: Accounts")
-    click(browser, "Register an account")
+    browser.click("Register an account")
     browser.wait("return document.querySelector('h1')?.innerText === 'Sign Register'")
     assert first in browser.text(".signer")
-    fill(browser, codeHash=CODE, configHash="0x12", salt=SALT)
-    click(browser, "Sign and submit")
+    browser.fill(codeHash=CODE, configHash="0x12", salt=SALT)
+    browser.click("Sign and submit")
     browser.wait_for_text("main form .problem", "configHash is not bytes32")
     assert "configHash" == browser.run("return document.activeElement.name")
-    fill(browser, configHash=CONFIG)
-    assert "executed" == submit(browser)
+    browser.fill(configHash=CONFIG)
+    assert "executed" == browser.submit()
 
     browser.go("#/page/keys")
     browser.wait_for_text("tbody", "ECDSAValidator")
-    click(browser, "Rotate keys")
+    browser.click("Rotate keys")
     browser.wait("return document.querySelector('h1')?.innerText === 'Sign Update'")
-    form = read_form(browser)
+    form = browser.read_form()
     key = form["key"]
     assert {"key": key, "codeHash": CODE, "configHash": "", "vk": ""} == form
     assert "came with the link" in browser.text("main .note")
-    fill(browser, configHash=ROTATED, vk=first)
-    assert "executed" == submit(browser)
+    browser.fill(configHash=ROTATED, vk=first)
+    assert "executed" == browser.submit()
     assert {"data": CODE + ROTATED[2:], "vk": first} == node.call("getState", field="accounts", key=key)["value"]
 
     browser.go("#/page/keys")
-    click(browser, "Disconnect")
+    browser.click("Disconnect")
     browser.wait("return !document.querySelector('main tbody')")
-    second = connect_new_passkey(browser)
+    second = browser.connect_new_passkey()
     assert first != second
-    click(browser, "Disconnect")
-    click(browser, f"Use passkey {first[:6]}…{first[-4:]}")
+    browser.click("Disconnect")
+    browser.click(f"Use passkey {first[:6]}…{first[-4:]}")
     browser.wait_for_text("tbody", "ECDSAValidator")
-    click(browser, "Hand over")
+    browser.click("Hand over")
     browser.wait("return document.querySelector('h1')?.innerText === 'Sign Update'")
-    assert {"key": key, "codeHash": CODE, "configHash": ROTATED, "vk": ""} == read_form(browser)
-    fill(browser, vk=second)
-    assert "executed" == submit(browser)
-    click(browser, "Sign and submit")
+    assert {"key": key, "codeHash": CODE, "configHash": ROTATED, "vk": ""} == browser.read_form()
+    browser.fill(vk=second)
+    assert "executed" == browser.submit()
+    browser.click("Sign and submit")
     browser.wait_for_text("main .note.warn", "sender is not the account's vk")
 
     browser.open("#/page/keys")
     assert first in browser.text(".signer")
     assert 0 == browser.count("main tbody")
-    click(browser, "Disconnect")
-    click(browser, f"Use passkey {second[:6]}…{second[-4:]}")
+    browser.click("Disconnect")
+    browser.click(f"Use passkey {second[:6]}…{second[-4:]}")
     browser.wait_for_text("tbody", "ECDSAValidator")
     browser.chromium.clear_credentials()
-    click(browser, "Hand over")
+    browser.click("Hand over")
     browser.wait("return document.querySelector('h1')?.innerText === 'Sign Update'")
-    fill(browser, vk=first)
-    click(browser, "Sign and submit")
+    browser.fill(vk=first)
+    browser.click("Sign and submit")
     browser.wait_for_text("main form .problem", "found no such passkey here")
 
 
@@ -193,15 +116,15 @@ def test_a_wallet_signs(browser: Browser, node: Caller) -> None:
     """A wallet is given typed data whole, which another library signs; its refusal is said, and may be thought over."""
     browser.url += "?wallet"
     browser.open(f"#/sign/Register?codeHash={CODE}&configHash={CONFIG}&salt={SALT}")
-    click(browser, "Sign and submit")
+    browser.click("Sign and submit")
     browser.wait_for_text("main form .problem", "Connect a wallet or a passkey first")
-    click(browser, "Connect a wallet")
+    browser.click("Connect a wallet")
     answer(browser, "eth_requestAccounts", {"code": 4001, "message": "no"})
     browser.wait_for_text("main .problem", "told not to do it")
-    click(browser, "Connect a wallet")
+    browser.click("Connect a wallet")
     answer(browser, "eth_requestAccounts", [WALLET.address])
     browser.wait_for_text(".signer", WALLET.address.lower())
-    click(browser, "Sign and submit")
+    browser.click("Sign and submit")
     browser.wait("return window.asked.length > 0")
     (raw,) = [json.loads(browser.run("return window.asked[0].params[1]"))]
     signature = f"0x{WALLET.sign_typed_data(full_message=raw).signature.hex().removeprefix('0x')}"
@@ -276,17 +199,16 @@ def test_layout(browser: Browser, width: int, scheme: str) -> None:
         controls.filter((e) => !isNamed(e)).length];
     """
     browser.open("#/page/keys")
-    connect_new_passkey(browser)
+    browser.connect_new_passkey()
     for address in ("page/keys", "sign/Register"):
         browser.open(f"#/{address}", width=width, scheme=scheme)
         if address == "sign/Register":
-            fill(
-                browser,
+            browser.fill(
                 codeHash=CODE,
                 configHash=CONFIG,
                 salt="0x" + f"{width:04x}{scheme.encode().hex():0>8}".rjust(64, "0"),
             )
-            assert "executed" == submit(browser)
+            assert "executed" == browser.submit()
         scroll, height, nameless = browser.run(measure)
         assert (scroll <= width, height >= 40, nameless) == (True, True, 0), (address, scroll, height)
         assert browser.run(CONTRAST) >= 4.5, address

@@ -8,6 +8,38 @@ from typing import Any
 from chromium import Chromium
 from waiting import wait_for
 
+CONTRAST = """
+  const parse = (text) => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
+  const light = (text) => parse(text).map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
+  const ground = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const color = getComputedStyle(each).backgroundColor;
+      if (!/, 0\\)$|transparent/.test(color)) return color;
+    }
+    return getComputedStyle(document.documentElement).backgroundColor;
+  };
+  return Math.min(...[...document.querySelectorAll("main *, nav.pages a")]
+    .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+    .map((each) => {
+      const [one, other] = [light(getComputedStyle(each).color), light(ground(each))].sort((a, b) => b - a);
+      return (one + 0.05) / (other + 0.05);
+    }));
+"""
+"""The least contrast of a page's text with its ground, as WCAG 2 computes it."""
+
+PROVIDER = """
+  if (location.search === "?wallet") {
+    window.asked = [];
+    window.ethereum = {
+      request: ({ method, params }) =>
+        new Promise((resolve, reject) => window.asked.push({ method, params, resolve, reject })),
+    };
+  }
+"""
+"""A wallet whose answers the test gives, on pages that are opened with `?wallet`."""
+
 READY = "return document.documentElement.dataset.ready === 'true' && !document.querySelector('main[aria-busy]')"
 
 
@@ -76,3 +108,61 @@ class Browser:
             selector,
             value,
         )
+
+    # What an app's page shows
+
+    def read_sheet(self, method: str) -> list[dict[str, str]]:
+        """The rows of a table, by the method's name without its namespace: title of the column -> what is read there."""
+        body = """
+          const section = document.querySelector(`section[data-method$="_${given[0]}"]`);
+          return [...section.querySelectorAll("tbody tr")].map((row) =>
+            Object.fromEntries([...row.children].map((cell) => [cell.dataset.name, cell.innerText.trim()])));
+        """
+        found: list[dict[str, str]] = self.run(body, method)
+        return found
+
+    def read_facts(self, method: str) -> dict[str, str]:
+        """The facts of a part: title -> what is read there."""
+        body = """
+          const section = document.querySelector(`section[data-method$="_${given[0]}"]`);
+          return Object.fromEntries([...section.querySelectorAll("dl.facts > div")].map((row) =>
+            [row.querySelector("dt").innerText, row.querySelector("dd").innerText.trim()]));
+        """
+        found: dict[str, str] = self.run(body, method)
+        return found
+
+    # Forms
+
+    def click(self, text: str) -> None:
+        """Press the first button or link of the page's content that says this."""
+        find = (
+            "return [...document.querySelectorAll('main button, main a.button')].find((e) => e.innerText === given[0])"
+        )
+        script = find.replace("given[0]", json.dumps(text))
+        self.wait(script)
+        self.run(f"(() => {{ {script} }})().click()")
+
+    def fill(self, **members: str) -> None:
+        """Values of the form's fields, by their names."""
+        for name, value in members.items():
+            self.run("document.querySelector(`main form [name=${given[0]}]`).value = given[1]", name, value)
+
+    def read_form(self) -> dict[str, str]:
+        """What the form holds, by member."""
+        script = "return Object.fromEntries([...document.querySelectorAll('main form [name]')].map((e) => [e.name, e.value]))"
+        found: dict[str, str] = self.run(script)
+        return found
+
+    def submit(self) -> str:
+        """Sign the form; the status that the page shows once it is confirmed to the top."""
+        self.click("Sign and submit")
+        self.wait("return document.querySelector('main .badge, main form .problem:not(:empty)')")
+        assert "" == self.text("main form .problem")
+        self.wait("return document.querySelector('main .rungs .done[data-level=C3B]')")
+        return self.text("main .badge")
+
+    def connect_new_passkey(self) -> str:
+        """The sender of a passkey that the page makes."""
+        self.click("Make a passkey")
+        self.wait_for_text(".signer", "Disconnect")
+        return str(self.run("return document.querySelector('.signer code').innerText"))

@@ -16,9 +16,10 @@ from microrollup.settlement.ethereum.options import EthereumOptions
 from ..root_calls import LatestRoot
 from .book import AddressBook, read_book
 from .node import ChainNode
+from .plan import AccountsPlan
 from .standing import AccountCopy, read_copies, read_latest
 
-__all__ = ["ChainStatus", "compare_copies", "describe_status", "read_statuses"]
+__all__ = ["ChainStatus", "compare_copies", "describe_status", "find_book", "read_chain", "read_statuses"]
 
 
 class ChainStatus(msgspec.Struct, frozen=True):
@@ -40,6 +41,8 @@ class ChainStatus(msgspec.Struct, frozen=True):
     """20 bytes."""
     copy: AccountCopy | None = None
     """None: the account is not deployed."""
+    number: int = 0
+    """Of the block."""
 
 
 def read_statuses(chains: Sequence[EthereumOptions], directory: Path, name: bytes) -> list[ChainStatus]:
@@ -65,6 +68,14 @@ async def _read_safely(options: EthereumOptions, directory: Path, name: bytes) -
 
 
 async def _read(node: ChainNode, directory: Path, name: bytes) -> ChainStatus:
+    status, plan = await read_chain(node, directory)
+    account = plan.get_account(name)
+    (copy,) = await read_copies(node, [account], status.number)
+    return msgspec.structs.replace(status, account=account, copy=copy)
+
+
+async def read_chain(node: ChainNode, directory: Path) -> tuple[ChainStatus, AccountsPlan]:
+    """What a chain has, of no account yet, and where it is. Raises `L1Error`s and what `find_book` raises."""
     node.chain_id = await node.read_chain_id()
     book = find_book(directory, node.chain_id)
     plan = book.make_plan()
@@ -74,10 +85,8 @@ async def _read(node: ChainNode, directory: Path, name: bytes) -> ChainStatus:
     found = await node.hash_codes(list(places.values()))
     missing = tuple([each for each, place in places.items() if not found[place]])
     wrong = tuple([each for each, place in places.items() if found[place] and found[place] != expected[each]])
-    account = plan.get_account(name)
     latest = None if "KeystoreRoots" in missing else await read_latest(node, plan.roots, head.number)
-    (copy,) = await read_copies(node, [account], head.number)
-    return ChainStatus(node.place, node.chain_id, "", head.time, missing, wrong, latest, account, copy)
+    return ChainStatus(node.place, node.chain_id, "", head.time, missing, wrong, latest, number=head.number), plan
 
 
 def find_book(directory: Path, chain_id: int) -> AddressBook:

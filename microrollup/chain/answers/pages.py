@@ -48,6 +48,8 @@ class PartAnswer(Struct, frozen=True):
     title: str
     method: str
     """The full name of its method."""
+    parameters: tuple[str, ...]
+    """What it is asked with, by names in JSON: of the page's parameter and fields, and `height`, those that it has."""
     kind: PartKind
     """`one` struct, a `list` of them, or `pages` of a list: `{items, next}`, of which `next` is the next `after`."""
     columns: tuple[ColumnAnswer, ...]
@@ -63,6 +65,8 @@ class PageAnswer(Struct, frozen=True):
     summary: str
     parameter: str | None
     """What it is about: a parameter of its queries, by its name in JSON; null for a page of the menu."""
+    fields: dict[str, str]
+    """What the reader fills in: a parameter by its name in JSON -> what the field is called."""
     finds: str
     """The page that its look-up leads to; empty: it has none."""
     parts: tuple[PartAnswer, ...]

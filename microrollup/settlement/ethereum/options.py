@@ -76,3 +76,5 @@ class EthereumOptions(msgspec.Struct, frozen=True):
     """Blocks asked for at a time when events are read; halved where a node says that it is too many."""
     fallbacks: tuple[str, ...] = ()
     """JSON-RPC of other nodes, asked in this order while those before them fail."""
+    answer_bytes: int = 64 * 1024 * 1024
+    """The longest HTTP answer: a range of full forced queues, with room; longer ones are cut off."""

@@ -37,10 +37,7 @@ from microrollup.settlement.ethereum.replies import (
     take_result,
 )
 
-__all__ = ["MAX_ANSWER_BYTES", "L1Transport", "MethodCall"]
-
-MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""A range of full forced queues, with room; larger answers are cut off."""
+__all__ = ["L1Transport", "MethodCall"]
 
 MAX_BATCH: Final = 64
 """Requests in one HTTP request; most nodes allow a hundred or more."""
@@ -161,10 +158,10 @@ class L1Transport:
         options = self._options
         try:
             reply = await exchange(
-                self._client, options.url, body, seconds=options.timeout_seconds, limit=MAX_ANSWER_BYTES
+                self._client, options.url, body, seconds=options.timeout_seconds, limit=options.answer_bytes
             )
         except ReplyTooLongError:
-            too_long = L1BadAnswer(method, f"longer than {MAX_ANSWER_BYTES} bytes")
+            too_long = L1BadAnswer(method, f"longer than {options.answer_bytes} bytes")
             raise AgainError(too_long, "long") from None
         except NoReplyError as error:
             if error.timed_out:
