@@ -6,8 +6,8 @@
     )
 
 The declaration names their module as text, `MicroRollup(..., pages="shop_pages")`, so that it is not part of the stfId.
-A part may ask a method of the app's own too; where a node does not serve its set of methods, the part is left out. No code
-of the app runs in the browser. Buttons (`Act`) lead to the explorer's own form of an action.
+A part may ask a method of the app's own too; where a node does not serve its set of methods, the part is left out. No
+code of the app runs in the browser. Buttons (`Act`) lead to the explorer's own form of an action.
 """
 
 from __future__ import annotations

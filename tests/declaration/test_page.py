@@ -9,11 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from apps.keystore import app as keystore
+from apps.keystore.chains.methods import chains_of, chains_that_know
 from apps.keystore.plus import app, queries
 from apps.keystore.plus.vault import Transfer
+from apps.keystore.queries import held
 from microrollup import Act, Action, Column, MicroRollup, Page, Part
 from microrollup.declaration.page import load_pages
-from microrollup.declaration.query import load_reads
+from microrollup.declaration.query import load_methods, load_reads
 from microrollup.errors import DeclarationError, UsageError
 from zoo import zoo
 
@@ -94,6 +97,8 @@ def one(part: Part, **more: Any) -> tuple[Page, ...]:
         (one(Part(queries.accounts, "All", acts=(Act(Transfer, "Pay", {"from_key": "whom"}),))), "no row has"),
         (one(Part(queries.accounts, "All", acts=(Act(Transfer, "Pay"),) * 9)), "at most 8"),
         (one(Part(load, "Load")), "not a query"),
+        (one(Part(queries.accounts, "All"), fields={"word": "A word"}), "none of its queries"),
+        (one(Part(queries.accounts, "All"), fields={f"f{n}": "" for n in range(5)}), "at most 4"),
         (one(Part(queries.account, "Account")), "needs 'key'"),
         (one(Part(queries.prices, "Prices"), parameter="key"), "no parameter 'key'"),
         (one(Part(queries.prices, "Prices", (Column("amount"),))), "no member 'amount'"),
@@ -120,3 +125,20 @@ def test_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments: Any = {"name": "zoo", "version": "1", "genesis": zoo.genesis, "stfs": list(zoo.stf_by_action.values())}
     with pytest.raises(DeclarationError, match="module's name"):
         MicroRollup(**arguments, pages=[ACCOUNT])
+
+
+def test_methods_on_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of a set that is not served is left out, and a page without parts too; each is asked what it takes."""
+    monkeypatch.setattr(keystore, "pages", "pages_of_a_test")
+    module = ModuleType("pages_of_a_test")
+    module.PAGES = (  # type: ignore[attr-defined]
+        Page("keys", "Keys", (Part(held, "Accounts"), Part(chains_of, "Chains")), parameter="sender"),
+        Page("chains", "Chains", (Part(chains_that_know, "Chains"),), fields={"key": "The account's key"}),
+    )
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    reads = load_reads(keystore)
+    (keys,) = load_pages(keystore, reads)
+    assert [("keystore_held", ("sender", "height"))] == [(part.method, part.parameters) for part in keys.parts]
+    keys, chains = load_pages(keystore, reads, load_methods(keystore, ("chains",)))
+    assert ("keystore_chainsOf", ("sender",)) == (keys.parts[1].method, keys.parts[1].parameters)
+    assert ({"key": "The account's key"}, ("key",)) == (chains.fields, chains.parts[0].parameters)

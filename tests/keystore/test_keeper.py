@@ -62,19 +62,8 @@ def arguments(chains: ChainsWorld, tmp_path_factory: pytest.TempPathFactory) -> 
     assert [chains.height] * 3 == [row["root_height"] for row in document["chains"]]
     assert [0, 0, 0] == [row["accounts_deployed"] for row in document["chains"]]
     for chain in chains.chains:
-        create_accounts(chains, chain)
+        chains.create_accounts(chain, KEYS)
     return make
-
-
-def create_accounts(world: ChainsWorld, chain: Chain) -> None:
-    """By the entry point's helper, which alone may."""
-    creator = chain.ask(world.plan.factory, keccak256(b"senderCreator()")[:4])[12:]
-    chain.impersonate(creator)
-    for key in KEYS:
-        data = keccak256(b"createAccount(bytes32,bytes32)")[:4] + key + bytes(32)
-        call = {"from": hex0x(creator), "to": hex0x(world.plan.factory), "data": hex0x(data), "gas": hex(1_000_000)}
-        chain.anvil.call("eth_sendTransaction", call)
-    wait_for(lambda: chain.has_code(world.plan.get_account(KEYS[-1])))
 
 
 def read_roots(world: ChainsWorld, chain: Chain) -> list[bytes]:

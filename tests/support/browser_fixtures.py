@@ -112,7 +112,7 @@ class Browser:
     # What an app's page shows
 
     def read_sheet(self, method: str) -> list[dict[str, str]]:
-        """The rows of a table, by the method's name without its namespace: title of the column -> what is read there."""
+        """The rows of a table, by the method's name without namespace: title of the column -> what is read there."""
         body = """
           const section = document.querySelector(`section[data-method$="_${given[0]}"]`);
           return [...section.querySelectorAll("tbody tr")].map((row) =>
@@ -149,8 +149,8 @@ class Browser:
 
     def read_form(self) -> dict[str, str]:
         """What the form holds, by member."""
-        script = "return Object.fromEntries([...document.querySelectorAll('main form [name]')].map((e) => [e.name, e.value]))"
-        found: dict[str, str] = self.run(script)
+        body = "const fields = [...document.querySelectorAll('main form [name]')];"
+        found: dict[str, str] = self.run(f"{body} return Object.fromEntries(fields.map((e) => [e.name, e.value]))")
         return found
 
     def submit(self) -> str:

@@ -24,6 +24,7 @@ from microrollup.settlement.ethereum.deploy import deploy_inbox, plan_inbox
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.testing.anvil import DEV_KEYS
 from microrollup.testing.settlement_harness import OWNER, STF_ID, make_genesis
+from waiting import wait_for
 
 __all__ = ["CHAIN_IDS", "ChainsWorld", "run_chains_world", "run_command"]
 
@@ -76,16 +77,26 @@ class ChainsWorld:
         self.show_l1()
         return root
 
-    def settle_on_l1(self) -> bytes:
-        """L1 takes another root: the root."""
-        self.height += 1
-        root = keccak256(b"root %d" % self.height)
+    def settle_on_l1(self, root: bytes | None = None, height: int | None = None) -> bytes:
+        """L1 takes another root, of 32 bytes, or one that nobody has: the root."""
+        self.height = self.height + 1 if height is None else height
+        root = keccak256(b"root %d" % self.height) if root is None else root
         time = self.l1.get_time()
         head = time << 216 | int(self.l1.anvil.call("eth_blockNumber"), 16) << 176 | self.height
         for slot, word in ((0, root), (1, head.to_bytes(32, "big"))):
             self.l1.anvil.call("anvil_setStorageAt", hex0x(self.inbox), f"0x{slot:064x}", hex0x(word))
         self.l1.anvil.mine()
         return root
+
+    def create_accounts(self, chain: Chain, keys: Sequence[bytes]) -> None:
+        """By the entry point's helper, which alone may."""
+        creator = chain.ask(self.plan.factory, keccak256(b"senderCreator()")[:4])[12:]
+        chain.impersonate(creator)
+        for key in keys:
+            data = keccak256(b"createAccount(bytes32,bytes32)")[:4] + key + bytes(32)
+            call = {"from": hex0x(creator), "to": hex0x(self.plan.factory), "data": hex0x(data), "gas": hex(1_000_000)}
+            chain.anvil.call("eth_sendTransaction", call)
+        wait_for(lambda: chain.has_code(self.plan.get_account(keys[-1])))
 
     def show_l1(self) -> None:
         """The L2s see L1's newest block."""

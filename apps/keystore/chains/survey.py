@@ -77,7 +77,7 @@ class Survey:
             await chain.close()
 
     def ask(self, keys: Sequence[bytes], seconds: float) -> list[ChainNews]:
-        """What each chain knows of accounts, by their 32-byte keys; those that answer are waited for so many seconds."""
+        """What each chain knows of accounts, by their 32-byte keys; those that answer are waited for so long."""
         return self._loop.run(self._ask(keys, seconds))
 
     async def _ask(self, keys: Sequence[bytes], seconds: float) -> list[ChainNews]:

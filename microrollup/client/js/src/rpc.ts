@@ -665,6 +665,7 @@ export interface PageAnswer {
   title: string;
   summary: string;
   parameter: string | null;
+  fields: Record<string, unknown>;
   finds: string;
   parts: PartAnswer[];
   ofSigner: boolean;
@@ -676,6 +677,7 @@ export interface PageAnswer {
 export interface PartAnswer {
   title: string;
   method: string;
+  parameters: string[];
   kind: "one" | "list" | "pages";
   columns: ColumnAnswer[];
   acts: ActAnswer[];
