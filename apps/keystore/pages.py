@@ -17,7 +17,7 @@ __all__ = ["PAGES"]
 
 _VALIDATORS: Final = {f"0x{load_code_hash(name).hex()}": name for name in PUBLISHED_VALIDATORS}
 _CHAIN_TONES: Final[dict[str, Tone]] = {
-    "current": "good", "ready": "good", "push": "warn", "behind": "warn", "no root": "warn", "ahead": "warn",
+    "current": "good", "ready": "good", "push": "warn", "older": "warn", "no root": "warn", "ahead": "warn",
     "unknown": "warn", "not read": "warn", "no answer": "bad", "no book": "bad", "unsound": "bad", "wrong code": "bad",
     "other root": "bad",
 }  # fmt: skip

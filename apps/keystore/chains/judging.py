@@ -13,13 +13,13 @@ from ..accounts import Account
 from .standing import AccountCopy
 from .survey import NO_BOOK, SILENT, UNREAD, UNSOUND, ChainNews
 
-__all__ = ["STATES", "Judgement", "Keystore", "judge_chain"]
+__all__ = ["STATES", "Judgement", "KeystoreHistory", "judge_chain"]
 
 STATES: Final = {
     "current": "the account goes by the present keys",
     "ready": "no account is there yet; its first operation can show the present keys",
     "push": "the chain has a root with the present keys, the account not: push it",
-    "behind": "the chain has no root with the present keys yet: settle, and bring the root",
+    "older": "the chain has no root with the present keys yet: settle, and bring the root",
     "no root": "the chain knows no root yet: bring one",
     "ahead": "the chain shows a block that this node does not have yet",
     "unknown": "this node no longer keeps the state of the block that the chain goes by",
@@ -35,7 +35,7 @@ STATES: Final = {
 _FAILURES: Final = {UNREAD: "not read", SILENT: "no answer", UNSOUND: "unsound", NO_BOOK: "no book"}
 
 
-class Keystore(Protocol):
+class KeystoreHistory(Protocol):
     """What the keystore has at a height; None is the newest. Raises `NotRetained` and `NotRecorded`."""
 
     def get_root(self, height: int) -> bytes:
@@ -55,7 +55,7 @@ class Judgement(msgspec.Struct, frozen=True):
     detail: str
 
 
-def judge_chain(news: ChainNews, key: bytes, keystore: Keystore) -> Judgement:
+def judge_chain(news: ChainNews, key: bytes, keystore: KeystoreHistory) -> Judgement:
     """Compare a chain with the keystore, with regard to the account of a 32-byte key."""
     if news.failure:
         return _say(_FAILURES[news.failure])
@@ -80,7 +80,7 @@ def judge_chain(news: ChainNews, key: bytes, keystore: Keystore) -> Judgement:
     return _say(newest)
 
 
-def _compare(keystore: Keystore, key: bytes, root: bytes, height: int) -> str:
+def _compare(keystore: KeystoreHistory, key: bytes, root: bytes, height: int) -> str:
     """What a root, 32 bytes, of a height says of the account: a word of `STATES`."""
     try:
         if keystore.get_root(height) != root:
@@ -89,7 +89,7 @@ def _compare(keystore: Keystore, key: bytes, root: bytes, height: int) -> str:
         return "ahead"
     try:
         present = keystore.get_account(key, None)
-        return "current" if keystore.get_account(key, height) == present else "behind"
+        return "current" if keystore.get_account(key, height) == present else "older"
     except NotRetained:
         return "unknown"
 
