@@ -20,7 +20,7 @@ from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.directory import VerifierChoice
 from microrollup.deployment.keys import read_key
 from microrollup.deployment.place_file import find_place
-from microrollup.deployment.serving import choose_node_workers, open_served, serve_node
+from microrollup.deployment.serving import choose_node_workers, keep_snapshots_of, open_served, serve_node
 from microrollup.errors import UsageError
 from microrollup.limits import MEMORY_BYTES, limited_memory
 from microrollup.logs import configure_logging
@@ -151,6 +151,12 @@ def read_duration(text: str) -> float:
     metavar="NAME",
     help="Serve this set of the app's methods besides; repeatable [default: none].",
 )
+@click.option(
+    "--snapshot-every",
+    type=click.IntRange(1, 1_000_000_000),
+    metavar="N",
+    help="Keep snapshots every N blocks, 32 at most, from which `verify --executor` starts [default: none].",
+)
 @click.option("--log-json", is_flag=True, help="Log everything, one JSON object per line.")
 @json_option
 @click.pass_context
@@ -175,6 +181,7 @@ def run_command(
     upgrade: bool,
     clock: BuilderClock,
     methods: tuple[str, ...],
+    snapshot_every: int | None,
     log_json: bool,
     output: Output,
 ) -> None:
@@ -205,7 +212,11 @@ def run_command(
     load_methods(rollup, methods)  # a name that is wrong is said before a data directory is made
     bind(host, port).close()  # an address that cannot be had is said before a data directory is made
     while True:  # a node serves one version of the app
-        with limited_memory(MEMORY_BYTES), open_served(app, directory, rollup, choice, keys, l1, options) as node:
+        with (
+            limited_memory(MEMORY_BYTES),
+            open_served(app, directory, rollup, choice, keys, l1, options) as node,
+            keep_snapshots_of(app, directory, snapshot_every),
+        ):
             port, upgraded = serve_node(
                 node,
                 host,

@@ -14,7 +14,14 @@ from microrollup.cli.output import Output, make_facts, show_steps
 from microrollup.deployment.verifying import verify_blocks
 from microrollup.verifier.events import DivergenceEvent, Report, VerifierProgress, VerifierRequest
 
-__all__ = ["describe_report", "follow_verifier", "render_report", "show_divergence", "watch_verifier"]
+__all__ = [
+    "describe_report",
+    "follow_verifier",
+    "make_report_facts",
+    "render_report",
+    "show_divergence",
+    "watch_verifier",
+]
 
 
 def watch_verifier(request: VerifierRequest) -> Report | DivergenceEvent:
@@ -50,6 +57,11 @@ def describe_report(report: Report) -> dict[str, Any]:
 
 def render_report(report: Report) -> RenderableType:
     """The report for people."""
+    return make_facts(make_report_facts(report))
+
+
+def make_report_facts(report: Report) -> dict[str, object]:
+    """The report's facts for people, by name."""
     new = "nothing new" if report.first > report.verified else f"now: {report.first} to {report.verified}"
     facts: dict[str, object] = {
         "verified": f"height {report.verified} ({new})",
@@ -70,7 +82,7 @@ def render_report(report: Report) -> RenderableType:
         facts["executed"] = "once (--once): an app that keeps state between calls goes unnoticed"
     if report.unchecked:
         facts["unchecked"] = f"{', '.join(report.unchecked)} (give an L1)"
-    return make_facts(facts)
+    return facts
 
 
 def show_divergence(event: DivergenceEvent, output: Output) -> None:

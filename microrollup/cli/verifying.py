@@ -12,6 +12,7 @@ from microrollup.cli.l1 import Reach, choose_place, ethereum_options
 from microrollup.cli.output import Command, Output, json_option
 from microrollup.cli.parameters import PATH, app_argument, hex_bytes, workers_option
 from microrollup.cli.run import EXIT_FAILED
+from microrollup.cli.segmenting import Segmented, segment_options, show_segmented
 from microrollup.cli.verification import describe_report, render_report, show_divergence, watch_verifier
 from microrollup.deployment.place_file import resolve_place
 from microrollup.deployment.verifying import make_request
@@ -36,6 +37,7 @@ __all__ = ["verify_command"]
     "--once", is_flag=True, help="Execute each action once, not twice: faster, blind to apps that keep state."
 )
 @workers_option
+@segment_options
 @json_option
 def verify_command(
     app: str,
@@ -49,6 +51,7 @@ def verify_command(
     follow: bool,
     once: bool,
     workers: int | None,
+    segmented: Segmented | None,
     output: Output,
 ) -> int:
     """Re-execute others' blocks, or what L1 settled; compare every commitment.
@@ -58,6 +61,9 @@ def verify_command(
     to one of L1's newest --l1-depth blocks is not judged yet, which the report says. With --follow each report is a
     line of its own; a node or store that cannot be reached is tried again. The verifier's store is `store` in
     --data: `microrollup prove` serves proofs from it while no operator does.
+
+    With --executor the history is cut into segments that start from snapshots, and each worker verifies segments:
+    history takes as many processes or machines as there are. Nothing is attested and no store is kept.
     """
     if (source is None) == (from_l1 is None):
         raise UsageError("give either --from FILE|DIR|URL or --from-l1 URL|DIR")
@@ -77,7 +83,12 @@ def verify_command(
         raise UsageError("--key needs --l1 or --l1-url: without a view of L1 a verifier never signs")
     if key is not None and from_l1 is not None:
         raise UsageError("--key attests what is not settled yet; --from-l1 derives what is: give --from")
+    if segmented is not None and (follow or key is not None):
+        raise UsageError("--executor verifies a history once: --follow and --key go without it")
     with open_directory(directory, "verify") as own:
+        if segmented is not None:
+            place = None if source is None else source if is_address(source) else Path(source)
+            return show_segmented(segmented.make_request(app, place, own, l1, rollup_id, workers, once=once), output)
         place = source if source is None or is_address(source) else Path(source)
         request = make_request(
             app, place, own, l1=l1, key=key, rollup_id=rollup_id, workers=workers, follow=follow, once=once

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.directory import VerifierChoice, open_rollup
 from microrollup.deployment.keys import read_key, verifier_key_path
 from microrollup.deployment.place_file import find_place
+from microrollup.deployment.segmenting import SNAPSHOTS_DIRECTORY
 from microrollup.deployment.verifying import make_request
 from microrollup.errors import StoreMissing, UsageError
 from microrollup.node.divergence_note import mend_divergence
@@ -21,11 +22,12 @@ from microrollup.node.runtime import Node, NodeOptions, VerifierSpec
 from microrollup.rpc.app import make_app
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import Server, bind
+from microrollup.segments.keeper import SnapshotKeeper
 from microrollup.settlement.place import L1Place
 from microrollup.store.environment import Environment
 from microrollup.system import count_cores, raise_limit
 
-__all__ = ["choose_node_workers", "open_served", "serve_node"]
+__all__ = ["choose_node_workers", "keep_snapshots_of", "open_served", "serve_node"]
 
 _VERIFIERS_DIRECTORY: Final = "verifiers"
 BUSY_PROCESSES: Final = 2
@@ -84,6 +86,13 @@ def _check_first_verifiers(genesis: Genesis, choice: VerifierChoice, keys: Seque
             f"--verifier {hex0x(address)} would have no effect: the rollup exists already, and its inbox names who may"
             " attest; leave it out"
         )
+
+
+def keep_snapshots_of(app: str, directory: Path, every: int | None) -> AbstractContextManager[object]:
+    """Keep snapshots of a data directory's blocks in its `snapshots`, one every so many, meanwhile; None: keep none."""
+    if every is None:
+        return nullcontext()
+    return SnapshotKeeper(app, directory, directory / SNAPSHOTS_DIRECTORY, every)
 
 
 def _has_store(directory: Path) -> bool:

@@ -69,9 +69,14 @@ def _describe(heights: tuple[int, int]) -> str:
 
 
 def derive_blocks(
-    ledger: Ledger, l1: L1View, pool: AuthenticationPool, on_block: Callable[[Header], None] = lambda _: None
+    ledger: Ledger,
+    l1: L1View,
+    pool: AuthenticationPool,
+    on_block: Callable[[Header], None] = lambda _: None,
+    *,
+    last_height: int | None = None,
 ) -> None:
-    """Execute and store all that L1 settled above the ledger's last block.
+    """Execute and store all that L1 settled above the ledger's last block, or what of it is not above `last_height`.
 
     Ends at the settled head: its state root is then the ledger's. Raises what `derive_block` and `read_settled_blocks`
     raise, at the first block that is not right; `Divergence` if L1 settled another block at the ledger's own height.
@@ -81,6 +86,8 @@ def derive_blocks(
 
     def read() -> Iterator[BatchBlock]:
         for block, header in read_settled_blocks(l1, ledger.rollup_id, ledger.checkpoint.height + 1):
+            if last_height is not None and block.open.height > last_height:
+                return
             if header is not None:
                 headers[header.height] = header
             yield block

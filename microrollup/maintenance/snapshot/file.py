@@ -36,6 +36,7 @@ __all__ = [
     "SnapshotReader",
     "SnapshotWriter",
     "ignore_progress",
+    "read_snapshot_head",
     "sync_directory",
 ]
 
@@ -161,8 +162,9 @@ class SnapshotWriter:
 class SnapshotReader:
     """Reads a snapshot from anywhere: first `head`, then all of `read_keys`, then all of `read_rows`."""
 
-    def __init__(self, path: Path) -> None:
-        """Check the digest over the whole file, and read the head.
+    def __init__(self, path: Path, *, whole: bool = True) -> None:
+        """Check the digest over the `whole` file, and read the head. Without the digest nothing but the head is to be
+        read.
 
         Raises `SnapshotError` if the file cannot be read or is damaged, `DecodeError` if it is malformed.
         """
@@ -172,7 +174,10 @@ class SnapshotReader:
         except OSError as error:
             raise SnapshotError(f"{path} cannot be read: {error.strerror}") from error
         try:
-            self._end = self._check_digest()
+            self._end = self._check_digest() if whole else os.fstat(self._file.fileno()).st_size
+            self._file.seek(0)
+            if not whole and self._read(len(MAGIC)) != MAGIC:
+                raise SnapshotError(f"{path} is not a microrollup snapshot")
             self._file.seek(len(MAGIC))
             self.head = decode_canonical(_HEAD_DECODER, self._read_frame(), what="snapshot head", limit=_READ_BYTES)
         except BaseException:
@@ -243,6 +248,12 @@ class SnapshotReader:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def read_snapshot_head(path: Path) -> SnapshotHead:
+    """What a file claims to be a snapshot of, without reading the rest. Raises `SnapshotError` and `DecodeError`."""
+    with SnapshotReader(path, whole=False) as reader:
+        return reader.head
 
 
 def ignore_progress(_done: int, _total: int) -> None:

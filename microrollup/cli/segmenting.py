@@ -1,0 +1,112 @@
+"""`microrollup verify --executor`: options, progress and report of a history that many workers verify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from microrollup.cli.output import Output, make_facts, show_steps
+from microrollup.cli.parameters import PATH
+from microrollup.cli.run import EXIT_FAILED
+from microrollup.cli.verification import describe_report, make_report_facts, show_divergence
+from microrollup.deployment.segmenting import SegmentRequest, verify_in_segments
+from microrollup.errors import UsageError
+from microrollup.settlement.place import L1Place
+from microrollup.verifier.events import DivergenceEvent
+
+__all__ = ["Segmented", "segment_options", "show_segmented"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Segmented(msgspec.Struct, frozen=True):
+    """What the options say."""
+
+    executor: str
+    snapshots: Path | None
+    least_actions: int | None
+
+    def make_request(
+        self,
+        app: str,
+        source: Path | str | None,
+        work: Path,
+        l1: L1Place | None,
+        rollup_id: bytes | None,
+        workers: int | None,
+        *,
+        once: bool,
+    ) -> SegmentRequest:
+        """The request; the cores belong to the segments, so by default the first pass checks signatures by itself."""
+        return SegmentRequest(
+            app=app,
+            source=source,
+            executor=self.executor,
+            work=work.absolute(),
+            snapshots=self.snapshots,
+            l1=l1,
+            rollup_id=rollup_id,
+            least_actions=self.least_actions,
+            workers=workers or 0,
+            once=once,
+        )
+
+
+def segment_options(command: F) -> F:
+    """`--executor`, `--snapshots`, `--segment-actions`, as one argument `segmented`: None without an executor."""
+
+    @click.option(
+        "--executor",
+        metavar="WHAT",
+        help="Verify in segments, by `processes[:N]` of this machine, or a Dask cluster: `dask://HOST:PORT`, `tls://…`.",
+    )
+    @click.option(
+        "--snapshots",
+        type=PATH,
+        metavar="DIR",
+        help="Snapshots to start segments from [default: those beside the store --from names; else a first pass].",
+    )
+    @click.option(
+        "--segment-actions",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Actions that a segment has at least [default: as many as its snapshot has rows].",
+    )
+    @wraps(command)
+    def with_options(
+        *args: Any, executor: str | None, snapshots: Path | None, segment_actions: int | None, **options: Any
+    ) -> Any:
+        if executor is None and (snapshots is not None or segment_actions is not None):
+            raise UsageError("--snapshots and --segment-actions belong to --executor")
+        segmented = None if executor is None else Segmented(executor, snapshots, segment_actions)
+        return command(*args, segmented=segmented, **options)
+
+    return with_options  # type: ignore[return-value]
+
+
+def show_segmented(request: SegmentRequest, output: Output) -> int:
+    """Verify with a progress bar, and show the verdict. Exit code 1: a block is not right."""
+    with show_steps("verifying") as follow:
+        report = verify_in_segments(request, lambda done: follow(done, 0))
+    if isinstance(report.outcome, DivergenceEvent):
+        show_divergence(report.outcome, output)
+        return EXIT_FAILED
+    document = describe_report(report.outcome) | {
+        "segments": report.segments,
+        "fromSnapshots": report.from_snapshots,
+        "executorsLost": report.executors_lost,
+        "executedAgain": report.executed_again,
+    }
+    starts = "kept snapshots" if report.from_snapshots else "a first pass"
+    facts = make_report_facts(report.outcome) | {"segments": f"{report.segments}, from {starts}"}
+    if report.executors_lost:
+        facts["executors lost"] = report.executors_lost
+    if report.executed_again:
+        facts["executed again here"] = f"{report.executed_again} of the segments"
+    output.show(document, make_facts(facts))
+    return 0

@@ -1,0 +1,162 @@
+"""Others' blocks, or what L1 settled, verified in segments by many processes or machines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from microrollup.chain.block import compute_block_hash, compute_genesis_header, compute_rollup_id
+from microrollup.codec.json import hex0x
+from microrollup.declaration.rollup import MicroRollup, load_rollup
+from microrollup.errors import UsageError, WrongRollup
+from microrollup.segments.coordinator import Coordinator, Verdict
+from microrollup.segments.executors import parse_executor
+from microrollup.segments.first_pass import FirstPass
+from microrollup.segments.segment import Segment, SegmentTask, Start, cut_segments
+from microrollup.segments.shelf import SnapshotShelf
+from microrollup.segments.worker import read_release
+from microrollup.settlement.place import L1Place, open_l1
+from microrollup.settlement.protocol import L1View
+from microrollup.verifier.derive import SettledSource
+from microrollup.verifier.events import DivergenceEvent, Report
+from microrollup.verifier.source import BlockSource, StoreSource, open_source
+from microrollup.verifier.verify import UNCHECKED_WITHOUT_L1
+
+__all__ = ["SNAPSHOTS_DIRECTORY", "SegmentRequest", "SegmentedReport", "verify_in_segments"]
+
+SNAPSHOTS_DIRECTORY: Final = "snapshots"
+"""Of a data directory: the snapshots that `run --snapshot-every` keeps."""
+
+
+class SegmentRequest(msgspec.Struct, frozen=True):
+    """What to verify, and by whom."""
+
+    app: str
+    source: Path | str | None
+    """A file, a store, a node's address; None: what L1 settled."""
+    executor: str
+    """See `parse_executor`."""
+    work: Path
+    """The workers' stores; on each machine under this name."""
+    snapshots: Path | None = None
+    """Kept ones; by default those beside the source's store. If there are none, a first pass makes some."""
+    l1: L1Place | None = None
+    rollup_id: bytes | None = None
+    least_actions: int | None = None
+    workers: int = 0
+    """Processes that check signatures in the first pass."""
+    once: bool = False
+
+
+class SegmentedReport(msgspec.Struct, frozen=True):
+    """How it ended."""
+
+    outcome: Report | DivergenceEvent
+    segments: int
+    from_snapshots: bool
+    """Kept ones; else a first pass has made them."""
+    executors_lost: int
+    executed_again: int
+    """Segments that this process executed once more, where the workers are other machines'."""
+
+
+def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], None] = lambda _: None) -> SegmentedReport:
+    """Verify a history in segments; `on_progress` is told how many entries the workers have verified.
+
+    Raises `SegmentFailed` if a segment gets no result, which says nothing about its blocks; `UsageError`,
+    `WrongRollup`, and what opening source and L1 raises.
+    """
+    factory = parse_executor(request.executor)
+    rollup = load_rollup(request.app)
+    with _open(request) as (source, l1):
+        genesis = source.genesis
+        if l1 is not None and l1.get_genesis() != genesis:
+            raise WrongRollup(f"L1 holds another rollup than {hex0x(compute_rollup_id(genesis))}")
+    rollup_id = compute_rollup_id(genesis)
+    if request.rollup_id not in (None, rollup_id):
+        raise WrongRollup(f"the blocks are of rollup {hex0x(rollup_id)}, not {hex0x(request.rollup_id or b'')}")
+    shelf = _find_shelf(request)
+    starts = [] if shelf is None else shelf.read_starts(rollup_id)
+    if request.snapshots is not None and not starts:
+        raise UsageError(f"{request.snapshots} holds no snapshot of this rollup: see `run --snapshot-every`")
+    first = Start(0, compute_block_hash(compute_genesis_header(genesis)), 0, 0, None)
+
+    def feed(add: Callable[[Segment], None]) -> None:
+        if starts:
+            for segment in cut_segments(first, starts, request.least_actions):
+                add(segment)
+            return
+        with _open(request) as (source, l1):
+            FirstPass(rollup, request.work, first, request.least_actions).run(
+                source, l1, request.app, request.workers, add
+            )
+
+    coordinator = Coordinator(_make_task(request, rollup, rollup_id), factory, request.work, on_progress)
+    verdict = coordinator.run(feed)
+    outcome = verdict.divergence or _make_report(request, verdict, rollup_id)
+    return SegmentedReport(outcome, verdict.segments, bool(starts), verdict.lost, verdict.again)
+
+
+@contextmanager
+def _open(request: SegmentRequest) -> Iterator[tuple[BlockSource | SettledSource, L1View | None]]:
+    """Source and L1, for a while: a segment that is executed in this process opens them for itself."""
+    with ExitStack() as stack:
+        l1 = None if request.l1 is None else stack.enter_context(closing(open_l1(request.l1)))
+        if request.source is not None:
+            source = open_source(str(request.source))
+            if isinstance(source, StoreSource):
+                stack.callback(source.close)
+            yield source, l1
+        elif l1 is None:
+            raise UsageError("there is neither a source of blocks nor an L1 to derive them from")
+        else:
+            yield SettledSource(l1), l1
+
+
+def _find_shelf(request: SegmentRequest) -> SnapshotShelf | None:
+    if request.snapshots is not None:
+        return SnapshotShelf(request.snapshots)
+    beside = request.source / SNAPSHOTS_DIRECTORY if isinstance(request.source, Path) else None
+    return SnapshotShelf(beside) if beside is not None and beside.is_dir() else None
+
+
+def _make_task(request: SegmentRequest, rollup: MicroRollup, rollup_id: bytes) -> SegmentTask:
+    """What all tasks have in common."""
+    source = request.source
+    return SegmentTask(
+        app=request.app,
+        python_path=tuple(str(Path(path).absolute()) for path in ["", *sys.path]),
+        release=read_release(),
+        stf_ids=tuple(version.stf_id.hex() for version in rollup.versions),
+        rollup_id=rollup_id.hex(),
+        source=str(source.absolute()) if isinstance(source, Path) else source,
+        l1=request.l1,
+        snapshot=None,
+        start=0,
+        start_hash="",
+        last=None,
+        directory="",
+        once=request.once,
+    )
+
+
+def _make_report(request: SegmentRequest, verdict: Verdict, rollup_id: bytes) -> Report:
+    result = verdict.result
+    return Report(
+        verified=result.height,
+        first=1,
+        actions=result.next_seq,
+        rollup_id=hex0x(rollup_id),
+        block_hash=f"0x{result.block_hash}",
+        state_root=f"0x{result.state_root}",
+        metadata_root=f"0x{result.metadata_root}",
+        attestations=[],
+        unchecked=[] if request.l1 is not None else list(UNCHECKED_WITHOUT_L1),
+        once=request.once,
+        waiting=result.waiting,
+    )

@@ -1,0 +1,292 @@
+"""The coordinator: hands segments to an executor until each has a result, and judges the whole.
+
+The verifier owns the retry. An executor may lose everything that it holds when one worker dies; what has no result is
+then given to another executor. A segment is given up after `MAX_TRIES` tries that started and verified no block.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from microrollup.errors import MicrorollupError, SnapshotError, SourceUnavailable
+from microrollup.segments.executors import ExecutorFactory
+from microrollup.segments.segment import Segment, SegmentResult, SegmentTask, merge_segments
+from microrollup.segments.worker import name_segment, read_progress, run_segment
+from microrollup.verifier.events import DivergenceEvent
+
+__all__ = ["Coordinator", "SegmentFailed", "Verdict"]
+
+MAX_TRIES: Final = 3
+MAX_LOSSES: Final = 20
+"""Executors that may be lost in a row without a single segment getting further."""
+
+MAX_BUSY: Final = 600
+"""Looks at a store that a worker holds who was given up: five minutes."""
+
+CHECKED_AGAIN: Final = 32
+"""One segment in so many is executed again here, where the workers are other machines'."""
+
+_LOOK_SECONDS: Final = 0.5
+_RESULT_DECODER: Final = msgspec.json.Decoder(SegmentResult)
+_log = structlog.get_logger(__name__)
+
+
+class SegmentFailed(MicrorollupError):
+    """A segment gets no result, which says nothing about its blocks."""
+
+    def __init__(self, segment: Segment, reason: str) -> None:
+        super().__init__(f"{segment.describe()}: {reason}")
+        self.segment = segment
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What the segments say together."""
+
+    result: SegmentResult
+    """Of the last one, or of the first that is not right."""
+    segments: int
+    lost: int
+    """Executors that were lost on the way."""
+    again: int
+    """Segments that were executed a second time here."""
+
+    @property
+    def divergence(self) -> DivergenceEvent | None:
+        """The first block that is not right."""
+        return self.result.divergence
+
+
+class _Piece(msgspec.Struct):
+    """A segment at work."""
+
+    segment: Segment
+    result: SegmentResult | None = None
+    future: Future[bytes] | None = None
+    tries: int = 0
+    busy: int = 0
+    reached: int = -1
+    """Height that it was seen to have reached; -1 before it started."""
+
+
+class Coordinator:
+    """Verifies a history in segments."""
+
+    def __init__(
+        self,
+        task: SegmentTask,
+        factory: ExecutorFactory,
+        work: Path,
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`task` is what all have in common. `work` is a directory for the workers' stores, by a name that is valid on
+        each worker's machine; here it is emptied as segments end. `on_progress` is told how many entries are verified.
+        """
+        self._task = task
+        self._factory = factory
+        self._work = work
+        self._on_progress = on_progress
+        self._pieces: list[_Piece] = []
+        self._executor: Executor
+        self._lost = self._lost_in_a_row = 0
+
+    def run(self, feed: Callable[[Callable[[Segment], None]], None]) -> Verdict:
+        """Verify segments that follow each other. `feed` calls what it is given with each of them as it becomes known;
+        those are in work meanwhile.
+
+        Raises `SegmentFailed` for a segment without a result, `SourceUnavailable` if no executor can be had.
+        """
+        try:
+            self._executor = self._factory.open()
+            feed(self._add)
+            while not self._is_decided():
+                self._step(_LOOK_SECONDS)
+            return self._judge()
+        finally:
+            self._factory.close()
+
+    def _add(self, segment: Segment) -> None:
+        self._pieces.append(_Piece(segment))
+        self._step(0.0)
+
+    def _step(self, seconds: float) -> None:
+        """Submit what is not in work, wait a little for results, take them."""
+        executor = self._executor
+        try:
+            for piece in self._pieces:
+                if piece.result is None and piece.future is None:
+                    piece.future = executor.submit(run_segment, self._make_task(piece))
+        except Exception as error:
+            self._replace(error)
+            return
+        running = [piece.future for piece in self._pieces if piece.future is not None]
+        done = wait(running, seconds, FIRST_COMPLETED).done if running else set()
+        loss: BaseException | None = None
+        for piece in [piece for piece in self._pieces if piece.future in done and piece.future is not None]:
+            loss = self._take(piece) or loss
+        self._merge_unusable()
+        self._note_progress()
+        self._clean()
+        if loss is None and not self._factory.is_alive():
+            loss = SourceUnavailable("the executor does not answer any more")
+        if loss is not None:
+            self._replace(loss)
+
+    def _take(self, piece: _Piece) -> BaseException | None:
+        """Take a piece's result; or what went wrong with the executor."""
+        if piece.future is None:
+            raise AssertionError("the piece is not in work")
+        try:
+            result = _RESULT_DECODER.decode(piece.future.result(timeout=0))
+        except Exception as error:
+            return error
+        piece.future = None
+        if result.kind == "code":
+            raise SegmentFailed(
+                piece.segment,
+                f"worker {result.worker} has other code ({result.message}) than this verifier ({self._task.release},"
+                f" {', '.join(self._task.stf_ids)}): install the same release and app there",
+            )
+        if result.kind == "busy":
+            piece.busy += 1
+            if piece.busy > MAX_BUSY:
+                raise SegmentFailed(piece.segment, f"an earlier try still holds its store at worker {result.worker}")
+            time.sleep(_LOOK_SECONDS)
+            return None
+        if result.kind == "error":
+            self._count_try(piece, result.message)
+            return None
+        piece.result = result
+        self._lost_in_a_row = 0
+        return None
+
+    def _count_try(self, piece: _Piece, reason: str) -> None:
+        """One more try without a result. Raises `SegmentFailed` after too many without progress."""
+        progress = read_progress(self._directory(piece.segment))
+        reached = -1 if progress is None else progress[0]
+        if reached > piece.reached:
+            piece.tries, piece.reached, self._lost_in_a_row = 0, reached, 0
+        else:
+            piece.tries += 1
+        if piece.tries >= MAX_TRIES:
+            raise SegmentFailed(piece.segment, f"no result after {MAX_TRIES} tries: {reason}")
+
+    def _replace(self, loss: BaseException) -> None:
+        """Another executor, after one was lost; what has no result is given to it."""
+        self._lost += 1
+        self._lost_in_a_row += 1
+        _log.warning("segment_executor_lost", reason=f"{type(loss).__name__}: {loss}"[:500], lost=self._lost)
+        for piece in self._pieces:
+            if piece.future is not None:
+                piece.future.cancel()
+                piece.future = None
+                if read_progress(self._directory(piece.segment)) is not None:  # it had started
+                    self._count_try(piece, f"{type(loss).__name__}: {loss}")
+        if self._lost_in_a_row >= MAX_LOSSES:
+            raise SourceUnavailable(f"{MAX_LOSSES} executors in a row were lost without progress: {loss}")
+        self._factory.close()
+        self._executor = self._factory.open()
+
+    def _merge_unusable(self) -> None:
+        """Where a start turns out to be of no use, its segment joins the one before, which goes on to its end.
+
+        That is so if the snapshot is missing or damaged, or if the segment before ends in another block than the start.
+        """
+        for index in range(len(self._pieces) - 1, 0, -1):
+            before, piece = self._pieces[index - 1], self._pieces[index]
+            if piece.result is not None and piece.result.kind == "snapshot":
+                reason = piece.result.message
+            elif before.result is not None and before.result.kind == "verified" and not _meets(before, piece):
+                reason = f"block {before.result.height} is 0x{before.result.block_hash}"
+            else:
+                continue
+            if before.future is not None:
+                continue  # its store is in use; later
+            if piece.future is not None:
+                piece.future.cancel()
+            _log.warning("segment_start_left_out", height=piece.segment.start.height, reason=reason[:500])
+            self._pieces[index - 1 : index + 1] = [_Piece(merge_segments(before.segment, piece.segment))]
+        first = self._pieces[0].result
+        if first is not None and first.kind == "snapshot":
+            raise SnapshotError(f"the history cannot begin: {first.message}")
+
+    def _is_decided(self) -> bool:
+        """Whether what is known is a verdict: all right, or right up to a block that is not."""
+        for piece in self._pieces:
+            if piece.result is None or piece.result.kind == "snapshot":
+                return False
+            if piece.result.kind == "divergence":
+                return True
+        return True
+
+    def _judge(self) -> Verdict:
+        results = [piece.result for piece in self._pieces if piece.result is not None]
+        wrong = next((result for result in results if result.kind == "divergence"), None)
+        again = 0 if wrong is not None or self._factory.trusted else self._check_again()
+        return Verdict(wrong or results[-1], len(self._pieces), self._lost, again)
+
+    def _check_again(self) -> int:
+        """Execute one segment in `CHECKED_AGAIN` here, chosen now that all answers are in.
+
+        Raises `SegmentFailed` naming the worker whose answer was not what execution gives.
+        """
+        count, rest = divmod(len(self._pieces), CHECKED_AGAIN)
+        count += secrets.randbelow(CHECKED_AGAIN) < rest
+        for piece in random.SystemRandom().sample(self._pieces, count):
+            shutil.rmtree(directory := self._work / "again", ignore_errors=True)
+            task = msgspec.structs.replace(self._read_task(piece), directory=str(directory))
+            ours = _RESULT_DECODER.decode(run_segment(msgspec.json.encode(task)))
+            theirs = piece.result
+            if theirs is None or (ours.kind, ours.block_hash) != (theirs.kind, theirs.block_hash):
+                worker = "nobody" if theirs is None else theirs.worker
+                raise SegmentFailed(piece.segment, f"worker {worker} said it is right; here it is: {ours}")
+        return count
+
+    def _note_progress(self) -> None:
+        done = 0
+        for piece in self._pieces:
+            start = piece.segment.start.next_seq
+            if piece.result is not None:
+                done += max(0, piece.result.next_seq - start)
+            elif (progress := read_progress(self._directory(piece.segment))) is not None:
+                done += max(0, progress[1] - start)
+        self._on_progress(done)
+
+    def _clean(self) -> None:
+        """Remove the stores with which nobody goes on any more."""
+        for piece, following in pairwise(self._pieces):
+            started = following.result is not None or read_progress(self._directory(following.segment)) is not None
+            if piece.result is not None and started:
+                shutil.rmtree(self._directory(piece.segment) / "store", ignore_errors=True)
+
+    def _make_task(self, piece: _Piece) -> bytes:
+        return msgspec.json.encode(self._read_task(piece))
+
+    def _read_task(self, piece: _Piece) -> SegmentTask:
+        segment = piece.segment
+        return msgspec.structs.replace(
+            self._task,
+            snapshot=segment.start.path,
+            start=segment.start.height,
+            start_hash=segment.start.block_hash.hex(),
+            last=None if segment.end is None else segment.end.height,
+            directory=str(self._directory(segment)),
+        )
+
+    def _directory(self, segment: Segment) -> Path:
+        return self._work / name_segment(segment.start.height, segment.start.block_hash.hex())
+
+
+def _meets(before: _Piece, piece: _Piece) -> bool:
+    """Whether a verified piece ends in the block from which the next one starts."""
+    return before.result is not None and before.result.block_hash == piece.segment.start.block_hash.hex()

@@ -1,0 +1,136 @@
+"""What runs segments: processes of this machine, or a Dask cluster; anything with the interface of
+`concurrent.futures.Executor`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from microrollup.errors import SourceUnavailable, UsageError
+from microrollup.limits import MEMORY_BYTES, VERIFIER_FACTOR, limited_memory
+from microrollup.logs import configure_logging
+from microrollup.system import count_cores
+
+__all__ = ["DaskCluster", "ExecutorFactory", "ProcessPool", "parse_executor"]
+
+CONNECT_SECONDS: Final = 30
+"""For a scheduler that restarts."""
+
+_LOOPBACK: Final = ("127.", "localhost", "[::1]")
+_HELD: Final = ExitStack()
+"""What a worker holds for as long as it lives."""
+
+_HINT: Final = "give `processes`, `processes:N`, `dask://HOST:PORT` or `tls://HOST:PORT`"
+
+
+class ExecutorFactory(Protocol):
+    """Makes executors: another one when one is broken."""
+
+    trusted: bool
+    """Whether the workers are this machine's own processes."""
+
+    def open(self) -> Executor:
+        """A new executor. Raises `SourceUnavailable`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the executor that was opened last, whatever it still does."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Whether the executor that was opened last can still answer."""
+        ...
+
+
+class ProcessPool(msgspec.Struct):
+    """`processes:N`: spawned processes of this machine, one per usable core unless `workers` says otherwise."""
+
+    workers: int
+    trusted: bool = True
+    _executor: ProcessPoolExecutor | None = None
+
+    def open(self) -> Executor:
+        """A new pool."""
+        self.close()
+        context = multiprocessing.get_context("spawn")
+        self._executor = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_start_worker)
+        return self._executor
+
+    def close(self) -> None:
+        """End its processes now: what they verified is durable."""
+        if (executor := self._executor) is None:
+            return
+        self._executor = None
+        processes = list((executor._processes or {}).values())
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join()
+
+    def is_alive(self) -> bool:
+        """Always: a pool that is broken says so in its futures."""
+        return True
+
+
+class DaskCluster(msgspec.Struct):
+    """`dask://HOST:PORT`: the workers of a Dask scheduler, which run the same release of this package."""
+
+    address: str
+    trusted: bool = False
+    _client: Any = None
+
+    def open(self) -> Executor:
+        """Connect. Raises `SourceUnavailable` if no scheduler answers, `UsageError` without the extra `dask`."""
+        try:
+            from distributed import Client  # noqa: PLC0415  # an extra, and a second of imports
+        except ImportError:
+            raise UsageError("a Dask cluster needs `pip install 'microrollup[dask]'`") from None
+        self.close()
+        try:
+            connect: Any = Client
+            self._client = connect(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, TimeoutError) as error:
+            raise SourceUnavailable(f"no Dask scheduler answers at {self.address}: {error}") from None
+        executor: Executor = self._client.get_executor(pure=False, retries=0)
+        return executor
+
+    def close(self) -> None:
+        """Disconnect; tasks that nobody waits for any more are cancelled by the scheduler."""
+        if (client := self._client) is not None:
+            self._client = None
+            client.close(timeout=2)
+
+    def is_alive(self) -> bool:
+        """Whether the scheduler is connected; the tasks of one that was restarted are gone."""
+        return self._client is not None and self._client.status == "running"
+
+
+def parse_executor(text: str) -> ExecutorFactory:
+    """The executor that a text names. Raises `UsageError`."""
+    kind, _, rest = text.partition(":")
+    if kind == "processes":
+        return ProcessPool(_parse_count(rest) if rest or text.endswith(":") else count_cores())
+    if kind in ("dask", "tls") and rest.startswith("//") and len(rest) > len("//"):
+        host = rest[len("//") :]
+        if kind == "dask" and not host.startswith(_LOOPBACK):
+            raise UsageError(f"{text}: a scheduler elsewhere is reached over tls://, which authenticates both sides")
+        return DaskCluster(f"{'tcp' if kind == 'dask' else 'tls'}:{rest}")
+    raise UsageError(f"{text!r} does not name an executor: {_HINT}")
+
+
+def _parse_count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 1024):
+        raise UsageError(f"{text!r} is not a number of processes from 1 to 1024: {_HINT}")
+    return int(text)
+
+
+def _start_worker() -> None:
+    """The bounds of a verifier's process: a bad app must not take the machine's memory."""
+    configure_logging()
+    _HELD.enter_context(limited_memory(MEMORY_BYTES * VERIFIER_FACTOR))

@@ -1,0 +1,113 @@
+"""Segments: pieces of a history that are verified apart, and what passes between the coordinator and its workers.
+
+A segment starts in the state of a block `start`, which a snapshot gives, and ends with a block `last`. Its result is
+the hash of that block as the worker computed it: the block hash binds everything, so a history is right if each segment
+ends in the very block from which the next one starts. Snapshots need not be trusted for that, nor who wrote them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from microrollup.settlement.place import L1Place
+from microrollup.verifier.events import DivergenceEvent
+
+__all__ = ["Segment", "SegmentResult", "SegmentTask", "Start", "cut_segments", "merge_segments"]
+
+MAX_SEGMENTS: Final = 4096
+"""More pieces than this are of no use to anybody; later starts are left out."""
+
+
+class Start(msgspec.Struct, frozen=True):
+    """A block whose state is at hand."""
+
+    height: int
+    block_hash: bytes
+    """32 bytes, as the snapshot claims it."""
+    next_seq: int
+    """Entries of all blocks up to this one."""
+    rows: int
+    """Tree keys and rows of the state: what restoring it costs."""
+    path: str | None
+    """The snapshot's file, absolute; None at the genesis."""
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """The blocks after `start` up to the one at `end`, or, for the newest segment, up to the source's last."""
+
+    start: Start
+    end: Start | None
+
+    def describe(self) -> str:
+        """In words, for errors."""
+        return f"blocks {self.start.height + 1} to {'the last' if self.end is None else self.end.height}"
+
+
+class SegmentTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a worker needs. It travels as JSON; code never travels, a worker imports the app by its name."""
+
+    app: str
+    """`module:name`"""
+    python_path: tuple[str, ...]
+    """Where to look for the app's module, after what the worker's own Python searches."""
+    release: str
+    """The coordinator's version of this package; see `read_release`."""
+    stf_ids: tuple[str, ...]
+    """Of all versions of the coordinator's app, 64 hex digits each."""
+    rollup_id: str
+    source: str | None
+    """A file, a store, a node's address, under names that the worker understands; None: what L1 settled."""
+    l1: L1Place | None
+    snapshot: str | None
+    start: int
+    start_hash: str
+    last: int | None
+    directory: str
+    """The worker's own, on its machine: what is verified stays there until the whole is, so that another try goes on.
+    """
+    once: bool
+
+
+class SegmentResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a task ended.
+
+    `verified`: all blocks are right. `divergence`: one is not. `snapshot`: the start cannot be used, which says nothing
+    about blocks. `busy`: an earlier try on the same machine still holds the store. `code`: the worker has other code.
+    `error`: anything else that says nothing about blocks.
+    """
+
+    kind: Literal["verified", "divergence", "snapshot", "busy", "code", "error"]
+    height: Annotated[int, msgspec.Meta(ge=0)] = 0
+    block_hash: str = ""
+    state_root: str = ""
+    metadata_root: str = ""
+    next_seq: int = 0
+    waiting: int | None = None
+    """The first block that is not judged yet; see `NotJudgedYet`."""
+    divergence: DivergenceEvent | None = None
+    message: str = ""
+    worker: str = ""
+    """Host and process id."""
+
+
+def cut_segments(genesis: Start, starts: list[Start], least_actions: int | None = None) -> list[Segment]:
+    """A history cut at those of `starts` that pay.
+
+    A segment executes at least as many actions as its snapshot has rows: executing an action costs ten times what
+    restoring a row does, so that restoring takes a tenth of the work at most. `least_actions` replaces that rule.
+    """
+    chosen = [genesis]
+    for start in sorted(starts, key=lambda each: each.height):
+        last = chosen[-1]
+        least = last.rows if least_actions is None else least_actions
+        if start.height > last.height and start.next_seq - last.next_seq >= max(1, least):
+            chosen.append(start)
+    chosen = chosen[:MAX_SEGMENTS]
+    return [Segment(start, end) for start, end in zip(chosen, [*chosen[1:], None], strict=True)]
+
+
+def merge_segments(first: Segment, second: Segment) -> Segment:
+    """Both in one, without the start between them."""
+    return Segment(first.start, second.end)

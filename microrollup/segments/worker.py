@@ -1,0 +1,243 @@
+"""One segment verified: what a worker does. Tasks and results are JSON, so any executor can carry them.
+
+Nothing is shared with other segments but the app's module. The store of a segment stays on the worker's disk until the
+coordinator removes it: a worker that died is followed by one that goes on after the last block that was durable.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
+from functools import cache
+from importlib.metadata import version
+from itertools import takewhile
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+from blake3 import blake3
+
+from microrollup.chain.block import Block, Header, compute_rollup_id
+from microrollup.chain.record import Genesis
+from microrollup.declaration.rollup import MicroRollup, load_rollup
+from microrollup.errors import (
+    DecodeError,
+    Divergence,
+    MicrorollupError,
+    SnapshotError,
+    StoreCorrupt,
+    StoreError,
+    StoreLocked,
+    StoreMissing,
+)
+from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.execution.watchdog import Watchdog
+from microrollup.ledger.ledger import Ledger
+from microrollup.limits import ACTION_SECONDS, RECURSION_LIMIT, VERIFIER_FACTOR
+from microrollup.maintenance.snapshot import restore_snapshot
+from microrollup.segments.segment import SegmentResult, SegmentTask
+from microrollup.settlement.place import open_l1
+from microrollup.settlement.protocol import L1View
+from microrollup.store.environment import DATA_FILE
+from microrollup.verifier.derive import SettledSource, derive_blocks
+from microrollup.verifier.events import DivergenceEvent
+from microrollup.verifier.follow import read_judgeable, verify_blocks
+from microrollup.verifier.l1_rules import NotJudgedYet
+from microrollup.verifier.source import BlockSource, StoreSource, open_source
+
+__all__ = ["PROGRESS_FILE", "name_segment", "read_progress", "read_release", "run_segment"]
+
+PROGRESS_FILE: Final = "progress"
+_PROGRESS: Final = struct.Struct(">QQ")
+_STORE: Final = "store"
+_FROM: Final = ".from"
+"""Says in whose directory the store is with which a segment can go on."""
+
+_TASK_DECODER: Final = msgspec.json.Decoder(SegmentTask)
+
+
+def run_segment(raw: bytes) -> bytes:
+    """From a `SegmentTask` to a `SegmentResult`, both in JSON. Raises `msgspec.MsgspecError` for a bad task."""
+    task = _TASK_DECODER.decode(raw)
+    sys.path[:] = list(dict.fromkeys([*sys.path, *task.python_path]))
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
+    try:
+        result = _run(task)
+    except Divergence as error:
+        result = SegmentResult("divergence", divergence=DivergenceEvent.of(error))
+    except (MicrorollupError, MemoryError, OSError) as error:
+        result = SegmentResult("error", message=f"{type(error).__name__}: {error}")
+    return msgspec.json.encode(msgspec.structs.replace(result, worker=f"{socket.gethostname()}:{os.getpid()}"))
+
+
+@cache
+def read_release() -> str:
+    """The version of this package, and a hash of its Python sources: all that executes a block."""
+    root = Path(__file__).parents[1]
+    hasher = blake3()
+    for path in sorted(root.rglob("*.py")):
+        hasher.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
+        hasher.update(path.read_bytes())
+    return f"{version('microrollup')}-{hasher.hexdigest(8)}"
+
+
+def name_segment(height: int, block_hash: str) -> str:
+    """The directory of the segment that starts after a block, whose hash has 64 hex digits."""
+    return f"{height}-{block_hash[:16]}"
+
+
+def read_progress(directory: Path) -> tuple[int, int] | None:
+    """Height and entries up to which a worker got with a segment on this machine; None before it started."""
+    try:
+        raw = (directory / PROGRESS_FILE).read_bytes()
+    except OSError:
+        return None
+    height, next_seq = _PROGRESS.unpack(raw) if len(raw) == _PROGRESS.size else (0, 0)
+    return height, next_seq
+
+
+def _run(task: SegmentTask) -> SegmentResult:
+    rollup = load_rollup(task.app)
+    if (found := _describe_code(rollup)) != (task.release, task.stf_ids):
+        return SegmentResult("code", message=f"release {found[0]}, stfId {', '.join(found[1])}")
+    directory = Path(task.directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        l1 = None if task.l1 is None else stack.enter_context(closing(open_l1(task.l1)))
+        source = _open_source(task, l1, stack)
+        if compute_rollup_id(source.genesis).hex() != task.rollup_id:
+            return SegmentResult("error", message="the source is of another rollup than it was for the coordinator")
+        try:
+            ledger = _open_ledger(task, directory / _STORE, rollup, source.genesis, l1)
+        except StoreLocked:
+            return SegmentResult("busy")
+        except (SnapshotError, DecodeError) as error:
+            return SegmentResult("snapshot", message=str(error))
+        stack.enter_context(ledger)
+        ledger.watchdog = stack.enter_context(Watchdog(ACTION_SECONDS * VERIFIER_FACTOR))
+        ledger.twice = not task.once
+        pool = stack.enter_context(AuthenticationPool(task.app, ledger.genesis.domain, 0, twice=not task.once))
+        report = stack.enter_context(_Progress(directory, ledger))
+        try:
+            _verify(task, ledger, source, l1, pool, report.note)
+        except NotJudgedYet as young:
+            if task.last is not None:
+                raise
+            return _describe(ledger, young.height)
+        if task.last is not None:
+            if ledger.checkpoint.height != task.last:
+                return SegmentResult("error", message=f"the source ends at height {ledger.checkpoint.height}")
+            following = name_segment(task.last, ledger.checkpoint.block_hash.hex())
+            (directory.parent / f"{following}{_FROM}").write_text(directory.name)
+        return _describe(ledger, None)
+
+
+def _describe_code(rollup: MicroRollup) -> tuple[str, tuple[str, ...]]:
+    return read_release(), tuple(each.stf_id.hex() for each in rollup.versions)
+
+
+def _open_source(task: SegmentTask, l1: L1View | None, stack: ExitStack) -> BlockSource | SettledSource:
+    if task.source is not None:
+        source = open_source(task.source)
+        if isinstance(source, StoreSource):
+            stack.callback(source.close)
+        return source
+    if l1 is None:
+        raise SnapshotError("there is neither a source of blocks nor an L1 to derive them from")
+    return SettledSource(l1)
+
+
+def _open_ledger(task: SegmentTask, store: Path, rollup: MicroRollup, genesis: Genesis, l1: L1View | None) -> Ledger:
+    """The store that an earlier try left, or the segment before; else one made of the snapshot, or of the genesis.
+
+    Raises `SnapshotError` and `DecodeError` if the snapshot cannot be used, `StoreLocked` while an earlier try goes on.
+    """
+    with suppress(OSError, ValueError):  # nobody was there, or somebody was faster
+        before = store.parent.with_name(f"{store.parent.name}{_FROM}")
+        (before.parent / before.read_text() / _STORE).rename(store)
+    try:
+        ledger = Ledger.open(store, rollup, audit=True)
+        if ledger.checkpoint.height >= task.start and ledger.get_block_hash(task.start).hex() == task.start_hash:
+            return ledger
+        ledger.close()
+        shutil.rmtree(store)
+    except StoreMissing:
+        pass
+    except StoreCorrupt:
+        shutil.rmtree(store)
+    if task.snapshot is None:
+        return Ledger.create(store, rollup, genesis, audit=True)
+    try:
+        start_hash = bytes.fromhex(task.start_hash)
+        restore_snapshot(Path(task.snapshot), store, rollup, expected_block_hash=start_hash, l1=l1).close()
+    except StoreError:
+        if (store / DATA_FILE).exists():  # another try was faster
+            raise StoreLocked(store) from None
+        raise
+    return Ledger.open(store, rollup, audit=True)
+
+
+def _verify(
+    task: SegmentTask,
+    ledger: Ledger,
+    source: BlockSource | SettledSource,
+    l1: L1View | None,
+    pool: AuthenticationPool,
+    note: Callable[[Header], None],
+) -> None:
+    if task.last is not None and ledger.checkpoint.height >= task.last:
+        return
+    if isinstance(source, SettledSource):
+        derive_blocks(ledger, source.l1, pool, note, last_height=task.last)
+        return
+    blocks: Iterable[Block] = source.read_blocks(ledger.checkpoint.height + 1)
+    if task.last is not None:
+        blocks = _take(blocks, task.last)
+    verify_blocks(ledger, read_judgeable(blocks, l1), l1, pool, lambda block: note(block.header))
+
+
+def _take(blocks: Iterable[Block], last: int) -> Iterator[Block]:
+    """The blocks up to a height; the next one is not read."""
+    for block in takewhile(lambda each: each.header.height <= last, blocks):
+        yield block
+        if block.header.height == last:
+            return
+
+
+def _describe(ledger: Ledger, waiting: int | None) -> SegmentResult:
+    checkpoint, header = ledger.checkpoint, ledger.header
+    return SegmentResult(
+        "verified",
+        height=checkpoint.height,
+        block_hash=checkpoint.block_hash.hex(),
+        state_root=header.state_root.hex(),
+        metadata_root=header.metadata_root.hex(),
+        next_seq=checkpoint.next_seq,
+        waiting=waiting,
+    )
+
+
+class _Progress:
+    """The file in which a coordinator on the same machine sees how far a segment is."""
+
+    def __init__(self, directory: Path, ledger: Ledger) -> None:
+        self._file = (directory / PROGRESS_FILE).open("wb", buffering=0)
+        self._write(ledger.checkpoint.height, ledger.checkpoint.next_seq)
+
+    def note(self, header: Header) -> None:
+        """A block is verified and durable."""
+        self._write(header.height, header.first_seq + header.action_count)
+
+    def _write(self, height: int, next_seq: int) -> None:
+        os.pwrite(self._file.fileno(), _PROGRESS.pack(height, next_seq), 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()

@@ -1,0 +1,415 @@
+"""Histories verified in segments: cutting, losses, lies, damaged snapshots."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from history import BLOCKS, SPACING, History, report_of, require_right
+from kernel_fixtures import Chain, fast_directory
+from microrollup.chain.block import Block, compute_block_hash
+from microrollup.deployment.segmenting import SegmentedReport, verify_in_segments
+from microrollup.errors import SourceUnavailable, UsageError, WrongRollup
+from microrollup.maintenance.snapshot import write_snapshot
+from microrollup.segments import coordinator
+from microrollup.segments.coordinator import SegmentFailed
+from microrollup.segments.executors import DaskCluster, ProcessPool, parse_executor
+from microrollup.segments.keeper import keep_snapshots
+from microrollup.segments.segment import SegmentResult, SegmentTask, Start, cut_segments, merge_segments
+from microrollup.segments.shelf import KEPT, SnapshotShelf
+from microrollup.segments.worker import run_segment
+from microrollup.settlement.place import LocalPlace
+from microrollup.verifier.events import DivergenceEvent
+from zoo import zoo
+
+
+@pytest.fixture(scope="module")
+def history() -> Iterator[History]:
+    with fast_directory() as root, closing(History(root)) as made:
+        yield made
+
+
+@pytest.fixture
+def shelf(history: History, tmp_path: Path) -> SnapshotShelf:
+    """A copy of the snapshots, to be damaged."""
+    shutil.copytree(history.shelf.directory, tmp_path / "shelf")
+    return SnapshotShelf(tmp_path / "shelf")
+
+
+class Inline:
+    """An executor of threads in this process. `spoil` may raise in place of a task, or change its result."""
+
+    def __init__(self, spoil: Callable[[SegmentTask, Callable[[], bytes]], bytes] = lambda _, run: run()) -> None:
+        self.trusted, self.opened = True, 0
+        self._spoil = spoil
+        self._lock = threading.Lock()
+
+    def open(self) -> Executor:
+        self.opened += 1
+        return _Threads(self._run)
+
+    def _run(self, raw: bytes) -> bytes:
+        task = msgspec.json.decode(raw, type=SegmentTask)
+        with self._lock:  # an app's module has one state per process
+            return self._spoil(task, lambda: run_segment(raw))
+
+    def close(self) -> None:
+        pass
+
+    def is_alive(self) -> bool:
+        return True
+
+
+class _Threads(ThreadPoolExecutor):
+    def __init__(self, run: Callable[[bytes], bytes]) -> None:
+        super().__init__(2)
+        self._run = run
+
+    def submit(self, _: Any, /, *args: Any, **__: Any) -> Future[Any]:  # type: ignore[override]
+        return super().submit(self._run, *args)
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Inline]:
+    """Have requests run by an `Inline`."""
+
+    def use(*arguments: Any) -> Inline:
+        made = Inline(*arguments)
+        monkeypatch.setattr("microrollup.deployment.segmenting.parse_executor", lambda _: made)
+        return made
+
+    return use
+
+
+def divergence_of(found: SegmentedReport) -> DivergenceEvent:
+    assert isinstance(found.outcome, DivergenceEvent)
+    return found.outcome
+
+
+# --- cutting ---------------------------------------------------------------------------------------------------------
+
+
+def make_start(height: int, next_seq: int, rows: int) -> Start:
+    return Start(height, bytes([height]) * 32, next_seq, rows, f"/{height}")
+
+
+def test_a_segment_executes_at_least_as_many_actions_as_its_start_has_rows() -> None:
+    genesis = Start(0, bytes(32), 0, 0, None)
+    starts = [make_start(1, 100, 50), make_start(2, 149, 70), make_start(3, 150, 90), make_start(9, 239, 1)]
+    cut = cut_segments(genesis, starts)
+    assert [(0, 1), (1, 3), (3, None)] == [(each.start.height, each.end and each.end.height) for each in cut]
+    again = cut_segments(genesis, starts, least_actions=1)
+    assert [0, 1, 2, 3, 9] == [each.start.height for each in again]
+    merged = merge_segments(again[1], again[2])
+    assert (1, 3) == (merged.start.height, merged.end and merged.end.height)
+    assert "blocks 2 to 3" == merged.describe()
+    assert [0] == [each.start.height for each in cut_segments(genesis, [])]
+
+
+def test_a_shelf_stays_small_and_covers_all_heights(tmp_path: Path) -> None:
+    shelf = SnapshotShelf(tmp_path)
+    for height in range(10, 5_001, 10):
+        (tmp_path / f"{height:012}-{height:064x}.snapshot").touch()
+        shelf.thin(10)
+        heights = [found for found, _ in shelf.list_files()]
+        assert len(heights) <= KEPT
+        assert heights[-1] == height
+    steps = {after - before for before, after in pairwise(heights)}
+    assert max(steps) <= 320
+    assert heights[0] <= 320
+    (tmp_path / "notes.txt").touch()
+    assert heights == [found for found, _ in shelf.list_files()]
+
+
+def test_executors_are_named() -> None:
+    assert ProcessPool(3) == parse_executor("processes:3")
+    assert isinstance(parse_executor("processes"), ProcessPool)
+    assert DaskCluster("tcp://127.0.0.1:8786") == parse_executor("dask://127.0.0.1:8786")
+    assert DaskCluster("tls://verify.example:8786") == parse_executor("tls://verify.example:8786")
+    for bad in ("", "threads", "processes:", "processes:0", "processes:²", "dask://", "dask:host", "processes:4x"):
+        with pytest.raises(UsageError, match=r"give `processes`"):
+            parse_executor(bad)
+    with pytest.raises(UsageError, match="tls://"):
+        parse_executor("dask://10.0.0.1:8786")
+
+
+# --- what is right ---------------------------------------------------------------------------------------------------
+
+
+def test_segments_from_snapshots(history: History, tmp_path: Path, inline: Callable[..., Inline]) -> None:
+    inline()
+    seen: list[int] = []
+    found = verify_in_segments(history.request(tmp_path), seen.append)
+    require_right(found, history)
+    assert (BLOCKS // SPACING + 1, True, 0) == (found.segments, found.from_snapshots, found.executors_lost)
+    assert history.tip.next_seq == seen[-1]
+    assert ["dueForcedActions"] == report_of(found).unchecked[:1]
+
+
+def test_segments_of_a_first_pass(history: History, tmp_path: Path, inline: Callable[..., Inline]) -> None:
+    inline()
+    found = verify_in_segments(history.request(tmp_path, snapshots=None, least_actions=20))
+    require_right(found, history)
+    assert not found.from_snapshots
+    assert found.segments > 3
+
+
+def test_with_an_l1_its_rules_are_checked_and_all_comes_from_it(tmp_path: Path) -> None:
+    """By processes, since each opens the local settlement. Batches end elsewhere than snapshots: a segment may begin
+    and end within a batch.
+    """
+    with fast_directory() as root:
+        with closing(History(root)) as history:
+            for first in range(0, BLOCKS, 6):
+                history.settle(history.blocks[first : first + 6])
+        l1 = LocalPlace(str(root / "l1"))
+        found = verify_in_segments(history.request(tmp_path / "a", l1=l1))
+        require_right(found, history)
+        assert [] == report_of(found).unchecked
+        require_right(verify_in_segments(history.request(tmp_path / "b", source=None, l1=l1)), history)
+        derived = history.request(tmp_path / "c", source=None, l1=l1, snapshots=None, least_actions=25)
+        found = verify_in_segments(derived)
+        require_right(found, history)
+        assert found.segments > 2
+
+
+def test_what_cannot_begin(history: History, tmp_path: Path, inline: Callable[..., Inline]) -> None:
+    inline()
+    with pytest.raises(WrongRollup):
+        verify_in_segments(history.request(tmp_path, rollup_id=bytes(32)))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="holds no snapshot"):
+        verify_in_segments(history.request(tmp_path, snapshots=tmp_path / "empty"))
+    with pytest.raises(UsageError, match="neither a source"):
+        verify_in_segments(history.request(tmp_path, source=None))
+
+
+# --- snapshots that are wrong ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("damage", "which"),
+    [
+        ("missing", 0),
+        ("missing", 2),
+        ("missing", -1),
+        ("cut", 1),
+        ("flipped", 2),
+        ("another height's", 2),
+        ("not a file", 1),
+    ],
+)
+def test_a_damaged_snapshot_is_left_out(
+    history: History, shelf: SnapshotShelf, tmp_path: Path, inline: Callable[..., Inline], damage: str, which: int
+) -> None:
+    """It means an earlier start, never a verdict. The damage comes after the plan was made."""
+    _, path = shelf.list_files()[which]
+
+    def spoil(_: SegmentTask, run: Callable[[], bytes]) -> bytes:
+        for note in tmp_path.glob("*.from"):  # or a worker goes on where it is, and needs no snapshot
+            note.unlink()
+        if path.is_file() and not done:
+            done.append(True)
+            raw = path.read_bytes()
+            path.unlink()
+            if damage == "cut":
+                path.write_bytes(raw[: len(raw) // 2])
+            elif damage == "flipped":
+                path.write_bytes(raw[:400] + bytes([raw[400] ^ 1]) + raw[401:])
+            elif damage == "another height's":
+                shutil.copy(shelf.list_files()[which - 1][1], path)
+            elif damage == "not a file":
+                path.mkdir()
+        return run()
+
+    done: list[bool] = []
+    inline(spoil)
+    found = verify_in_segments(history.request(tmp_path, snapshots=shelf.directory))
+    require_right(found, history)
+    assert BLOCKS // SPACING == found.segments
+
+
+def test_a_snapshot_of_another_history_is_left_out(
+    history: History, shelf: SnapshotShelf, tmp_path: Path, inline: Callable[..., Inline]
+) -> None:
+    """A snapshot that is right in itself, sealed by the builder, and of a fork."""
+    with fast_directory() as root:
+        fork = Chain(root)
+        fork.work(random.Random(15), SPACING)
+        height, path = shelf.list_files()[0]
+        path.unlink()
+        writing = shelf.directory / "writing"
+        info = write_snapshot(fork.ledger.environment, zoo, writing)
+        assert height == info.height
+        shelf.place(info, writing)
+        fork.close()
+    inline()
+    found = verify_in_segments(history.request(tmp_path, snapshots=shelf.directory))
+    require_right(found, history)
+    assert BLOCKS // SPACING == found.segments
+
+
+# --- blocks that are wrong -------------------------------------------------------------------------------------------
+
+
+def lie(block: Block) -> Block:
+    """The block with another receipts root."""
+    header = msgspec.structs.replace(block.header, receipts_root=b"\x01" * 32)
+    return msgspec.structs.replace(block, header=header)
+
+
+@pytest.mark.parametrize("height", [1, SPACING, SPACING + 1, 2 * SPACING - 1, BLOCKS])
+def test_a_lie_at_either_end_of_a_segment_is_named(
+    history: History, tmp_path: Path, inline: Callable[..., Inline], height: int
+) -> None:
+    inline()
+    blocks = list(history.blocks)
+    blocks[height - 1] = lie(blocks[height - 1])
+    found = divergence_of(verify_in_segments(history.request(tmp_path, source=history.write("lies", blocks))))
+    assert (height, "receiptsRoot") == (found.height, found.field)
+
+
+def test_the_first_of_several_lies_is_named(history: History, tmp_path: Path, inline: Callable[..., Inline]) -> None:
+    """The last segment is the first to know; the verdict waits for those before it."""
+    blocks = list(history.blocks)
+    for height in (6, 15, 23):
+        blocks[height - 1] = lie(blocks[height - 1])
+
+    def spoil(task: SegmentTask, run: Callable[[], bytes]) -> bytes:
+        if task.start == SPACING and not asked:  # lost once
+            asked.append(task.start)
+            raise BrokenExecutor("gone")
+        return run()
+
+    asked: list[int] = []
+    inline(spoil)
+    found = divergence_of(verify_in_segments(history.request(tmp_path, source=history.write("lies", blocks))))
+    assert 6 == found.height
+
+
+# --- executors that lose work ----------------------------------------------------------------------------------------
+
+
+def test_what_an_executor_loses_is_given_to_the_next(
+    history: History, tmp_path: Path, inline: Callable[..., Inline]
+) -> None:
+    """The first result of each is lost: the store is there, and the next try has nothing left to do."""
+    lost: set[int] = set()
+
+    def spoil(task: SegmentTask, run: Callable[[], bytes]) -> bytes:
+        result = run()
+        if task.start not in lost:
+            lost.add(task.start)
+            raise BrokenExecutor("a worker died")
+        return result
+
+    used = inline(spoil)
+    found = verify_in_segments(history.request(tmp_path))
+    require_right(found, history)
+    assert BLOCKS // SPACING >= found.executors_lost == used.opened - 1 >= 2
+
+
+def test_a_segment_that_never_gets_further_is_named(
+    history: History, tmp_path: Path, inline: Callable[..., Inline]
+) -> None:
+    def spoil(task: SegmentTask, run: Callable[[], bytes]) -> bytes:
+        if task.start != 2 * SPACING:
+            return run()
+        Path(task.directory).mkdir(parents=True, exist_ok=True)
+        (Path(task.directory) / "progress").write_bytes(bytes(16))
+        raise MemoryError("killed by the system")
+
+    inline(spoil)
+    with pytest.raises(SegmentFailed, match=r"blocks 9 to 12: no result after 3 tries: MemoryError") as failed:
+        verify_in_segments(history.request(tmp_path))
+    assert 2 * SPACING == failed.value.segment.start.height
+
+
+def test_an_executor_that_never_works_is_given_up(
+    history: History, tmp_path: Path, inline: Callable[..., Inline]
+) -> None:
+    def spoil(_: SegmentTask, __: Callable[[], bytes]) -> bytes:
+        raise BrokenExecutor("no workers")
+
+    used = inline(spoil)
+    with pytest.raises(SourceUnavailable, match="no workers"):
+        verify_in_segments(history.request(tmp_path))
+    assert coordinator.MAX_LOSSES == used.opened
+
+
+def test_a_worker_with_other_code_is_named(history: History, tmp_path: Path, inline: Callable[..., Inline]) -> None:
+    def spoil(task: SegmentTask, _: Callable[[], bytes]) -> bytes:
+        return run_segment(msgspec.json.encode(msgspec.structs.replace(task, stf_ids=("00" * 32,))))
+
+    inline(spoil)
+    with pytest.raises(SegmentFailed, match="has other code"):
+        verify_in_segments(history.request(tmp_path))
+
+
+def test_a_worker_that_lies_is_found_where_workers_are_others(
+    history: History, tmp_path: Path, inline: Callable[..., Inline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answers that the coordinator expects, without any work. One segment in 32 is executed here; here, all."""
+    monkeypatch.setattr(coordinator, "CHECKED_AGAIN", 1)
+    blocks = list(history.blocks)
+    blocks[-1] = lie(blocks[-1])
+    expected = {block.header.height: compute_block_hash(block.header).hex() for block in blocks}
+
+    def spoil(task: SegmentTask, _: Callable[[], bytes]) -> bytes:
+        last = task.last or BLOCKS
+        return msgspec.json.encode(SegmentResult("verified", last, expected[last], worker="liar:1"))
+
+    used = inline(spoil)
+    used.trusted = False
+    with pytest.raises(SegmentFailed, match="worker liar:1 said it is right"):
+        verify_in_segments(history.request(tmp_path, source=history.write("lies", blocks)))
+    honest = inline()
+    honest.trusted = False
+    found = verify_in_segments(history.request(tmp_path / "honest"))
+    require_right(found, history)
+    assert BLOCKS // SPACING + 1 == found.executed_again
+
+
+def test_stores_of_finished_segments_do_not_pile_up(
+    history: History, tmp_path: Path, inline: Callable[..., Inline]
+) -> None:
+    most = 0
+
+    def spoil(_: SegmentTask, run: Callable[[], bytes]) -> bytes:
+        nonlocal most
+        result = run()
+        most = max(most, len(list(tmp_path.glob("**/data.mdb"))))
+        return result
+
+    inline(spoil)
+    require_right(verify_in_segments(history.request(tmp_path)), history)
+    assert most <= 4
+
+
+# --- snapshots that a node keeps -------------------------------------------------------------------------------------
+
+
+def test_a_store_s_snapshots_are_kept(history: History, tmp_path: Path, inline: Callable[..., Inline]) -> None:
+    """Those beside a store are found by themselves."""
+    store = tmp_path / "data"
+    shutil.copytree(history.root / "builder", store, ignore=shutil.ignore_patterns("*.lock", "lock.mdb"))
+    shelf = SnapshotShelf(store / "snapshots")
+    written = keep_snapshots(zoo, store, shelf, 10)
+    assert written is not None
+    assert [(20, written)] == shelf.list_files()
+    assert None is keep_snapshots(zoo, store, shelf, 10)
+    assert None is keep_snapshots(zoo, store, shelf, 100)
+    inline()
+    found = verify_in_segments(history.request(tmp_path / "work", source=store, snapshots=None))
+    require_right(found, history)
+    assert (2, True) == (found.segments, found.from_snapshots)

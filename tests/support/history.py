@@ -1,0 +1,78 @@
+"""A history of many blocks with snapshots on the way, for tests of its verification in segments."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from kernel_fixtures import BUILDER, VERIFIER_KEY, Chain
+from microrollup.chain.block import Block
+from microrollup.chain.export import write_blocks
+from microrollup.deployment.segmenting import SegmentedReport, SegmentRequest
+from microrollup.maintenance.snapshot import write_snapshot
+from microrollup.segments.shelf import SnapshotShelf
+from microrollup.settlement.attestation import create_attestation, sign_attestation
+from microrollup.settlement.batch import compute_data_hash, encode_batch
+from microrollup.verifier.events import Report
+from zoo import zoo
+
+BLOCKS: Final = 24
+SPACING: Final = 4
+"""A snapshot after so many blocks."""
+
+
+class History:
+    """A chain of `BLOCKS` blocks with forced actions, its block file, and a shelf of snapshots."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.chain = Chain(root)
+        self.shelf = SnapshotShelf(root / "snapshots")
+        self.shelf.directory.mkdir()
+        rng = random.Random(14)
+        for _ in range(BLOCKS // SPACING):
+            self.chain.work(rng, SPACING)
+            path = self.shelf.directory / "writing"
+            self.shelf.place(write_snapshot(self.chain.ledger.environment, zoo, path), path)
+        self.blocks = self.chain.get_blocks()
+        self.file = self.write("blocks", self.blocks)
+        self.tip = self.chain.ledger.checkpoint
+
+    def write(self, name: str, blocks: list[Block]) -> Path:
+        """A block file."""
+        path = self.root / name
+        write_blocks(path, self.chain.genesis, blocks)
+        return path
+
+    def request(self, work: Path, **changes: Any) -> SegmentRequest:
+        """A request over the block file and the shelf, a segment per snapshot."""
+        base = SegmentRequest("zoo:zoo", self.file, "processes:2", work, self.shelf.directory, least_actions=1)
+        return msgspec.structs.replace(base, **changes)
+
+    def settle(self, blocks: list[Block]) -> None:
+        """Settle blocks as one batch."""
+        l1, batch = self.chain.l1, encode_batch(self.chain.ledger.rollup_id, blocks)
+        head = l1.get_settled()
+        attestation = create_attestation(
+            head.block_hash, blocks[0].header.height, blocks[-1].header, compute_data_hash(batch)
+        )
+        signed = sign_attestation(VERIFIER_KEY, attestation, self.chain.genesis.l1_chain_id, l1.get_inbox())
+        l1.settle(batch, blocks[-1].header, [signed], submitter=BUILDER)
+
+    def close(self) -> None:
+        self.chain.close()
+
+
+def report_of(found: SegmentedReport) -> Report:
+    assert isinstance(found.outcome, Report)
+    return found.outcome
+
+
+def require_right(found: SegmentedReport, history: History) -> None:
+    """The verdict must be that all is right, and about the right chain."""
+    report = report_of(found)
+    assert (BLOCKS, history.tip.next_seq) == (report.verified, report.actions)
+    assert report.block_hash == f"0x{history.tip.block_hash.hex()}"
