@@ -53,6 +53,7 @@ __all__ = [
     "MAX_BLOCK_CHANGED_BYTES",
     "MAX_BLOCK_CHANGED_ROWS",
     "MAX_BLOCK_RECORD_BYTES",
+    "MAX_BLOCK_STEPS",
     "MAX_CLOCK_LEAD_SECONDS",
     "MAX_EVENTS",
     "MAX_EVENT_BYTES",
@@ -235,6 +236,9 @@ MAX_BLOCK_CHANGED_ROWS: Final = 100_000
 
 MAX_BLOCK_CHANGED_BYTES: Final = 16 << 20
 """Encoded bytes of these rows, before and after, and of all events: what closing the block has to hold and write."""
+
+MAX_BLOCK_STEPS: Final = 64_000_000
+"""Steps of all entries of a block that nobody could refuse, and of the signatures that they bring."""
 
 MAX_GAP_PER_SENDER: Final = 16
 """Actions of one sender that may wait for lower nonces."""

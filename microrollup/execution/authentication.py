@@ -22,6 +22,7 @@ from microrollup.codec.json_text import clip, is_shallow, parse_json
 from microrollup.crypto.ecdsa import NO_KEY, recover_addresses
 from microrollup.crypto.eip712 import compile_digest, compile_member_digest, compute_domain_separator
 from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.signatures.costs import count_signature_steps
 from microrollup.crypto.signatures.schemes import MIN_SIGNATURE_BYTES, canonicalize, recover_sender
 from microrollup.crypto.signatures.statement import Statement
 from microrollup.declaration.action import ActionType, ActionTypes
@@ -290,6 +291,13 @@ class Authenticator:
             return _Read(raw, record.nonce, digest, record.signature, None)
         sender = self._recover(action_type, action, record.nonce, digest, record.signature)
         return Authenticated(raw, sender, record.nonce, keccak256(digest + sender), self.version)
+
+    def count_signature_steps(self, raw: bytes) -> int:
+        """What checking the signature of a record counts as, by its bytes; 0 for what is no signed action's record."""
+        try:
+            return count_signature_steps(self._action_types.decode_record(raw).signature)
+        except DecodeError:
+            return 0
 
     def _recover(self, action_type: ActionType, action: Any, nonce: int, digest: bytes, signature: bytes) -> bytes:
         """The sender of a canonical signature of another scheme than the wallets'."""

@@ -9,8 +9,10 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from microrollup.chain import carrier
 from microrollup.chain.block_entry import BLOCK_RECORD, BlockBegin, compute_block_entry_id, is_block_record
 from microrollup.chain.envelope_record import compute_envelope_id
+from microrollup.chain.forced_record import decode_forced, is_forced_record
 from microrollup.chain.receipt import EXECUTED, INVALID_FORCED, VOIDED_FORCED
 from microrollup.chain.record import Close, Forced, Genesis, Open, Rebuild, encode_record
 from microrollup.chain.upgrade_entry import compute_upgrade_id, is_upgrade_record
@@ -22,8 +24,8 @@ from microrollup.errors import DecodeError, RefusedError
 from microrollup.execution import payload
 from microrollup.execution.authentication import Authenticated, Authenticator
 from microrollup.execution.envelope import Enveloped
-from microrollup.execution.stf import Entry
-from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, ZERO_ADDRESS
+from microrollup.execution.stf import Candidate, Entry
+from microrollup.primitives import ZERO_ADDRESS
 from microrollup.settlement.forced import compute_forced_id
 
 __all__ = [
@@ -34,25 +36,18 @@ __all__ = [
     "is_signed_record",
     "make_upgrade_entry",
     "make_block_entry",
+    "make_carried_entry",
     "make_entry",
     "make_envelope_entry",
     "make_forced_entry",
     "make_signed_entry",
 ]
 
-_FORCED_PREFIX: Final = b"\x96\xa6forced"
 _KERNEL_TAGS: Final = frozenset({b"\xa7g", b"\xa4o", b"\xa5c", b"\xa7r"})
 """Length and first letter of the kernel's tags; the names of actions begin with a capital."""
-_MAX_FORCED_RECORD_BYTES: Final = MAX_FORCED_PAYLOAD_BYTES + 256
-_FORCED_DECODER: Final = msgspec.msgpack.Decoder(Forced)
 _KERNEL_DECODER: Final[msgspec.msgpack.Decoder[Genesis | Open | Close | Rebuild]] = msgspec.msgpack.Decoder(
     Genesis | Open | Close | Rebuild
 )
-
-
-def is_forced_record(record: bytes) -> bool:
-    """Whether a record is a forced action's (by its tag; it may still be malformed)."""
-    return record.startswith(_FORCED_PREFIX)
 
 
 def is_signed_record(record: bytes) -> bool:
@@ -60,11 +55,6 @@ def is_signed_record(record: bytes) -> bool:
     nor one of the block's own.
     """
     return not (is_forced_record(record) or is_block_record(record) or is_upgrade_record(record))
-
-
-def decode_forced(record: bytes) -> Forced:
-    """The forced entry of its canonical record. Raises `DecodeError`."""
-    return decode_canonical(_FORCED_DECODER, record, what="forced record", limit=_MAX_FORCED_RECORD_BYTES)
 
 
 def decode_kernel_record(record: bytes) -> Genesis | Open | Close | Rebuild | None:
@@ -145,7 +135,8 @@ def make_forced_entry(
     """The entry of what the queue holds: voided, invalid (status 3), or ready to execute.
 
     An L1 account's own action has no kernel nonce, nor has what came in an envelope. A carried one has its signer's,
-    which is looked at when it executes. An envelope is opened `twice` where a verifier executes twice.
+    which is looked at when it executes. An envelope is opened `twice` where a verifier executes twice. A carrier has
+    a candidate for each of its records.
     """
     entry = Entry(
         record=encode_record(forced),
@@ -166,6 +157,7 @@ def make_forced_entry(
                 action = payload.decode_forced_action(rollup, forced.payload)
                 return replace(entry, action=action, status=EXECUTED)
             case payload.CARRIED_FORMAT:
+                entry = replace(entry, signature_steps=authenticator.count_signature_steps(forced.payload[1:]))
                 carried = payload.decode_carried_action(authenticator, forced.payload)
                 action, scheme = _decode_action(rollup, carried)
                 return replace(
@@ -189,9 +181,28 @@ def make_forced_entry(
                     origin=name,
                     signed_hash=inner.action_hash,
                 )
+            case carrier.CARRIER_FORMAT:
+                records = carrier.decode_carrier(forced.payload)
+                candidates = [_make_candidate(rollup, record, forced, authenticator) for record in records]
+                return replace(entry, status=EXECUTED, candidates=tuple(candidates))
     except (DecodeError, RefusedError):
         return entry
     return entry
+
+
+def _make_candidate(rollup: MicroRollup, record: bytes, forced: Forced, authenticator: Authenticator) -> Candidate:
+    """One of a carrier's records: the same entry as a signed one's, but for where it came from."""
+    steps = authenticator.count_signature_steps(record)
+    try:
+        signed = make_signed_entry(rollup, authenticator.authenticate_signed(record))
+    except (DecodeError, RefusedError):
+        return Candidate(None, steps)
+    return Candidate(make_carried_entry(signed, forced.sender), steps)
+
+
+def make_carried_entry(signed: Entry, l1_sender: bytes) -> Entry:
+    """The entry of a signed action that came in a carrier, which the 20-byte `l1_sender` put into the queue."""
+    return replace(signed, kind="carried", l1_sender=l1_sender)
 
 
 def compute_carried_id(rollup_id: bytes, forced: Forced, status: int, authenticator: Authenticator) -> bytes | None:

@@ -21,7 +21,7 @@ from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError, Refus
 from microrollup.execution.admission import Admission, find_refusal
 from microrollup.execution.attempt import Attempt, HitLimit, run_action
 from microrollup.execution.block_context import BlockContext
-from microrollup.execution.budget import NONCE_BYTES, Excess, find_block_excess, find_entry_excess
+from microrollup.execution.budget import NONCE_BYTES, Excess, Usage, find_block_excess, find_entry_excess
 from microrollup.guard.stack import with_room
 from microrollup.primitives import ZERO_ADDRESS, Address
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
 
 __all__ = [
+    "Candidate",
     "ChainState",
     "Entry",
     "EntryKind",
@@ -48,6 +49,8 @@ class Stopped(MicrorollupError):
 
     state: ChainState
     receipts: list[Receipt]
+    entries: list[Entry]
+    """Those with a receipt, among them what was taken of carriers."""
 
     def __init__(self, seq: int, text: str) -> None:
         super().__init__(text)
@@ -110,9 +113,9 @@ class NotTaken(Stopped):
         self.refusal = refusal
 
 
-EntryKind = Literal["signed", "envelope", "forced", "block", "upgrade"]
+EntryKind = Literal["signed", "envelope", "forced", "carried", "block", "upgrade"]
 """A record that an account signed, what came in an envelope of the app's own, an entry of the settlement's queue,
-the block's own entry, or one of an upgrade."""
+one of the signed records that such an entry brings, the block's own entry, or one of an upgrade."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -141,11 +144,24 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """What the STF reads as `ctx.scheme`."""
     must_execute: bool = False
     """It is taken only if it executes: an envelope that the sequencer executes for the first time."""
+    candidates: tuple[Candidate, ...] | None = None
+    """What a carrier brings, see `microrollup.execution.carrier`; None for any other entry."""
+    signature_steps: int = 0
+    """What checking the signature that it brought through the queue counts as."""
 
     @property
     def is_given(self) -> bool:
         """Whether nobody could have refused it: it runs metered, and what changes too much has faulted."""
-        return self.kind in ("forced", "block")
+        return self.kind in ("forced", "carried", "block")
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """One of the records that a carrier brings."""
+
+    entry: Entry | None
+    """None for what is no authentic signed action of the rollup: it is never taken."""
+    signature_steps: int
+    """Counted whether or not it is taken."""
 
 
 class ChainState(msgspec.Struct, frozen=True):
@@ -185,13 +201,16 @@ def apply_actions(
                     if entry.kind != "forced":
                         raise NonceMismatch(seq, expected, nonce)
                     action, status, nonce = None, INVALID_FORCED, None
-            admission = context.admission if entry.kind == "signed" else None
+            admission, steps = context.admission if entry.kind == "signed" else None, context.steps
+            context.steps += entry.signature_steps
             if admission is not None and isinstance(action, Action):
                 _require_admitted(admission, app, entry, action, context)
+            if entry.candidates is not None:
+                raise ValueError("a carrier is executed by `apply_entries`")
             attempt = Attempt(app, status) if action is None else _run_entry(rollup, app, entry, action, context)
             if entry.must_execute and attempt.status != EXECUTED:
                 raise NotExecuted(seq, attempt.status, attempt.reason)
-            excess = _charge(context, attempt, numbered=nonce is not None)
+            excess = _charge(context, attempt, steps, numbered=nonce is not None)
             if excess is not None:
                 attempt = _make_fault(app, excess)
             if attempt.changes:
@@ -267,7 +286,7 @@ def _run_action(
 
 
 def _make_context(entry: Entry, context: BlockContext) -> Context:
-    forced = entry.kind == "forced"
+    forced = entry.kind in ("forced", "carried")
     return Context(
         entry.sender, context.height, context.timestamp, entry.origin, context.rollup_id, forced, entry.l1_sender,
         entry.scheme,
@@ -284,19 +303,21 @@ def _make_fault(app: State, excess: Excess) -> Attempt:
     return Attempt(app, FAULTED, f"limit: {excess.limit}")
 
 
-def _charge(context: BlockContext, attempt: Attempt, *, numbered: bool) -> Excess | None:
+def _charge(context: BlockContext, attempt: Attempt, steps: int, *, numbered: bool) -> Excess | None:
     """Count an entry, and its kernel nonce if it is `numbered`, against its block's budget; what the block would have
-    too much of if it has no room.
+    too much of if it has no room. `steps` are those before the entry.
 
-    Then nothing is counted, and unless the block's entries are given, raises `OverBudget`.
+    Then nothing is counted, and unless the block's entries are given, raises `OverBudget`; so it does for what a
+    carrier brings beyond its share.
     """
     rows, size = context.changed_rows + attempt.new_rows, context.changed_bytes + attempt.growth_bytes
     if numbered:
         rows, size = rows + 1, size + NONCE_BYTES
-    excess = find_block_excess(rows, size)
+    excess = find_block_excess(Usage(rows, size, context.steps), context.ceiling)
     if excess is None:
         context.changed_rows, context.changed_bytes = rows, size
-    elif not context.rebuilt:
+    elif not context.rebuilt or context.ceiling is not None:
+        context.steps = steps
         raise OverBudget(context.next_seq, excess, alone=False)
     return excess
 

@@ -22,11 +22,12 @@ from microrollup.chain.receipt import Receipt
 from microrollup.chain.record import Close, Genesis, Open, Rebuild, Seal, encode_record
 from microrollup.chain.upgrade_entry import is_upgrade_record
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.errors import StoreError
+from microrollup.errors import StoreCorrupt, StoreError
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.block_context import BlockContext
+from microrollup.execution.carrier import apply_entries
 from microrollup.execution.journal import Journal
-from microrollup.execution.stf import Entry, LimitHit, Stopped, apply_actions
+from microrollup.execution.stf import Entry, LimitHit, Stopped
 from microrollup.execution.watchdog import Watchdog
 from microrollup.ledger.audit import audit_values
 from microrollup.ledger.closing import Closing, StateChanges, compute_changes, compute_closing, put_closing
@@ -200,21 +201,20 @@ class Ledger(LedgerStore):
         return self.block
 
     def execute(self, entries: Sequence[Entry]) -> list[Receipt]:
-        """Execute entries after those that the open block has. In memory only, until `commit` or `finish`.
+        """Execute entries after those that the open block has, and what carriers among them bring: a receipt for each.
+        In memory only, until `commit` or `finish`.
 
         Raises `LimitHit`, `OverBudget` or `NonceMismatch` at an entry that cannot be taken: those before it are
         executed, it and those after it are not. Entries of an upgrade come all at once, and into an empty block.
         """
-        try:
-            receipts = self._execute(entries)
-        except Stopped as stopped:
-            self._pending.extend([entry.record for entry in entries[: len(stopped.receipts)]])
-            raise
-        self._pending.extend([entry.record for entry in entries])
-        return receipts
-
-    def _execute(self, entries: Sequence[Entry]) -> list[Receipt]:
         block = self._require_block()
+        count = len(block.records)
+        try:
+            return self._execute(block, entries)
+        finally:
+            self._pending.extend(block.records[count:])
+
+    def _execute(self, block: OpenBlock, entries: Sequence[Entry]) -> list[Receipt]:
         if entries and entries[0].kind == "upgrade":
             if block.records:
                 raise StoreError(f"block {block.open.height} upgrades after other entries")
@@ -225,16 +225,16 @@ class Ledger(LedgerStore):
         if block.upgraded is not None and entries:
             raise StoreError(f"block {block.open.height} upgrades: it holds nothing else")
         try:
-            self.state, receipts = apply_actions(self.rollup, self.state, entries, block.context)
+            self.state, executed, receipts = apply_entries(self.rollup, self.state, entries, block.context)
         except Stopped as stopped:
             self.state = stopped.state
             if isinstance(stopped, LimitHit) and stopped.limit == "memory":
                 self._memory.forget(self.state, block.context.journal)
-            block.note(entries[: len(stopped.receipts)], stopped.receipts)
+            block.note(stopped.entries, stopped.receipts)
             raise
         if self.environment.fault is not None:
             raise self.environment.fault
-        block.note(entries, receipts)
+        block.note(executed, receipts)
         return receipts
 
     def upgrade(self, opened: Open, entries: Sequence[Entry]) -> OpenBlock:
@@ -348,9 +348,20 @@ class Ledger(LedgerStore):
                 block.replayed = logged.closed
                 block.round = self._find_round(logged) if logged.closed else 0
                 with relaxed_limits():
-                    self._execute([self.read_entry(record, index=at) for at, record in enumerate(logged.records)])
+                    self._execute_logged(block, logged.records)
                 block.durable = len(block.records)
         return self.block
+
+    def _execute_logged(self, block: OpenBlock, records: Sequence[bytes]) -> None:
+        """Execute again the entries that the log has of a block, up to each carrier and on behind what it brings."""
+        given: list[Entry] = []
+        while (at := len(block.records) + len(given)) < len(records):
+            given.append(self.read_entry(records[at], index=at))
+            if given[-1].candidates is not None or at + 1 == len(records):
+                self._execute(block, given)
+                given = []
+        if block.records != records:
+            raise StoreCorrupt(f"log/{block.first_record}", "holds other records than its carriers bring")
 
     def _find_round(self, logged: LoggedBlock) -> int:
         if self._rounds is None:

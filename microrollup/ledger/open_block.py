@@ -22,7 +22,7 @@ class OpenBlock:
 
     __slots__ = (
         "carried", "carried_senders", "context", "cut", "durable", "first_record", "forced_count", "forced_hash",
-        "open", "receipts", "record_bytes", "records", "replayed", "round", "upgraded",
+        "given_count", "open", "receipts", "record_bytes", "records", "replayed", "round", "upgraded",
     )  # fmt: skip
 
     def __init__(self, opened: Open, first_record: int, context: BlockContext, forced: tuple[int, bytes]) -> None:
@@ -35,10 +35,14 @@ class OpenBlock:
         self.records: list[bytes] = []
         self.receipts: list[Receipt] = []
         self.carried: list[tuple[int, bytes]] = []
-        """Sequence number, and identity as a signed action or as an envelope, of each entry that was carried through
-        the queue; of envelopes only those that executed."""
+        """Sequence number, and identity as a signed action or as an envelope, of each entry of the queue that is one;
+        of envelopes only those that executed."""
         self.carried_senders: set[bytes] = set()
+        """Whose nonces moved by what came through the queue."""
+        self.given_count = 0
+        """Its entries but for those that were taken of carriers."""
         self.record_bytes = 0
+        """Of these."""
         self.durable = 0
         """How many of its entries the log holds."""
         self.replayed = False
@@ -58,11 +62,14 @@ class OpenBlock:
 
     def note(self, entries: Sequence[Entry], receipts: Sequence[Receipt]) -> None:
         """Take over entries that were executed."""
-        records = [entry.record for entry in entries]
-        self.records += records
+        self.records += [entry.record for entry in entries]
         self.receipts += receipts
-        self.record_bytes += sum(map(len, records))
         for entry, receipt in zip(entries, receipts, strict=True):
+            if entry.kind == "carried":
+                self.carried_senders.add(entry.sender)
+                continue
+            self.given_count += 1
+            self.record_bytes += len(entry.record)
             if entry.kind != "forced":
                 continue
             forced = decode_forced(entry.record)

@@ -6,6 +6,7 @@ recorded side is what the store holds: receipts, and per block the rows that cha
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -13,6 +14,7 @@ import msgspec
 
 from microrollup.chain.block import Block, compute_rollup_id
 from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.carrier import decode_bitmap
 from microrollup.chain.receipt import INVALID_FORCED, Receipt
 from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.chain.upgrade_entry import is_upgrade_record
@@ -42,13 +44,16 @@ from microrollup.maintenance.replay import RecordAuthentication
 from microrollup.store.environment import Environment, Transaction, encode_number
 from microrollup.store.row_changes import decode_row_changes
 from microrollup.store.row_check import unpack_row
-from microrollup.store.tables import get_block, get_block_row, get_checkpoint, get_log_start, get_receipt
+from microrollup.store.tables import get_block_records, get_block_row, get_checkpoint, get_log_start, get_receipt
 
 __all__ = ["ActionDifference", "BlockDifference", "HistoryDiff", "TypeCount", "diff_history"]
 
 BLOCK_HOOK: Final = "(block hook)"
 UNREADABLE: Final = "(unreadable)"
-"""In place of a type: the block's own entry, and a forced payload that is not an action of this code."""
+CARRIER: Final = "(carrier)"
+"""In place of a type: the block's own entry, a forced payload that is not an action of this code, and one that brings
+many.
+"""
 
 
 class ActionDifference(msgspec.Struct, frozen=True):
@@ -149,6 +154,8 @@ class _Run:
             )
         self._manifests = {stf_id: decode_manifest(raw) for stf_id, raw in read_manifests(environment).items()}
         self._state: State = rollup.genesis
+        self._carried: deque[Entry | None] = deque()
+        """What follows of the records that a carrier brought."""
         if begin > 1:
             before = get_block_row(txn, tables, begin - 1)
             if before is None or not self._has_shape(before.header.stf_id):
@@ -171,10 +178,11 @@ class _Run:
             yield block
 
     def _get_block(self, height: int) -> Block:
-        block = get_block(self._txn, self._environment.tables, self._rollup_id, height)
-        if block is None:
+        tables = self._environment.tables
+        row = get_block_row(self._txn, tables, height)
+        if row is None or row.seal is None:
             raise StoreCorrupt(f"blocks/{height}", "missing")
-        return block
+        return Block(row.header, row.open, get_block_records(self._txn, tables, self._rollup_id, row), row.seal)
 
     def _has_shape(self, stf_id: bytes) -> bool:
         """Whether rows of the state after a block of that code are rows of this one: the same types under the same
@@ -187,7 +195,9 @@ class _Run:
         return numbers == {(field.name, not field.settled): field.number for field in shape.fields}
 
     def execute(self, block: Block, outcomes: Iterator[Authentication]) -> None:
-        """Execute a block's entries, each with the whole budget of a block, and note what differs."""
+        """Execute a block's entries, each with the whole budget of a block, and note what differs. What carriers
+        brought executes as what it is: signed actions.
+        """
         made: list[tuple[ActionDifference, dict[bytes, bytes | None]]] = []
         before: dict[bytes, bytes | None] = {}
         records = list(enumerate(block.records, block.header.first_seq))
@@ -218,12 +228,22 @@ class _Run:
         if is_block_record(record):
             hooked = rollup.on_block is not None
             return BLOCK_HOOK, make_block_entry(self._rollup_id, height) if hooked else "this code has no block hook"
+        if self._carried:
+            entry, _ = self._carried.popleft(), next(outcomes)
+            if entry is None or entry.action_hash != receipt.action_hash:
+                return _read_name(record), "not an action of this code"
+            return type(entry.action).__name__, entry
         if is_forced_record(record):
             entry = make_forced_entry(rollup, self._rollup_id, decode_forced(record), self._authenticator)
             name = UNREADABLE if entry.action is None else type(entry.action).__name__
             if entry.nonce is not None and receipt.status == INVALID_FORCED:
                 # carried in vain: its nonce was not the next one, which other code does not change
                 entry = msgspec.structs.replace(entry, nonce=None, action=None, status=INVALID_FORCED)
+            if entry.candidates is not None:
+                marks = decode_bitmap(receipt, len(entry.candidates))
+                taken = [each for each, is_taken in zip(entry.candidates, marks, strict=True) if is_taken]
+                self._carried.extend([candidate.entry for candidate in taken])
+                return CARRIER, entry
             return name, entry
         outcome, name = next(outcomes), _read_name(record)
         # another schema gives another digest, and so another sender: the wallet signed something else
@@ -248,6 +268,8 @@ class _Run:
         journal = Journal(len(self._rollup.state_type.fields))
         if isinstance(entry, str):
             note = entry
+        elif entry.candidates is not None:
+            executed = recorded  # what it brings follows; which of it was taken, other code hardly changes
         else:
             nonces: Map[bytes, int] = Map({entry.sender: entry.nonce}) if entry.nonce else Map()
             context = BlockContext(

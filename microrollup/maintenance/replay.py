@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -83,11 +84,14 @@ def replay_log(
     rollup_id = compute_rollup_id(genesis)
     ledger = Ledger.create(directory, rollup, genesis)
     group: list[Entry] = []
+    carried: deque[bytes] = deque()  # what carriers brought, which the log has after them
 
     def flush() -> None:
         if group:
             with relaxed_limits():
-                ledger.execute(group)
+                count = len(ledger.execute(group))
+            if count > len(group) and ledger.block is not None:
+                carried.extend(ledger.block.records[len(group) - count :])
             group.clear()
 
     try:
@@ -95,9 +99,13 @@ def replay_log(
             outcomes = _authenticate(iterate_log(txn, source.tables, rollup_id, first=1), rollup, pool)
             for number, record in iterate_log(txn, source.tables, rollup_id, first=1):
                 kernel = _decode_kernel_record(record, number)
-                if kernel is None:
+                if carried:
+                    if record != carried.popleft():
+                        raise StoreCorrupt(f"log/{number}", "is not what the carrier before it brings")
+                    next(outcomes)
+                elif kernel is None:
                     group.append(_read_entry(ledger, record, number, outcomes, len(group)))
-                    if len(group) >= _GROUP:
+                    if len(group) >= _GROUP or group[-1].candidates is not None:
                         flush()
                 else:
                     flush()

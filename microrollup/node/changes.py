@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.carrier import count_carried
 from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.receipt import EXECUTED
 from microrollup.chain.upgrade_entry import is_upgrade_record
@@ -25,6 +26,7 @@ from microrollup.execution.entry import (
     decode_forced,
     is_forced_record,
     make_block_entry,
+    make_carried_entry,
     make_entry,
     make_forced_entry,
     make_signed_entry,
@@ -73,16 +75,22 @@ def read_changes(ledger: Ledger, block: ClosedBlock) -> list[list[StateChange]]:
         rollup = get_code_at(ledger.environment, txn, ledger.app, height)
         authenticator = ledger.find_authenticator(block.header)
         app = read_past_state(ledger.environment, txn, rollup, height - 1, watch)
+        brought: list[bytes] = []  # for what follows and came in a carrier: who put that into the queue
         for action in block.actions:
             if time.monotonic() > deadline:
                 raise LimitExceeded(f"block {height} takes longer than {LIMIT_SECONDS:g} s to execute again")
             journal = Journal(len(rollup.state_fields))
+            l1_sender = brought.pop() if brought else None
             if action.receipt.status == EXECUTED:
                 entry = _make_entry(rollup, ledger.rollup_id, authenticator, action)
+                if l1_sender is not None:
+                    entry = make_carried_entry(entry, l1_sender)
                 nonces: Map[bytes, int] = Map({entry.sender: entry.nonce}) if entry.nonce else Map()
                 context = BlockContext(height, timestamp, action.seq, journal, rollup_id=ledger.rollup_id)
-                state, _ = apply_actions(rollup, ChainState(app, nonces, 0), [entry], context)
-                app = state.app
+                if entry.candidates is None:
+                    app = apply_actions(rollup, ChainState(app, nonces, 0), [entry], context)[0].app
+                else:
+                    brought = [entry.l1_sender] * count_carried(action.receipt)
             changes.append(
                 [
                     StateChange(field, encoded, change.before, change.after)

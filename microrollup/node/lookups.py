@@ -38,6 +38,7 @@ from microrollup.store.tables import (
     BlockRow,
     find_place,
     get_block,
+    get_block_records,
     get_block_row,
     get_checkpoint,
     get_log_start,
@@ -245,6 +246,12 @@ class Lookups:
             header = row.header
             actions = self._read_range(txn, row, header.first_seq, header.first_seq + header.action_count)
         return ClosedBlock(header, compute_block_hash(header), row.seal, actions)
+
+    def read_records(self, height: int) -> tuple[bytes, ...]:
+        """The records of all entries of a closed block, by their place in it. Raises `NotRecorded`, `NotRetained`."""
+        with self._environment.snapshot() as txn:
+            row = self._require_row(txn, self._choose(txn, height))
+            return get_block_records(txn, self._environment.tables, self._ledger.rollup_id, row)
 
     def get_receipts(self, header: Header) -> list[bytes]:
         """The canonical receipts of a closed block."""

@@ -147,7 +147,7 @@ class ServedNode:
         return self._api.views.block(self._api.node.lookups.get_block(height))
 
     def get_records(self, height: int) -> tuple[bytes, ...]:
-        return self._api.node.lookups.read_blocks(height, height, 0)[0].records if height else ()
+        return self._api.node.lookups.read_records(height) if height else ()
 
     def get_confirmation(self, action: bytes | int) -> Confirmation:
         node, views = self._api.node, self._api.views

@@ -41,7 +41,7 @@ def find_cut_bytes(ledger: Ledger, l1: L1View) -> int:
 def _is_cut(block: Block, taken: int, l1: L1View) -> bool:
     """A cut block holds forced actions only, fewer than 64, and its own entry where the app has a hook."""
     header = block.header
-    count = header.action_count - block.records[:1].count(BLOCK_RECORD)
+    count = len(block.records) - block.records[:1].count(BLOCK_RECORD)
     if count != header.forced_count - taken or not 0 < count < MAX_FORCED_PER_BLOCK:
         return False
     return leaves_due(l1, header.forced_count, header.l1_origin)

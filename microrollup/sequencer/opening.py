@@ -69,11 +69,11 @@ def _execute_due(ledger: Ledger, forced: Sequence[Forced], watchdog: Watchdog) -
         with relaxed_limits(), watchdog.patient(VERIFIER_FACTOR):
             ledger.execute(entries)
     except LimitHit as hit:
-        if len(hit.receipts) < len(own):
+        if len(hit.entries) < len(own):
             raise LimitExceeded(
                 f"the block hook hits the limit of {hit.limit}, ten times that of an action: no block can be built"
             ) from None
-        index = forced[len(hit.receipts) - len(own)].index
+        index = forced[sum([entry.kind == "forced" for entry in hit.entries])].index
         raise LimitExceeded(
             f"the forced action {index} hits the limit of {hit.limit}, ten times that of other actions: no block can be"
             " built until the rollup's owner has voided it on L1"

@@ -32,6 +32,7 @@ import msgspec
 from blake3 import blake3
 
 from microrollup.chain.block import Block, Header, compute_block_hash
+from microrollup.chain.carrier import drop_carried
 from microrollup.chain.record import Open, Seal
 from microrollup.codec.canonical import decode_canonical, encode_canonical
 from microrollup.crypto.merkle.items import compute_items_root
@@ -60,6 +61,7 @@ __all__ = [
     "find_place",
     "get_base",
     "get_block",
+    "get_block_records",
     "get_block_row",
     "get_chain",
     "get_checkpoint",
@@ -343,12 +345,24 @@ def read_records(txn: Transaction, tables: Tables, rollup_id: bytes, first: int,
 
 
 def get_block(txn: Transaction, tables: Tables, rollup_id: bytes, height: int) -> Block | None:
-    """A closed block above genesis with its entries. Raises `StoreCorrupt`, and `NotRetained` in a restored store."""
+    """A closed block above genesis as it travels. Raises `StoreCorrupt`, and `NotRetained` in a restored store."""
     row = get_block_row(txn, tables, height)
     if row is None or row.seal is None:
         return None
-    records = read_records(txn, tables, rollup_id, row.first_record, row.header.action_count)
-    return Block(row.header, row.open, records, row.seal)
+
+    def read_receipt(place: int) -> bytes:
+        return get_receipt(txn, tables, row.header.first_seq + place) or b""
+
+    records = get_block_records(txn, tables, rollup_id, row)
+    try:
+        return Block(row.header, row.open, drop_carried(records, read_receipt), row.seal)
+    except DecodeError as error:
+        raise StoreCorrupt(f"blocks/{height}", error.reason) from None
+
+
+def get_block_records(txn: Transaction, tables: Tables, rollup_id: bytes, row: BlockRow) -> tuple[bytes, ...]:
+    """The records of all entries of a closed block, also of those that came in carriers. Raises as `read_records`."""
+    return read_records(txn, tables, rollup_id, row.first_record, row.header.action_count)
 
 
 def encode_row(row: BlockRow | Checkpoint | LogStart) -> bytes:

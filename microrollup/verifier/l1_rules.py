@@ -58,23 +58,26 @@ def verify_block_on_l1(block: Block, l1: L1View) -> None:
 
     Raises `Divergence`.
     """
-    _verify_records_on_l1(block.open, block.records, block.header.forced_count, block.header.first_seq, l1)
+    header, records = block.header, block.records
+    _verify_records_on_l1(block.open, records, len(records), header.forced_count, header.first_seq, l1)
 
 
 def verify_open_block_on_l1(ledger: Ledger, l1: L1View) -> None:
     """The same for the ledger's open block, if there is one. Raises `Divergence`."""
     block = ledger.block
     if block is not None:
-        _verify_records_on_l1(block.open, block.records, block.forced_count, ledger.checkpoint.next_seq, l1)
+        taken, first_seq = block.forced_count, ledger.checkpoint.next_seq
+        _verify_records_on_l1(block.open, block.records, block.given_count, taken, first_seq, l1)
 
 
 def _verify_records_on_l1(
-    opened: Open, records: Sequence[bytes], forced_count: int, first_seq: int, l1: L1View
+    opened: Open, records: Sequence[bytes], count: int, forced_count: int, first_seq: int, l1: L1View
 ) -> None:
+    """`count` of the records are the block's own; the others were taken of carriers."""
     forced = [decode_forced(record) for record in records if is_forced_record(record)]
     begin, taken = records[:1].count(BLOCK_RECORD), forced_count - len(forced)
     upgrades = any(map(is_upgrade_record, records))
-    signed = not upgrades and len(records) > begin + len(forced)
+    signed = not upgrades and count > begin + len(forced)
     verify_l1_rules(opened, forced, signed=signed, taken=taken, first_seq=first_seq + begin, l1=l1)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from microrollup.chain.block import Block, Header, compute_block_hash, recover_sealer
 from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.carrier import is_carrier_record
 from microrollup.chain.record import Forced, Open, Seal
 from microrollup.errors import BadEnvelope, DecodeError, Divergence, LimitExceeded, RefusedError, UnknownEnvelope
 from microrollup.execution.authentication import Authentication
@@ -128,6 +129,8 @@ def _execute_block(
             if time.monotonic() > deadline:
                 raise LimitExceeded(f"block {height} takes longer than {limit_seconds:g} s to open and execute")
             ledger.execute(entries[first : first + _ENTRIES_BETWEEN_LOOKS])
+        count = len(opened.records)  # with what carriers bring
+        _require(ledger, "action_count", f"at most {MAX_BLOCK_ACTIONS}", count, count <= MAX_BLOCK_ACTIONS)
         if left is not None and not rebuilt:
             _verify_cut(ledger, left)
     except OverBudget as over:
@@ -170,7 +173,16 @@ def _verify_links(ledger: Ledger, block: Block) -> None:
     for field in Open.__struct_fields__:
         _require(ledger, field, getattr(block.open, field), getattr(header, field))
     _require(ledger, "first_seq", ledger.checkpoint.next_seq, header.first_seq)
-    _require(ledger, "action_count", len(block.records), header.action_count)
+    if not any(map(_may_bring, block.records)):
+        _require(ledger, "action_count", len(block.records), header.action_count)
+
+
+def _may_bring(record: bytes) -> bool:
+    """Whether entries that a block travels without may follow a record. Whether it is well-formed is seen later."""
+    try:
+        return is_carrier_record(record)
+    except DecodeError:
+        return False
 
 
 def _verify_opening(ledger: Ledger, block: Block | BatchBlock) -> None:

@@ -20,6 +20,7 @@ from eth_account.messages import encode_typed_data
 import microrollup.explorer
 from conformance.files import FOLDER, FORMATS, RULES_VERSION, load_cases, locate, render
 from microrollup.chain.block_entry import is_block_record
+from microrollup.chain.carrier import decode_carrier
 from microrollup.chain.envelope_record import decode_envelope_record
 from microrollup.chain.receipt import EXECUTED
 from microrollup.chain.receipt_proof import decode_receipt
@@ -212,6 +213,26 @@ def test_carried_payloads_are_their_signers() -> None:
             assert unhex(case["actionHash"]) == entry.signed_hash
             assert forced.payload == encode_carried_payload(forced.payload[1:])
     assert decoded == 1
+
+
+def test_carriers_take_what_follows_them() -> None:
+    """The bitmap in a carrier's receipt names, in order, the records that follow it with the next sequence numbers."""
+    names = []
+    for case in load_cases("carriers"):
+        payload, first = unhex(case["payload"]), int(case["firstSeq"])
+        records, receipts = ([unhex(each) for each in case[part]] for part in ("records", "receipts"))
+        own, *others = [msgspec.msgpack.decode(receipt) for receipt in receipts]
+        assert msgspec.msgpack.decode(records[0])[4] == payload
+        assert [first + place for place in range(len(records))] == [receipt[0] for receipt in (own, *others)]
+        if own[2] != EXECUTED:
+            assert (1, []) == (len(records), own[4])
+            continue
+        ((event, bitmap),) = own[4]
+        items = decode_carrier(payload)
+        taken = [item for place, item in enumerate(items) if bitmap[place // 8] >> place % 8 & 1]
+        assert ("carried", -(-len(items) // 8), records[1:]) == (event, len(bitmap), taken)
+        names.append(case["name"])
+    assert ["empty", "in order", "in the log already"] == names
 
 
 def test_keystore_leaves_are_abi_words() -> None:

@@ -138,7 +138,7 @@ def test_rejected_and_faulted_take_the_nonce(chain: Chain, verifier: Ledger) -> 
 
 HOSTILE = {
     "nothing": lambda good: b"\x01",
-    "another tag": lambda good: b"\x03" + good[1:],
+    "another tag": lambda good: b"\x04" + good[1:],
     "no action": lambda good: b"\x01" + encode_forced_payload(zoo, TICKET),
     "cut": lambda good: good[:-1],
     "a byte more": lambda good: good + b"\x00",

@@ -25,6 +25,7 @@ __all__ = [
     "canonicalize",
     "compute_sender",
     "encode_group",
+    "read_parts",
     "recover_sender",
 ]
 
@@ -96,6 +97,17 @@ def encode_group(threshold: int, members: tuple[bytes, ...], signatures: dict[by
     return _encode_head(threshold, members) + b"".join(
         [bytes((index,)) + len(part).to_bytes(2, "big") + part for index, part in sorted(parts)]
     )
+
+
+def read_parts(signature: bytes) -> list[bytes]:
+    """The members' signatures, as many as can be told apart: nothing is verified, not even their order."""
+    parts: list[bytes] = []
+    try:
+        start = _HEAD_BYTES + _ADDRESS_BYTES * signature[2]
+        parts.extend([part for _, part in _iterate_parts(signature, start, signature[1])])
+    except (IndexError, WrongLength):
+        return parts
+    return parts
 
 
 def _encode_head(threshold: int, members: tuple[bytes, ...]) -> bytes:

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 from microrollup.chain.block import Header
-from microrollup.chain.receipt import STATUS_NAMES
+from microrollup.chain.carrier import CARRIER_EVENT
+from microrollup.chain.receipt import STATUS_NAMES, Receipt
 from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.codec.schema import describe_struct
 from microrollup.codec.values import compile_codec
@@ -96,7 +97,7 @@ class BlockReader:
             [
                 BlockReceipt(
                     receipt.seq, receipt.action_hash, STATUS_NAMES[receipt.status], receipt.reason,
-                    tuple([self._events.decode(name, raw) for name, raw in receipt.events]), read, read_queued,
+                    self._events.decode_all(receipt), read, read_queued,
                 )
                 for receipt in receipts
             ]
@@ -144,8 +145,13 @@ class TypedEvents:
         self._classes = rollup.event_classes
         self._decoders: dict[str, Callable[[bytes], Event]] = {}
 
-    def decode(self, name: str, raw: bytes) -> Event:
-        """The event. Raises `StoreCorrupt` for one that the app does not have."""
+    def decode_all(self, receipt: Receipt) -> tuple[Event, ...]:
+        """The app's events of a receipt: a carrier's is not one. Raises `StoreCorrupt` for one that the app does not
+        have.
+        """
+        return tuple([self._decode(name, raw) for name, raw in receipt.events if name != CARRIER_EVENT])
+
+    def _decode(self, name: str, raw: bytes) -> Event:
         decode = self._decoders.get(name)
         if decode is None:
             cls = self._classes.get(name)

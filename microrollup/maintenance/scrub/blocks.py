@@ -216,12 +216,13 @@ def _find_carrying(scan: Scan) -> dict[int, bool]:
         count, taken = header.forced_count - taken, header.forced_count
         if header.height <= scan.start[0]:
             continue
-        for position in range(
-            min(count + 1, header.action_count) if count else 0
-        ):  # the block's own entry is before them
+        for position in range(header.action_count):  # the block's own entry and what carriers bring is between them
+            if count <= 0:
+                break
             record = get_record(scan.txn, scan.tables, row.first_record + position) or b""
             if not is_forced_record(record):
                 continue
+            count -= 1
             try:
                 raw = get_receipt(scan.txn, scan.tables, header.first_seq + position)
                 status = INVALID_FORCED if raw is None else _RECEIPT_DECODER.decode(raw).status

@@ -7,7 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from conformance import accounts, announcements, axiom, chain, crypto, keystore, mails, metering, settlement, ucmt
+from conformance import (
+    accounts,
+    announcements,
+    axiom,
+    carriers,
+    chain,
+    crypto,
+    keystore,
+    mails,
+    metering,
+    settlement,
+    ucmt,
+)
 from paths import VECTORS
 
 Case = dict[str, Any]
@@ -49,6 +61,13 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
     "carried-payloads": (
         "Payloads 0x01: a signed action's record that anybody may carry; its signer, nonce and action hash.",
         settlement.make_carried_payloads,
+    ),
+    "carriers": (
+        (
+            "Carriers: payload 0x03 || canonical msgpack array of records, at most 5,000 bytes; the records that follow "
+            'in the log, carrier first, and their receipts, of which the first has the event ["carried", bitmap].'
+        ),
+        carriers.make_carriers,
     ),
     "envelopes": (
         (

@@ -102,7 +102,7 @@ def make_carried_payloads() -> list[Case]:
     signature = sign_digest(make_key("wallet"), compile_digest(action_type.type, separator)(action, nonce))
     good = encode_carried_payload(action_type.encode_record(action, nonce, canonicalize_signature(signature)))
     authenticator, cases = Authenticator(zoo.action_types, domain), []
-    for payload in (good, b"\x01", good + b"\x00", b"\x03" + good[1:]):
+    for payload in (good, b"\x01", good + b"\x00", b"\x04" + good[1:]):
         entry = make_forced_entry(
             zoo, fill("rollup id"), Forced(3, fill("forcer", 20), 9, payload, False), authenticator
         )
