@@ -64,7 +64,7 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
     ),
     "carriers": (
         (
-            "Carriers: payload 0x03 || canonical msgpack array of records, at most 5,000 bytes; the records that follow "
+            "Carriers: payload 0x03 || canonical array of records, at most 5,000 bytes; the records that follow "
             'in the log, carrier first, and their receipts, of which the first has the event ["carried", bitmap].'
         ),
         carriers.make_carriers,
