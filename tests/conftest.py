@@ -29,7 +29,8 @@ SLOW = (
     "keystore/test_safe_owner", "keystore/test_signing_in", "keystore/test_smart_account_chain",
     "keystore/test_story", "keystore/test_ucmt_chain", "keystore/test_ucmt_forge", "keystore/test_vault_chain",
     "keystore/test_vault_forge", "ledger/test_indexes", "maintenance/", "node/", "rpc/", "segments/",
-    "sequencer/test_envelope", "sequencer/test_fan_out", "sequencer/test_kill", "sequencer/test_upgrade", "settlement/",
+    "sequencer/test_envelope", "sequencer/test_fan_out", "sequencer/test_full", "sequencer/test_kill",
+    "sequencer/test_upgrade", "settlement/",
     "store/test_environment", "verifier/",
 )  # fmt: skip
 """Folders and files that run commands, nodes, L1, compilers or browsers: marked `slow`, left out by `-m "not slow"`."""

@@ -96,7 +96,7 @@ def drop_carried(records: Sequence[bytes], read_receipt: Callable[[int], bytes])
     """The records of a block as it travels, without those that came in carriers.
 
     `read_receipt` gives the canonical receipt of a record by its place in the block. Raises `DecodeError` for a receipt
-    or a forced record that is none.
+    or a forced record that does not decode.
     """
     kept: list[bytes] = []
     place = 0

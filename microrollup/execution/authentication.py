@@ -293,7 +293,7 @@ class Authenticator:
         return Authenticated(raw, sender, record.nonce, keccak256(digest + sender), self.version)
 
     def count_signature_steps(self, raw: bytes) -> int:
-        """What checking the signature of a record counts as, by its bytes; 0 for what is no signed action's record."""
+        """What checking the signature of a record counts as, by its bytes; 0 for bytes that do not decode."""
         try:
             return count_signature_steps(self._action_types.decode_record(raw).signature)
         except DecodeError:

@@ -18,7 +18,7 @@ from microrollup.chain.carrier import CARRIER_EVENT, encode_bitmap
 from microrollup.chain.receipt import EXECUTED, Receipt
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.budget import compute_share, find_block_excess
-from microrollup.execution.stf import Candidate, ChainState, Entry, OverBudget, Stopped, apply_actions
+from microrollup.execution.stf import CarriedCandidate, ChainState, Entry, OverBudget, Stopped, apply_actions
 
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
@@ -68,7 +68,11 @@ def _split(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 def _apply_carrier(
-    rollup: MicroRollup, before: ChainState, carrier: Entry, candidates: Sequence[Candidate], context: BlockContext
+    rollup: MicroRollup,
+    before: ChainState,
+    carrier: Entry,
+    candidates: Sequence[CarriedCandidate],
+    context: BlockContext,
 ) -> tuple[ChainState, list[Entry], list[Receipt]]:
     """The state after a carrier, the carrier with what was taken of it, and the receipts of these.
 

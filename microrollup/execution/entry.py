@@ -24,7 +24,7 @@ from microrollup.errors import DecodeError, RefusedError
 from microrollup.execution import payload
 from microrollup.execution.authentication import Authenticated, Authenticator
 from microrollup.execution.envelope import Enveloped
-from microrollup.execution.stf import Candidate, Entry
+from microrollup.execution.stf import CarriedCandidate, Entry
 from microrollup.primitives import ZERO_ADDRESS
 from microrollup.settlement.forced import compute_forced_id
 
@@ -190,14 +190,16 @@ def make_forced_entry(
     return entry
 
 
-def _make_candidate(rollup: MicroRollup, record: bytes, forced: Forced, authenticator: Authenticator) -> Candidate:
+def _make_candidate(
+    rollup: MicroRollup, record: bytes, forced: Forced, authenticator: Authenticator
+) -> CarriedCandidate:
     """One of a carrier's records: the same entry as a signed one's, but for where it came from."""
     steps = authenticator.count_signature_steps(record)
     try:
         signed = make_signed_entry(rollup, authenticator.authenticate_signed(record))
     except (DecodeError, RefusedError):
-        return Candidate(None, steps)
-    return Candidate(make_carried_entry(signed, forced.sender), steps)
+        return CarriedCandidate(None, steps)
+    return CarriedCandidate(make_carried_entry(signed, forced.sender), steps)
 
 
 def make_carried_entry(signed: Entry, l1_sender: bytes) -> Entry:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
 
 __all__ = [
-    "Candidate",
+    "CarriedCandidate",
     "ChainState",
     "Entry",
     "EntryKind",
@@ -144,7 +144,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """What the STF reads as `ctx.scheme`."""
     must_execute: bool = False
     """It is taken only if it executes: an envelope that the sequencer executes for the first time."""
-    candidates: tuple[Candidate, ...] | None = None
+    candidates: tuple[CarriedCandidate, ...] | None = None
     """What a carrier brings, see `microrollup.execution.carrier`; None for any other entry."""
     signature_steps: int = 0
     """What checking the signature that it brought through the queue counts as."""
@@ -155,11 +155,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return self.kind in ("forced", "carried", "block")
 
 
-class Candidate(msgspec.Struct, frozen=True, gc=False):
+class CarriedCandidate(msgspec.Struct, frozen=True, gc=False):
     """One of the records that a carrier brings."""
 
     entry: Entry | None
-    """None for what is no authentic signed action of the rollup: it is never taken."""
+    """None for what is not an authentic signed action of the rollup: never taken."""
     signature_steps: int
     """Counted whether or not it is taken."""
 

@@ -353,7 +353,7 @@ class Ledger(LedgerStore):
         return self.block
 
     def _execute_logged(self, block: OpenBlock, records: Sequence[bytes]) -> None:
-        """Execute again the entries that the log has of a block, up to each carrier and on behind what it brings."""
+        """Execute again the entries that the log has of a block, up to each carrier, and on after what it brings."""
         given: list[Entry] = []
         while (at := len(block.records) + len(given)) < len(records):
             given.append(self.read_entry(records[at], index=at))

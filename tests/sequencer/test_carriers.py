@@ -91,15 +91,15 @@ def settle(chain: Chain) -> bytes:
 
 
 def check_agreement(chain: Chain, verifier: Ledger, tmp_path: Path) -> None:
-    """A verifier, a deriver and a replay end where the sequencer does."""
+    """A verifier, a derived and a replay end where the sequencer does."""
     chain.verify(verifier)
     assert chain.ledger.header == verifier.header
     settle(chain)
-    deriver = chain.make_verifier("deriver")
+    derived = chain.make_verifier("derived")
     with AuthenticationPool("zoo:zoo", chain.genesis.domain, 0) as pool:
-        derive_blocks(deriver, chain.l1, pool)
-        assert chain.ledger.header == deriver.header
-        deriver.abandon()
+        derive_blocks(derived, chain.l1, pool)
+        assert chain.ledger.header == derived.header
+        derived.abandon()
         chain.ledger.sync_tree()
         with replay_log(chain.ledger.environment, zoo, tmp_path / "replay", pool) as replayed:
             replayed.sync_tree()
