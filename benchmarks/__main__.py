@@ -15,6 +15,7 @@ import structlog
 from rich.console import Console
 
 from benchmarks.context import FULL, QUICK, Bench
+from benchmarks.history import append_run, draw_history, make_run, read_history
 from benchmarks.measure import describe_machine
 from benchmarks.plot import write_png
 from benchmarks.profiling import PROFILES, profile
@@ -53,12 +54,22 @@ def run(bench: Bench, names: tuple[str, ...], *, quick: bool) -> Report:
     type=click.Path(file_okay=False, path_type=Path),
     help="Build the stores below this directory, whose disk is measured; by default the system's temporary one.",
 )
+@click.option("--record", is_flag=True, help="Add the figures to benchmarks/history.jsonl; full sizes only.")
 @click.option("--updates", type=click.IntRange(0), help="Updates in the large store's log, instead of the size's own.")
 @click.option("--profile", "profiled", type=click.Choice(list(PROFILES)), help="Profile the writer instead.")
 def main(
-    names: tuple[str, ...], out: Path, store: Path | None, updates: int | None, profiled: str | None, *, quick: bool
+    names: tuple[str, ...],
+    out: Path,
+    store: Path | None,
+    updates: int | None,
+    profiled: str | None,
+    *,
+    quick: bool,
+    record: bool,
 ) -> None:
     """Measure microrollup, each figure beside the limit it is held against."""
+    if record and quick:
+        raise click.UsageError("--record keeps figures of full size: leave out --quick")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     console = Console(width=None if os.isatty(1) else 160)
     progress = Console(stderr=True)
@@ -78,7 +89,12 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", report)
     write_png(out / "results.png", report)
-    console.print(f"{out / 'results.json'}, {out / 'results.png'}", highlight=False)
+    if record:
+        append_run(make_run(report))
+    draw_history(out / "history.png", read_history())
+    console.print(
+        ", ".join(str(out / name) for name in ("results.json", "results.png", "history.png")), highlight=False
+    )
 
 
 if __name__ == "__main__":

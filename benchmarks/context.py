@@ -35,6 +35,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     signed: int
     """Signed lines of one repetition."""
     signed_rounds: int
+    segmented: int
+    """Actions of the history that is verified in segments."""
     settled: tuple[int, ...]
     """Actions of the batches that are settled on an L1, in this order."""
     tree_updates: int
@@ -54,6 +56,7 @@ FULL: Final = Sizes(
     growth_actions=26_000,
     signed=10_000,
     signed_rounds=5,
+    segmented=200_000,
     settled=(1, 1_000, 6_000),
     tree_updates=1_000,
     back=200,
@@ -71,6 +74,7 @@ QUICK: Final = Sizes(
     growth_actions=4_000,
     signed=3_000,
     signed_rounds=3,
+    segmented=3_000,
     settled=(1, 1_000),
     tree_updates=1_000,
     back=20,
@@ -88,6 +92,7 @@ TINY: Final = Sizes(
     growth_actions=100,
     signed=20,
     signed_rounds=1,
+    segmented=60,
     settled=(1, 10),
     tree_updates=20,
     back=2,

@@ -22,6 +22,7 @@ from benchmarks import (
     peers,
     proofs,
     replaying,
+    segmented,
     state_root,
     verifying,
 )
@@ -41,6 +42,7 @@ ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "checks": checking.measure,
     "replay": replaying.measure,
     "verifying": verifying.measure,
+    "segments": segmented.measure,
     "opening": opening.measure,
     "memory": memory.measure,
     "proof": proofs.measure,

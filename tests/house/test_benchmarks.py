@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -13,6 +14,7 @@ from apps.keystore import app
 from benchmarks.__main__ import main, run
 from benchmarks.context import FULL, TINY, Bench
 from benchmarks.counting import count_keccaks
+from benchmarks.history import append_run, draw_history, make_run, read_history
 from benchmarks.measure import compare
 from benchmarks.plot import write_png
 from benchmarks.report import Report, Row, make_ratio_row, make_size_row, write_json
@@ -119,7 +121,21 @@ def test_command_writes_results(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["--quick", "--only", "imports", "--out", str(tmp_path / "out")])
     assert (0, None) == (done.exit_code, done.exception)
     assert "import microrollup" in done.output
-    assert {"results.json", "results.png"} == {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"results.json", "results.png", "history.png"} == {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_history_is_kept_and_drawn(report: Report, tmp_path: Path) -> None:
+    """A run is a line with each row's figures at a commit; the picture has a panel per row with a target."""
+    path = tmp_path / "history.jsonl"
+    assert [] == read_history(path)
+    run = make_run(report)
+    append_run(run, path)
+    append_run(msgspec.structs.replace(run, commit="abc1234"), path)
+    assert [run.commit, "abc1234"] == [kept.commit for kept in read_history(path)]
+    assert {f"{row.name}: {row.what}" for row in report.rows} == read_history(path)[0].rows.keys()
+    draw_history(tmp_path / "history.png", read_history(path))
+    draw_history(tmp_path / "empty.png", [])
+    assert (tmp_path / "history.png").stat().st_size > (tmp_path / "empty.png").stat().st_size
 
 
 def test_command_refuses_unknown_rows(tmp_path: Path) -> None:
