@@ -92,9 +92,8 @@ def main(
     if record:
         append_run(make_run(report))
     draw_history(out / "history.png", read_history())
-    console.print(
-        ", ".join(str(out / name) for name in ("results.json", "results.png", "history.png")), highlight=False
-    )
+    written = [out / name for name in ("results.json", "results.png", "history.png")]
+    console.print(", ".join(map(str, written)), highlight=False)
 
 
 if __name__ == "__main__":

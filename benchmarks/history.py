@@ -97,5 +97,5 @@ def draw_history(path: Path, runs: list[Run]) -> None:
 
 
 def _ask_git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, check=True, text=True)
+    done = subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, check=True, text=True)  # noqa: S607
     return done.stdout.strip()
