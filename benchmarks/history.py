@@ -72,8 +72,7 @@ def read_history(path: Path = HISTORY) -> list[Run]:
 def draw_history(path: Path, runs: list[Run]) -> None:
     """A panel per row with a target: its score at each commit, and the target dashed.
 
-    Scores of different machines stand in one panel with a colour each; ratios may be compared, absolute figures may
-    not.
+    Each machine has a colour of its own: ratios may be compared between machines, absolute figures may not.
     """
     names = list(dict.fromkeys(name for run in runs for name, row in run.rows.items() if row.target is not None))
     lines = max(1, math.ceil(len(names) / _COLUMNS))
