@@ -23,5 +23,5 @@ def chains(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainsWorld]:
     with run_chains_world(tmp_path_factory.mktemp("chains")) as made:
         code, document = made.deploy("--stake", "1")
         assert 0 == code
-        assert all(len(chain["deployed"]) == 12 and chain["stakedWei"] == str(10**18) for chain in document["chains"])
+        assert all(len(chain["deployed"]) == 13 and chain["stakedWei"] == str(10**18) for chain in document["chains"])
         yield made

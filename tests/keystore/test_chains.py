@@ -6,9 +6,14 @@ import json
 
 import pytest
 
+from account_world import address_of
 from apps.keystore.chains.book import read_book
+from apps.keystore.smart_account import encode_push_root
 from chains_world import CHAIN_IDS, ChainsWorld
+from chains_world import KEY as KEY_OF_CHAINS
+from delegating import delegate_by, set_key_by
 from microrollup.codec.json import hex0x
+from microrollup.crypto.ecdsa import compute_address
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError
 
@@ -35,12 +40,14 @@ def test_a_second_run_changes_nothing(world: ChainsWorld) -> None:
 
 
 def test_one_address_on_all_chains(world: ChainsWorld) -> None:
-    """And one code, but the account's, which holds the chain's id."""
+    """And one code, but those of accounts, which hold the chain's id."""
     books = [json.loads((world.book / f"{chain_id}.json").read_bytes()) for chain_id in CHAIN_IDS]
     for name, entry in books[0]["contracts"].items():
         others = [book["contracts"][name] for book in books[1:]]
         assert {entry["address"]} == {other["address"] for other in others}
-        assert (name != "KeystoreAccount") == ({entry["codeHash"]} == {other["codeHash"] for other in others})
+        assert (name not in ("KeystoreAccount", "Keystore7702")) == (
+            {entry["codeHash"]} == {other["codeHash"] for other in others}
+        )
         for chain, book in zip(world.chains, books, strict=True):
             code = bytes.fromhex(chain.anvil.call("eth_getCode", entry["address"], "latest")[2:])
             assert hex0x(keccak256(code)) == book["contracts"][name]["codeHash"]
@@ -96,6 +103,48 @@ def test_a_book_whose_addresses_are_moved(world: ChainsWorld) -> None:
         assert not rows[2]["error"]
     finally:
         path.write_text(kept)
+
+
+def test_a_book_of_before(world: ChainsWorld) -> None:
+    """One that does not know `Keystore7702` yet: `status` misses it, `deploy-l2` adds it and sends nothing."""
+    path = world.book / "10.json"
+    kept = path.read_text()
+    try:
+        document = json.loads(kept)
+        del document["contracts"]["Keystore7702"]
+        path.write_text(json.dumps(document))
+        code, rows = world.ask_status(KEY)
+        assert (1, [[], ["Keystore7702"], []]) == (code, [row["missing"] for row in rows])
+        heads = [chain.anvil.get_head() for chain in world.chains]
+        code, answer = world.deploy()
+        assert 0 == code
+        assert [False, True, False] == [chain["bookChanged"] for chain in answer["chains"]]
+        assert heads == [chain.anvil.get_head() for chain in world.chains]
+        assert json.loads(kept) == json.loads(path.read_text())
+    finally:
+        path.write_text(kept)
+
+
+def test_status_of_an_eoa(world: ChainsWorld) -> None:
+    """Not delegated; delegated without a key; with one and a root; delegated to other code, which is not asked."""
+    anvil, funder, eoa = world.l1.anvil, hex0x(compute_address(KEY_OF_CHAINS)), address_of("an EOA that is looked at")
+    key, other = keccak256(b"an EOA's key"), world.plan.get_address("KeystoreRoots")
+
+    def ask() -> tuple[object, ...]:
+        _, (row, *_) = world.ask_status(eoa)
+        assert hex0x(eoa) == row["account"]
+        return row["delegation"], row["key"], row["deployed"], row["copyHeight"]
+
+    assert (None, None, False, None) == ask()
+    delegate_by(anvil, funder, "an EOA that is looked at", world.plan.delegate)
+    assert ("keystore", hex0x(bytes(32)), True, 0) == ask()
+    world.l1.send(eoa, set_key_by(anvil, "an EOA that is looked at", world.plan.delegate, key))
+    world.settle()
+    world.l1.send(world.plan.roots, keccak256(b"readInbox()")[:4])
+    world.l1.send(eoa, encode_push_root())
+    assert ("keystore", hex0x(key), True, world.height) == ask()
+    delegate_by(anvil, funder, "an EOA that is looked at", other)
+    assert ("other", None, False, None) == ask()
 
 
 def test_status_of_a_chain_that_is_away(world: ChainsWorld) -> None:

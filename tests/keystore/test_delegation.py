@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import rlp  # type: ignore[import-untyped]
 from msgspec.structs import replace
 
 from account_world import RECIPIENT, World, address_of, make_key, show
@@ -31,7 +30,7 @@ from apps.keystore.smart_account.explain import explain
 from apps.keystore.smart_account.user_operation import decode_user_operation_json
 from bundled_world import BundledWorld
 from contract_calls import _send as send_transaction
-from microrollup.crypto.keccak import keccak256
+from delegating import authorize, delegate_by, set_key_by
 from microrollup.errors import UsageError
 from waiting import wait_for
 
@@ -39,29 +38,12 @@ DELEGATE = b"\x77" * 20
 OPERATION = UserOperation(b"\x22" * 20, 0, b"\1\2\3", EOA_MARKER + b"\4\5")
 
 
-def authorize(world: World, name: str, delegate: bytes) -> dict[str, Any]:
-    """EIP-7702's authorization by the EOA of a name, for its next transaction."""
-    nonce = int(world.anvil.call("eth_getTransactionCount", show(address_of(name)), "latest"), 16)
-    digest = keccak256(b"\5" + rlp.encode([world.chain_id, delegate, nonce]))
-    signature = sign_ecdsa(make_key(name), digest)
-    return {
-        "chainId": hex(world.chain_id), "address": show(delegate), "nonce": hex(nonce),
-        "yParity": hex(signature[64] - 27),
-        "r": hex(int.from_bytes(signature[:32], "big")), "s": hex(int.from_bytes(signature[32:64], "big")),
-    }  # fmt: skip
-
-
 def set_up(world: World, name: str, key: bytes) -> bytes:
     """Somebody else's transactions delegate the EOA of a name to the keystore's code, set its key, and bring a root."""
-    account, delegate = address_of(name), world.deploy(encode_eoa_delegate_creation(world.roots))
+    delegate = world.deploy(encode_eoa_delegate_creation(world.roots))
     assert delegate == compute_eoa_delegate_address(world.roots)
-    signature = sign_ecdsa(make_key(name), compute_set_key_digest(account, delegate, key, 1, world.chain_id))
-    carrier = {
-        "from": world.funder, "to": show(account), "data": show(encode_set_key(key, 1, signature)),
-        "authorizationList": [authorize(world, name, delegate)],
-    }  # fmt: skip
-    send_transaction(world.anvil, carrier)
-    assert world.anvil.call("eth_getCode", show(account), "latest") == f"0xef0100{delegate.hex()}"
+    call = set_key_by(world.anvil, name, delegate, key)
+    account = delegate_by(world.anvil, world.funder, name, delegate, call)
     send_transaction(world.anvil, {"from": world.funder, "to": show(account), "data": show(encode_push_root())})
     world.fund(account)
     return account
@@ -106,15 +88,13 @@ def test_back_by_an_operation(bundled: BundledWorld, mode: str) -> None:
     key = keystore.register(configuration, owner)
     world.mirror()
     account, delegate = set_up(world, name, key), compute_eoa_delegate_address(world.roots)
-    carrier = {"from": world.funder, "to": world.funder, "authorizationList": [authorize(world, name, bytes(20))]}
-    send_transaction(world.anvil, carrier)
-    assert not world.has_code(account)
+    delegate_by(world.anvil, world.funder, name, bytes(20))
     opening = keystore.open(key, configuration, address_of(owner))
     operation = replace(world.make_transfer(account, EOA_MARKER), pre_verification_gas=150_000)
     digest = compute_user_operation_hash(operation, ENTRY_POINT, world.chain_id, delegate)
     signature = encode_signature(configuration, opening, sign_ecdsa(make_key(owner), digest))
     document = encode_user_operation_json(replace(operation, signature=signature))
-    document["eip7702Auth"] = authorize(world, name, delegate)
+    document["eip7702Auth"] = authorize(world.anvil, name, delegate)
     bundler.call("eth_sendUserOperation", document, show(ENTRY_POINT))
     balance = world.get_balance(RECIPIENT)
     bundler.call("debug_bundler_sendBundleNow")

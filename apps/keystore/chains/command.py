@@ -22,7 +22,7 @@ from microrollup.settlement.ethereum.options import EthereumOptions
 from ..smart_account import ENTRY_POINT
 from .configurations import compare_configurations
 from .deploying import deploy_chain
-from .plan import plan_bridges, plan_contracts
+from .plan import AccountsPlan, plan_bridges, plan_contracts
 from .status import compare_copies, describe_status, read_statuses
 
 __all__ = ["book_option", "chain_header_option", "deploy_command", "read_name", "status_command"]
@@ -96,12 +96,18 @@ def deploy_command(
             "stakedWei": str(done.staked),
             "roots": hex0x(plan.roots),
             "factory": hex0x(plan.factory),
+            "delegate": hex0x(plan.delegate),
         })  # fmt: skip
     table = make_table("chain", "deployed", "gas", "staked, wei", "book")
     for row in found:
         names = ", ".join(row["deployed"]) or "nothing: all is there"
         table.add_row(str(row["chainId"]), names, f"{row['gas']:,}", row["stakedWei"], row["book"])
-    output.show({"chains": found}, table, "", f"roots {hex0x(plan.roots)}, factory {hex0x(plan.factory)}")
+    output.show({"chains": found}, table, "", _tell(plan))
+
+
+def _tell(plan: AccountsPlan) -> str:
+    places = {"roots": plan.roots, "factory": plan.factory, "delegate of EOAs": plan.delegate}
+    return ", ".join(f"{what} {hex0x(address)}" for what, address in places.items())
 
 
 @click.command("status", cls=Command)
@@ -139,12 +145,21 @@ def _render(rows: list[dict[str, Any]]) -> Table:
             _shorten(row["root"]),
             _show(row["height"]),
             _show(row["age"]),
-            (row["account"] or "-") if row["deployed"] else "not deployed",
+            _name_account(row),
             _shorten(row["copyRoot"]),
             _show(row["copyLeft"]),
             row["sameConfiguration"],
         )
     return table
+
+
+def _name_account(row: dict[str, Any]) -> str:
+    """The account, or why it is none of the keystore's there."""
+    if row["delegation"] == "other":
+        return "delegates to other code"
+    if row["delegation"] == "keystore" and not int(row["key"] or "0x0", 16):
+        return "no key set"
+    return (row["account"] or "-") if row["deployed"] else "not deployed"
 
 
 def _show(value: int | None) -> str:

@@ -85,6 +85,11 @@ class ChainNode:
         codes = [parse_bytes("eth_getCode", answer, _MAX_CODE_BYTES) for answer in answers]
         return {address: keccak256(code) if code else b"" for address, code in zip(addresses, codes, strict=True)}
 
+    async def read_code(self, address: bytes) -> bytes:
+        """The code at an address; empty where there is none."""
+        answer = await self.transport.ask("eth_getCode", f"0x{address.hex()}", "latest")
+        return parse_bytes("eth_getCode", answer, _MAX_CODE_BYTES)
+
     async def ask_calls(
         self, requests: Sequence[MethodCall], reasons: dict[int, str] | None = None
     ) -> list[bytes | None]:

@@ -16,6 +16,7 @@ from ..smart_account import (
     PUBLISHED_VALIDATORS,
     compute_account_address,
     compute_deployed_address,
+    encode_eoa_delegate_creation,
     encode_factory_creation,
     load_creation_code,
 )
@@ -62,7 +63,7 @@ class AccountsPlan(msgspec.Struct, frozen=True):
     """20 bytes: who manages the factory's stake. All accounts' addresses depend on it."""
     entry_point: bytes
     contracts: tuple[PlannedContract, ...]
-    """In the order in which they are created: validators, origins, roots, factory, verifier."""
+    """In the order in which they are created: validators, origins, roots, factory, verifier, delegate of EOAs."""
 
     def get_address(self, name: str) -> bytes:
         """Of the contract with this name."""
@@ -77,6 +78,11 @@ class AccountsPlan(msgspec.Struct, frozen=True):
     def factory(self) -> bytes:
         """`KeystoreAccountFactory`."""
         return self.get_address("KeystoreAccountFactory")
+
+    @property
+    def delegate(self) -> bytes:
+        """`Keystore7702`, to which EOAs delegate."""
+        return self.get_address("Keystore7702")
 
     @property
     def implementation(self) -> bytes:
@@ -116,8 +122,11 @@ def plan_contracts(inbox: bytes, owner: bytes, entry_point: bytes = ENTRY_POINT)
         (entry_point, roots.address, owner),
     )
     verifier = _plan("KeystoreVerifier", roots.address, factory.address)
+    delegate = PlannedContract(
+        "Keystore7702", encode_eoa_delegate_creation(roots.address, entry_point), (entry_point, roots.address)
+    )
     validators = [_plan(name) for name in PUBLISHED_VALIDATORS]
-    contracts = (*validators, op_stack, arbitrum, either, roots, factory, verifier)
+    contracts = (*validators, op_stack, arbitrum, either, roots, factory, verifier, delegate)
     return AccountsPlan(inbox, owner, entry_point, contracts)
 
 

@@ -5,21 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from microrollup.codec.json import hex0x
+from microrollup.crypto.keccak import keccak256
 from microrollup.errors import MicrorollupError, UsageError
 from microrollup.settlement.ethereum.options import EthereumOptions
 
 from ..root_calls import LatestRoot
 from .book import AddressBook, read_book
-from .node import ChainNode
+from .hashes import list_places
+from .node import ChainNode, make_call
 from .plan import AccountsPlan
 from .standing import AccountCopy, read_copies, read_latest
 
 __all__ = ["ChainStatus", "compare_copies", "describe_status", "find_book", "read_chain", "read_statuses"]
+
+
+Delegation: TypeAlias = Literal["", "keystore", "other"]
+"""Of an EOA (EIP-7702): to this keystore's `Keystore7702`, or to other code, which the keystore has no part in."""
+
+_KEY: Final = keccak256(b"key()")[:4]
+_DELEGATION: Final = bytes.fromhex("ef0100")
+"""An EOA's code is this and its delegate's address (EIP-7702)."""
 
 
 class ChainStatus(msgspec.Struct, frozen=True):
@@ -43,6 +53,9 @@ class ChainStatus(msgspec.Struct, frozen=True):
     """None: the account is not deployed."""
     number: int = 0
     """Of the block."""
+    delegation: Delegation = ""
+    key: bytes = b""
+    """32 bytes: what an EOA that delegates to the keystore lives by; zeros before `setKey`."""
 
 
 def read_statuses(chains: Sequence[EthereumOptions], directory: Path, name: bytes) -> list[ChainStatus]:
@@ -70,8 +83,14 @@ async def _read_safely(options: EthereumOptions, directory: Path, name: bytes) -
 async def _read(node: ChainNode, directory: Path, name: bytes) -> ChainStatus:
     status, plan = await read_chain(node, directory)
     account = plan.get_account(name)
-    (copy,) = await read_copies(node, [account], status.number)
-    return msgspec.structs.replace(status, account=account, copy=copy)
+    delegation = await _read_delegation(node, plan, account)
+    copy, key = None, b""
+    if delegation != "other":
+        (copy,) = await read_copies(node, [account], status.number)
+    if delegation == "keystore":
+        (answer,) = await node.ask_calls([make_call(account, _KEY, status.number)])
+        key = (answer or b"")[:32]
+    return msgspec.structs.replace(status, account=account, copy=copy, delegation=delegation, key=key)
 
 
 async def read_chain(node: ChainNode, directory: Path) -> tuple[ChainStatus, AccountsPlan]:
@@ -81,12 +100,19 @@ async def read_chain(node: ChainNode, directory: Path) -> tuple[ChainStatus, Acc
     plan = book.make_plan()
     head = await node.read_head()
     expected = book.list_hashes()
-    places = {each: bytes.fromhex(entry.address[2:]) for each, entry in book.contracts.items()}
+    places = list_places(plan)
     found = await node.hash_codes(list(places.values()))
-    missing = tuple([each for each, place in places.items() if not found[place]])
-    wrong = tuple([each for each, place in places.items() if found[place] and found[place] != expected[each]])
+    missing = tuple([each for each, place in places.items() if each not in expected or not found[place]])
+    wrong = tuple([each for each in places if each not in missing and found[places[each]] != expected[each]])
     latest = None if "KeystoreRoots" in missing else await read_latest(node, plan.roots, head.number)
     return ChainStatus(node.place, node.chain_id, "", head.time, missing, wrong, latest, number=head.number), plan
+
+
+async def _read_delegation(node: ChainNode, plan: AccountsPlan, account: bytes) -> Delegation:
+    code = await node.read_code(account)
+    if not code.startswith(_DELEGATION):
+        return ""
+    return "keystore" if code == _DELEGATION + plan.delegate else "other"
 
 
 def find_book(directory: Path, chain_id: int) -> AddressBook:
@@ -144,6 +170,8 @@ def _describe(status: ChainStatus, same: str) -> dict[str, Any]:
         "shownAge": max(0, status.time - latest.shown_at) if latest is not None and is_known else None,
         "account": hex0x(status.account) if status.account else None,
         "deployed": copy is not None,
+        "delegation": status.delegation or None,
+        "key": hex0x(status.key) if status.key else None,
         "copyRoot": None if copy is None else hex0x(copy.root),
         "copyHeight": None if copy is None else copy.height,
         "copyLeft": None if copy is None else max(0, copy.valid_until - status.time),
