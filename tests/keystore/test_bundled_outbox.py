@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from account_world import RECIPIENT, address_of
 from apps.keystore.plus.outbox import SetDelegate
 from apps.keystore.smart_account import Configuration, UserOperation, configure_ecdsa
-from apps.keystore.smart_account.explain import explain
 from bundled_world import BundledWorld
 from bundlers import Bundler, BundlerRefused
+from explaining import explain_twice
 from lent_account import LentAccount
 from microrollup.crypto.keccak import keccak256
 from outbox_scene import OutboxScene
@@ -46,7 +46,7 @@ def act_as_delegate(scene: OutboxScene, bundler: Bundler, chain_id: int) -> User
 def refuse(bundled: BundledWorld, operation: UserOperation, reason: str, cause: str = "taken") -> None:
     """Neither the entry point nor a bundler of either kind takes the operation; the cause is of what has no time."""
     assert reason == bundled.world.refuse(operation)
-    assert cause == explain(operation, bundled.world.anvil).cause
+    assert cause == explain_twice(operation, bundled.world.anvil).cause
     for bundler in (bundled.unsafe, bundled.safe):
         with pytest.raises(BundlerRefused, match="expire" if reason == OUTDATED else r"(?i)signature"):
             bundler.submit(operation)

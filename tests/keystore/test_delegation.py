@@ -26,11 +26,11 @@ from apps.keystore.smart_account import (
     remember,
     sign_ecdsa,
 )
-from apps.keystore.smart_account.explain import explain
 from apps.keystore.smart_account.user_operation import decode_user_operation_json
 from bundled_world import BundledWorld
 from contract_calls import _send as send_transaction
 from delegating import authorize, delegate_by, set_key_by
+from explaining import explain_twice
 from microrollup.errors import UsageError
 from waiting import wait_for
 
@@ -70,11 +70,11 @@ def test_by_a_bundler(bundled: BundledWorld, mode: str) -> None:
     digest = compute_user_operation_hash(marked, ENTRY_POINT, world.chain_id, delegate)
     assert digest == world.ask_hash(marked)
     signature = encode_signature(configuration, CACHED, sign_ecdsa(make_key(owner), digest))
-    assert "taken" == explain(replace(marked, signature=signature), world.anvil).cause
+    assert "taken" == explain_twice(replace(marked, signature=signature), world.anvil).cause
     world.handle(replace(marked, signature=signature))
     by_itself = world.sign(world.make_transfer(account), configuration, included, name)
     assert "AA24 signature error" == world.refuse(by_itself)
-    assert "wrong_key" == explain(by_itself, world.anvil).cause
+    assert "wrong_key" == explain_twice(by_itself, world.anvil).cause
 
 
 @pytest.mark.slow

@@ -33,8 +33,9 @@ from apps.keystore.smart_account import (
     sign_multisig,
 )
 from apps.keystore.smart_account.command import main
-from apps.keystore.smart_account.explain import CAUSES, explain
+from apps.keystore.smart_account.explain import CAUSES
 from apps.keystore.smart_account.user_operation import decode_user_operation_json
+from explaining import explain_twice
 from microrollup.crypto.ecdsa import sign_digest
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.signatures.webauthn import USER_PRESENT, compute_challenge
@@ -89,7 +90,7 @@ class Subject:
 def check(world: World, operation: UserOperation, cause: str, **more: object) -> None:
     """The entry point says AA24, and this is why."""
     assert AA24 == world.refuse(operation)
-    found = explain(operation, world.anvil, **more)  # type: ignore[arg-type]
+    found = explain_twice(operation, world.anvil, **more)  # type: ignore[arg-type]
     assert cause == found.cause, found
     assert cause in CAUSES
     assert found.what
@@ -99,9 +100,9 @@ def check(world: World, operation: UserOperation, cause: str, **more: object) ->
 def test_taken(world: World) -> None:
     """What is taken is said to be taken: made by its first operation, and later from memory."""
     subject = Subject(world, "taken")
-    assert "taken" == explain(subject.sign_rightly(), world.anvil).cause
+    assert "taken" == explain_twice(subject.sign_rightly(), world.anvil).cause
     world.handle(subject.sign_rightly(remember(subject.opening)))
-    assert "taken" == explain(subject.sign_rightly(CACHED), world.anvil).cause
+    assert "taken" == explain_twice(subject.sign_rightly(CACHED), world.anvil).cause
 
 
 def test_what_is_no_signature(world: World) -> None:
@@ -151,7 +152,7 @@ def test_another_configuration(world: World) -> None:
     check(world, operation, "unknown_root")
     check(world, operation, "other_configuration", shown=world.keystore.prove(subject.key))
     with pytest.raises(UsageError, match="not of 0x"):
-        explain(operation, world.anvil, shown=world.keystore.prove(keccak256(b"another key")))
+        explain_twice(operation, world.anvil, shown=world.keystore.prove(keccak256(b"another key")))
 
 
 def test_never_registered(world: World) -> None:
@@ -191,7 +192,7 @@ def test_one_key(world: World) -> None:
     digest = world.compute_hash(operation)
     right = sign_ecdsa(key, digest)
     check(world, subject.sign(sign_ecdsa(make_key("stranger"), digest)), "wrong_key")
-    found = explain(subject.sign(sign_ecdsa(make_key("stranger"), digest)), world.anvil)
+    found = explain_twice(subject.sign(sign_ecdsa(make_key("stranger"), digest)), world.anvil)
     assert f"0x{address_of('stranger').hex()}" in found.what
     order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
     high = right[:32] + (order - int.from_bytes(right[32:64], "big")).to_bytes(32, "big") + bytes((55 - right[64],))
@@ -202,7 +203,7 @@ def test_one_key(world: World) -> None:
     for chain_id in (10, 4_242):
         elsewhere = sign_ecdsa(key, compute_user_operation_hash(operation, ENTRY_POINT, chain_id))
         check(world, subject.sign(elsewhere), "other_chain", chain_ids=(4_242,))
-    assert "taken" == explain(subject.sign(right), world.anvil).cause
+    assert "taken" == explain_twice(subject.sign(right), world.anvil).cause
 
 
 def test_several_keys(world: World) -> None:
@@ -215,7 +216,7 @@ def test_several_keys(world: World) -> None:
     check(world, subject.sign(right[65:] + right[:65]), "signer_order")
     check(world, subject.sign(right[:65] * 2), "signer_order")
     check(world, subject.sign(sign_multisig([make_key(names[0]), make_key("stranger")], digest)), "wrong_key")
-    assert "taken" == explain(subject.sign(right), world.anvil).cause
+    assert "taken" == explain_twice(subject.sign(right), world.anvil).cause
 
 
 def test_passkeys(world: World) -> None:
@@ -229,7 +230,7 @@ def test_passkeys(world: World) -> None:
     check(world, subject.sign(encode_webauthn(present)), "user_not_verified")
     check(world, subject.sign(encode_webauthn(Passkey(keccak256(b"other")).sign(digest))), "wrong_key")
     check(world, subject.sign(encode_webauthn(passkey.sign(digest))[:60]), "signature_form")
-    assert "taken" == explain(subject.sign(encode_webauthn(passkey.sign(digest))), world.anvil).cause
+    assert "taken" == explain_twice(subject.sign(encode_webauthn(passkey.sign(digest))), world.anvil).cause
 
     bare = P256Key(keccak256(b"explained"))
     subject = Subject(world, "p256", configure_p256(bare.point))
@@ -242,7 +243,7 @@ def test_no_account(world: World) -> None:
     """The sender is something else, or nothing."""
     for sender in (ENTRY_POINT, keccak256(b"nothing")[12:]):
         operation = UserOperation(sender, 0, b"", signature=b"\2")
-        assert "no_account" == explain(operation, world.anvil).cause
+        assert "no_account" == explain_twice(operation, world.anvil).cause
 
 
 def test_command(world: World, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ import msgspec
 
 from account_world import Keystore, World, show
 from apps.keystore import app
+from apps.keystore.smart_account import encode_eoa_delegate_creation
 from bundlers import Bundler, run_bundlers
 from l1_fixtures import run_anvil
 from microrollup.execution.authentication import Authenticator
@@ -106,6 +107,7 @@ def main() -> None:
                 "bundler": bundler.url,
                 "factory": show(world.factory),
                 "roots": show(world.roots),
+                "delegate": show(world.deploy(encode_eoa_delegate_creation(world.roots))),
             }
         )
         for line in sys.stdin:

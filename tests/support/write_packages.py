@@ -49,6 +49,10 @@ _ABIS: Final = {
         "KeystoreRoots",
         ("latest", "shownAt", "recordBlockHash", "proveRoot", "getBlockHash", "BlockHashRecorded"),
     ),
+    "delegateAbi": (
+        "Keystore7702",
+        ("setKey", "key", "keySequence", "KeySet", "ZeroKey", "NotOwnSignature", "StaleSequence"),
+    ),
     "verifierAbi": ("KeystoreVerifier", ("isValidSignature",)),
 }  # fmt: skip
 _DIGEST: Final = "// sha256 of the document: "

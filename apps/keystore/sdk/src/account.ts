@@ -38,6 +38,8 @@ export class StaleRoot extends RollupError {
 export interface Deployment {
   readonly factory: Address;
   readonly roots: Address;
+  /** `Keystore7702`, for EOAs that keep their address. */
+  readonly delegate?: Address;
   /** EntryPoint 0.8 by default. */
   readonly entryPoint?: Address;
 }
@@ -68,10 +70,32 @@ const REMEMBERED_BYTES = 27;
 const SPARE_SECONDS = 60;
 
 /** The smart account of a keystore key: sends operations and signs messages, deployed or not. */
-export async function toKeystoreSmartAccount(options: KeystoreSmartAccountOptions): Promise<KeystoreSmartAccount> {
+export function toKeystoreSmartAccount(options: KeystoreSmartAccountOptions): Promise<KeystoreSmartAccount> {
+  const { client, deployment, identity } = options;
+  return makeSmartAccount(options, {
+    address: computeAccountAddress(deployment.factory, identity.key),
+    async check() {},
+    async getFactoryArgs() {
+      const [root] = await readLatest(client, deployment);
+      const factoryData = encodeFunctionData({ abi: factoryAbi, functionName: "createAccount", args: [identity.key, root] });
+      return { factory: deployment.factory, factoryData };
+    },
+  });
+}
+
+/** Where an account is, and how it comes there. */
+interface Place {
+  readonly address: Address;
+  /** Throws unless the code there is the keystore's, or there is none yet. */
+  check(): Promise<void>;
+  getFactoryArgs: Implementation["getFactoryArgs"];
+}
+
+/** The account at a place. */
+export async function makeSmartAccount(options: KeystoreSmartAccountOptions, place: Place): Promise<KeystoreSmartAccount> {
   const { client, keystore, deployment, identity, signer } = options;
   const { configuration } = signer;
-  const address = computeAccountAddress(deployment.factory, identity.key);
+  const { address } = place;
   const entryPoint = { abi: entryPoint08Abi, address: deployment.entryPoint ?? ENTRY_POINT, version: "0.8" } as const;
   const domain = {
     name: "KeystoreAccount",
@@ -83,22 +107,18 @@ export async function toKeystoreSmartAccount(options: KeystoreSmartAccountOption
 
   /** The opening for the root that the account has a copy of, or will take when it is created. */
   async function open(): Promise<Opening> {
+    await place.check();
     const deployed = (await getCode(client, { address })) !== undefined;
     if (deployed && (await isRemembered())) return CACHED;
-    const [root, height] = deployed ? await readCopy() : await readLatest();
+    const [root, height] = deployed ? await readCopy() : await readLatest(client, deployment);
     const proven = await keystore.prove(identity.key, { height: Number(height), stateRoot: root });
     const opening = openShown(proven, configuration, identity);
     return options.remember ? remember(opening) : opening;
   }
 
-  async function readLatest(): Promise<readonly [Hex, bigint]> {
-    const [root, height] = await readContract(client, { address: deployment.roots, abi: rootsAbi, functionName: "latest" });
-    if (height === 0n) throw new StaleRoot("this chain knows no root of the keystore yet: bring one");
-    return [root, height];
-  }
-
   async function readCopy(): Promise<readonly [Hex, bigint]> {
     const [root, height] = await readContract(client, { address, abi: accountAbi, functionName: "getRoots" });
+    if (root === DUMMY_HASH) throw new StaleRoot(`${address} has no root yet: push one`);
     return [root, height];
   }
 
@@ -118,11 +138,7 @@ export async function toKeystoreSmartAccount(options: KeystoreSmartAccountOption
     async getAddress() {
       return address;
     },
-    async getFactoryArgs() {
-      const [root] = await readLatest();
-      const factoryData = encodeFunctionData({ abi: factoryAbi, functionName: "createAccount", args: [identity.key, root] });
-      return { factory: deployment.factory, factoryData };
-    },
+    getFactoryArgs: place.getFactoryArgs,
     async encodeCalls(calls) {
       const [first, ...more] = calls.map(({ to, value, data }) => ({ target: to, value: value ?? 0n, data: data ?? "0x" }) as const);
       if (first !== undefined && more.length === 0)
@@ -160,4 +176,11 @@ export async function toKeystoreSmartAccount(options: KeystoreSmartAccountOption
       return encode(hash);
     },
   } as Implementation) as Promise<KeystoreSmartAccount>;
+}
+
+/** The chain's newest root and its height. Throws `StaleRoot` before the first. */
+async function readLatest(client: Client<Transport>, { roots }: Deployment): Promise<readonly [Hex, bigint]> {
+  const [root, height] = await readContract(client, { address: roots, abi: rootsAbi, functionName: "latest" });
+  if (height === 0n) throw new StaleRoot("this chain knows no root of the keystore yet: bring one");
+  return [root, height];
 }

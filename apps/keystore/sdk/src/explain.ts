@@ -23,7 +23,8 @@ import { getChainId, getCode, readContract } from "viem/actions";
 import { ProofError, computeTreeKey, foldStateProof, judgeLeaf } from "../../../../microrollup/explorer/proof.js";
 import { type ProvenValue, UsageError } from "../../../../microrollup/client/js/src/index.js";
 import { type Configuration, ENTRY_POINT, computeData, computeImplementationAddress, computeValidatorAddress } from "./configuration.js"; // prettier-ignore
-import { accountAbi, rootsAbi } from "./generated.js";
+import { readDelegate } from "./delegation.js";
+import { accountAbi, delegateAbi, rootsAbi } from "./generated.js";
 import { CAUSES, type Cause, type Explanation, judgeSignature } from "./judging.js";
 import { MODE_CACHED, MODE_EXCLUSION, MODE_INCLUSION, MODE_REMEMBER } from "./opening.js";
 
@@ -52,6 +53,7 @@ const KEY_START = 0x2d;
 const REPLACED_BYTES = 27;
 /** Where wallets have most accounts. */
 const KNOWN_CHAINS = [1, 10, 137, 8453, 42161, 11155111];
+const KEY_SEQUENCE = toFunctionSelector("keySequence()");
 const CREATE = toFunctionSelector("createAccount(bytes32,bytes32)");
 const validatorAbi = parseAbi(["function validate(bytes32,bytes,bytes) view returns (bool)"]);
 
@@ -85,10 +87,12 @@ class Answered extends Error {
 export async function explain(operation: SignedOperation, client: Client<Transport>, options: ExplainOptions = {}): Promise<Explanation> {
   const { entryPoint = ENTRY_POINT, shown, chainIds = [] } = options;
   const chainId = await getChainId(client);
+  let userOperation = operation;
   const hashFor = (number: number): Hex =>
-    getUserOperationHash({ chainId: number, entryPointAddress: entryPoint, entryPointVersion: "0.8", userOperation: operation });
+    getUserOperationHash({ chainId: number, entryPointAddress: entryPoint, entryPointVersion: "0.8", userOperation });
   let opened: Opened | null;
   try {
+    userOperation = await nameDelegate(operation, client);
     opened = await new Opener(client, chainId, shown).open(operation, hashFor(chainId));
   } catch (error) {
     if (error instanceof Answered) return error.explanation;
@@ -105,6 +109,14 @@ export async function explain(operation: SignedOperation, client: Client<Transpo
   const ask = (digest: Hex): Promise<boolean> =>
     readContract(client, { address, abi: validatorAbi, functionName: "validate", args: [digest, signature, configuration.config] });
   return judgeSignature(configuration, signature, chainId, hashes, ask);
+}
+
+/** The same, with the sender's delegate for EIP-7702's marker: of the same hash, and without the marker. */
+async function nameDelegate(operation: SignedOperation, client: Client<Transport>): Promise<SignedOperation> {
+  if (!operation.factory || !/^0x77020*$/.test(operation.factory)) return operation;
+  const delegate = await readDelegate(client, operation.sender);
+  if (delegate === null) throw noAccount("initCode has EIP-7702's marker, and the sender does not delegate");
+  return { ...operation, factory: delegate, factoryData: operation.factoryData ?? "0x" };
 }
 
 class Opener {
@@ -191,11 +203,11 @@ class Opener {
     const contract = { address, abi: accountAbi } as const;
     const code = await getCode(this.client, { address });
     if (code !== undefined) {
-      if (size(code) !== KEY_START + 32) throw noAccount("its code is not that of an account of the keystore");
+      const key = await this.readKey(address, code);
       const [present, , , replaced] = await readContract(this.client, { ...contract, functionName: "getRoots" });
       const [remembered] = await readContract(this.client, { ...contract, functionName: "getRemembered" });
       const roots = await readContract(this.client, { ...contract, functionName: "roots" });
-      return { key: slice(code, KEY_START), roots, present, replaced: replaced.map(({ root }) => root), remembered };
+      return { key, roots, present, replaced: replaced.map(({ root }) => root), remembered };
     }
     const call = (factoryData ?? "0x").toLowerCase() as Hex;
     if (!factory || size(call) !== 68 || slice(call, 0, 4) !== CREATE)
@@ -204,6 +216,19 @@ class Opener {
     const roots = await readContract(this.client, { ...implementation, functionName: "roots" });
     const replaced = [slice(call, 36, 36 + REPLACED_BYTES)];
     return { key: slice(call, 4, 36), roots, present: await this.readLatest(roots), replaced, remembered: "0x" };
+  }
+
+  private async readKey(address: Address, code: Hex): Promise<Hex> {
+    const delegate = await readDelegate(this.client, address);
+    if (delegate === null) {
+      if (size(code) !== KEY_START + 32) throw noAccount("its code is not that of an account of the keystore");
+      return slice(code, KEY_START);
+    }
+    const delegated = (await getCode(this.client, { address: delegate })) ?? "0x";
+    if (!delegated.includes(KEY_SEQUENCE.slice(2))) throw noAccount("the EOA delegates to code that is not the keystore's");
+    const key = await readContract(this.client, { address, abi: delegateAbi, functionName: "key" });
+    if (BigInt(key) === 0n) throw noAccount("the EOA has set no key: `setKey` has not been called");
+    return key;
   }
 
   /** The newest root of the chain. */

@@ -412,6 +412,94 @@ export const rootsAbi = [
   }
 ] as const;
 
+export const delegateAbi = [
+  {
+    "inputs": [
+      {
+        "name": "newKey",
+        "type": "bytes32"
+      },
+      {
+        "name": "sequence",
+        "type": "uint256"
+      },
+      {
+        "name": "signature",
+        "type": "bytes"
+      }
+    ],
+    "name": "setKey",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "key",
+    "outputs": [
+      {
+        "name": "",
+        "type": "bytes32"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "keySequence",
+    "outputs": [
+      {
+        "name": "",
+        "type": "uint256"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "key",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "name": "sequence",
+        "type": "uint256"
+      }
+    ],
+    "name": "KeySet",
+    "type": "event"
+  },
+  {
+    "inputs": [],
+    "name": "ZeroKey",
+    "type": "error"
+  },
+  {
+    "inputs": [],
+    "name": "NotOwnSignature",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "name": "known",
+        "type": "uint256"
+      },
+      {
+        "name": "sequence",
+        "type": "uint256"
+      }
+    ],
+    "name": "StaleSequence",
+    "type": "error"
+  }
+] as const;
+
 export const verifierAbi = [
   {
     "inputs": [

@@ -10,7 +10,18 @@ export {
 } from "./account.js";
 export { encodeAssertion } from "./assertion.js";
 export * from "./configuration.js";
-export { accountAbi, app, codeHashes, factoryAbi, rootsAbi, verifierAbi } from "./generated.js";
+export {
+  NotDelegated,
+  delegateToKeystore,
+  encodeSetKey,
+  makeSetKey,
+  readDelegate,
+  readKeySequence,
+  toKeystoreEoaAccount,
+  type DelegateOptions,
+  type Eoa,
+} from "./delegation.js";
+export { accountAbi, app, codeHashes, delegateAbi, factoryAbi, rootsAbi, verifierAbi } from "./generated.js";
 export { explain, type ExplainOptions, type SignedOperation } from "./explain.js";
 export { KeystoreClient, makeIdentity, type FoundAccount } from "./keystore.js";
 export { CAUSES, type Cause, type Explanation } from "./judging.js";

@@ -2,22 +2,31 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { createPublicClient, http, keccak256, stringToHex } from "viem";
+import { createPublicClient, createWalletClient, http, keccak256, stringToHex, zeroAddress } from "viem";
 import { createBundlerClient, getUserOperationHash, toWebAuthnAccount } from "viem/account-abstraction";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import {
   CACHED,
   CAUSES,
   KeystoreClient,
+  NotDelegated,
   ProofInvalid,
+  StaleRoot,
   UsageError,
   computeAccountAddress,
   computeData,
+  delegateToKeystore,
+  encodeSetKey,
   encodeSignature,
   explain,
   makeIdentity,
+  makeSetKey,
   openShown,
+  pushRoot,
+  readDelegate,
+  readKeySequence,
   toEcdsaSigner,
+  toKeystoreEoaAccount,
   toKeystoreSmartAccount,
   toMultisigSigner,
   toPasskeyAccountSigner,
@@ -35,7 +44,7 @@ before(async () => {
   keystore = new KeystoreClient({ url: site.node });
   const local = { id: site.chainId, name: "l2", nativeCurrency: { name: "Ether", symbol: "ETH", decimals: 18 } };
   chain = createPublicClient({ chain: { ...local, rpcUrls: { default: { http: [site.chain] } } }, transport: http(site.chain) });
-  deployment = { factory: site.factory, roots: site.roots };
+  deployment = { factory: site.factory, roots: site.roots, delegate: site.delegate };
   await register(toEcdsaSigner(newKey())); // so that the keystore has a root that is settled
   await site.command("mirror");
 });
@@ -55,14 +64,16 @@ async function register(signer, holder = newKey()) {
 const open = (identity, signer, options = {}) =>
   toKeystoreSmartAccount({ client: chain, keystore, deployment, identity, signer, ...options });
 
-/** Have an operation estimated, signed, bundled and done; its receipt. */
+/** Have an operation estimated, signed, bundled and done. */
 async function send(account, calls = [{ to: RECIPIENT, value: 1n }]) {
   const bundler = createBundlerClient({ account, client: chain, transport: http(site.bundler) });
   const hash = await bundler.sendUserOperation({ calls, ...fees });
   await site.command("bundle");
-  const receipt = await bundler.getUserOperationReceipt({ hash }); // `waitForUserOperationReceipt` leaves a timer behind
-  assert.equal(receipt.success, true);
-  return receipt;
+  for (;;) {
+    const receipt = await bundler.getUserOperationReceipt({ hash }).catch(() => null); // viem's waiting leaves a timer behind
+    if (receipt === null) await new Promise((resolve) => setTimeout(resolve, 100));
+    else return assert.equal(receipt.success, true);
+  }
 }
 
 async function fund(account) {
@@ -269,4 +280,96 @@ test("explain: which root the chain has, and what the keystore holds", async () 
   await site.command("mirror");
   await check(sign(next), "not_pushed");
   await assert.rejects(explain(sign(first), chain, { shown: { ...shown, treeKey: identity.key } }), UsageError);
+});
+
+/** A client of the chain that pays with an EOA's ether. */
+async function payWith(account) {
+  await fund(account);
+  return createWalletClient({ account, chain: chain.chain, transport: http(site.chain) });
+}
+
+for (const [who, makePayer] of Object.entries({ "a stranger": () => newKey(), "the EOA": (eoa) => eoa })) // prettier-ignore
+  test(`an EOA keeps its address and takes its keys from the keystore; ${who} pays`, async () => {
+    const [eoa, signer] = [newKey(), await SIGNERS.passkey()];
+    const { identity, holder } = await register(signer);
+    await site.command("mirror");
+    const options = { client: chain, keystore, deployment, identity, signer, address: eoa.address };
+    const account = await toKeystoreEoaAccount({ ...options, remember: true });
+    assert.equal(account.address, eoa.address);
+    for (const use of [() => account.open(), () => account.signMessage({ message: "early" }), () => account.getFactoryArgs()])
+      await assert.rejects(use(), NotDelegated);
+    const client = await payWith(makePayer(eoa));
+    await delegateToKeystore({ client, eoa, deployment, key: identity.key });
+    assert.equal((await readDelegate(chain, eoa.address)).toLowerCase(), site.delegate);
+    assert.equal(await readKeySequence(chain, eoa.address, site.delegate), 1n);
+
+    await fund(account);
+    assert.equal((await account.open()).mode, 0x80);
+    await send(account);
+    assert.equal((await account.open()).mode, 2);
+    await send(account, [{ to: RECIPIENT, value: 2n }, { to: RECIPIENT, value: 3n }]); // prettier-ignore
+    const [address, message] = [eoa.address, "let me in"];
+    const signature = await account.signMessage({ message });
+    assert.equal(await chain.verifyMessage({ address, message, signature }), true);
+    assert.equal(await chain.verifyMessage({ address, message: "let her in", signature }), false);
+
+    const next = await SIGNERS.ecdsa();
+    await keystore.wait(await keystore.update(identity.key, next.configuration, holder), "C3B");
+    await site.command("mirror");
+    await pushRoot(client, eoa.address);
+    await assert.rejects(account.open(), ProofInvalid);
+    const rotated = await toKeystoreEoaAccount({ ...options, signer: next });
+    await send(rotated);
+    const own = await toKeystoreEoaAccount({ ...options, signer: { ...next, sign: toEcdsaSigner(eoa).sign } });
+    await assert.rejects(send(own), /AA24/);
+  });
+
+test("an EOA that delegates elsewhere, has no key yet, or lives by another one", async () => {
+  const [eoa, signer] = [newKey(), await SIGNERS.ecdsa()];
+  const { identity } = await register(signer);
+  await site.command("mirror");
+  const client = await payWith(eoa);
+  const delegateTo = async (contractAddress) => {
+    const authorization = await client.signAuthorization({ account: eoa, contractAddress, executor: "self" });
+    const hash = await client.sendTransaction({ to: RECIPIENT, authorizationList: [authorization] });
+    await chain.waitForTransactionReceipt({ hash });
+  };
+  const account = await toKeystoreEoaAccount({ client: chain, keystore, deployment, identity, signer, address: eoa.address });
+  const operation = { ...(await prepare(identity, signer)).operation, sender: eoa.address, factory: undefined, factoryData: undefined, signature: "0x02" }; // prettier-ignore
+  const marked = { ...operation, factory: "0x7702", factoryData: "0x" };
+  await check(marked, "no_account");
+  await delegateTo(site.roots);
+  await assert.rejects(account.open(), /delegates to/);
+  await check(operation, "no_account");
+  await delegateTo(site.delegate);
+  await assert.rejects(account.open(), /lives by the key 0x0{64}/);
+  await check(operation, "no_account");
+  await delegateToKeystore({ client, eoa, deployment, key: identity.key });
+  await delegateToKeystore({ client, eoa, deployment, key: identity.key }); // once more, with the next sequence
+  assert.equal(await readKeySequence(chain, eoa.address, site.delegate), 2n);
+  const hash = getUserOperationHash({
+    chainId: site.chainId, entryPointAddress: account.entryPoint.address, entryPointVersion: "0.8",
+    userOperation: { ...marked, authorization: { address: site.delegate } },
+  }); // prettier-ignore
+  const encode = async (digest) => encodeSignature(signer.configuration, await account.open(), await signer.sign(digest));
+  await check({ ...marked, signature: await encode(hash) }, "taken");
+  await check({ ...marked, signature: await encode(keccak256(hash)) }, "wrong_key");
+  await delegateTo(zeroAddress);
+  await assert.rejects(account.open(), NotDelegated);
+  const other = await toKeystoreEoaAccount({ client: chain, keystore, deployment: { ...deployment, delegate: undefined }, identity, signer, address: eoa.address });
+  await assert.rejects(other.open(), UsageError);
+});
+
+test("an account whose delegate has no root yet says what to do", async () => {
+  const [eoa, signer] = [newKey(), await SIGNERS.ecdsa()];
+  const { identity } = await register(signer);
+  const client = await payWith(eoa);
+  const sequence = 1n;
+  const signature = await eoa.signTypedData(makeSetKey(eoa.address, site.delegate, identity.key, sequence, site.chainId));
+  const authorization = await client.signAuthorization({ account: eoa, contractAddress: site.delegate, executor: "self" });
+  const data = encodeSetKey(identity.key, sequence, signature);
+  const hash = await client.sendTransaction({ to: eoa.address, data, authorizationList: [authorization] });
+  await chain.waitForTransactionReceipt({ hash });
+  const account = await toKeystoreEoaAccount({ client: chain, keystore, deployment, identity, signer, address: eoa.address });
+  await assert.rejects(account.open(), StaleRoot);
 });
