@@ -9,7 +9,7 @@ convict the operator.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
@@ -19,11 +19,11 @@ from microrollup.chain.receipt import STATUS_NAMES, Receipt
 from microrollup.codec.canonical import encode_canonical
 from microrollup.codec.document import read_document, to_document
 from microrollup.codec.schema import describe_struct
-from microrollup.crypto.ecdsa import PrivateKey, canonicalize_signature, recover_address, sign_digest
+from microrollup.crypto.ecdsa import SigningKey, canonicalize_signature, recover_address, sign_messages
 from microrollup.crypto.eip712 import compile_struct_hash, compute_domain_separator
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.items import compute_item_hash
-from microrollup.errors import DecodeError, ReceiptMismatch, RefusedError, WrongOperator
+from microrollup.errors import DecodeError, MicrorollupError, ReceiptMismatch, RefusedError, WrongOperator
 from microrollup.primitives import Bytes, Bytes32, Uint64
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "read_acknowledgement_form",
     "recover_operator",
     "sign_acknowledgement",
+    "sign_acknowledgements",
     "verify_acknowledgement",
 ]
 
@@ -125,25 +126,47 @@ def _compute_separator(chain_id: int, inbox: bytes) -> bytes:
 
 def compute_acknowledgement_digest(acknowledgement: Acknowledgement, chain_id: int, inbox: bytes) -> bytes:
     """The 32-byte EIP-712 digest that the operator signs; `inbox` is a 20-byte address."""
-    return keccak256(b"\x19\x01" + _compute_separator(chain_id, inbox) + _hash_struct(acknowledgement))
+    return keccak256(_encode(acknowledgement, chain_id, inbox))
+
+
+def _encode(acknowledgement: Acknowledgement, chain_id: int, inbox: bytes) -> bytes:
+    return b"\x19\x01" + _compute_separator(chain_id, inbox) + _hash_struct(acknowledgement)
 
 
 def sign_acknowledgement(
-    key: PrivateKey, rollup_id: bytes, height: int, receipt: Receipt, *, chain_id: int, inbox: bytes
+    key: SigningKey, rollup_id: bytes, height: int, receipt: Receipt, *, chain_id: int, inbox: bytes
 ) -> SignedAcknowledgement:
-    """Sign that an action is durable and became `receipt` in the block at `height`.
+    """Sign that an action is durable and became `receipt` in the block at `height`. Raises `SignerUnavailable`.
 
     RFC 6979 makes the same bytes each time, so the acknowledgement of a known action can be made again from the log.
     """
-    acknowledgement = Acknowledgement(
-        rollup_id=rollup_id,
-        action_hash=receipt.action_hash,
-        seq=receipt.seq,
-        height=height,
-        receipt_hash=compute_receipt_hash(receipt),
-    )
-    digest = compute_acknowledgement_digest(acknowledgement, chain_id, inbox)
-    return SignedAcknowledgement(acknowledgement, receipt, sign_digest(key, digest))
+    (signed,) = sign_acknowledgements(key, rollup_id, [(height, receipt)], chain_id=chain_id, inbox=inbox)
+    if isinstance(signed, MicrorollupError):
+        raise signed
+    return signed
+
+
+def sign_acknowledgements(
+    key: SigningKey, rollup_id: bytes, places: Sequence[tuple[int, Receipt]], *, chain_id: int, inbox: bytes
+) -> list[SignedAcknowledgement | MicrorollupError]:
+    """Sign for several actions, each with its block's height; in place of a signature that is not had, the reason."""
+    words = [
+        Acknowledgement(
+            rollup_id=rollup_id,
+            action_hash=receipt.action_hash,
+            seq=receipt.seq,
+            height=height,
+            receipt_hash=compute_receipt_hash(receipt),
+        )
+        for height, receipt in places
+    ]
+    signatures = sign_messages(key, [_encode(each, chain_id, inbox) for each in words])
+    return [
+        signature
+        if isinstance(signature, MicrorollupError)
+        else SignedAcknowledgement(acknowledgement, receipt, signature)
+        for acknowledgement, (_, receipt), signature in zip(words, places, signatures, strict=True)
+    ]
 
 
 def recover_operator(signed: SignedAcknowledgement, *, chain_id: int, inbox: bytes) -> bytes | None:

@@ -15,7 +15,7 @@ import msgspec
 from eth_abi.abi import encode as abi_encode
 
 from microrollup.chain.record import Genesis, Open, Seal
-from microrollup.crypto.ecdsa import PrivateKey, canonicalize_signature, recover_address, sign_digest
+from microrollup.crypto.ecdsa import SigningKey, canonicalize_signature, recover_address, sign_message
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import RefusedError
 from microrollup.primitives import ZERO_BYTES32, Bytes32, Uint64
@@ -134,12 +134,19 @@ def compute_seal_digest(block_hash: bytes, round_: int) -> bytes:
 
     The round keeps an honest rebuild apart from equivocation: both give one height two hashes.
     """
-    return keccak256(block_hash + _word(round_))
+    return keccak256(_encode_seal(block_hash, round_))
 
 
-def seal_header(key: PrivateKey, header: Header, round_: int) -> Seal:
-    """The builder's seal of a block, and unsigned what it was built with; `round_` counts the height's rebuilds."""
-    return Seal(round_, sign_digest(key, compute_seal_digest(compute_block_hash(header), round_)), _describe_build())
+def _encode_seal(block_hash: bytes, round_: int) -> bytes:
+    return block_hash + _word(round_)
+
+
+def seal_header(key: SigningKey, header: Header, round_: int) -> Seal:
+    """The builder's seal of a block, and unsigned what it was built with; `round_` counts the height's rebuilds.
+
+    Raises `SignerUnavailable`.
+    """
+    return Seal(round_, sign_message(key, _encode_seal(compute_block_hash(header), round_)), _describe_build())
 
 
 def recover_sealer(block_hash: bytes, seal: Seal) -> bytes | None:

@@ -11,7 +11,7 @@ from microrollup.cli.output import Command, Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, app_argument, data_option
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.announcing import announce_code
-from microrollup.deployment.keys import read_key
+from microrollup.keys.files import read_key
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
 
 __all__ = ["announce_code_command"]

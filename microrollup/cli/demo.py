@@ -20,10 +20,10 @@ from microrollup.cli.run import EXIT_FAILED
 from microrollup.cli.verification import watch_verifier
 from microrollup.codec.json import hex0x
 from microrollup.deployment.directory import open_rollup
-from microrollup.deployment.keys import verifier_key_path
 from microrollup.deployment.place_file import find_place
 from microrollup.deployment.settling import parse_attestations, settle_batches
 from microrollup.deployment.verifying import make_request
+from microrollup.keys.files import verifier_key_path
 from microrollup.verifier.events import DivergenceEvent, Report
 from microrollup.verifier.source import StoreSource
 

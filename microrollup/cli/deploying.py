@@ -16,8 +16,8 @@ from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.deploying import PlannedInbox, deploy_rollup, fund_builder, plan_rollup
-from microrollup.deployment.keys import read_key
 from microrollup.errors import MicrorollupError, UsageError
+from microrollup.keys.files import read_key
 from microrollup.primitives import ZERO_ADDRESS
 
 __all__ = ["deploy_command"]
@@ -49,6 +49,7 @@ def read_ether(text: str) -> int:
 @ethereum_options
 @click.option("--key", type=PATH, required=True, metavar="KEYFILE", help="Pays for the deployment.")
 @click.option("--owner", type=hex_bytes(20), metavar="ADDRESS", help="Who may void and change [default: the --key's].")
+@click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Who builds [default: a key made in --data].")
 @click.option("--verifier", "verifiers", type=hex_bytes(20), multiple=True, metavar="ADDRESS", help="Who may attest.")
 @click.option("--quorum", type=click.IntRange(1, 256), metavar="M", help="How many must [default: more than half].")
 @click.option("--fund", type=read_ether, metavar="ETHER", help="Send the builder so much for its batches.")
@@ -62,6 +63,7 @@ def deploy_command(
     reach: Reach,
     key: Path,
     owner: bytes | None,
+    builder: bytes | None,
     verifiers: tuple[bytes, ...],
     quorum: int | None,
     fund: int | None,
@@ -83,7 +85,15 @@ def deploy_command(
     owner = compute_address(payer) if owner is None else owner
     rollup = load_rollup(app)
     planned = plan_rollup(
-        rollup, directory, place, owner=owner, verifiers=verifiers, quorum=quorum, salt=salt, zero_domain=zero_domain
+        rollup,
+        directory,
+        place,
+        owner=owner,
+        verifiers=verifiers,
+        quorum=quorum,
+        salt=salt,
+        builder=builder,
+        zero_domain=zero_domain,
     )
     if planned.has_one_hand:
         click.echo(f"warning: {_ONE_HAND}", err=True)
@@ -100,6 +110,7 @@ def deploy_command(
         verifiers=verifiers,
         quorum=quorum,
         salt=salt,
+        builder=builder,
         zero_domain=zero_domain,
     )
     genesis = deployed.genesis

@@ -14,9 +14,9 @@ from microrollup.cli.parameters import PATH, app_argument, hex_bytes
 from microrollup.cli.queued import show_queued
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.forcing import carry_action, force_action, force_envelope
-from microrollup.deployment.keys import read_key
 from microrollup.deployment.place_file import find_place
 from microrollup.errors import UsageError
+from microrollup.keys.files import read_key
 from microrollup.primitives import MAX_ACTION_BYTES, MAX_ENVELOPE_BYTES
 from microrollup.settlement.place import L1Place
 

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from microrollup.cli.output import Command, Output, json_option, make_facts
-from microrollup.cli.parameters import PATH
+from microrollup.cli.parameters import PATH, passphrase_option
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
-from microrollup.deployment.keys import create_key
+from microrollup.errors import UsageError
+from microrollup.keys.files import create_key
+from microrollup.keys.passphrase import find_passphrase
 
 __all__ = ["keygen_command"]
 
 
 @click.command("keygen", cls=Command)
 @click.argument("file", type=PATH)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["hex", "v3"]),
+    help="64 hex digits, or a Web3 Secret Storage file [default: v3 with --passphrase-file, else hex].",
+)
+@passphrase_option
 @json_option
-def keygen_command(file: Path, output: Output) -> None:
+def keygen_command(file: Path, kind: Literal["hex", "v3"] | None, passphrase_file: Path | None, output: Output) -> None:
     """Make a private key in a new file, and show its address.
 
-    The key is a secp256k1 key, as wallets and L1 accounts have. FILE gets 64 hex digits and can be read by its owner
-    only (mode 0600); commands take it with --key. A file that exists is never overwritten; the key is not shown.
+    The key is a secp256k1 key, as wallets and L1 accounts have. FILE gets 64 hex digits, or under a passphrase what
+    geth and ethers read as well (Web3 Secret Storage, v3), and can be read by its owner only (mode 0600); commands take
+    it with --key. A file that exists is never overwritten; the key is not shown.
     """
-    address = hex0x(compute_address(create_key(file)))
+    if kind == "hex" and passphrase_file is not None:
+        raise UsageError("--passphrase-file would have no effect: a file of hex digits has no passphrase")
+    passphrase = None
+    if kind == "v3" or passphrase_file is not None:
+        passphrase = find_passphrase(f"the new key in {file}", passphrase_file)
+    address = hex0x(compute_address(create_key(file, passphrase)))
     output.show({"address": address, "file": str(file)}, make_facts({"address": address, "file": file}))

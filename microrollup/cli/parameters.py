@@ -12,7 +12,7 @@ from microrollup.codec.json import read_hex
 from microrollup.errors import RefusedError
 from microrollup.primitives import MAX_BLOCK_ACTIONS
 
-__all__ = ["PATH", "app_argument", "data_option", "hex_bytes", "workers_option"]
+__all__ = ["PATH", "app_argument", "data_option", "hex_bytes", "passphrase_option", "workers_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +42,13 @@ def data_option(help_text: str = "Directory of the store.") -> Callable[[F], F]:
     """`--data DIR`."""
     return click.option("--data", "directory", type=PATH, required=True, metavar="DIR", help=help_text)
 
+
+passphrase_option = click.option(
+    "--passphrase-file",
+    type=PATH,
+    metavar="FILE",
+    help="Open key files that have a passphrase with the first line of this file [default: ask].",
+)
 
 workers_option = click.option(
     "--workers",

@@ -11,17 +11,24 @@ import click
 
 from microrollup.cli.l1 import l1_options, sending_options
 from microrollup.cli.output import Output, json_option, make_facts
-from microrollup.cli.parameters import PATH, app_argument, block_size_option, data_option, hex_bytes, workers_option
+from microrollup.cli.parameters import (
+    app_argument,
+    block_size_option,
+    data_option,
+    hex_bytes,
+    passphrase_option,
+    workers_option,
+)
 from microrollup.cli.settings import Setting, SettingsCommand, describe_settings, list_settings, list_warnings, tabulate
 from microrollup.codec.json import hex0x
-from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.query import load_methods
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.directory import VerifierChoice
-from microrollup.deployment.keys import read_key
 from microrollup.deployment.place_file import find_place
 from microrollup.deployment.serving import choose_node_workers, keep_snapshots_of, open_served, serve_node
 from microrollup.errors import UsageError
+from microrollup.keys.files import builder_key_path, verifier_key_path
+from microrollup.keys.reference import KeyReference, list_key_warnings, open_key, read_reference
 from microrollup.limits import MEMORY_BYTES, limited_memory
 from microrollup.logs import configure_logging
 from microrollup.node.runtime import Node, NodeOptions
@@ -80,13 +87,20 @@ def read_duration(text: str) -> float:
 )
 @block_size_option(DEFAULT_BLOCK_SIZE)
 @click.option(
+    "--builder-key",
+    type=read_reference,
+    metavar="FILE|URL",
+    help="Seal and settle with this key: a file, or a signer, URL#ADDRESS [default: `keys/builder.key` in --data].",
+)
+@click.option(
     "--verifier-key",
     "keys",
-    type=PATH,
+    type=read_reference,
     multiple=True,
-    metavar="FILE",
-    help="Run a verifier with this key; repeatable [default: the development key, if there is one].",
+    metavar="FILE|URL",
+    help="Run a verifier with this key, as --builder-key; repeatable [default: the development key, if there is one].",
 )
+@passphrase_option
 @click.option(
     "--verifier",
     "addresses",
@@ -169,7 +183,9 @@ def run_command(
     block_time: float,
     empty_blocks: float | None,
     block_size: int,
-    keys: tuple[Path, ...],
+    builder_key: KeyReference | None,
+    keys: tuple[KeyReference, ...],
+    passphrase_file: Path | None,
     addresses: tuple[bytes, ...],
     quorum: int | None,
     rate: float,
@@ -203,7 +219,14 @@ def run_command(
     settings = list_settings(ctx)
     for warning in list_warnings(ctx):
         output.warn(warning)
-    listed = {*addresses, *[compute_address(read_key(path)) for path in keys]}
+    own = builder_key or builder_key_path(directory)
+    builder = (
+        open_key(own, passphrase_file).key if builder_key is not None or builder_key_path(directory).exists() else None
+    )
+    verifiers = [open_key(reference, passphrase_file) for reference in keys or _list_own_keys(directory)]
+    for warning in list_key_warnings(own, [key.reference for key in verifiers], quorum or len(verifiers) // 2 + 1):
+        output.warn(warning)
+    listed = {*addresses, *[key.address for key in verifiers if keys]}
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
     options = NodeOptions(
@@ -214,7 +237,7 @@ def run_command(
     while True:  # a node serves one version of the app
         with (
             limited_memory(MEMORY_BYTES),
-            open_served(app, directory, rollup, choice, keys, l1, options) as node,
+            open_served(app, directory, rollup, choice, verifiers, l1, options, builder) as node,
             keep_snapshots_of(app, directory, snapshot_every),
         ):
             port, upgraded = serve_node(
@@ -230,6 +253,12 @@ def run_command(
             break
     document = {"stopped": True, "height": node.ledger.checkpoint.height, "seq": node.ledger.next_seq}
     output.show(document, f"stopped at height {document['height']}; the same command goes on from there")
+
+
+def _list_own_keys(directory: Path) -> list[Path]:
+    """The development verifier's, if there is one."""
+    path = verifier_key_path(directory)
+    return [path] if path.exists() else []
 
 
 def _announce(node: Node, output: Output, settings: list[Setting], address: str, _stop: object) -> None:

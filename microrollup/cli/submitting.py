@@ -36,8 +36,8 @@ from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.declaration.action import Action, compile_action_type
 from microrollup.deployment.forcing import carry_line
 from microrollup.deployment.importing import read_lines
-from microrollup.deployment.keys import read_key
 from microrollup.errors import RefusedError, UsageError
+from microrollup.keys.files import read_key
 from microrollup.settlement.place import L1Place
 
 __all__ = ["submit_command"]

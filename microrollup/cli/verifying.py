@@ -10,13 +10,14 @@ from microrollup.cli.files import open_directory
 from microrollup.cli.following import show_followed
 from microrollup.cli.l1 import Reach, choose_place, ethereum_options
 from microrollup.cli.output import Command, Output, json_option
-from microrollup.cli.parameters import PATH, app_argument, hex_bytes, workers_option
+from microrollup.cli.parameters import PATH, app_argument, hex_bytes, passphrase_option, workers_option
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.cli.segmenting import Segmented, segment_options, show_segmented
 from microrollup.cli.verification import describe_report, render_report, show_divergence, watch_verifier
 from microrollup.deployment.place_file import resolve_place
 from microrollup.deployment.verifying import make_request
 from microrollup.errors import UsageError
+from microrollup.keys.reference import KeyReference, open_key, read_reference
 from microrollup.verifier.events import DivergenceEvent
 from microrollup.verifier.http_source import is_address
 
@@ -30,7 +31,13 @@ __all__ = ["verify_command"]
 @click.option("--data", "directory", type=PATH, metavar="DIR", help="The verifier's own store [default: temporary].")
 @click.option("--l1", "local", type=PATH, metavar="DIR", help="Local settlement: checks time, builder, forced actions.")
 @ethereum_options
-@click.option("--key", type=PATH, metavar="KEYFILE", help="Attest with this verifier's key; needs a view of L1.")
+@click.option(
+    "--key",
+    type=read_reference,
+    metavar="FILE|URL",
+    help="Attest with this verifier's key, a file or a signer, URL#ADDRESS; needs a view of L1.",
+)
+@passphrase_option
 @click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="Verify this rollup or none.")
 @click.option("--follow", is_flag=True, help="Go on with new blocks until stopped; attestations go back to a node.")
 @click.option(
@@ -46,7 +53,8 @@ def verify_command(
     directory: Path | None,
     local: Path | None,
     reach: Reach,
-    key: Path | None,
+    key: KeyReference | None,
+    passphrase_file: Path | None,
     rollup_id: bytes | None,
     follow: bool,
     once: bool,
@@ -85,13 +93,16 @@ def verify_command(
         raise UsageError("--key attests what is not settled yet; --from-l1 derives what is: give --from")
     if segmented is not None and (follow or key is not None):
         raise UsageError("--executor verifies a history once: --follow and --key go without it")
+    if isinstance(key, str) and directory is None:
+        raise UsageError("--key URL needs --data DIR, where what the key has signed is written down")
+    named = None if key is None else open_key(key, passphrase_file)
     with open_directory(directory, "verify") as own:
         if segmented is not None:
             place = None if source is None else source if is_address(source) else Path(source)
             return show_segmented(segmented.make_request(app, place, own, l1, rollup_id, workers, once=once), output)
         place = source if source is None or is_address(source) else Path(source)
         request = make_request(
-            app, place, own, l1=l1, key=key, rollup_id=rollup_id, workers=workers, follow=follow, once=once
+            app, place, own, l1=l1, key=named, rollup_id=rollup_id, workers=workers, follow=follow, once=once
         )
         if follow:
             return show_followed(request, output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 import coincurve
 from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found]  # a compiled module
@@ -11,17 +11,22 @@ from coincurve.context import GLOBAL_CONTEXT
 from coincurve.flags import EC_UNCOMPRESSED
 
 from microrollup.crypto.keccak import keccak256
-from microrollup.errors import BadSignature, HighS, WrongLength
+from microrollup.errors import BadSignature, HighS, IntakeStopped, MicrorollupError, WrongLength
 
 __all__ = [
     "NO_KEY",
+    "MessageSigner",
     "PrivateKey",
+    "SignerUnavailable",
+    "SigningKey",
     "canonicalize_signature",
     "compute_address",
     "load_private_key",
     "recover_address",
     "recover_addresses",
     "sign_digest",
+    "sign_message",
+    "sign_messages",
 ]
 
 _HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
@@ -42,6 +47,29 @@ NO_KEY: Final = "no key can have made this signature"
 PrivateKey = coincurve.PrivateKey
 
 
+class SignerUnavailable(IntakeStopped):
+    """A signer in another process does not sign now; what waits for its signature is not made, and can be again."""
+
+
+class MessageSigner(Protocol):
+    """A key that somebody else holds: it signs whole messages, of which it takes the hash itself."""
+
+    @property
+    def address(self) -> bytes:
+        """The 20-byte address of the key."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why it did not sign the last time; None if it did."""
+
+    def sign_messages(self, messages: Sequence[bytes]) -> list[bytes | MicrorollupError]:
+        """For each message its signature over `keccak256(message)`, as `sign_digest` makes it, or why there is none."""
+
+
+SigningKey: TypeAlias = PrivateKey | MessageSigner
+"""What signs as builder or verifier: a key in this process, or a signer elsewhere."""
+
+
 def load_private_key(secret: bytes) -> coincurve.PrivateKey:
     """The secp256k1 private key of 32 bytes.
 
@@ -50,8 +78,10 @@ def load_private_key(secret: bytes) -> coincurve.PrivateKey:
     return coincurve.PrivateKey(secret)
 
 
-def compute_address(key: coincurve.PrivateKey) -> bytes:
-    """The 20-byte Ethereum address of a private key."""
+def compute_address(key: SigningKey) -> bytes:
+    """The 20-byte Ethereum address of a key."""
+    if not isinstance(key, coincurve.PrivateKey):
+        return key.address
     return keccak256(key.public_key.format(compressed=False)[1:])[12:]
 
 
@@ -59,6 +89,21 @@ def sign_digest(key: coincurve.PrivateKey, digest: bytes) -> bytes:
     """Sign a 32-byte digest: `r(32) || s(32) || v(1)`, low s, v 27 or 28 (RFC 6979, so the same bytes each time)."""
     signature = key.sign_recoverable(digest, hasher=None)
     return signature[:64] + bytes((signature[64] + 27,))
+
+
+def sign_message(key: SigningKey, message: bytes) -> bytes:
+    """Sign `keccak256(message)`, as `sign_digest` does. Raises `SignerUnavailable` for a signer elsewhere."""
+    (signature,) = sign_messages(key, [message])
+    if isinstance(signature, MicrorollupError):
+        raise signature
+    return signature
+
+
+def sign_messages(key: SigningKey, messages: Sequence[bytes]) -> list[bytes | MicrorollupError]:
+    """Sign several messages; a signer elsewhere gets them together, and may sign some of them only."""
+    if isinstance(key, coincurve.PrivateKey):
+        return [sign_digest(key, keccak256(message)) for message in messages]
+    return key.sign_messages(messages)
 
 
 def canonicalize_signature(signature: bytes) -> bytes:

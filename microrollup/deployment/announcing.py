@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 
 from microrollup.chain.receipt import STATUS_NAMES
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.directory import open_readable
-from microrollup.deployment.keys import builder_key_path, read_key
 from microrollup.deployment.place_file import find_place
 from microrollup.errors import UsageError
 from microrollup.execution.upgrading import explain_failure
+from microrollup.keys.files import builder_key_path, read_key
 from microrollup.ledger.trial_upgrade import try_upgrade
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
 from microrollup.settlement.local import LocalSettlement
@@ -42,7 +42,7 @@ def announce_code(
     rollup: MicroRollup,
     delay_blocks: int | None = None,
     *,
-    key: PrivateKey | None = None,
+    key: SigningKey | None = None,
     force: bool = False,
 ) -> AnnouncedCode:
     """Announce a version to the inbox of a data directory; the code is in force 21,600 L1 blocks later.
@@ -72,7 +72,7 @@ def announce_code(
     return AnnouncedCode(f"0x{rollup.stf_id.hex()}", rollup.version, effective, status, reason, len(tried.rows))
 
 
-def _announce(directory: Path, place: L1Place, stf_id: bytes, key: PrivateKey | None, delay_blocks: int | None) -> int:
+def _announce(directory: Path, place: L1Place, stf_id: bytes, key: SigningKey | None, delay_blocks: int | None) -> int:
     """The L1 block from which the code is in force."""
     if isinstance(place, LocalPlace):
         owner = compute_address(read_key(builder_key_path(directory)))

@@ -9,12 +9,12 @@ import msgspec
 
 from microrollup.chain.record import Genesis
 from microrollup.codec.json import hex0x
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.deployment.keys import builder_key_path, make_key, verifier_key_path
 from microrollup.deployment.place_file import has_place, keep_place
 from microrollup.deployment.plan_file import forget_plan, keep_plan, plan_path, read_plan
 from microrollup.errors import UsageError
+from microrollup.keys.files import builder_key_path, make_key, verifier_key_path
 from microrollup.ledger.genesis import make_genesis
 from microrollup.ledger.ledger import Ledger
 from microrollup.primitives import ZERO_BYTES32
@@ -67,6 +67,7 @@ def plan_rollup(
     verifiers: tuple[bytes, ...] = (),
     quorum: int | None = None,
     salt: bytes = ZERO_BYTES32,
+    builder: bytes | None = None,
     zero_domain: bool = False,
 ) -> PlannedInbox:
     """Make the keys, and write down with what the inbox will be created; nothing is sent to L1.
@@ -76,7 +77,7 @@ def plan_rollup(
     there. Raises `UsageError`, and what the
     settlement's backend raises.
     """
-    return _describe(_plan(rollup, directory, place, owner, verifiers, quorum, salt, zero_domain=zero_domain))
+    return _describe(_plan(rollup, directory, place, owner, verifiers, quorum, salt, builder, zero_domain=zero_domain))
 
 
 def _plan(
@@ -87,6 +88,7 @@ def _plan(
     verifiers: tuple[bytes, ...],
     quorum: int | None,
     salt: bytes,
+    builder: bytes | None,
     *,
     zero_domain: bool,
 ) -> InboxPlan:
@@ -108,7 +110,7 @@ def _plan(
     addresses = verifiers or (compute_address(make_key(verifier_key_path(directory))),)
     genesis = make_genesis(
         rollup,
-        builder=compute_address(make_key(builder_key_path(directory))),
+        builder=builder or compute_address(make_key(builder_key_path(directory))),
         verifiers=addresses,
         quorum=quorum or len(set(addresses)) // 2 + 1,
         l1_start=start,
@@ -136,21 +138,22 @@ def deploy_rollup(
     rollup: MicroRollup,
     directory: Path,
     place: EthereumPlace,
-    payer: PrivateKey,
+    payer: SigningKey,
     *,
     owner: bytes | None = None,
     verifiers: tuple[bytes, ...] = (),
     quorum: int | None = None,
     salt: bytes = ZERO_BYTES32,
+    builder: bytes | None = None,
     zero_domain: bool = False,
 ) -> Deployed:
     """Make the keys, the inbox and the empty store; `place` says how the L1 is reached, its inbox is not looked at.
 
-    `owner` has 20 bytes, by default the payer's address. Raises `UsageError` if the directory holds a rollup already,
-    and what `plan_rollup` and the settlement's backend raise.
+    `owner` has 20 bytes, by default the payer's address; so has `builder`, by default that of a key made here. Raises
+    `UsageError` if the directory holds a rollup already, and what `plan_rollup` and the settlement's backend raise.
     """
     owner = compute_address(payer) if owner is None else owner
-    plan = _plan(rollup, directory, place, owner, verifiers, quorum, salt, zero_domain=zero_domain)
+    plan = _plan(rollup, directory, place, owner, verifiers, quorum, salt, builder, zero_domain=zero_domain)
     from microrollup.settlement.ethereum.deploy import deploy_inbox  # noqa: PLC0415  # an extra
 
     deployment = deploy_inbox(make_options(place), payer, plan)
@@ -161,7 +164,7 @@ def deploy_rollup(
     return Deployed(bound, _describe(plan), deployment.transaction_hash, deployment.l1_number, deployment.gas_used)
 
 
-def fund_builder(deployed: Deployed, payer: PrivateKey, wei: int) -> None:
+def fund_builder(deployed: Deployed, payer: SigningKey, wei: int) -> None:
     """Send the builder ether for its batches. Raises what the settlement's backend raises."""
     from microrollup.settlement.ethereum.funds import send_ether  # noqa: PLC0415  # an extra
 

@@ -23,11 +23,11 @@ import structlog
 
 from microrollup.chain.block import compute_block_hash
 from microrollup.chain.record import Genesis
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.deployment.keys import builder_key_path, make_key, read_key, verifier_key_path
 from microrollup.deployment.place_file import find_place, keep_place, migrate_place
 from microrollup.errors import StoreLocked, StoreMissing, UsageError, WrongRollup
+from microrollup.keys.files import builder_key_path, make_key, read_key, verifier_key_path
 from microrollup.ledger.code import check_inbox, read_manifests
 from microrollup.ledger.genesis import make_genesis, read_genesis
 from microrollup.ledger.ledger import Ledger
@@ -59,28 +59,32 @@ class OpenRollup(msgspec.Struct, frozen=True):
 
     ledger: Ledger
     l1: Inbox
-    key: PrivateKey
+    key: SigningKey
     """The builder's."""
 
 
 @contextmanager
 def open_rollup(
-    directory: Path, rollup: MicroRollup, *, verifiers: VerifierChoice | None = None, l1: L1Place | None = None
+    directory: Path,
+    rollup: MicroRollup,
+    *,
+    verifiers: VerifierChoice | None = None,
+    l1: L1Place | None = None,
+    builder: SigningKey | None = None,
 ) -> Iterator[OpenRollup]:
     """Open a data directory for writing; with `verifiers` given, make it on first use.
+
+    `builder` is the builder's key where it is not the one in the directory.
 
     Raises `StoreMissing`, `StoreLocked`, `WrongRollup` and other `StoreError`s, and `UsageError` if the directory has
     other verifiers than asked for.
     """
     place = find_place(directory, l1)
-    with _open_ledger(directory, rollup, verifiers, place) as ledger:
+    with _open_ledger(directory, rollup, verifiers, place, builder) as ledger:
         migrate_place(directory, lambda sentence: _log.warning("l1_settings_moved", reason=sentence))
         if isinstance(place, EthereumPlace) and place.archive is None:
             place = msgspec.structs.replace(place, archive=str((directory / "blobs").absolute()))
-        key_path = builder_key_path(directory)
-        if not key_path.exists():
-            raise UsageError(f"{key_path} is missing: without the builder's key no block can be sealed")
-        key = read_key(key_path)
+        key = builder or _read_builder_key(directory)
         with closing(open_l1(place, [key])) as settlement:
             if settlement.get_genesis() != ledger.genesis:
                 raise WrongRollup(f"{describe_place(place)} is the settlement of another rollup than {directory} holds")
@@ -90,7 +94,20 @@ def open_rollup(
             yield OpenRollup(ledger, settlement, key)
 
 
-def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice | None, place: L1Place) -> Ledger:
+def _read_builder_key(directory: Path) -> SigningKey:
+    path = builder_key_path(directory)
+    if not path.exists():
+        raise UsageError(f"{path} is missing: without the builder's key no block can be sealed")
+    return read_key(path)
+
+
+def _open_ledger(
+    directory: Path,
+    rollup: MicroRollup,
+    verifiers: VerifierChoice | None,
+    place: L1Place,
+    builder: SigningKey | None,
+) -> Ledger:
     try:
         return Ledger.open(directory, rollup)
     except StoreMissing:
@@ -107,11 +124,11 @@ def _open_ledger(directory: Path, rollup: MicroRollup, verifiers: VerifierChoice
     except StoreMissing:
         if not isinstance(place, LocalPlace):
             raise
-        key = make_key(builder_key_path(directory))
+        key = builder or make_key(builder_key_path(directory))
         genesis = _make_genesis(directory, rollup, compute_address(key), verifiers)
         LocalSettlement.create(Path(place.directory), genesis, compute_address(key), rollup.oldest.stf_id).close()
     if isinstance(place, EthereumPlace):
-        _require_builder_key(directory, genesis)
+        _require_builder_key(directory, genesis, builder)
         keep_place(directory, place)
     return Ledger.create(directory, rollup, genesis)
 
@@ -149,13 +166,14 @@ def require_settled(opened: OpenRollup) -> None:
         )
 
 
-def _require_builder_key(directory: Path, genesis: Genesis) -> None:
+def _require_builder_key(directory: Path, genesis: Genesis, builder: SigningKey | None) -> None:
     """The builder for an inbox has the key already: a new one would not help."""
     path = builder_key_path(directory)
-    if not path.exists():
+    if builder is None and not path.exists():
         raise UsageError(f"the inbox's builder is 0x{genesis.builder.hex()}: put its key into {path}")
-    if (found := compute_address(read_key(path))) != genesis.builder:
-        raise UsageError(f"the inbox's builder is 0x{genesis.builder.hex()}, the key in {path} is of 0x{found.hex()}")
+    if (found := compute_address(builder or read_key(path))) != genesis.builder:
+        where = f"the key in {path}" if builder is None else "the one that was named"
+        raise UsageError(f"the inbox's builder is 0x{genesis.builder.hex()}, {where} is of 0x{found.hex()}")
 
 
 def _make_genesis(directory: Path, rollup: MicroRollup, builder: bytes, verifiers: VerifierChoice) -> Genesis:

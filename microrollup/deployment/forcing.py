@@ -8,7 +8,7 @@ import msgspec
 
 from microrollup.chain.block import compute_rollup_id
 from microrollup.chain.envelope_record import compute_envelope_id
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.declaration.action import Action
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import UsageError
@@ -40,7 +40,7 @@ class QueuedAction(msgspec.Struct, frozen=True):
     it has executed."""
 
 
-def force_action(rollup: MicroRollup, place: L1Place, action: Action, key: PrivateKey) -> QueuedAction:
+def force_action(rollup: MicroRollup, place: L1Place, action: Action, key: SigningKey) -> QueuedAction:
     """Put an action into the queue; its sender is the key's address, which on Ethereum pays the gas.
 
     Raises `UsageError` if the inbox is another rollup's, and what the settlement's backend raises.
@@ -50,7 +50,7 @@ def force_action(rollup: MicroRollup, place: L1Place, action: Action, key: Priva
         return _force(inbox, payload, compute_address(key))
 
 
-def carry_action(rollup: MicroRollup, place: L1Place, line: bytes, key: PrivateKey) -> QueuedAction:
+def carry_action(rollup: MicroRollup, place: L1Place, line: bytes, key: SigningKey) -> QueuedAction:
     """Put an action that somebody signed into the queue, in its JSON form; on Ethereum the key pays the gas.
 
     Its nonce is looked at when it executes. Raises `UsageError` as `force_action` does, and a class of `RefusedError`
@@ -62,7 +62,7 @@ def carry_action(rollup: MicroRollup, place: L1Place, line: bytes, key: PrivateK
 
 
 def carry_line(
-    rollup_id: bytes, authenticator: Authenticator, place: L1Place, line: bytes, key: PrivateKey
+    rollup_id: bytes, authenticator: Authenticator, place: L1Place, line: bytes, key: SigningKey
 ) -> QueuedAction:
     """The same for the rollup of this id, whose app need not be known here: `authenticator` knows its actions.
 
@@ -75,7 +75,7 @@ def carry_line(
         return _carry(inbox, authenticator, line, key)
 
 
-def _carry(inbox: Inbox, authenticator: Authenticator, line: bytes, key: PrivateKey) -> QueuedAction:
+def _carry(inbox: Inbox, authenticator: Authenticator, line: bytes, key: SigningKey) -> QueuedAction:
     signed = authenticator.authenticate_line(line)
     if isinstance(signed, Enveloped):
         raise UsageError("the line is an envelope's, nobody signed it; see `force_envelope`")
@@ -83,7 +83,7 @@ def _carry(inbox: Inbox, authenticator: Authenticator, line: bytes, key: Private
     return msgspec.structs.replace(queued, sender=signed.sender, signed_hash=signed.action_hash)
 
 
-def force_envelope(rollup: MicroRollup, place: L1Place, name: str, raw: bytes, key: PrivateKey) -> QueuedAction:
+def force_envelope(rollup: MicroRollup, place: L1Place, name: str, raw: bytes, key: SigningKey) -> QueuedAction:
     """Put what comes in an envelope of that name into the queue; on Ethereum the key pays the gas.
 
     Raises `UsageError` as `force_action` does, `UnknownEnvelope` and `BadEnvelope` for what would not open, and
@@ -103,7 +103,7 @@ def _find_in_force(rollup: MicroRollup, inbox: Inbox) -> MicroRollup:
     return rollup.find_version(inbox.get_stf_id(inbox.get_number())) or rollup
 
 
-def _open_inbox(rollup: MicroRollup, place: L1Place, key: PrivateKey) -> Inbox:
+def _open_inbox(rollup: MicroRollup, place: L1Place, key: SigningKey) -> Inbox:
     inbox = open_l1(place, [key])
     found = inbox.get_genesis().name
     if found != rollup.name:

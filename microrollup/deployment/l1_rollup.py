@@ -17,10 +17,10 @@ from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.deploying import Deployed, deploy_rollup
 from microrollup.deployment.directory import OpenRollup, open_rollup
 from microrollup.deployment.forcing import QueuedAction, force_action
-from microrollup.deployment.keys import make_key
 from microrollup.deployment.settling import SettledRange, parse_attestations, settle_batches
 from microrollup.deployment.verifying import make_request, verify_blocks, verify_together
 from microrollup.errors import MicrorollupError
+from microrollup.keys.files import make_key
 from microrollup.sequencer.sequencer import Sequencer
 from microrollup.settlement.place import EthereumPlace, make_options, open_l1
 from microrollup.settlement.protocol import SettledHead

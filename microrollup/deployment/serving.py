@@ -9,14 +9,15 @@ from typing import Final
 
 from microrollup.chain.record import Genesis
 from microrollup.codec.json import hex0x
-from microrollup.crypto.ecdsa import compute_address
+from microrollup.crypto.ecdsa import SigningKey
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.directory import VerifierChoice, open_rollup
-from microrollup.deployment.keys import read_key, verifier_key_path
 from microrollup.deployment.place_file import find_place
 from microrollup.deployment.segmenting import SNAPSHOTS_DIRECTORY
 from microrollup.deployment.verifying import make_request
 from microrollup.errors import StoreMissing, UsageError
+from microrollup.keys.files import verifier_key_path
+from microrollup.keys.reference import SIGNED_SUFFIX, NamedKey, open_key
 from microrollup.node.divergence_note import mend_divergence
 from microrollup.node.runtime import Node, NodeOptions, VerifierSpec
 from microrollup.rpc.app import make_app
@@ -42,14 +43,16 @@ def open_served(
     directory: Path,
     rollup: MicroRollup,
     choice: VerifierChoice,
-    keys: Sequence[Path],
+    keys: Sequence[NamedKey],
     l1: L1Place | None,
     options: NodeOptions,
+    builder: SigningKey | None = None,
 ) -> Iterator[Node]:
     """The node over a data directory, not started yet; blocks that a verifier found wrong are taken back first.
 
     The directory is made on first use, with the verifiers of `choice`. `keys` are those of the verifiers that run
-    here, by default the development key if there is one. Raises what `open_rollup` raises, and `UsageError` for a key
+    here, by default the development key if there is one; `builder` is the builder's if it is not in the directory.
+    Raises what `open_rollup` raises, and `UsageError` for a key
     that is not a verifier's.
     """
     try:
@@ -58,19 +61,19 @@ def open_served(
         divergent = None
     exists = _has_store(directory)
     known = VerifierChoice((), choice.quorum) if exists else choice
-    with open_rollup(directory, rollup, verifiers=known, l1=l1) as opened:
+    with open_rollup(directory, rollup, verifiers=known, l1=l1, builder=builder) as opened:
         if exists:
             _check_first_verifiers(opened.ledger.genesis, choice, keys)
         chosen = list(keys)
         if not chosen and verifier_key_path(directory).exists():
-            chosen = [verifier_key_path(directory)]
+            chosen = [open_key(verifier_key_path(directory))]
         place = find_place(directory, l1)
         specs = []
-        for path in chosen:
-            address = compute_address(read_key(path))
-            own = directory / _VERIFIERS_DIRECTORY / address.hex()
-            request = make_request(app, directory, own, l1=place, key=path, workers=0, follow=True)
-            specs.append(VerifierSpec(address, request))
+        for key in chosen:
+            own = directory / _VERIFIERS_DIRECTORY / key.address.hex()
+            signed = None if key.signed_path else directory / "keys" / f"{key.address.hex()}{SIGNED_SUFFIX}"
+            request = make_request(app, directory, own, l1=place, key=key, signed=signed, workers=0, follow=True)
+            specs.append(VerifierSpec(key.address, request))
         verifiers = opened.l1.get_verifiers(opened.l1.get_number()).addresses
         strangers = [spec for spec in specs if spec.address not in verifiers]
         if strangers:
@@ -78,9 +81,9 @@ def open_served(
         yield Node(app, opened.ledger, opened.l1, opened.key, verifiers=specs, options=options, divergent=divergent)
 
 
-def _check_first_verifiers(genesis: Genesis, choice: VerifierChoice, keys: Sequence[Path]) -> None:
+def _check_first_verifiers(genesis: Genesis, choice: VerifierChoice, keys: Sequence[NamedKey]) -> None:
     """Verifiers are named to a new rollup. Raises `UsageError` for one that an existing rollup did not begin with."""
-    named = set(choice.addresses) - {compute_address(read_key(path)) for path in keys}
+    named = set(choice.addresses) - {key.address for key in keys}
     for address in sorted(named - set(genesis.verifiers)):
         raise UsageError(
             f"--verifier {hex0x(address)} would have no effect: the rollup exists already, and its inbox names who may"

@@ -6,19 +6,16 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
 
-from microrollup.deployment.keys import read_key
+from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.deployment.workers import choose_workers
 from microrollup.errors import MicrorollupError
+from microrollup.keys.reference import KeyReference, NamedKey, open_key
 from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Report, VerifierProgress, VerifierRequest
 from microrollup.verifier.launch import run_verifier
 
 __all__ = ["make_request", "verify_blocks", "verify_together"]
-
-SIGNED_SUFFIX: Final = ".signed"
-"""What a key has signed is written down in a directory beside its file: it must outlive every store."""
 
 
 def make_request(
@@ -27,23 +24,29 @@ def make_request(
     directory: Path,
     *,
     l1: L1Place | None = None,
-    key: Path | None = None,
+    key: KeyReference | NamedKey | None = None,
+    signed: Path | None = None,
     rollup_id: bytes | None = None,
     workers: int | None = None,
     follow: bool = False,
     once: bool = False,
 ) -> VerifierRequest:
-    """The request to the verifier's process, which works elsewhere: all paths are made absolute."""
+    """The request to the verifier's process, which works elsewhere: all paths are made absolute.
+
+    `signed` is where the table of what the key has signed lies; by default beside the key's file, or in `directory`.
+    """
+    named = open_key(key) if isinstance(key, Path | str) else key
     return VerifierRequest(
         app=app,
         source=str(source.absolute()) if isinstance(source, Path) else source,
         directory=str(directory.absolute()),
         python_path=[str(Path(path).absolute()) for path in ["", *sys.path]],
         l1=l1,
-        secret=None if key is None else read_key(key).secret.hex(),
+        secret=named.key.secret.hex() if named is not None and isinstance(named.key, PrivateKey) else None,
+        signer=named.reference if named is not None and isinstance(named.reference, str) else None,
         rollup_id=None if rollup_id is None else rollup_id.hex(),
         workers=choose_workers(workers, source if isinstance(source, Path) else None),
-        signed=None if key is None else f"{key.absolute()}{SIGNED_SUFFIX}",
+        signed=str(signed.absolute()) if signed is not None else None if named is None else named.signed_path,
         follow=follow,
         once=once,
     )

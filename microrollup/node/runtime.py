@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 import structlog
 
-from microrollup.chain.acknowledgement import SignedAcknowledgement, sign_acknowledgement
+from microrollup.chain.acknowledgement import SignedAcknowledgement, sign_acknowledgement, sign_acknowledgements
 from microrollup.chain.answers.confirmations import Divergent
 from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import PrivateKey, SignerUnavailable, SigningKey, compute_address
 from microrollup.declaration.admission import load_admission
 from microrollup.declaration.page import load_pages
 from microrollup.declaration.query import load_methods, load_reads, require_distinct
@@ -53,6 +53,9 @@ from microrollup.verifier.events import VerifierRequest
 
 __all__ = ["Node", "NodeOptions", "VerifierSpec"]
 
+
+SIGNER_SECONDS: Final = 1.0
+"""Between two attempts to have a block sealed by a signer that is away."""
 
 UPGRADED: Final = "the rollup was upgraded: the node starts again under the new version in a moment"
 
@@ -96,7 +99,7 @@ class Node:
         reference: str,
         ledger: Ledger,
         l1: Settlement,
-        key: PrivateKey,
+        key: SigningKey,
         *,
         verifiers: Sequence[VerifierSpec] = (),
         options: NodeOptions | None = None,
@@ -244,6 +247,7 @@ class Node:
             block_size=self.options.block_size,
             clock=CLOCKS[self.options.clock],
             upgrade=self.options.upgrade,
+            patience=self._wait_for_signer,
         )
         sequencer.spending.purse = self._budgets
         admit = load_admission(self.ledger.rollup)
@@ -263,7 +267,20 @@ class Node:
     @property
     def stopped(self) -> str | None:
         """Why no actions are taken; None while they are."""
-        return "the node is shutting down" if self._stopping.is_set() else self._writer.stopped
+        return "the node is shutting down" if self._stopping.is_set() else self._writer.stopped or self._signer_failure
+
+    @property
+    def signs_here(self) -> bool:
+        """Whether acknowledgements are signed in this process, and not by asking another one."""
+        return isinstance(self._key, PrivateKey)
+
+    @property
+    def _signer_failure(self) -> str | None:
+        return None if isinstance(self._key, PrivateKey) else self._key.failure
+
+    def _wait_for_signer(self, away: SignerUnavailable) -> bool:
+        _log.error("block_not_sealed", reason=str(away))
+        return not self._stopping.wait(SIGNER_SECONDS)
 
     def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
         """Hand in signed actions and envelopes in their JSON form. Raises `Overloaded`, `IntakeStopped`, and
@@ -271,22 +288,36 @@ class Node:
 
         `client` is whose share of the execution time they count against; None for nobody's.
         """
-        if self._writer.stopped is not None:
-            raise IntakeStopped(self._writer.stopped)
+        if (stopped := self._writer.stopped or self._signer_failure) is not None:
+            raise IntakeStopped(stopped)
         wait = self._budgets.find_client_wait(client) if self._has_envelopes else 0.0
         if wait > 0 and any(map(may_be_envelope, lines)):
             raise explain_spent(wait)
         return self.intake.submit(lines, client)
 
-    def acknowledge(self, result: Result) -> SignedAcknowledgement | MicrorollupError:
-        """The signed acknowledgement of what is durable; a known action's is its original one, from the log.
+    def acknowledge(self, results: Sequence[Result]) -> list[SignedAcknowledgement | MicrorollupError]:
+        """The signed acknowledgements of what is durable; a known action's is its original one, from the log.
 
-        None was given for what somebody carried through the queue: it stays refused as a duplicate.
+        None was given for what somebody carried through the queue: it stays refused as a duplicate. For what is durable
+        and could not be signed there is `SignerUnavailable`: the same action, submitted again, is acknowledged then.
         """
-        if isinstance(result, DuplicateAction) and result.seq >= 0:
+        found = [self._find_receipt(result) for result in results]
+        places = [each for each in found if isinstance(each, tuple)]
+        chain_id = self.genesis.l1_chain_id
+        signed = iter(sign_acknowledgements(self._key, self.rollup_id, places, chain_id=chain_id, inbox=self._inbox))
+        return [next(signed) if isinstance(each, tuple) else each for each in found]
+
+    def _find_receipt(self, result: Result) -> tuple[int, Receipt] | MicrorollupError:
+        """Height and receipt of what is to be acknowledged, or why nothing is."""
+        if isinstance(result, Sequenced):
+            return result.height, result.receipt
+        if not isinstance(result, DuplicateAction) or result.seq < 0:
+            return result
+        try:
             found = self.lookups.get_action(result.seq)
-            return result if is_forced_record(found.record) else self.sign(found.height, found.receipt)
-        return self.sign(result.height, result.receipt) if isinstance(result, Sequenced) else result
+        except MicrorollupError as error:  # its receipt is not kept: no reason to lose the others
+            return error
+        return result if is_forced_record(found.record) else (found.height, found.receipt)
 
     def sign(self, height: int, receipt: Receipt) -> SignedAcknowledgement:
         """Acknowledge an action that is durable."""

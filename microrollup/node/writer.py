@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
+from microrollup.crypto.ecdsa import SignerUnavailable
 from microrollup.errors import (
     BadEnvelope,
     IntakeStopped,
@@ -340,7 +341,10 @@ class Writer:
         waiting = [(ticket, refusal) for ticket, refusal in self._sequencer.give_up_waiting()]
         self._answer(waiting)
         if self._sequencer.stopped is None:
-            self._sequencer.close_block()
+            try:
+                self._sequencer.close_block()
+            except SignerUnavailable as away:  # the open block is durable: the next start goes on with it
+                _log.warning("block_left_open", reason=str(away))
             self._note_progress([])
         self._refuse_everything()
 

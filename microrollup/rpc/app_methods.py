@@ -117,7 +117,7 @@ class ServedNode:
             raise LimitExceeded(
                 f"not durable within {timeout:g} seconds; whether it is taken is not known yet"
             ) from None
-        signed = node.acknowledge(result)
+        (signed,) = node.acknowledge([result])
         if isinstance(signed, SignedAcknowledgement):
             return signed
         raise signed

@@ -288,7 +288,7 @@ class Dispatcher:
         if self._decisions is None:
             self._decisions = Decisions()
         results = await self._decisions.wait(future)
-        if len(results) <= SIGNED_AT_ONCE:
+        if len(results) <= SIGNED_AT_ONCE and self._api.node.signs_here:
             return write(acknowledge(self._api, results))
         return await self._work(lambda: write(acknowledge(self._api, results)))
 

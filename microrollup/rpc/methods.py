@@ -29,7 +29,7 @@ from microrollup.chain.export import encode_block
 from microrollup.chain.receipt import FAULTED
 from microrollup.chain.receipt_proof import InboxDomain, ReceiptProofForm, make_receipt_proof, make_receipt_proof_form
 from microrollup.chain.record import encode_record
-from microrollup.errors import MicrorollupError, UsageError
+from microrollup.errors import UsageError
 from microrollup.ledger.paging import make_entries_answer, read_page_request
 from microrollup.ledger.proof_json import make_proof_answer, read_key
 from microrollup.node.changes import read_changes
@@ -205,17 +205,12 @@ def _submit_attestation(api: Api, params: p.AttestationParams) -> AttestationAns
 
 def acknowledge(api: Api, results: Sequence[Any]) -> list[Acknowledged]:
     """The acknowledgements of what is durable, signed now, and the errors of the rest."""
-    answers: list[Acknowledged] = []
-    for result in results:
-        try:
-            signed = api.node.acknowledge(result)
-        except MicrorollupError as error:  # a known action whose receipt is not kept: no reason to lose the others
-            signed = error
-        if isinstance(signed, SignedAcknowledgement):
-            answers.append(make_acknowledgement_form(signed, api.views.read_fields))
-        else:
-            answers.append(signed)
-    return answers
+    return [
+        make_acknowledgement_form(signed, api.views.read_fields)
+        if isinstance(signed, SignedAcknowledgement)
+        else signed
+        for signed in api.node.acknowledge(results)
+    ]
 
 
 _ACTION_ERRORS: Final = (ACTION_REFUSED, INTAKE_STOPPED, LIMIT_EXCEEDED)

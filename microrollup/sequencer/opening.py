@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from microrollup.chain.record import Forced, Open
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.errors import LimitExceeded, UsageError
 from microrollup.execution.entry import make_block_entry, make_forced_entry
 from microrollup.execution.stf import LimitHit, OverBudget
@@ -27,7 +27,7 @@ CLOCKS: Final[dict[BuilderClock, Callable[[], float]]] = {"own": time.time, "l1"
 """What each tells, in seconds. That of L1 stands still: so `choose_time` takes the earliest time that is allowed."""
 
 
-def require_builder(key: PrivateKey, expected: bytes, l1_origin: int) -> None:
+def require_builder(key: SigningKey, expected: bytes, l1_origin: int) -> None:
     """Raises `UsageError` unless the key is that of the builder, a 20-byte address, at an L1 origin."""
     address = compute_address(key)
     if address != expected:

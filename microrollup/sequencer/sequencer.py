@@ -14,9 +14,9 @@ from typing import Final, Generic, TypeVar
 import msgspec
 import structlog
 
-from microrollup.chain.block import Header, seal_header
+from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
-from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.crypto.ecdsa import SigningKey
 from microrollup.errors import ActionLimit, DomainChanged, NonceGap, RefusedError, UsageError
 from microrollup.execution.authentication import Authenticated
 from microrollup.execution.envelope import Enveloped
@@ -31,6 +31,7 @@ from microrollup.sequencer.cut_blocks import find_cut_bytes, is_open_block_cut
 from microrollup.sequencer.gaps import GapQueue
 from microrollup.sequencer.known import KnownActions
 from microrollup.sequencer.opening import open_block, require_builder
+from microrollup.sequencer.sealing import SignerPatience, never_wait, seal_patiently
 from microrollup.sequencer.spending import Spending
 from microrollup.sequencer.stoppable import Stoppable
 from microrollup.sequencer.upgrading import explain_refusal, find_due_upgrade, find_next_block, open_upgrade
@@ -68,13 +69,14 @@ class Sequencer(Stoppable, Generic[T]):
     def __init__(
         self,
         ledger: Ledger,
-        builder: PrivateKey,
+        builder: SigningKey,
         l1: L1View,
         *,
         block_size: int = DEFAULT_BLOCK_SIZE,
         clock: Callable[[], float] = time.time,
         action_seconds: float = ACTION_SECONDS,
         upgrade: bool = False,
+        patience: SignerPatience = never_wait,
     ) -> None:
         """Take over a ledger, and finish what a rebuild or crash left. `upgrade`: build upgrades that are announced;
         else intake stops where one is due.
@@ -90,6 +92,7 @@ class Sequencer(Stoppable, Generic[T]):
         self._block_size = block_size
         self._upgrades = upgrade
         self._clock = clock
+        self._patience = patience
         self._max_record_bytes = min(MAX_BLOCK_RECORD_BYTES, l1.get_max_batch_bytes() - _BATCH_OVERHEAD_BYTES)
         self.gaps: GapQueue[T] = GapQueue()
         self.known = KnownActions(ledger)
@@ -296,7 +299,8 @@ class Sequencer(Stoppable, Generic[T]):
         with self._stopping_on_failure(), relaxed_limits():
             round_ = 0 if block is None else block.round
             closing = self.ledger.compute_header()
-            header = self.ledger.finish(closing, seal_header(self._key, closing.header, round_))
+            seal = seal_patiently(self._key, closing.header, round_, self._patience)
+            header = self.ledger.finish(closing, seal)
         self.known.note_closed()
         self._block_seconds = 0.0
         self._cut_bytes = self._cut_bytes + block.record_bytes if block is not None and block.cut else 0

@@ -12,13 +12,12 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import msgspec
-from coincurve import PrivateKey
 
 from microrollup.chain.block import Header, compute_block_hash
 from microrollup.codec.json import compile_json_reader, to_json_value
 from microrollup.codec.json_text import parse_json
 from microrollup.codec.schema import describe_struct
-from microrollup.crypto.ecdsa import canonicalize_signature, recover_address, sign_digest
+from microrollup.crypto.ecdsa import SigningKey, canonicalize_signature, recover_address, sign_message
 from microrollup.crypto.eip712 import compile_struct_hash, compute_domain_separator
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError, RefusedError
@@ -83,13 +82,20 @@ def create_attestation(
 
 def compute_attestation_digest(attestation: BatchAttestation, chain_id: int, inbox: bytes) -> bytes:
     """The 32-byte EIP-712 digest that a verifier signs; `inbox` is a 20-byte address."""
+    return keccak256(_encode(attestation, chain_id, inbox))
+
+
+def _encode(attestation: BatchAttestation, chain_id: int, inbox: bytes) -> bytes:
     separator = compute_domain_separator(_DOMAIN_NAME, _DOMAIN_VERSION, chain_id, inbox)
-    return keccak256(b"\x19\x01" + separator + _hash_struct(attestation))
+    return b"\x19\x01" + separator + _hash_struct(attestation)
 
 
-def sign_attestation(key: PrivateKey, attestation: BatchAttestation, chain_id: int, inbox: bytes) -> SignedAttestation:
-    """Sign with a verifier's key. The caller answers for never signing two block hashes for one height."""
-    return SignedAttestation(attestation, sign_digest(key, compute_attestation_digest(attestation, chain_id, inbox)))
+def sign_attestation(key: SigningKey, attestation: BatchAttestation, chain_id: int, inbox: bytes) -> SignedAttestation:
+    """Sign with a verifier's key. The caller answers for never signing two block hashes for one height.
+
+    Raises `SignerUnavailable`.
+    """
+    return SignedAttestation(attestation, sign_message(key, _encode(attestation, chain_id, inbox)))
 
 
 def recover_attester(signed: SignedAttestation, chain_id: int, inbox: bytes) -> bytes:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.crypto.ecdsa import SigningKey
 from microrollup.errors import UsageError
 from microrollup.settlement.ethereum.options import MAX_DEPTH, DaTag, EthereumOptions, check_depth
 from microrollup.settlement.local import LocalSettlement
@@ -71,7 +71,7 @@ def describe_place(place: L1Place) -> str:
     return f"the inbox {place.inbox} at {parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
 
 
-def open_l1(place: L1Place, keys: Sequence[PrivateKey] = ()) -> Inbox:
+def open_l1(place: L1Place, keys: Sequence[SigningKey] = ()) -> Inbox:
     """Open it; `keys` sign the transactions of their addresses. Raises what opening a backend raises."""
     if isinstance(place, LocalPlace):
         return LocalSettlement.open(Path(place.directory))

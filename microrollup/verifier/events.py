@@ -27,6 +27,8 @@ class VerifierRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknow
     l1: L1Place | None = None
     secret: str | None = None
     """The attesting key, 64 hex digits; passed on a pipe and never as an argument."""
+    signer: str | None = None
+    """The signer that holds it instead, `http://HOST:PORT#0xADDRESS`."""
     rollup_id: str | None = None
     """64 hex digits: verify this rollup or none."""
     workers: int | None = None

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from microrollup.chain.block import Block, compute_block_hash
 from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.upgrade_entry import is_upgrade_record
-from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.crypto.ecdsa import SigningKey
 from microrollup.errors import Divergence, LimitExceeded, MicrorollupError, StoreCorrupt
 from microrollup.execution.authentication import Authentication
 from microrollup.execution.authentication_pool import CHUNK_SIZE, AuthenticationPool, RecordChunk, sum_opening
@@ -141,7 +141,7 @@ def _verify_settled(ledger: Ledger, settled: SettledHead) -> None:
 
 
 def attest(
-    ledger: Ledger, l1: L1View, key: PrivateKey, signed: SignedHeights, read_batches: Callable[[int], Iterable[bytes]]
+    ledger: Ledger, l1: L1View, key: SigningKey, signed: SignedHeights, read_batches: Callable[[int], Iterable[bytes]]
 ) -> list[SignedAttestation]:
     """Sign what is verified and not settled, a batch at a time.
 

@@ -24,7 +24,7 @@ import msgspec
 
 from microrollup.chain.block import Header, compute_rollup_id
 from microrollup.chain.record import Genesis
-from microrollup.crypto.ecdsa import PrivateKey, compute_address, load_private_key
+from microrollup.crypto.ecdsa import SigningKey, compute_address, load_private_key
 from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import (
     Divergence,
@@ -36,6 +36,7 @@ from microrollup.errors import (
 )
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.watchdog import Watchdog
+from microrollup.keys.remote import RemoteKey
 from microrollup.ledger.code import OtherCode, check_inbox, describe_changes
 from microrollup.ledger.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VERIFIER_FACTOR, limited_memory
@@ -104,7 +105,7 @@ def main() -> int:
 
 def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> None:
     rollup = load_rollup(request.app)
-    key = None if request.secret is None else load_private_key(bytes.fromhex(request.secret))
+    key = _open_key(request)
     with ExitStack() as stack:
         l1 = None if request.l1 is None else stack.enter_context(closing(open_l1(request.l1)))
         source = _open_source(request.source, l1)
@@ -239,10 +240,16 @@ def _open_ledger(directory: Path, rollup: MicroRollup, genesis: Genesis) -> Ledg
     return ledger
 
 
+def _open_key(request: VerifierRequest) -> SigningKey | None:
+    if request.signer is not None:
+        return RemoteKey.open(request.signer)
+    return None if request.secret is None else load_private_key(bytes.fromhex(request.secret))
+
+
 def _attest(
     ledger: Ledger,
     l1: L1View | None,
-    key: PrivateKey | None,
+    key: SigningKey | None,
     signed: SignedHeights,
     source: BlockSource,
     tick: Tick,

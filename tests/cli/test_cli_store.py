@@ -9,7 +9,7 @@ import pytest
 
 from command_line import APP, EXPECTED, LINES, WALLET_FILE, cli, import_lines
 from microrollup.crypto.ecdsa import compute_address
-from microrollup.deployment.keys import read_key
+from microrollup.keys.files import read_key
 
 __all__ = ["cli"]
 

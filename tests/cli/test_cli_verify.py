@@ -13,7 +13,7 @@ from microrollup.chain.record import Open
 from microrollup.codec.schema import to_camel_case
 from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.declaration.rollup import load_rollup
-from microrollup.deployment.keys import read_key
+from microrollup.keys.files import read_key
 from microrollup.ledger.ledger import Ledger
 from microrollup.settlement.local import SECONDS_PER_BLOCK
 

@@ -4,7 +4,7 @@ import stat
 
 from command_line import cli
 from microrollup.crypto.ecdsa import compute_address
-from microrollup.deployment.keys import read_key
+from microrollup.keys.files import read_key
 
 __all__ = ["cli"]
 

@@ -11,10 +11,10 @@ from l1_fixtures import run_anvil
 from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.deployment.deploying import deploy_rollup, fund_builder
 from microrollup.deployment.directory import open_rollup
-from microrollup.deployment.keys import builder_key_path, read_key
 from microrollup.deployment.place_file import find_place
 from microrollup.deployment.status import read_directory_status
 from microrollup.errors import UsageError
+from microrollup.keys.files import builder_key_path, read_key
 from microrollup.settlement.place import EthereumPlace
 from microrollup.testing.anvil import DEV_KEYS
 

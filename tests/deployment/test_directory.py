@@ -11,8 +11,8 @@ import pytest
 from deployment_fixtures import ROLLUP, fill_directory
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.deployment.directory import VerifierChoice, open_readable, open_rollup, open_state
-from microrollup.deployment.keys import builder_key_path, read_key, verifier_key_path
 from microrollup.errors import StoreLocked, StoreMissing, UsageError, WrongRollup
+from microrollup.keys.files import builder_key_path, read_key, verifier_key_path
 from paths import ROOT
 from zoo import make_zoo
 

@@ -10,10 +10,11 @@ import pytest
 
 from deployment_fixtures import APP, LINES, ROLLUP, fill_directory
 from microrollup.deployment.directory import VerifierChoice
-from microrollup.deployment.keys import make_key
 from microrollup.deployment.serving import open_served, serve_node
 from microrollup.deployment.status import read_node_status
 from microrollup.errors import UsageError
+from microrollup.keys.files import make_key
+from microrollup.keys.reference import open_key
 from microrollup.node.runtime import NodeOptions
 
 
@@ -48,6 +49,8 @@ def test_a_stranger_s_key(tmp_path: Path) -> None:
     make_key(tmp_path / "stranger.key")
     with (
         pytest.raises(UsageError, match="not among the rollup's verifiers"),
-        open_served(APP, tmp_path / "data", ROLLUP, VerifierChoice(), [tmp_path / "stranger.key"], None, NodeOptions()),
+        open_served(
+            APP, tmp_path / "data", ROLLUP, VerifierChoice(), [open_key(tmp_path / "stranger.key")], None, NodeOptions()
+        ),
     ):
         pass

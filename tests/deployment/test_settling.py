@@ -12,12 +12,12 @@ from deployment_fixtures import APP, LINES, ROLLUP, fill_directory
 from microrollup.deployment.directory import open_rollup, require_settled
 from microrollup.deployment.exporting import export_blocks
 from microrollup.deployment.importing import import_actions
-from microrollup.deployment.keys import verifier_key_path
 from microrollup.deployment.place_file import find_place
 from microrollup.deployment.settling import parse_attestations, settle_batches
 from microrollup.deployment.status import read_directory_status, read_l1_status
 from microrollup.deployment.verifying import make_request, verify_blocks, verify_together
 from microrollup.errors import UsageError
+from microrollup.keys.files import verifier_key_path
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.verifier.events import DivergenceEvent, Report, VerifierProgress
 

@@ -8,10 +8,10 @@ import pytest
 
 from deployment_fixtures import APP, LINES, ROLLUP, fill_directory
 from microrollup.deployment.importing import import_actions
-from microrollup.deployment.keys import builder_key_path
 from microrollup.deployment.place_file import local_place
 from microrollup.deployment.snapshots import restore_directory, take_snapshot
 from microrollup.errors import MicrorollupError
+from microrollup.keys.files import builder_key_path
 
 
 def test_snapshot_and_restore(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from l1_fixtures import run_anvil
 from l1_node_fixtures import Miner
 from microrollup.contracts import load_artifact
 from microrollup.crypto.ecdsa import compute_address
-from microrollup.deployment.keys import builder_key_path, make_key
+from microrollup.keys.files import builder_key_path, make_key
 from microrollup.testing.anvil import DEV_KEYS
 from node_fixtures import Caller
 from npm import install_npm

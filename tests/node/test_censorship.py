@@ -21,8 +21,8 @@ from l1_node_fixtures import RollupSite, Zygote, get_address, make_user, run_cha
 from microrollup.chain.block import Block
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.deployment.directory import OpenRollup, open_rollup
-from microrollup.deployment.keys import read_key
 from microrollup.execution.authentication import Authenticated, Authenticator
+from microrollup.keys.files import read_key
 from microrollup.primitives import ZERO_BYTES32
 from microrollup.sequencer.sequencer import Sequenced, Sequencer
 from microrollup.settlement.attestation import create_attestation, sign_attestation

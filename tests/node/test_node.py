@@ -68,16 +68,16 @@ def test_the_operator_signs_what_became_of_it(site):
     line = site.line(("count", 0, 5))
     with site.open() as node:
         (result,) = submit(node, line)
-        first = node.acknowledge(result)
+        first = node.acknowledge([result])[0]
         assert isinstance(first, SignedAcknowledgement)
         assert first == verify_acknowledgement(first, compute_address(BUILDER_KEY), chain_id=31337, inbox=bytes(20))
         (again,) = submit(node, line)
         assert isinstance(again, DuplicateAction)
-        assert first == node.acknowledge(again)
+        assert first == node.acknowledge([again])[0]
         wait_for(lambda: node.lookups.get_tip() == 1)
-        assert first == node.acknowledge(submit(node, line)[0])
+        assert first == node.acknowledge(submit(node, line))[0]
     with site.open() as node:
-        assert first == node.acknowledge(submit(node, line)[0])
+        assert first == node.acknowledge(submit(node, line))[0]
 
 
 def test_a_gap_waits_and_is_filled(site):

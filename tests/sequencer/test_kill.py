@@ -105,7 +105,7 @@ def check(data: Path, actions: list[Authenticated]) -> int:
 
 
 def app_key(data: Path):
-    from microrollup.deployment.keys import builder_key_path, read_key
+    from microrollup.keys.files import builder_key_path, read_key
 
     return read_key(builder_key_path(data))
 

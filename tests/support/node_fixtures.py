@@ -15,7 +15,7 @@ import msgspec
 from websockets.sync.client import ClientConnection, connect
 
 from kernel_fixtures import MAP_SIZE, Signer, make_key, make_steps
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import PrivateKey, SigningKey, compute_address
 from microrollup.declaration.rollup import load_rollup
 from microrollup.execution.authentication import Authenticated
 from microrollup.ledger.genesis import make_genesis
@@ -82,7 +82,7 @@ class Site:
         return VerifierSpec(address, request)
 
     @contextmanager
-    def open(self, *, verifiers: int = 0, options: NodeOptions = FAST) -> Iterator[Node]:
+    def open(self, *, verifiers: int = 0, options: NodeOptions = FAST, key: SigningKey = BUILDER_KEY) -> Iterator[Node]:
         """A node that is started, and stopped at the end."""
         divergent = mend_divergence(self.root / "node", self.rollup)
         with (
@@ -90,7 +90,7 @@ class Site:
             closing(LocalSettlement.open(self.root / "l1", self.get_time)) as l1,
         ):
             specs = [self.make_spec(key) for key in self.keys[:verifiers]]
-            node = Node(self.reference, ledger, l1, BUILDER_KEY, verifiers=specs, options=options, divergent=divergent)
+            node = Node(self.reference, ledger, l1, key, verifiers=specs, options=options, divergent=divergent)
             node.start()
             try:
                 yield node

@@ -20,8 +20,8 @@ from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.crypto.keccak import keccak256
 from microrollup.declaration.action import Action
 from microrollup.deployment.directory import open_rollup
-from microrollup.deployment.keys import builder_key_path, make_key
 from microrollup.execution.authentication import Authenticator
+from microrollup.keys.files import builder_key_path, make_key
 from microrollup.ledger.reading import StateProof, prove_state
 from microrollup.sequencer.sequencer import Sequencer
 from microrollup.settlement.attestation import create_attestation, sign_attestation

@@ -17,9 +17,9 @@ from microrollup.cli.parameters import PATH, hex_bytes
 from microrollup.cli.run import run_command
 from microrollup.codec.json import hex0x, read_hex
 from microrollup.codec.json_text import parse_json
-from microrollup.deployment.keys import read_key
 from microrollup.deployment.place_file import find_place
 from microrollup.errors import MissingMember, UnknownMember, UsageError, WrongJsonType, WrongLength
+from microrollup.keys.files import read_key
 from microrollup.settlement.ethereum.errors import L1Error
 from microrollup.settlement.place import EthereumPlace
 

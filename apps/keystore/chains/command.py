@@ -14,8 +14,8 @@ from microrollup.cli.parameters import PATH, hex_bytes
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
-from microrollup.deployment.keys import read_key
 from microrollup.errors import UsageError
+from microrollup.keys.files import read_key
 from microrollup.settlement.ethereum.headers import read_header
 from microrollup.settlement.ethereum.options import EthereumOptions
 

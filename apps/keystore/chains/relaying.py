@@ -17,8 +17,8 @@ from microrollup.cli.output import Command, Output, json_option, make_table
 from microrollup.cli.parameters import PATH
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.crypto.ecdsa import PrivateKey
-from microrollup.deployment.keys import read_key
 from microrollup.errors import UsageError
+from microrollup.keys.files import read_key
 from microrollup.logs import configure_logging
 from microrollup.settlement.ethereum.options import EthereumOptions
 

@@ -17,9 +17,9 @@ from microrollup.cli.run import run_command
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.rollup import load_rollup
-from microrollup.deployment.keys import read_key
 from microrollup.deployment.place_file import find_place
 from microrollup.errors import UsageError
+from microrollup.keys.files import read_key
 from microrollup.primitives import ZERO_ADDRESS
 from microrollup.settlement.place import EthereumPlace
 

@@ -13,9 +13,9 @@ from microrollup.chain.record import Genesis
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.deploying import deploy_rollup, fund_builder
-from microrollup.deployment.keys import builder_key_path, make_key
 from microrollup.deployment.place_file import find_place, has_place
 from microrollup.errors import UsageError
+from microrollup.keys.files import builder_key_path, make_key
 from microrollup.ledger.genesis import make_genesis
 from microrollup.primitives import ZERO_ADDRESS, ZERO_BYTES32
 from microrollup.settlement.ethereum.contracts import ask_contract, create_contract, send_call

@@ -11,11 +11,11 @@ from typing import Final
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.deployment.directory import open_readable, open_rollup, open_state
 from microrollup.deployment.importing import ImportReport, import_lines
-from microrollup.deployment.keys import builder_key_path, make_key
 from microrollup.deployment.l1_rollup import L1Rollup, Settled
 from microrollup.deployment.place_file import keep_place
 from microrollup.errors import MicrorollupError
 from microrollup.execution.authentication_pool import AuthenticationPool
+from microrollup.keys.files import builder_key_path, make_key
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.reading import StateProof, get_field, prove_state
 from microrollup.maintenance.snapshot.restore import restore_snapshot

@@ -20,8 +20,8 @@ from microrollup.codec.json_text import parse_json
 from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.signatures.webauthn import compute_challenge
-from microrollup.deployment.keys import read_key
 from microrollup.errors import DecodeError, RefusedError, UsageError
+from microrollup.keys.files import read_key
 
 from .judging import judge_update
 from .nodes import COSIGN_CONFIG, MULTISIG_CONFIG, VERIFIER_BYTES, encode_proof

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.crypto.keccak import compute_create2_address, keccak256
 from microrollup.primitives import ZERO_BYTES32
 from microrollup.settlement.ethereum.answers import L1Receipt, parse_bytes, parse_quantity
@@ -39,7 +39,7 @@ def compute_contract_address(creation_code: bytes, salt: bytes = ZERO_BYTES32) -
 
 
 def create_contract(
-    options: EthereumOptions, key: PrivateKey, creation_code: bytes, salt: bytes = ZERO_BYTES32
+    options: EthereumOptions, key: SigningKey, creation_code: bytes, salt: bytes = ZERO_BYTES32
 ) -> CreatedContract:
     """Create a contract through the deployment proxy, paid for by `key`; one that is there already serves as well.
 
@@ -60,7 +60,7 @@ def create_contract(
     return visit_l1(options, create)
 
 
-def send_call(options: EthereumOptions, key: PrivateKey, to: bytes, data: bytes, value: int = 0) -> L1Receipt:
+def send_call(options: EthereumOptions, key: SigningKey, to: bytes, data: bytes, value: int = 0) -> L1Receipt:
     """Call a contract in a transaction of `key`'s, with so many wei; returns when it is included.
 
     Raises `L1Refused`, with the data of the revert, before anything is sent; `TransactionReverted` where L1 changed
@@ -92,7 +92,7 @@ async def _has_code(transport: L1Transport, address: bytes) -> bool:
     return bool(await transport.ask("eth_getCode", f"0x{address.hex()}", "latest") != "0x")
 
 
-async def _send(transport: L1Transport, sender: Sender, key: PrivateKey, request: TransactionRequest) -> L1Receipt:
+async def _send(transport: L1Transport, sender: Sender, key: SigningKey, request: TransactionRequest) -> L1Receipt:
     """With a quarter more gas than it takes now."""
     form = {
         "from": f"0x{compute_address(key).hex()}",

@@ -11,7 +11,7 @@ import asyncio
 import time
 from typing import Final
 
-from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.crypto.ecdsa import SigningKey
 from microrollup.settlement.ethereum.answers import parse_quantity
 from microrollup.settlement.ethereum.errors import L1Refused, NoDeployer
 from microrollup.settlement.ethereum.options import EthereumOptions
@@ -41,7 +41,7 @@ _LOOK_SECONDS: Final = 0.5
 _TRIES: Final = 3
 
 
-async def bring_deployer(transport: L1Transport, sender: Sender, options: EthereumOptions, key: PrivateKey) -> None:
+async def bring_deployer(transport: L1Transport, sender: Sender, options: EthereumOptions, key: SigningKey) -> None:
     """Make sure that the proxy is there; `key` pays for it where it is missing. Raises `NoDeployer` and `L1Error`s."""
     if await _has_deployer(transport):
         return

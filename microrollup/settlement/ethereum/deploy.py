@@ -8,7 +8,7 @@ import msgspec
 
 from microrollup.chain.block import compute_rollup_id
 from microrollup.chain.record import Genesis
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.crypto.keccak import compute_create2_address, keccak256
 from microrollup.primitives import Address, Bytes32
 from microrollup.settlement.ethereum.answers import parse_block, parse_bytes, parse_logs, parse_quantity, parse_receipt
@@ -85,7 +85,7 @@ def _encode(plan: InboxPlan) -> bytes:
     return encode_creation(plan.genesis, plan.owner, plan.stf_id)
 
 
-def deploy_inbox(options: EthereumOptions, key: PrivateKey, plan: InboxPlan) -> Deployment:
+def deploy_inbox(options: EthereumOptions, key: SigningKey, plan: InboxPlan) -> Deployment:
     """Create the inbox of a plan, paid for by `key`; one that is there already serves as well, from any creator.
 
     Brings the deployment proxy where it is missing. Raises the `SettlementError` of the genesis's broken rule, and
@@ -94,7 +94,7 @@ def deploy_inbox(options: EthereumOptions, key: PrivateKey, plan: InboxPlan) -> 
     return visit_l1(options, lambda transport: _deploy(transport, options, key, plan))
 
 
-async def _deploy(transport: L1Transport, options: EthereumOptions, key: PrivateKey, plan: InboxPlan) -> Deployment:
+async def _deploy(transport: L1Transport, options: EthereumOptions, key: SigningKey, plan: InboxPlan) -> Deployment:
     chain_id = parse_quantity("eth_chainId", await transport.ask("eth_chainId"))
     if plan.genesis.l1_chain_id != chain_id:
         raise WrongL1(plan.genesis.l1_chain_id, chain_id)
@@ -120,7 +120,7 @@ async def _deploy(transport: L1Transport, options: EthereumOptions, key: Private
     raise failure
 
 
-async def _create(transport: L1Transport, sender: Sender, key: PrivateKey, data: bytes) -> TransactionReverted:
+async def _create(transport: L1Transport, sender: Sender, key: SigningKey, data: bytes) -> TransactionReverted:
     """Have the proxy create; what it is if the inbox is not there afterwards."""
     form = {"from": f"0x{compute_address(key).hex()}", "to": f"0x{DEPLOYER.hex()}", "data": f"0x{data.hex()}"}
     gas = parse_quantity("eth_estimateGas", await transport.ask("eth_estimateGas", form))

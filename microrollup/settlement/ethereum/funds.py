@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.crypto.ecdsa import SigningKey
 from microrollup.settlement.ethereum.answers import parse_block, parse_quantity
 from microrollup.settlement.ethereum.errors import TransactionReverted
 from microrollup.settlement.ethereum.options import EthereumOptions
@@ -66,7 +66,7 @@ def has_code(options: EthereumOptions, address: bytes) -> bool:
     return visit_l1(options, read)
 
 
-def send_ether(options: EthereumOptions, key: PrivateKey, to: bytes, wei: int) -> None:
+def send_ether(options: EthereumOptions, key: SigningKey, to: bytes, wei: int) -> None:
     """Send wei to a 20-byte address, once; returns when it is included. Raises `L1Error`s."""
 
     async def send(transport: L1Transport) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from microrollup.chain.block import Header
-from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.crypto.ecdsa import SigningKey
 from microrollup.errors import UsageError
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_blob_data_hash
@@ -45,7 +45,7 @@ class Publisher:
         options: EthereumOptions,
         follower: Follower,
         sender: Sender,
-        keys: Mapping[bytes, PrivateKey],
+        keys: Mapping[bytes, SigningKey],
     ) -> None:
         self._transport = transport
         self._options = options
@@ -134,7 +134,7 @@ class Publisher:
             self._transport, sender, self._options.inbox, data, head, self._options.seconds_per_block, sidecar
         )
 
-    def _find_key(self, address: bytes) -> PrivateKey:
+    def _find_key(self, address: bytes) -> SigningKey:
         key = self._keys.get(address)
         if key is None:
             raise UsageError(f"there is no key for 0x{address.hex()}; give the sender's key")

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.settlement.ethereum.answers import (
     L1Receipt,
     parse_block,
@@ -81,7 +81,7 @@ class Sender:
         self._locks: dict[bytes, asyncio.Lock] = {}
         self._proof_kind: ProofKind | None = None
 
-    async def transact(self, key: PrivateKey, call: TransactionRequest) -> L1Receipt:
+    async def transact(self, key: SigningKey, call: TransactionRequest) -> L1Receipt:
         """Send, and wait until included. A reverted transaction is included too.
 
         Raises `SupersededError`, `TransactionPending` (it may still be included), `TransactionRefused`, `FeeTooHigh`.
@@ -120,7 +120,7 @@ class Sender:
 class _Attempt:
     """One call of `transact`: the transactions sent for it all have one nonce."""
 
-    def __init__(self, sender: Sender, key: PrivateKey, address: bytes, call: TransactionRequest) -> None:
+    def __init__(self, sender: Sender, key: SigningKey, address: bytes, call: TransactionRequest) -> None:
         self._sender = sender
         self._transport = sender._transport
         self._options = sender._options

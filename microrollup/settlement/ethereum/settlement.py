@@ -15,7 +15,7 @@ import structlog
 
 from microrollup.chain.block import Header
 from microrollup.chain.record import Genesis
-from microrollup.crypto.ecdsa import PrivateKey, compute_address
+from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.errors import UsageError
 from microrollup.primitives import MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
 from microrollup.settlement.attestation import SignedAttestation
@@ -58,7 +58,7 @@ class EthereumSettlement:
     good (C3B) is what the depth that its user asks for makes of it.
     """
 
-    def __init__(self, options: EthereumOptions, keys: Iterable[PrivateKey], loop: LoopThread) -> None:
+    def __init__(self, options: EthereumOptions, keys: Iterable[SigningKey], loop: LoopThread) -> None:
         """Use `open`."""
         self._options = options
         self._keys = {compute_address(key): key for key in keys}
@@ -74,7 +74,7 @@ class EthereumSettlement:
         self._complaint = ""
 
     @classmethod
-    def open(cls, options: EthereumOptions, keys: Iterable[PrivateKey] = ()) -> Self:
+    def open(cls, options: EthereumOptions, keys: Iterable[SigningKey] = ()) -> Self:
         """Connect, and read all events of the inbox. `keys` are those of the senders; none is needed to read.
 
         Raises `L1Unreachable`, `L1BadAnswer`, `NoInbox`, or `UsageError` for options that cannot be.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Literal
 
 import msgspec
 import rlp  # type: ignore[import-untyped]
 
-from microrollup.crypto.ecdsa import PrivateKey
+from microrollup.crypto.ecdsa import SigningKey, sign_message
 from microrollup.crypto.keccak import keccak256
 from microrollup.settlement.ethereum.fees import Fees
 from microrollup.settlement.ethereum.kzg import Sidecar, compute_blob_proofs, compute_cell_proofs
@@ -65,7 +64,7 @@ class Wrapper:
 
 
 def sign_transaction(
-    key: PrivateKey,
+    key: SigningKey,
     call: TransactionRequest,
     chain_id: int,
     nonce: int,
@@ -73,33 +72,13 @@ def sign_transaction(
     wrapper: Wrapper | None,
     kind: ProofKind,
 ) -> SignedTransaction:
-    """Sign; `wrapper` is of the call's sidecar."""
-    account = _load_account()
-    fields: dict[str, Any] = {
-        "type": 2,
-        "chainId": chain_id,
-        "nonce": nonce,
-        "maxPriorityFeePerGas": fees.tip,
-        "maxFeePerGas": fees.cap,
-        "gas": call.gas,
-        "value": call.value,
-        "data": call.data,
-        "accessList": [],
-    }
-    if call.to is not None:
-        fields["to"] = call.to
+    """Sign; `wrapper` is of the call's sidecar. Raises `SignerUnavailable`."""
+    body: list[Any] = [chain_id, nonce, fees.tip, fees.cap, call.gas, call.to or b"", call.value, call.data, []]
     if call.sidecar is not None:
-        hashes = list(call.sidecar.versioned_hashes)
-        fields |= {"type": 3, "maxFeePerBlobGas": fees.blob_cap, "blobVersionedHashes": hashes}
-    signed = account.sign_transaction(fields, key.secret)
-    payload = bytes(signed.raw_transaction)
+        body += [fees.blob_cap, list(call.sidecar.versioned_hashes)]
+    prefix = b"\x02" if call.sidecar is None else b"\x03"
+    signature = sign_message(key, prefix + rlp.encode(body))
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    payload = prefix + rlp.encode([*body, signature[64] - 27, r, s])
     raw = payload if wrapper is None else wrapper.wrap(payload, kind)
     return SignedTransaction(keccak256(payload), raw, nonce, fees)
-
-
-def _load_account() -> Any:
-    limit = sys.getrecursionlimit()
-    from eth_account import Account  # noqa: PLC0415  # takes half a second, and sets the recursion limit
-
-    sys.setrecursionlimit(limit)
-    return Account

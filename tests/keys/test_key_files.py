@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from microrollup.deployment.keys import create_key, make_key, read_key
 from microrollup.errors import UsageError
+from microrollup.keys.files import create_key, make_key, read_key
 
 
 def test_a_key_is_made_once(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Keys of builders, verifiers and payers: in files, plain or under a passphrase, or held by a signer elsewhere."""
