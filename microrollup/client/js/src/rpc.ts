@@ -747,6 +747,7 @@ export interface StatusAnswer {
   verifiers: VerifierStatus[];
   subscribers: Uint64;
   indexes?: IndexProgress[];
+  native?: string;
 }
 /**
  * Where the node stands on L1.
