@@ -41,8 +41,8 @@ ROOMS: dict[str, set[str]] = {
     "rpc": {"codec", "crypto", "chain", "declaration", "execution", "explorer", "ledger", "node", "settlement"},
     "client": {"codec", "crypto", "chain", "declaration", "execution"},
     "deployment": {
-        "_native", "codec", "crypto", "chain", "client", "declaration", "execution", "guard", "keys", "ledger", "maintenance",
-        "node", "rpc", "segments", "sequencer", "settlement", "store", "testing", "verifier"
+        "_native", "codec", "crypto", "chain", "client", "declaration", "execution", "guard", "keys", "ledger",
+        "maintenance", "node", "rpc", "segments", "sequencer", "settlement", "store", "testing", "verifier"
     },
     "cli": {
         "codec", "crypto", "chain", "client", "declaration", "deployment", "keys", "ledger", "maintenance", "node",
