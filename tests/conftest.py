@@ -18,7 +18,6 @@ from microrollup.limits import MEMORY_BYTES
 RECURSION_LIMIT = sys.getrecursionlimit()
 
 SLOW = (
-    "_native/test_both_paths", "_native/test_build",
     "cli/test_cli", "cli/test_demo", "cli/test_new", "client/", "deployment/", "explorer/", "house/test_benchmarks",
     "house/test_ci", "house/test_examples", "house/test_interpreters", "house/test_reference", "house/test_site",
     "house/test_system", "house/test_wheel", "keystore/test_accounts_forge", "keystore/test_axiom_chain",
@@ -29,9 +28,9 @@ SLOW = (
     "keystore/test_plus_machine", "keystore/test_plus_one_time", "keystore/test_published", "keystore/test_resolver",
     "keystore/test_safe_owner", "keystore/test_signing_in", "keystore/test_smart_account_chain",
     "keystore/test_story", "keystore/test_ucmt_chain", "keystore/test_ucmt_forge", "keystore/test_vault_chain",
-    "keystore/test_vault_forge", "ledger/test_indexes", "maintenance/", "node/", "rpc/", "segments/",
-    "sequencer/test_envelope", "sequencer/test_fan_out", "sequencer/test_full", "sequencer/test_kill",
-    "sequencer/test_upgrade", "settlement/",
+    "keystore/test_vault_forge", "ledger/test_indexes", "maintenance/", "node/", "replication/", "rpc/",
+    "segments/", "sequencer/test_envelope", "sequencer/test_fan_out", "sequencer/test_full",
+    "sequencer/test_kill", "sequencer/test_upgrade", "settlement/",
     "store/test_environment", "verifier/",
 )  # fmt: skip
 """Folders and files that run commands, nodes, L1, compilers or browsers: marked `slow`, left out by `-m "not slow"`."""
@@ -42,7 +41,7 @@ LONG = (
 )  # fmt: skip
 """Files of few tests that take a minute or two: they come first, or the last of them would keep one core waiting."""
 
-MAY_BE_SKIPPED = ("third-party vectors", "CPython 3.", "there is no C compiler")
+MAY_BE_SKIPPED = ("third-party vectors", "CPython 3.")
 """How the reasons begin for which a run in CI may skip a test. Anything else that is missing there fails it."""
 
 settings.register_profile("same every time", deadline=None, derandomize=True, database=None)

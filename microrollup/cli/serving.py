@@ -19,11 +19,13 @@ from microrollup.cli.parameters import (
     passphrase_option,
     workers_option,
 )
+from microrollup.cli.replica import member_options
 from microrollup.cli.settings import Setting, SettingsCommand, describe_settings, list_settings, list_warnings, tabulate
 from microrollup.codec.json import hex0x
 from microrollup.declaration.query import load_methods
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.directory import VerifierChoice
+from microrollup.deployment.member import Member, MemberOptions, serve_member
 from microrollup.deployment.place_file import find_place
 from microrollup.deployment.serving import choose_node_workers, keep_snapshots_of, open_served, serve_node
 from microrollup.errors import UsageError
@@ -33,6 +35,7 @@ from microrollup.limits import MEMORY_BYTES, limited_memory
 from microrollup.logs import configure_logging
 from microrollup.node.runtime import Node, NodeOptions
 from microrollup.node.writer import WriterOptions
+from microrollup.replication.opening import ReplicaPlace
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.origins import read_origin
 from microrollup.rpc.server import bind
@@ -171,6 +174,7 @@ def read_duration(text: str) -> float:
     metavar="N",
     help="Keep snapshots every N blocks, 32 at most, from which `verify --executor` starts [default: none].",
 )
+@member_options
 @click.option("--log-json", is_flag=True, help="Log everything, one JSON object per line.")
 @json_option
 @click.pass_context
@@ -198,6 +202,7 @@ def run_command(
     clock: BuilderClock,
     methods: tuple[str, ...],
     snapshot_every: int | None,
+    place: ReplicaPlace | None,
     log_json: bool,
     output: Output,
 ) -> None:
@@ -234,6 +239,14 @@ def run_command(
     )
     load_methods(rollup, methods)  # a name that is wrong is said before a data directory is made
     bind(host, port).close()  # an address that cannot be had is said before a data directory is made
+    if place is not None:
+        member = MemberOptions(
+            app, directory, rollup, verifiers, builder, l1, options, RpcLimits(rate=rate),
+            frozenset(map(str.lower, hosts)), frozenset(origins),
+        )  # fmt: skip
+        with keep_snapshots_of(app, directory, snapshot_every):
+            _serve_member(member, place, host, port, settings, output)
+        return
     while True:  # a node serves one version of the app
         with (
             limited_memory(MEMORY_BYTES),
@@ -253,6 +266,21 @@ def run_command(
             break
     document = {"stopped": True, "height": node.ledger.checkpoint.height, "seq": node.ledger.next_seq}
     output.show(document, f"stopped at height {document['height']}; the same command goes on from there")
+
+
+def _serve_member(
+    options: MemberOptions, place: ReplicaPlace, host: str, port: int, settings: list[Setting], output: Output
+) -> None:
+    """Serve as a member of a replicated log."""
+
+    def announce(address: str, _stop: object) -> None:
+        document = {"url": address, "rollup": options.rollup.name, "node": place.node}
+        facts = {"JSON-RPC": f"{address} (WebSocket while it leads)", "node": place.node, "stop": "Ctrl-C"}
+        output.show({**document, "settings": describe_settings(settings)}, tabulate(settings), make_facts(dict(facts)))
+
+    with limited_memory(MEMORY_BYTES):
+        serve_member(Member(options, place), host, port, options.limits, announce)
+    output.show({"stopped": True, "node": place.node}, "stopped; the same command goes on from there")
 
 
 def _list_own_keys(directory: Path) -> list[Path]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from socket import socket
 from typing import Final
 
+from microrollup.chain.answers.confirmations import Divergent
 from microrollup.chain.record import Genesis
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import SigningKey
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.deployment.directory import VerifierChoice, open_rollup
+from microrollup.deployment.directory import OpenRollup, VerifierChoice, open_rollup
 from microrollup.deployment.place_file import find_place
 from microrollup.deployment.segmenting import SNAPSHOTS_DIRECTORY
 from microrollup.deployment.verifying import make_request
@@ -28,7 +30,7 @@ from microrollup.settlement.place import L1Place
 from microrollup.store.environment import Environment
 from microrollup.system import count_cores, raise_limit
 
-__all__ = ["choose_node_workers", "keep_snapshots_of", "open_served", "serve_node"]
+__all__ = ["choose_node_workers", "describe_address", "keep_snapshots_of", "make_node", "open_served", "serve_node"]
 
 _VERIFIERS_DIRECTORY: Final = "verifiers"
 BUSY_PROCESSES: Final = 2
@@ -64,21 +66,39 @@ def open_served(
     with open_rollup(directory, rollup, verifiers=known, l1=l1, builder=builder) as opened:
         if exists:
             _check_first_verifiers(opened.ledger.genesis, choice, keys)
-        chosen = list(keys)
-        if not chosen and verifier_key_path(directory).exists():
-            chosen = [open_key(verifier_key_path(directory))]
-        place = find_place(directory, l1)
-        specs = []
-        for key in chosen:
-            own = directory / _VERIFIERS_DIRECTORY / key.address.hex()
-            signed = None if key.signed_path else directory / "keys" / f"{key.address.hex()}{SIGNED_SUFFIX}"
-            request = make_request(app, directory, own, l1=place, key=key, signed=signed, workers=0, follow=True)
-            specs.append(VerifierSpec(key.address, request))
-        verifiers = opened.l1.get_verifiers(opened.l1.get_number()).addresses
-        strangers = [spec for spec in specs if spec.address not in verifiers]
-        if strangers:
-            raise UsageError(f"{hex0x(strangers[0].address)} is not among the rollup's verifiers")
-        yield Node(app, opened.ledger, opened.l1, opened.key, verifiers=specs, options=options, divergent=divergent)
+        yield make_node(app, directory, opened, keys, l1, options, divergent=divergent)
+
+
+def make_node(
+    app: str,
+    directory: Path,
+    opened: OpenRollup,
+    keys: Sequence[NamedKey],
+    l1: L1Place | None,
+    options: NodeOptions,
+    *,
+    divergent: Divergent | None,
+    may_settle: Callable[[], bool] = lambda: True,
+) -> Node:
+    """The node over an opened data directory, not started yet; `keys` and what is raised as of `open_served`."""
+    chosen = list(keys)
+    if not chosen and verifier_key_path(directory).exists():
+        chosen = [open_key(verifier_key_path(directory))]
+    place = find_place(directory, l1)
+    specs = []
+    for key in chosen:
+        own = directory / _VERIFIERS_DIRECTORY / key.address.hex()
+        signed = None if key.signed_path else directory / "keys" / f"{key.address.hex()}{SIGNED_SUFFIX}"
+        request = make_request(app, directory, own, l1=place, key=key, signed=signed, workers=0, follow=True)
+        specs.append(VerifierSpec(key.address, request))
+    verifiers = opened.l1.get_verifiers(opened.l1.get_number()).addresses
+    strangers = [spec for spec in specs if spec.address not in verifiers]
+    if strangers:
+        raise UsageError(f"{hex0x(strangers[0].address)} is not among the rollup's verifiers")
+    return Node(
+        app, opened.ledger, opened.l1, opened.key, verifiers=specs, options=options, divergent=divergent,
+        may_settle=may_settle,
+    )  # fmt: skip
 
 
 def _check_first_verifiers(genesis: Genesis, choice: VerifierChoice, keys: Sequence[NamedKey]) -> None:
@@ -116,6 +136,12 @@ def _tell_nobody(_url: str, _stop: Callable[[], None]) -> None:
     return
 
 
+def describe_address(listener: socket, host: str) -> tuple[int, str]:
+    """Port and URL of a socket that listens on a host."""
+    port = int(listener.getsockname()[1])
+    return port, f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def serve_node(
     node: Node,
     host: str,
@@ -136,9 +162,7 @@ def serve_node(
     chosen = limits or RpcLimits()
     raise_limit("RLIMIT_NOFILE", chosen.connections + SPARE_FILES)
     listener = bind(host, port)
-    shown = f"[{host}]" if ":" in host else host
-    server_port = int(listener.getsockname()[1])
-    address = f"http://{shown}:{server_port}"
+    server_port, address = describe_address(listener, host)
     try:
         node.start()
         server = Server(

@@ -253,6 +253,7 @@ class Ledger(LedgerStore):
     def commit(self) -> None:
         """Make the log durable up to here. Raises `CommitFailed`; then nothing since may be acknowledged."""
         if self._pending:
+            self._replicate(self._pending)
             with self.environment.write() as txn:
                 chain = self._append(txn, self._pending)
             self._appended(chain)
@@ -302,10 +303,11 @@ class Ledger(LedgerStore):
         block, header, changes = self._require_block(), closing.header, closing.changes
         tables, height = self.environment.tables, encode_number(closing.header.height)
         checkpoint = make_checkpoint(header, changes.delta.leaf_count, changes.sizes, changes.lanes)
+        records = [*self._pending, encode_record(Close(header.height, seal))]
+        self._replicate(records, header)
         with self.environment.write() as txn:
-            chain = self._append(txn, [*self._pending, encode_record(Close(header.height, seal))])
-            row = BlockRow(header, block.open, seal, block.first_record)
-            txn.put(height, encode_row(row), db=tables["blocks"])
+            chain = self._append(txn, records)
+            txn.put(height, encode_row(BlockRow(header, block.open, seal, block.first_record)), db=tables["blocks"])
             put_closing(txn, tables, closing)
             keep_manifest(txn, tables, find_code(self.environment, self.app, header.height, header.stf_id))
             txn.put(height, encode_row(self.checkpoint), db=tables["undo_checkpoint"])
@@ -376,6 +378,7 @@ class Ledger(LedgerStore):
         Raises what `require_rebuildable` raises, and `CommitFailed`.
         """
         self.require_rebuildable(height)
+        self._replicate([encode_record(Rebuild(height))])
         end = self.checkpoint.height, self._length, self._chain
         take_blocks_back(self.environment, self.tree, Rebuild(height), *end, self.find_authenticator)
         self.tree.close()

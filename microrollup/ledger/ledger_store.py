@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Self
 
 from microrollup.chain.block import Block, Header, compute_block_hash
+from microrollup.codec.canonical import encode_canonical
 from microrollup.errors import StoreCorrupt
+from microrollup.ledger.remote import RemoteLog
 from microrollup.store.environment import Environment, encode_number, map_errors
 from microrollup.store.retention import put_settled
 from microrollup.store.tables import SYNCED_KEY, Checkpoint, get_block, get_block_row
@@ -15,7 +17,7 @@ __all__ = ["LedgerStore"]
 
 
 class LedgerStore:
-    """The part of a ledger that is about its store alone."""
+    """The part of a ledger that is about its store alone, and about who has its records before."""
 
     environment: Environment
     rollup_id: bytes
@@ -23,6 +25,21 @@ class LedgerStore:
     tree: FlatTree
     _synced_height: int
     _unsynced_leaves: int
+    _length: int
+    _chain: bytes
+    remote: RemoteLog | None = None
+    """Takes every record before this store does, once somebody sets it."""
+
+    @property
+    def log_end(self) -> tuple[int, bytes]:
+        """The number of the log's next record, and the 32-byte chain value after its last: what is durable here."""
+        return self._length, self._chain
+
+    def _replicate(self, records: list[bytes], header: Header | None = None) -> None:
+        """First elsewhere, then here: what another node does not find may have been acknowledged by nobody."""
+        if self.remote is not None:
+            raw = None if header is None else encode_canonical(header)
+            self.remote.append(self._length, self._chain, records, raw)
 
     def close(self) -> None:
         """Make the flat files durable and close the store. Uncommitted entries are dropped."""

@@ -22,7 +22,7 @@ from microrollup.store.retention import read_settled
 from microrollup.store.tables import get_chain, get_checkpoint, get_log_length, get_log_start
 from microrollup.system import sync_file
 
-__all__ = ["keep_divergence", "mend_divergence", "read_divergence"]
+__all__ = ["drop_divergence", "keep_divergence", "mend_divergence", "read_divergence"]
 
 _FILE: Final = "divergence.json"
 
@@ -49,6 +49,11 @@ def read_divergence(directory: Path) -> Divergent | None:
         return msgspec.json.decode(raw, type=Divergent)
     except msgspec.MsgspecError as error:
         raise StoreError(f"{directory / _FILE} is damaged: {error}") from None
+
+
+def drop_divergence(directory: Path) -> None:
+    """Forget it: the blocks were built again."""
+    (directory / _FILE).unlink()
 
 
 def mend_divergence(directory: Path, rollup: MicroRollup) -> Divergent | None:
@@ -88,6 +93,6 @@ def mend_divergence(directory: Path, rollup: MicroRollup) -> Divergent | None:
                 take_blocks_back(environment, tree, rebuild, checkpoint.height, length, chain, find_authenticator)
             finally:
                 tree.close()
-    (directory / _FILE).unlink()
+    drop_divergence(directory)
     _log.warning("blocks_taken_back", height=divergent.height, field=divergent.field)
     return None

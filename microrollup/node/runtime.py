@@ -104,8 +104,11 @@ class Node:
         verifiers: Sequence[VerifierSpec] = (),
         options: NodeOptions | None = None,
         divergent: Divergent | None = None,
+        may_settle: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`divergent` is what could not be mended at the last start: then no actions are taken."""
+        """`divergent` is what could not be mended at the last start: then no actions are taken. `may_settle` is asked
+        before each transaction.
+        """
         self.options = options or NodeOptions()
         self.reference = reference
         self.ledger = ledger
@@ -148,7 +151,13 @@ class Node:
         )
         self.intake.deliver = self._writer.deliver
         self._settler = Settler(
-            l1, self.rollup_id, self.genesis.l1_chain_id, self.operator, self.lookups.read_closed, reactions
+            l1,
+            self.rollup_id,
+            self.genesis.l1_chain_id,
+            self.operator,
+            self.lookups.read_closed,
+            reactions,
+            may_settle,
         )
         self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, reactions) for spec in verifiers]
         reactions.writer, reactions.settler, reactions.links = self._writer, self._settler, self.links
@@ -215,6 +224,19 @@ class Node:
         if self.indexes is not None:
             self.indexes.close()
         _log.info("node_stopped", height=self.ledger.checkpoint.height)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether memory is ahead of what is durable: nothing but making the node anew helps."""
+        return self._writer.failed
+
+    def retire(self, reason: str) -> None:
+        """Take no more actions and build no more blocks, the open one neither; `stop` may follow."""
+        self._writer.stop_intake(reason)
+
+    def rebuild(self, height: int) -> None:
+        """Build the blocks from a height on again, as after a C2X. Raises what `Sequencer.rebuild` raises."""
+        self._writer.ask(lambda sequencer: sequencer.rebuild(height)).result()
 
     def _make_pool(self) -> AuthenticationPool:
         return self._make_pool_of(self.options.workers)

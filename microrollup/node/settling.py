@@ -116,6 +116,7 @@ class Settler:
         submitter: bytes,
         read_blocks: Callable[[int], Iterable[Block]],
         listener: SettlingListener,
+        may_settle: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settlement = settlement
         self._rollup_id = rollup_id
@@ -123,6 +124,7 @@ class Settler:
         self._submitter = submitter
         self._read_blocks = read_blocks
         self._listener = listener
+        self._may_settle = may_settle
         self._final = 0
         self._included = b""
         """Hash of the settled block that the listener was told of last."""
@@ -242,6 +244,8 @@ class Settler:
         if len(signed) < verifiers.quorum:
             if time.monotonic() - self._told_at >= RETRY_SECONDS:
                 self._tell(candidate)
+            return RETRY_SECONDS
+        if not self._may_settle():
             return RETRY_SECONDS
         try:
             self._settlement.settle(candidate.batch, candidate.last.header, signed, submitter=self._submitter)

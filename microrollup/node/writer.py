@@ -91,6 +91,8 @@ class Writer:
         """Height of the newest closed block, and when one without actions is to follow."""
         self._progress = LedgerProgress(ledger, publisher)
         self.stopped: str | None = None
+        self.failed = False
+        """Whether memory is ahead of what is durable."""
 
     @property
     def open_entries(self) -> OpenEntries | None:
@@ -157,6 +159,7 @@ class Writer:
             self._finish()
         except BaseException as error:
             _log.exception("writer_ended")
+            self.failed = True
             self._stop(f"the writer ended by a fault ({type(error).__name__}); restart to go on from what is durable")
             self._refuse_everything()
         finally:
@@ -281,7 +284,7 @@ class Writer:
         return self._ledger.checkpoint.height, math.inf if seconds is None else time.monotonic() + seconds
 
     def _note_stopped(self) -> None:
-        reason = self._sequencer.stopped
+        reason, self.failed = self._sequencer.stopped, self._sequencer.failed
         if reason != self.stopped:
             self.stopped = reason
             if reason is not None:

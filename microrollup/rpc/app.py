@@ -38,7 +38,7 @@ from microrollup.rpc.queries import make_query_methods
 from microrollup.rpc.rates import name_client
 from microrollup.rpc.sockets import TRY_AGAIN_LATER, Sockets
 
-__all__ = ["RpcApp", "make_app"]
+__all__ = ["Entrance", "RpcApp", "make_app"]
 
 _JSON: Final = "application/json"
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -223,7 +223,7 @@ def _refuse(status: int, error: ErrorResponse, *, close: bool = False) -> Respon
     return Response(encode_error(NULL_ID, error), status, headers=headers, media_type=_JSON)
 
 
-class _Entrance:
+class Entrance:
     """Refuses requests whose `Host` is not this server's, and takes the calls past the router to their one place.
 
     Routing and its layers of middleware take a sixth of the time of a call that is acknowledged alone.
@@ -232,6 +232,10 @@ class _Entrance:
     def __init__(self, app: ASGIApp, shared: RpcApp) -> None:
         self._app = app
         self._shared = shared
+
+    def close(self) -> None:
+        """Let go of the node, where no server tells the application that it ends."""
+        self._shared.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -260,7 +264,7 @@ def make_app(
     hosts: frozenset[str] = frozenset(),
     origins: frozenset[str] = frozenset(),
     address: str = "http://127.0.0.1:8650",
-) -> ASGIApp:
+) -> Entrance:
     """The application of a started node. `more` are the app's own methods, `hosts` the names that it is known by,
     `origins` those of other servers' pages that may use it (as `read_origin` gives them).
     """
@@ -282,4 +286,4 @@ def make_app(
         Route("/openrpc.json", shared.pay(shared.get_openrpc), methods=["GET"]),
         *make_http_routes(shared.dispatcher, shared.bodies, origins),
     ]
-    return _Entrance(Starlette(routes=routes, lifespan=live), shared)
+    return Entrance(Starlette(routes=routes, lifespan=live), shared)

@@ -148,12 +148,18 @@ class Zygote:
 class Command:
     """A command line in a process of its own, its output in files."""
 
-    def __init__(self, zygote: Zygote, log: Path, *arguments: object) -> None:
+    def __init__(self, zygote: Zygote, log: Path, *arguments: object, crash: tuple[str, int] | None = None) -> None:
         self.log = log
         self.out = log.with_suffix(".out")
         self.out.write_bytes(b"")
         self._zygote = zygote
-        request = {"arguments": [str(each) for each in arguments], "stdout": str(self.out), "stderr": str(log)}
+        request: dict[str, Any] = {
+            "arguments": [str(each) for each in arguments],
+            "stdout": str(self.out),
+            "stderr": str(log),
+        }
+        if crash is not None:
+            request["crash"] = crash
         self.pid: int = zygote.ask(request)
         self.code: int | None = None
 

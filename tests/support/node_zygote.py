@@ -3,7 +3,8 @@
 A node that is killed and started again many times would spend its test's time on imports. What is forked runs the
 command line as it is; the process that forks has no store open and no threads. In JSON lines:
 
-    {"arguments": [...], "stdout": path, "stderr": path} -> the process's id
+    {"arguments": [...], "stdout": path, "stderr": path} -> the process's id; with "crash": [point, count] it is to end
+        as `crash_points.install` says
     {"pid": 123, "wait": 5.0} -> its exit code (or minus the signal's number), null if it still runs
 """
 
@@ -47,6 +48,10 @@ def fork(request: dict[str, Any]) -> int:
                 os.dup2(file.fileno(), number)
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123
             os.dup2(nothing.fileno(), 0)
+        if "crash" in request:
+            import crash_points
+
+            crash_points.install(*request["crash"])
         code = main(request["arguments"])
         sys.stdout.flush()
         sys.stderr.flush()

@@ -747,7 +747,6 @@ export interface StatusAnswer {
   verifiers: VerifierStatus[];
   subscribers: Uint64;
   indexes?: IndexProgress[];
-  native?: string;
 }
 /**
  * Where the node stands on L1.
