@@ -13,6 +13,7 @@ app = MicroRollup(
     genesis=Keystore(),
     stfs=[register, update],
     reads=f"{__package__}.queries",
+    methods=f"{__package__}.methods",
     pages=f"{__package__}.pages",
     method_sets={"chains": MethodSet(f"{__package__}.chains.methods", namespace="keystore")},
 )

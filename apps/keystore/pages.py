@@ -8,6 +8,7 @@ from microrollup import Act, Column, Page, Part
 from microrollup.chain.answers.pages import Tone
 
 from .chains.methods import chains_of
+from .methods import revocations
 from .queries import held
 from .smart_account.changes import PUBLISHED_VALIDATORS
 from .smart_account.configuration import load_code_hash
@@ -62,5 +63,28 @@ PAGES: Final = (
         parameter="sender",
         of_signer=True,
         acts=(Act(Register, "Register an account"),),
+    ),
+    Page(
+        "revoke",
+        "Revoke a key",
+        (
+            Part(
+                revocations,
+                "Keys of this configuration",
+                (
+                    Column("signer", "key"),
+                    Column("outcome", "revoking it"),
+                    Column("key", "account"),
+                    Column("code_hash", "validator", words=_VALIDATORS),
+                ),
+                (Act(Update, "Revoke", {**_SAME, "config_hash": "config_hash", "vk": "vk"}),),
+            ),
+        ),
+        "An update replaces an account's configuration as a whole: a key is revoked by a configuration without it. The "
+        "keystore holds hashes only, so the present configuration comes from the wallet. The vk, who may change the "
+        "account, is no key of the configuration: it is revoked by handing the account over.",
+        parameter="sender",
+        fields={"configuration": "Present configuration, in hex digits"},
+        of_signer=True,
     ),
 )

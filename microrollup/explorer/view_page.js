@@ -32,6 +32,7 @@ export async function renderAppPage(context, [name, value]) {
     wantsFields
       ? renderFields(page, async (values) => {
           filled = values;
+          replace(body); // nothing that was asked for before stands under other values
           await context.guard(() => load());
         })
       : null,
@@ -228,7 +229,8 @@ function renderSheet(part, answer, ask) {
 /** Buttons that lead to the forms of actions, which begin with values of the row. */
 function renderActs(acts, row = {}) {
   return acts.map((act) => {
-    const values = Object.entries(act.fills).map(([member, source]) => [member, row[source]]);
+    const all = Object.entries(act.fills).map(([member, source]) => [member, row[source]]);
+    const values = all.filter(([, value]) => value !== null && value !== undefined);
     return h("a", { class: "button", href: toForm(act.action, values) }, act.title);
   });
 }

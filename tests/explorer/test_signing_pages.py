@@ -10,9 +10,15 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
-from apps.keystore.smart_account.configuration import load_code_hash
+from apps.keystore.smart_account.configuration import (
+    compute_data,
+    configure_ecdsa,
+    configure_multisig,
+    load_code_hash,
+)
 from browser_fixtures import CONTRAST, Browser
 from chromium import Chromium
+from microrollup.codec.json import hex0x
 from microrollup.crypto.keccak import keccak256
 from node_fixtures import Caller
 from process_fixtures import run_node
@@ -100,6 +106,53 @@ def test_a_passkey_finds_rotates_and_hands_over(browser: Browser, node: Caller) 
     browser.fill(vk=first)
     browser.click("Sign and submit")
     browser.wait_for_text("main form .problem", "found no such passkey here")
+
+
+def test_keys_are_revoked(browser: Browser, node: Caller) -> None:
+    """One of three by its button; where none can be spared, or one is all there is, that is said before."""
+    owners = [bytes((number,)) * 20 for number in (1, 2, 3)]
+    multisig = configure_multisig(2, owners)
+    browser.open("#/page/keys")
+    sender = browser.connect_new_passkey()
+    for configuration in (multisig, configure_ecdsa(owners[0])):
+        data = compute_data(configuration)
+        browser.go("#/sign/Register")
+        browser.fill(codeHash=hex0x(data[:32]), configHash=hex0x(data[32:]), salt=SALT)
+        assert "executed" == browser.submit()
+
+    def show(configuration: bytes) -> list[dict[str, str]]:
+        browser.fill(configuration=hex0x(configuration))
+        browser.click("Show")
+        browser.wait("return document.querySelector('main [data-method$=_revocations] tbody tr')")
+        return browser.read_sheet("revocations")
+
+    browser.go("#/page/revoke")
+    rows = show(multisig.config)
+    assert ["leaves 2 of 2"] * 3 == [row["revoking it"] for row in rows]
+    assert "0x0202…0202" == rows[1]["key"]
+    browser.run("document.querySelectorAll('main tbody tr')[1].querySelector('a.button').click()")
+    browser.wait("return document.querySelector('h1')?.innerText === 'Sign Update'")
+    key, rest = browser.read_form()["key"], compute_data(configure_multisig(2, [owners[0], owners[2]]))
+    assert {"key": key, "codeHash": hex0x(rest[:32]), "configHash": hex0x(rest[32:]), "vk": sender} == (
+        browser.read_form()
+    )
+    assert "executed" == browser.submit()
+    assert {"data": hex0x(rest), "vk": sender} == node.call("getState", field="accounts", key=key)["value"]
+
+    browser.go("#/page/revoke")
+    browser.run("document.querySelector('main textarea').focus()")
+    browser.press(*hex0x(multisig.config))
+    browser.click("Show")
+    browser.wait_for_text("main", "Nothing under: Keys of this configuration")
+    rows = show(configure_multisig(2, [owners[0], owners[2]]).config)
+    assert all("leaves 1 of 1: one signature fewer than now, 2 of 2" in row["revoking it"] for row in rows)
+    (row,) = show(owners[0])
+    assert ("the only key" in row["revoking it"], "ECDSAValidator") == (True, row["validator"])
+    browser.click("Revoke")
+    browser.wait("return document.querySelector('h1')?.innerText === 'Sign Update'")
+    assert ("", sender) == (browser.read_form()["configHash"], browser.read_form()["vk"])
+    browser.click("Sign and submit")
+    browser.wait_for_text("main form .problem", "configHash is not bytes32")
 
 
 def answer(browser: Browser, method: str, value: Any) -> Any:
