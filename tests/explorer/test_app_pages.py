@@ -56,6 +56,7 @@ def test_the_menu_has_the_pages(browser: Browser) -> None:
         "Live",
         "State",
         "Check a proof",
+        "Keys",
         "Accounts",
         "Balances",
         "Recoveries",

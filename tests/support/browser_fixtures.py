@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from eth_account import Account
+
 from chromium import Chromium
 from waiting import wait_for
 
@@ -166,3 +168,22 @@ class Browser:
         self.click("Make a passkey")
         self.wait_for_text(".signer", "Disconnect")
         return str(self.run("return document.querySelector('.signer code').innerText"))
+
+    # A wallet
+
+    def answer(self, method: str, value: Any) -> Any:
+        """Answer the wallet's open question, and give its parameters. A value with a code is a refusal."""
+        self.wait("return window.asked.length > 0")
+        asked, params = self.run("const [{ method, params }] = window.asked; return [method, params]")
+        assert method == asked
+        take = "const { resolve, reject } = window.asked.shift();"
+        self.run(f"{take} given[0]?.code ? reject(given[0]) : resolve(given[0]);", value)
+        return params
+
+    def answer_with(self, key: bytes) -> dict[str, Any]:
+        """Sign what the wallet is asked to, with the 32 bytes of a private key and another library: the typed data."""
+        self.wait("return window.asked.length > 0")
+        typed: dict[str, Any] = json.loads(self.run("return window.asked[0].params[1]"))
+        signed = Account.from_key(key).sign_typed_data(full_message=typed)
+        self.answer("eth_signTypedData_v4", f"0x{signed.signature.hex().removeprefix('0x')}")
+        return typed

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from microrollup import ZERO_ADDRESS, Address, Bytes32, Index, IndexBlock, Uint64, Uint256
 
+from .guardians import MAIL
 from .naming import AccountNamed, TextSet, compute_text_key
 from .state import Plus
 from .vault import Deposited
 
-__all__ = ["by_amount", "deposits_of", "holdings", "labels", "names", "proposals_by_time", "proposals_of", "text_names"]
+__all__ = [
+    "by_amount",
+    "deposits_of",
+    "holdings",
+    "labels",
+    "names",
+    "proposals_by_time",
+    "proposals_of",
+    "text_names",
+    "updates_by_vk",
+    "voices",
+]
 
 
 def names(block: IndexBlock[Plus], rows: Index[str, Bytes32]) -> None:
@@ -91,3 +103,30 @@ def proposals_by_time(block: IndexBlock[Plus], rows: Index[tuple[Uint64, Bytes32
             rows.delete((change.old.started, change.key))
         if change.old is None and change.new is not None:
             rows.put((change.new.started, change.key), True)
+
+
+def voices(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Uint64, Bytes32], bool]) -> None:
+    """(who, second at which it was made, proposal) of each proposal that there is.
+
+    Who: its guardians, by their ids but those of mail, and its next vk, with 12 zero bytes first.
+    """
+    for change in block.changes(block.state.recovery.proposals):
+        value = change.old or change.new
+        if value is None or (change.old is not None and change.new is not None):
+            continue  # guardians, vk and time never change
+        heard = {each.id: True for each in value.guardians if each.kind != MAIL}
+        heard[bytes(12) + value.vk] = True
+        for who in heard:
+            if change.new is None:
+                rows.delete((who, value.started, change.key))
+            else:
+                rows.put((who, value.started, change.key), True)
+
+
+def updates_by_vk(block: IndexBlock[Plus], rows: Index[tuple[Address, Bytes32], bool]) -> None:
+    """(next vk, account) of each update that waits to be accepted."""
+    for change in block.changes(block.state.recovery.updates):
+        if change.old is not None:
+            rows.delete((change.old.vk, change.key))
+        if change.new is not None:
+            rows.put((change.new.vk, change.key), True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Column, Page, Part
+from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Act, Column, Page, Part
 from microrollup.chain.answers.pages import Tone
 
+from ..transitions import Register, Update
 from .money import EVERY_TOKEN
+from .policies import DropPending, SetRecovery
 from .queries import (
     account,
     accounts,
@@ -17,21 +19,29 @@ from .queries import (
     find_name,
     guardian_policies,
     guardians,
+    held,
     holders,
     intents,
     mail_keys,
     named_accounts,
+    own_policies,
+    own_recoveries,
     prices,
     recoveries,
     recoveries_of,
+    recoveries_to_finish,
     recovery,
     spending_rules,
     sponsors,
     texts,
     tokens,
+    updates_due,
+    votes_due,
     withdrawals,
 )
+from .recovery import CancelRecovery, FinishRecovery, SupportRecovery
 from .spending import NO_LIMIT
+from .updates import AcceptUpdate, SetCareful
 
 __all__ = ["PAGES"]
 
@@ -58,7 +68,81 @@ _PROPOSAL: Final = (
     Column("mode"),
 )
 
+_UPDATED: Final = {"key": "key", "code_hash": "code_hash"}
+_VOICE: Final = (
+    Column("proposal", page="recovery"),
+    _KEY,
+    _NAME,
+    _STATE,
+    Column("supports", "votes", form="progress", of="threshold"),
+    Column("cancels", "votes against", form="progress", of="cancels_needed"),
+    Column("until", "this state ends", form="time"),
+    Column("mode"),
+    Column("vk", "next holder"),
+)
+_VOTE: Final = Column("vote", "your vote", form="state", words={"": ""}, tones=_TONES)
+_SPOKEN: Final = {"proposal": "proposal", "guardian": "guardian"}
+
+_KEYS: Final = Page(
+    "keys",
+    "Keys",
+    (
+        Part(
+            held,
+            "Your accounts",
+            (_KEY, _NAME, _STATE, Column("code_hash"), Column("config_hash"), Column("careful")),
+            (
+                Act(Update, "Rotate keys", _UPDATED),
+                Act(Update, "Hand over", {**_UPDATED, "config_hash": "config_hash"}),
+                Act(SetRecovery, "Name guardians", {"key": "key"}),
+                Act(SetCareful, "Be careful", {"key": "key"}),
+            ),
+        ),
+        Part(
+            updates_due,
+            "Accounts that wait for you",
+            (_KEY, _NAME, Column("code_hash"), Column("config_hash")),
+            (Act(AcceptUpdate, "Accept", {"key": "key"}),),
+        ),
+        Part(own_recoveries, "Recoveries of your accounts", _VOICE, (Act(CancelRecovery, "Cancel", _SPOKEN),)),
+        Part(
+            own_policies,
+            "Guardians of your accounts",
+            (
+                _KEY,
+                _NAME,
+                _STATE,
+                Column("threshold", "votes needed"),
+                Column("count", "guardians"),
+                Column("mode"),
+                Column("delay", form="duration"),
+                Column("effective", "since", form="time", words=_NONE),
+            ),
+            (Act(DropPending, "Take back what is announced", {"key": "key"}),),
+        ),
+        Part(
+            votes_due,
+            "Recoveries in which you are a guardian",
+            (*_VOICE, _VOTE),
+            (Act(SupportRecovery, "Support", _SPOKEN), Act(CancelRecovery, "Take back, or vote against", _SPOKEN)),
+        ),
+        Part(
+            recoveries_to_finish,
+            "Recoveries that give you an account",
+            _VOICE,
+            (Act(FinishRecovery, "Finish", {"proposal": "proposal"}),),
+        ),
+    ),
+    "What the connected wallet or passkey holds, guards and is about to get. Of a proposal, check the next holder with "
+    "the account's owner before you support it. Under veto the owner alone cancels; under lock the guardians do. A "
+    "one-time key signs once: it cannot accept or finish, and no page can tell it from a lasting one.",
+    parameter="sender",
+    of_signer=True,
+    acts=(Act(Register, "Register an account"),),
+)
+
 PAGES: Final = (
+    _KEYS,
     Page(
         "accounts",
         "Accounts",

@@ -6,12 +6,12 @@ answered as an empty list; only an account, a proposal or a name that is asked f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from microrollup import ZERO_ADDRESS, ZERO_BYTES32, Address, Bytes32, Revert, Uint16, Uint64, Uint256, View, require
 
 from ..axiom.rpc.indexes import axiom_blocks, axiom_leaves, axiom_queue
+from ..indexes import accounts_by_vk
 from .answers import (
     AccountAnswer,
     AccountEntry,
@@ -43,10 +43,23 @@ from .answers import (
 )
 from .authority import find_standing
 from .guardians import SENDER
-from .indexes import by_amount, deposits_of, holdings, labels, names, proposals_by_time, proposals_of, text_names
+from .indexes import (
+    by_amount,
+    deposits_of,
+    holdings,
+    labels,
+    names,
+    proposals_by_time,
+    proposals_of,
+    text_names,
+    updates_by_vk,
+    voices,
+)
 from .naming import compute_named_key, compute_text_key
-from .policy import RecoveryProposal
+from .own import list_held, list_own_policies, list_updates_due, list_voices
+from .own_answers import DueUpdate, HeldPage, OwnPolicy, VoiceAnswer
 from .prices import get_price
+from .reading import find_label, get_shown_proposal, require_size, show_name, show_proposals, take
 from .shown import (
     GUARDIAN_KINDS,
     IN_FORCE,
@@ -63,6 +76,7 @@ from .vault import compute_withdrawal_id
 __all__ = [
     "account",
     "accounts",
+    "accounts_by_vk",
     "axiom_blocks",
     "axiom_leaves",
     "axiom_queue",
@@ -72,48 +86,33 @@ __all__ = [
     "find_name",
     "guardian_policies",
     "guardians",
+    "held",
     "holders",
     "intents",
+    "labels",
     "mail_keys",
     "named_accounts",
+    "own_policies",
+    "own_recoveries",
     "prices",
     "recoveries",
     "recoveries_of",
+    "recoveries_to_finish",
     "recovery",
     "spending_rules",
     "sponsors",
     "texts",
     "tokens",
+    "updates_by_vk",
+    "updates_due",
+    "voices",
+    "votes_due",
     "withdrawals",
 ]
 
-_MAX_PAGE: Final = 200
-"""Entries of a page; fewer where a query counts its steps."""
 _MAX_SPONSORS: Final = 100
 _MAX_NONCES: Final = 1_000
 """That a page of withdrawals goes over."""
-
-
-def _size(limit: int) -> int:
-    require(1 <= limit <= _MAX_PAGE, "a page has 1 to 200 entries")
-    return limit
-
-
-def _take(keys: Iterable[Any], limit: int, skip: Any = None) -> tuple[list[Any], bool]:
-    """The first keys but `skip`, and whether there are more."""
-    found: list[Any] = []
-    for key in keys:
-        if key == skip:
-            continue
-        if len(found) == limit:
-            return found, True
-        found.append(key)
-    return found, False
-
-
-def _name(view: View[Plus], key: bytes) -> str:
-    label = view.index(labels).get(key)
-    return "" if label is None else label
 
 
 # Accounts
@@ -124,17 +123,17 @@ def account(view: View[Plus], key: Bytes32) -> AccountAnswer:
     found = view.state.keystore.accounts.get(key)
     if found is None:
         raise Revert("no such account")
-    return show_account(view.state, key, found, _name(view, key), view.timestamp)
+    return show_account(view.state, key, found, find_label(view, key), view.timestamp)
 
 
 def accounts(view: View[Plus], after: Bytes32 = ZERO_BYTES32, limit: Uint16 = 25) -> AccountPage:
     """All accounts, in the order of their keys."""
     state = view.state
-    keys, more = _take(state.keystore.accounts.keys(start=after), _size(limit), after)
+    keys, more = take(state.keystore.accounts.keys(start=after), require_size(limit), after)
     items = [
         AccountEntry(
             key,
-            _name(view, key),
+            find_label(view, key),
             state.keystore.accounts[key].vk,
             state.vault.balances.get(key, 0),
             describe_state(state, key, view.timestamp),
@@ -144,13 +143,46 @@ def accounts(view: View[Plus], after: Bytes32 = ZERO_BYTES32, limit: Uint16 = 25
     return AccountPage(items, keys[-1] if more else None)
 
 
+# What concerns a sender
+
+
+def held(view: View[Plus], sender: Address, after: Bytes32 = ZERO_BYTES32, limit: Uint16 = 25) -> HeldPage:
+    """The accounts that a sender may change, with what an `Update` of each begins with."""
+    return list_held(view, sender, after, require_size(limit))
+
+
+def updates_due(view: View[Plus], sender: Address) -> list[DueUpdate]:
+    """Updates of careful accounts that wait until this sender accepts them."""
+    return list_updates_due(view, sender)
+
+
+def own_policies(view: View[Plus], sender: Address) -> list[OwnPolicy]:
+    """Who may recover the accounts that a sender may change, in force and announced."""
+    return list_own_policies(view, sender)
+
+
+def own_recoveries(view: View[Plus], sender: Address) -> list[VoiceAnswer]:
+    """The proposals for the accounts that a sender may change: the owner's place is 255."""
+    return list_voices(view, sender, "owner")
+
+
+def votes_due(view: View[Plus], sender: Address) -> list[VoiceAnswer]:
+    """The proposals on which a sender has a guardian's voice, its own or that of an account of it."""
+    return list_voices(view, sender, "guardian")
+
+
+def recoveries_to_finish(view: View[Plus], sender: Address) -> list[VoiceAnswer]:
+    """The proposals whose next holder a sender is."""
+    return list_voices(view, sender, "next")
+
+
 # Money
 
 
 def balances(view: View[Plus], key: Bytes32, after: Address = ZERO_ADDRESS, limit: Uint16 = 50) -> HoldingPage:
     """What an account has: ether first, then the tokens that it has ever had. It need not be registered."""
     rows = view.index(holdings)
-    found, more = _take(rows.keys(prefix=(key,), start=(key, after)), _size(limit), (key, after))
+    found, more = take(rows.keys(prefix=(key,), start=(key, after)), require_size(limit), (key, after))
     items = [HoldingAnswer(place[1], rows[place]) for place in found]
     following = items[-1].token if more else None
     if after == ZERO_ADDRESS and key in view.state.vault.balances:
@@ -166,15 +198,15 @@ def holders(
 ) -> HolderPage:
     """Who has most of a token; of ether by default."""
     rows = view.index(by_amount).keys(prefix=(token,), stop=(token, *after), reverse=True)
-    found, more = _take(rows, _size(limit))
-    items = [HolderAnswer(key, _name(view, key), amount, token) for _, amount, key in found]
+    found, more = take(rows, require_size(limit))
+    items = [HolderAnswer(key, find_label(view, key), amount, token) for _, amount, key in found]
     return HolderPage(items, (items[-1].amount, items[-1].key) if more else None)
 
 
 def tokens(view: View[Plus], limit: Uint16 = 100) -> list[TokenAnswer]:
     """Tokens that were ever deposited, ether among them, and how much in all."""
     credited = view.state.vault.credited
-    found, _ = _take(credited.keys(), _size(limit))
+    found, _ = take(credited.keys(), require_size(limit))
     return [TokenAnswer(token, credited[token]) for token in found]
 
 
@@ -184,7 +216,7 @@ def withdrawals(view: View[Plus], key: Bytes32, after: Uint64 = 2**64 - 1, limit
     Updates of Axiom's format take numbers too. A page goes over 1,000 numbers at most, so it may be empty and have a
     next one.
     """
-    vault, size = view.state.vault, _size(limit)
+    vault, size = view.state.vault, require_size(limit)
     items: list[WithdrawalAnswer] = []
     nonce = min(vault.axiom_nonces.get(key, 0), after)
     least = max(0, nonce - _MAX_NONCES)
@@ -202,7 +234,7 @@ def withdrawals(view: View[Plus], key: Bytes32, after: Uint64 = 2**64 - 1, limit
 def deposits(view: View[Plus], key: Bytes32, after: Uint64 = 0, limit: Uint16 = 25) -> DepositPage:
     """The vault's numbers of an account's deposits, in order."""
     rows = view.index(deposits_of)
-    found, more = _take(rows.keys(prefix=(key,), start=(key, after)), _size(limit), (key, after))
+    found, more = take(rows.keys(prefix=(key,), start=(key, after)), require_size(limit), (key, after))
     items = []
     for place in found:
         token, amount = rows[place]
@@ -229,22 +261,15 @@ def guardian_policies(view: View[Plus], key: Bytes32) -> list[PolicyAnswer]:
     return shown
 
 
-def _get_proposal(view: View[Plus], proposal: bytes) -> RecoveryProposal:
-    value = view.state.recovery.proposals.get(proposal)
-    if value is None:
-        raise Revert("no such proposal, or it has ended")
-    return value
-
-
 def recovery(view: View[Plus], proposal: Bytes32) -> ProposalAnswer:
     """A proposal, with its state and its votes."""
-    value = _get_proposal(view, proposal)
-    return show_proposal(view.state, proposal, value, _name(view, value.key), view.timestamp)
+    value = get_shown_proposal(view, proposal)
+    return show_proposal(view.state, proposal, value, find_label(view, value.key), view.timestamp)
 
 
 def guardians(view: View[Plus], proposal: Bytes32) -> list[GuardianAnswer]:
     """The guardians that a proposal names, and how each of them has voted."""
-    value = _get_proposal(view, proposal)
+    value = get_shown_proposal(view, proposal)
     votes = {vote.guardian: "supports" for vote in value.supports}
     votes |= {vote.guardian: "cancels" for vote in value.cancels}
     return [
@@ -260,19 +285,11 @@ def guardians(view: View[Plus], proposal: Bytes32) -> list[GuardianAnswer]:
 
 def mail_keys(view: View[Plus], limit: Uint16 = 100) -> list[MailKeyAnswer]:
     """Keys of mail providers, by which guardians' mails are checked: compare announced ones with DNS."""
-    found, _ = _take(view.state.recovery.dkim_keys.items(), _size(limit))
+    found, _ = take(view.state.recovery.dkim_keys.items(), require_size(limit))
     shown = []
     for key_hash, key in found:
         word = "announced" if view.timestamp < key.from_ else IN_FORCE if view.timestamp <= key.until else "expired"
         shown.append(MailKeyAnswer(key.domain, key.selector, word, key.from_, key.until, key_hash))
-    return shown
-
-
-def _show_proposals(view: View[Plus], proposals: list[bytes]) -> list[ProposalAnswer]:
-    shown = []
-    for proposal in proposals:
-        value = view.state.recovery.proposals[proposal]
-        shown.append(show_proposal(view.state, proposal, value, _name(view, value.key), view.timestamp))
     return shown
 
 
@@ -281,14 +298,14 @@ def recoveries(
 ) -> ProposalPage:
     """All proposals that are not finished or cancelled, the newest first."""
     rows = view.index(proposals_by_time).keys(stop=after, reverse=True)
-    found, more = _take(rows, _size(limit), after)
-    return ProposalPage(_show_proposals(view, [proposal for _, proposal in found]), found[-1] if more else None)
+    found, more = take(rows, require_size(limit), after)
+    return ProposalPage(show_proposals(view, [proposal for _, proposal in found]), found[-1] if more else None)
 
 
 def recoveries_of(view: View[Plus], key: Bytes32) -> list[ProposalAnswer]:
     """The proposals for one account, the newest first: each guardian has one at most."""
     rows = view.index(proposals_of).keys(prefix=(key,), reverse=True)
-    return _show_proposals(view, [proposal for _, _, proposal in rows])
+    return show_proposals(view, [proposal for _, _, proposal in rows])
 
 
 # Names
@@ -297,8 +314,8 @@ def recoveries_of(view: View[Plus], key: Bytes32) -> list[ProposalAnswer]:
 def named_accounts(view: View[Plus], after: str = "", limit: Uint16 = 25) -> NamePage:
     """All names, shorter ones first."""
     rows = view.index(names)
-    found, more = _take(rows.keys(start=after), _size(limit), after)
-    return NamePage([_show_name(view, label, rows[label]) for label in found], found[-1] if more else None)
+    found, more = take(rows.keys(start=after), require_size(limit), after)
+    return NamePage([show_name(view, label, rows[label]) for label in found], found[-1] if more else None)
 
 
 def find_name(view: View[Plus], name: str) -> NameEntry:
@@ -306,18 +323,13 @@ def find_name(view: View[Plus], name: str) -> NameEntry:
     key = compute_named_key(view.state.config.parent_node, name)
     require(view.state.config.parent_node != ZERO_BYTES32, "this rollup has no names")
     require(key in view.state.keystore.accounts, "nobody has registered this name")
-    return _show_name(view, name, key)
-
-
-def _show_name(view: View[Plus], label: str, key: bytes) -> NameEntry:
-    found = view.state.keystore.accounts[key]
-    return NameEntry(label, key, found.vk, describe_state(view.state, key, view.timestamp))
+    return show_name(view, name, key)
 
 
 def texts(view: View[Plus], key: Bytes32, after: str = "", limit: Uint16 = 64) -> TextPage:
     """The text records of an account, shorter names first."""
     rows = view.index(text_names).keys(prefix=(key,), start=(key, after))
-    found, more = _take(rows, _size(limit), (key, after))
+    found, more = take(rows, require_size(limit), (key, after))
     items = [TextAnswer(name, view.state.texts.texts[compute_text_key(key, name)]) for _, name in found]
     return TextPage(items, items[-1].name if more else None)
 
@@ -328,7 +340,7 @@ def texts(view: View[Plus], key: Bytes32, after: str = "", limit: Uint16 = 64) -
 def delegates(view: View[Plus], key: Bytes32, limit: Uint16 = 100) -> list[DelegateAnswer]:
     """Second configurations of an account, by chain; 0 stands for every chain without an entry of its own."""
     state, now = view.state, view.timestamp
-    found, _ = _take(state.outbox.delegates.items(prefix=(key,)), _size(limit))
+    found, _ = take(state.outbox.delegates.items(prefix=(key,)), require_size(limit))
     shown = []
     for (_, chain_id), each in found:
         bound = describe_bound(state, key, each.owner_hash, each.valid_until, now)
@@ -342,7 +354,7 @@ def intents(view: View[Plus], key: Bytes32, after: Uint16 = 2**16 - 1, limit: Ui
     """Operations that an account lets pass on other chains, the highest slot first."""
     state, now = view.state, view.timestamp
     rows = state.outbox.intents.items(prefix=(key,), stop=(key, after), reverse=True)
-    found, more = _take(rows, _size(limit))
+    found, more = take(rows, require_size(limit))
     items = [
         IntentAnswer(
             slot,
@@ -375,7 +387,7 @@ def prices(view: View[Plus]) -> list[PriceAnswer]:
 def sponsors(view: View[Plus], key: Bytes32) -> list[SponsorshipAnswer]:
     """Who pays for an account's actions. With a key of zero: who pays for any account's, once each."""
     state, now = view.state, view.timestamp
-    found, _ = _take(state.fees.sponsorships.items(prefix=(key,)), _MAX_SPONSORS)
+    found, _ = take(state.fees.sponsorships.items(prefix=(key,)), _MAX_SPONSORS)
     shown = []
     for (_, sponsor), each in found:
         bound = IN_FORCE if now <= each.until else "expired"
