@@ -17,7 +17,7 @@ from plus_world import ALICE, CAROL, FRANK, SENDERS
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     """The node; what happens to it is this file's alone."""
-    with serve_plus(tmp_path_factory.mktemp("plus")) as caller:
+    with serve_plus(tmp_path_factory.mktemp("plus"), ()) as caller:
         yield caller
 
 

@@ -26,7 +26,7 @@ _ACCOUNTS = b'{"jsonrpc": "2.0", "id": 1, "method": "keystorePlus_accounts"}'
 
 @contextmanager
 def serve_plus(directory: Path, labels: tuple[str, ...] = ("alice", "alice-savings")) -> Iterator[Caller]:
-    """The node, with these names for Alice, and two text records of the first."""
+    """The node, with these names for Alice, and two text records of the first, if there is one."""
     environment = {"PLUS_SHOWN_NOW": str(int(time.time())), "PYTHONPATH": f"{SUPPORT}{os.pathsep}{ROOT}"}
     with patch.dict(os.environ, environment):
         site = Site(directory, "plus_shown")
@@ -45,8 +45,12 @@ def serve_plus(directory: Path, labels: tuple[str, ...] = ("alice", "alice-savin
                 submit(CommitName(compute_commitment(label, ALICE, _SECRET)))
                 submit(RegisterNamed(label, _SECRET, CODE, CONFIG))
             for name, value in (
-                ("url", "https://alice.example"),
-                ("description", "Words of Alice's own, a line long."),
+                ()
+                if not labels
+                else (
+                    ("url", "https://alice.example"),
+                    ("description", "Words of Alice's own, a line long."),
+                )
             ):
                 submit(SetText(compute_named_key(PARENT, labels[0]), name, value))
             # Processes that import the app answer later on a busy machine than a query may take.
