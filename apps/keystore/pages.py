@@ -82,7 +82,7 @@ PAGES: Final = (
         ),
         "An update replaces an account's configuration as a whole: a key is revoked by a configuration without it. The "
         "keystore holds hashes only, so the present configuration comes from the wallet. The vk, who may change the "
-        "account, is no key of the configuration: it is revoked by handing the account over.",
+        "account, is revoked by handing the account over.",
         parameter="sender",
         fields={"configuration": "Present configuration, in hex digits"},
         of_signer=True,

@@ -47,11 +47,11 @@ def list_signers(code_hash: bytes, configuration: bytes) -> list[SignerEntry]:
         return [SignerEntry(configuration, None, outcome)]
     if code_hash != _MULTISIG:
         raise Revert("the validator is not a published one, or does not take this configuration")
-    threshold, owners = configuration[:1], configuration[1:]
+    threshold, owners = int.from_bytes(configuration[:1], "big"), configuration[1:]
     listed = [owners[start : start + _ADDRESS_BYTES] for start in range(0, len(owners), _ADDRESS_BYTES)]
-    if len(owners) % _ADDRESS_BYTES or listed != sorted(set(listed)) or not 1 <= threshold[0] <= len(listed) <= 255:
+    if len(owners) % _ADDRESS_BYTES or listed != sorted(set(listed)) or not 1 <= threshold <= len(listed) <= 255:
         raise Revert("the multisig validator does not take this configuration")
-    return [_drop(threshold[0], listed, owner) for owner in listed]
+    return [_drop(threshold, listed, owner) for owner in listed]
 
 
 def _drop(threshold: int, owners: list[bytes], owner: bytes) -> SignerEntry:

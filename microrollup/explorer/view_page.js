@@ -32,7 +32,7 @@ export async function renderAppPage(context, [name, value]) {
     wantsFields
       ? renderFields(page, async (values) => {
           filled = values;
-          replace(body); // nothing that was asked for before stands under other values
+          replace(body); // answers to other values go at once
           await context.guard(() => load());
         })
       : null,

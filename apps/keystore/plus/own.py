@@ -9,7 +9,7 @@ from microrollup import ZERO_BYTES32, View
 from ..indexes import accounts_by_vk
 from .guardians import ACCOUNT, SENDER
 from .indexes import proposals_of, updates_by_vk, voices
-from .own_answers import DueUpdate, HeldEntry, HeldPage, OwnPolicy, VoiceAnswer
+from .own_answers import DueUpdate, OwnEntry, OwnPage, OwnPolicy, VoiceAnswer
 from .policy import RecoveryProposal
 from .reading import find_label
 from .shown import show_account, show_policy, show_proposal
@@ -23,7 +23,7 @@ _MAX_ACCOUNTS: Final = 25
 _MAX_ROWS: Final = 50
 
 
-def list_held(view: View[Plus], sender: bytes, after: bytes, limit: int) -> HeldPage:
+def list_held(view: View[Plus], sender: bytes, after: bytes, limit: int) -> OwnPage:
     """The accounts whose vk a 20-byte sender is."""
     rows, following = view.index(accounts_by_vk).page(prefix=(sender,), after=(sender, after), limit=limit)
     items = []
@@ -31,8 +31,8 @@ def list_held(view: View[Plus], sender: bytes, after: bytes, limit: int) -> Held
         found = view.state.keystore.accounts.get(key)
         if found is not None:
             each = show_account(view.state, key, found, find_label(view, key), view.timestamp)
-            items.append(HeldEntry(key, each.name, each.state, each.code_hash, each.config_hash, each.careful))
-    return HeldPage(items, None if following is None else following[1])
+            items.append(OwnEntry(key, each.name, each.state, each.code_hash, each.config_hash, each.careful))
+    return OwnPage(items, None if following is None else following[1])
 
 
 def _list_keys(view: View[Plus], sender: bytes) -> list[bytes]:

@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from microrollup import Address, Bytes32, Uint8, Uint64
 
-__all__ = ["DueUpdate", "HeldEntry", "HeldPage", "OwnPolicy", "VoiceAnswer"]
+__all__ = ["DueUpdate", "OwnEntry", "OwnPage", "OwnPolicy", "VoiceAnswer"]
 
 
-class HeldEntry(Struct, frozen=True):
+class OwnEntry(Struct, frozen=True):
     """An account that the sender may change."""
 
     key: Bytes32
@@ -23,10 +23,10 @@ class HeldEntry(Struct, frozen=True):
     """Whether updates wait for the next vk."""
 
 
-class HeldPage(Struct, frozen=True):
+class OwnPage(Struct, frozen=True):
     """Accounts in the order of their keys."""
 
-    items: list[HeldEntry]
+    items: list[OwnEntry]
     next: Bytes32 | None
     """To go on after; null at the end."""
 

@@ -57,7 +57,7 @@ from .indexes import (
 )
 from .naming import compute_named_key, compute_text_key
 from .own import list_held, list_own_policies, list_updates_due, list_voices
-from .own_answers import DueUpdate, HeldPage, OwnPolicy, VoiceAnswer
+from .own_answers import DueUpdate, OwnPage, OwnPolicy, VoiceAnswer
 from .prices import get_price
 from .reading import find_label, get_shown_proposal, require_size, show_name, show_proposals, take
 from .shown import (
@@ -146,7 +146,7 @@ def accounts(view: View[Plus], after: Bytes32 = ZERO_BYTES32, limit: Uint16 = 25
 # What concerns a sender
 
 
-def held(view: View[Plus], sender: Address, after: Bytes32 = ZERO_BYTES32, limit: Uint16 = 25) -> HeldPage:
+def held(view: View[Plus], sender: Address, after: Bytes32 = ZERO_BYTES32, limit: Uint16 = 25) -> OwnPage:
     """The accounts that a sender may change, with what an `Update` of each begins with."""
     return list_held(view, sender, after, require_size(limit))
 
