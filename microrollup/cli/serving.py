@@ -12,6 +12,7 @@ import click
 from microrollup.cli.l1 import l1_options, sending_options
 from microrollup.cli.output import Output, json_option, make_facts
 from microrollup.cli.parameters import (
+    PATH,
     app_argument,
     block_size_option,
     data_option,
@@ -30,11 +31,14 @@ from microrollup.deployment.place_file import find_place
 from microrollup.deployment.serving import choose_node_workers, keep_snapshots_of, open_served, serve_node
 from microrollup.errors import UsageError
 from microrollup.keys.files import builder_key_path, verifier_key_path
+from microrollup.keys.passphrase import read_passphrase
 from microrollup.keys.reference import KeyReference, list_key_warnings, open_key, read_reference
 from microrollup.limits import MEMORY_BYTES, limited_memory
 from microrollup.logs import configure_logging
+from microrollup.node.batch_timing import SettleOptions
 from microrollup.node.runtime import Node, NodeOptions
 from microrollup.node.writer import WriterOptions
+from microrollup.primitives import MAX_BLOCK_RECORD_BYTES
 from microrollup.replication.opening import ReplicaPlace
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.origins import read_origin
@@ -46,19 +50,31 @@ from microrollup.settlement.place import EthereumPlace, L1Place
 __all__ = ["run_command"]
 
 DEFAULT_PORT: Final = 8650
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)?")
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, None: 1.0}
 MIN_BLOCK_SECONDS: Final = 0.01
 MAX_BLOCK_SECONDS: Final = 3_600.0
+MAX_SETTLE_SECONDS: Final = 43_200.0
+"""Half of the day after which unsettled blocks stop intake."""
+
 MAX_EMPTY_SECONDS: Final = 86_400.0
 
 
 def read_duration(text: str) -> float:
     """Seconds of `1s`, `250ms`, `2m` or a plain number."""
+    return _read_seconds(text, MIN_BLOCK_SECONDS, MAX_BLOCK_SECONDS, "10ms to 60m")
+
+
+def read_period(text: str) -> float:
+    """Seconds of `10m`, `2h`, or 0."""
+    return _read_seconds(text, 0.0, MAX_SETTLE_SECONDS, "0 to 12h")
+
+
+def _read_seconds(text: str, least: float, most: float, said: str) -> float:
     found = _DURATION.fullmatch(text)
-    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
-    if not MIN_BLOCK_SECONDS <= seconds <= MAX_BLOCK_SECONDS:
-        raise click.BadParameter(f"{text!r} is not a time from 10ms to 60m")
+    seconds = float(found[1]) * _UNITS[found[2]] if found else -1.0
+    if not least <= seconds <= most:
+        raise click.BadParameter(f"{text!r} is not a time from {said}")
     return seconds
 
 
@@ -147,6 +163,34 @@ def read_duration(text: str) -> float:
     type=click.Choice(["local", "ethereum"]),
     help="Refuse to start if the rollup settles elsewhere [default: take what options or data directory say].",
 )
+@click.option(
+    "--settle-every",
+    type=read_period,
+    default="0",
+    show_default=True,
+    metavar="TIME",
+    help="Settle when the oldest action has waited so long: 10m, 2h; 0: nothing waits. Forced actions never do.",
+)
+@click.option(
+    "--settle-bytes",
+    type=click.IntRange(1, MAX_BLOCK_RECORD_BYTES),
+    metavar="N",
+    help="Settle earlier once the records have N bytes, uncompressed [default: once they fill a batch].",
+)
+@click.option(
+    "--urgent-budget",
+    type=click.IntRange(0, 10_000),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Let clients ask for a batch at once N times in 24 hours, all together.",
+)
+@click.option(
+    "--urgent-token-file",
+    type=PATH,
+    metavar="FILE",
+    help="Let clients that have the token in this file ask at any time.",
+)
 @sending_options
 @l1_options
 @click.option(
@@ -198,6 +242,10 @@ def run_command(
     workers: int | None,
     settle: Literal["local", "ethereum"] | None,
     l1: L1Place | None,
+    settle_every: float,
+    settle_bytes: int | None,
+    urgent_budget: int,
+    urgent_token_file: Path | None,
     upgrade: bool,
     clock: BuilderClock,
     methods: tuple[str, ...],
@@ -234,8 +282,17 @@ def run_command(
     listed = {*addresses, *[key.address for key in verifiers if keys]}
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
+    if settle_every == 0 and (settle_bytes or urgent_budget or urgent_token_file):
+        raise UsageError("--settle-bytes and --urgent-… have no effect without --settle-every")
+    token = None if urgent_token_file is None else read_passphrase(urgent_token_file)
     options = NodeOptions(
-        block_size, timing, choose_node_workers(workers), upgrade=upgrade, clock=clock, methods=methods
+        block_size,
+        timing,
+        choose_node_workers(workers),
+        upgrade=upgrade,
+        clock=clock,
+        methods=methods,
+        settling=SettleOptions(settle_every, settle_bytes, urgent_budget, token),
     )
     load_methods(rollup, methods)  # a name that is wrong is said before a data directory is made
     bind(host, port).close()  # an address that cannot be had is said before a data directory is made

@@ -26,6 +26,7 @@ from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.entry import is_forced_record
 from microrollup.ledger.indexes.viewing import IndexReader
 from microrollup.ledger.ledger import Ledger
+from microrollup.node.batch_timing import BatchTiming, SettleOptions
 from microrollup.node.client_budgets import ClientBudgets
 from microrollup.node.confirmations import ConfirmationEvent, Confirmations
 from microrollup.node.errors import NotRecorded
@@ -77,6 +78,8 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """Build upgrades that are announced; else intake stops where one is due."""
     clock: BuilderClock = "own"
     """Where blocks have their timestamps from."""
+    settling: SettleOptions = SettleOptions()
+    """When batches are settled."""
     methods: tuple[str, ...] = ()
     """Sets of methods that are served besides, by the names under which the app declares them."""
 
@@ -158,6 +161,7 @@ class Node:
             self.lookups.read_closed,
             reactions,
             may_settle,
+            BatchTiming(self.options.settling),
         )
         self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, reactions) for spec in verifiers]
         reactions.writer, reactions.settler, reactions.links = self._writer, self._settler, self.links
@@ -351,6 +355,18 @@ class Node:
     def submit_attestation(self, signed: SignedAttestation) -> tuple[int, int]:
         """Count an attestation: how many the present batch has, and how many it takes. Raises `AttestationRefused`."""
         return self.reactions.count_attestation(signed)
+
+    def request_settlement(self, token: str | None = None) -> int | None:
+        """Have what is closed settled at once; how often anybody may still ask so today, None with the token.
+
+        Raises `SettlementNotDue`.
+        """
+        return self._settler.ask_now(token)
+
+    @property
+    def quorum_missing(self) -> int:
+        """L1 blocks since a batch that lacks a quorum should have had one; 0 while there is none."""
+        return self._settler.quorum_missing
 
     def get_batch(self, first_height: int) -> tuple[bytes, int]:
         """The builder's batch from a height on, and its last height. Raises `NotRecorded` if none is offered now.

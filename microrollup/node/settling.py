@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import CancelledError
 from itertools import islice
 from typing import Final, Protocol
@@ -17,6 +17,7 @@ import structlog
 
 from microrollup.chain.block import Block
 from microrollup.errors import MicrorollupError, SettlementError
+from microrollup.node.batch_timing import MAX_BATCH_BLOCKS, QUIET_BLOCKS, BatchTiming, SettleOptions
 from microrollup.settlement.attestation import (
     BatchAttestation,
     SignedAttestation,
@@ -35,7 +36,7 @@ _TRIES: Final = 5
 RETRY_SECONDS: Final = 1.0
 TROUBLE_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 5.0
-MAX_BATCH_BLOCKS: Final = 1_000
+_HOUR_BLOCKS: Final = 300
 MAX_UNSETTLED_BLOCKS: Final = MAX_ORIGIN_AGE_BLOCKS // 2
 """L1 blocks, a day of them: as much time again remains to settle what has been acknowledged by then."""
 
@@ -117,6 +118,7 @@ class Settler:
         read_blocks: Callable[[int], Iterable[Block]],
         listener: SettlingListener,
         may_settle: Callable[[], bool] = lambda: True,
+        timing: BatchTiming | None = None,
     ) -> None:
         self._settlement = settlement
         self._rollup_id = rollup_id
@@ -125,6 +127,11 @@ class Settler:
         self._read_blocks = read_blocks
         self._listener = listener
         self._may_settle = may_settle
+        self.timing = timing or BatchTiming(SettleOptions())
+        self.quorum_missing = 0
+        """L1 blocks since a batch that lacks a quorum should have had one; 0 while there is none."""
+        self._quorum_told = 0
+        """L1 block when a missing quorum was told last."""
         self._final = 0
         self._included = b""
         """Hash of the settled block that the listener was told of last."""
@@ -232,7 +239,7 @@ class Settler:
             return TROUBLE_SECONDS
         candidate = self._candidate
         if candidate is None or candidate.attestation.first_height != head.height + 1:
-            candidate = self._cut(head)
+            candidate = self._cut(head) if self._is_due(head) else None
             if candidate is None:
                 return RETRY_SECONDS
             self._tell(candidate)
@@ -242,6 +249,7 @@ class Settler:
         with self._condition:
             signed = self._choose_signed(verifiers)
         if len(signed) < verifiers.quorum:
+            self._tell_quorum(candidate, number, verifiers, self._signed.keys())
             if time.monotonic() - self._told_at >= RETRY_SECONDS:
                 self._tell(candidate)
             return RETRY_SECONDS
@@ -297,6 +305,32 @@ class Settler:
             self._listener.note_final(final)
         return True
 
+    def ask_now(self, token: str | None) -> int | None:
+        """Settle what there is without waiting for more; see `BatchTiming.ask`."""
+        left = self.timing.ask(token)
+        self.wake()
+        return left
+
+    def _is_due(self, head: SettledHead) -> bool:
+        number = self._settlement.get_number()
+        reason = self.timing.find_reason(head.height, head.forced_count, number, self._read_blocks)
+        if reason is not None:
+            _log.debug("batch_due", reason=reason, height=head.height + 1)
+        return reason is not None
+
+    def _tell_quorum(
+        self, candidate: Candidate, number: int, verifiers: VerifierSet, signed: Collection[bytes]
+    ) -> None:
+        """Half a day before intake has to stop for it, and every hour from then on."""
+        age = number - candidate.oldest_origin
+        self.quorum_missing = max(0, age - QUIET_BLOCKS)
+        if age <= QUIET_BLOCKS or number - self._quorum_told < _HOUR_BLOCKS:
+            return
+        self._quorum_told = number
+        missing = [f"0x{address.hex()}" for address in verifiers.addresses if address not in signed]
+        height = candidate.attestation.first_height
+        _log.error("quorum_missing", height=height, age=age, quorum=verifiers.quorum, missing=missing)
+
     def _cut(self, head: SettledHead) -> Candidate | None:
         """The next batch: what is closed and not settled, as much as one batch holds."""
         candidates = islice(self._read_blocks(head.height + 1), MAX_BATCH_BLOCKS)
@@ -316,9 +350,11 @@ class Settler:
         candidate = Candidate(batch, last, attestation, blocks[0].open.l1_origin)
         with self._condition:
             self._candidate, self._signed = candidate, {}
+        self.timing.note_cut()
         return candidate
 
     def _drop(self) -> None:
+        self.quorum_missing = 0
         with self._condition:
             self._candidate, self._signed = None, {}
 

@@ -79,6 +79,11 @@ def watch_gauges(node: Node) -> None:
         watch("block_height", "Newest block by confirmation level.", read, confirmation=level)
     watch("queue_depth", "Actions taken and not yet decided.", lambda: node.intake.depth)
     watch("process_memory_bytes", "Resident memory of this process.", read_memory)
+    watch(
+        "quorum_missing_blocks",
+        "L1 blocks since a batch that lacks a quorum should have had one; 0 while there is none.",
+        lambda: float(node.quorum_missing),
+    )
     watch("intake_open", "1 while actions are taken.", lambda: float(node.stopped is None))
     watch(
         "verifiers_running",

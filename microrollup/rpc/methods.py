@@ -17,6 +17,7 @@ from microrollup.chain.answers.actions import (
     GenesisAnswer,
     HeaderAnswer,
     ReceiptAnswer,
+    SettlementAnswer,
     SubmitAnswer,
     SubscriptionAnswer,
 )
@@ -203,6 +204,11 @@ def _submit_attestation(api: Api, params: p.AttestationParams) -> AttestationAns
     return AttestationAnswer(accepted=True, count=count, quorum=quorum)
 
 
+def _request_settlement(api: Api, params: p.SettlementParams) -> SettlementAnswer:
+    left = api.node.request_settlement(params.token)
+    return SettlementAnswer(api.node.confirmations.latest, left)
+
+
 def acknowledge(api: Api, results: Sequence[Any]) -> list[Acknowledged]:
     """The acknowledgements of what is durable, signed now, and the errors of the rest."""
     return [
@@ -320,6 +326,14 @@ _METHODS: Final[tuple[Method, ...]] = (
         AttestationAnswer,
         _submit_attestation,
         (ATTESTATION_REFUSED, INVALID_PARAMS),
+    ),
+    PlainMethod(
+        "requestSettlement",
+        "Have what is closed settled at once, without waiting for more: with a token, or out of the day's budget.",
+        p.SettlementParams,
+        SettlementAnswer,
+        _request_settlement,
+        (ACTION_REFUSED,),
     ),
     SocketMethod(
         "subscribe",

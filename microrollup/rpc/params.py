@@ -31,6 +31,7 @@ __all__ = [
     "Params",
     "ProofParams",
     "ReceiptParams",
+    "SettlementParams",
     "StateParams",
     "SubmitManyParams",
     "SubmitParams",
@@ -176,6 +177,13 @@ class BlocksParams(Params, frozen=True, rename={"first": "from"}):
 
     first: SafeInteger
     limit: Annotated[int, Meta(ge=1, le=100)] = 100
+
+
+class SettlementParams(Params, frozen=True):
+    """A batch is asked for at once."""
+
+    token: Annotated[str, Meta(max_length=1024, description="the node's, where there is one")] | None = None
+    """Without it the day's budget is used."""
 
 
 class AttestationParams(Params, frozen=True):

@@ -96,6 +96,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "protocol_limits": lambda: render_constants("microrollup.primitives"),
     "rpc": render_rpc,
     "rpc_limits": lambda: render_struct("microrollup.rpc.limits:RpcLimits"),
+    "settle_options": lambda: render_struct("microrollup.node.batch_timing:SettleOptions"),
     "settings": render_run_settings,
     "writer_options": lambda: render_struct("microrollup.node.writer:WriterOptions"),
 }

@@ -158,6 +158,14 @@ class AttestationAnswer(Struct, frozen=True):
     quorum: Uint64
 
 
+class SettlementAnswer(Struct, frozen=True):
+    """A batch up to the newest closed block is cut as soon as the one before it has settled."""
+
+    height: Uint64
+    left: Uint64 | None
+    """Batches that may still be asked for within 24 hours without a token; None: a token was given."""
+
+
 class SubscriptionAnswer(Struct, frozen=True):
     """A subscription, and the cursor at which it begins."""
 
