@@ -48,6 +48,30 @@ interface IRollupInbox {
         bytes32 metadataRoot;
     }
 
+    /// @notice Who attests batches. `kind` 0: `members` are the addresses of secp256k1 keys, ascending strictly from above zero, at most
+    /// 256. `kind` 1: they are pages that `registerKeys` made, at most 512 BLS12-381 keys in all, ascending over all pages. Its identity
+    /// is `keccak256(abi.encode(kind, members, quorum, rules))`.
+    struct VerifierSet {
+        uint8 kind;
+        address[] members;
+        uint256 quorum;
+        Rule[] rules;
+    }
+
+    /// @notice What a proof by an `IBatchVerifier` is for a set. `kind` 0: it counts as `weight` verifiers, fewer than the quorum.
+    /// `kind` 1: every batch must bring it, and it counts nothing (`weight` 0).
+    struct Rule {
+        uint8 kind;
+        address verifier;
+        uint256 weight;
+    }
+
+    /// @notice A proof for the rule with an index.
+    struct Proof {
+        uint8 rule;
+        bytes proof;
+    }
+
     /// @notice What can be cancelled before it takes effect. A change of the owner cannot: a thief of the owner's key would
     /// stop the rescue.
     enum Announcement {
@@ -105,8 +129,10 @@ interface IRollupInbox {
     );
     /// @notice Blocks whose L1 origin has reached `effectiveBlock` (an L1 block number, as below) take this entry as voided.
     event ActionVoided(uint256 indexed index, uint256 effectiveBlock);
-    /// @notice From L1 block `effectiveBlock` on, `quorum` of these verifiers must attest a batch.
-    event VerifiersChanged(uint256 indexed effectiveBlock, address[] verifiers, uint256 quorum);
+    /// @notice From L1 block `effectiveBlock` on, this set must attest a batch; `id` is its identity.
+    event VerifiersChanged(uint256 indexed effectiveBlock, bytes32 indexed id, VerifierSet set);
+    /// @notice These BLS keys, 192 bytes each, can be named by their page.
+    event KeysRegistered(address indexed page, bytes keys);
     /// @notice From L1 block `effectiveBlock` on, `builder` seals blocks and submits batches.
     event BuilderChanged(uint256 indexed effectiveBlock, address builder);
     /// @notice Blocks whose L1 origin has reached `effectiveBlock` are to be executed by this code.
@@ -122,8 +148,9 @@ interface IRollupInbox {
     error WrongChain(uint256 expected, uint256 found);
     /// @notice The wallets' domain names another contract than the inbox (or `0xff…ff` for it, or zero for none).
     error WrongDomain(address expected, address found);
-    /// @notice `quorum` of `count` verifiers: not more than half of them, more than all, more than 256, or the addresses do
-    /// not ascend strictly from above zero. Two quorums always share a verifier, who signs one block hash a height.
+    /// @notice `quorum` of `count` verifiers (with the weights of proofs): not more than half of them, more than all, more than 256
+    /// (512 BLS keys), the addresses do not ascend strictly from above zero, or nor do those of the rules, or one of at most four
+    /// rules has a weight that it cannot have. Two quorums always share a verifier, who signs one block hash a height.
     error BadQuorum(uint256 count, uint256 quorum);
     /// @notice A number of the header, its word `word` counted from 0, is not below 2^64: no reader could take the event.
     error HeaderOutOfRange(uint256 word);
@@ -151,6 +178,32 @@ interface IRollupInbox {
     error ForeignAttester(address attester);
     /// @notice One verifier's signature counts once.
     error DuplicateAttester(address attester);
+    /// @notice `signatures` begins with `found`, and the set's begin with `expected`: 0 ECDSA, 1 BLS, 2 proofs with either of them; 255
+    /// stands for no byte at all.
+    error WrongKind(uint256 expected, uint256 found);
+    /// @notice Kind 2 is exactly `abi.encode(bytes signatures, Proof[] proofs)`.
+    error WrongEncoding();
+    /// @notice Kind 1 is a signature of 128 bytes and a bit for each verifier.
+    error WrongAggregateLength(uint256 expected, uint256 found);
+    /// @notice A bit is set for a verifier above `count`.
+    error BadBitmap(uint256 count, bytes bitmap);
+    /// @notice The `present` verifiers did not make this aggregate signature.
+    error WrongAggregate(uint256 present);
+    /// @notice The verifier of this rule says no to the proof, or a proof that is required is missing.
+    error ProofRefused(uint256 rule, address verifier);
+    /// @notice The set has no rule with this index, or proofs are not in the order of the rules.
+    error UnknownRule(uint256 rule);
+    /// @notice A proof's verifier is called with all the gas that it may use.
+    error TooLittleGas(uint256 needed, uint256 found);
+    /// @notice 1 to 64 keys of 192 bytes come with as many proofs of 128 bytes; found so many bytes of both.
+    error WrongKeysLength(uint256 keys, uint256 proofs);
+    /// @notice The key with this index is infinity, not above the one before it, no point of the subgroup in its one encoding, or its
+    /// proof of possession is wrong.
+    error BadKey(uint256 index);
+    /// @notice `registerKeys` did not make this page, or its keys are not above those of the page before.
+    error UnknownPage(address page);
+    /// @notice A proof is required, or will be, and without an owner nobody could take that back.
+    error NeedsOwner();
     /// @notice All signatures are good, and they are fewer than the quorum.
     error TooFewAttestations(uint256 quorum, uint256 found);
     /// @notice A forced action's payload, in bytes.
@@ -185,7 +238,11 @@ interface IRollupInbox {
     error NotTopLevel(address caller);
 
     /// @notice Settle the batch that the transaction's blobs hold (EIP-4844): `dataHash` is
-    /// `keccak256(0x02 || versioned hashes)`. `signatures` are `r || s || v` of 65 bytes each, in any order.
+    /// `keccak256(0x02 || versioned hashes)`. `signatures` is a byte that says what follows, by the set of verifiers:
+    /// `0x00 || r || s || v ...`, 65 bytes for each verifier, in any order;
+    /// `0x01 || signature || absent`, the sum of all verifiers' signatures but those whose bit is set in `absent`: 128 bytes, a point of
+    /// G1 as in EIP-2537, and a bit for each key, key i being the bit `1 << (i % 8)` of byte `i / 8`;
+    /// `0x02 || abi.encode(bytes signatures, Proof[] proofs)`, one of the two above, and proofs in the order of the set's rules.
     function settleBlobs(Header calldata header, Claim calldata claim, bytes calldata signatures) external;
 
     /// @notice Settle a batch that is in the calldata: `dataHash` is `keccak256(0x01 || batch)`.
@@ -213,13 +270,17 @@ interface IRollupInbox {
     /// is announced for block E, nothing that would take effect from E to before E + 21,600 ever does. So a key that was
     /// stolen, or handed over, decides nothing in its successor's time; and of several owners announced, the first comes.
     function void(uint256 index) external returns (uint256 effectiveBlock);
-    /// @notice `verifiers` ascend strictly from above zero, at most 256; `quorum` is more than half of them.
-    function changeVerifiers(address[] calldata verifiers, uint256 quorum) external returns (uint256 effectiveBlock);
+    /// @notice The quorum is more than half of the verifiers and of the weights of proofs together.
+    function changeVerifiers(VerifierSet calldata set) external returns (uint256 effectiveBlock);
+    /// @notice Keep a page of BLS keys for `changeVerifiers`; anybody may. 1 to 64 keys, ascending, each 192 bytes: EIP-2537's coordinates
+    /// of a point of G2 without their padding. Each has a proof of possession, 128 bytes: the key's signature over its own 96 compressed
+    /// bytes.
+    function registerKeys(bytes calldata keys, bytes calldata proofs) external returns (address page);
     /// @notice Not zero.
     function changeBuilder(address builder) external returns (uint256 effectiveBlock);
     /// @notice Not zero. A block whose L1 origin has reached `effectiveBlock` begins with the upgrade; see `codeAt`.
     function announceCode(bytes32 stfId) external returns (uint256 effectiveBlock);
-    /// @notice Zero for nobody: then nothing can be announced any more once it is in force.
+    /// @notice Zero for nobody: then nothing can be announced any more once it is in force. Not while a proof is required.
     function changeOwner(address owner) external returns (uint256 effectiveBlock);
     /// @notice Take back, as the owner, the newest announcement of a kind that has not taken effect, and does not within 300
     /// blocks. Gives the block for which it was announced.
@@ -244,8 +305,8 @@ interface IRollupInbox {
     function owner() external view returns (address);
     /// @notice Who seals blocks and submits batches.
     function builder() external view returns (address);
-    /// @notice Who attests batches, ascending, and how many of them must.
-    function verifiers() external view returns (address[] memory addresses, uint256 quorum);
+    /// @notice Who attests batches.
+    function verifiers() external view returns (VerifierSet memory set);
     /// @notice How many actions were ever forced.
     function queueLength() external view returns (uint256);
     /// @notice The hash over the first `index` entries; zero for none.

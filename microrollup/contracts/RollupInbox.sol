@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {SSTORE2} from "solady/src/utils/SSTORE2.sol";
-
 import {Attestations} from "./Attestations.sol";
 import {IRollupInbox} from "./IRollupInbox.sol";
 import {Schedule} from "./Schedule.sol";
+import {VerifierSets} from "./VerifierSets.sol";
 
 /// @title The inbox of one rollup on L1
 /// @notice The rules, their order and their errors are those of the Python module `microrollup.settlement.inbox`.
-/// Nothing here can be upgraded, no value is held, and the only other contract that is ever called is the precompile
-/// `ecrecover`; so nobody can enter it again while it works.
+/// Nothing here can be upgraded, no value is held, and what is called are precompiles and, without the right to change anything, the
+/// verifiers of proofs that the owner announced; so nobody can enter it again while it works.
 ///
 /// Storage that others prove against L1's state root (`eth_getProof`). It stays where it is:
 ///
@@ -38,7 +37,6 @@ contract RollupInbox is IRollupInbox {
     uint256 private constant VOID_AGE_BLOCKS = 43_200;
     /// @dev An hour: what takes effect so soon cannot be cancelled any more, so that no builder is surprised.
     uint256 private constant CANCEL_MARGIN_BLOCKS = 300;
-    uint256 private constant MAX_VERIFIERS = 256;
     uint256 private constant MAX_FORCED_PER_BLOCK = 64;
     uint256 private constant MAX_PAYLOAD_BYTES = 8192;
     /// @dev What a blob of 4,096 field elements carries, at 31 bytes each.
@@ -69,7 +67,7 @@ contract RollupInbox is IRollupInbox {
     Head private _head;
     bytes32 private _blockHash;
     Schedule.Changes private _builder;
-    /// @dev Each value is a contract whose code holds `abi.encode(quorum, verifiers)`: one access whatever their number.
+    /// @dev Each value is a contract whose code holds a set: one access whatever the number of its members.
     Schedule.Changes private _verifiers;
     Schedule.Changes private _owner;
     Entry[] private _queue;
@@ -79,6 +77,8 @@ contract RollupInbox is IRollupInbox {
     mapping(uint256 effective => bytes32) private _codes;
     /// @dev The last settled block's; zero while it is `stfId`, so that an inbox without upgrades stores nothing.
     bytes32 private _settledCode;
+    /// @dev Of BLS keys, whose proofs of possession were right.
+    mapping(address page => bool) private _pages;
 
     /// @inheritdoc IRollupInbox
     bytes32 public immutable rollupId;
@@ -102,7 +102,9 @@ contract RollupInbox is IRollupInbox {
         if (domain.verifyingContract != address(this) && domain.verifyingContract != address(0)) {
             revert WrongDomain(address(this), domain.verifyingContract);
         }
-        _verifyVerifiers(genesis.verifiers, genesis.quorum);
+        _verifiers.newest.value = VerifierSets.store(
+            VerifierSet(uint8(VerifierSets.ECDSA), genesis.verifiers, genesis.quorum, new Rule[](0)), _pages
+        );
         if (genesis.builder == address(0)) revert ZeroBuilder();
         if (genesis.genesisTime > block.timestamp) revert FutureTimestamp(block.timestamp, genesis.genesisTime);
         if (genesis.l1Start >= block.number) revert BadOrigin(0, block.number - 1, genesis.l1Start);
@@ -113,7 +115,6 @@ contract RollupInbox is IRollupInbox {
         _chainId = block.chainid;
         _domainSeparator = Attestations.computeDomainSeparator();
         _builder.newest.value = genesis.builder;
-        _verifiers.newest.value = _store(genesis.verifiers, genesis.quorum);
         _owner.newest.value = firstOwner;
 
         Header memory header;
@@ -167,10 +168,8 @@ contract RollupInbox is IRollupInbox {
         _verifyForced(head, header);
         _verifyClaim(head, header, claim, dataHash);
         bytes32 blockHash = _computeBlockHash(header);
-        (uint256 quorum, address[] memory addresses) = _load(_verifiers.at(block.number));
-        Attestations.verify(
-            Attestations.computeDigest(domainSeparator(), claim, header, blockHash), signatures, addresses, quorum
-        );
+        bytes32 digest = Attestations.computeDigest(domainSeparator(), claim, header, blockHash);
+        VerifierSets.verify(VerifierSets.load(_verifiers.at(block.number)), header.stfId, digest, signatures);
 
         _stateRoot = header.stateRoot;
         _blockHash = blockHash;
@@ -312,11 +311,18 @@ contract RollupInbox is IRollupInbox {
     }
 
     /// @inheritdoc IRollupInbox
-    function changeVerifiers(address[] calldata addresses, uint256 quorum) external returns (uint256 effectiveBlock) {
+    function changeVerifiers(VerifierSet calldata set) external returns (uint256 effectiveBlock) {
         effectiveBlock = _verifyOwner();
-        _verifyVerifiers(addresses, quorum);
-        if (!_isOwnerLeaving()) _verifiers.announce(_store(addresses, quorum), effectiveBlock);
-        emit VerifiersChanged(effectiveBlock, addresses, quorum);
+        address pointer = VerifierSets.store(set, _pages);
+        if (!_isOwnerLeaving()) _verifiers.announce(pointer, effectiveBlock);
+        emit VerifiersChanged(effectiveBlock, VerifierSets.computeId(set), set);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function registerKeys(bytes calldata keys, bytes calldata proofs) external returns (address page) {
+        page = VerifierSets.register(keys, proofs);
+        _pages[page] = true;
+        emit KeysRegistered(page, keys);
     }
 
     /// @inheritdoc IRollupInbox
@@ -347,6 +353,7 @@ contract RollupInbox is IRollupInbox {
             if (_verifiers.newest.effective == effectiveBlock) _verifiers.takeBack();
             if (_builder.newest.effective == effectiveBlock) _builder.takeBack();
             if (_code.newest.effective == effectiveBlock) _code.takeBack();
+            if (next == address(0)) _verifyOwnerless();
         }
         emit OwnerChanged(effectiveBlock, next);
     }
@@ -359,6 +366,7 @@ contract RollupInbox is IRollupInbox {
         effectiveBlock = changes.newest.effective;
         _verifyCancel(uint256(kind), effectiveBlock);
         changes.takeBack();
+        if (_isOwnerLeaving() && _owner.newest.value == address(0)) _verifyOwnerless();
         emit AnnouncementCancelled(kind, effectiveBlock);
     }
 
@@ -370,6 +378,11 @@ contract RollupInbox is IRollupInbox {
         _verifyCancel(index, effectiveBlock);
         voided.voidedFrom = 0;
         emit VoidCancelled(index, effectiveBlock);
+    }
+
+    /// @dev The newest set is the one that stays when nobody is the owner.
+    function _verifyOwnerless() private view {
+        if (VerifierSets.needsOwner(_verifiers.newest.value)) revert NeedsOwner();
     }
 
     function _verifyCancel(uint256 what, uint256 effectiveBlock) private view {
@@ -438,8 +451,8 @@ contract RollupInbox is IRollupInbox {
     }
 
     /// @inheritdoc IRollupInbox
-    function verifiers() external view returns (address[] memory addresses, uint256 quorum) {
-        (quorum, addresses) = _load(_verifiers.at(block.number));
+    function verifiers() external view returns (VerifierSet memory set) {
+        return VerifierSets.load(_verifiers.at(block.number)).set;
     }
 
     /// @inheritdoc IRollupInbox
@@ -464,27 +477,7 @@ contract RollupInbox is IRollupInbox {
         return _queue[index];
     }
 
-    // Verifier sets and the rollup's identity.
-
-    /// @dev They ascend strictly from above zero, so none is listed twice, and a failed recovery is none of them.
-    function _verifyVerifiers(address[] memory addresses, uint256 quorum) private pure {
-        uint256 count = addresses.length;
-        bool good = count <= MAX_VERIFIERS && quorum <= count && 2 * quorum > count;
-        address lower = address(0);
-        for (uint256 i = 0; good && i < count; ++i) {
-            good = addresses[i] > lower;
-            lower = addresses[i];
-        }
-        if (!good) revert BadQuorum(count, quorum);
-    }
-
-    function _store(address[] memory addresses, uint256 quorum) private returns (address) {
-        return SSTORE2.write(abi.encode(quorum, addresses));
-    }
-
-    function _load(address pointer) private view returns (uint256 quorum, address[] memory addresses) {
-        return abi.decode(SSTORE2.read(pointer), (uint256, address[]));
-    }
+    // The rollup's identity.
 
     function _computeRollupId(Genesis memory genesis) private pure returns (bytes32) {
         return keccak256(

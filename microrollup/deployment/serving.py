@@ -91,7 +91,7 @@ def make_node(
         signed = None if key.signed_path else directory / "keys" / f"{key.address.hex()}{SIGNED_SUFFIX}"
         request = make_request(app, directory, own, l1=place, key=key, signed=signed, workers=0, follow=True)
         specs.append(VerifierSpec(key.address, request))
-    verifiers = opened.l1.get_verifiers(opened.l1.get_number()).addresses
+    verifiers = opened.l1.get_verifiers(opened.l1.get_number()).members
     strangers = [spec for spec in specs if spec.address not in verifiers]
     if strangers:
         raise UsageError(f"{hex0x(strangers[0].address)} is not among the rollup's verifiers")

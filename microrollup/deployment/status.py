@@ -80,6 +80,6 @@ def _describe_l1(settlement: Settlement) -> dict[str, Any]:
         "forcedQueue": settlement.get_forced_count(number),
         "forcedTaken": head.forced_count,
         "builder": hex0x(settlement.get_builder(number)),
-        "verifiers": len(verifiers.addresses),
+        "verifiers": len(verifiers.members),
         "quorum": verifiers.quorum,
     }

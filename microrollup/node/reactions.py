@@ -29,7 +29,8 @@ from microrollup.node.writer import Writer
 from microrollup.sequencer.sequencer import Sequencer
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.inbox import MAX_ORIGIN_AGE_BLOCKS
-from microrollup.settlement.protocol import Reorg, SettledHead, Settlement, VerifierSet
+from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
+from microrollup.settlement.verifiers import VerifierSet
 from microrollup.verifier.events import DivergenceEvent, Report
 from microrollup.verifier.l1_rules import verify_open_block_on_l1
 

@@ -28,7 +28,8 @@ from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.settlement.due import make_may_end
 from microrollup.settlement.errors import FutureTimestamp
 from microrollup.settlement.inbox import MAX_ORIGIN_AGE_BLOCKS
-from microrollup.settlement.protocol import Reorg, SettledHead, Settlement, VerifierSet
+from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
+from microrollup.settlement.verifiers import VerifierSet
 
 __all__ = ["AttestationRefused", "Candidate", "Settler", "SettlingListener", "find_final_height"]
 
@@ -195,7 +196,7 @@ class Settler:
         except MicrorollupError as error:
             raise AttestationRefused(str(error)) from None
         verifiers = self._settlement.get_verifiers(self._settlement.get_number())
-        if attester not in verifiers.addresses:
+        if attester not in verifiers.members:
             raise AttestationRefused(f"0x{attester.hex()} is not among the rollup's verifiers")
         with self._condition:
             candidate = self._candidate
@@ -281,7 +282,7 @@ class Settler:
 
     def _choose_signed(self, verifiers: VerifierSet) -> list[SignedAttestation]:
         """The attestations that count now: the set may have changed since they came."""
-        return [signed for attester, signed in self._signed.items() if attester in verifiers.addresses]
+        return [signed for attester, signed in self._signed.items() if attester in verifiers.members]
 
     def _note_age(self, candidate: Candidate, number: int) -> None:
         """Tell before it is too late: what is bound to too old an L1 block can never settle."""

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from microrollup.settlement.protocol import VerifierSet
+from microrollup.settlement.verifiers import VerifierSet
 
 __all__ = ["Vouches"]
 
@@ -58,7 +58,7 @@ class Vouches:
             known = self._vouched.get(verifier)
             if known is None or known.height < height:
                 self._vouched[verifier] = _Vouch(height, found.hex())
-                self._vouched = {each: self._vouched[each] for each in verifiers.addresses if each in self._vouched}
+                self._vouched = {each: self._vouched[each] for each in verifiers.members if each in self._vouched}
                 self._save()
         return True
 
@@ -70,7 +70,7 @@ class Vouches:
 
     def find_height(self, verifiers: VerifierSet) -> int:
         """The height up to which a quorum vouches; 0 (genesis) without one."""
-        heights = sorted([self.get_height(address) for address in verifiers.addresses], reverse=True)
+        heights = sorted([self.get_height(each) for each in verifiers.members], reverse=True)
         return heights[verifiers.quorum - 1]
 
     def _read(self) -> dict[bytes, _Vouch]:

@@ -36,7 +36,7 @@ def describe_config(node: Node, limits: RpcLimits) -> NodeConfig:
         l1_chain_id=genesis.l1_chain_id,
         inbox=node.l1.get_inbox(),
         builder=node.l1.get_builder(number),
-        verifiers=verifiers.addresses,
+        verifiers=verifiers.members,
         quorum=verifiers.quorum,
         domain=rollup.make_domain(genesis.domain.chain_id, genesis.domain.verifying_contract),
         types=types,

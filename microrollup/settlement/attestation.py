@@ -1,15 +1,16 @@
-"""Attestations: a verifier's EIP-712 signature over what it executed again and found right.
+"""Attestations: one verifier's signature over what it executed again and found right, by EIP-712 or by BLS.
 
     BatchAttestation(bytes32 rollupId,uint64 firstHeight,uint64 lastHeight,bytes32 parentHash,bytes32 blockHash,
                      bytes32 stateRoot,bytes32 dataHash)
 
 in the domain `{name: microrollup, version: 1, chainId: L1's, verifyingContract: the inbox}`, so that it holds for one
-inbox on one chain, for one place in one history, and for the very bytes that are published with it.
+inbox on one chain, for one place in one history, and for the very bytes that are published with it. A BLS key signs the
+same 32-byte digest.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
@@ -17,26 +18,33 @@ from microrollup.chain.block import Header, compute_block_hash
 from microrollup.codec.json import compile_json_reader, to_json_value
 from microrollup.codec.json_text import parse_json
 from microrollup.codec.schema import describe_struct
-from microrollup.crypto.ecdsa import SigningKey, canonicalize_signature, recover_address, sign_message
+from microrollup.crypto.bls_shares import KEY_BYTES, SIGNATURE_BYTES, BlsKey, is_share
+from microrollup.crypto.ecdsa import SigningKey, canonicalize_signature, compute_address, recover_address, sign_message
 from microrollup.crypto.eip712 import compile_struct_hash, compute_domain_separator
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError, RefusedError
 from microrollup.primitives import Bytes, Bytes32, Uint64
-from microrollup.settlement.errors import MalleableSignature
+from microrollup.settlement.errors import FalseShare, MalleableSignature
 
 __all__ = [
+    "ECDSA_BYTES",
     "BatchAttestation",
     "SignedAttestation",
     "attestation_from_json",
     "attestation_to_json",
     "compute_attestation_digest",
     "create_attestation",
+    "get_attester",
     "recover_attester",
+    "recover_signer",
     "sign_attestation",
 ]
 
 _DOMAIN_NAME: Final = "microrollup"
 _DOMAIN_VERSION: Final = "1"
+
+ECDSA_BYTES: Final = 65
+"""A secp256k1 signature, `r || s || v`."""
 
 
 class BatchAttestation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -55,11 +63,14 @@ class BatchAttestation(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
     """See `microrollup.settlement.batch.compute_data_hash`."""
 
 
-class SignedAttestation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """An attestation and the signature over it: 65 bytes `r || s || v`, low s, v 27 or 28."""
+class SignedAttestation(msgspec.Struct, frozen=True):
+    """An attestation and one verifier's signature over it."""
 
     attestation: BatchAttestation
-    signature: Annotated[bytes, msgspec.Meta(min_length=65, max_length=65)]
+    signature: bytes
+    """65 bytes `r || s || v`, low s, v 27 or 28; or a BLS key's 48."""
+    key: bytes = b""
+    """The 96-byte BLS key, which its signature does not give; empty for secp256k1."""
 
 
 _hash_struct: Final = compile_struct_hash(describe_struct(BatchAttestation, where="event"))
@@ -90,23 +101,42 @@ def _encode(attestation: BatchAttestation, chain_id: int, inbox: bytes) -> bytes
     return b"\x19\x01" + separator + _hash_struct(attestation)
 
 
-def sign_attestation(key: SigningKey, attestation: BatchAttestation, chain_id: int, inbox: bytes) -> SignedAttestation:
+def sign_attestation(
+    key: SigningKey | BlsKey, attestation: BatchAttestation, chain_id: int, inbox: bytes
+) -> SignedAttestation:
     """Sign with a verifier's key. The caller answers for never signing two block hashes for one height.
 
     Raises `SignerUnavailable`.
     """
-    return SignedAttestation(attestation, sign_message(key, _encode(attestation, chain_id, inbox)))
+    message = _encode(attestation, chain_id, inbox)
+    if isinstance(key, BlsKey):
+        return SignedAttestation(attestation, key.sign(keccak256(message)), key.public)
+    return SignedAttestation(attestation, sign_message(key, message))
+
+
+def get_attester(key: SigningKey | BlsKey) -> bytes:
+    """How a verifier set names a key: its 20-byte address, or the 96-byte public key of BLS."""
+    return key.public if isinstance(key, BlsKey) else compute_address(key)
 
 
 def recover_attester(signed: SignedAttestation, chain_id: int, inbox: bytes) -> bytes:
-    """The 20-byte address whose key signed; a stranger's if another domain or other words were signed.
+    """Who signed: a 20-byte address, a stranger's if another domain or other words were signed; or a 96-byte BLS key.
 
     Raises `MalleableSignature` unless the signature is in the one accepted form: a second form of it must not exist.
+    Raises `FalseShare` if the BLS key did not sign.
     """
-    signature = signed.signature
-    if len(signature) != 65 or signature[64] not in (27, 28):
-        raise MalleableSignature(signature)
     digest = compute_attestation_digest(signed.attestation, chain_id, inbox)
+    if not signed.key:
+        return recover_signer(digest, signed.signature)
+    if not is_share(signed.key, digest, signed.signature):
+        raise FalseShare(signed.key)
+    return signed.key
+
+
+def recover_signer(digest: bytes, signature: bytes) -> bytes:
+    """The 20-byte address whose key signed a 32-byte digest. Raises `MalleableSignature`."""
+    if len(signature) != ECDSA_BYTES or signature[64] not in (27, 28):
+        raise MalleableSignature(signature)
     try:
         return recover_address(digest, canonicalize_signature(signature))
     except RefusedError:
@@ -120,13 +150,24 @@ class AttestationForm(msgspec.Struct, frozen=True):
     signature: Bytes
 
 
+class ShareForm(AttestationForm, frozen=True):
+    """The same of a BLS key, with the member `key`."""
+
+    key: Bytes
+
+
 _JSON_TYPE: Final = describe_struct(AttestationForm, where="event")
+_SHARE_TYPE: Final = describe_struct(ShareForm, where="event")
 _MAX_JSON_BYTES: Final = 4096
 _read_json: Final = compile_json_reader(_JSON_TYPE, "$")
+_read_share: Final = compile_json_reader(_SHARE_TYPE, "$")
 
 
 def attestation_to_json(signed: SignedAttestation) -> bytes:
     """One line of JSON for files and RPC, with the members' EIP-712 names and bytes as 0x-hex."""
+    if signed.key:
+        share = ShareForm(signed.attestation, signed.signature, signed.key)
+        return msgspec.json.encode(to_json_value(_SHARE_TYPE, share))
     return msgspec.json.encode(to_json_value(_JSON_TYPE, AttestationForm(signed.attestation, signed.signature)))
 
 
@@ -135,9 +176,13 @@ def attestation_from_json(raw: bytes) -> SignedAttestation:
     if len(raw) > _MAX_JSON_BYTES:
         raise DecodeError("attestation", f"{len(raw)} bytes, the limit is {_MAX_JSON_BYTES}")
     try:
-        form: AttestationForm = _read_json(parse_json(raw))
+        document = parse_json(raw)
+        is_of_bls = isinstance(document, dict) and "key" in document
+        form: AttestationForm = (_read_share if is_of_bls else _read_json)(document)
     except RefusedError as error:
         raise DecodeError("attestation", error.detail) from None
-    if len(form.signature) != 65:
-        raise DecodeError("attestation", f"a signature has 65 bytes, not {len(form.signature)}")
-    return SignedAttestation(form.attestation, form.signature)
+    key = form.key if isinstance(form, ShareForm) else b""
+    size, key_size = (SIGNATURE_BYTES, KEY_BYTES) if is_of_bls else (ECDSA_BYTES, 0)
+    if (len(form.signature), len(key)) != (size, key_size):
+        raise DecodeError("attestation", f"a signature has {size} bytes here, and its BLS key {key_size}")
+    return SignedAttestation(form.attestation, form.signature, key)

@@ -7,7 +7,6 @@ verifiers. Whether the blocks are right is what the verifiers vouch for; the inb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -15,23 +14,24 @@ import msgspec
 from microrollup.chain.block import Header, compute_genesis_header
 from microrollup.chain.record import Genesis
 from microrollup.primitives import MAX_FORCED_PER_BLOCK, ZERO_ADDRESS, ZERO_BYTES32
-from microrollup.settlement.attestation import BatchAttestation, SignedAttestation, create_attestation, recover_attester
+from microrollup.settlement.attestation import (
+    BatchAttestation,
+    SignedAttestation,
+    compute_attestation_digest,
+    create_attestation,
+)
 from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
 from microrollup.settlement.errors import (
     BadOrigin,
-    BadQuorum,
     BatchTooLarge,
     CancelledTooLate,
-    DuplicateAttester,
     ForcedSkipped,
-    ForeignAttester,
     FutureTimestamp,
     HeaderOutOfRange,
     HeightGap,
     NotBuilder,
     NothingPending,
     StaleTimestamp,
-    TooFewAttestations,
     UnknownEntry,
     WrongAttestation,
     WrongData,
@@ -42,7 +42,9 @@ from microrollup.settlement.errors import (
     ZeroBuilder,
     ZeroCode,
 )
-from microrollup.settlement.protocol import AnnouncementKind, SettledHead, VerifierSet, to_settled_head
+from microrollup.settlement.protocol import AnnouncementKind, SettledHead, to_settled_head
+from microrollup.settlement.quorum import join_signatures, verify_signatures
+from microrollup.settlement.verifiers import VerifierSet, verify_verifiers
 
 __all__ = [
     "ANNOUNCEMENTS",
@@ -50,7 +52,6 @@ __all__ = [
     "CANCEL_MARGIN_BLOCKS",
     "CHANGE_DELAY_BLOCKS",
     "MAX_ORIGIN_AGE_BLOCKS",
-    "MAX_VERIFIERS",
     "VOID_AGE_BLOCKS",
     "InboxState",
     "compute_genesis_head",
@@ -59,7 +60,6 @@ __all__ = [
     "verify_cancel",
     "verify_code",
     "verify_settlement",
-    "verify_verifiers",
 ]
 
 MAX_ORIGIN_AGE_BLOCKS: Final = 14_400
@@ -89,8 +89,6 @@ CANCEL_MARGIN_BLOCKS: Final = 300
 
 ANNOUNCEMENTS: Final[tuple[AnnouncementKind, ...]] = ("verifiers", "builder", "code")
 """What can be cancelled, by the number that the contract's `Announcement` gives it."""
-
-MAX_VERIFIERS: Final = 256
 
 _NUMBER_BITS: Final = 64
 """Of a header's numbers, although a word has 256."""
@@ -122,8 +120,8 @@ class InboxState(msgspec.Struct, frozen=True):
 
 def verify_settlement(
     state: InboxState, batch: bytes, header: Header, attestations: Sequence[SignedAttestation], submitter: bytes
-) -> SettledHead:
-    """The head after settling `batch`, whose last header is `header`.
+) -> tuple[SettledHead, bytes]:
+    """The head after settling `batch`, whose last header is `header`, and the signatures as the inbox takes them.
 
     Raises the `SettlementError` of the first rule that is broken: submitter, size, range, position, time, queue,
     attestations.
@@ -140,8 +138,8 @@ def verify_settlement(
         raise HeightGap(state.head.height, state.head.height + 1, header.height)
     _verify_time(state, header)
     _verify_forced(state, header)
-    _verify_attestations(state, batch, header, attestations)
-    return to_settled_head(header, state.number)
+    signatures = _verify_attestations(state, batch, header, attestations)
+    return to_settled_head(header, state.number), signatures
 
 
 def _verify_submitter(state: InboxState, submitter: bytes) -> None:
@@ -184,21 +182,16 @@ def _verify_forced(state: InboxState, header: Header) -> None:
 
 def _verify_attestations(
     state: InboxState, batch: bytes, header: Header, attestations: Sequence[SignedAttestation]
-) -> None:
+) -> bytes:
     first_height = state.head.height + 1
     expected = create_attestation(state.head.block_hash, first_height, header, compute_data_hash(batch))
-    attesters: set[bytes] = set()
     for signed in attestations:
         if signed.attestation != expected:
             _raise_difference(state.head, expected, signed.attestation)
-        attester = recover_attester(signed, state.chain_id, state.inbox)
-        if attester not in state.verifiers.addresses:
-            raise ForeignAttester(attester)
-        if attester in attesters:
-            raise DuplicateAttester(attester)
-        attesters.add(attester)
-    if len(attesters) < state.verifiers.quorum:
-        raise TooFewAttestations(state.verifiers.quorum, len(attesters))
+    digest = compute_attestation_digest(expected, state.chain_id, state.inbox)
+    signatures = join_signatures(state.verifiers, digest, attestations)
+    verify_signatures(state.verifiers, digest, signatures)
+    return signatures
 
 
 def _raise_difference(head: SettledHead, expected: BatchAttestation, found: BatchAttestation) -> None:
@@ -230,14 +223,6 @@ def compute_genesis_head(genesis: Genesis, number: int, time: int) -> SettledHea
     if genesis.l1_start >= number:
         raise BadOrigin(0, number - 1, genesis.l1_start)
     return to_settled_head(compute_genesis_header(genesis), number)
-
-
-def verify_verifiers(verifiers: VerifierSet) -> None:
-    """Raise `BadQuorum` unless the addresses ascend strictly from above zero and the quorum is a majority of them."""
-    count, quorum = len(verifiers.addresses), verifiers.quorum
-    ascends = all(low < high for low, high in pairwise((ZERO_ADDRESS, *verifiers.addresses)))
-    if not (1 <= count <= MAX_VERIFIERS and ascends and count < 2 * quorum <= 2 * count):
-        raise BadQuorum(count, quorum)
 
 
 def verify_code(stf_id: bytes) -> None:

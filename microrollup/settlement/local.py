@@ -21,7 +21,14 @@ from microrollup.errors import DecodeError, StoreFormat, StoreMissing, UsageErro
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
-from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, NotOwner, PayloadTooLarge
+from microrollup.settlement.errors import (
+    AlreadyInitialised,
+    AlreadyVoided,
+    BadOrigin,
+    ExternalVerifiers,
+    NotOwner,
+    PayloadTooLarge,
+)
 from microrollup.settlement.forced import ForcedEntry
 from microrollup.settlement.inbox import (
     ANNOUNCEMENTS,
@@ -33,11 +40,11 @@ from microrollup.settlement.inbox import (
     verify_cancel,
     verify_code,
     verify_settlement,
-    verify_verifiers,
 )
-from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead, VerifierSet
+from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead
 from microrollup.settlement.rows import FORMAT, InboxRows
 from microrollup.settlement.tables import InboxTables, open_tables
+from microrollup.settlement.verifiers import BLS, VerifierSet, encode_page, resolve_pages, verify_page, verify_verifiers
 
 __all__ = ["SECONDS_PER_BLOCK", "LocalSettlement"]
 
@@ -247,11 +254,10 @@ class LocalSettlement:
         _check_header(last_header)
         with self._write() as (rows, number):
             state = self._read_state(rows, number, last_header)
-            head = verify_settlement(state, batch, last_header, attestations, submitter)
-            first_height = state.head.height + 1
-            rows.put_settled(
-                SettledBatch(first_height, last_header, batch, tuple(attestations), number, submitter), head
-            )
+            head, signatures = verify_settlement(state, batch, last_header, attestations, submitter)
+            said = attestations[0].attestation
+            settled = SettledBatch(said.first_height, last_header, batch, said, signatures, number, submitter)
+            rows.put_settled(settled, head)
         return head
 
     def force(self, payload: bytes, *, sender: bytes) -> int:
@@ -288,10 +294,21 @@ class LocalSettlement:
         for address in verifiers.addresses:
             _check_address(address)
         with self._write_as_owner(caller) as (rows, number):
+            if verifiers.rules:
+                raise ExternalVerifiers
+            if verifiers.kind == BLS:
+                pages = [rows.find_page(address) for address in verifiers.addresses]
+                verifiers = resolve_pages(verifiers, pages)
             verify_verifiers(verifiers)
             if not rows.is_owner_leaving(number):
                 rows.put_verifiers(number + CHANGE_DELAY_BLOCKS, verifiers)
         return number + CHANGE_DELAY_BLOCKS
+
+    def register_keys(self, keys: Sequence[bytes], proofs: Sequence[bytes], *, sender: bytes) -> bytes:
+        _check_address(sender)
+        page = verify_page(*encode_page(keys, proofs))
+        with self._write() as (rows, _):
+            return rows.append_page(page)
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:
         _check_address(builder)

@@ -7,15 +7,16 @@ below `get_number()` are final up to reorgs, which `poll_reorgs` reports; so an 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
 from microrollup.chain.block import Header, compute_block_hash
 from microrollup.chain.record import Forced, Genesis
-from microrollup.primitives import Address, Bytes32, Uint64
-from microrollup.settlement.attestation import SignedAttestation
+from microrollup.primitives import Bytes32, Uint64
+from microrollup.settlement.attestation import BatchAttestation, SignedAttestation
 from microrollup.settlement.forced import ForcedEntry
+from microrollup.settlement.verifiers import VerifierSet
 
 __all__ = [
     "AnnouncementKind",
@@ -26,21 +27,12 @@ __all__ = [
     "SettledBatch",
     "SettledHead",
     "Settlement",
-    "VerifierSet",
     "to_settled_head",
 ]
 
 
 AnnouncementKind: TypeAlias = Literal["verifiers", "builder", "code"]
 """What an owner may cancel before it takes effect."""
-
-
-class VerifierSet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Who may attest, and how many must."""
-
-    addresses: Annotated[tuple[Address, ...], msgspec.Meta(min_length=1, max_length=256)]
-    """Strictly ascending 20-byte addresses."""
-    quorum: Uint64
 
 
 class SettledHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -77,7 +69,10 @@ class SettledBatch(msgspec.Struct, frozen=True):
     header: Header
     """Of the batch's last block."""
     batch: bytes
-    attestations: tuple[SignedAttestation, ...]
+    attestation: BatchAttestation
+    """What its verifiers signed."""
+    signatures: bytes
+    """What the inbox took as their signatures (see `microrollup.settlement.quorum`)."""
     l1_number: int
     """L1 block in which it was settled."""
     submitter: bytes
@@ -254,7 +249,17 @@ class Inbox(Settlement, Protocol):
         ...
 
     def change_verifiers(self, verifiers: VerifierSet, *, caller: bytes) -> int:
-        """Announce another verifier set; returns the L1 block from which it holds. Raises `NotOwner` or `BadQuorum`."""
+        """Announce another verifier set; returns the L1 block from which it holds.
+
+        Raises `NotOwner`, `BadQuorum` or `UnknownPage`; where no proof can be verified, `ExternalVerifiers`.
+        """
+        ...
+
+    def register_keys(self, keys: Sequence[bytes], proofs: Sequence[bytes], *, sender: bytes) -> bytes:
+        """Keep a page of BLS keys for verifier sets, 96 bytes each in `sort_keys`'s order; returns its 20-byte address.
+
+        `proofs` are their proofs of possession, 48 bytes each; `sender` pays. Raises `WrongKeysLength` or `BadKey`.
+        """
         ...
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:

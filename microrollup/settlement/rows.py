@@ -5,7 +5,7 @@ A row is `value || blake3(key || value)[:8]`: no address, block number or batch 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Protocol, TypeVar, assert_never
 
@@ -16,24 +16,27 @@ from blake3 import blake3
 from microrollup.chain.block import Header, compute_block_hash
 from microrollup.chain.record import Forced, Genesis, decode_genesis
 from microrollup.codec.canonical import decode_canonical, encode_canonical
+from microrollup.crypto.bls_shares import KEY_BYTES
 from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.primitives import Address, Uint64
-from microrollup.settlement.attestation import SignedAttestation
+from microrollup.settlement.attestation import BatchAttestation
 from microrollup.settlement.batch import compute_data_hash
 from microrollup.settlement.errors import UnknownEntry
 from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute_queue_hash, take_entry
-from microrollup.settlement.protocol import AnnouncementKind, SettledBatch, SettledHead, VerifierSet
+from microrollup.settlement.protocol import AnnouncementKind, SettledBatch, SettledHead
 from microrollup.settlement.tables import InboxTables
+from microrollup.settlement.verifiers import VerifierSet
 
 __all__ = ["FORMAT", "InboxRows", "Meta"]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Version of the rows."""
 
-_FIRST_CHECKED_FORMAT: Final = 3
+_FIRST_CHECKED_FORMAT: Final = 4
 """From this version on each row carries a check."""
 
 _STF_ID_BYTES: Final = 32
+_ADDRESS_BYTES: Final = 20
 _CHECK_BYTES: Final = 8
 _MAX_ROW_BYTES: Final = 1 << 20
 _MAX_NUMBER: Final = (1 << 64) - 1
@@ -55,7 +58,8 @@ class _SettledRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
     first_height: Uint64
     header: Header
-    attestations: tuple[SignedAttestation, ...]
+    attestation: BatchAttestation
+    signatures: bytes
     l1_number: Uint64
     submitter: Address
 
@@ -124,7 +128,12 @@ class InboxRows:
     def put_settled(self, settled: SettledBatch, head: SettledHead) -> None:
         """Store a batch and the head that it leads to."""
         row = _SettledRow(
-            settled.first_height, settled.header, settled.attestations, settled.l1_number, settled.submitter
+            settled.first_height,
+            settled.header,
+            settled.attestation,
+            settled.signatures,
+            settled.l1_number,
+            settled.submitter,
         )
         key = _to_key(settled.header.height)
         self._put(key, encode_canonical(row), self._tables.settled)
@@ -137,12 +146,14 @@ class InboxRows:
         if row is None:
             return None
         batch = self._get(_to_key(row.header.height), self._tables.batches) or b""
-        attested = row.attestations[0].attestation
+        attested = row.attestation
         if attested.data_hash != compute_data_hash(batch):
             raise StoreCorrupt("batches", f"the batch up to height {row.header.height} is not the attested one")
         if attested.block_hash != compute_block_hash(row.header):
             raise StoreCorrupt("settled", f"the header of height {row.header.height} is not the attested one")
-        return SettledBatch(row.first_height, row.header, batch, row.attestations, row.l1_number, row.submitter)
+        return SettledBatch(
+            row.first_height, row.header, batch, row.attestation, row.signatures, row.l1_number, row.submitter
+        )
 
     def get_settled_stf_id(self) -> bytes:
         """The 32-byte id of the code of the last settled block; at first, the one that the inbox was created with."""
@@ -159,10 +170,7 @@ class InboxRows:
         with self._transaction.cursor(self._tables.settled) as cursor:
             if not cursor.set_range(_to_key(height)):
                 return None
-            row = _decode(_SETTLED_DECODER, _unpack(cursor.key(), cursor.value()), "settled")
-        if not row.attestations:
-            raise StoreCorrupt("settled", f"no attestations for height {row.header.height}")
-        return row
+            return _decode(_SETTLED_DECODER, _unpack(cursor.key(), cursor.value()), "settled")
 
     # The queue of forced actions.
 
@@ -297,6 +305,20 @@ class InboxRows:
 
     def put_verifiers(self, effective: int, verifiers: VerifierSet) -> None:
         self._put(_to_key(effective), encode_canonical(verifiers), self._tables.verifiers)
+
+    def append_page(self, keys: Sequence[bytes]) -> bytes:
+        """Keep a page of 96-byte BLS keys; returns its 20-byte address, which counts the pages here."""
+        number = self._transaction.stat(self._tables.pages)["entries"] + 1
+        self._put(_to_key(number), b"".join(keys), self._tables.pages)
+        return number.to_bytes(_ADDRESS_BYTES, "big")
+
+    def find_page(self, address: bytes) -> tuple[bytes, ...] | None:
+        """The 96-byte keys of the page with a 20-byte address."""
+        number = int.from_bytes(address, "big")
+        raw = self._get(_to_key(number), self._tables.pages) if number <= _MAX_NUMBER else None
+        if raw is None:
+            return None
+        return tuple([raw[at : at + KEY_BYTES] for at in range(0, len(raw), KEY_BYTES)])
 
     def _get_as_of(self, table: lmdb._Database, number: int) -> bytes:
         value = self._find_as_of(table, number)

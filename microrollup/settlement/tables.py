@@ -49,6 +49,8 @@ class InboxTables:
         """L1 block from which it is in effect -> 32-byte id of the code."""
         self.verifiers = environment.open_db(b"verifiers")
         """L1 block from which it is in effect -> verifier set."""
+        self.pages = environment.open_db(b"pages")
+        """Count of pages up to it -> its BLS keys of 96 bytes."""
 
     def list(self) -> list[tuple[str, lmdb._Database]]:
         """All tables by name."""

@@ -62,7 +62,8 @@ from microrollup.settlement.inbox import (
     MAX_ORIGIN_AGE_BLOCKS,
     VOID_AGE_BLOCKS,
 )
-from microrollup.settlement.protocol import Inbox, SettledHead, VerifierSet
+from microrollup.settlement.protocol import Inbox, SettledHead
+from microrollup.settlement.verifiers import VerifierSet
 from microrollup.testing.settlement_harness import (
     BUILDER,
     OWNER,
@@ -175,7 +176,8 @@ class SettlementContract:
         assert settled is not None
         assert settled == inbox.get_settled_at(2)
         assert (1, second, proposal.batch) == (settled.first_height, settled.header, settled.batch)
-        assert set(proposal.attestations) == set(settled.attestations)
+        assert proposal.attestation == settled.attestation
+        assert b"\0" + b"".join([signed.signature for signed in proposal.attestations]) == settled.signatures
         assert (BUILDER, head.l1_number) == (settled.submitter, settled.l1_number)
         assert [1, 2] == [block.open.height for block in decode_batch(settled.batch).blocks]
         third = _settle_with(inbox)

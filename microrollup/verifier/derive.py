@@ -107,6 +107,6 @@ def _check_parent(ledger: Ledger, l1: L1View) -> None:
     found = settled.block_hash if settled.height == height else None
     if settled.height > height and (read := _read_batch(l1, height + 1)) is not None:
         following = read[0]
-        found = following.attestations[0].attestation.parent_hash if following.first_height == height + 1 else None
+        found = following.attestation.parent_hash if following.first_height == height + 1 else None
     if found not in (None, ours):
         raise Divergence("settled", height=height, expected=ours, found=found)

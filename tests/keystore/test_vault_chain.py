@@ -139,7 +139,7 @@ class World:
         signed = sign_attestation(ATTESTER, attestation, CHAIN_ID, raw(self.inbox.address))
         words = tuple(getattr(self.header, name) for name in Header.__struct_fields__)
         claim = (self.header.height, self.header.parent_hash, data_hash)
-        self.inbox.send("settleCalldata", words, claim, signed.signature, b"batch", sender=self.builder)
+        self.inbox.send("settleCalldata", words, claim, b"\0" + signed.signature, b"batch", sender=self.builder)
         self.vault.send("checkpoint", sender=self.builder)
         return root
 

@@ -22,7 +22,7 @@ from microrollup.sequencer.sequencer import Sequenced, Sequencer
 from microrollup.settlement.attestation import SignedAttestation, sign_attestation
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
-from microrollup.settlement.protocol import VerifierSet
+from microrollup.settlement.verifiers import VerifierSet
 from microrollup.store.environment import encode_number
 from node_fixtures import BUILDER_KEY, VERIFIER_KEYS, Site
 from waiting import wait_for

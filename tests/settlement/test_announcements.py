@@ -23,12 +23,13 @@ from microrollup.settlement.ethereum.events import (
     BuilderChanged,
     CodeAnnounced,
     OwnerChanged,
+    SetWords,
     VerifiersChanged,
     VoidCancelled,
 )
 from microrollup.settlement.inbox import CANCEL_MARGIN_BLOCKS, CHANGE_DELAY_BLOCKS, VOID_AGE_BLOCKS
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
-from microrollup.settlement.protocol import VerifierSet
+from microrollup.settlement.verifiers import VerifierSet, compute_set_id
 from microrollup.testing.settlement_harness import make_genesis
 
 START = 150_000_000
@@ -174,7 +175,9 @@ def make_event(step: Step) -> AnnouncementEvent:
         case "cancelVoid":
             return VoidCancelled(step.argument, step.effective)
         case "changeVerifiers":
-            return VerifiersChanged(step.effective, GENESIS.verifiers, step.argument)
+            words = SetWords(0, GENESIS.verifiers, step.argument, ())
+            identity = compute_set_id(VerifierSet(words.members, words.quorum))
+            return VerifiersChanged(step.effective, identity, words)
         case "changeBuilder":
             return BuilderChanged(step.effective, step.address)
         case "changeOwner":

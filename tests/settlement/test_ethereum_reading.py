@@ -32,7 +32,7 @@ from microrollup.settlement.ethereum.errors import (
 )
 from microrollup.settlement.ethereum.settlement import EthereumSettlement
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
-from microrollup.settlement.protocol import VerifierSet
+from microrollup.settlement.verifiers import VerifierSet
 from microrollup.testing.settlement_harness import OWNER, extend, make_key, propose
 from waiting import wait_for
 

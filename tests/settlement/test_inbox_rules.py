@@ -30,7 +30,8 @@ from microrollup.settlement.batch import compute_blob_data_hash, compute_data_ha
 from microrollup.settlement.errors import SettlementError
 from microrollup.settlement.forced import EMPTY_QUEUE_HASH, compute_queue_hash
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS, InboxState, compute_genesis_head, verify_settlement
-from microrollup.settlement.protocol import SettledHead, VerifierSet
+from microrollup.settlement.protocol import SettledHead
+from microrollup.settlement.verifiers import VerifierSet
 from microrollup.testing.settlement_harness import STF_ID, VERIFIER_KEYS, make_genesis, make_key
 
 ARTIFACT = load_artifact("RollupInbox")
@@ -67,7 +68,7 @@ class World:
         self.settle_first()
         self.force(QUEUE - 5)
         self.builder_changed = self.announce("changeBuilder", self.successor)
-        self.verifiers_changed = self.announce("changeVerifiers", NEW_VERIFIERS.addresses, NEW_VERIFIERS.quorum)
+        self.verifiers_changed = self.announce("changeVerifiers", (0, NEW_VERIFIERS.addresses, NEW_VERIFIERS.quorum, []))
         self.code_changed = self.announce("announceCode", NEW_CODE)
         anvil.mine(3)
         self.number, self.time = self.read_block()
@@ -103,7 +104,7 @@ class World:
         )  # fmt: skip
         number, time = self.read_block()
         state = self.get_state(number, time, header)
-        self.head = verify_settlement(state, b"first", header, attestations, to_bytes(self.builder))
+        self.head, _ = verify_settlement(state, b"first", header, attestations, to_bytes(self.builder))
 
     def sign(self, key: PrivateKey, attestation: BatchAttestation) -> SignedAttestation:
         return sign_attestation(key, attestation, self.genesis.l1_chain_id, self.inbox)
@@ -151,7 +152,7 @@ def claim_of(attestation: BatchAttestation) -> tuple[int, bytes, bytes]:
 
 
 def join(attestations: Sequence[SignedAttestation]) -> bytes:
-    return b"".join(signed.signature for signed in attestations)
+    return b"\0" + b"".join(signed.signature for signed in attestations)
 
 
 def to_snake(name: str) -> str:
@@ -327,9 +328,9 @@ def test_past_is_the_same(world: World) -> None:
     assert world.queue == [world.contract.call("queueHash", index)[0] for index in range(QUEUE + 1)]
     assert [(number, 0) for number in world.inclusion] == [world.contract.call("entry", i) for i in range(QUEUE)]
     later = {"number": hex(world.verifiers_changed)}
-    assert world.genesis.quorum == world.contract.call("verifiers", block={"number": hex(world.number)})[1]
-    addresses, quorum = world.contract.call("verifiers", block=later)
-    assert NEW_VERIFIERS == VerifierSet(tuple([to_bytes(address) for address in addresses]), quorum)
+    assert world.genesis.quorum == world.contract.call("verifiers", block={"number": hex(world.number)})[0][2]
+    ((kind, addresses, quorum, rules),) = world.contract.call("verifiers", block=later)
+    assert NEW_VERIFIERS == VerifierSet(tuple([to_bytes(address) for address in addresses]), quorum, kind, rules)
     assert (world.successor,) == world.contract.call("builder", block=later)
 
 

@@ -29,9 +29,10 @@ from microrollup.errors import (
 )
 from microrollup.settlement.errors import AlreadyInitialised, SettlementError
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
-from microrollup.settlement.protocol import Inbox, VerifierSet
+from microrollup.settlement.protocol import Inbox
 from microrollup.settlement.rows import FORMAT, Meta
 from microrollup.settlement.tables import InboxTables, open_tables
+from microrollup.settlement.verifiers import VerifierSet
 from microrollup.testing.settlement_harness import BUILDER, OWNER, STF_ID, extend, make_genesis, propose
 from microrollup.testing.settlement_suite import SettlementContract
 

@@ -41,6 +41,13 @@ class Project(NamedTuple):
     """Where the `.sol` files are."""
     contracts: tuple[str, ...]
     """Those that get an artifact, each in the file of its name."""
+    runs: int = 1_000_000
+    """How often the optimizer takes code to be executed: the fewer, the smaller, and a little dearer to call."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the compiler for these contracts."""
+        return {**SETTINGS, "optimizer": {"enabled": True, "runs": self.runs}}
 
     def get_artifact(self, contract: str) -> Path:
         """The artifact's file."""
@@ -48,7 +55,7 @@ class Project(NamedTuple):
 
 
 PROJECTS: Final = (
-    Project(ROOT / "microrollup" / "contracts", ("RollupInbox",)),
+    Project(ROOT / "microrollup" / "contracts", ("RollupInbox",), runs=200),
     Project(
         ROOT / "apps" / "keystore" / "contracts",
         (
@@ -133,12 +140,14 @@ def compute_source_hash(sources: dict[str, str]) -> str:
     return hasher.hexdigest()
 
 
-def run_solc(sources: dict[str, str], outputs: list[str]) -> dict[str, Any]:
+def run_solc(
+    sources: dict[str, str], outputs: list[str], compiler_settings: dict[str, Any] = SETTINGS
+) -> dict[str, Any]:
     """The compiler's `contracts`, with these outputs of each contract. Warnings are errors."""
     request = {
         "language": "Solidity",
         "sources": {name: {"content": text} for name, text in sources.items()},
-        "settings": {**SETTINGS, "outputSelection": {"*": {"*": outputs}}},
+        "settings": {**compiler_settings, "outputSelection": {"*": {"*": outputs}}},
     }
     completed = subprocess.run(
         ["node", str(FOUNDRY / "solc.mjs")],
@@ -164,13 +173,13 @@ def compile_artifact(project: Project, contract: str) -> dict[str, Any]:
     install_foundry()
     path = project.folder / f"{contract}.sol"
     sources = read_sources(path)
-    compiled = run_solc(sources, ["abi", "evm.bytecode.object", "evm.bytecode.linkReferences"])
+    compiled = run_solc(sources, ["abi", "evm.bytecode.object", "evm.bytecode.linkReferences"], project.settings)
     found = compiled[path.resolve().relative_to(ROOT.resolve()).as_posix()][contract]
     assert {} == found["evm"]["bytecode"]["linkReferences"], "a library with external functions"
     return {
         "contract": contract,
         "compiler": read_version(),
-        "settings": SETTINGS,
+        "settings": project.settings,
         "sources": list(sources),
         "sourceHash": compute_source_hash(sources),
         "abi": found["abi"],

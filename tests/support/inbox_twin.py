@@ -67,7 +67,7 @@ class InboxTwin:
         signed = sign_attestation(_VERIFIER, attestation, CHAIN_ID, bytes.fromhex(self.address[2:]))
         words = tuple(getattr(self.header, name) for name in Header.__struct_fields__)
         claim = (self.header.height, self.header.parent_hash, attestation.data_hash)
-        self.contract.send("settleCalldata", words, claim, signed.signature, batch, sender=self.builder)
+        self.contract.send("settleCalldata", words, claim, b"\0" + signed.signature, batch, sender=self.builder)
         self.settled_at = self._read_time()
 
     def _read_time(self) -> int:

@@ -206,9 +206,8 @@ def test_l1_changed_its_mind(settled: Settled) -> None:
     other = b"\x09" * 32
 
     def replace_parent(batch: SettledBatch) -> SettledBatch:
-        (signed,) = batch.attestations
-        claim = msgspec.structs.replace(signed.attestation, parent_hash=other)
-        return msgspec.structs.replace(batch, attestations=(msgspec.structs.replace(signed, attestation=claim),))
+        claim = msgspec.structs.replace(batch.attestation, parent_hash=other)
+        return msgspec.structs.replace(batch, attestation=claim)
 
     with settled.chain.make_verifier() as ledger:
         settled.derive(ledger)

@@ -3,7 +3,7 @@
 import pytest
 
 from microrollup.node.vouches import Vouches
-from microrollup.settlement.protocol import VerifierSet
+from microrollup.settlement.verifiers import VerifierSet
 
 ONE, TWO, THREE = (bytes([number]) * 20 for number in (1, 2, 3))
 ALL = VerifierSet((ONE, TWO, THREE), 2)

@@ -173,7 +173,7 @@ def check_custody(app: MicroRollup, place: EthereumPlace) -> Custody:
         raise UsageError(
             f"the vault 0x{vault.hex()} is not bound to the inbox 0x{inbox.hex()}: deploy once more, it goes on"
         )
-    return Custody(vault, inbox, rollup_id, verifiers.quorum, len(verifiers.addresses), owner)
+    return Custody(vault, inbox, rollup_id, verifiers.quorum, len(verifiers.members), owner)
 
 
 def _ask_word(options: EthereumOptions, vault: bytes, name: str) -> bytes:

@@ -14,12 +14,16 @@ from typing import Generic, TypeAlias, TypeVar, assert_never
 
 import msgspec
 
+from microrollup.crypto.bls_shares import CHAIN_KEY_BYTES, compress_chain_key
+from microrollup.errors import BadSignature
+from microrollup.settlement.errors import BadQuorum
 from microrollup.settlement.ethereum.errors import L1BadAnswer
 from microrollup.settlement.ethereum.events import (
     ActionVoided,
     AnnouncementCancelled,
     BuilderChanged,
     CodeAnnounced,
+    KeysRegistered,
     OwnerChanged,
     VerifiersChanged,
     VoidCancelled,
@@ -30,7 +34,8 @@ from microrollup.settlement.inbox import (
     CHANGE_DELAY_BLOCKS,
     compute_void_block,
 )
-from microrollup.settlement.protocol import AnnouncementKind, VerifierSet
+from microrollup.settlement.protocol import AnnouncementKind
+from microrollup.settlement.verifiers import BLS, MAX_PAGE_KEYS, VerifierSet, compute_set_id, verify_verifiers
 
 __all__ = ["AnnouncementEvent", "Announcements"]
 
@@ -38,6 +43,7 @@ AnnouncementEvent: TypeAlias = (
     ActionVoided
     | VoidCancelled
     | VerifiersChanged
+    | KeysRegistered
     | BuilderChanged
     | CodeAnnounced
     | OwnerChanged
@@ -106,6 +112,8 @@ class Announcements:
         self._owners, self._builders, self._verifiers = _Schedule(owner), _Schedule(builder), _Schedule(verifiers)
         self._codes = _Schedule(stf_id)
         self._voids: dict[int, _Void] = {}
+        self._pages: dict[bytes, tuple[bytes, ...]] = {}
+        """Of BLS keys, by address."""
         self._events: list[tuple[int, int, AnnouncementEvent]] = []
         """With the L1 block of each, and the inclusion block of the entry that it is about (0: of none)."""
 
@@ -151,7 +159,7 @@ class Announcements:
             return fresh
         fresh._owners, fresh._builders = copy.copy(self._owners), copy.copy(self._builders)
         fresh._verifiers, fresh._codes = copy.copy(self._verifiers), copy.copy(self._codes)
-        fresh._voids, fresh._events = dict(self._voids), kept
+        fresh._voids, fresh._pages, fresh._events = dict(self._voids), dict(self._pages), kept
         return fresh
 
     def apply(self, event: AnnouncementEvent, number: int, inclusion_block: int = 0) -> None:
@@ -172,10 +180,12 @@ class Announcements:
                 schedule = self._get_schedule(ANNOUNCEMENTS[event.kind])
                 _require_cancellable(schedule.newest, event, number)
                 schedule.take_back()
+            case KeysRegistered():
+                self._pages[event.page] = _read_keys(event, number)
             case VerifiersChanged() | BuilderChanged() | CodeAnnounced() | OwnerChanged():
                 _require(event.effective_block == number + CHANGE_DELAY_BLOCKS, event, number)
                 if self._owners.newest <= number:  # else another owner is announced already, and this never comes
-                    self._change(event)
+                    self._change(event, number)
             case _:
                 assert_never(event)
         self._events.append((number, inclusion_block, event))
@@ -191,11 +201,24 @@ class Announcements:
             case _:
                 assert_never(kind)
 
-    def _change(self, event: VerifiersChanged | BuilderChanged | CodeAnnounced | OwnerChanged) -> None:
+    def _resolve(self, event: VerifiersChanged, number: int) -> VerifierSet:
+        """The set with the keys of its pages."""
+        words = event.set
+        pages = [self._pages.get(page, ()) for page in words.members] if words.kind == BLS else []
+        keys = tuple([key for page in pages for key in page])
+        verifiers = VerifierSet(words.members, words.quorum, words.kind, words.rules, keys)
+        _require(all(pages) and compute_set_id(verifiers) == event.id, event, number)
+        try:
+            verify_verifiers(verifiers)
+        except BadQuorum as error:
+            raise L1BadAnswer("logs", f"VerifiersChanged in block {number}: {error}") from None
+        return verifiers
+
+    def _change(self, event: VerifiersChanged | BuilderChanged | CodeAnnounced | OwnerChanged, number: int) -> None:
         effective = event.effective_block
         match event:
             case VerifiersChanged():
-                self._verifiers.announce(effective, VerifierSet(event.verifiers, event.quorum))
+                self._verifiers.announce(effective, self._resolve(event, number))
             case BuilderChanged():
                 self._builders.announce(effective, event.builder)
             case CodeAnnounced():
@@ -211,6 +234,16 @@ class Announcements:
 def _require(holds: bool, event: object, number: int) -> None:
     if not holds:
         raise L1BadAnswer("logs", f"{type(event).__name__} in block {number} is not what the inbox can have emitted")
+
+
+def _read_keys(event: KeysRegistered, number: int) -> tuple[bytes, ...]:
+    """The 96-byte keys of a page; that their secrets are known was for the inbox to verify."""
+    raw = event.keys
+    _require(0 < len(raw) <= MAX_PAGE_KEYS * CHAIN_KEY_BYTES and len(raw) % CHAIN_KEY_BYTES == 0, event, number)
+    try:
+        return tuple([compress_chain_key(raw[at : at + CHAIN_KEY_BYTES]) for at in range(0, len(raw), CHAIN_KEY_BYTES)])
+    except BadSignature as error:
+        raise L1BadAnswer("logs", f"KeysRegistered in block {number}: {error}") from None
 
 
 def _require_cancellable(pending: int | None, event: AnnouncementCancelled | VoidCancelled, number: int) -> None:

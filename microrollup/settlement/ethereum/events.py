@@ -17,6 +17,7 @@ from microrollup.primitives import Address, Bytes32, Uint8, Uint64
 from microrollup.settlement.ethereum.answers import L1Log
 from microrollup.settlement.ethereum.contract import compute_topic
 from microrollup.settlement.ethereum.errors import L1BadAnswer
+from microrollup.settlement.verifiers import VerifierRule
 
 __all__ = [
     "ActionForced",
@@ -27,8 +28,10 @@ __all__ = [
     "CodeAnnounced",
     "GenesisWords",
     "InboxEvent",
+    "KeysRegistered",
     "OwnerChanged",
     "RollupCreated",
+    "SetWords",
     "VerifiersChanged",
     "VoidCancelled",
     "decode_event",
@@ -90,12 +93,28 @@ class ActionVoided(msgspec.Struct, frozen=True):
     effective_block: Uint64
 
 
+class SetWords(msgspec.Struct, frozen=True):
+    """A verifier set as contracts say it."""
+
+    kind: Uint8
+    members: tuple[Address, ...]
+    quorum: Uint64
+    rules: tuple[VerifierRule, ...]
+
+
 class VerifiersChanged(msgspec.Struct, frozen=True):
     """Another verifier set is announced."""
 
     effective_block: Uint64
-    verifiers: tuple[Address, ...]
-    quorum: Uint64
+    id: Bytes32
+    set: SetWords
+
+
+class KeysRegistered(msgspec.Struct, frozen=True):
+    """A page of BLS keys, 192 bytes each, can be named."""
+
+    page: Address
+    keys: bytes
 
 
 class BuilderChanged(msgspec.Struct, frozen=True):
@@ -139,6 +158,7 @@ InboxEvent: TypeAlias = (
     | ActionForced
     | ActionVoided
     | VerifiersChanged
+    | KeysRegistered
     | BuilderChanged
     | CodeAnnounced
     | OwnerChanged
@@ -151,7 +171,8 @@ _INDEXED: Final[dict[type[InboxEvent], int]] = {
     BatchSettled: 3,
     ActionForced: 2,
     ActionVoided: 1,
-    VerifiersChanged: 1,
+    VerifiersChanged: 2,
+    KeysRegistered: 1,
     BuilderChanged: 1,
     CodeAnnounced: 1,
     OwnerChanged: 1,

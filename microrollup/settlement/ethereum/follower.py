@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -22,8 +23,7 @@ from microrollup.settlement.ethereum.index import EventIndex
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.pace import AdaptiveSize
 from microrollup.settlement.ethereum.transport import L1Transport
-from microrollup.settlement.inbox import MAX_VERIFIERS
-from microrollup.settlement.protocol import VerifierSet
+from microrollup.settlement.verifiers import MAX_VERIFIERS, VerifierRule, VerifierSet, compute_set_id
 
 __all__ = ["Follower"]
 
@@ -41,7 +41,7 @@ _COUNTERS: Final = {
     "queueLength": ("uint256",),
     "owner": ("address",),
     "builder": ("address",),
-    "verifiers": ("address[]", "uint256"),
+    "verifiers": ("(uint8,address[],uint256,(uint8,address,uint256)[])",),
     "codeAt": ("bytes32",),
 }
 """Views of the contract, and what they return."""
@@ -49,7 +49,7 @@ _COUNTERS: Final = {
 _RANGES_BETWEEN_SIZES: Final = 8
 """So many ranges are read before a larger one is tried again."""
 
-_MAX_COUNTER_BYTES: Final = 32 * (3 + MAX_VERIFIERS)
+_MAX_COUNTER_BYTES: Final = 32 * (32 + MAX_VERIFIERS)
 _WALK: Final = 16
 
 _log = structlog.get_logger(__name__)
@@ -63,7 +63,8 @@ class Counters(NamedTuple):
     queue_length: int
     owner: bytes
     builder: bytes
-    verifiers: VerifierSet
+    verifiers: bytes
+    """The set's identity."""
     stf_id: bytes
     """The code for blocks with this origin."""
 
@@ -255,13 +256,12 @@ class Follower:
         data = [encode_call(name, *arguments.get(name, ())) for name in _COUNTERS]
         calls = [{"to": place, "data": f"0x{each.hex()}"} for each in data]
         answers = await self._call_at(latest, calls)
-        head, count, owner, builder, verifiers, quorum, stf_id = [
+        head, count, owner, builder, verifiers, stf_id = [
             value
             for (name, types), answer in zip(_COUNTERS.items(), answers, strict=True)
             for value in decode_result(name, types, parse_bytes(name, answer, _MAX_COUNTER_BYTES))
         ]
-        addresses = tuple([bytes.fromhex(address[2:]) for address in verifiers])
-        parties = bytes.fromhex(owner[2:]), bytes.fromhex(builder[2:]), VerifierSet(addresses, quorum)
+        parties = bytes.fromhex(owner[2:]), bytes.fromhex(builder[2:]), compute_set_id(_read_set(verifiers))
         return Counters(head[1], count, *parties, stf_id)
 
     async def _call_at(self, block: L1Block, calls: list[dict[str, str]]) -> list[Any]:
@@ -349,8 +349,19 @@ def _count(index: EventIndex, number: int) -> Counters:
         index.get_queue_length(),
         index.get_owner(number),
         index.get_builder(number),
-        index.get_verifiers(number),
+        compute_set_id(index.get_verifiers(number)),
         index.get_stf_id(number),
+    )
+
+
+def _read_set(words: tuple[int, Sequence[str], int, Sequence[tuple[int, str, int]]]) -> VerifierSet:
+    """A set as the contract returns it, without the keys of its pages."""
+    kind, members, quorum, rules = words
+    return VerifierSet(
+        tuple([bytes.fromhex(member[2:]) for member in members]),
+        quorum,
+        kind,
+        tuple([VerifierRule(kind, bytes.fromhex(verifier[2:]), weight) for kind, verifier, weight in rules]),
     )
 
 

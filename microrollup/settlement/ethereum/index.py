@@ -7,14 +7,14 @@ the chain of batches with the signatures of each quorum, the queue's hashes, the
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Final, TypeVar, assert_never
+from typing import TypeVar, assert_never
 
 import msgspec
 
 from microrollup.chain.block import Header, compute_block_hash, compute_genesis_header, compute_rollup_id
 from microrollup.chain.record import GENESIS_FORMAT, Genesis
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES
-from microrollup.settlement.attestation import SignedAttestation, create_attestation, recover_attester
+from microrollup.settlement.attestation import BatchAttestation, compute_attestation_digest, create_attestation
 from microrollup.settlement.errors import SettlementError, UnknownEntry
 from microrollup.settlement.ethereum.announcements import Announcements
 from microrollup.settlement.ethereum.answers import L1Log
@@ -26,6 +26,7 @@ from microrollup.settlement.ethereum.events import (
     BatchSettled,
     BuilderChanged,
     CodeAnnounced,
+    KeysRegistered,
     OwnerChanged,
     RollupCreated,
     VerifiersChanged,
@@ -34,12 +35,11 @@ from microrollup.settlement.ethereum.events import (
 )
 from microrollup.settlement.ethereum.options import DaTag
 from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute_queue_hash
-from microrollup.settlement.inbox import MAX_VERIFIERS
-from microrollup.settlement.protocol import SettledHead, VerifierSet, to_settled_head
+from microrollup.settlement.protocol import SettledHead, to_settled_head
+from microrollup.settlement.quorum import verify_signatures
+from microrollup.settlement.verifiers import VerifierSet
 
 __all__ = ["EventIndex", "IndexedBatch"]
-
-_SIGNATURE_BYTES: Final = 65
 
 T = TypeVar("T")
 
@@ -49,7 +49,8 @@ class IndexedBatch(msgspec.Struct, frozen=True):
 
     first_height: int
     header: Header
-    attestations: tuple[SignedAttestation, ...]
+    attestation: BatchAttestation
+    signatures: bytes
     data_hash: bytes
     da: DaTag
     submitter: bytes
@@ -172,7 +173,14 @@ class EventIndex:
             case ActionVoided() | VoidCancelled():
                 _require(event.index < len(self._entries), event, log.number)
                 self._announced.apply(event, log.number, self._entries[event.index].inclusion_block)
-            case VerifiersChanged() | BuilderChanged() | CodeAnnounced() | OwnerChanged() | AnnouncementCancelled():
+            case (
+                VerifiersChanged()
+                | KeysRegistered()
+                | BuilderChanged()
+                | CodeAnnounced()
+                | OwnerChanged()
+                | AnnouncementCancelled()
+            ):
                 self._announced.apply(event, log.number)
             case _:
                 assert_never(event)
@@ -209,20 +217,13 @@ class EventIndex:
         known_code = header.stf_id in (settled_code, self.get_stf_id(header.l1_origin))
         _require(header.l1_origin < log.number and known_code, event, log.number)
         attestation = create_attestation(head.block_hash, event.first_height, header, event.data_hash)
-        raw = event.signatures
-        _require(len(raw) % _SIGNATURE_BYTES == 0 and len(raw) <= MAX_VERIFIERS * _SIGNATURE_BYTES, event, log.number)
-        signed = tuple(
-            [
-                SignedAttestation(attestation, raw[at : at + _SIGNATURE_BYTES])
-                for at in range(0, len(raw), _SIGNATURE_BYTES)
-            ]
-        )
-        self._require_quorum(signed, event, log.number)
+        self._require_quorum(attestation, event, log.number)
         self._settled.append(
             IndexedBatch(
                 event.first_height,
                 header,
-                signed,
+                attestation,
+                event.signatures,
                 event.data_hash,
                 "blobs" if event.in_blobs else "calldata",
                 event.submitter,
@@ -231,15 +232,13 @@ class EventIndex:
             )
         )
 
-    def _require_quorum(self, signed: tuple[SignedAttestation, ...], event: BatchSettled, number: int) -> None:
-        """The verifiers' signatures are the one thing that no node can make up."""
-        verifiers = self.get_verifiers(number)
+    def _require_quorum(self, attestation: BatchAttestation, event: BatchSettled, number: int) -> None:
+        """The verifiers' signatures are the one thing that no node can make up; proofs beside them are believed."""
+        digest = compute_attestation_digest(attestation, self._chain_id, self._inbox)
         try:
-            attesters = {recover_attester(one, self._chain_id, self._inbox) for one in signed}
+            verify_signatures(self.get_verifiers(number), digest, event.signatures)
         except SettlementError as error:
             raise L1BadAnswer("logs", f"BatchSettled in block {number}: {error}") from None
-        enough = len(attesters) == len(signed) >= verifiers.quorum
-        _require(enough and attesters <= set(verifiers.addresses), event, number)
 
     def _force(self, event: ActionForced, number: int) -> None:
         expected = compute_queue_hash(self.get_queue_hash(len(self._hashes)), event.sender, number, event.payload)

@@ -13,10 +13,13 @@ from microrollup.settlement.errors import (
     ForeignAttester,
     HeightGap,
     MalleableSignature,
+    ProofRefused,
     SettlementError,
     TooFewAttestations,
+    WrongAggregate,
     WrongAttestation,
     WrongData,
+    WrongKind,
     WrongParent,
     WrongRollupId,
 )
@@ -29,7 +32,16 @@ from microrollup.settlement.ethereum.transport import L1Transport
 __all__ = ["call_inbox", "find_difference", "is_about_attestations"]
 
 _MAX_RESULT_BYTES: Final = 4096
-_SIGNATURE_BYTES: Final = 65
+_ABOUT_ATTESTATIONS: Final = (
+    WrongData,
+    WrongKind,
+    MalleableSignature,
+    ForeignAttester,
+    DuplicateAttester,
+    WrongAggregate,
+    ProofRefused,
+    TooFewAttestations,
+)
 _NO_FUNDS: Final = re.compile("funds|balance", re.IGNORECASE)
 
 
@@ -92,11 +104,9 @@ def find_difference(header: Header, attestations: Sequence[SignedAttestation]) -
             return WrongAttestation("stateRoot", header.state_root, found.state_root)
         if found.data_hash != first.data_hash:
             return WrongData(first.data_hash, found.data_hash)
-        if len(signed.signature) != _SIGNATURE_BYTES:
-            return MalleableSignature(signed.signature)
     return None
 
 
 def is_about_attestations(error: SettlementError) -> bool:
     """Whether the rule comes after all that speak of the header."""
-    return isinstance(error, WrongData | MalleableSignature | ForeignAttester | DuplicateAttester | TooFewAttestations)
+    return isinstance(error, _ABOUT_ATTESTATIONS)

@@ -11,7 +11,7 @@ import msgspec
 from microrollup.chain.block import Header
 from microrollup.crypto.ecdsa import SigningKey
 from microrollup.errors import UsageError
-from microrollup.settlement.attestation import SignedAttestation
+from microrollup.settlement.attestation import SignedAttestation, compute_attestation_digest, create_attestation
 from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_blob_data_hash
 from microrollup.settlement.errors import BatchTooLarge, SettlementError, WrongData
 from microrollup.settlement.ethereum.answers import L1Receipt, parse_quantity
@@ -27,6 +27,8 @@ from microrollup.settlement.ethereum.sources import archive_blobs
 from microrollup.settlement.ethereum.transaction import TransactionRequest
 from microrollup.settlement.ethereum.transport import L1Transport
 from microrollup.settlement.protocol import SettledHead, to_settled_head
+from microrollup.settlement.quorum import join_signatures
+from microrollup.settlement.verifiers import BLS, VerifierSet
 
 __all__ = ["Publisher"]
 
@@ -113,18 +115,24 @@ class Publisher:
             raise difference
         if publication is None:  # attested, but nobody could read these bytes back
             raise WrongData(compute_blob_data_hash(()), attestations[0].attestation.data_hash)
-        return TransactionRequest(self._options.inbox, data, _compute_gas(data, len(attestations)), shown.sidecar)
+        gas = _compute_gas(data, len(attestations), self._get_verifiers())
+        return TransactionRequest(self._options.inbox, data, gas, shown.sidecar)
+
+    def _get_verifiers(self) -> VerifierSet:
+        """The set in force in the next L1 block."""
+        with self._follower.lock:
+            return self._follower.index.get_verifiers(self._follower.window.get_head().number + 1)
 
     def _encode(self, publication: Publication, header: Header, attestations: Sequence[SignedAttestation]) -> bytes:
+        with self._follower.lock:
+            head, chain_id = self._follower.index.get_head(), self._follower.index.get_genesis().l1_chain_id
+        said = create_attestation(head.block_hash, head.height + 1, header, publication.data_hash)
         if attestations:
             said = attestations[0].attestation
-            claim = (said.first_height, said.parent_hash, said.data_hash)
-        else:
-            with self._follower.lock:
-                head = self._follower.index.get_head()
-            claim = (head.height + 1, head.block_hash, publication.data_hash)
+        claim = (said.first_height, said.parent_hash, said.data_hash)
+        digest = compute_attestation_digest(said, chain_id, self._options.inbox)
+        signatures = join_signatures(self._get_verifiers(), digest, attestations)
         words = msgspec.structs.astuple(header)
-        signatures = b"".join([signed.signature for signed in attestations])
         return encode_call(publication.function, words, claim, signatures, *publication.arguments)
 
     async def _call(self, sender: bytes, data: bytes, publication: Publication | None = None) -> bytes:
@@ -194,7 +202,13 @@ class Publisher:
         return decode_event(logs[0])
 
 
-def _compute_gas(data: bytes, signatures: int) -> int:
-    """Enough, without asking: a batch takes some 120,000, a signature 6,000, a byte of data at most 40 (EIP-7623)."""
+def _compute_gas(data: bytes, signatures: int, verifiers: VerifierSet) -> int:
+    """Enough, without asking: a batch takes some 120,000, a signature 6,000, a byte of data at most 40 (EIP-7623).
+
+    BLS takes some 130,000 and 900 for each absent key. A proof's verifier may use a million, all but 1/64 of what is
+    left.
+    """
     zeros = data.count(0)
-    return 300_000 + 12_000 * signatures + 10 * zeros + 40 * (len(data) - zeros)
+    is_bls = verifiers.kind == BLS
+    quorum = 200_000 + 1_500 * (len(verifiers.keys) - signatures) if is_bls else 12_000 * signatures
+    return 300_000 + quorum + 1_100_000 * len(verifiers.rules) + 10 * zeros + 40 * (len(data) - zeros)

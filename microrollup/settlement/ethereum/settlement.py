@@ -25,7 +25,7 @@ from microrollup.settlement.ethereum.answers import parse_quantity, parse_transa
 from microrollup.settlement.ethereum.costs import TransactionCost, read_cost
 from microrollup.settlement.ethereum.da import DA_KINDS, Publication, publish, show_unpublished
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Error
-from microrollup.settlement.ethereum.events import ActionForced, BatchSettled, InboxEvent, RollupCreated
+from microrollup.settlement.ethereum.events import ActionForced, BatchSettled, InboxEvent, KeysRegistered, RollupCreated
 from microrollup.settlement.ethereum.follower import Follower
 from microrollup.settlement.ethereum.http import name_place
 from microrollup.settlement.ethereum.index import EventIndex, IndexedBatch
@@ -37,7 +37,8 @@ from microrollup.settlement.ethereum.sources import BlobReader
 from microrollup.settlement.ethereum.transport import L1Transport
 from microrollup.settlement.forced import ForcedEntry, take_entry
 from microrollup.settlement.inbox import ANNOUNCEMENTS
-from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead, VerifierSet
+from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead
+from microrollup.settlement.verifiers import VerifierSet, encode_page
 
 __all__ = ["EthereumSettlement"]
 
@@ -249,7 +250,8 @@ class EthereumSettlement:
             settled.first_height,
             settled.header,
             batch,
-            settled.attestations,
+            settled.attestation,
+            settled.signatures,
             settled.l1_number,
             settled.submitter,
         )
@@ -319,7 +321,15 @@ class EthereumSettlement:
     def change_verifiers(self, verifiers: VerifierSet, *, caller: bytes) -> int:
         for address in verifiers.addresses:
             _check_address(address)
-        return self._announce(caller, "changeVerifiers", verifiers.addresses, verifiers.quorum)
+        rules = [(rule.kind, rule.verifier, rule.weight) for rule in verifiers.rules]
+        return self._announce(caller, "changeVerifiers", (verifiers.kind, verifiers.addresses, verifiers.quorum, rules))
+
+    def register_keys(self, keys: Sequence[bytes], proofs: Sequence[bytes], *, sender: bytes) -> bytes:
+        raw_keys, raw_proofs = encode_page(keys, proofs)
+        event, _ = self._transact(sender, "registerKeys", raw_keys, raw_proofs)
+        if not isinstance(event, KeysRegistered):
+            raise L1BadAnswer("receipt", f"{type(event).__name__} instead of KeysRegistered")
+        return event.page
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:
         _check_address(builder)
@@ -337,7 +347,7 @@ class EthereumSettlement:
     def _announce(self, caller: bytes, function: str, *arguments: object) -> int:
         """The L1 block that the event of an owner's call names."""
         event, _ = self._transact(caller, function, *arguments)
-        if isinstance(event, RollupCreated | BatchSettled | ActionForced):
+        if isinstance(event, RollupCreated | BatchSettled | ActionForced | KeysRegistered):
             raise L1BadAnswer("receipt", f"{type(event).__name__} instead of an announcement")
         return event.effective_block
 

@@ -84,7 +84,7 @@ contract AnnouncementsTest is InboxTest {
         if (same(call, "changeBuilder")) return abi.encodeCall(IRollupInbox.changeBuilder, (account));
         if (same(call, "changeOwner")) return abi.encodeCall(IRollupInbox.changeOwner, (account));
         if (same(call, "changeVerifiers")) {
-            return abi.encodeCall(IRollupInbox.changeVerifiers, (addressesOf(keys), argument));
+            return abi.encodeCall(IRollupInbox.changeVerifiers, (setOf(addressesOf(keys), argument)));
         }
         if (same(call, "announceCode")) {
             return abi.encodeCall(IRollupInbox.announceCode, (vm.parseJsonBytes32(json, path(index, step, ".code"))));
@@ -99,7 +99,7 @@ contract AnnouncementsTest is InboxTest {
     function see(uint256 index, uint256 step) private view {
         equal(addressAt(index, step, ".owner"), inbox.owner());
         equal(addressAt(index, step, ".builder"), inbox.builder());
-        (, uint256 quorum) = inbox.verifiers();
+        uint256 quorum = inbox.verifiers().quorum;
         equal(number(index, step, ".quorum"), quorum);
         equal(vm.parseJsonBytes32(json, path(index, step, ".code")), inbox.codeAt(block.number));
         uint256 voids;

@@ -202,9 +202,9 @@ contract CreationTest is InboxTest {
         keys = sortKeys(256);
         IRollupInbox.Genesis memory genesis = makeGenesis();
         inbox = deploy(genesis, makeDomain(), owner);
-        (address[] memory found, uint256 quorum) = inbox.verifiers();
-        equal(keccak256(abi.encode(addressesOf(keys))), keccak256(abi.encode(found)));
-        equal(129, quorum);
+        IRollupInbox.VerifierSet memory found = inbox.verifiers();
+        equal(keccak256(abi.encode(addressesOf(keys))), keccak256(abi.encode(found.members)));
+        equal(129, found.quorum);
         pass(1);
         Proposal memory proposal = propose();
         bytes32 digest = digestOf(proposal);

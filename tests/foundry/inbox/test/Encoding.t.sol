@@ -12,7 +12,7 @@ contract EncodingTest is InboxTest {
 
     function encode(Proposal memory proposal) private pure returns (bytes memory) {
         return abi.encodeCall(
-            IRollupInbox.settleCalldata, (proposal.header, proposal.claim, proposal.signatures, proposal.batch)
+            IRollupInbox.settleCalldata, (proposal.header, proposal.claim, ecdsa(proposal.signatures), proposal.batch)
         );
     }
 

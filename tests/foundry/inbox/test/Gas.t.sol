@@ -35,7 +35,7 @@ contract FirstGas is GasTest {
         address[] memory addresses = addressesOf(keys);
         vm.cool(address(inbox));
         vm.prank(owner);
-        inbox.changeVerifiers(addresses, 3);
+        inbox.changeVerifiers(setOf(addresses, 3));
         require(vm.snapshotGasLastCall("inbox", "changeVerifiers, 3") < 2 * BAR);
     }
 }
@@ -46,7 +46,7 @@ contract LargestSetGas is InboxTest {
         address[] memory addresses = addressesOf(sortKeys(256));
         vm.cool(address(inbox));
         vm.prank(owner);
-        inbox.changeVerifiers(addresses, 129);
+        inbox.changeVerifiers(setOf(addresses, 129));
         vm.snapshotGasLastCall("inbox", "changeVerifiers, 256");
     }
 }

@@ -238,6 +238,16 @@ abstract contract InboxTest {
         return abi.encodeWithSelector(IRollupInbox.ForeignAttester.selector, signer);
     }
 
+    /// @notice Signatures of 65 bytes each, as a set of addresses takes them.
+    function ecdsa(bytes memory joined) internal pure returns (bytes memory) {
+        return bytes.concat(hex"00", joined);
+    }
+
+    /// @notice A set of addresses without rules.
+    function setOf(address[] memory addresses, uint256 quorum) internal pure returns (IRollupInbox.VerifierSet memory) {
+        return IRollupInbox.VerifierSet(0, addresses, quorum, new IRollupInbox.Rule[](0));
+    }
+
     /// @notice The first two verifiers sign.
     function attest(Proposal memory proposal) internal view {
         bytes32 digest = digestOf(proposal);
@@ -251,12 +261,12 @@ abstract contract InboxTest {
 
     function settleAs(address submitter, Proposal memory proposal) internal {
         vm.prank(submitter, submitter);
-        inbox.settleCalldata(proposal.header, proposal.claim, proposal.signatures, proposal.batch);
+        inbox.settleCalldata(proposal.header, proposal.claim, ecdsa(proposal.signatures), proposal.batch);
     }
 
     function settleBlobs(Proposal memory proposal) internal {
         vm.prank(builder, builder);
-        inbox.settleBlobs(proposal.header, proposal.claim, proposal.signatures);
+        inbox.settleBlobs(proposal.header, proposal.claim, ecdsa(proposal.signatures));
     }
 
     function refuse(Proposal memory proposal, bytes memory error) internal {

@@ -92,7 +92,7 @@ contract Handler is InboxTest {
         if (kind == 4) proposal.header.stateRoot = keccak256(garbage); // after the quorum has signed
         address submitter = inbox.builder();
         vm.prank(submitter, submitter);
-        try inbox.settleCalldata(proposal.header, proposal.claim, proposal.signatures, proposal.batch) {
+        try inbox.settleCalldata(proposal.header, proposal.claim, ecdsa(proposal.signatures), proposal.batch) {
             ++stolen;
         } catch {}
     }

@@ -81,7 +81,7 @@ contract IsolationTest is InboxTest {
         address[] memory addresses = addressesOf(keys);
         vm.startStateDiffRecording();
         vm.prank(owner);
-        inbox.changeVerifiers(addresses, 3);
+        inbox.changeVerifiers(setOf(addresses, 3));
         checkAccesses(0, true);
     }
 
@@ -101,7 +101,7 @@ contract IsolationTest is InboxTest {
         pass(SILENCE + 1); // anybody may submit
         Proposal memory proposal = propose();
         bytes memory data = abi.encodeCall(
-            IRollupInbox.settleCalldata, (proposal.header, proposal.claim, proposal.signatures, proposal.batch)
+            IRollupInbox.settleCalldata, (proposal.header, proposal.claim, ecdsa(proposal.signatures), proposal.batch)
         );
         address unborn = vm.computeCreateAddress(address(this), vm.getNonce(address(this)));
         vm.expectRevert(abi.encodeWithSelector(IRollupInbox.NotTopLevel.selector, unborn));
@@ -123,12 +123,12 @@ contract IsolationTest is InboxTest {
         Proposal memory proposal = proposeBlobs(1);
         pass(SILENCE + 1);
         Forwarder forwarder = new Forwarder(address(inbox));
-        IRollupInbox(address(forwarder)).settleBlobs(proposal.header, proposal.claim, proposal.signatures);
+        IRollupInbox(address(forwarder)).settleBlobs(proposal.header, proposal.claim, ecdsa(proposal.signatures));
         equal(1, inbox.settled().height);
         vm.expectRevert(
             abi.encodeWithSelector(IRollupInbox.NotBuilder.selector, builder, address(forwarder))
         );
-        IRollupInbox(address(forwarder)).settleBlobs(proposal.header, proposal.claim, proposal.signatures);
+        IRollupInbox(address(forwarder)).settleBlobs(proposal.header, proposal.claim, ecdsa(proposal.signatures));
     }
 
     /// @notice It takes no value, in no way.

@@ -12,7 +12,7 @@ contract OwnerTest is InboxTest {
 
     function changeVerifiers(uint256[] memory next, uint256 quorum) private returns (uint256) {
         vm.prank(owner);
-        return inbox.changeVerifiers(addressesOf(next), quorum);
+        return inbox.changeVerifiers(setOf(addressesOf(next), quorum));
     }
 
     /// @notice Nobody but the owner announces anything.
@@ -24,7 +24,7 @@ contract OwnerTest is InboxTest {
         inbox.void(0);
         vm.expectRevert(notOwner(owner, builder));
         vm.prank(builder);
-        inbox.changeVerifiers(addresses, 3);
+        inbox.changeVerifiers(setOf(addresses, 3));
         vm.expectRevert(notOwner(owner, stranger));
         vm.prank(stranger);
         inbox.changeBuilder(stranger);
@@ -93,14 +93,14 @@ contract OwnerTest is InboxTest {
     function test_Cancel() public {
         vm.startPrank(owner);
         uint256 effective = inbox.changeBuilder(stranger);
-        inbox.changeVerifiers(addressesOf(keys), 3);
+        inbox.changeVerifiers(setOf(addressesOf(keys), 3));
         vm.expectEmit(address(inbox));
         emit IRollupInbox.AnnouncementCancelled(IRollupInbox.Announcement.Builder, effective);
         equal(effective, inbox.cancel(IRollupInbox.Announcement.Builder));
         vm.stopPrank();
         pass(DELAY);
         equal(builder, inbox.builder());
-        (, uint256 quorum) = inbox.verifiers();
+        uint256 quorum = inbox.verifiers().quorum;
         equal(3, quorum);
     }
 
@@ -127,21 +127,25 @@ contract OwnerTest is InboxTest {
         uint256[] memory next = new uint256[](1);
         next[0] = uint256(keccak256("next"));
         vm.expectEmit(address(inbox));
-        emit IRollupInbox.VerifiersChanged(block.number + DELAY, addressesOf(next), 1);
+        emit IRollupInbox.VerifiersChanged(
+            block.number + DELAY,
+            keccak256(abi.encode(uint8(0), addressesOf(next), uint256(1), new IRollupInbox.Rule[](0))),
+            setOf(addressesOf(next), 1)
+        );
         equal(block.number + DELAY, changeVerifiers(next, 1));
         pass(DELAY - 1);
-        (address[] memory found, uint256 quorum) = inbox.verifiers();
-        equal(keccak256(abi.encode(addressesOf(old))), keccak256(abi.encode(found)));
-        equal(2, quorum);
+        IRollupInbox.VerifierSet memory found = inbox.verifiers();
+        equal(keccak256(abi.encode(addressesOf(old))), keccak256(abi.encode(found.members)));
+        equal(2, found.quorum);
         Proposal memory early = propose();
         early.signatures = sign(next[0], digestOf(early));
         refuse(early, foreign(vm.addr(next[0])));
         settle(propose());
 
         pass(1);
-        (found, quorum) = inbox.verifiers();
-        equal(keccak256(abi.encode(addressesOf(next))), keccak256(abi.encode(found)));
-        equal(1, quorum);
+        found = inbox.verifiers();
+        equal(keccak256(abi.encode(addressesOf(next))), keccak256(abi.encode(found.members)));
+        equal(1, found.quorum);
         Proposal memory late = propose();
         refuse(late, foreign(vm.addr(old[0])));
         late.signatures = sign(next[0], digestOf(late));
@@ -214,7 +218,7 @@ contract OwnerTest is InboxTest {
         thieves[0] = uint256(keccak256("thief"));
         address thief = vm.addr(thieves[0]);
         vm.prank(owner);
-        inbox.changeVerifiers(addressesOf(thieves), 1);
+        inbox.changeVerifiers(setOf(addressesOf(thieves), 1));
         vm.prank(owner);
         inbox.changeBuilder(thief);
         pass(DELAY); // when they would come into force

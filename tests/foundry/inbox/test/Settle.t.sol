@@ -15,7 +15,7 @@ contract SettleTest is InboxTest {
         attest(proposal);
         vm.expectEmit(address(inbox));
         emit IRollupInbox.BatchSettled(
-            1, 7, builder, proposal.claim.dataHash, false, proposal.header, proposal.signatures
+            1, 7, builder, proposal.claim.dataHash, false, proposal.header, ecdsa(proposal.signatures)
         );
         settle(proposal);
         equal(
@@ -244,7 +244,7 @@ contract SettleTest is InboxTest {
             Proposal memory proposal = proposeBlobs(count);
             vm.expectEmit(address(inbox));
             emit IRollupInbox.BatchSettled(
-                count, count, builder, proposal.claim.dataHash, true, proposal.header, proposal.signatures
+                count, count, builder, proposal.claim.dataHash, true, proposal.header, ecdsa(proposal.signatures)
             );
             settleBlobs(proposal);
         }

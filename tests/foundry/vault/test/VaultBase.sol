@@ -145,7 +145,7 @@ abstract contract VaultBase is StateCosts {
             IRollupInbox.Claim(header.height, settled.blockHash, keccak256(hex"01"));
         bytes memory signature = _attest(header, claim);
         avm.prank(builder, builder);
-        inbox.settleCalldata(header, claim, signature, "");
+        inbox.settleCalldata(header, claim, bytes.concat(hex"00", signature), "");
     }
 
     function _attest(IRollupInbox.Header memory header, IRollupInbox.Claim memory claim)
