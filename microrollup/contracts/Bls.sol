@@ -11,7 +11,7 @@ library Bls {
     /// @dev A point of G2, padded.
     uint256 private constant POINT_BYTES = 256;
 
-    /// @dev The same for both: 43 bytes, which hashing puts behind the text.
+    /// @dev The same for both: 43 bytes, which hashing puts after the text.
     bytes internal constant SIGNATURE_DST = "BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
     bytes internal constant PROOF_DST = "BLS_POP_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
     uint8 private constant DST_BYTES = 43;
@@ -36,8 +36,8 @@ library Bls {
         hex"000000000000000000000000000000000d1b3cc2c7027888be51d9ef691d77bcb679afda66c73f17f9ee3837a55024f78c71363275a75d75d86bab79f74782aa"
         hex"0000000000000000000000000000000013fa4d4a0ad8b1ce186ed5061789213d993923066dddaf1040bc3ff59f825c78df74f2d75467e25e0f55f8a00fa030ed";
 
-    /// @notice Whether the key, a padded point of G2, made a signature over a text. False as well for what is no point of the
-    /// subgroup in its one encoding. Infinity is a point to the precompile: the caller refuses that key.
+    /// @notice Whether the key, a padded point of G2, made a signature over a text. False as well for what is not a point of
+    /// the subgroup in its one encoding. Infinity is a point to the precompile: the caller refuses that key.
     function isSigned(bytes memory message, bytes memory dst, bytes memory key, bytes memory signature)
         internal
         view

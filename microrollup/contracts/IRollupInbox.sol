@@ -190,7 +190,7 @@ interface IRollupInbox {
     /// @notice The `present` verifiers did not make this aggregate signature.
     error WrongAggregate(uint256 present);
     /// @notice The verifier of this rule says no to the proof, or a proof that is required is missing.
-    error ProofRefused(uint256 rule, address verifier);
+    error RuleUnmet(uint256 rule, address verifier);
     /// @notice The set has no rule with this index, or proofs are not in the order of the rules.
     error UnknownRule(uint256 rule);
     /// @notice A proof's verifier is called with all the gas that it may use.

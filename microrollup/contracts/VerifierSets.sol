@@ -27,7 +27,7 @@ library VerifierSets {
     /// @dev Where the inner signatures begin in the body of kind 2: two heads and a length before them, the kind before all.
     uint256 private constant INNER_OFFSET = 1 + 3 * 32;
 
-    /// @dev The code behind an announced address. `count` is how many verifiers there are; `sum` is the sum of their keys.
+    /// @dev The code at an announced address. `count` is how many verifiers there are; `sum` is the sum of their keys.
     struct Stored {
         IRollupInbox.VerifierSet set;
         uint256 count;
@@ -160,7 +160,7 @@ library VerifierSets {
         return signatures[1:];
     }
 
-    /// @dev One signature by all but those whose bits are set. The pairing refuses a signature that is no point of the subgroup.
+    /// @dev One signature by all but those whose bits are set. The pairing refuses a signature that is not a point of the subgroup.
     function _verifyAggregate(Stored memory stored, bytes32 digest, bytes calldata body) private view returns (uint256) {
         uint256 length = Bls.SIGNATURE_BYTES + (stored.count + 7) / 8;
         if (body.length != length) revert IRollupInbox.WrongAggregateLength(length, body.length);
@@ -187,11 +187,11 @@ library VerifierSets {
         uint256 next = 0;
         for (uint256 i = 0; i < rules.length; ++i) {
             if (next == proofs.length || proofs[next].rule != i) {
-                if (rules[i].kind == REQUIRE) revert IRollupInbox.ProofRefused(i, rules[i].verifier);
+                if (rules[i].kind == REQUIRE) revert IRollupInbox.RuleUnmet(i, rules[i].verifier);
                 continue;
             }
             if (!_isProven(rules[i].verifier, stfId, statement, proofs[next].proof)) {
-                revert IRollupInbox.ProofRefused(i, rules[i].verifier);
+                revert IRollupInbox.RuleUnmet(i, rules[i].verifier);
             }
             weight += rules[i].weight;
             ++next;
@@ -199,7 +199,7 @@ library VerifierSets {
         if (next != proofs.length) revert IRollupInbox.UnknownRule(proofs[next].rule);
     }
 
-    /// @dev Whoever calls with too little gas is told so; what the verifier does with enough of it is its own affair. A call to no code
+    /// @dev A caller with too little gas is told so; what the verifier does with enough of it is its own affair. A call to no code
     /// succeeds, and what comes back may be as long as gas allows: 32 bytes of it are looked at.
     function _isProven(address verifier, bytes32 stfId, bytes32 statement, bytes memory proof)
         private

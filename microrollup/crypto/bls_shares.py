@@ -44,7 +44,7 @@ CHAIN_KEY_BYTES: Final = 192
 """A public key as contracts keep it: x0, x1, y0, y1 of 48 bytes each."""
 
 CHAIN_SIGNATURE_BYTES: Final = 128
-"""A signature as contracts take it: x and y, each behind 16 zero bytes."""
+"""A signature as contracts take it: x and y, each after 16 zero bytes."""
 
 SIGNATURE_DST: Final = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_"
 """Domain separation of signatures."""
@@ -86,12 +86,12 @@ def load_bls_key(secret: bytes) -> BlsKey:
         raise ValueError(f"a BLS secret has 32 bytes, not {len(secret)}")
     scalar = curve.Scalar.from_be_bytes(secret)
     if scalar.is_zero():
-        raise ValueError("zero is no BLS secret")
+        raise ValueError("zero is not a BLS secret")
     return BlsKey(secret, bytes((curve.G2Point() * scalar).to_compressed_bytes()))
 
 
 def is_share(key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether a 96-byte key made a 48-byte signature over a text; False for what is no key or no signature."""
+    """Whether a 96-byte key made a 48-byte signature over a text; False for what is not a key or not a signature."""
     try:
         return _is_signed(_read_key(key), message, SIGNATURE_DST, _read_signature(signature))
     except BadSignature:
@@ -99,7 +99,7 @@ def is_share(key: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def is_possessed(key: bytes, proof: bytes) -> bool:
-    """Whether the holder of a 96-byte key made the 48-byte proof; False for what is no key or no point."""
+    """Whether the holder of a 96-byte key made the 48-byte proof; False for what is not a key or not a point."""
     try:
         return _is_signed(_read_key(key), key, PROOF_DST, _read_signature(proof))
     except BadSignature:
@@ -124,7 +124,7 @@ def is_sum(keys: Iterable[bytes], message: bytes, signature: bytes) -> bool:
 
 
 def add_signatures(signatures: Iterable[bytes]) -> bytes:
-    """The sum of 48-byte signatures. Raises `BadSignature` for what is none."""
+    """The sum of 48-byte signatures. Raises `BadSignature` for what is not one."""
     total = _load_curve().G1Point.identity()
     for signature in signatures:
         total += _read_signature(signature)
@@ -137,7 +137,7 @@ def expand_key(key: bytes) -> bytes:
 
 
 def compress_chain_key(key: bytes) -> bytes:
-    """The 96 bytes of a 192-byte key. Raises `BadSignature` for what is no point of the subgroup, or infinity."""
+    """The 96 bytes of a 192-byte key. Raises `BadSignature` for infinity and what is not in the subgroup."""
     point = _read_coordinates(_load_curve().G2Point, key, "a BLS key")
     return bytes(point.to_compressed_bytes())
 
@@ -153,7 +153,7 @@ def compress_chain_signature(signature: bytes) -> bytes:
     """The 48 bytes of a 128-byte signature. Raises `BadSignature` unless it is a point of the subgroup."""
     first, second = signature[:64], signature[64:]
     if len(signature) != CHAIN_SIGNATURE_BYTES or not first.startswith(_PADDING) or not second.startswith(_PADDING):
-        raise BadSignature("a BLS signature on chain is two coordinates of 48 bytes, each behind 16 zero bytes")
+        raise BadSignature("a BLS signature on chain is two coordinates of 48 bytes, each after 16 zero bytes")
     raw = first[len(_PADDING) :] + second[len(_PADDING) :]
     point = _read_coordinates(_load_curve().G1Point, raw, "a BLS signature")
     return bytes(point.to_compressed_bytes())

@@ -24,7 +24,8 @@ from microrollup.crypto.eip712 import compile_struct_hash, compute_domain_separa
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError, RefusedError
 from microrollup.primitives import Bytes, Bytes32, Uint64
-from microrollup.settlement.errors import FalseShare, MalleableSignature
+from microrollup.settlement.errors import MalleableSignature
+from microrollup.settlement.quorum_errors import FalseShare
 
 __all__ = [
     "ECDSA_BYTES",

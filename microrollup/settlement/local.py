@@ -21,14 +21,7 @@ from microrollup.errors import DecodeError, StoreFormat, StoreMissing, UsageErro
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
-from microrollup.settlement.errors import (
-    AlreadyInitialised,
-    AlreadyVoided,
-    BadOrigin,
-    ExternalVerifiers,
-    NotOwner,
-    PayloadTooLarge,
-)
+from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, NotOwner, PayloadTooLarge
 from microrollup.settlement.forced import ForcedEntry
 from microrollup.settlement.inbox import (
     ANNOUNCEMENTS,
@@ -42,9 +35,10 @@ from microrollup.settlement.inbox import (
     verify_settlement,
 )
 from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead
+from microrollup.settlement.quorum_errors import ExternalVerifiers
 from microrollup.settlement.rows import FORMAT, InboxRows
 from microrollup.settlement.tables import InboxTables, open_tables
-from microrollup.settlement.verifiers import BLS, VerifierSet, encode_page, resolve_pages, verify_page, verify_verifiers
+from microrollup.settlement.verifiers import VerifierSet, encode_page, resolve_set, verify_page
 
 __all__ = ["SECONDS_PER_BLOCK", "LocalSettlement"]
 
@@ -255,9 +249,8 @@ class LocalSettlement:
         with self._write() as (rows, number):
             state = self._read_state(rows, number, last_header)
             head, signatures = verify_settlement(state, batch, last_header, attestations, submitter)
-            said = attestations[0].attestation
-            settled = SettledBatch(said.first_height, last_header, batch, said, signatures, number, submitter)
-            rows.put_settled(settled, head)
+            first_height, said = state.head.height + 1, attestations[0].attestation
+            rows.put_settled(SettledBatch(first_height, last_header, batch, said, signatures, number, submitter), head)
         return head
 
     def force(self, payload: bytes, *, sender: bytes) -> int:
@@ -296,10 +289,7 @@ class LocalSettlement:
         with self._write_as_owner(caller) as (rows, number):
             if verifiers.rules:
                 raise ExternalVerifiers
-            if verifiers.kind == BLS:
-                pages = [rows.find_page(address) for address in verifiers.addresses]
-                verifiers = resolve_pages(verifiers, pages)
-            verify_verifiers(verifiers)
+            verifiers = resolve_set(verifiers, rows.find_page)
             if not rows.is_owner_leaving(number):
                 rows.put_verifiers(number + CHANGE_DELAY_BLOCKS, verifiers)
         return number + CHANGE_DELAY_BLOCKS

@@ -27,14 +27,11 @@ from microrollup.crypto.bls_shares import (
 from microrollup.errors import BadSignature, DecodeError
 from microrollup.primitives import Bytes, Uint8
 from microrollup.settlement.attestation import ECDSA_BYTES, SignedAttestation, recover_signer
-from microrollup.settlement.errors import (
+from microrollup.settlement.errors import DuplicateAttester, ForeignAttester, MalleableSignature, TooFewAttestations
+from microrollup.settlement.quorum_errors import (
     BadBitmap,
-    DuplicateAttester,
     FalseShare,
-    ForeignAttester,
-    MalleableSignature,
-    ProofRefused,
-    TooFewAttestations,
+    RuleUnmet,
     UnknownRule,
     WrongAggregate,
     WrongAggregateLength,
@@ -147,7 +144,7 @@ def _open_rules(rules: Sequence[VerifierRule], body: bytes) -> tuple[bytes, int]
             weight += rule.weight
             del given[0]
         elif rule.kind == REQUIRE:
-            raise ProofRefused(index, rule.verifier)
+            raise RuleUnmet(index, rule.verifier)
     if given:
         raise UnknownRule(given[0].rule)
     return signatures, weight

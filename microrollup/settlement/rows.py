@@ -54,7 +54,7 @@ class Meta(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class _SettledRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What represents the settling transaction on L1; the batch itself is in a table of its own."""
+    """A `SettledBatch` without the batch, which is in a table of its own: the settling transaction on L1."""
 
     first_height: Uint64
     header: Header
@@ -127,14 +127,7 @@ class InboxRows:
 
     def put_settled(self, settled: SettledBatch, head: SettledHead) -> None:
         """Store a batch and the head that it leads to."""
-        row = _SettledRow(
-            settled.first_height,
-            settled.header,
-            settled.attestation,
-            settled.signatures,
-            settled.l1_number,
-            settled.submitter,
-        )
+        row = _SettledRow(*[getattr(settled, member) for member in _SettledRow.__struct_fields__])
         key = _to_key(settled.header.height)
         self._put(key, encode_canonical(row), self._tables.settled)
         self._put(key, settled.batch, self._tables.batches)
@@ -146,14 +139,11 @@ class InboxRows:
         if row is None:
             return None
         batch = self._get(_to_key(row.header.height), self._tables.batches) or b""
-        attested = row.attestation
-        if attested.data_hash != compute_data_hash(batch):
+        if row.attestation.data_hash != compute_data_hash(batch):
             raise StoreCorrupt("batches", f"the batch up to height {row.header.height} is not the attested one")
-        if attested.block_hash != compute_block_hash(row.header):
+        if row.attestation.block_hash != compute_block_hash(row.header):
             raise StoreCorrupt("settled", f"the header of height {row.header.height} is not the attested one")
-        return SettledBatch(
-            row.first_height, row.header, batch, row.attestation, row.signatures, row.l1_number, row.submitter
-        )
+        return SettledBatch(batch=batch, **msgspec.structs.asdict(row))
 
     def get_settled_stf_id(self) -> bytes:
         """The 32-byte id of the code of the last settled block; at first, the one that the inbox was created with."""

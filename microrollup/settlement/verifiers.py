@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Annotated, Final
 
@@ -23,7 +23,8 @@ from microrollup.crypto.bls_shares import (
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import BadSignature
 from microrollup.primitives import ZERO_ADDRESS, Address, Uint8, Uint32, Uint64
-from microrollup.settlement.errors import BadKey, BadQuorum, UnknownPage, WrongKeysLength
+from microrollup.settlement.errors import BadQuorum
+from microrollup.settlement.quorum_errors import BadKey, UnknownPage, WrongKeysLength
 
 __all__ = [
     "BLS",
@@ -38,7 +39,7 @@ __all__ = [
     "VerifierSet",
     "compute_set_id",
     "encode_page",
-    "resolve_pages",
+    "resolve_set",
     "sort_keys",
     "verify_page",
     "verify_verifiers",
@@ -133,7 +134,7 @@ def sort_keys(keys: Iterable[bytes]) -> list[bytes]:
 def encode_page(keys: Sequence[bytes], proofs: Sequence[bytes]) -> tuple[bytes, bytes]:
     """96-byte keys and their 48-byte proofs of possession as a contract takes them: 192 and 128 bytes each.
 
-    Raises `WrongKeysLength`, or `BadKey` for what is no point. Whether they make a page is for `verify_page` to say.
+    Raises `WrongKeysLength`, or `BadKey` for what is not a point. Whether they make a page is for `verify_page` to say.
     """
     if not 1 <= len(keys) <= MAX_PAGE_KEYS or len(keys) != len(proofs):
         raise WrongKeysLength(CHAIN_KEY_BYTES * len(keys), CHAIN_SIGNATURE_BYTES * len(proofs))
@@ -170,19 +171,22 @@ def verify_page(keys: bytes, proofs: bytes) -> tuple[bytes, ...]:
     return tuple(page)
 
 
-def resolve_pages(verifiers: VerifierSet, pages: Sequence[tuple[bytes, ...] | None]) -> VerifierSet:
-    """A set of BLS with the keys of its pages, `None` for one that is not registered.
+def resolve_set(verifiers: VerifierSet, find_page: Callable[[bytes], tuple[bytes, ...] | None]) -> VerifierSet:
+    """A set with the keys of its pages, if it can be one; `find_page` gives those of a registered page, by its address.
 
-    Raises `UnknownPage`, or `BadQuorum` for too many keys.
+    Raises `UnknownPage` or `BadQuorum`.
     """
     keys: list[bytes] = []
-    for address, page in zip(verifiers.addresses, pages, strict=True):
+    for address in verifiers.addresses if verifiers.kind == BLS else ():
+        page = find_page(address)
         if page is None or (keys and expand_key(page[0]) <= expand_key(keys[-1])):
             raise UnknownPage(address)
         keys += page
         if len(keys) > MAX_BLS_KEYS:
             raise BadQuorum(len(keys), verifiers.quorum)
-    return msgspec.structs.replace(verifiers, keys=tuple(keys))
+    resolved = msgspec.structs.replace(verifiers, keys=tuple(keys))
+    verify_verifiers(resolved)
+    return resolved
 
 
 def verify_verifiers(verifiers: VerifierSet) -> None:

@@ -13,6 +13,7 @@ from coincurve import PrivateKey
 
 from microrollup.chain.block import Block, Header, compute_rollup_id
 from microrollup.chain.record import GENESIS_FORMAT, DomainConfig, Genesis, Open, Seal
+from microrollup.crypto.bls_shares import BlsKey
 from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.crypto.keccak import keccak256
 from microrollup.primitives import ZERO_ADDRESS
@@ -137,7 +138,7 @@ def _make_block(header: Header) -> Block:
 
 
 def attest(
-    inbox: Inbox, attestation: BatchAttestation, keys: Sequence[PrivateKey] = VERIFIER_KEYS[:2]
+    inbox: Inbox, attestation: BatchAttestation, keys: Sequence[PrivateKey | BlsKey] = VERIFIER_KEYS[:2]
 ) -> tuple[SignedAttestation, ...]:
     """The attestation signed with each key, for this inbox on its chain."""
     chain_id = inbox.get_genesis().l1_chain_id

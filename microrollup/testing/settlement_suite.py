@@ -18,6 +18,7 @@ import pytest
 
 from microrollup.chain.block import Header, compute_block_hash, compute_genesis_header, compute_rollup_id
 from microrollup.chain.record import Genesis
+from microrollup.crypto.bls_shares import load_bls_key
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.crypto.keccak import keccak256
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, MAX_FORCED_PER_BLOCK, ZERO_ADDRESS, ZERO_BYTES32
@@ -63,7 +64,9 @@ from microrollup.settlement.inbox import (
     VOID_AGE_BLOCKS,
 )
 from microrollup.settlement.protocol import Inbox, SettledHead
-from microrollup.settlement.verifiers import VerifierSet
+from microrollup.settlement.quorum import count_signers
+from microrollup.settlement.quorum_errors import BadKey, FalseShare, UnknownPage, WrongKeysLength
+from microrollup.settlement.verifiers import BLS, VerifierSet, sort_keys
 from microrollup.testing.settlement_harness import (
     BUILDER,
     OWNER,
@@ -653,6 +656,58 @@ class SettlementContract:
         with pytest.raises(ForeignAttester):
             _settle_with(inbox)
         assert 2 == _settle(inbox, propose(inbox, extend(inbox), keys=(key,))).height
+
+    def test_verifiers_with_bls_keys_there_and_back(self, inbox: Inbox, harness: SettlementHarness) -> None:
+        """Addresses, then keys of BLS, then addresses: each batch by the set of its block; a false share is named."""
+        keys = {key.public: key for key in [load_bls_key(bytes(31) + bytes((i,))) for i in range(1, 5)]}
+        order = sort_keys(keys)
+        page = inbox.register_keys(order, [keys[key].prove_possession() for key in order], sender=OWNER)
+        before = inbox.get_verifiers(inbox.get_number())
+        harness.advance_to(inbox, inbox.change_verifiers(VerifierSet((page,), 3, BLS), caller=OWNER))
+        assert tuple(order) == inbox.get_verifiers(inbox.get_number()).members
+        proposal = propose(inbox, extend(inbox))
+        with pytest.raises(SettlementError):
+            _settle(inbox, proposal)
+        signers = [keys[key] for key in order[1:]]
+        few = msgspec.structs.replace(proposal, attestations=attest(inbox, proposal.attestation, signers[:2]))
+        with pytest.raises(TooFewAttestations):
+            _settle(inbox, few)
+        shares = attest(inbox, proposal.attestation, signers)
+        liar = msgspec.structs.replace(shares[1], signature=shares[0].signature)
+        with pytest.raises(FalseShare) as caught:
+            _settle(inbox, msgspec.structs.replace(proposal, attestations=(shares[0], liar, shares[2])))
+        assert order[2] == caught.value.key
+        with pytest.raises(DuplicateAttester):
+            _settle(inbox, msgspec.structs.replace(proposal, attestations=(*shares, shares[0])))
+        assert 1 == _settle(inbox, msgspec.structs.replace(proposal, attestations=shares)).height
+        settled = inbox.get_settled_at(1)
+        assert settled is not None
+        assert 3 == count_signers(inbox.get_verifiers(settled.l1_number), settled.signatures)
+        inbox = harness.reopen_inbox(inbox)
+        harness.advance_to(inbox, inbox.change_verifiers(before, caller=OWNER))
+        assert 2 == _settle(inbox, propose(inbox, extend(inbox))).height
+
+    def test_refuses_bad_keys_and_pages(self, inbox: Inbox) -> None:
+        """Keys without their proofs, twice or out of order make no page; a set names pages that exist, in order."""
+        keys = {key.public: key for key in [load_bls_key(bytes(31) + bytes((i,))) for i in range(1, 4)]}
+        order = sort_keys(keys)
+        proofs = [keys[key].prove_possession() for key in order]
+        for some, given in ((order, proofs[::-1]), (order[::-1], proofs[::-1]), (order[:1] * 2, proofs[:1] * 2)):
+            with pytest.raises(BadKey):
+                inbox.register_keys(some, given, sender=OWNER)
+        for some, given in ((order, proofs[1:]), ([], [])):
+            with pytest.raises(WrongKeysLength):
+                inbox.register_keys(some, given, sender=OWNER)
+        high = inbox.register_keys(order[2:], proofs[2:], sender=_STRANGER)
+        low = inbox.register_keys(order[:2], proofs[:2], sender=_STRANGER)
+        for pages in ((high, low), (low, low), (OWNER,)):
+            with pytest.raises(UnknownPage):
+                inbox.change_verifiers(VerifierSet(pages, 2, BLS), caller=OWNER)
+        for quorum in (1, 4):
+            with pytest.raises(BadQuorum):
+                inbox.change_verifiers(VerifierSet((low, high), quorum, BLS), caller=OWNER)
+        effective = inbox.change_verifiers(VerifierSet((low, high), 2, BLS), caller=OWNER)
+        assert tuple(order) == inbox.get_verifiers(effective).members
 
     def test_refuses_bad_verifier_sets(self, inbox: Inbox, genesis: Genesis) -> None:
         """The owner is held to the same sets as the genesis."""

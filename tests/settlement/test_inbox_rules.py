@@ -68,7 +68,9 @@ class World:
         self.settle_first()
         self.force(QUEUE - 5)
         self.builder_changed = self.announce("changeBuilder", self.successor)
-        self.verifiers_changed = self.announce("changeVerifiers", (0, NEW_VERIFIERS.addresses, NEW_VERIFIERS.quorum, []))
+        self.verifiers_changed = self.announce(
+            "changeVerifiers", (0, NEW_VERIFIERS.addresses, NEW_VERIFIERS.quorum, [])
+        )
         self.code_changed = self.announce("announceCode", NEW_CODE)
         anvil.mine(3)
         self.number, self.time = self.read_block()

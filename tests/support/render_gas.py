@@ -15,6 +15,7 @@ __all__ = [
     "render_inbox_gas",
     "render_opened_gas",
     "render_proof_gas",
+    "render_quorum_gas",
     "render_resolver_gas",
     "render_root_gas",
     "render_vault_gas",
@@ -115,6 +116,29 @@ def render_inbox_gas() -> str:
     return _render_rows(
         ["execution gas, cold storage, two of three attestations", "gas"], _INBOX, _read("inbox", "inbox")
     )
+
+
+def render_quorum_gas() -> str:
+    """Of a batch by sets of several sizes, two thirds of which are the quorum."""
+    gas = _read("inbox", "quorums")
+    head = ["verifiers", "ECDSA, a third absent", "calldata", "BLS, nobody absent", "BLS, a third absent", "calldata"]
+    rows = [
+        [
+            str(count),
+            *[
+                f"{gas[name]:,}"
+                for name in (
+                    f"ECDSA {count}",
+                    f"ECDSA {count}, calldata",
+                    f"BLS {count}, nobody absent",
+                    f"BLS {count}, a third absent",
+                    f"BLS {count}, a third absent, calldata",
+                )
+            ],
+        ]
+        for count in (3, 12, 24, 48, 96, 192)
+    ]
+    return _render(head, rows)
 
 
 def render_root_gas() -> str:

@@ -15,8 +15,7 @@ from typing import Generic, TypeAlias, TypeVar, assert_never
 import msgspec
 
 from microrollup.crypto.bls_shares import CHAIN_KEY_BYTES, compress_chain_key
-from microrollup.errors import BadSignature
-from microrollup.settlement.errors import BadQuorum
+from microrollup.errors import BadSignature, SettlementError
 from microrollup.settlement.ethereum.errors import L1BadAnswer
 from microrollup.settlement.ethereum.events import (
     ActionVoided,
@@ -35,7 +34,7 @@ from microrollup.settlement.inbox import (
     compute_void_block,
 )
 from microrollup.settlement.protocol import AnnouncementKind
-from microrollup.settlement.verifiers import BLS, MAX_PAGE_KEYS, VerifierSet, compute_set_id, verify_verifiers
+from microrollup.settlement.verifiers import MAX_PAGE_KEYS, VerifierSet, compute_set_id, resolve_set
 
 __all__ = ["AnnouncementEvent", "Announcements"]
 
@@ -204,15 +203,12 @@ class Announcements:
     def _resolve(self, event: VerifiersChanged, number: int) -> VerifierSet:
         """The set with the keys of its pages."""
         words = event.set
-        pages = [self._pages.get(page, ()) for page in words.members] if words.kind == BLS else []
-        keys = tuple([key for page in pages for key in page])
-        verifiers = VerifierSet(words.members, words.quorum, words.kind, words.rules, keys)
-        _require(all(pages) and compute_set_id(verifiers) == event.id, event, number)
+        verifiers = VerifierSet(words.members, words.quorum, words.kind, words.rules)
+        _require(compute_set_id(verifiers) == event.id, event, number)
         try:
-            verify_verifiers(verifiers)
-        except BadQuorum as error:
+            return resolve_set(verifiers, self._pages.get)
+        except SettlementError as error:
             raise L1BadAnswer("logs", f"VerifiersChanged in block {number}: {error}") from None
-        return verifiers
 
     def _change(self, event: VerifiersChanged | BuilderChanged | CodeAnnounced | OwnerChanged, number: int) -> None:
         effective = event.effective_block

@@ -12,7 +12,7 @@ from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector
 
 from microrollup.chain.record import Genesis
 from microrollup.contracts import load_artifact
-from microrollup.settlement import errors as rules
+from microrollup.settlement import errors, quorum_errors
 from microrollup.settlement.ethereum.errors import L1BadAnswer
 
 __all__ = ["compute_topic", "decode_result", "encode_call", "encode_creation", "read_bytes_argument", "read_revert"]
@@ -111,14 +111,15 @@ def encode_creation(genesis: Genesis, owner: bytes, stf_id: bytes) -> bytes:
     return bytes.fromhex(artifact.bytecode[2:]) + eth_abi.abi.encode(_get_types(entry), arguments)
 
 
-def read_revert(data: bytes) -> rules.SettlementError | None:
+def read_revert(data: bytes) -> errors.SettlementError | None:
     """The error that the inbox reverted with; `None` for anything else (out of gas, a panic, another contract)."""
     found = _errors().get(data[:4])
     if found is None:
         return None
     name, types = found
     arguments = [_to_argument(t, value) for t, value in zip(types, _decode("revert", types, data[4:]), strict=True)]
-    error: rules.SettlementError = getattr(rules, name)(*arguments)
+    module = errors if hasattr(errors, name) else quorum_errors
+    error: errors.SettlementError = getattr(module, name)(*arguments)
     return error
 
 

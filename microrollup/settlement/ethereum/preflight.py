@@ -13,13 +13,10 @@ from microrollup.settlement.errors import (
     ForeignAttester,
     HeightGap,
     MalleableSignature,
-    ProofRefused,
     SettlementError,
     TooFewAttestations,
-    WrongAggregate,
     WrongAttestation,
     WrongData,
-    WrongKind,
     WrongParent,
     WrongRollupId,
 )
@@ -28,6 +25,7 @@ from microrollup.settlement.ethereum.contract import read_revert
 from microrollup.settlement.ethereum.errors import L1Refused, TransactionRefused
 from microrollup.settlement.ethereum.kzg import Sidecar
 from microrollup.settlement.ethereum.transport import L1Transport
+from microrollup.settlement.quorum_errors import RuleUnmet, WrongAggregate, WrongKind
 
 __all__ = ["call_inbox", "find_difference", "is_about_attestations"]
 
@@ -39,7 +37,7 @@ _ABOUT_ATTESTATIONS: Final = (
     ForeignAttester,
     DuplicateAttester,
     WrongAggregate,
-    ProofRefused,
+    RuleUnmet,
     TooFewAttestations,
 )
 _NO_FUNDS: Final = re.compile("funds|balance", re.IGNORECASE)

@@ -56,6 +56,13 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
     "item-trees": ("Positional trees of items (actions, receipts): roots and paths.", crypto.make_item_trees),
     "acknowledgements": ("Acknowledgement: EIP-712 digest and the operator's signature.", chain.make_acknowledgements),
     "attestations": ("BatchAttestation: EIP-712 digest and a verifier's signature.", settlement.make_attestations),
+    "verifier-sets": (
+        (
+            "Sets of verifiers: identity keccak256(abi.encode(kind, members, quorum, rules)); what a batch brings: "
+            "the kind's byte, then 65-byte signatures, an aggregate with its bitmap, or either of them with proofs."
+        ),
+        settlement.make_verifier_sets,
+    ),
     "batches": ("Batches before compression, and the data hash of published bytes.", settlement.make_batches),
     "forced-queues": ("The inbox's queue of forced actions: payloads, hash chain, identities.", settlement.make_queues),
     "carried-payloads": (

@@ -10,6 +10,7 @@ from conformance.encoding import fill, make_key, show
 from microrollup.chain.block import Block
 from microrollup.chain.envelope_record import compute_envelope_id, encode_envelope_record
 from microrollup.chain.record import DomainConfig, Forced, Open, encode_record
+from microrollup.crypto.bls_shares import expand_key, expand_signature, load_bls_key
 from microrollup.crypto.ecdsa import canonicalize_signature, compute_address, sign_digest
 from microrollup.crypto.eip712 import compile_digest, compute_domain_separator
 from microrollup.execution.authentication import Authenticator
@@ -22,6 +23,8 @@ from microrollup.settlement.attestation import (
 )
 from microrollup.settlement.batch import compute_blob_data_hash, compute_data_hash, encode_batch
 from microrollup.settlement.forced import EMPTY_QUEUE_HASH, compute_forced_id, compute_queue_hash
+from microrollup.settlement.quorum import BatchProof, join_signatures, verify_signatures
+from microrollup.settlement.verifiers import BLS, ECDSA, VerifierRule, VerifierSet, compute_set_id, sort_keys
 from zoo import Edit, Step, zoo
 
 Case = dict[str, Any]
@@ -42,6 +45,47 @@ def make_attestations() -> list[Case]:
                 "digest": show(compute_attestation_digest(attestation, CHAIN_ID, INBOX)),
                 "verifier": show(compute_address(make_key("verifier 0"))),
                 "signature": show(signed.signature),
+            }
+        )
+    return cases
+
+
+def make_verifier_sets() -> list[Case]:
+    """Sets of both kinds and with rules, and what a batch of one attestation brings; the absent are the first two."""
+    header = HEADERS["plain"]
+    attestation = create_attestation(fill("parent"), header.height, header, fill("data hash"))
+    digest = compute_attestation_digest(attestation, CHAIN_ID, INBOX)
+    keys = sorted([make_key(f"verifier {index}") for index in range(5)], key=compute_address)
+    addresses = tuple([compute_address(key) for key in keys])
+    shares = {key.public: key for key in [load_bls_key(b"\0" + fill(f"bls {index}", 31)) for index in range(11)]}
+    order = sort_keys(shares)
+    rules = (VerifierRule(0, b"\1" * 20, 2), VerifierRule(1, b"\2" * 20, 0))
+    proofs = (BatchProof(0, b"proof"), BatchProof(1, b""))
+    pages = (fill("page 0", 20), fill("page 1", 20))
+    cases: list[Case] = []
+    for verifiers, signers in (
+        (VerifierSet(addresses, 3), keys[2:]),
+        (VerifierSet(pages, 6, BLS, keys=tuple(order)), [shares[key] for key in order[2:]]),
+        (VerifierSet(addresses, 4, ECDSA, rules), keys[2:]),
+        (VerifierSet(pages, 7, BLS, rules, tuple(order)), [shares[key] for key in order[2:]]),
+    ):
+        signed = [sign_attestation(key, attestation, CHAIN_ID, INBOX) for key in signers]
+        signatures = join_signatures(verifiers, digest, signed, proofs if verifiers.rules else ())
+        verify_signatures(verifiers, digest, signatures)
+        cases.append(
+            {
+                "kind": show(verifiers.kind),
+                "members": show(verifiers.addresses),
+                "quorum": show(verifiers.quorum),
+                "rules": show(verifiers.rules),
+                "keys": show([expand_key(key) for key in verifiers.keys]),
+                "proofsOfPossession": show(
+                    [expand_signature(shares[key].prove_possession()) for key in verifiers.keys]
+                ),
+                "id": show(compute_set_id(verifiers)),
+                "digest": show(digest),
+                "shares": [show({"key": one.key, "signature": one.signature}) for one in signed],
+                "signatures": show(signatures),
             }
         )
     return cases

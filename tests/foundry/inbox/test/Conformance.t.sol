@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {Attestations} from "microrollup/Attestations.sol";
+import {Bls} from "microrollup/Bls.sol";
 import {IRollupInbox} from "microrollup/IRollupInbox.sol";
 import {Vm} from "./Vm.sol";
 
@@ -129,6 +130,63 @@ contract ConformanceTest {
             }
             address verifier = VM.parseJsonAddress(json, at(i, ".verifier"));
             require(ecrecover(digest, uint8(signature[64]), r, s) == verifier, "signer");
+        }
+    }
+
+    /// @notice A set's identity; and of BLS, its keys' proofs and the sum of those that are not absent.
+    function test_VerifierSets() public {
+        string memory json = load("verifier-sets");
+        for (uint256 i; i < count(json, ".id"); ++i) {
+            uint256 rules = 0;
+            while (VM.keyExistsJson(json, at(i, string.concat(".rules[", VM.toString(rules), "]")))) ++rules;
+            IRollupInbox.VerifierSet memory set;
+            set.kind = uint8(number(json, i, ".kind"));
+            set.members = VM.parseJsonAddressArray(json, at(i, ".members"));
+            set.quorum = number(json, i, ".quorum");
+            set.rules = new IRollupInbox.Rule[](rules);
+            for (uint256 j; j < rules; ++j) {
+                string memory rule = string.concat(".rules[", VM.toString(j), "]");
+                set.rules[j] = IRollupInbox.Rule(
+                    uint8(number(json, i, string.concat(rule, ".kind"))),
+                    VM.parseJsonAddress(json, at(i, string.concat(rule, ".verifier"))),
+                    number(json, i, string.concat(rule, ".weight"))
+                );
+            }
+            bytes32 id = keccak256(abi.encode(set.kind, set.members, set.quorum, set.rules));
+            require(id == word(json, i, ".id"), "identity");
+            if (set.kind == 1) verifyAggregate(json, i, rules > 0);
+        }
+    }
+
+    function verifyAggregate(string memory json, uint256 i, bool hasRules) private {
+        bytes memory signatures = VM.parseJsonBytes(json, at(i, ".signatures"));
+        if (hasRules) (signatures,) = abi.decode(cut(signatures, 1, signatures.length - 1), (bytes, IRollupInbox.Proof[]));
+        require(signatures[0] == 0x01, "kind");
+        bytes memory code = hex"00";
+        for (uint256 j; j < 11; ++j) {
+            string memory place = string.concat("[", VM.toString(j), "]");
+            bytes memory key = VM.parseJsonBytes(json, at(i, string.concat(".keys", place)));
+            bytes memory padded = Bls.pad(key);
+            bytes memory proof = VM.parseJsonBytes(json, at(i, string.concat(".proofsOfPossession", place)));
+            require(Bls.isSigned(Bls.compress(padded), Bls.PROOF_DST, padded, proof), "proof");
+            code = bytes.concat(code, key);
+        }
+        address[] memory pages = new address[](1);
+        pages[0] = address(0xb15);
+        VM.etch(pages[0], code);
+        bytes memory bitmap = cut(signatures, 129, 2);
+        (uint256 absent, bytes memory missing) = Bls.sum(bitmap, pages);
+        (, bytes memory all) = Bls.sum(hex"ff07", pages);
+        require(absent == 2 && bitmap[0] == 0x03, "absent");
+        bytes memory digest = abi.encode(word(json, i, ".digest"));
+        bytes memory present = Bls.subtract(all, missing);
+        require(Bls.isSigned(digest, Bls.SIGNATURE_DST, present, cut(signatures, 1, 128)), "aggregate");
+    }
+
+    function cut(bytes memory from, uint256 start, uint256 length) private pure returns (bytes memory part) {
+        part = new bytes(length);
+        for (uint256 i; i < length; ++i) {
+            part[i] = from[start + i];
         }
     }
 
