@@ -18,6 +18,7 @@ from microrollup.chain.block import Header
 from microrollup.contracts import load_artifact
 from microrollup.settlement import errors as rules
 from microrollup.settlement import quorum_errors
+from microrollup.settlement.attestation import create_attestation
 from microrollup.settlement.batch import compute_data_hash
 from microrollup.settlement.ethereum import events
 from microrollup.settlement.ethereum.answers import (
@@ -167,7 +168,8 @@ def test_calldata_as_the_inbox_reads_them(form: str) -> None:
     elif form == "in the heads":
         batch, data = HEADER.actions_root + HEADER.receipts_root, point(data, 32 * 9)
     assert batch == read_bytes_argument("settleCalldata", data, BATCH_WORD)
-    settled = IndexedBatch(1, HEADER, (), compute_data_hash(batch), "calldata", bytes(20), 1, bytes(32))
+    said = create_attestation(bytes(32), 1, HEADER, compute_data_hash(batch))
+    settled = IndexedBatch(1, HEADER, said, b"", said.data_hash, "calldata", bytes(20), 1, bytes(32))
     transaction = L1Transaction(bytes(32), bytes(20), bytes(20), data, 1, ())
     assert batch == read_back(settled, transaction)
     with pytest.raises(L1BadAnswer):
