@@ -22,7 +22,7 @@ from microrollup.replication.opening import ReplicaPlace
 from microrollup.replication.protocol import MAX_NODE_NAME
 from microrollup.settlement.place import L1Place
 
-__all__ = ["member_options", "replica_command"]
+__all__ = ["heights_options", "member_options", "replica_command"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,6 +88,18 @@ def member_options(function: F) -> F:
         return function(*arguments, place=place, **others)
 
     return wrapped  # type: ignore[return-value]  # the wrapper takes the options in place of `place`
+
+
+def heights_options(function: F) -> F:
+    """The options that name a log for a key's signed heights; the command gets `heights`, None without `--replica`."""
+
+    @_replica_options(required=False)
+    @wraps(function)
+    def wrapped(*arguments: Any, replica: str | None, single_copy: bool, **others: Any) -> Any:
+        heights = None if replica is None else ReplicaPlace(replica, "", None, single_copy)
+        return function(*arguments, heights=heights, **others)
+
+    return wrapped  # type: ignore[return-value]  # the wrapper takes the options in place of `heights`
 
 
 def _check_name(name: str) -> str:

@@ -11,6 +11,7 @@ from microrollup.cli.following import show_followed
 from microrollup.cli.l1 import Reach, choose_place, ethereum_options
 from microrollup.cli.output import Command, Output, json_option
 from microrollup.cli.parameters import PATH, app_argument, hex_bytes, passphrase_option, workers_option
+from microrollup.cli.replica import heights_options
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.cli.segmenting import Segmented, segment_options, show_segmented
 from microrollup.cli.verification import describe_report, render_report, show_divergence, watch_verifier
@@ -18,6 +19,7 @@ from microrollup.deployment.place_file import resolve_place
 from microrollup.deployment.verifying import make_request
 from microrollup.errors import UsageError
 from microrollup.keys.reference import KeyReference, open_key, read_reference
+from microrollup.replication.opening import ReplicaPlace
 from microrollup.verifier.events import DivergenceEvent
 from microrollup.verifier.http_source import is_address
 
@@ -45,6 +47,7 @@ __all__ = ["verify_command"]
 )
 @workers_option
 @segment_options
+@heights_options
 @json_option
 def verify_command(
     app: str,
@@ -60,6 +63,7 @@ def verify_command(
     once: bool,
     workers: int | None,
     segmented: Segmented | None,
+    heights: ReplicaPlace | None,
     output: Output,
 ) -> int:
     """Re-execute others' blocks, or what L1 settled; compare every commitment.
@@ -95,6 +99,8 @@ def verify_command(
         raise UsageError("--executor verifies a history once: --follow and --key go without it")
     if isinstance(key, str) and directory is None:
         raise UsageError("--key URL needs --data DIR, where what the key has signed is written down")
+    if heights is not None and key is None:
+        raise UsageError("--replica would have no effect without --key: nothing is signed")
     named = None if key is None else open_key(key, passphrase_file)
     with open_directory(directory, "verify") as own:
         if segmented is not None:
@@ -102,8 +108,9 @@ def verify_command(
             return show_segmented(segmented.make_request(app, place, own, l1, rollup_id, workers, once=once), output)
         place = source if source is None or is_address(source) else Path(source)
         request = make_request(
-            app, place, own, l1=l1, key=named, rollup_id=rollup_id, workers=workers, follow=follow, once=once
-        )
+            app, place, own, l1=l1, key=named, rollup_id=rollup_id, workers=workers, follow=follow, once=once,
+            replica=heights,
+        )  # fmt: skip
         if follow:
             return show_followed(request, output)
         outcome = watch_verifier(request)

@@ -199,7 +199,7 @@ class Member:
             fixed = note is not None and note.height <= opened.l1.get_settled().height
             node = make_node(
                 options.app, options.directory, opened, options.keys, options.l1, options.node,
-                divergent=note if fixed else None, may_settle=keeper.leads,
+                divergent=note if fixed else None, may_settle=keeper.leads, replica=self._place,
             )  # fmt: skip
             node.on_upgrade = self._ending.set
             watch_leader(node.metrics, leader_log, keeper)

@@ -22,6 +22,7 @@ from microrollup.keys.files import verifier_key_path
 from microrollup.keys.reference import SIGNED_SUFFIX, NamedKey, open_key
 from microrollup.node.divergence_note import mend_divergence
 from microrollup.node.runtime import Node, NodeOptions, VerifierSpec
+from microrollup.replication.opening import ReplicaPlace
 from microrollup.rpc.app import make_app
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import Server, bind
@@ -79,8 +80,12 @@ def make_node(
     *,
     divergent: Divergent | None,
     may_settle: Callable[[], bool] = lambda: True,
+    replica: ReplicaPlace | None = None,
 ) -> Node:
-    """The node over an opened data directory, not started yet; `keys` and what is raised as of `open_served`."""
+    """The node over an opened data directory, not started yet; `keys` and what is raised as of `open_served`.
+
+    `replica` is a log in which its verifiers note what they sign.
+    """
     chosen = list(keys)
     if not chosen and verifier_key_path(directory).exists():
         chosen = [open_key(verifier_key_path(directory))]
@@ -89,7 +94,9 @@ def make_node(
     for key in chosen:
         own = directory / _VERIFIERS_DIRECTORY / key.address.hex()
         signed = None if key.signed_path else directory / "keys" / f"{key.address.hex()}{SIGNED_SUFFIX}"
-        request = make_request(app, directory, own, l1=place, key=key, signed=signed, workers=0, follow=True)
+        request = make_request(
+            app, directory, own, l1=place, key=key, signed=signed, workers=0, follow=True, replica=replica
+        )
         specs.append(VerifierSpec(key.address, request))
     verifiers = opened.l1.get_verifiers(opened.l1.get_number()).members
     strangers = [spec for spec in specs if spec.address not in verifiers]

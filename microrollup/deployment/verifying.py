@@ -11,6 +11,7 @@ from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.deployment.workers import choose_workers
 from microrollup.errors import MicrorollupError
 from microrollup.keys.reference import KeyReference, NamedKey, open_key
+from microrollup.replication.opening import ReplicaPlace
 from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent, ErrorEvent, Report, VerifierProgress, VerifierRequest
 from microrollup.verifier.launch import run_verifier
@@ -30,10 +31,12 @@ def make_request(
     workers: int | None = None,
     follow: bool = False,
     once: bool = False,
+    replica: ReplicaPlace | None = None,
 ) -> VerifierRequest:
     """The request to the verifier's process, which works elsewhere: all paths are made absolute.
 
     `signed` is where the table of what the key has signed lies; by default beside the key's file, or in `directory`.
+    `replica` is a log that holds it as well, for a key that may sign on more than one machine.
     """
     named = open_key(key) if isinstance(key, Path | str) else key
     return VerifierRequest(
@@ -49,6 +52,7 @@ def make_request(
         signed=str(signed.absolute()) if signed is not None else None if named is None else named.signed_path,
         follow=follow,
         once=once,
+        replica=replica,
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from microrollup.codec.schema import to_camel_case
 from microrollup.errors import Divergence
+from microrollup.replication.opening import ReplicaPlace
 from microrollup.settlement.place import L1Place
 
 __all__ = ["DivergenceEvent", "ErrorEvent", "Report", "Tick", "VerifierEvent", "VerifierProgress", "VerifierRequest"]
@@ -34,6 +35,8 @@ class VerifierRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknow
     workers: int | None = None
     signed: str | None = None
     """Where the table of signed heights is, if not in `directory`: it must outlive the store, as the key does."""
+    replica: ReplicaPlace | None = None
+    """The log in which the key's signed heights are noted as well, for a key that may sign on more than one machine."""
     follow: bool = False
     """Go on after the first report: a report for each `Tick` on standard input, until that ends."""
     once: bool = False

@@ -12,9 +12,11 @@ from typing import Final, Self
 import lmdb
 
 from microrollup.errors import AttestationConflict, CommitFailed, StoreError
+from microrollup.replication.errors import ReplicationError
+from microrollup.replication.protocol import ReplicatedLog
 from microrollup.system import describe_write_error
 
-__all__ = ["SignedHeights"]
+__all__ = ["SharedHeights", "SignedHeights"]
 
 _MAP_SIZE: Final = 1 << 34
 
@@ -66,3 +68,24 @@ class SignedHeights:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class SharedHeights:
+    """The same for a key that may sign on more than one machine: each height is noted here, then in a log that all of
+    them share, under a unique key, before a signature leaves.
+    """
+
+    def __init__(self, own: SignedHeights, log: ReplicatedLog, verifier: bytes) -> None:
+        """`verifier` is the key's 20-byte address."""
+        self._own = own
+        self._log = log
+        self._verifier = verifier
+
+    def record(self, rollup_id: bytes, blocks: Iterable[tuple[int, bytes]]) -> None:
+        """As of `SignedHeights`; raises `CommitFailed` also where the log gives no answer."""
+        noted = list(blocks)
+        self._own.record(rollup_id, noted)
+        try:
+            self._log.record_signed(self._verifier, rollup_id, noted)
+        except ReplicationError as error:
+            raise CommitFailed(f"the shared table of signed heights could not be written: {error}") from None

@@ -28,7 +28,9 @@ ROOMS: dict[str, set[str]] = {
     "ledger": {"codec", "crypto", "chain", "declaration", "execution", "settlement", "store"},
     "replication": {"codec", "chain", "execution", "ledger", "settlement"},
     "sequencer": {"chain", "crypto", "execution", "ledger", "settlement", "store"},
-    "verifier": {"codec", "crypto", "chain", "declaration", "execution", "keys", "ledger", "settlement", "store"},
+    "verifier": {
+        "codec", "crypto", "chain", "declaration", "execution", "keys", "ledger", "replication", "settlement", "store"
+    },
     "maintenance": {"codec", "crypto", "chain", "declaration", "execution", "ledger", "settlement", "store"},
     "segments": {"chain", "declaration", "execution", "ledger", "maintenance", "settlement", "store", "verifier"},
     "testing": {

@@ -69,7 +69,7 @@ def install(point: str, count: int) -> None:
         case "committed":
             around(Ledger, "commit", never, has_remote)
         case "acknowledged":
-            around(Node, "sign", never, lambda _: True)
+            around(Node, "acknowledge", never, lambda _: True)
         case "close appended":
             around(LeaderLog, "append", never, closes)
         case "close committed":
@@ -107,7 +107,8 @@ def _crash_while_sending(pass_by: Callable[[], None]) -> None:
         )  # fmt: skip
         session.pgconn.flush()
         pass_by()
-        session.pgconn.get_result()
+        while session.pgconn.get_result() is not None:
+            pass
 
     PostgresLog.append = append  # type: ignore[method-assign]
 

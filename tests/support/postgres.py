@@ -108,6 +108,11 @@ class Server:
             self.process.wait()
             self.process = None
 
+    def restart(self, **settings: str) -> None:
+        """Let it die, and start it with other settings."""
+        self.kill()
+        self.start(**settings)
+
     def pause(self) -> None:
         """Stop the whole server, its processes included."""
         for each in self._list_processes():
@@ -188,7 +193,10 @@ class Cluster:
             row = session.execute(f"SELECT labelfile FROM {stop}(false)".encode()).fetchone()  # noqa: S608
         assert row is not None
         (self.standby.directory / "postmaster.pid").unlink(missing_ok=True)
-        (self.standby.directory / "backup_label").write_text(row[0])
+        label = self.standby.directory / "backup_label"
+        label.write_text(row[0])
+        if self.user is not None:
+            os.chown(label, pwd.getpwnam(self.user).pw_uid, self.group or -1)
         (self.standby.directory / "standby.signal").touch()
         self.start_standby()
 

@@ -198,7 +198,7 @@ def replicated_world(root: Path, cluster: Cluster, zygote: Zygote) -> Iterator[W
 
 
 class Traffic:
-    """Clients that submit without a pause, at any member, until they have an acknowledgement for each action."""
+    """Clients that submit, each at a member of its own while that answers, until each action is acknowledged."""
 
     def __init__(self, world: World, pause: float = 0.0) -> None:
         self._world = world
@@ -237,7 +237,7 @@ class Traffic:
         assert not self.errors, self.errors
 
     def _run(self, number: int) -> None:
-        key, nonce, place = make_key(f"sender {number}"), 0, number
+        key, nonce = make_key(f"sender {number}"), 0
         members = list(self._world.members.values())
         while not self._stopping.is_set():
             lines = [
@@ -245,6 +245,7 @@ class Traffic:
                 for each in range(_AT_ONCE)
             ]
             nonce += _AT_ONCE
+            place = number
             while not self._stopping.is_set() and not self._submit(members[place % len(members)].url, lines):
                 place += 1
                 time.sleep(0.1)
