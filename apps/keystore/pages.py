@@ -7,7 +7,7 @@ from typing import Final
 from microrollup import Act, Column, Page, Part
 from microrollup.chain.answers.pages import Tone
 
-from .chains.methods import chains_of
+from .chains.methods import chains_of, explain_operation
 from .methods import revocations
 from .queries import held
 from .smart_account.changes import PUBLISHED_VALIDATORS
@@ -63,6 +63,25 @@ PAGES: Final = (
         parameter="sender",
         of_signer=True,
         acts=(Act(Register, "Register an account"),),
+    ),
+    Page(
+        "explain",
+        "Explain",
+        (
+            Part(
+                explain_operation,
+                "What refuses it",
+                (
+                    Column("chain", words={"": "any"}),
+                    Column("cause", form="state", tones={"taken": "good"}),
+                    Column("what", "that is"),
+                    Column("remedy", "what to do next"),
+                ),
+            ),
+        ),
+        "Why an account does not take an operation: bundlers and the entry point say AA24 for all of it. The node asks "
+        "the chains that its operator names; nothing is sent.",
+        fields={"text": "The signed operation, as JSON, or the error's data, as hex digits"},
     ),
     Page(
         "revoke",

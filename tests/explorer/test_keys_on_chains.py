@@ -9,13 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode as abi_encode
 from msgspec.structs import replace
 
 from account_world import address_of, make_key
 from apps.keystore import app
 from apps.keystore.accounts import compute_account_key
 from apps.keystore.chains import survey, surveys
-from apps.keystore.smart_account import compute_data, configure_ecdsa, make_register, make_update
+from apps.keystore.proofs import proof_from_json
+from apps.keystore.smart_account import (
+    ENTRY_POINT,
+    Configuration,
+    UserOperation,
+    compute_data,
+    compute_user_operation_hash,
+    configure_ecdsa,
+    encode_signature,
+    encode_user_operation_json,
+    make_register,
+    make_update,
+    open_present,
+    sign_ecdsa,
+)
 from browser_fixtures import CONTRAST, Browser
 from chains_world import ChainsWorld, run_chains_world, run_command
 from chromium import Chromium
@@ -136,7 +151,53 @@ def test_what_chains_know(scene: Scene, tmp_path: Path) -> None:
     scene.look(One="push", Two="older")
     world.l1.send(world.plan.get_account(KEY), PUSH_ROOT)
     scene.look(One="current", Two="older", Down="no answer")
+    check_explanations(scene)
     check_lies(scene)
+
+
+def check_explanations(scene: Scene) -> None:
+    """One operation on every chain, an error, and what is neither: pasted into the page, with what to do next."""
+    shown = proof_from_json(scene.caller.call("getProof", field="accounts", key=hex0x(KEY)))
+    account = scene.world.plan.get_account(KEY)
+    digest = compute_user_operation_hash(UserOperation(account, 0, b""), ENTRY_POINT, 31337)
+    opening = open_present(KEY, SECOND, OWNER, shown.proof)
+
+    def explain(text: str) -> dict[str, dict[str, str]]:
+        scene.browser.run("document.querySelector('main textarea').value = given[0]", text)
+        scene.browser.click("Show")
+        scene.browser.wait("return document.querySelector('main tbody tr, main .failure')")
+        return {row["chain"]: row for row in scene.browser.read_sheet("explainOperation")}
+
+    def encode(configuration: Configuration, signer: str) -> str:
+        signature = encode_signature(configuration, opening, sign_ecdsa(make_key(signer), digest))
+        return json.dumps(encode_user_operation_json(UserOperation(account, 0, b"", signature=signature)))
+
+    scene.browser.open("#/page/explain", width=320)
+    rows = explain(encode(SECOND, "a newer phone"))
+    assert ["taken", "unknown_root", "no answer", "no answer"] == [row["cause"] for row in rows.values()]
+    assert "bring the keystore's newest root" in rows["Two"]["what to do next"]
+    assert scene.browser.run("return document.documentElement.scrollWidth") <= 320
+    assert scene.browser.run(CONTRAST) >= 4.5
+    assert "wrong_key" == explain(encode(SECOND, "a thief"))["One"]["cause"]
+    rows = explain(encode(FIRST, "a phone"))  # the root before, which both accounts still believe
+    assert ("taken", "other_chain") == (rows["One"]["cause"], rows["Two"]["cause"])
+    rows = explain(encode(configure_ecdsa(address_of("a stranger")), "a stranger"))
+    assert {"other_configuration"} == {rows[name]["cause"] for name in ("One", "Two")}
+    scene.world.l1.anvil.call("anvil_setCode", f"0x{'98' * 20}", f"0x{'fe':0<154}")
+    reverting = UserOperation(bytes.fromhex("98" * 20), 0, b"", signature=b"\2")
+    assert "no_account" == explain(json.dumps(encode_user_operation_json(reverting)))["One"]["cause"]
+    stranger = UserOperation(bytes.fromhex("99" * 20), 0, b"", signature=b"\2")
+    assert "no_account" == explain(json.dumps(encode_user_operation_json(stranger)))["One"]["cause"]
+
+    failed = abi_encode(["uint256", "string"], [0, "AA24 signature error<img src=x>"])
+    (row,) = explain(hex0x(keccak256(b"FailedOp(uint256,string)")[:4] + failed)).values()
+    assert ("AA24", True) == (row["cause"], "show the operation itself" in row["what to do next"])
+    assert "<img src=x>" in row["that is"]
+    for text in ("<img src=x onerror=alert(1)>", "{}", "[]", "0x12", "0xzz", '{"sender": 7}', "x" * 40_000):
+        scene.browser.run("document.querySelector('main textarea').value = given[0]", text)
+        scene.browser.click("Show")
+        scene.browser.wait("return document.querySelector('main .failure')")
+        assert 0 == scene.browser.count("main tbody, main img")
 
 
 def check_lies(scene: Scene) -> None:

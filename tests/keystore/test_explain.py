@@ -246,6 +246,14 @@ def test_no_account(world: World) -> None:
         assert "no_account" == explain_twice(operation, world.anvil).cause
 
 
+def test_code_of_an_account_s_length(world: World) -> None:
+    """What is as long as an account, and answers nothing, a word or too much, is none."""
+    sender = keccak256(b"as long as an account")[12:]
+    for code in ("5f5ff3", "60205ff3", "617fff5ff3"):
+        world.anvil.call("anvil_setCode", f"0x{sender.hex()}", f"0x{code:0<154}")
+        assert "no_account" == explain(UserOperation(sender, 0, b"", signature=b"\2"), world.anvil).cause
+
+
 def test_command(world: World, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The operation as bundlers take it, with what the keystore shows; the exit code says whether it is taken."""
     subject = Subject(world, "commanded")

@@ -13,7 +13,7 @@ from ..accounts import Account
 from .standing import AccountCopy
 from .survey import NO_BOOK, SILENT, UNREAD, UNSOUND, ChainNews
 
-__all__ = ["STATES", "Judgement", "KeystoreHistory", "judge_chain"]
+__all__ = ["STATES", "Judgement", "KeystoreHistory", "describe_copy", "describe_failure", "judge_chain"]
 
 STATES: Final = {
     "current": "the account goes by the present keys",
@@ -58,7 +58,7 @@ class Judgement(msgspec.Struct, frozen=True):
 def judge_chain(news: ChainNews, key: bytes, keystore: KeystoreHistory) -> Judgement:
     """Compare a chain with the keystore, with regard to the account of a 32-byte key."""
     if news.failure:
-        return _say(_FAILURES[news.failure])
+        return _say(describe_failure(news))
     status = news.status
     if status.missing or status.wrong:
         return Judgement("wrong code", _name_contracts(status.missing, status.wrong))
@@ -78,6 +78,11 @@ def judge_chain(news: ChainNews, key: bytes, keystore: KeystoreHistory) -> Judge
     if newest == "current":
         return _say("push" if copy is not None else "ready")
     return _say(newest)
+
+
+def describe_failure(news: ChainNews) -> str:
+    """A word of `STATES` for a chain of which nothing is known."""
+    return _FAILURES.get(news.failure, "not read")
 
 
 def _compare(keystore: KeystoreHistory, key: bytes, root: bytes, height: int) -> str:

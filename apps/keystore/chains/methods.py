@@ -11,13 +11,14 @@ import msgspec
 
 from microrollup import ZERO_BYTES32, Address, Bytes32, NodeView, Uint64
 
-from ..accounts import Account
+from ..accounts import Account, encode_account_leaf
 from ..indexes import accounts_by_vk
+from .explaining import ChainExplanation, explain_error, explain_everywhere, read_operation
 from .judging import describe_copy, judge_chain
 from .survey import ChainNews
-from .surveys import ask_chains
+from .surveys import ask_chains, get_survey
 
-__all__ = ["ChainRow", "ChainRows", "chains_of", "chains_that_know"]
+__all__ = ["ChainRow", "ChainRows", "chains_of", "chains_that_know", "explain_operation"]
 
 _PAGE: Final = 8
 """Accounts whose chains are told at once."""
@@ -65,6 +66,17 @@ def chains_that_know(node: NodeView, key: Bytes32) -> list[ChainRow]:
     return _tell(node, [key])
 
 
+def explain_operation(node: NodeView, text: str) -> list[ChainExplanation]:
+    """Why each chain refuses an operation, as bundlers take it in JSON; or what an error of the entry point, in hex
+    digits, says.
+    """
+    text = text.strip()
+    if text.startswith("0x"):
+        return [explain_error(text)]
+    operation, keystore = read_operation(text), _Served(node)
+    return explain_everywhere(get_survey(node.directory), operation, keystore.find_held)
+
+
 def _tell(node: NodeView, keys: list[bytes]) -> list[ChainRow]:
     keystore = _Served(node)
     news = ask_chains(node.directory, keys)
@@ -101,6 +113,11 @@ class _Served:
         if height not in self._roots:
             self._roots[height] = self._node.get_header(height).state_root
         return self._roots[height]
+
+    def find_held(self, key: bytes) -> bytes:
+        """The 64 bytes that the tree commits to now; empty for nothing."""
+        account = self.get_account(key, None)
+        return b"" if account is None else encode_account_leaf(account)
 
     def get_account(self, key: bytes, height: int | None) -> Account | None:
         place = (key, height)

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -80,6 +80,15 @@ class Survey:
         """What each chain knows of accounts, by their 32-byte keys; those that answer are waited for so long."""
         return self._loop.run(self._ask(keys, seconds))
 
+    def ask_node(self, name: str, seconds: float, method: str, params: Sequence[Any]) -> Any:
+        """One answer of a chain's node, within so many seconds. Raises `L1Error`s and `TimeoutError`."""
+        return self._loop.run(self._ask_node(name, seconds, method, params))
+
+    async def _ask_node(self, name: str, seconds: float, method: str, params: Sequence[Any]) -> Any:
+        chain = next(chain for chain in self._chains if chain.name == name)
+        async with asyncio.timeout(max(0.0, seconds)):
+            return await chain.node.transport.ask(method, *params)
+
     async def _ask(self, keys: Sequence[bytes], seconds: float) -> list[ChainNews]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
@@ -96,6 +105,7 @@ class _Chain:
 
     def __init__(self, chain: WatchedChain) -> None:
         self._chain = chain
+        self.name: Final = chain.name
         self._node: ChainNode | None = None
         self._status = ChainStatus("")
         self._plan: AccountsPlan | None = None
@@ -127,9 +137,16 @@ class _Chain:
         self._wanted |= dict.fromkeys(missing[:room])
         return None if has_failed else self._round
 
+    @property
+    def node(self) -> ChainNode:
+        """Made when it is first asked, by the loop that it belongs to."""
+        if self._node is None:
+            self._node = ChainNode(self._chain.options, None)
+        return self._node
+
     def tell(self, keys: Sequence[bytes]) -> ChainNews:
         known = {key: self._copies[key][0] for key in keys if key in self._copies}
-        return ChainNews(self._chain.name, self._failure, self._seen, self._status, self._plan, known)
+        return ChainNews(self.name, self._failure, self._seen, self._status, self._plan, known)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -149,12 +166,9 @@ class _Chain:
             self._read_at = loop.time()
 
     async def _read(self, keys: Sequence[bytes]) -> None:
-        if self._node is None:
-            self._node = ChainNode(self._chain.options, None)
-        node = self._node
-        self._status, self._plan = await read_chain(node, self._chain.book)
+        self._status, self._plan = await read_chain(self.node, self._chain.book)
         accounts = [self._plan.get_account(key) for key in keys]
-        copies = await read_copies(node, accounts, self._status.number)
+        copies = await read_copies(self.node, accounts, self._status.number)
         now = asyncio.get_running_loop().time()
         for key, copy in zip(keys, copies, strict=True):
             self._copies[key] = (copy, now)

@@ -6,11 +6,12 @@ nothing that it would not answer to everybody, and nothing is sent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, TypeAlias
 
 from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
+from eth_abi.exceptions import DecodingError
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -18,6 +19,7 @@ from microrollup.codec.json import hex0x, read_hex
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.indexed import compute_root, is_low_leaf
 from microrollup.errors import DecodeError, ProofError, UsageError
+from microrollup.settlement.ethereum.answers import parse_quantity
 
 from ..proofs import compute_account_tree_key, decode_exclusion, decode_inclusion
 from ..root_calls import decode_latest, encode_latest
@@ -28,7 +30,7 @@ from .opening import MODE_CACHED, MODE_EXCLUSION, MODE_INCLUSION, MODE_REMEMBER,
 from .outbox import MODE_DELEGATE, MODE_INTENT, compute_delegate_tree_key, compute_intent_tree_key
 from .user_operation import UserOperation, compute_user_operation_hash, has_eoa_marker
 
-__all__ = ["CAUSES", "ChainView", "Explanation", "explain"]
+__all__ = ["CAUSES", "ChainView", "Explanation", "FindHeld", "explain"]
 
 CAUSES: Final = {
     "taken": "the account takes the signature",
@@ -83,6 +85,10 @@ class ChainView(Protocol):
         ...
 
 
+FindHeld: TypeAlias = Callable[[bytes], bytes | None]
+"""The 64 bytes that the keystore holds at a 32-byte key; empty for nothing, None where that is not known."""
+
+
 class _Account(Struct, frozen=True):
     """What is known of the sender."""
 
@@ -111,17 +117,20 @@ def explain(
     entry_point: bytes = ENTRY_POINT,
     shown: ShownKey | None = None,
     chain_ids: Sequence[int] = (),
+    find_held: FindHeld | None = None,
 ) -> Explanation:
     """Why the account of this signed operation does not take its signature on the chain, now.
 
     With `shown`, what the keystore holds at the account's key (`proof_from_json`), a proof of something else is told
-    from one of a root that the chain has not heard of. `chain_ids` are tried where a key seems to be wrong. A signature
-    that is too old or too early is AA22, not AA24: see the account's `getRoots`. Raises what the chain's `call` does.
+    from one of a root that the chain has not heard of; `find_held` says it of any key. `chain_ids` are tried where a
+    key seems to be wrong. A signature that is too old or too early is AA22, not AA24: see the account's `getRoots`.
+    Raises what the chain's `call` does.
     """
     reader = _Reader(chain)
     try:
         operation = reader.name_delegate(operation)
-        configuration, signature = _open(operation, reader, entry_point, shown)
+        find_held = find_held if shown is None else _make_find_held(shown)
+        configuration, signature = _open(operation, reader, entry_point, find_held)
     except _Answered as answered:
         return answered.explanation
     if configuration is None:
@@ -148,7 +157,7 @@ class _Reader:
         self._chain = chain
 
     def read_chain_id(self) -> int:
-        return int(self._chain.call("eth_chainId"), 16)
+        return parse_quantity("eth_chainId", self._chain.call("eth_chainId"))
 
     def read_code(self, address: bytes) -> bytes:
         return read_hex(self._chain.call("eth_getCode", hex0x(address), "latest"), "code")
@@ -161,7 +170,10 @@ class _Reader:
         code = self.read_code(operation.sender)
         if code:
             key = self._read_key(operation.sender, code)
-            present, _height, _window, replaced = abi_decode(_ROOTS_TYPES, self.ask(operation.sender, _GET_ROOTS))
+            try:
+                present, _height, _window, replaced = abi_decode(_ROOTS_TYPES, self.ask(operation.sender, _GET_ROOTS))
+            except (DecodingError, OverflowError):
+                raise _no_account("it does not answer as an account of the keystore does") from None
             remembered = self.ask(operation.sender, _GET_REMEMBERED)[:_REPLACED_BYTES]
             roots = self.ask(operation.sender, _ROOTS)[-20:]
             return _Account(key, roots, present, tuple([part for part, _ in replaced]), remembered)
@@ -208,14 +220,14 @@ def _no_account(what: str) -> _Answered:
 
 
 def _open(
-    operation: UserOperation, reader: _Reader, entry_point: bytes, shown: ShownKey | None
+    operation: UserOperation, reader: _Reader, entry_point: bytes, find_held: FindHeld | None
 ) -> tuple[Configuration | None, bytes]:
     """The configuration that the signature opens, and the validator's signature; none for an intent."""
     raw = operation.signature
     account = reader.read_account(operation)
     mode = raw[0] if raw else MODE_CACHED
     if mode in (MODE_INTENT, MODE_DELEGATE):
-        return _open_outbox(operation, reader, account, entry_point, shown)
+        return _open_outbox(operation, reader, account, entry_point, find_held)
     kind = mode & ~MODE_REMEMBER
     if kind not in (MODE_INCLUSION, MODE_EXCLUSION, MODE_CACHED) or mode == MODE_CACHED | MODE_REMEMBER:
         raise _Answered("unknown_mode", f"there is no mode {mode}", "encode the signature anew")
@@ -249,12 +261,12 @@ def _open(
             root = compute_root(proof)
     except (DecodeError, ProofError) as error:
         raise _Answered("malformed_proof", str(error), "encode the keystore's proof anew") from None
-    _check_root(reader, account, root, shown, data_hash)
+    _check_root(reader, account, root, find_held, data_hash)
     return configuration, signature
 
 
 def _open_outbox(
-    operation: UserOperation, reader: _Reader, account: _Account, entry_point: bytes, shown: ShownKey | None
+    operation: UserOperation, reader: _Reader, account: _Account, entry_point: bytes, find_held: FindHeld | None
 ) -> tuple[Configuration | None, bytes]:
     parts = _Parts(operation.signature, 1)
     chain_id = reader.read_chain_id()
@@ -281,7 +293,7 @@ def _open_outbox(
         found = compute_root(decode_inclusion(entry_proof, place, keccak256(head + owner_hash)))
     except (DecodeError, ProofError) as error:
         raise _Answered("malformed_proof", str(error), "encode the keystore's proofs anew") from None
-    _check_root(reader, account, root, shown, None)
+    _check_root(reader, account, root, find_held, None)
     if found != root:
         cause = "other_operation" if is_intent else "other_delegate"
         raise _Answered(cause, CAUSES[cause], "ask the keystore what it holds in this place now")
@@ -289,7 +301,7 @@ def _open_outbox(
 
 
 def _check_root(
-    reader: _Reader, account: _Account, root: bytes, shown: ShownKey | None, data_hash: bytes | None
+    reader: _Reader, account: _Account, root: bytes, find_held: FindHeld | None, data_hash: bytes | None
 ) -> None:
     """Whether the account believes the root; else why not."""
     if root == account.present or root[:_REPLACED_BYTES] in account.replaced:
@@ -300,8 +312,14 @@ def _check_root(
         raise _Answered("not_pushed", what, "push the root")
     if reader.knows_root(account.roots, root):
         raise _Answered("replaced", f"root {name} was replaced too long ago", "exchange the proof for a newer one")
-    if shown is not None and data_hash is not None:
-        _compare(shown, account, data_hash)
+    held = None if find_held is None or data_hash is None else find_held(account.key)
+    if held is not None and held[:32] != data_hash:
+        state = f"data of hash {hex0x(held[:32])}" if held else "nothing"
+        raise _Answered(
+            "other_configuration",
+            f"the keystore holds {state} at the key, not the configuration that is opened",
+            "sign with the configuration that the keystore holds",
+        )
     raise _Answered(
         "unknown_root",
         f"the chain does not know root {name}",
@@ -309,18 +327,16 @@ def _check_root(
     )
 
 
-def _compare(shown: ShownKey, account: _Account, data_hash: bytes) -> None:
-    """Whether the keystore holds the configuration that the signature opens."""
-    if shown.key != account.key:
-        raise UsageError(f"what is shown is of key {hex0x(shown.key)}, not of {hex0x(account.key)}")
-    held = getattr(shown, "value", b"")
-    if not shown.exists or held[:32] != data_hash:
-        state = f"data of hash {hex0x(held[:32])}" if shown.exists else "nothing"
-        raise _Answered(
-            "other_configuration",
-            f"the keystore holds {state} at the key, not the configuration that is opened",
-            "sign with the configuration that the keystore holds",
-        )
+def _make_find_held(shown: ShownKey) -> FindHeld:
+    """Of one key alone. What it gives raises `UsageError` for another one."""
+
+    def find_held(key: bytes) -> bytes:
+        if shown.key != key:
+            raise UsageError(f"what is shown is of key {hex0x(shown.key)}, not of {hex0x(key)}")
+        held: bytes = getattr(shown, "value", b"")
+        return held if shown.exists else b""
+
+    return find_held
 
 
 def _malformed(what: str) -> _Answered:
