@@ -33,7 +33,7 @@ from apps.keystore.smart_account import (
     sign_multisig,
 )
 from apps.keystore.smart_account.command import main
-from apps.keystore.smart_account.explain import CAUSES
+from apps.keystore.smart_account.explain import CAUSES, explain
 from apps.keystore.smart_account.user_operation import decode_user_operation_json
 from explaining import explain_twice
 from microrollup.crypto.ecdsa import sign_digest
