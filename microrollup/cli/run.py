@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "settle": ("settling", "Hand attested blocks to the settlement."),
     "deploy": ("deploying", "Create a rollup's inbox on Ethereum."),
     "force": ("forcing", "Put an action into the queue on L1, past the operator."),
+    "relay": ("relaying", "Carry many signed actions to L1, and tell what became of each."),
     "status": ("status", "Show how far a rollup is confirmed, and what L1 holds."),
     "announce-code": ("announcing", "Announce an app's next version to the inbox."),
     "replay": ("replaying", "Rebuild everything from the log and compare it to the byte."),

@@ -20,7 +20,15 @@ from microrollup.settlement.forced import compute_forced_id
 from microrollup.settlement.place import L1Place, open_l1
 from microrollup.settlement.protocol import Inbox
 
-__all__ = ["QueuedAction", "carry_action", "carry_line", "force_action", "force_envelope"]
+__all__ = [
+    "QueuedAction",
+    "carry_action",
+    "carry_line",
+    "find_in_force",
+    "force_action",
+    "force_envelope",
+    "open_inbox",
+]
 
 
 class QueuedAction(msgspec.Struct, frozen=True):
@@ -45,8 +53,8 @@ def force_action(rollup: MicroRollup, place: L1Place, action: Action, key: Signi
 
     Raises `UsageError` if the inbox is another rollup's, and what the settlement's backend raises.
     """
-    with closing(_open_inbox(rollup, place, key)) as inbox:
-        payload = encode_forced_payload(_find_in_force(rollup, inbox), action)
+    with closing(open_inbox(rollup, place, key)) as inbox:
+        payload = encode_forced_payload(find_in_force(rollup, inbox), action)
         return _force(inbox, payload, compute_address(key))
 
 
@@ -56,8 +64,8 @@ def carry_action(rollup: MicroRollup, place: L1Place, line: bytes, key: SigningK
     Its nonce is looked at when it executes. Raises `UsageError` as `force_action` does, and a class of `RefusedError`
     for an action that this rollup never takes.
     """
-    with closing(_open_inbox(rollup, place, key)) as inbox:
-        authenticator = Authenticator.of(_find_in_force(rollup, inbox), inbox.get_genesis().domain)
+    with closing(open_inbox(rollup, place, key)) as inbox:
+        authenticator = Authenticator.of(find_in_force(rollup, inbox), inbox.get_genesis().domain)
         return _carry(inbox, authenticator, line, key)
 
 
@@ -89,8 +97,8 @@ def force_envelope(rollup: MicroRollup, place: L1Place, name: str, raw: bytes, k
     Raises `UsageError` as `force_action` does, `UnknownEnvelope` and `BadEnvelope` for what would not open, and
     `TooLarge` for what no payload has room for.
     """
-    with closing(_open_inbox(rollup, place, key)) as inbox:
-        enveloped = EnvelopeOpener(_find_in_force(rollup, inbox)).open(name, raw)
+    with closing(open_inbox(rollup, place, key)) as inbox:
+        enveloped = EnvelopeOpener(find_in_force(rollup, inbox)).open(name, raw)
         payload = encode_envelope_payload(name, raw)
         rollup_id = compute_rollup_id(inbox.get_genesis())
         queued = _force(inbox, payload, compute_address(key))
@@ -98,12 +106,13 @@ def force_envelope(rollup: MicroRollup, place: L1Place, name: str, raw: bytes, k
     return msgspec.structs.replace(queued, sender=ZERO_ADDRESS, signed_hash=identity)
 
 
-def _find_in_force(rollup: MicroRollup, inbox: Inbox) -> MicroRollup:
+def find_in_force(rollup: MicroRollup, inbox: Inbox) -> MicroRollup:
     """The version that L1 has in force now, or the newest known; an upgrade that failed leaves the one before."""
     return rollup.find_version(inbox.get_stf_id(inbox.get_number())) or rollup
 
 
-def _open_inbox(rollup: MicroRollup, place: L1Place, key: SigningKey) -> Inbox:
+def open_inbox(rollup: MicroRollup, place: L1Place, key: SigningKey) -> Inbox:
+    """The inbox at a place, called from a key. Raises `UsageError` if it is of a rollup of another name."""
     inbox = open_l1(place, [key])
     found = inbox.get_genesis().name
     if found != rollup.name:

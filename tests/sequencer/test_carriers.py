@@ -13,6 +13,7 @@ from microrollup.chain.carrier import decode_bitmap, decode_carrier, encode_carr
 from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED, Receipt
 from microrollup.chain.record import Forced, Open
 from microrollup.crypto.ecdsa import compute_address
+from microrollup.crypto.eip712 import compile_digest, compute_domain_separator
 from microrollup.declaration.context import Context
 from microrollup.deployment.exporting import export_actions
 from microrollup.errors import Divergence, DuplicateAction, StoreCorrupt
@@ -29,6 +30,7 @@ from microrollup.settlement.attestation import create_attestation, sign_attestat
 from microrollup.settlement.batch import compute_data_hash, decode_batch, encode_batch
 from microrollup.settlement.forced import compute_forced_id
 from microrollup.store.tables import get_block_records, get_block_row, get_receipt
+from microrollup.testing.passkey import Passkey
 from microrollup.verifier.derive import derive_blocks
 from zoo import MISCHIEF, Misbehave, Zoo, zoo
 
@@ -210,6 +212,22 @@ def test_outcomes_are_their_own(chain: Chain, verifier: Ledger, tmp_path: Path) 
     chain.sequencer.poll()
     assert [EXECUTED, REJECTED, FAULTED, EXECUTED] == [receipt.status for receipt in read_receipts(chain, 1)]
     assert 3 == chain.ledger.state.nonces[ALICE]
+    check_agreement(chain, verifier, tmp_path)
+
+
+def test_a_passkey_past_a_closed_intake(chain: Chain, verifier: Ledger, tmp_path: Path) -> None:
+    """The operator takes nothing; a stranger's transaction brings the action of a passkey, whose owner has no ether."""
+    domain = chain.genesis.domain
+    separator = compute_domain_separator(domain.name, domain.version, domain.chain_id, domain.verifying_contract)
+    passkey, action_type = Passkey(b"\x05" * 32), zoo.action_types.by_name["Edit"]
+    signature = passkey.sign(compile_digest(action_type.type, separator)(TICKET, 0))
+    chain.l1.force(encode_carrier([action_type.encode_record(TICKET, 0, signature)]), sender=CAROL)
+    chain.advance(2)
+    # no `submit` at all: what the operator builds, it has to begin with the queue
+    chain.sequencer.poll()
+    assert [(True,)] == read_marks(chain, 1)
+    assert 50 == chain.ledger.state.app.tickets[5]  # type: ignore[attr-defined]
+    assert (1, None) == (chain.ledger.state.nonces[passkey.sender], chain.ledger.state.nonces.get(CAROL))
     check_agreement(chain, verifier, tmp_path)
 
 
