@@ -14,6 +14,7 @@ from typing import Final, Self
 
 import msgspec
 
+from microrollup._native.choice import describe_path
 from microrollup.system import count_cores, sync_data
 
 __all__ = [
@@ -47,6 +48,8 @@ class Machine(msgspec.Struct, frozen=True):
     cpu: str
     python: str
     system: str
+    native: str
+    """Which path hashes and recovery take; rows that compare both say so."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -114,6 +117,7 @@ def describe_machine() -> Machine:
         cpu=_read_cpu(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        native=describe_path(),
     )
 
 

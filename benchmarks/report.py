@@ -121,7 +121,9 @@ def make_size_row(
 def print_report(console: Console, report: Report) -> None:
     """The table, below one line of facts."""
     machine = report.machine
-    console.print(f"{machine.cores} cores, {machine.cpu}, {machine.python}, {machine.system}", highlight=False)
+    console.print(
+        f"{machine.cores} cores, {machine.cpu}, {machine.python}, {machine.system}, {machine.native}", highlight=False
+    )
     console.print(
         f"fdatasync of 4 KiB: p50 {report.fsync.p50_us:.0f} us, p90 {report.fsync.p90_us:.0f} us;"
         f" {'quick sizes, ' if report.quick else ''}{report.seconds:.0f} s in all",

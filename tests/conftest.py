@@ -18,6 +18,7 @@ from microrollup.limits import MEMORY_BYTES
 RECURSION_LIMIT = sys.getrecursionlimit()
 
 SLOW = (
+    "_native/test_both_paths", "_native/test_build",
     "cli/test_cli", "cli/test_demo", "cli/test_new", "client/", "deployment/", "explorer/", "house/test_benchmarks",
     "house/test_ci", "house/test_examples", "house/test_interpreters", "house/test_reference", "house/test_site",
     "house/test_system", "house/test_wheel", "keystore/test_accounts_forge", "keystore/test_axiom_chain",
@@ -41,7 +42,7 @@ LONG = (
 )  # fmt: skip
 """Files of few tests that take a minute or two: they come first, or the last of them would keep one core waiting."""
 
-MAY_BE_SKIPPED = ("third-party vectors", "CPython 3.")
+MAY_BE_SKIPPED = ("third-party vectors", "CPython 3.", "there is no C compiler")
 """How the reasons begin for which a run in CI may skip a test. Anything else that is missing there fails it."""
 
 settings.register_profile("same every time", deadline=None, derandomize=True, database=None)

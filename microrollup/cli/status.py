@@ -64,6 +64,8 @@ def _render(document: dict[str, Any]) -> list[Any]:
         parts += ["", make_facts({"intake": intake, "queue": f"{document['queueDepth']} actions"})]
     if document.get("indexes"):
         parts += ["", _render_indexes(document["indexes"], document["height"]["latest"])]
+    if "native" in document:
+        parts += ["", make_facts({"hashes and senders": document["native"]})]
     if document["l1"] is not None:
         parts += ["", make_facts(_render_l1(document["l1"]))]
     return parts

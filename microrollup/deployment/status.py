@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from microrollup._native.choice import describe_path
 from microrollup.client import SyncClient
 from microrollup.codec.json import hex0x
 from microrollup.deployment.place_file import find_place
@@ -19,7 +20,7 @@ from microrollup.store.tables import get_checkpoint
 
 __all__ = ["read_directory_status", "read_l1_status", "read_node_status"]
 
-_SHOWN: Final = ("intake", "reason", "queueDepth", "acknowledged", "height", "l1", "indexes")
+_SHOWN: Final = ("intake", "reason", "queueDepth", "acknowledged", "height", "l1", "indexes", "native")
 """What `status` shows of what a node says."""
 
 _NODE_SECONDS: Final = 5.0
@@ -30,18 +31,24 @@ def read_node_status(url: str) -> dict[str, Any]:
     """What a node says of itself, within seconds. Raises `ClientError`s."""
     with SyncClient(url, timeout=_NODE_SECONDS) as client:
         status = client.call("status")
-    return {
-        name: status[name] for name in ("intake", "reason", "queueDepth", "acknowledged", "height", "l1", "indexes")
-    }
+    return {name: status[name] for name in _SHOWN}
 
 
 def read_directory_status(directory: Path, l1: L1Place | None = None) -> dict[str, Any]:
-    """What a data directory and the L1 that it settles on hold, whether a node runs or not. Raises `StoreMissing`."""
+    """What a data directory and the L1 that it settles on hold, whether a node runs or not; `native` is how this
+    process computes. Raises `StoreMissing`.
+    """
     acknowledged, latest = _read_store(directory)
     status = read_l1_status(find_place(directory, l1))
     indexes = [_describe_index(index) for index in list_statuses(directory, latest)]
     height = {"latest": latest, **status["height"]}
-    return {"acknowledged": acknowledged, "height": height, "l1": status["l1"], "indexes": indexes}
+    return {
+        "acknowledged": acknowledged,
+        "height": height,
+        "l1": status["l1"],
+        "indexes": indexes,
+        "native": describe_path(),
+    }
 
 
 def _describe_index(status: IndexStatus) -> dict[str, Any]:

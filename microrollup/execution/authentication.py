@@ -21,7 +21,7 @@ from microrollup.codec.json import check_members, read_hex
 from microrollup.codec.json_text import clip, is_shallow, parse_json
 from microrollup.crypto.ecdsa import NO_KEY, recover_addresses
 from microrollup.crypto.eip712 import compile_digest, compile_member_digest, compute_domain_separator
-from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.keccak import keccak256, keccak256_many
 from microrollup.crypto.signatures.costs import count_signature_steps
 from microrollup.crypto.signatures.schemes import MIN_SIGNATURE_BYTES, canonicalize, recover_sender
 from microrollup.crypto.signatures.statement import Statement
@@ -178,26 +178,27 @@ class Authenticator:
             except (RefusedError, DecodeError) as error:
                 outcomes.append(error.with_traceback(None))  # this frame would keep it, and it this frame
         waiting = [outcome for outcome in outcomes if isinstance(outcome, _Read)]
-        found = iter(recover_addresses([one.digest for one in waiting], [one.signature for one in waiting]))
-        return [self._conclude(one, next(found)) if isinstance(one, _Read) else one for one in outcomes]
+        senders = recover_addresses([one.digest for one in waiting], [one.signature for one in waiting])
+        hashes = keccak256_many([one.digest + (sender or b"") for one, sender in zip(waiting, senders, strict=True)])
+        found = iter(zip(senders, hashes, strict=True))
+        return [self._conclude(one, *next(found)) if isinstance(one, _Read) else one for one in outcomes]
 
     def _finish(self, read: Authenticated | _Read) -> Authenticated:
         """The second phase of one alone. Raises what `_conclude` returns."""
         if isinstance(read, Authenticated):
             return read
         (sender,) = recover_addresses((read.digest,), (read.signature,))
-        outcome = self._conclude(read, sender)
+        outcome = self._conclude(read, sender, compute_action_hash(read.digest, sender or b""))
         if isinstance(outcome, RefusedError):
             raise outcome
         return outcome
 
-    def _conclude(self, read: _Read, sender: bytes | None) -> Authenticated | RefusedError:
+    def _conclude(self, read: _Read, sender: bytes | None, action_hash: bytes) -> Authenticated | RefusedError:
         """What a signed action comes to whose signature gives this sender, or none."""
         if sender is None:
             return BadSignature(NO_KEY)
         if read.stated is not None and read.stated != sender:
             return _describe_mismatch(read.stated, sender)
-        action_hash = keccak256(read.digest + sender)
         return Authenticated(read.record, sender, read.nonce, action_hash, self.version)
 
     def _read_line(self, line: bytes) -> Authenticated | Enveloped | _Read:

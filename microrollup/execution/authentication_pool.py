@@ -23,6 +23,7 @@ from typing import Final, Self, TypeAlias
 
 import msgspec
 
+from microrollup._native.choice import warn_of_fault
 from microrollup.chain.record import DomainConfig
 from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import BadEnvelope, DecodeError, MicrorollupError, RefusedError, WorkerDied
@@ -119,6 +120,7 @@ class AuthenticationPool:
 
         Raises `UsageError` if the reference names no app.
         """
+        warn_of_fault()
         self.workers: Final = count_cores() if workers is None else workers
         self._app: Final = load_rollup(rollup_ref)
         self._authenticators: Final = _make_authenticators(self._app, domain, twice=twice)

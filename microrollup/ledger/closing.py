@@ -12,9 +12,9 @@ from microrollup.chain.envelope_record import may_still_come
 from microrollup.chain.receipt import Receipt
 from microrollup.chain.record import Open
 from microrollup.codec.canonical import encode_canonical
-from microrollup.crypto.keccak import EMPTY_HASH, keccak256
+from microrollup.crypto.keccak import keccak256_many
 from microrollup.crypto.lthash import compute_metadata_root, update_lanes
-from microrollup.crypto.merkle.indexed import compute_tree_key
+from microrollup.crypto.merkle.indexed import compute_tree_key, compute_tree_keys
 from microrollup.crypto.merkle.items import compute_items_root
 from microrollup.declaration.map import ABSENT
 from microrollup.declaration.rollup import MicroRollup
@@ -93,12 +93,11 @@ def compute_changes(
     rollup: MicroRollup, journal: Journal, state: ChainState, lanes: bytes, tree: FlatTree, keys: KeyIndex
 ) -> StateChanges:
     """Turn a block's journal into what changes in tree, set hash and rows. Changes nothing itself."""
-    leaves: dict[bytes, bytes] = {}
     fields = rollup.state_type.fields
-    for index, encoded in journal.order:
-        entry = journal.fields[index][encoded]
-        value_hash = EMPTY_HASH if entry.after is ABSENT else keccak256(entry.leaf)
-        leaves[compute_tree_key(fields[index].number, encoded)] = value_hash
+    entries = [journal.fields[index][encoded] for index, encoded in journal.order]
+    value_hashes = keccak256_many([b"" if entry.after is ABSENT else entry.leaf for entry in entries])
+    keys_of_tree = compute_tree_keys([(fields[index].number, encoded) for index, encoded in journal.order])
+    leaves = dict(zip(keys_of_tree, value_hashes, strict=True))
     rows: list[RowChange] = []
     pack = make_packer()
     removed: list[_Entry] = []

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from microrollup._native.choice import describe_path
 from microrollup.chain.answers.confirmations import Heights
 from microrollup.chain.answers.node import IndexProgress, L1Status, StatusAnswer, VerifierStatus
 from microrollup.node.metrics import read_memory
@@ -34,6 +35,7 @@ def describe_status(node: Node, subscribers: int = 0) -> StatusAnswer:
         ),
         subscribers=subscribers,
         indexes=tuple(_describe_indexes(node)),
+        native=describe_path(),
     )
 
 

@@ -184,3 +184,7 @@ class StatusAnswer(Struct, frozen=True):
     subscribers: Uint64
     indexes: tuple[IndexProgress, ...] = ()
     """Those of the app, by name. One whose `reached` is below `height.latest` is being filled."""
+    native: str = ""
+    """Whether hashes and senders are computed in the compiled helper, as in `native (avx512)`, or in Python, with the
+    reason, as in `pure (not built)`. The bytes are the same.
+    """

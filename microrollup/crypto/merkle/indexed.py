@@ -7,11 +7,12 @@ Nothing in this module reads a store; `microrollup.store.tree` keeps the tree.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from microrollup.crypto.keccak import EMPTY_HASH, keccak256
+from microrollup.crypto.keccak import EMPTY_HASH, keccak256, keccak256_many
 from microrollup.errors import DecodeError, ProofError
 from microrollup.primitives import ZERO_BYTES32, Bytes32, Uint8, Uint64
 
@@ -27,6 +28,7 @@ __all__ = [
     "compute_leaf_hash",
     "compute_root",
     "compute_tree_key",
+    "compute_tree_keys",
     "decode_leaf",
     "encode_leaf",
     "is_low_leaf",
@@ -70,6 +72,11 @@ class Proof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 def compute_tree_key(silo: int, key: bytes) -> bytes:
     """Where a key of a settled field lives: `keccak256(silo || key)`, the silo (field index) as 2 bytes big-endian."""
     return keccak256(silo.to_bytes(2, "big") + key)
+
+
+def compute_tree_keys(places: Iterable[tuple[int, bytes]]) -> list[bytes]:
+    """`compute_tree_key` of each (silo, key)."""
+    return keccak256_many([silo.to_bytes(2, "big") + key for silo, key in places])
 
 
 def compute_depth(leaf_count: int) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from microrollup._native.choice import get_library
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import ProofError
 from microrollup.primitives import ZERO_BYTES32, Bytes32, Uint64
@@ -38,6 +39,9 @@ def compute_item_hash(item: bytes) -> bytes:
 
 def compute_items_root(items: Sequence[bytes]) -> bytes:
     """The 32-byte root over items in their order; 32 zero bytes for none."""
+    library = get_library()
+    if library is not None and items:
+        return library.fold_items(items)
     return compute_items_root_from_hashes([keccak256(b"\x00" + item) for item in items])
 
 

@@ -763,6 +763,7 @@ export interface StatusAnswer {
   verifiers: VerifierStatus[];
   subscribers: Uint64;
   indexes?: IndexProgress[];
+  native?: string;
 }
 /**
  * Where the node stands on L1.
