@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from microrollup._native.choice import Choice, take
 from microrollup.crypto.keccak import keccak256
 
 __all__ = ["KeccakCount", "count_keccaks"]
@@ -25,8 +26,12 @@ class KeccakCount:
 
 @contextmanager
 def count_keccaks() -> Iterator[KeccakCount]:
-    """Count every call by the name `keccak256` in any module that is loaded. Not for timed runs."""
+    """Count every call by the name `keccak256` in any module that is loaded. Not for timed runs.
+
+    Meanwhile the process does without the native helper, whose hashes nobody sees.
+    """
     count = KeccakCount()
+    before = take(Choice(None, "keccaks are counted"))
     holders = [
         module
         for name, module in list(sys.modules.items())
@@ -37,5 +42,6 @@ def count_keccaks() -> Iterator[KeccakCount]:
     try:
         yield count
     finally:
+        take(before)
         for module in holders:
             vars(module)["keccak256"] = keccak256

@@ -48,7 +48,7 @@ class Machine(msgspec.Struct, frozen=True):
     cpu: str
     python: str
     system: str
-    native: str
+    native: str = ""
     """Which path hashes and recovery take; rows that compare both say so."""
 
 

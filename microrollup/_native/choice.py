@@ -13,10 +13,11 @@ from eth_hash.backends.pysha3 import keccak256
 from microrollup._native.compiling import LIBRARY_FILE, compute_source_hash
 from microrollup._native.library import FastLibrary, LibraryUnfit
 
-__all__ = ["Choice", "choose", "describe_path", "get_library", "take", "warn_of_fault"]
+__all__ = ["SWITCH", "Choice", "choose", "describe_path", "get_library", "take", "warn_of_fault"]
 
 _ROOM: Final = Path(__file__).parent
-_SWITCH: Final = "MICROROLLUP_NATIVE"
+SWITCH: Final = "MICROROLLUP_NATIVE"
+"""The variable that switches the helper off where it is 0."""
 _log = structlog.get_logger(__name__)
 
 
@@ -32,8 +33,8 @@ class Choice(msgspec.Struct, frozen=True):
 
 def choose(directory: Path = _ROOM) -> Choice:
     """Load the library in `directory`, unless `MICROROLLUP_NATIVE` is 0, and try it."""
-    if os.environ.get(_SWITCH) == "0":
-        return Choice(None, f"{_SWITCH} is 0")
+    if os.environ.get(SWITCH) == "0":
+        return Choice(None, f"{SWITCH} is 0")
     path = directory / LIBRARY_FILE
     if not path.is_file():
         return Choice(None, "not built")

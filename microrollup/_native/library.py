@@ -84,15 +84,15 @@ class FastLibrary:
             self._releasing, self._holding = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
             self._releasing.microrollup_source_hash.restype = ctypes.c_char_p
             found = self._releasing.microrollup_source_hash()
+            for opened in (self._releasing, self._holding):
+                for name, parameters in _SIGNATURES.items():
+                    function = getattr(opened, name)
+                    function.argtypes, function.restype = parameters, ctypes.c_int
         except (OSError, AttributeError) as error:
             reason = str(error).replace(str(path), path.name)  # whoever asks a node for its status reads this
             raise LibraryUnfit(f"it cannot be loaded: {reason}") from None
         if found != source_hash.encode():
             raise LibraryUnfit("it was built from another source: install the package again")
-        for opened in (self._releasing, self._holding):
-            for name, parameters in _SIGNATURES.items():
-                function = getattr(opened, name)
-                function.argtypes, function.restype = parameters, ctypes.c_int
         highest: int = self._releasing.microrollup_find_level()
         self._level = highest if level is None else level
         if not 0 <= self._level <= highest:
