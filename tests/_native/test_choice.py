@@ -26,8 +26,9 @@ from paths import ROOT
 
 
 @pytest.fixture(autouse=True)
-def path_of_before() -> Iterator[None]:
-    """Each test leaves the process on the path that it found."""
+def path_of_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test leaves the process on the path that it found, and begins without the variable."""
+    monkeypatch.delenv("MICROROLLUP_NATIVE", raising=False)
     before = take(Choice(None, "a test"))
     yield
     take(before)
