@@ -336,7 +336,9 @@ def _serve_member(
         output.show({**document, "settings": describe_settings(settings)}, tabulate(settings), make_facts(dict(facts)))
 
     with limited_memory(MEMORY_BYTES):
-        serve_member(Member(options, place), host, port, options.limits, announce)
+        member = Member(options, place)
+        member.check()
+        serve_member(member, host, port, options.limits, announce)
     output.show({"stopped": True, "node": place.node}, "stopped; the same command goes on from there")
 
 

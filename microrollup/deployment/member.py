@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from microrollup.crypto.ecdsa import SigningKey
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.directory import OpenRollup, open_rollup
 from microrollup.deployment.serving import SPARE_FILES, describe_address, make_node
-from microrollup.errors import Divergence, MicrorollupError
+from microrollup.errors import Divergence, MicrorollupError, WrongRollup
 from microrollup.keys.reference import NamedKey
 from microrollup.node.divergence_note import drop_divergence, read_divergence
 from microrollup.node.replication import render_member, watch_leader
@@ -97,6 +97,14 @@ class Member:
         self._status = MemberStatus("standby", place.node, "", 0, 0, 0, None, "starting")
         self._thread = threading.Thread(target=self._run, name="member", daemon=True)
 
+    def check(self) -> None:
+        """Raise what would keep this member from ever serving: a missing or locked store, another app or key, an empty
+        log. A database that cannot be reached is waited for.
+        """
+        with self._open() as opened, closing(self._place.open()) as log, suppress(NoAnswer):
+            if log.get_rollup_id() != opened.ledger.rollup_id:
+                raise WrongRollup(f"the replicated log is of another rollup than {self._options.directory} holds")
+
     def start(self, url: str) -> None:
         """Begin; `url` is where the server listens."""
         self._url = self._url or url
@@ -109,20 +117,16 @@ class Member:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def _open(self) -> AbstractContextManager[OpenRollup]:
+        options = self._options
+        return open_rollup(options.directory, options.rollup, l1=options.l1, builder=options.builder)
+
     # In the thread
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                with (
-                    open_rollup(
-                        self._options.directory,
-                        self._options.rollup,
-                        l1=self._options.l1,
-                        builder=self._options.builder,
-                    ) as opened,
-                    closing(self._place.open()) as log,
-                ):
+                with self._open() as opened, closing(self._place.open()) as log:
                     self._serve(opened, log)
             except (Divergence, OtherLog) as error:
                 _log.error("standby_refused", reason=str(error))
@@ -144,6 +148,8 @@ class Member:
             return
         _log.info("leading", epoch=leadership.epoch, height=opened.ledger.checkpoint.height)
         self._ending.clear()
+        if self._stopping.is_set():
+            self._ending.set()
         self._lost = False
         keeper = self._make_keeper(leadership, opened)
         keeper.start()
@@ -151,6 +157,9 @@ class Member:
             self._catch_up(standby, log)
             if not self._ending.is_set():
                 self._lead(opened, leadership, keeper)
+        except BaseException:  # others may be able to
+            self._not_before = time.monotonic() + _FAILED_SECONDS
+            raise
         finally:
             self.front.hold()
             keeper.close(release=True)

@@ -10,7 +10,7 @@ import pytest
 from l1_node_fixtures import Zygote
 from microrollup.deployment.replicating import hand_over
 from postgres import Cluster, running_cluster
-from replica_faults import choose_rounds, run_round
+from replica_faults import FAULTS, choose_rounds, run_round
 from replicated_world import Traffic, World, replicated_world
 
 
@@ -32,8 +32,8 @@ def world(tmp_path: Path, cluster: Cluster, zygote: Zygote) -> Iterator[World]:
         yield world
 
 
-ROUNDS = int(os.environ.get("FAULT_ROUNDS", "10"))
-"""By hand: FAULT_ROUNDS=50 python -m pytest -n 0 -s tests/replication/test_failover.py -k faults"""
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", len(FAULTS)))
+"""Each fault once; by hand: FAULT_ROUNDS=50 python -m pytest -n 0 -s tests/replication/test_failover.py -k faults"""
 
 
 def start_both(world: World) -> None:
@@ -60,7 +60,7 @@ def test_faults_lose_no_acknowledgement(world: World) -> None:
     loses an append's session, or fails over. No acknowledged action is lost, and no sequence number has two.
     """
     start_both(world)
-    traffic = Traffic(world, pause=0.05)
+    traffic = Traffic(world, pause=0.2)
     traffic.wait_for_more()
     for name in choose_rounds(ROUNDS, seed=ROUNDS):
         print(run_round(world, traffic, name), flush=True)  # noqa: T201 - a report for runs by hand
