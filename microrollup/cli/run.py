@@ -44,6 +44,8 @@ COMMANDS: Final = {
     "diff": ("diffing", "Show what other code would have made of recorded blocks."),
     "submit": ("submitting", "Send actions to a node, and wait for a confirmation."),
     "check-receipt": ("receipts", "Check a receipt offline: ack, path, header and seal."),
+    "challenge": ("evidence", "Hold an acknowledgement against the settled history."),
+    "evidence": ("evidence", "Judge evidence against a builder or a verifier, offline."),
     "state": ("listing", "List the entries of a map field, page by page."),
     "prove": ("proving", "Prove that a key holds a value, or that it is absent."),
     "log": ("records", "Show the records of the action log in words."),

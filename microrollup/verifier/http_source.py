@@ -14,6 +14,7 @@ import msgspec
 
 from microrollup.chain.block import Block
 from microrollup.chain.export import decode_block
+from microrollup.chain.receipt_proof import ReceiptProof, receipt_proof_from_json
 from microrollup.chain.record import decode_genesis
 from microrollup.codec.json import read_hex
 from microrollup.errors import DecodeError, NotRetained, RefusedError, SourceUnavailable, UsageError
@@ -105,6 +106,14 @@ class HttpSource:
                 return []
             raise
         return [_read_bytes(answer, "batch")]
+
+    def read_receipt_proof(self, seq: int) -> ReceiptProof:
+        """The proof of the receipt at a sequence number; nothing of it is checked. Raises `SourceUnavailable`,
+        `DecodeError`.
+        """
+        answer = self._call("rollup_getReceipt", {"seq": seq})
+        action_hash = answer.get("actionHash") if isinstance(answer, dict) else None
+        return receipt_proof_from_json(self._call("rollup_getReceiptProof", {"hash": action_hash}))
 
     def submit_attestation(self, attestation: bytes) -> None:
         """Hand back an attestation in its JSON form. Raises `SourceUnavailable` if the node does not take it."""
