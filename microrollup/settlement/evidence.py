@@ -28,7 +28,7 @@ from microrollup.codec.canonical import decode_canonical, encode_canonical
 from microrollup.crypto.merkle.items import ItemProof, verify_item
 from microrollup.errors import ForeignRollup, ProofError, WrongBlock, WrongOperator
 from microrollup.primitives import MAX_ACTION_BYTES
-from microrollup.settlement.attestation import SignedAttestation, recover_attester
+from microrollup.settlement.attestation import recover_attester
 
 __all__ = [
     "MAX_EVIDENCE_BYTES",
@@ -72,13 +72,21 @@ class Seals(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     second: SealedHeader
 
 
+class Attested(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An attestation and a verifier's signature; see `SignedAttestation`."""
+
+    attestation: BatchAttestation
+    signature: Annotated[bytes, msgspec.Meta(min_length=48, max_length=65)]
+    key: Annotated[bytes, msgspec.Meta(max_length=96)] = b""
+
+
 class Attestations(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="attestations"):
     """Two batches that end at one height in different blocks, attested by one key."""
 
     version: Literal[1]
     domain: InboxDomain
-    first: SignedAttestation
-    second: SignedAttestation
+    first: Attested
+    second: Attested
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -212,9 +220,7 @@ def _judge_attestations(evidence: Attestations, known: Known) -> Verdict:
     if ours.block_hash == theirs.block_hash:
         raise ProofError("both attestations are of one block")
     domain = _choose_domain(evidence.domain, known)
-    signers = [
-        recover_attester(each, domain.chain_id, domain.verifying_contract) for each in (evidence.first, evidence.second)
-    ]
+    signers = [_recover(each, domain) for each in (evidence.first, evidence.second)]
     if signers[0] != signers[1]:
         raise ProofError("the two attestations are not of one key, or of another inbox")
     unchecked = [
@@ -225,6 +231,15 @@ def _judge_attestations(evidence: Attestations, known: Known) -> Verdict:
         unchecked.append("that this is the rollup's inbox: name chain id and address")
     shown = f"attested two blocks at height {ours.last_height}: {_hex(ours.block_hash)} and {_hex(theirs.block_hash)}"
     return Verdict("equivocated", signers[0], ours.rollup_id, ours.last_height, shown, _list(known, *unchecked))
+
+
+def _recover(attested: Attested, domain: InboxDomain) -> bytes:
+    """Whose attestation it is. Raises `ProofError` for a signature that is not valid."""
+    signed = SignedAttestation(attested.attestation, attested.signature, attested.key)
+    try:
+        return recover_attester(signed, domain.chain_id, domain.verifying_contract)
+    except (MalleableSignature, FalseShare) as error:
+        raise ProofError(f"an attestation's signature is not valid: {error}") from None
 
 
 def _judge_challenge(evidence: Challenge, known: Known) -> Verdict:
