@@ -22,7 +22,7 @@ from microrollup.deployment.challenging import (
 )
 from microrollup.errors import AcknowledgementError, ProofError, UsageError
 from microrollup.primitives import ZERO_ADDRESS
-from microrollup.settlement.evidence import Evidence, Known, Verdict, judge
+from microrollup.settlement.evidence import Evidence, Judgement, Known, judge
 from microrollup.settlement.place import L1Place
 
 __all__ = ["challenge_command", "evidence_command"]
@@ -113,7 +113,7 @@ def _show(evidence: Evidence, known: Known, output: Output) -> int:
     return 0
 
 
-def _describe(verdict: Verdict) -> dict[str, Any]:
+def _describe(verdict: Judgement) -> dict[str, Any]:
     return {
         "valid": True,
         "convicts": verdict.convicts,
@@ -126,7 +126,7 @@ def _describe(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _render(verdict: Verdict) -> list[Any]:
+def _render(verdict: Judgement) -> list[Any]:
     facts: dict[str, object] = {
         "signer": hex0x(verdict.signer),
         "what": verdict.shown,

@@ -19,10 +19,10 @@ from microrollup.settlement.evidence import (
     MAX_HEADERS,
     Challenge,
     Evidence,
-    Found,
     Known,
     SealedHeader,
     Seals,
+    SettledEntry,
     decode_evidence,
     encode_evidence,
     find_equivocation,
@@ -82,7 +82,9 @@ def make_challenge(signed: SignedAcknowledgement, url: str, l1: L1Place) -> tupl
     found = None
     if 0 <= index < first.header.action_count:
         proof = source.read_receipt_proof(signed.seq)
-        found = Found(first.seal, first.records[index], prove_item(first.records, index), proof.receipt, proof.path)
+        found = SettledEntry(
+            first.seal, first.records[index], prove_item(first.records, index), proof.receipt, proof.path
+        )
     return Challenge(1, domain, signed, tuple(block.header for block in blocks), found), known
 
 

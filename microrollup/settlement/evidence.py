@@ -28,19 +28,21 @@ from microrollup.codec.canonical import decode_canonical, encode_canonical
 from microrollup.crypto.merkle.items import ItemProof, verify_item
 from microrollup.errors import ForeignRollup, ProofError, WrongBlock, WrongOperator
 from microrollup.primitives import MAX_ACTION_BYTES
-from microrollup.settlement.attestation import recover_attester
+from microrollup.settlement.attestation import BatchAttestation, SignedAttestation, recover_attester
+from microrollup.settlement.errors import FalseShare, MalleableSignature
 
 __all__ = [
     "MAX_EVIDENCE_BYTES",
     "MAX_HEADERS",
     "Attestations",
+    "Attested",
     "Challenge",
     "Evidence",
-    "Found",
+    "SettledEntry",
     "Known",
     "SealedHeader",
     "Seals",
-    "Verdict",
+    "Judgement",
     "decode_evidence",
     "encode_evidence",
     "find_equivocation",
@@ -89,7 +91,7 @@ class Attestations(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     second: Attested
 
 
-class Found(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class SettledEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the history holds at an acknowledged sequence number."""
 
     seal: Seal
@@ -109,7 +111,7 @@ class Challenge(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     acknowledgement: SignedAcknowledgement
     headers: Annotated[tuple[Header, ...], msgspec.Meta(min_length=1, max_length=MAX_HEADERS)]
     """Each the parent of the next; the last is the settled one, and the only one while the promise is open."""
-    found: Found | None
+    found: SettledEntry | None
     """None while the sequence number lies beyond the settled block."""
 
 
@@ -124,18 +126,18 @@ class Known(msgspec.Struct, frozen=True):
     rollup_id: bytes | None = None
     domain: InboxDomain | None = None
     signer: bytes | None = None
-    """The 20-byte address of the builder or verifier."""
+    """The 20-byte address of the builder or verifier, or a verifier's 96-byte BLS key."""
     settled_hash: bytes | None = None
     """32 bytes: the block that L1 settled, for a challenge."""
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Judgement(msgspec.Struct, frozen=True):
     """What evidence shows."""
 
     outcome: Literal["equivocated", "honoured", "rebuilt", "open", "broken"]
     """`rebuilt`: another receipt, in a block that was announced as built again."""
     signer: bytes
-    """Who signed what is judged, 20 bytes."""
+    """Who signed what is judged: an address, or a verifier's 96-byte BLS key."""
     rollup_id: bytes
     height: int
     shown: str
@@ -159,7 +161,7 @@ def decode_evidence(raw: bytes) -> Evidence:
     return decode_canonical(_DECODER, raw, what="evidence", limit=MAX_EVIDENCE_BYTES)
 
 
-def judge(evidence: Evidence, known: Known | None = None) -> Verdict:
+def judge(evidence: Evidence, known: Known | None = None) -> Judgement:
     """What evidence shows, everything in it checked.
 
     Raises `ProofError` and its kinds where it shows nothing, as for two seals of different rounds, and `WrongOperator`
@@ -191,7 +193,7 @@ def find_equivocation(first: Sequence[SealedHeader], second: Sequence[SealedHead
     return None
 
 
-def _judge_seals(evidence: Seals, known: Known) -> Verdict:
+def _judge_seals(evidence: Seals, known: Known) -> Judgement:
     first, second = evidence.first, evidence.second
     ours, theirs = first.header, second.header
     _check_rollup(ours.rollup_id, theirs.rollup_id, known)
@@ -209,10 +211,10 @@ def _judge_seals(evidence: Seals, known: Known) -> Verdict:
     unchecked = _require_signer(signer, known, _UNKNOWN_BUILDER)
     place = f"height {ours.height}, round {first.seal.round}"
     shown = f"sealed two blocks at {place}: {_hex(hashes[0])} and {_hex(hashes[1])}"
-    return Verdict("equivocated", signer, ours.rollup_id, ours.height, shown, _list(known, *unchecked))
+    return Judgement("equivocated", signer, ours.rollup_id, ours.height, shown, _list(known, *unchecked))
 
 
-def _judge_attestations(evidence: Attestations, known: Known) -> Verdict:
+def _judge_attestations(evidence: Attestations, known: Known) -> Judgement:
     ours, theirs = evidence.first.attestation, evidence.second.attestation
     _check_rollup(ours.rollup_id, theirs.rollup_id, known)
     if ours.last_height != theirs.last_height:
@@ -230,7 +232,7 @@ def _judge_attestations(evidence: Attestations, known: Known) -> Verdict:
     if known.domain is None:
         unchecked.append("that this is the rollup's inbox: name chain id and address")
     shown = f"attested two blocks at height {ours.last_height}: {_hex(ours.block_hash)} and {_hex(theirs.block_hash)}"
-    return Verdict("equivocated", signers[0], ours.rollup_id, ours.last_height, shown, _list(known, *unchecked))
+    return Judgement("equivocated", signers[0], ours.rollup_id, ours.last_height, shown, _list(known, *unchecked))
 
 
 def _recover(attested: Attested, domain: InboxDomain) -> bytes:
@@ -242,7 +244,7 @@ def _recover(attested: Attested, domain: InboxDomain) -> bytes:
         raise ProofError(f"an attestation's signature is not valid: {error}") from None
 
 
-def _judge_challenge(evidence: Challenge, known: Known) -> Verdict:
+def _judge_challenge(evidence: Challenge, known: Known) -> Judgement:
     signed, headers = evidence.acknowledgement, evidence.headers
     words = signed.acknowledgement
     signer = _check_promise(evidence, known)
@@ -255,8 +257,8 @@ def _judge_challenge(evidence: Challenge, known: Known) -> Verdict:
         unchecked.append("that this is the rollup's inbox: name chain id and address")
     block, found = headers[0], evidence.found
 
-    def make(outcome: Literal["honoured", "rebuilt", "open", "broken"], shown: str) -> Verdict:
-        return Verdict(outcome, signer, words.rollup_id, block.height, shown, _list(known, *unchecked))
+    def make(outcome: Literal["honoured", "rebuilt", "open", "broken"], shown: str) -> Judgement:
+        return Judgement(outcome, signer, words.rollup_id, block.height, shown, _list(known, *unchecked))
 
     if words.seq >= headers[-1].first_seq + headers[-1].action_count:
         return make("open", f"promised seq {words.seq}, which lies beyond the settled block {headers[-1].height}")

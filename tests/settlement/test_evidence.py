@@ -16,18 +16,19 @@ from microrollup.chain.block import Block, compute_block_hash
 from microrollup.chain.receipt import Receipt
 from microrollup.chain.receipt_proof import InboxDomain, decode_receipt
 from microrollup.codec.canonical import encode_canonical
+from microrollup.crypto.bls_shares import load_bls_key
 from microrollup.crypto.merkle.items import prove_item
 from microrollup.errors import DecodeError, ForeignRollup, ProofError, WrongBlock, WrongOperator
-from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
-from microrollup.settlement.errors import MalleableSignature
+from microrollup.settlement.attestation import create_attestation, sign_attestation
 from microrollup.settlement.evidence import (
     Attestations,
+    Attested,
     Challenge,
     Evidence,
-    Found,
     Known,
     SealedHeader,
     Seals,
+    SettledEntry,
     decode_evidence,
     encode_evidence,
     find_equivocation,
@@ -93,7 +94,7 @@ def challenge(chain: Chain, signed: SignedAcknowledgement, **changes: Any) -> Ch
         return Challenge(1, DOMAIN, signed, (blocks[-1].header,), None)
     block, index = at[0], signed.seq - at[0].header.first_seq
     receipts = [encode_canonical(receipt) for receipt in get_receipts(chain, block.header.height)]
-    found = Found(
+    found = SettledEntry(
         block.seal,
         block.records[index],
         prove_item(block.records, index),
@@ -167,9 +168,10 @@ def test_an_honest_rebuild_convicts_nobody(tmp_path: Path) -> None:
 # --- attestations ----------------------------------------------------------------------------------------------------
 
 
-def attest(block: Block, *, key: Any = VERIFIER_KEY, **words: Any) -> SignedAttestation:
-    attestation = create_attestation(bytes(32), 1, block.header, bytes(32))
-    return sign_attestation(key, msgspec.structs.replace(attestation, **words), 31337, bytes(20))
+def attest(block: Block, *, key: Any = VERIFIER_KEY, **words: Any) -> Attested:
+    attestation = msgspec.structs.replace(create_attestation(bytes(32), 1, block.header, bytes(32)), **words)
+    signed = sign_attestation(key, attestation, 31337, bytes(20))
+    return Attested(attestation, signed.signature, signed.key)
 
 
 def test_two_attestations_of_one_height_convict(chain: Chain) -> None:
@@ -184,6 +186,15 @@ def test_two_attestations_of_one_height_convict(chain: Chain) -> None:
         judge(pair, Known(signer=BUILDER))
 
 
+def test_a_bls_key_that_attests_two_blocks(chain: Chain) -> None:
+    key, block = load_bls_key(b"\x05" * 32), get_block(chain, 3)
+    pair = Attestations(1, DOMAIN, attest(block, key=key), attest(block, key=key, block_hash=b"\x01" * 32))
+    assert (key.public, True) == (judge_again(pair).signer, judge(pair).convicts)
+    stranger = msgspec.structs.replace(pair.second, key=load_bls_key(b"\x06" * 32).public)
+    with pytest.raises(ProofError, match="not valid"):
+        judge_again(msgspec.structs.replace(pair, second=stranger))
+
+
 def test_attestations_that_convict_nobody(chain: Chain) -> None:
     block = get_block(chain, 3)
     good, malleable = attest(block), attest(block, block_hash=b"\x01" * 32)
@@ -196,7 +207,7 @@ def test_attestations_that_convict_nobody(chain: Chain) -> None:
         with pytest.raises(ProofError, match=reason):
             judge_again(Attestations(1, DOMAIN, good, second))
     malleable = msgspec.structs.replace(malleable, signature=malleable.signature[:64] + b"\0")
-    with pytest.raises(MalleableSignature):
+    with pytest.raises(ProofError, match="not valid"):
         judge(Attestations(1, DOMAIN, good, malleable))
 
 
