@@ -22,7 +22,7 @@ from microrollup.deployment.challenging import (
 )
 from microrollup.errors import AcknowledgementError, ProofError, UsageError
 from microrollup.primitives import ZERO_ADDRESS
-from microrollup.settlement.evidence import Evidence, Judgement, Known, judge
+from microrollup.settlement.evidence import Evidence, Judged, KnownFacts, judge
 from microrollup.settlement.place import L1Place
 
 __all__ = ["challenge_command", "evidence_command"]
@@ -71,7 +71,7 @@ def evidence_command(
     if inbox is not None and chain_id is None:
         raise UsageError("--inbox needs --chain-id: a signature is for one inbox on one chain")
     domain = None if chain_id is None else InboxDomain(chain_id, ZERO_ADDRESS if inbox is None else inbox)
-    known = Known(rollup_id, domain, signer, block_hash)
+    known = KnownFacts(rollup_id, domain, signer, block_hash)
     if between is None:
         return _show(read_evidence(file), known, output)
     found = compare_sources(*between)
@@ -102,7 +102,7 @@ def challenge_command(file: Path, url: str, out: Path | None, l1: L1Place | None
     return _show(challenge, known, output)
 
 
-def _show(evidence: Evidence, known: Known, output: Output) -> int:
+def _show(evidence: Evidence, known: KnownFacts, output: Output) -> int:
     try:
         verdict = judge(evidence, known)
     except (ProofError, AcknowledgementError) as error:
@@ -113,7 +113,7 @@ def _show(evidence: Evidence, known: Known, output: Output) -> int:
     return 0
 
 
-def _describe(verdict: Judgement) -> dict[str, Any]:
+def _describe(verdict: Judged) -> dict[str, Any]:
     return {
         "valid": True,
         "convicts": verdict.convicts,
@@ -126,7 +126,7 @@ def _describe(verdict: Judgement) -> dict[str, Any]:
     }
 
 
-def _render(verdict: Judgement) -> list[Any]:
+def _render(verdict: Judged) -> list[Any]:
     facts: dict[str, object] = {
         "signer": hex0x(verdict.signer),
         "what": verdict.shown,

@@ -19,7 +19,7 @@ from microrollup.settlement.evidence import (
     MAX_HEADERS,
     Challenge,
     Evidence,
-    Known,
+    KnownFacts,
     SealedHeader,
     Seals,
     SettledEntry,
@@ -65,7 +65,7 @@ def read_acknowledgement(path: Path) -> SignedAcknowledgement:
     return acknowledgement_from_json(document)
 
 
-def make_challenge(signed: SignedAcknowledgement, url: str, l1: L1Place) -> tuple[Challenge, Known]:
+def make_challenge(signed: SignedAcknowledgement, url: str, l1: L1Place) -> tuple[Challenge, KnownFacts]:
     """What L1's settled history, as the node at `url` gives it, holds in place of an acknowledged action; and what L1
     says, against which the challenge is to be judged.
 
@@ -75,7 +75,7 @@ def make_challenge(signed: SignedAcknowledgement, url: str, l1: L1Place) -> tupl
         settled, genesis = view.get_settled(), view.get_genesis()
         domain = InboxDomain(genesis.l1_chain_id, view.get_inbox())
     source = HttpSource(url)
-    known = Known(signed.acknowledgement.rollup_id, domain, None, settled.block_hash)
+    known = KnownFacts(signed.acknowledgement.rollup_id, domain, None, settled.block_hash)
     blocks = _read_from(source, signed.seq, min(signed.height, settled.height), settled.height)
     first = blocks[0]
     index = signed.seq - first.header.first_seq

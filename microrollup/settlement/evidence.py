@@ -29,7 +29,8 @@ from microrollup.crypto.merkle.items import ItemProof, verify_item
 from microrollup.errors import ForeignRollup, ProofError, WrongBlock, WrongOperator
 from microrollup.primitives import MAX_ACTION_BYTES
 from microrollup.settlement.attestation import BatchAttestation, SignedAttestation, recover_attester
-from microrollup.settlement.errors import FalseShare, MalleableSignature
+from microrollup.settlement.errors import MalleableSignature
+from microrollup.settlement.quorum_errors import FalseShare
 
 __all__ = [
     "MAX_EVIDENCE_BYTES",
@@ -39,10 +40,10 @@ __all__ = [
     "Challenge",
     "Evidence",
     "SettledEntry",
-    "Known",
+    "KnownFacts",
     "SealedHeader",
     "Seals",
-    "Judgement",
+    "Judged",
     "decode_evidence",
     "encode_evidence",
     "find_equivocation",
@@ -120,7 +121,7 @@ Evidence: TypeAlias = Seals | Attestations | Challenge
 _DECODER: Final = msgspec.msgpack.Decoder(Evidence)
 
 
-class Known(msgspec.Struct, frozen=True):
+class KnownFacts(msgspec.Struct, frozen=True):
     """What the reader knows from elsewhere; None for what is taken from the evidence, and then said to be unchecked."""
 
     rollup_id: bytes | None = None
@@ -131,7 +132,7 @@ class Known(msgspec.Struct, frozen=True):
     """32 bytes: the block that L1 settled, for a challenge."""
 
 
-class Judgement(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, frozen=True):
     """What evidence shows."""
 
     outcome: Literal["equivocated", "honoured", "rebuilt", "open", "broken"]
@@ -161,13 +162,13 @@ def decode_evidence(raw: bytes) -> Evidence:
     return decode_canonical(_DECODER, raw, what="evidence", limit=MAX_EVIDENCE_BYTES)
 
 
-def judge(evidence: Evidence, known: Known | None = None) -> Judgement:
+def judge(evidence: Evidence, known: KnownFacts | None = None) -> Judged:
     """What evidence shows, everything in it checked.
 
     Raises `ProofError` and its kinds where it shows nothing, as for two seals of different rounds, and `WrongOperator`
     or `ForeignRollup` where it is about somebody else than the reader knows.
     """
-    known = known or Known()
+    known = known or KnownFacts()
     match evidence:
         case Seals():
             return _judge_seals(evidence, known)
@@ -186,14 +187,14 @@ def find_equivocation(first: Sequence[SealedHeader], second: Sequence[SealedHead
             continue
         pair = Seals(_VERSION, ours, theirs)
         try:
-            _judge_seals(pair, Known())
+            _judge_seals(pair, KnownFacts())
         except (ProofError, ForeignRollup):
             continue
         return pair
     return None
 
 
-def _judge_seals(evidence: Seals, known: Known) -> Judgement:
+def _judge_seals(evidence: Seals, known: KnownFacts) -> Judged:
     first, second = evidence.first, evidence.second
     ours, theirs = first.header, second.header
     _check_rollup(ours.rollup_id, theirs.rollup_id, known)
@@ -211,10 +212,10 @@ def _judge_seals(evidence: Seals, known: Known) -> Judgement:
     unchecked = _require_signer(signer, known, _UNKNOWN_BUILDER)
     place = f"height {ours.height}, round {first.seal.round}"
     shown = f"sealed two blocks at {place}: {_hex(hashes[0])} and {_hex(hashes[1])}"
-    return Judgement("equivocated", signer, ours.rollup_id, ours.height, shown, _list(known, *unchecked))
+    return Judged("equivocated", signer, ours.rollup_id, ours.height, shown, _list(known, *unchecked))
 
 
-def _judge_attestations(evidence: Attestations, known: Known) -> Judgement:
+def _judge_attestations(evidence: Attestations, known: KnownFacts) -> Judged:
     ours, theirs = evidence.first.attestation, evidence.second.attestation
     _check_rollup(ours.rollup_id, theirs.rollup_id, known)
     if ours.last_height != theirs.last_height:
@@ -232,7 +233,7 @@ def _judge_attestations(evidence: Attestations, known: Known) -> Judgement:
     if known.domain is None:
         unchecked.append("that this is the rollup's inbox: name chain id and address")
     shown = f"attested two blocks at height {ours.last_height}: {_hex(ours.block_hash)} and {_hex(theirs.block_hash)}"
-    return Judgement("equivocated", signers[0], ours.rollup_id, ours.last_height, shown, _list(known, *unchecked))
+    return Judged("equivocated", signers[0], ours.rollup_id, ours.last_height, shown, _list(known, *unchecked))
 
 
 def _recover(attested: Attested, domain: InboxDomain) -> bytes:
@@ -244,7 +245,7 @@ def _recover(attested: Attested, domain: InboxDomain) -> bytes:
         raise ProofError(f"an attestation's signature is not valid: {error}") from None
 
 
-def _judge_challenge(evidence: Challenge, known: Known) -> Judgement:
+def _judge_challenge(evidence: Challenge, known: KnownFacts) -> Judged:
     signed, headers = evidence.acknowledgement, evidence.headers
     words = signed.acknowledgement
     signer = _check_promise(evidence, known)
@@ -257,8 +258,8 @@ def _judge_challenge(evidence: Challenge, known: Known) -> Judgement:
         unchecked.append("that this is the rollup's inbox: name chain id and address")
     block, found = headers[0], evidence.found
 
-    def make(outcome: Literal["honoured", "rebuilt", "open", "broken"], shown: str) -> Judgement:
-        return Judgement(outcome, signer, words.rollup_id, block.height, shown, _list(known, *unchecked))
+    def make(outcome: Literal["honoured", "rebuilt", "open", "broken"], shown: str) -> Judged:
+        return Judged(outcome, signer, words.rollup_id, block.height, shown, _list(known, *unchecked))
 
     if words.seq >= headers[-1].first_seq + headers[-1].action_count:
         return make("open", f"promised seq {words.seq}, which lies beyond the settled block {headers[-1].height}")
@@ -286,7 +287,7 @@ def _judge_challenge(evidence: Challenge, known: Known) -> Judgement:
     return make("broken", f"promised another receipt at {place}, which was not built again")
 
 
-def _check_promise(evidence: Challenge, known: Known) -> bytes:
+def _check_promise(evidence: Challenge, known: KnownFacts) -> bytes:
     """Who acknowledged. Raises `ProofError` if nobody did, or another receipt than the one that is shown."""
     signed = evidence.acknowledgement
     words, receipt = signed.acknowledgement, signed.receipt
@@ -300,7 +301,7 @@ def _check_promise(evidence: Challenge, known: Known) -> bytes:
     return signer
 
 
-def _check_chain(headers: Sequence[Header], known: Known) -> bytes:
+def _check_chain(headers: Sequence[Header], known: KnownFacts) -> bytes:
     """Each header must be the parent of the next, and the last the settled one; the settled block's hash."""
     hashes = [compute_block_hash(header) for header in headers]
     for header, parent_hash in zip(headers[1:], hashes[:-1], strict=True):
@@ -311,18 +312,18 @@ def _check_chain(headers: Sequence[Header], known: Known) -> bytes:
     return hashes[-1]
 
 
-def _check_rollup(first: bytes, second: bytes, known: Known) -> None:
+def _check_rollup(first: bytes, second: bytes, known: KnownFacts) -> None:
     if first != second:
         raise ProofError("the two are of different rollups")
     if known.rollup_id not in (None, first):
         raise ForeignRollup(known.rollup_id or b"", first)
 
 
-def _choose_domain(stated: InboxDomain, known: Known) -> InboxDomain:
+def _choose_domain(stated: InboxDomain, known: KnownFacts) -> InboxDomain:
     return stated if known.domain is None else known.domain
 
 
-def _require_signer(signer: bytes, known: Known, unchecked: str) -> list[str]:
+def _require_signer(signer: bytes, known: KnownFacts, unchecked: str) -> list[str]:
     """Raise `WrongOperator` if another is known; what is unchecked if none is."""
     if known.signer is None:
         return [unchecked]
@@ -331,7 +332,7 @@ def _require_signer(signer: bytes, known: Known, unchecked: str) -> list[str]:
     return []
 
 
-def _list(known: Known, *unchecked: str) -> tuple[str, ...]:
+def _list(known: KnownFacts, *unchecked: str) -> tuple[str, ...]:
     return (*unchecked, *([_UNKNOWN_ROLLUP] if known.rollup_id is None else []))
 
 

@@ -25,7 +25,7 @@ from microrollup.settlement.evidence import (
     Attested,
     Challenge,
     Evidence,
-    Known,
+    KnownFacts,
     SealedHeader,
     Seals,
     SettledEntry,
@@ -105,7 +105,7 @@ def challenge(chain: Chain, signed: SignedAcknowledgement, **changes: Any) -> Ch
     return msgspec.structs.replace(made, **changes)
 
 
-def judge_again(evidence: Evidence, known: Known | None = None) -> Any:
+def judge_again(evidence: Evidence, known: KnownFacts | None = None) -> Any:
     """Judge what comes out of a file."""
     again = decode_evidence(encode_evidence(evidence))
     assert evidence == again
@@ -121,7 +121,7 @@ def test_two_seals_of_one_height_and_round_convict(chain: Chain) -> None:
     assert ("equivocated", BUILDER, 2) == (verdict.outcome, verdict.signer, verdict.height)
     assert verdict.convicts
     assert 2 == len(verdict.unchecked)
-    known = Known(chain.ledger.rollup_id, DOMAIN, BUILDER)
+    known = KnownFacts(chain.ledger.rollup_id, DOMAIN, BUILDER)
     assert () == judge_again(Seals(1, sealed(block), twin(block)), known).unchecked
 
 
@@ -139,9 +139,9 @@ def test_seals_that_convict_nobody(chain: Chain) -> None:
             judge_again(Seals(1, first, second))
     pair = Seals(1, sealed(block), twin(block))
     with pytest.raises(ForeignRollup):
-        judge(pair, Known(rollup_id=bytes(32)))
+        judge(pair, KnownFacts(rollup_id=bytes(32)))
     with pytest.raises(WrongOperator):
-        judge(pair, Known(signer=VERIFIER))
+        judge(pair, KnownFacts(signer=VERIFIER))
 
 
 def test_an_honest_rebuild_convicts_nobody(tmp_path: Path) -> None:
@@ -177,13 +177,13 @@ def attest(block: Block, *, key: Any = VERIFIER_KEY, **words: Any) -> Attested:
 def test_two_attestations_of_one_height_convict(chain: Chain) -> None:
     block = get_block(chain, 3)
     pair = Attestations(1, DOMAIN, attest(block), attest(block, block_hash=b"\x01" * 32, data_hash=b"\x02" * 32))
-    verdict = judge_again(pair, Known(chain.ledger.rollup_id, DOMAIN, VERIFIER))
+    verdict = judge_again(pair, KnownFacts(chain.ledger.rollup_id, DOMAIN, VERIFIER))
     assert ("equivocated", VERIFIER, 3) == (verdict.outcome, verdict.signer, verdict.height)
     assert ("that L1 was not reorganised between the two: then both may be honest",) == verdict.unchecked
     with pytest.raises(ProofError, match="or of another inbox"):  # the signatures are those of strangers there
-        judge(pair, Known(domain=InboxDomain(1, bytes(20)), signer=VERIFIER))
+        judge(pair, KnownFacts(domain=InboxDomain(1, bytes(20)), signer=VERIFIER))
     with pytest.raises(WrongOperator):
-        judge(pair, Known(signer=BUILDER))
+        judge(pair, KnownFacts(signer=BUILDER))
 
 
 def test_a_bls_key_that_attests_two_blocks(chain: Chain) -> None:
@@ -214,8 +214,8 @@ def test_attestations_that_convict_nobody(chain: Chain) -> None:
 # --- challenges ------------------------------------------------------------------------------------------------------
 
 
-def known_of(chain: Chain) -> Known:
-    return Known(chain.ledger.rollup_id, DOMAIN, BUILDER, compute_block_hash(get_block(chain, BLOCKS).header))
+def known_of(chain: Chain) -> KnownFacts:
+    return KnownFacts(chain.ledger.rollup_id, DOMAIN, BUILDER, compute_block_hash(get_block(chain, BLOCKS).header))
 
 
 @pytest.mark.parametrize("seq", range(2 * BLOCKS))
@@ -285,7 +285,7 @@ def test_challenges_that_show_nothing(chain: Chain) -> None:
     with pytest.raises(WrongOperator):
         judge(replace(made, acknowledgement=stranger), known_of(chain))
     with pytest.raises(ForeignRollup):
-        judge(made, Known(rollup_id=bytes(32)))
+        judge(made, KnownFacts(rollup_id=bytes(32)))
 
 
 def test_hostile_bytes(chain: Chain) -> None:
