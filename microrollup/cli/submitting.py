@@ -114,7 +114,7 @@ def submit_command(
     node = _Node(url, rollup_id, builder, level, timeout)
     if key is not None and carrier is not None and l1 is not None:
         config, line = asyncio.run(_sign_one(node, what, read_key(key), members))
-        queued = carry_line(config.rollup_id, make_authenticator(config), l1, line, read_key(carrier))
+        queued = carry_line(config.rollup_id, config.domain, make_authenticator(config), l1, line, read_key(carrier))
         show_queued(output, queued)
         return 0
     if key is not None:

@@ -8,6 +8,7 @@ import msgspec
 
 from microrollup.chain.block import compute_rollup_id
 from microrollup.chain.envelope_record import compute_envelope_id
+from microrollup.chain.record import DomainConfig
 from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.declaration.action import Action
 from microrollup.declaration.rollup import MicroRollup
@@ -70,16 +71,23 @@ def carry_action(rollup: MicroRollup, place: L1Place, line: bytes, key: SigningK
 
 
 def carry_line(
-    rollup_id: bytes, authenticator: Authenticator, place: L1Place, line: bytes, key: SigningKey
+    rollup_id: bytes, domain: DomainConfig, authenticator: Authenticator, place: L1Place, line: bytes, key: SigningKey
 ) -> QueuedAction:
     """The same for the rollup of this id, whose app need not be known here: `authenticator` knows its actions.
 
-    Raises as `carry_action` does; the inbox has to be that of this very rollup.
+    Raises as `carry_action` does; the inbox has to be that of this very rollup, and the domain in which the line was
+    signed too: a node that named another rollup's would have its reader publish a signature for that one.
     """
     with closing(open_l1(place, [key])) as inbox:
-        found = compute_rollup_id(inbox.get_genesis())
+        genesis = inbox.get_genesis()
+        found, own = compute_rollup_id(genesis), genesis.domain
         if found != rollup_id:
             raise UsageError(f"the inbox is of the rollup 0x{found.hex()}, the node of 0x{rollup_id.hex()}")
+        if msgspec.structs.replace(domain, version=own.version) != own:  # an upgrade changes the version alone
+            rollup = f"{domain.name!r} on chain {domain.chain_id}, 0x{domain.verifying_contract.hex()}"
+            raise UsageError(
+                f"the node lets sign for {rollup}, which is not the inbox's rollup: nothing was sent; do not trust it"
+            )
         return _carry(inbox, authenticator, line, key)
 
 

@@ -26,6 +26,7 @@ export async function renderAppPage(context, [name, value]) {
     {},
     h("h1", { tabindex: -1 }, page.title),
     page.summary ? h("p", { class: "lead" }, page.summary) : null,
+    page.ofSigner && value ? renderStranger(value) : null,
     page.ofSigner && !value ? renderSigner(context, () => context.guard(() => load())) : null,
     page.ofSigner && page.acts.length > 0 ? h("p", { class: "acts" }, ...renderActs(page.acts)) : null,
     found && !page.ofSigner ? renderLookup(found, value) : null,
@@ -66,6 +67,17 @@ export async function renderAppPage(context, [name, value]) {
   });
   await load();
   return root;
+}
+
+/** Said first: a link may show somebody else's accounts to who takes them for his own. */
+function renderStranger(sender) {
+  return h(
+    "p",
+    { class: "note warn" },
+    "This is about ",
+    h("bdi", { class: "whole" }, sender),
+    ", who came with the link, and not about who is connected here.",
+  );
 }
 
 /** Which block is shown; and a button for a newer one: nothing changes while somebody reads. */

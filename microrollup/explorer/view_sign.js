@@ -96,7 +96,22 @@ function renderField({ name, type }, value) {
         : h("textarea", { ...attributes, rows: 3 }, value ?? "");
   const hint = isText ? type : `${type}, as JSON`;
   const label = h("label", { for: id }, h("bdi", {}, name), " ", h("span", { class: "quiet" }, hint));
-  return { name, type, input, element: h("div", { class: "control" }, label, input) };
+  const hidden = h("p", { class: "unseen", role: "alert" });
+  const tell = () => {
+    const said = nameHidden(input.value);
+    if (hidden.textContent !== said) hidden.textContent = said;
+  };
+  input.addEventListener("input", tell);
+  tell();
+  return { name, type, input, element: h("div", { class: "control" }, label, input, hidden) };
+}
+
+/** What a field does not show of its text: characters that are not seen, or that turn the others around. */
+function nameHidden(text) {
+  const found = new Set([...text].filter((each) => /[\p{C}\p{Zl}\p{Zp}]/u.test(each) && !/[\t\n]/.test(each)));
+  if (found.size === 0) return "";
+  const names = [...found].slice(0, 8).map((each) => `U+${each.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`);
+  return `The text is not what it looks like: it has ${names.join(", ")}.`;
 }
 
 /** The message, or null after a problem was shown: at the first field that cannot be what it should. */

@@ -11,6 +11,7 @@ import pytest
 
 from command_line import APP, CommandLine, cli
 from kernel_fixtures import make_key
+from l1_proxy import L1Proxy, run_proxy
 from microrollup.cli import submitting
 from microrollup.client import transport
 from microrollup.crypto.ecdsa import compute_address
@@ -64,6 +65,36 @@ def test_carried(cli: CommandLine, tmp_path: Path, keys: tuple[Path, Path]) -> N
         wait_for(lambda: caller.call("height")["latest"] >= 1)
         receipt = caller.call("getReceipt", hash=queued["signedHash"])
     assert ("executed", queued["sender"]) == (receipt["status"], receipt["sender"])
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [{"chainId": 1}, {"verifyingContract": "0x" + "77" * 20}, {"name": "another"}],
+    ids=lambda lie: next(iter(lie)),
+)
+def test_a_node_that_lets_sign_for_another_rollup(
+    tmp_path: Path, keys: tuple[Path, Path], lie: dict[str, object]
+) -> None:
+    """Its domain is not the inbox's: nothing signed is published, where the other rollup would take it."""
+    key, carrier = keys
+    site = Site(make_directory(tmp_path / "site"), APP)
+
+    class LyingNode(L1Proxy):
+        def answer(self, body: bytes) -> bytes | None:
+            answer = json.loads(super().answer(body) or b"null")
+            for each in answer if isinstance(answer, list) else [answer]:
+                if isinstance(each.get("result"), dict) and "domain" in each["result"]:
+                    each["result"]["domain"] |= lie
+            return json.dumps(answer).encode()
+
+    with site.serve() as caller, run_proxy(caller.url, LyingNode(caller.url)) as node:
+        # In a process of its own: one process opens a store once.
+        signing = ("submit", node.url, "Register", "--key", key, *MEMBERS)
+        via = ("--via-l1", carrier, "--l1", site.root / "l1")
+        command = [sys.executable, "-m", "microrollup", *map(str, (*signing, *via))]
+        done = subprocess.run(command, check=False, capture_output=True, timeout=60)
+        assert (2, True) == (done.returncode, b"not the inbox's rollup" in b" ".join(done.stderr.split()))
+        assert [] == caller.node.l1.get_forced_entries(0, caller.node.l1.get_number(), 1)
 
 
 def test_a_silent_node(cli: CommandLine, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

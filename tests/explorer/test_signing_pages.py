@@ -212,6 +212,27 @@ def test_digests_are_those_of_another_library(browser: Browser) -> None:
     assert f"0x{expected.hex()}" == browser.run(script, domain, types, as_texts(message))
 
 
+def test_links_of_strangers(browser: Browser) -> None:
+    """Whose accounts a link shows is said; and a form says what of a text cannot be seen, before anybody signs it."""
+    browser.open(f"#/page/keys/0x{'99' * 20}")
+    assert f"This is about 0x{'99' * 20}, who came with the link" in browser.text("main .note.warn")
+    browser.open("#/page/keys/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
+    assert "<img src=x" in browser.text("main .note.warn")
+    assert 0 == browser.count("main img")
+    browser.open("#/page/keys")
+    assert 0 == browser.count("main .note.warn")
+    browser.open("#/sign/Register?salt=0x12%E2%80%AE34%E2%80%8B&nonce=7&__proto__=1&configHash=%3Cb%3Ex%3C%2Fb%3E")
+    assert "it has U+202E, U+200B." in browser.text("main form")
+    assert {"codeHash": "", "configHash": "<b>x</b>", "salt": "0x12\u202e34\u200b"} == browser.read_form()
+    browser.fill(codeHash=CODE, configHash=CONFIG)
+    browser.connect_new_passkey()
+    browser.click("Sign and submit")
+    browser.wait_for_text("main form .problem", "salt is not bytes32")
+    browser.run("const field = document.querySelector('main form [name=salt]'); field.value = given[0];"
+        "field.dispatchEvent(new Event('input'))", SALT)  # fmt: skip
+    assert "" == browser.text("main .control .unseen")
+
+
 def test_by_the_keyboard(browser: Browser) -> None:
     """Everything is reached by Tab and done by Enter; after an answer the focus is on it."""
     browser.open("#/sign/Register")
