@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+import rlp
 from coincurve import PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,12 +18,14 @@ from l1_fixtures import Anvil, run_anvil
 from microrollup.chain.block import Header, compute_rollup_id
 from microrollup.chain.record import Genesis
 from microrollup.contracts import load_artifact
+from microrollup.crypto.bls_shares import add_signatures, expand_signature, load_bls_key
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.crypto.keccak import keccak256
 from microrollup.primitives import ZERO_ADDRESS
 from microrollup.settlement.attestation import (
     BatchAttestation,
     SignedAttestation,
+    compute_attestation_digest,
     create_attestation,
     sign_attestation,
 )
@@ -31,7 +34,8 @@ from microrollup.settlement.errors import SettlementError
 from microrollup.settlement.forced import EMPTY_QUEUE_HASH, compute_queue_hash
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS, InboxState, compute_genesis_head, verify_settlement
 from microrollup.settlement.protocol import SettledHead
-from microrollup.settlement.verifiers import VerifierSet
+from microrollup.settlement.quorum import BatchProof, join_signatures, verify_signatures
+from microrollup.settlement.verifiers import BLS, COUNT, VerifierRule, VerifierSet, encode_page, sort_keys
 from microrollup.testing.settlement_harness import STF_ID, VERIFIER_KEYS, make_genesis, make_key
 
 ARTIFACT = load_artifact("RollupInbox")
@@ -322,6 +326,144 @@ def judge_on_chain(world: World, trial: Trial) -> Reverted | None:
         trial.batch, sender="0x" + trial.submitter.hex(), block={"number": hex(trial.number), "time": hex(trial.time)},
     )  # fmt: skip
     return answer if isinstance(answer, Reverted) else None
+
+
+class BlsWorld(World):
+    """The same; from `bls_from` on the verifiers have BLS keys, and from `rules_from` on proofs count besides."""
+
+    def __init__(self, anvil: Anvil) -> None:
+        super().__init__(anvil)
+        self.keys = {key.public: key for key in [load_bls_key(bytes(31) + bytes((i,))) for i in range(1, 12)]}
+        order = sort_keys(self.keys)
+        for part in (order[:4], order[4:]):
+            words = encode_page(part, [self.keys[key].prove_possession() for key in part])
+            self.contract.send("registerKeys", *words, sender=self.user)
+        # A page is created by the inbox: its address follows from how many contracts the inbox has made.
+        made = int(anvil.call("eth_getTransactionCount", self.contract.address, "latest"), 16)
+        pages = [compute_created(self.inbox, made - 2), compute_created(self.inbox, made - 1)]
+        self.bls = VerifierSet(tuple(pages), 6, BLS, keys=tuple(order))
+        self.bls_from = self.announce("changeVerifiers", (1, self.bls.addresses, 6, []))
+        rule = VerifierRule(COUNT, ABSENT_VERIFIER, 3)
+        self.with_rules = VerifierSet(tuple(pages), 8, BLS, (rule,), tuple(order))
+        self.rules_from = self.announce("changeVerifiers", (1, self.bls.addresses, 8, [(COUNT, ABSENT_VERIFIER, 3)]))
+        self.number, self.time = self.read_block()
+
+
+ABSENT_VERIFIER = b"\x77" * 20
+
+
+def compute_created(creator: bytes, nonce: int) -> bytes:
+    """The address of what a contract creates (CREATE)."""
+    return keccak256(rlp.encode([creator, nonce]))[12:]
+
+
+@pytest.fixture(scope="module")
+def bls_world() -> Iterator[BlsWorld]:
+    with run_anvil(timestamp=1_800_000_000) as anvil:
+        yield BlsWorld(anvil)
+
+
+def judge_signatures(world: BlsWorld, number: int, make: Callable[[bytes], bytes]) -> tuple[Any, Any]:
+    """What both say to a batch that is right but for its signatures, in L1 block `number`; `make` gets the digest."""
+    time = world.time + 12 * (number - world.number)
+    header = Header(
+        world.rollup_id, world.head.height + 1, keccak256(b"p"), time, STF_ID, number - 1, QUEUE, world.queue[QUEUE],
+        3, 1, keccak256(b"a"), keccak256(b"r"), keccak256(b"s"), bytes(32),
+    )  # fmt: skip
+    attestation = create_attestation(world.head.block_hash, world.head.height + 1, header, compute_data_hash(b"b"))
+    digest = compute_attestation_digest(attestation, world.genesis.l1_chain_id, world.inbox)
+    signatures = make(digest)
+    expected = None
+    try:
+        verify_signatures(world.with_rules if number >= world.rules_from else world.bls, digest, signatures)
+    except SettlementError as error:
+        expected = name_error(error)
+    answer = world.contract.call(
+        "settleCalldata", header_words(header), claim_of(attestation), signatures, b"b", sender=world.successor,
+        block={"number": hex(number), "time": hex(time)},
+    )  # fmt: skip
+    return expected, answer if isinstance(answer, Reverted) else None
+
+
+@st.composite
+def aggregates(draw: st.DrawFn, world: BlsWorld, digest: bytes) -> bytes:
+    """What some of the keys sign, and then perhaps something wrong about it."""
+    members = list(world.bls.keys)
+    signers = draw(st.lists(st.sampled_from(members), min_size=1, max_size=11, unique=True))
+    what = draw(st.sampled_from(["", "", "", "bit", "byte", "length", "kind", "text", "infinity", "form"]))
+    text = keccak256(b"other") if what == "text" else digest
+    shares = [world.keys[key].sign(text) for key in signers]
+    absent = bytearray(2)
+    for place, key in enumerate(members):
+        if key not in signers:
+            absent[place // 8] |= 1 << (place % 8)
+    raw = bytearray(b"\1" + expand_signature(add_signatures(shares)) + absent)
+    if what == "bit":
+        place = draw(st.integers(0, 15))
+        raw[129 + place // 8] ^= 1 << (place % 8)
+    if what == "byte":
+        raw[draw(st.integers(0, 128))] ^= draw(st.integers(1, 255))
+    if what == "infinity":
+        raw[1:129] = bytes(128)
+    if what == "form":  # x plus the prime is another form of the same number
+        x = int.from_bytes(raw[1:65], "big") + FIELD_PRIME
+        raw[1:65] = x.to_bytes(64, "big")
+    if what == "length":
+        return bytes(raw)[: draw(st.integers(0, 130))] + draw(st.binary(max_size=3))
+    if what == "kind":
+        raw[0] = draw(st.integers(0, 255))
+    return bytes(raw)
+
+
+FIELD_PRIME = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
+
+
+def test_aggregates_are_judged_alike(bls_world: BlsWorld) -> None:
+    """Any signatures of a set of BLS keys are taken or refused, with the same words, by the contract and in Python."""
+    seen: set[str] = set()
+
+    @settings(max_examples=120, deadline=None)
+    @given(st.data())
+    def judge(data: st.DataObject) -> None:
+        expected, found = judge_signatures(
+            bls_world, bls_world.bls_from, lambda digest: data.draw(aggregates(bls_world, digest))
+        )
+        seen.add("" if expected is None else expected.name)
+        assert expected == found
+
+    judge()
+    assert {"", "TooFewAttestations", "WrongAggregate", "WrongAggregateLength", "WrongKind", "BadBitmap"} <= seen
+
+
+def test_proofs_are_judged_alike_but_for_the_proof(bls_world: BlsWorld) -> None:
+    """The bytes around proofs are judged alike; the proof itself is believed in Python, and refused by the contract."""
+    seen: set[str] = set()
+    places = {key: place for place, key in enumerate(bls_world.bls.keys)}
+
+    def make(data: st.DataObject, digest: bytes) -> bytes:
+        count = data.draw(st.integers(4, 11))
+        signers = sorted(places, key=places.__getitem__)[:count]
+        signed = [SignedAttestation(NOTHING, bls_world.keys[key].sign(digest), key) for key in signers]
+        given = data.draw(st.lists(st.integers(0, 2), max_size=2))
+        raw = join_signatures(bls_world.with_rules, digest, signed, [BatchProof(rule, b"proof") for rule in given])
+        if data.draw(st.booleans()):
+            raw += data.draw(st.binary(max_size=33))
+        return raw
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.data())
+    def judge(data: st.DataObject) -> None:
+        expected, found = judge_signatures(bls_world, bls_world.rules_from, lambda digest: make(data, digest))
+        seen.add("" if found is None else found.name)
+        if found is not None and found.name == "RuleUnmet":
+            return  # no code is there
+        assert expected == found
+
+    judge()
+    assert {"", "TooFewAttestations", "RuleUnmet", "UnknownRule", "WrongEncoding"} <= seen
+
+
+NOTHING = BatchAttestation(bytes(32), 1, 1, bytes(32), bytes(32), bytes(32), bytes(32))
 
 
 def test_past_is_the_same(world: World) -> None:
