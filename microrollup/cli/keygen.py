@@ -12,7 +12,7 @@ from microrollup.cli.parameters import PATH, passphrase_option
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.errors import UsageError
-from microrollup.keys.files import create_key
+from microrollup.keys.files import create_bls_key, create_key
 from microrollup.keys.passphrase import find_passphrase
 
 __all__ = ["keygen_command"]
@@ -27,14 +27,25 @@ __all__ = ["keygen_command"]
     help="64 hex digits, or a Web3 Secret Storage file [default: v3 with --passphrase-file, else hex].",
 )
 @passphrase_option
+@click.option("--bls", is_flag=True, help="A verifier's BLS12-381 key; shows it with its proof of possession.")
 @json_option
-def keygen_command(file: Path, kind: Literal["hex", "v3"] | None, passphrase_file: Path | None, output: Output) -> None:
+def keygen_command(
+    file: Path, kind: Literal["hex", "v3"] | None, passphrase_file: Path | None, bls: bool, output: Output
+) -> None:
     """Make a private key in a new file, and show its address.
 
     The key is a secp256k1 key, as wallets and L1 accounts have. FILE gets 64 hex digits, or under a passphrase what
     geth and ethers read as well (Web3 Secret Storage, v3), and can be read by its owner only (mode 0600); commands take
     it with --key. A file that exists is never overwritten; the key is not shown.
+    With --bls it is a key by which verifiers attest, and nothing else: `bls12381:` and 64 hex digits.
     """
+    if bls:
+        if kind is not None or passphrase_file is not None:
+            raise UsageError("--bls goes without --format and --passphrase-file: such files have one form")
+        key = create_bls_key(file)
+        facts = {"key": hex0x(key.public), "proof": hex0x(key.prove_possession())}
+        output.show(facts | {"file": str(file)}, make_facts(facts | {"file": file}))
+        return
     if kind == "hex" and passphrase_file is not None:
         raise UsageError("--passphrase-file would have no effect: a file of hex digits has no passphrase")
     passphrase = None

@@ -23,6 +23,7 @@ from microrollup.cli.parameters import (
 from microrollup.cli.replica import member_options
 from microrollup.cli.settings import Setting, SettingsCommand, describe_settings, list_settings, list_warnings, tabulate
 from microrollup.codec.json import hex0x
+from microrollup.crypto.bls_shares import BlsKey
 from microrollup.declaration.query import load_methods
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.directory import VerifierChoice
@@ -274,12 +275,14 @@ def run_command(
         output.warn(warning)
     own = builder_key or builder_key_path(directory)
     builder = (
-        open_key(own, passphrase_file).key if builder_key is not None or builder_key_path(directory).exists() else None
+        open_key(own, passphrase_file).signing_key
+        if builder_key is not None or builder_key_path(directory).exists()
+        else None
     )
     verifiers = [open_key(reference, passphrase_file) for reference in keys or _list_own_keys(directory)]
     for warning in list_key_warnings(own, [key.reference for key in verifiers], quorum or len(verifiers) // 2 + 1):
         output.warn(warning)
-    listed = {*addresses, *[key.address for key in verifiers if keys]}
+    listed = {*addresses, *[key.address for key in verifiers if keys and not isinstance(key.key, BlsKey)]}
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
     if settle_every == 0 and (settle_bytes or urgent_budget or urgent_token_file):

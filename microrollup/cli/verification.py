@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from microrollup.cli.output import Output, make_facts, show_steps
 from microrollup.deployment.verifying import verify_blocks
 from microrollup.verifier.events import DivergenceEvent, Report, VerifierProgress, VerifierRequest
+from microrollup.verifier.verify import UNCHECKED_PROOFS
 
 __all__ = [
     "describe_report",
@@ -81,7 +82,8 @@ def make_report_facts(report: Report) -> dict[str, object]:
     if report.once:
         facts["executed"] = "once (--once): an app that keeps state between calls goes unnoticed"
     if report.unchecked:
-        facts["unchecked"] = f"{', '.join(report.unchecked)} (give an L1)"
+        advice = "the L1 node is believed" if report.unchecked == [UNCHECKED_PROOFS] else "give an L1"
+        facts["unchecked"] = f"{', '.join(report.unchecked)} ({advice})"
     return facts
 
 

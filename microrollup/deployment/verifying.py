@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from microrollup.crypto.bls_shares import BlsKey
 from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.deployment.workers import choose_workers
 from microrollup.errors import MicrorollupError
@@ -45,7 +46,8 @@ def make_request(
         directory=str(directory.absolute()),
         python_path=[str(Path(path).absolute()) for path in ["", *sys.path]],
         l1=l1,
-        secret=named.key.secret.hex() if named is not None and isinstance(named.key, PrivateKey) else None,
+        secret=named.key.secret.hex() if named is not None and isinstance(named.key, PrivateKey | BlsKey) else None,
+        bls=named is not None and isinstance(named.key, BlsKey),
         signer=named.reference if named is not None and isinstance(named.reference, str) else None,
         rollup_id=None if rollup_id is None else rollup_id.hex(),
         workers=choose_workers(workers, source if isinstance(source, Path) else None),

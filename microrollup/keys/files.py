@@ -1,7 +1,7 @@
 """Key files: 64 hex digits of a secp256k1 private key, or a Web3 Secret Storage file (v3) under a passphrase.
 
-Both are readable by their owner only. v3 files are those of geth, ethers and eth-account; the library `eth-keyfile`
-reads and writes them.
+A verifier's BLS12-381 key is `bls12381:` and 64 hex digits. All are readable by their owner only. v3 files are those of
+geth, ethers and eth-account; the library `eth-keyfile` reads and writes them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from microrollup.codec.json import read_hex
+from microrollup.crypto.bls_shares import BlsKey, load_bls_key
 from microrollup.crypto.ecdsa import PrivateKey, compute_address, load_private_key
 from microrollup.errors import RefusedError, UsageError
 from microrollup.keys.errors import WrongPassphrase
 from microrollup.keys.passphrase import find_passphrase
 from microrollup.system import sync_directory, sync_file
 
-__all__ = ["builder_key_path", "create_key", "is_exposed", "make_key", "read_key", "verifier_key_path"]
+__all__ = [
+    "builder_key_path",
+    "create_bls_key",
+    "create_key",
+    "is_exposed",
+    "make_key",
+    "read_attesting_key",
+    "read_key",
+    "verifier_key_path",
+]
+
+BLS_PREFIX: Final = "bls12381:"
 
 _MAX_KEY_FILE_BYTES: Final = 8192
 _MAX_MEMORY: Final = 1 << 29
@@ -56,9 +68,23 @@ def read_key(path: Path, passphrase_file: Path | None = None) -> PrivateKey:
             return load_private_key(raw)
     except (RefusedError, ValueError):
         pass
+    if text.startswith(BLS_PREFIX):
+        raise UsageError(f"{path} holds a BLS key, with which verifiers attest and nothing else is signed")
     raise UsageError(
         f"{path} holds no private key: 64 hex digits of a number that the curve has, or a Web3 Secret Storage file"
     )
+
+
+def read_attesting_key(path: Path, passphrase_file: Path | None = None) -> PrivateKey | BlsKey:
+    """The same of a verifier's key, which may be one of BLS12-381."""
+    with path.open("rb") as file:
+        text = file.read(_MAX_KEY_FILE_BYTES + 1).decode("latin-1").strip()
+    if not text.startswith(BLS_PREFIX):
+        return read_key(path, passphrase_file)
+    try:
+        return load_bls_key(read_hex(f"0x{text.removeprefix(BLS_PREFIX)}", "key"))
+    except (RefusedError, ValueError):
+        raise UsageError(f"{path} holds no BLS key: after `{BLS_PREFIX}` 64 hex digits of a scalar") from None
 
 
 def _open_v3(path: Path, text: str, passphrase_file: Path | None) -> PrivateKey:
@@ -121,6 +147,19 @@ def create_key(path: Path, passphrase: str | None = None) -> PrivateKey:
         secret = json.dumps(document | {"address": compute_address(key).hex()}, indent=1)  # as geth writes it
     _write(path, secret)
     return key
+
+
+def create_bls_key(path: Path) -> BlsKey:
+    """A new BLS12-381 key in a file that does not exist yet. Raises `UsageError` if it does."""
+    if path.exists() or path.is_symlink():
+        raise UsageError(f"{path} exists already; a key is never overwritten")
+    while True:
+        try:
+            key = load_bls_key(secrets.token_bytes(32))
+        except ValueError:  # not below the group's order
+            continue
+        _write(path, BLS_PREFIX + key.secret.hex())
+        return key
 
 
 def make_key(path: Path) -> PrivateKey:

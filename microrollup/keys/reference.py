@@ -9,8 +9,10 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from microrollup.crypto.bls_shares import BlsKey
 from microrollup.crypto.ecdsa import SigningKey, compute_address
-from microrollup.keys.files import is_exposed, read_key
+from microrollup.errors import UsageError
+from microrollup.keys.files import is_exposed, read_attesting_key
 from microrollup.keys.remote import RemoteKey
 
 __all__ = ["SIGNED_SUFFIX", "KeyReference", "NamedKey", "list_key_warnings", "open_key", "read_reference"]
@@ -30,12 +32,19 @@ class NamedKey(msgspec.Struct, frozen=True):
     """A key that was opened, and how it was named."""
 
     reference: KeyReference
-    key: SigningKey
+    key: SigningKey | BlsKey
 
     @property
     def address(self) -> bytes:
-        """20 bytes."""
-        return compute_address(self.key)
+        """20 bytes; of a BLS key, its 96 public ones."""
+        return self.key.public if isinstance(self.key, BlsKey) else compute_address(self.key)
+
+    @property
+    def signing_key(self) -> SigningKey:
+        """The key, which may sign anything. Raises `UsageError` for one of BLS."""
+        if isinstance(self.key, BlsKey):
+            raise UsageError(f"{self.reference} holds a BLS key, which signs attestations alone")
+        return self.key
 
     @property
     def signed_path(self) -> str | None:
@@ -45,7 +54,7 @@ class NamedKey(msgspec.Struct, frozen=True):
 
 def open_key(reference: KeyReference, passphrase_file: Path | None = None) -> NamedKey:
     """The key, ready to sign. Raises what reading a file or asking a signer raises."""
-    key = read_key(reference, passphrase_file) if isinstance(reference, Path) else RemoteKey.open(reference)
+    key = read_attesting_key(reference, passphrase_file) if isinstance(reference, Path) else RemoteKey.open(reference)
     return NamedKey(reference, key)
 
 

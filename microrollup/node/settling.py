@@ -191,11 +191,13 @@ class Settler:
 
         Raises `AttestationRefused`.
         """
+        verifiers = self._settlement.get_verifiers(self._settlement.get_number())
+        if signed.key and signed.key not in verifiers.members:  # before its share costs a pairing
+            raise AttestationRefused(f"0x{signed.key.hex()} is not among the rollup's verifiers")
         try:
             attester = recover_attester(signed, self._chain_id, self._settlement.get_inbox())
         except MicrorollupError as error:
             raise AttestationRefused(str(error)) from None
-        verifiers = self._settlement.get_verifiers(self._settlement.get_number())
         if attester not in verifiers.members:
             raise AttestationRefused(f"0x{attester.hex()} is not among the rollup's verifiers")
         with self._condition:

@@ -28,6 +28,8 @@ class VerifierRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknow
     l1: L1Place | None = None
     secret: str | None = None
     """The attesting key, 64 hex digits; passed on a pipe and never as an argument."""
+    bls: bool = False
+    """Whether that key is one of BLS12-381."""
     signer: str | None = None
     """The signer that holds it instead, `http://HOST:PORT#0xADDRESS`."""
     rollup_id: str | None = None

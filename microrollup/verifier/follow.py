@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from microrollup.chain.block import Block, compute_block_hash
 from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.upgrade_entry import is_upgrade_record
+from microrollup.crypto.bls_shares import BlsKey
 from microrollup.crypto.ecdsa import SigningKey
 from microrollup.errors import Divergence, LimitExceeded, MicrorollupError, StoreCorrupt
 from microrollup.execution.authentication import Authentication
@@ -21,7 +22,7 @@ from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
 from microrollup.settlement.protocol import L1View, SettledHead
 from microrollup.store.tables import get_log_start
 from microrollup.verifier.l1_rules import NotJudgedYet, require_judgeable, verify_block_on_l1
-from microrollup.verifier.signatures import SharedHeights, SignedHeights
+from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.verify import verify_block
 
 __all__ = ["attest", "authenticate_blocks", "read_judgeable", "verify_blocks"]
@@ -143,8 +144,8 @@ def _verify_settled(ledger: Ledger, settled: SettledHead) -> None:
 def attest(
     ledger: Ledger,
     l1: L1View,
-    key: SigningKey,
-    signed: SignedHeights | SharedHeights,
+    key: SigningKey | BlsKey,
+    signed: SignedHeights,
     read_batches: Callable[[int], Iterable[bytes]],
 ) -> list[SignedAttestation]:
     """Sign what is verified and not settled, a batch at a time.

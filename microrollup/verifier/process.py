@@ -24,7 +24,8 @@ import msgspec
 
 from microrollup.chain.block import Header, compute_rollup_id
 from microrollup.chain.record import Genesis
-from microrollup.crypto.ecdsa import SigningKey, compute_address, load_private_key
+from microrollup.crypto.bls_shares import BlsKey, load_bls_key
+from microrollup.crypto.ecdsa import SigningKey, load_private_key
 from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import (
     Divergence,
@@ -41,7 +42,7 @@ from microrollup.ledger.code import OtherCode, check_inbox, describe_changes
 from microrollup.ledger.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
-from microrollup.settlement.attestation import SignedAttestation, attestation_to_json
+from microrollup.settlement.attestation import SignedAttestation, attestation_to_json, get_attester
 from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
@@ -60,9 +61,9 @@ from microrollup.verifier.events import (
 from microrollup.verifier.follow import attest, read_judgeable, verify_blocks
 from microrollup.verifier.http_source import HttpSource
 from microrollup.verifier.l1_rules import NotJudgedYet
-from microrollup.verifier.signatures import SharedHeights, SignedHeights
+from microrollup.verifier.signatures import SignedHeights
 from microrollup.verifier.source import BlockSource, open_source, read_batches
-from microrollup.verifier.verify import UNCHECKED_WITHOUT_L1
+from microrollup.verifier.verify import UNCHECKED_PROOFS, UNCHECKED_WITHOUT_L1
 
 __all__ = ["main"]
 
@@ -115,13 +116,9 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
             manifest = None if isinstance(source, SettledSource) else source.read_manifest(stf_id)
             check_inbox(rollup.oldest, stf_id, manifest)
         directory = Path(request.directory)
-        own = stack.enter_context(
+        signed = stack.enter_context(
             SignedHeights(directory / _SIGNED_DIRECTORY if request.signed is None else Path(request.signed))
         )
-        signed: SignedHeights | SharedHeights = own
-        if request.replica is not None and key is not None:
-            log = stack.enter_context(closing(request.replica.open()))
-            signed = SharedHeights(own, log, compute_address(key))
         watchdog = stack.enter_context(Watchdog(ACTION_SECONDS * VERIFIER_FACTOR))
         ledger = stack.enter_context(_open_ledger(directory / _STORE_DIRECTORY, rollup, source.genesis))
         ledger.watchdog, ledger.twice = watchdog, not request.once
@@ -208,11 +205,19 @@ def _describe(
         state_root=f"0x{ledger.header.state_root.hex()}",
         metadata_root=f"0x{ledger.header.metadata_root.hex()}",
         attestations=[msgspec.Raw(attestation_to_json(attestation)) for attestation in attestations],
-        unchecked=[] if l1 is not None else list(UNCHECKED_WITHOUT_L1),
+        unchecked=_list_unchecked(l1),
         once=once,
         waiting=waiting,
         missing=None if l1 is None else _find_missing(ledger, l1),
     )
+
+
+def _list_unchecked(l1: L1View | None) -> list[str]:
+    """Without L1, what it says; with it, the proofs that contracts verify, where the verifiers' set has such rules."""
+    if l1 is None:
+        return list(UNCHECKED_WITHOUT_L1)
+    sets = [l1.get_verifiers(number) for number in (l1.get_settled().l1_number, l1.get_number())]
+    return [UNCHECKED_PROOFS] if any(verifiers.rules for verifiers in sets) else []
 
 
 def _find_missing(ledger: Ledger, l1: L1View) -> MissingCode | None:
@@ -244,25 +249,28 @@ def _open_ledger(directory: Path, rollup: MicroRollup, genesis: Genesis) -> Ledg
     return ledger
 
 
-def _open_key(request: VerifierRequest) -> SigningKey | None:
+def _open_key(request: VerifierRequest) -> SigningKey | BlsKey | None:
     if request.signer is not None:
         return RemoteKey.open(request.signer)
-    return None if request.secret is None else load_private_key(bytes.fromhex(request.secret))
+    if request.secret is None:
+        return None
+    secret = bytes.fromhex(request.secret)
+    return load_bls_key(secret) if request.bls else load_private_key(secret)
 
 
 def _attest(
     ledger: Ledger,
     l1: L1View | None,
-    key: SigningKey | None,
-    signed: SignedHeights | SharedHeights,
+    key: SigningKey | BlsKey | None,
+    signed: SignedHeights,
     source: BlockSource,
     tick: Tick,
 ) -> list[SignedAttestation]:
     if l1 is None or key is None:
         return []
     verifiers = l1.get_verifiers(l1.get_number())
-    if compute_address(key) not in verifiers.addresses:
-        raise UsageError(f"0x{compute_address(key).hex()} is not among the rollup's verifiers")
+    if get_attester(key) not in verifiers.members:
+        raise UsageError(f"0x{get_attester(key).hex()} is not among the rollup's verifiers")
     return attest(
         ledger, l1, key, signed, lambda first: _read_batches(source, first, ledger.checkpoint.height, tick, l1)
     )

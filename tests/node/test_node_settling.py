@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from kernel_fixtures import MAP_SIZE, make_key
+from microrollup.crypto.bls_shares import BlsKey, load_bls_key
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.errors import IntakeStopped, L1Behind, MicrorollupError, UsageError
 from microrollup.ledger.ledger import Ledger
@@ -22,7 +24,7 @@ from microrollup.sequencer.sequencer import Sequenced, Sequencer
 from microrollup.settlement.attestation import SignedAttestation, sign_attestation
 from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
-from microrollup.settlement.verifiers import VerifierSet
+from microrollup.settlement.verifiers import BLS, VerifierSet, sort_keys
 from microrollup.store.environment import encode_number
 from node_fixtures import BUILDER_KEY, VERIFIER_KEYS, Site
 from waiting import wait_for
@@ -45,7 +47,7 @@ def find_candidate(node: Node, first_height: int) -> Candidate:
     return found
 
 
-def sign(candidate: Candidate, key: PrivateKey) -> SignedAttestation:
+def sign(candidate: Candidate, key: PrivateKey | BlsKey) -> SignedAttestation:
     """A verifier's word."""
     return sign_attestation(key, candidate.attestation, 31337, bytes(20))
 
@@ -220,6 +222,49 @@ def test_verifiers_change_while_a_batch_waits(tmp_path: Path) -> None:
             assert (2, 2) == node.submit_attestation(sign(candidate, third))
             wait_for(lambda: node.confirmations.settled == 1)
         assert [] == [each for each in logs if each["event"] == "batch_not_settled"]
+
+
+def test_to_bls_keys_and_back_under_load(tmp_path: Path) -> None:
+    """Blocks go on while the verifiers change from addresses to BLS keys and back; each batch is settled by the set of
+    its time, and a share that its key did not make is refused by that key's name, and spoils nothing.
+    """
+    site = Site(tmp_path, verifiers=3)
+    keys = {key.public: key for key in [load_bls_key(bytes(31) + bytes((i,))) for i in range(1, 5)]}
+    order = sort_keys(keys)
+    stranger = load_bls_key(bytes(31) + b"\x63")
+    with site.open() as node:
+        first = node.l1.get_verifiers(node.l1.get_number())
+
+        def settle_by(signers: list[PrivateKey | BlsKey], height: int) -> None:
+            build(site, node)
+            candidate = find_candidate(node, height)
+            for signer in signers:
+                node.submit_attestation(sign(candidate, signer))
+            wait_for(lambda: node.confirmations.settled == height)
+
+        settle_by([*VERIFIER_KEYS[:2]], 1)
+        page = node.l1.register_keys(order, [keys[key].prove_possession() for key in order], sender=BUILDER)
+        node.l1.change_verifiers(VerifierSet((page,), 3, BLS), caller=BUILDER)
+        pass_blocks(site, CHANGE_DELAY_BLOCKS - 10)
+        build(site, node)
+        candidate = find_candidate(node, 2)
+        assert (1, 2) == node.submit_attestation(sign(candidate, VERIFIER_KEYS[0]))
+        pass_blocks(site, 20)
+        with capture_logs() as logs:
+            assert (1, 3) == node.submit_attestation(sign(candidate, keys[order[0]]))
+            lie = msgspec.structs.replace(sign(candidate, keys[order[1]]), key=order[2])
+            with pytest.raises(AttestationRefused, match=order[2].hex()):
+                node.submit_attestation(lie)
+            with pytest.raises(AttestationRefused, match="not among"):
+                node.submit_attestation(sign(candidate, stranger))
+            assert (2, 3) == node.submit_attestation(sign(candidate, keys[order[1]]))
+            assert (3, 3) == node.submit_attestation(sign(candidate, keys[order[3]]))
+            wait_for(lambda: node.confirmations.settled == 2)
+        assert [] == [each for each in logs if each["event"] == "batch_not_settled"]
+        settle_by([keys[key] for key in order], 3)
+        node.l1.change_verifiers(first, caller=BUILDER)
+        pass_blocks(site, CHANGE_DELAY_BLOCKS + 1)
+        settle_by([*VERIFIER_KEYS[1:]], 4)
 
 
 def test_another_kind_of_data_is_named(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from kernel_fixtures import BUILDER, VERIFIER, VERIFIER_KEY, Chain, fast_directory, make_key
 from microrollup.chain.block import Block, compute_block_hash
+from microrollup.crypto.bls_shares import load_bls_key
 from microrollup.errors import AttestationConflict, DecodeError, Divergence, MicrorollupError
 from microrollup.execution.authentication_pool import CHUNK_SIZE, AuthenticationPool
 from microrollup.execution.entry import is_forced_record
 from microrollup.ledger.ledger import Ledger
-from microrollup.settlement.attestation import recover_attester
+from microrollup.settlement.attestation import attestation_from_json, attestation_to_json, recover_attester
 from microrollup.settlement.batch import compute_data_hash, cut_batches, encode_batch
 from microrollup.settlement.protocol import SettledHead
 from microrollup.verifier.follow import attest, authenticate_blocks, read_judgeable, verify_blocks
@@ -237,6 +238,21 @@ def test_no_signature_without_a_note(followed: Followed) -> None:
     with pytest.raises(AttestationConflict):
         followed.attest(followed.encode(*followed.blocks[:3]))
     assert followed.signed.get(followed.ledger.rollup_id, 1) is None
+
+
+def test_a_bls_key_attests_once_for_a_height(followed: Followed) -> None:
+    """A BLS key signs what is verified, as any key; and nothing that its table knows another block for."""
+    key = load_bls_key(b"\1" * 32)
+    batch = followed.encode(*followed.blocks[:3])
+    (signed,) = attest(followed.ledger, followed.chain.l1, key, followed.signed, lambda first: [batch])
+    inbox = followed.chain.l1.get_inbox()
+    assert key.public == recover_attester(signed, followed.chain.genesis.l1_chain_id, inbox)
+    assert signed == attestation_from_json(attestation_to_json(signed))
+    assert compute_block_hash(followed.blocks[2].header) == followed.signed.get(followed.ledger.rollup_id, 3)
+    followed.signed.record(followed.ledger.rollup_id, [(4, bytes(32))])
+    batch = followed.encode(*followed.blocks[:4])
+    with pytest.raises(AttestationConflict):
+        attest(followed.ledger, followed.chain.l1, key, followed.signed, lambda first: [batch])
 
 
 def test_l1_settled_something_else(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
