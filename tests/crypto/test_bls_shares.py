@@ -64,7 +64,7 @@ def test_a_proof_is_not_a_signature() -> None:
 @pytest.mark.parametrize("secret", [b"", bytes(32), b"\xff" * 32, b"\1" * 31, b"\1" * 33])
 def test_no_secrets(secret: bytes) -> None:
     """Zero, what is not below the order, and another length are refused."""
-    with pytest.raises(ValueError, match="secret|serialised"):
+    with pytest.raises(ValueError, match=r"secret|serialised"):
         load_bls_key(secret)
 
 
