@@ -1,4 +1,4 @@
-"""Where BLS keys are cheaper than addresses: `python -m benchmarks.quorums` draws it from the gas that forge measured."""
+"""Where BLS keys are cheaper than addresses: `python -m benchmarks.quorums` draws what forge has measured."""
 
 from __future__ import annotations
 

@@ -88,7 +88,8 @@ class NodeConfig(Struct, frozen=True):
     """On that L1: acknowledgements and attestations are signed for it. Zero with the local settlement."""
     builder: Address
     """Seals blocks and signs acknowledgements."""
-    verifiers: tuple[Address, ...]
+    verifiers: tuple[Bytes, ...]
+    """Who attests: 20-byte addresses, or 96-byte BLS keys."""
     quorum: Uint64
     domain: DomainConfig
     """Under which actions are signed; its contract is the inbox, or zero."""
