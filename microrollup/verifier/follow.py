@@ -22,7 +22,7 @@ from microrollup.settlement.batch import Batch, BatchBlock, decode_batch
 from microrollup.settlement.protocol import L1View, SettledHead
 from microrollup.store.tables import get_log_start
 from microrollup.verifier.l1_rules import NotJudgedYet, require_judgeable, verify_block_on_l1
-from microrollup.verifier.signatures import SignedHeights
+from microrollup.verifier.signatures import SharedHeights, SignedHeights
 from microrollup.verifier.verify import verify_block
 
 __all__ = ["attest", "authenticate_blocks", "read_judgeable", "verify_blocks"]
@@ -145,7 +145,7 @@ def attest(
     ledger: Ledger,
     l1: L1View,
     key: SigningKey | BlsKey,
-    signed: SignedHeights,
+    signed: SignedHeights | SharedHeights,
     read_batches: Callable[[int], Iterable[bytes]],
 ) -> list[SignedAttestation]:
     """Sign what is verified and not settled, a batch at a time.

@@ -61,7 +61,7 @@ from microrollup.verifier.events import (
 from microrollup.verifier.follow import attest, read_judgeable, verify_blocks
 from microrollup.verifier.http_source import HttpSource
 from microrollup.verifier.l1_rules import NotJudgedYet
-from microrollup.verifier.signatures import SignedHeights
+from microrollup.verifier.signatures import SharedHeights, SignedHeights
 from microrollup.verifier.source import BlockSource, open_source, read_batches
 from microrollup.verifier.verify import UNCHECKED_PROOFS, UNCHECKED_WITHOUT_L1
 
@@ -116,9 +116,13 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
             manifest = None if isinstance(source, SettledSource) else source.read_manifest(stf_id)
             check_inbox(rollup.oldest, stf_id, manifest)
         directory = Path(request.directory)
-        signed = stack.enter_context(
+        own = stack.enter_context(
             SignedHeights(directory / _SIGNED_DIRECTORY if request.signed is None else Path(request.signed))
         )
+        signed: SignedHeights | SharedHeights = own
+        if request.replica is not None and key is not None:
+            log = stack.enter_context(closing(request.replica.open()))
+            signed = SharedHeights(own, log, get_attester(key))
         watchdog = stack.enter_context(Watchdog(ACTION_SECONDS * VERIFIER_FACTOR))
         ledger = stack.enter_context(_open_ledger(directory / _STORE_DIRECTORY, rollup, source.genesis))
         ledger.watchdog, ledger.twice = watchdog, not request.once
@@ -262,7 +266,7 @@ def _attest(
     ledger: Ledger,
     l1: L1View | None,
     key: SigningKey | BlsKey | None,
-    signed: SignedHeights,
+    signed: SignedHeights | SharedHeights,
     source: BlockSource,
     tick: Tick,
 ) -> list[SignedAttestation]:

@@ -76,7 +76,7 @@ class SharedHeights:
     """
 
     def __init__(self, own: SignedHeights, log: ReplicatedLog, verifier: bytes) -> None:
-        """`verifier` is the key's 20-byte address."""
+        """`verifier` is the key's 20-byte address, or a BLS key's 96 bytes."""
         self._own = own
         self._log = log
         self._verifier = verifier
