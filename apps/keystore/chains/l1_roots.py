@@ -12,6 +12,7 @@ from microrollup.codec.json import hex0x
 from microrollup.crypto.keccak import keccak256
 from microrollup.settlement.ethereum.answers import L1Block, parse_block, parse_bytes
 from microrollup.settlement.ethereum.errors import L1BadAnswer
+from microrollup.settlement.ethereum.failover import open_transport
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.transport import L1Transport, MethodCall
 
@@ -71,7 +72,7 @@ class L1Prover:
     """L1, as storage proofs need it; one for all chains."""
 
     def __init__(self, options: EthereumOptions) -> None:
-        self._transport = L1Transport(options)
+        self._transport = open_transport(options)
         self._lock = asyncio.Lock()
 
     async def close(self) -> None:

@@ -25,10 +25,11 @@ from microrollup.settlement.ethereum.answers import (
     parse_receipt,
 )
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Refused, clip
+from microrollup.settlement.ethereum.failover import open_transport
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.sender import Sender
 from microrollup.settlement.ethereum.transaction import TransactionRequest
-from microrollup.settlement.ethereum.transport import L1Transport, MethodCall
+from microrollup.settlement.ethereum.transport import MethodCall
 
 from .errors import CallReverts
 from .reverts import name_keystore_error
@@ -56,7 +57,7 @@ class ChainNode:
         """Without a key nothing can be sent."""
         self.options = options
         self.chain_id = 0
-        self.transport = L1Transport(options)
+        self.transport = open_transport(options)
         self.place = self.transport.place
         self._key = key
         self.address: Final = ZERO_ADDRESS if key is None else compute_address(key)

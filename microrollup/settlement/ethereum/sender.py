@@ -26,6 +26,7 @@ from microrollup.settlement.ethereum.answers import (
 from microrollup.settlement.ethereum.errors import (
     UNANSWERED,
     FeeTooHigh,
+    L1Error,
     L1Refused,
     TransactionPending,
     TransactionRefused,
@@ -202,12 +203,20 @@ class _Attempt:
         except L1Refused as refusal:
             if _KNOWN.search(refusal.message) or _NONCE_USED.search(refusal.message):
                 return None
-            return refusal
+            return None if await self._is_pooled(signed) else refusal
         except UNANSWERED as error:  # it may have arrived all the same: its hash will tell
             _log.warning("l1_send_unanswered", transaction=f"0x{signed.hash.hex()}", reason=str(error))
         else:
             _log.info("l1_sent", transaction=f"0x{signed.hash.hex()}", nonce=signed.nonce, cap=signed.fees.cap)
         return None
+
+    async def _is_pooled(self, signed: SignedTransaction) -> bool:
+        """Whether L1 has a transaction that a node refused: another one took it, or the refusal was not meant so."""
+        try:
+            answer = await self._transport.ask("eth_getTransactionByHash", f"0x{signed.hash.hex()}")
+            return parse_transaction(answer, signed.hash) is not None
+        except L1Error:
+            return False
 
     async def _find_receipt(self) -> L1Receipt | None:
         requests = [("eth_getTransactionReceipt", [f"0x{signed.hash.hex()}"]) for signed in self._sent]

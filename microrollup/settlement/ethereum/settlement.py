@@ -24,17 +24,18 @@ from microrollup.settlement.errors import BadOrigin
 from microrollup.settlement.ethereum.answers import parse_quantity, parse_transaction
 from microrollup.settlement.ethereum.costs import TransactionCost, read_cost
 from microrollup.settlement.ethereum.da import DA_KINDS, Publication, publish, show_unpublished
-from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Error
+from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Error, L1WithoutBlobs
 from microrollup.settlement.ethereum.events import ActionForced, BatchSettled, InboxEvent, KeysRegistered, RollupCreated
+from microrollup.settlement.ethereum.failover import open_transport
 from microrollup.settlement.ethereum.follower import Follower
 from microrollup.settlement.ethereum.http import name_place
 from microrollup.settlement.ethereum.index import EventIndex, IndexedBatch
 from microrollup.settlement.ethereum.loop import LoopThread
 from microrollup.settlement.ethereum.options import EthereumOptions, check_depth
 from microrollup.settlement.ethereum.publisher import Publisher
+from microrollup.settlement.ethereum.requirements import find_abilities
 from microrollup.settlement.ethereum.sender import Sender
 from microrollup.settlement.ethereum.sources import BlobReader
-from microrollup.settlement.ethereum.transport import L1Transport
 from microrollup.settlement.forced import ForcedEntry, take_entry
 from microrollup.settlement.inbox import ANNOUNCEMENTS
 from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead
@@ -64,7 +65,7 @@ class EthereumSettlement:
         self._options = options
         self._keys = {compute_address(key): key for key in keys}
         self._loop = loop
-        self._transport = L1Transport(options)
+        self._transport = open_transport(options)
         self._blobs = BlobReader(options)
         self._batches: OrderedDict[bytes, bytes] = OrderedDict()
         self._published: tuple[bytes, Publication | None] | None = None
@@ -92,12 +93,21 @@ class EthereumSettlement:
 
     async def _start(self) -> None:
         chain_id = parse_quantity("eth_chainId", await self._transport.ask("eth_chainId"))
+        if self._keys:
+            await self._look_at_node()
         self._follower = Follower(self._transport, self._options, chain_id)
         sender = Sender(self._transport, self._options, chain_id)
         self._publisher = Publisher(self._transport, self._options, self._follower, sender, self._keys)
         await self._follower.sync()
         if self._options.poll_seconds > 0:
             self._tasks.append(asyncio.create_task(self._poll()))  # held here, since the loop holds tasks weakly
+
+    async def _look_at_node(self) -> None:
+        """Say what the node can do, to who may send. Raises `L1WithoutBlobs` if batches are to be in what it lacks."""
+        abilities = await find_abilities(self._transport)
+        _log.info("l1_node", place=self._transport.place, **abilities)
+        if self._options.da == "blobs" and not abilities["cancun"]:
+            raise L1WithoutBlobs("its newest block has no excessBlobGas, which came with Cancun (EIP-4844)")
 
     async def _poll(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from microrollup.settlement.ethereum.failover import open_transport
 from microrollup.settlement.ethereum.loop import LoopThread
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.transport import L1Transport
@@ -18,7 +19,7 @@ def visit_l1(options: EthereumOptions, work: Callable[[L1Transport], Coroutine[A
     """What `work` gives, which is called on a loop of its own. Raises what it raises."""
 
     async def run() -> T:
-        transport = L1Transport(options)
+        transport = open_transport(options)
         try:
             return await work(transport)
         finally:

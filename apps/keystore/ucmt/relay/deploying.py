@@ -12,6 +12,7 @@ from microrollup.crypto.keccak import compute_create2_address, keccak256
 from microrollup.settlement.ethereum.answers import parse_quantity
 from microrollup.settlement.ethereum.create2 import DEPLOYER, bring_deployer
 from microrollup.settlement.ethereum.errors import TransactionReverted
+from microrollup.settlement.ethereum.failover import open_transport
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.sender import Sender, SupersededError
 from microrollup.settlement.ethereum.transaction import TransactionRequest
@@ -57,7 +58,7 @@ async def deploy_contracts(options: EthereumOptions, key: PrivateKey) -> tuple[i
 
     Anybody may do it, and again. Raises `L1Error`s.
     """
-    transport = L1Transport(options)
+    transport = open_transport(options)
     try:
         chain_id = parse_quantity("eth_chainId", await transport.ask("eth_chainId"))
         sender = Sender(transport, options, chain_id)
