@@ -216,6 +216,57 @@ contract Keystore7702Test is AccountBase {
         _accept(_signedTransfer(_eoa, _alice, _included));
     }
 
+    /// @dev Hostile code can make its own sequence the last: this deployment is lost then, and another one begins anew.
+    function test_a_sequence_without_a_next_one() external {
+        _setUpAlice();
+        _delegateTo(address(new OtherDelegate()));
+        uint256 place = uint256(keccak256(abi.encode(_delegate, _PLACES)));
+        OtherDelegate(address(_eoa)).write(place + 1, type(uint256).max);
+        _delegateTo(_delegate);
+        bytes32 key = _keyOf(_alice);
+        bytes memory signature = _ownSignature(key, 2);
+        vm.expectRevert(abi.encodeWithSelector(IKeystore7702.StaleSequence.selector, type(uint256).max, 2));
+        _eoa.setKey(key, 2, signature);
+        address other = _deploy(abi.encodePacked(_load("Keystore7702"), abi.encode(entryPoint, roots), uint256(1)));
+        assertTrue(other != _delegate, "a deployment of its own");
+        _delegateTo(other);
+        _eoa.setKey(key, 1, _signKey(_EOA_KEY, block.chainid, other, key, 1));
+        _eoa.pushRoot();
+        _accept(_signedTransfer(_eoa, _alice, _included));
+    }
+
+    /// @dev Whoever comes before the owner's `pushRoot` chooses no root: neither a forged one nor one that was replaced too long ago.
+    function test_the_first_root_is_nobody_s_choice() external {
+        Holder memory thief = _holder(0xBAD);
+        bytes32 key = _keyOf(_alice);
+        Opening memory forged = _include(key, thief);
+        Opening memory replaced = _include(key, _holder(0x01D));
+        _show(replaced.root);
+        _show(_included.root);
+        vm.warp(block.timestamp + GRACE + 1);
+        uint256 snapshot = avm.snapshotState();
+        for (uint256 i; i < 2; ++i) {
+            Opening memory chosen = i == 0 ? forged : replaced;
+            Holder memory holder = i == 0 ? thief : _holder(0x01D);
+            _eoa.setKey(key, 1, _ownSignature(key, 1));
+            (bool success,) = address(_eoa).call(abi.encodeWithSignature("pushFirstRoot(bytes32)", chosen.root));
+            assertTrue(success, "anybody may");
+            PackedUserOperation memory operation = _signedTransfer(_eoa, holder, chosen);
+            vm.expectRevert();
+            _handle(operation);
+            _accept(_signedTransfer(_eoa, _alice, _included));
+            avm.revertToState(snapshot);
+        }
+    }
+
+    /// @dev An EOA that delegates to the accounts' own code by mistake has the key zero there, which nobody can have.
+    function test_delegated_to_the_code_of_accounts() external {
+        _delegateTo(address(factory.implementation()));
+        assertEq(bytes32(0), IKeystore7702(payable(address(_eoa))).key(), "no key");
+        _eoa.pushRoot();
+        _refuse(_signedTransfer(_eoa, _alice, _included));
+    }
+
     /// @dev A deployment by somebody who wrote its roots: what it was told is of no account elsewhere, nor is our signature there.
     function test_deployments_share_nothing() external {
         _setUpAlice();
