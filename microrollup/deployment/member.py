@@ -85,7 +85,9 @@ class Member:
     """Runs in a thread of its own; `front` is what a server serves. `start` it with its URL; `stop` it."""
 
     def __init__(self, options: MemberOptions, place: ReplicaPlace) -> None:
-        self.front = Front(options.limits, self._describe, self._render_metrics)
+        self.front = Front(
+            options.limits, self._describe, self._render_metrics, hosts=options.hosts, origins=options.origins
+        )
         self._options = options
         self._place = place
         self._url = place.advertise or ""

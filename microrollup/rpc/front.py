@@ -14,12 +14,17 @@ from typing import Final
 
 import httpx
 import structlog
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from microrollup.rpc.body import Body, BodyTooLarge
+from microrollup.rpc.budget import Budget
 from microrollup.rpc.envelope import NULL_ID, encode_error
 from microrollup.rpc.errors import LIMIT_EXCEEDED, ErrorResponse
+from microrollup.rpc.guard import is_allowed_host, is_allowed_origin
 from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.origins import allow_origin, answer_preflight
 
 __all__ = ["Front"]
 
@@ -28,7 +33,10 @@ WAIT_SECONDS: Final = 20.0
 _PAUSE_SECONDS: Final = 0.2
 _FORWARDED: Final = b"x-microrollup-forwarded"
 """A request bears it once it was passed on: it is not passed on again."""
-_HOP: Final = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding", b"keep-alive", b"upgrade"})
+_HOP: Final = frozenset(
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"keep-alive", b"upgrade", b"origin"}
+)
+"""Headers of one connection, and what was judged here: the leader has another name."""
 _SERVICE_RESTART: Final = 1012
 _TRY_LATER: Final = 1013
 
@@ -42,12 +50,21 @@ class Front:
     """
 
     def __init__(
-        self, limits: RpcLimits, describe: Callable[[], tuple[bytes, bool]], render_metrics: Callable[[], bytes]
+        self,
+        limits: RpcLimits,
+        describe: Callable[[], tuple[bytes, bool]],
+        render_metrics: Callable[[], bytes],
+        *,
+        hosts: frozenset[str] = frozenset(),
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         """`describe` gives the JSON of `/health`, and whether all is well, while this node does not lead;
-        `render_metrics` the text of `/metrics`.
+        `render_metrics` the text of `/metrics`. `hosts` and `origins` as of `make_app`.
         """
         self._limits = limits
+        self._hosts = hosts
+        self._origins = origins
+        self._bodies = Budget(limits.bodies_bytes)
         self._describe = describe
         self._render_metrics = render_metrics
         self._app: ASGIApp | None = None
@@ -77,7 +94,11 @@ class Front:
             self._loop.call_soon_threadsafe(self._end_sockets)
 
     def drain(self, seconds: float) -> bool:
-        """Wait until all requests that the application has are answered; whether they are."""
+        """Wait until all requests that the application has are answered; whether they are. `hold` comes before."""
+        if self._loop is not None and not self._loop.is_closed():
+            passed = threading.Event()  # what the loop does at this moment may still enter
+            self._loop.call_soon_threadsafe(passed.set)
+            passed.wait(seconds)
         return self._idle.wait(seconds)
 
     def _end_sockets(self) -> None:
@@ -91,7 +112,24 @@ class Front:
             await self._live(receive, send)
         elif scope["type"] == "websocket":
             await self._serve_socket(scope, receive, send)
-        elif (answer := self._answer_self(scope["path"])) is not None:
+        elif self._app is not None:
+            await self._serve(scope, receive, send)
+        else:
+            await self._serve_apart(scope, receive, send)
+
+    async def _serve_apart(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request that no application of this node looks at: the server's own rules come first."""
+        headers = dict(scope["headers"])
+        host, origin = (headers[name].decode("latin-1") if name in headers else None for name in (b"host", b"origin"))
+        if self._origins:
+            send = allow_origin(scope, send, self._origins)
+        if not is_allowed_host(host, self._hosts):
+            answer: Response | None = _refuse("this server has another name; see --allow-host", 421)
+        elif not is_allowed_origin(origin, host, self._origins):
+            answer = _refuse("pages of other origins are not answered; see --allow-origin", 403)
+        else:
+            answer = answer_preflight(scope, self._origins) or self._answer_self(scope["path"])
+        if answer is not None:
             await answer(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
@@ -106,7 +144,7 @@ class Front:
 
     def _answer_self(self, path: str) -> Response | None:
         """What a node says of itself while it does not lead."""
-        if self._app is not None or path not in {"/health", "/metrics"}:
+        if path not in {"/health", "/metrics"}:
             return None
         if path == "/metrics":
             return Response(self._render_metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -114,32 +152,42 @@ class Front:
         return Response(body, 200 if well else 503, media_type="application/json")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        body: bytes | None = None
-        passed_on = any(name == _FORWARDED for name, _ in scope["headers"])
         if self._waiting >= self._limits.connections:
             await _refuse("too many requests wait for a leader")(scope, receive, send)
             return
+        body = Body(self._limits.body_bytes, self._bodies)
         self._waiting += 1
         try:
-            while time.monotonic() < deadline:
-                if (app := self._app) is not None:
-                    await self._enter(app, scope, receive if body is None else _repeat(body, receive), send)
-                    return
-                if (leader := self._leader) is not None and not passed_on:
-                    if body is None:
-                        body = await self._read(receive)
-                    if body is None:
-                        await _refuse("the body is too large", 413)(scope, receive, send)
-                        return
-                    answer = await self._ask(leader, scope, body)
-                    if answer is not None:
-                        await answer(scope, receive, send)
-                        return
-                await asyncio.sleep(_PAUSE_SECONDS)
+            answer = await self._find_answer(scope, receive, send, body)
+        except BodyTooLarge as refusal:
+            answer = _refuse(str(refusal), refusal.status)
+        except (TimeoutError, ClientDisconnect):
+            answer = _refuse("the body took too long", 408)
         finally:
             self._waiting -= 1
-        await _refuse("no node leads at present; try again")(scope, receive, send)
+            body.release()
+        if answer is not None:
+            await answer(scope, receive, send)
+
+    async def _find_answer(self, scope: Scope, receive: Receive, send: Send, body: Body) -> Response | None:
+        """The leader's answer; None if the application here has given it."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        passed_on = any(name == _FORWARDED for name, _ in scope["headers"])
+        raw: bytes | None = None
+        while time.monotonic() < deadline:
+            if (app := self._app) is not None:
+                await self._enter(app, scope, receive if raw is None else _repeat(raw, receive), send)
+                return None
+            if (leader := self._leader) is not None and not passed_on:
+                if raw is None:
+                    async with asyncio.timeout(self._limits.body_seconds):
+                        await body.read(Request(scope, receive))
+                    raw = b"".join(body.chunks)
+                answer = await self._ask(leader, scope, raw)
+                if answer is not None:
+                    return answer
+            await asyncio.sleep(_PAUSE_SECONDS)
+        return _refuse("no node leads at present; try again")
 
     async def _enter(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         self._inside += 1
@@ -150,17 +198,6 @@ class Front:
             self._inside -= 1
             if not self._inside:
                 self._idle.set()
-
-    async def _read(self, receive: Receive) -> bytes | None:
-        """The body; None if it is too large."""
-        parts = bytearray()
-        while True:
-            message = await receive()
-            parts += message.get("body", b"")
-            if len(parts) > self._limits.body_bytes:
-                return None
-            if not message.get("more_body"):
-                return bytes(parts)
 
     async def _ask(self, leader: str, scope: Scope, body: bytes) -> Response | None:
         """The leader's answer; None if there is none."""
