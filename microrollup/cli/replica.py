@@ -18,7 +18,7 @@ from microrollup.codec.json import hex0x
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.replicating import adopt_log, describe_replica, hand_over, seed_log
 from microrollup.errors import UsageError
-from microrollup.replication.opening import ReplicaPlace
+from microrollup.replication.opening import LogUrl, ReplicaPlace
 from microrollup.replication.protocol import MAX_NODE_NAME
 from microrollup.settlement.place import L1Place
 
@@ -29,7 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MAX_URL_BYTES: Final = 4_096
 
 
-class ReplicaUrl(click.ParamType[str]):
+class ReplicaUrl(click.ParamType[LogUrl]):
     """A URL, or `@FILE` that holds it: it may contain a password."""
 
     name = "url"
@@ -37,10 +37,10 @@ class ReplicaUrl(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         text = str(value)
         if not text.startswith("@"):
-            return text
+            return LogUrl(text)
         try:
             with Path(text[1:]).open(encoding="utf-8") as file:
-                return file.read(_MAX_URL_BYTES).strip()
+                return LogUrl(file.read(_MAX_URL_BYTES).strip())
         except (OSError, UnicodeDecodeError) as error:
             self.fail(f"{text[1:]} cannot be read: {error}", param, ctx)
 

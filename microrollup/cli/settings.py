@@ -26,6 +26,7 @@ from microrollup.deployment.settings_file import (
     read_settings,
     read_variable,
 )
+from microrollup.replication.opening import LogUrl
 
 __all__ = [
     "Setting",
@@ -167,6 +168,8 @@ def _show(value: Any) -> Any:
             return hex0x(value)
         case tuple():
             return [_show(item) for item in value]
+        case LogUrl():
+            return value.shown
         case Path():
             return str(value)
         case _:

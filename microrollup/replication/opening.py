@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,9 +12,21 @@ from microrollup.errors import UsageError
 from microrollup.replication.protocol import ReplicatedLog
 from microrollup.replication.sqlite import SqliteLog
 
-__all__ = ["ReplicaPlace"]
+__all__ = ["LogUrl", "ReplicaPlace"]
 
 _SQLITE: Final = "sqlite:"
+
+
+class LogUrl(str):
+    """A URL that may hold a password."""
+
+    __slots__ = ()
+
+    @property
+    def shown(self) -> str:
+        """Without user, password and options."""
+        parts = urlsplit(self)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
 
 
 class ReplicaPlace(msgspec.Struct, frozen=True):

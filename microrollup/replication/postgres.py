@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, LiteralString, TypeVar
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.abc import PQGen
@@ -25,6 +24,7 @@ from microrollup.replication.errors import (
     ReplicationError,
     WeakDurability,
 )
+from microrollup.replication.opening import LogUrl
 from microrollup.replication.postgres_schema import APPEND, TABLES, VERSION
 from microrollup.replication.protocol import LEASE_SECONDS, Leader, Leadership, LogEnd, LogRow, NodeRow
 
@@ -63,6 +63,7 @@ class PostgresLog:
         `single_copy`: take a database without a synchronous standby.
         """
         self._url = url
+        self._name = LogUrl(url).shown
         self._single_copy = single_copy
         self._session: _Session | None = None
         self._warnings: list[str] = []
@@ -79,7 +80,7 @@ class PostgresLog:
                 keepalives_interval=2, keepalives_count=3, tcp_user_timeout=int(1_000 * SILENCE_SECONDS),
             )  # fmt: skip
         except psycopg.Error as error:
-            raise NoAnswer(f"{_name(self._url)} cannot be reached: {_shorten(error)}") from None
+            raise NoAnswer(f"{self._name} cannot be reached: {_shorten(error)}") from None
         session.add_notice_handler(self._note)
         try:
             self._check(session)
@@ -99,13 +100,13 @@ class PostgresLog:
         try:
             found = {name: session.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names}
         except psycopg.Error as error:
-            raise NoAnswer(f"{_name(self._url)}: {_shorten(error)}") from None
+            raise NoAnswer(f"{self._name}: {_shorten(error)}") from None
         values = {name: "" if row is None else str(row[0]) for name, row in found.items()}
         for name in ("fsync", "full_page_writes", "synchronous_commit"):
             if values[name] != "on":
-                raise WeakDurability(f"{name} is {values[name]!r} in {_name(self._url)}: it must be 'on'")
+                raise WeakDurability(f"{name} is {values[name]!r} in {self._name}: it must be 'on'")
         if not values["synchronous_standby_names"] and not self._single_copy:
-            raise WeakDurability(_explain_single(self._url))
+            raise WeakDurability(_explain_single(self._name))
         if values["client_min_messages"] not in {"debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice",
                                                  "warning"}:  # fmt: skip
             raise WeakDurability(f"client_min_messages is {values['client_min_messages']!r}: warnings would be lost")
@@ -118,17 +119,17 @@ class PostgresLog:
         try:
             yield session
         except psycopg.errors.UndefinedTable:
-            raise NotReplicated(f"{_name(self._url)} holds no log: `microrollup replica seed` makes one") from None
+            raise NotReplicated(f"{self._name} holds no log: `microrollup replica seed` makes one") from None
         except psycopg.Error as error:
             self.close()
-            raise NoAnswer(f"{_name(self._url)}: {_shorten(error)}") from None
+            raise NoAnswer(f"{self._name}: {_shorten(error)}") from None
         except KeyboardInterrupt:
             self.close()
             raise
         if self._warnings:
             warning = "; ".join(self._warnings)
             self.close()
-            raise NoAnswer(f"{_name(self._url)} warns: {warning}")
+            raise NoAnswer(f"{self._name} warns: {warning}")
 
     def _ask(self, query: LiteralString, values: Sequence[object] = ()) -> list[_Row]:
         with self._asking() as session:
@@ -150,9 +151,9 @@ class PostgresLog:
                 "INSERT INTO microrollup.about VALUES (true, %s, %s) ON CONFLICT DO NOTHING", [VERSION, rollup_id]
             )
         if self.get_rollup_id() != rollup_id:
-            raise NotReplicated(f"{_name(self._url)} holds the log of another rollup, 0x{self.get_rollup_id().hex()}")
+            raise NotReplicated(f"{self._name} holds the log of another rollup, 0x{self.get_rollup_id().hex()}")
         if self.get_leader().epoch:
-            raise ReplicationError(f"{_name(self._url)} has a log that nodes use already")
+            raise ReplicationError(f"{self._name} has a log that nodes use already")
         last: LogRow | None = None
         for part in _split(enumerate(rows, first), _SEEDED_AT_ONCE):
             with self._asking() as session, session.cursor() as cursor:
@@ -171,15 +172,15 @@ class PostgresLog:
     def get_rollup_id(self) -> bytes:
         rows = self._ask("SELECT version, rollup_id FROM microrollup.about")
         if not rows:
-            raise NotReplicated(f"{_name(self._url)} holds no log: `microrollup replica seed` makes one")
+            raise NotReplicated(f"{self._name} holds no log: `microrollup replica seed` makes one")
         if rows[0][0] != VERSION:
-            raise NotReplicated(f"the tables in {_name(self._url)} have version {rows[0][0]}, this node has {VERSION}")
+            raise NotReplicated(f"the tables in {self._name} have version {rows[0][0]}, this node has {VERSION}")
         return bytes(rows[0][1])
 
     def get_end(self) -> LogEnd:
         rows = self._ask("SELECT number, chain FROM microrollup.log ORDER BY number DESC LIMIT 1")
         if not rows:
-            raise NotReplicated(f"{_name(self._url)} holds an empty log: `microrollup replica seed` fills it")
+            raise NotReplicated(f"{self._name} holds an empty log: `microrollup replica seed` fills it")
         return LogEnd(rows[0][0] + 1, bytes(rows[0][1]))
 
     def get_chain(self, number: int) -> bytes | None:
@@ -213,7 +214,7 @@ class PostgresLog:
                 raise LogMoved(f"the replicated log ends before record {number}, and not before {end.number} as here")
             case _:
                 self.close()
-                raise WeakDurability(_explain_single(self._url) if "names" in answer else f"{answer} in the database")
+                raise WeakDurability(_explain_single(self._name) if "names" in answer else f"{answer} in the database")
 
     def confirm(self) -> None:
         self._ask("UPDATE microrollup.noop SET count = count + 1")
@@ -324,17 +325,11 @@ class PostgresLog:
                     raise AttestationConflict(height, b"" if row is None else bytes(row[0]), block_hash)
 
 
-def _explain_single(url: str) -> str:
+def _explain_single(name: str) -> str:
     return (
-        f"synchronous_standby_names is empty in {_name(url)}, so an acknowledged action is on one machine only: name a"
+        f"synchronous_standby_names is empty in {name}, so an acknowledged action is on one machine only: name a"
         " synchronous standby, or accept it with --single-copy"
     )
-
-
-def _name(url: str) -> str:
-    """The database without what a connection string may hold of passwords."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else "the database"
 
 
 def _shorten(error: Exception) -> str:

@@ -72,6 +72,17 @@ def test_options_without_effect_are_refused(run: CommandLine, node: Path) -> Non
     assert "no effect without --key" in refused
 
 
+def test_no_password_is_shown(run: CommandLine, node: Path) -> None:
+    """Neither in what is complained of nor in the settings."""
+    url = "postgresql://me:SECRET@127.0.0.1:1,127.0.0.1:2/log?password=SECRET"
+    refused = run.refuse("replica", "show", "--replica", url)
+    assert "postgresql://127.0.0.1:1,127.0.0.1:2/log cannot be reached" in refused
+    (node / "microrollup.toml").write_text(f'replica = "{url}"\n')
+    shown = run.ask("config", "check", "--data", node)
+    assert "postgresql://127.0.0.1:1,127.0.0.1:2/log" == shown["settings"]["replica"]["value"]
+    assert "SECRET" not in refused + str(shown)
+
+
 def test_a_url_is_read_from_a_file(run: CommandLine, node: Path) -> None:
     """`@FILE` holds a URL with its password."""
     file = node.parent / "url"
