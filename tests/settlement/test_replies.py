@@ -268,6 +268,15 @@ def test_null_is_absent(what: str) -> None:
 # Patience and sizes.
 
 
+@pytest.mark.parametrize("text", [b'"\\ud800"', b'"\\uDFFF"', b'{"\\ud800\\ud800": 1}'])
+def test_half_a_character_is_no_json(text: bytes) -> None:
+    """Python reads it, and nothing can be done with it afterwards; a pair is a character."""
+    found, cause = catch("eth_call", make_reply(200, b'{"jsonrpc":"2.0","id":1,"result":' + text + b"}"))
+    assert (L1BadAnswer, "final") == (type(found), cause)
+    whole = b'{"jsonrpc":"2.0","id":1,"result":"\\ud83d\\ude00"}'
+    assert "\U0001f600" == read_reply(PLACE, "eth_call", make_reply(200, whole))
+
+
 def test_patience() -> None:
     """Busy nodes get so many tries with doubling pauses, throttling ones so much time, in all."""
     options = EthereumOptions("http://l1", retries=3, patience_seconds=10)

@@ -90,11 +90,15 @@ class ChainKeeper:
         self._plan = book.make_plan()
         self._book = book
         self._accounts = list(dict.fromkeys([self._plan.get_account(name) for name in policy.names]))
+        self._foreign = [name for name in self._accounts if name in set(policy.names)]
+        """Addresses that are not made of a key: whatever is there says what it likes, so its code is looked at."""
         self._path: RootPath = "none"
         self._watch = HeadWatch(node)
         self._round = 0
         self._resumes: dict[bytes, tuple[int, int]] = {}
         """Account -> tries in vain, and the round from which on it is tried again."""
+        self._pushed: dict[bytes, int] = {}
+        """Account -> the chain's time of our last push: an account that tells another copy each time costs no more."""
         known = store.read_chain(node.chain_id) or ChainNote(node.chain_id, "")
         self.note = replace(known, place=node.place, error="")
         self._purse = ChainPurse(node, policy.budget, self)
@@ -122,7 +126,7 @@ class ChainKeeper:
         self._round += 1
         head = await self._watch.read_head()
         if await self._watch.notice_reorg(head):
-            self._resumes = {}
+            self._resumes, self._pushed = {}, {}
             self.change_note(reorgs=self.note.reorgs + 1)
         if self._round == 1 or self.note.error:
             await self.check_code()
@@ -197,7 +201,7 @@ class ChainKeeper:
         """Whether a transaction with pushes was included."""
         copies = await self._read_copies(head.number)
         self.counts.deployed = len(copies)
-        due = [account for account, copy in copies.items() if self._is_push_due(copy, latest)]
+        due = [account for account, copy in copies.items() if self._is_push_due(account, copy, latest, head.time)]
         ready = [account for account in due if self._resumes.get(account, (0, 0))[1] <= self._round]
         chosen = await self._vet(ready[: min(self._policy.batch, MAX_PUSHES)])
         self.counts.due, self.counts.held = len(due), len(due) - len(ready)
@@ -208,6 +212,7 @@ class ChainKeeper:
             return False
         after = await self._read_copies(number, chosen)
         for account in chosen:
+            self._pushed[account] = head.time
             if account in after and after[account] != copies[account]:
                 self._resumes.pop(account, None)
                 self.counts.pushes += 1
@@ -216,20 +221,32 @@ class ChainKeeper:
                 self._hold(account)
         return True
 
-    def _is_push_due(self, copy: AccountCopy, latest: LatestRoot) -> bool:
+    def _is_push_due(self, account: bytes, copy: AccountCopy, latest: LatestRoot, time: int) -> bool:
+        if account in self._pushed and time < self._pushed[account] + self._policy.push_seconds:
+            return False
         if latest.height < copy.height or latest.shown_at <= copy.shown_at:
             return latest.root != copy.root and latest.height > copy.height
         return self._policy.is_due(copy.root == latest.root, latest.shown_at - copy.shown_at, self._policy.push_seconds)
 
     async def _read_copies(self, number: int, accounts: Sequence[bytes] = ()) -> dict[bytes, AccountCopy]:
-        """Of those accounts that are deployed."""
-        wanted = list(accounts or self._accounts)
+        """Of those accounts that are deployed, and are the keystore's."""
+        others = await self._find_others()
+        wanted = [account for account in accounts or self._accounts if account not in others]
         copies: dict[bytes, AccountCopy] = {}
         for start in range(0, len(wanted), _AT_ONCE):
             part = wanted[start : start + _AT_ONCE]
             found = await read_copies(self._node, part, number)
             copies |= {account: copy for account, copy in zip(part, found, strict=True) if copy is not None}
         return copies
+
+    async def _find_others(self) -> set[bytes]:
+        """Addresses that have other code than accounts of the keystore now; an EOA's changes with each transaction."""
+        others: set[bytes] = set()
+        for start in range(0, len(self._foreign), _AT_ONCE):
+            part = self._foreign[start : start + _AT_ONCE]
+            codes = await self._node.read_codes(part)
+            others |= {name for name, code in zip(part, codes, strict=True) if not self._plan.is_account(code)}
+        return others
 
     async def _vet(self, accounts: Sequence[bytes]) -> list[bytes]:
         """Those whose push goes through now; the others are held back for some rounds."""

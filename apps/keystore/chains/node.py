@@ -79,17 +79,16 @@ class ChainNode:
         answer = await self.transport.ask("eth_getBlockByNumber", hex(number), False)
         return None if answer is None else parse_block(answer, number).hash
 
+    async def read_codes(self, addresses: Sequence[bytes]) -> list[bytes]:
+        """The code at each address; empty where there is none."""
+        requests: list[MethodCall] = [("eth_getCode", [f"0x{address.hex()}", "latest"]) for address in addresses]
+        answers = await self.transport.ask_many(requests) if requests else []
+        return [parse_bytes("eth_getCode", answer, _MAX_CODE_BYTES) for answer in answers]
+
     async def hash_codes(self, addresses: Sequence[bytes]) -> dict[bytes, bytes]:
         """Address -> keccak256 of the code there; empty where there is none."""
-        requests: list[MethodCall] = [("eth_getCode", [f"0x{address.hex()}", "latest"]) for address in addresses]
-        answers = await self.transport.ask_many(requests)
-        codes = [parse_bytes("eth_getCode", answer, _MAX_CODE_BYTES) for answer in answers]
+        codes = await self.read_codes(addresses)
         return {address: keccak256(code) if code else b"" for address, code in zip(addresses, codes, strict=True)}
-
-    async def read_code(self, address: bytes) -> bytes:
-        """The code at an address; empty where there is none."""
-        answer = await self.transport.ask("eth_getCode", f"0x{address.hex()}", "latest")
-        return parse_bytes("eth_getCode", answer, _MAX_CODE_BYTES)
 
     async def ask_calls(
         self, requests: Sequence[MethodCall], reasons: dict[int, str] | None = None

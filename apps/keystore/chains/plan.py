@@ -20,9 +20,10 @@ from ..smart_account import (
     encode_factory_creation,
     load_creation_code,
 )
-from ..smart_account.addresses import compute_implementation_address
+from ..smart_account.addresses import compute_implementation_address, is_account_code
 
 __all__ = [
+    "DELEGATION",
     "L1_BLOCK",
     "L2_MESSENGER",
     "AccountsPlan",
@@ -32,6 +33,8 @@ __all__ = [
     "plan_contracts",
 ]
 
+DELEGATION: Final = bytes.fromhex("ef0100")
+"""An EOA's code is this and its delegate's address (EIP-7702)."""
 L1_BLOCK: Final = bytes.fromhex("4200000000000000000000000000000000000015")
 """OP-stack's predeploy L1Block on every such chain."""
 L2_MESSENGER: Final = bytes.fromhex("4200000000000000000000000000000000000007")
@@ -92,6 +95,10 @@ class AccountsPlan(msgspec.Struct, frozen=True):
     def get_account(self, name: bytes) -> bytes:
         """The account of a 32-byte key; a 20-byte address is one already."""
         return compute_account_address(self.factory, name) if len(name) == 32 else name
+
+    def is_account(self, code: bytes) -> bool:
+        """Whether it is the code of an account of this plan: of its factory, or of an EOA that delegates to it."""
+        return code == DELEGATION + self.delegate or is_account_code(code, self.factory)
 
 
 def _plan(name: str, *arguments: bytes) -> PlannedContract:

@@ -12,7 +12,6 @@ import click
 from msgspec.structs import replace
 from rich.table import Table
 
-from microrollup.cli.deploying import read_ether
 from microrollup.cli.output import Command, Output, json_option, make_table
 from microrollup.cli.parameters import PATH
 from microrollup.cli.run import EXIT_FAILED
@@ -20,27 +19,25 @@ from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.errors import UsageError
 from microrollup.keys.files import read_key
 from microrollup.logs import configure_logging
-from microrollup.settlement.ethereum.options import EthereumOptions
 
 from .command import book_option, chain_header_option, read_name
 from .keeper import KeeperPolicy
 from .keeping import Keeper, KeeperOptions, describe_keeper, serve_metrics
 from .pushing import MAX_PUSHES
+from .serving_options import make_chain_options, serving_options
 from .store import ChainStore
 
 __all__ = ["relay_command"]
 
-_GWEI: Final = 10**9
 _MAX_FILE_BYTES: Final = 16 << 20
 _DEFAULTS: Final = KeeperPolicy(0)
 _SECONDS: Final = click.IntRange(0, 7 * 86_400)
 
 
 @click.command("relay", cls=Command)
-@click.option("--chain", "urls", multiple=True, required=True, metavar="URL", help="A chain's node; again for more.")
+@serving_options(poll=12.0, looks="a chain")
 @chain_header_option
 @click.option("--l1", "l1_url", metavar="URL", help="L1's node, for chains that take storage proofs (OP-stack).")
-@click.option("--key", "key_path", type=PATH, required=True, metavar="FILE", help="The key that pays on all chains.")
 @click.option("--data", type=PATH, required=True, metavar="DIR", help="Directory of what the keeper knows.")
 @book_option
 @click.option(
@@ -48,14 +45,6 @@ _SECONDS: Final = click.IntRange(0, 7 * 86_400)
     help="Keep its copy fresh on every chain where it is deployed; again for more.",
 )  # fmt: skip
 @click.option("--accounts", "file", type=click.File("rb"), metavar="FILE", help="More of them, one a line.")
-@click.option(
-    "--budget", type=read_ether, default="0.1", metavar="ETHER",
-    help="What a chain's transactions may cost in all [default: 0.1].",
-)  # fmt: skip
-@click.option(
-    "--max-fee", type=click.FloatRange(0, 10**6), default=100.0, metavar="GWEI",
-    help="The most that is paid for a unit of gas [default: 100].",
-)  # fmt: skip
 @click.option(
     "--root-every", type=_SECONDS, default=_DEFAULTS.root_seconds, metavar="SECONDS",
     help="At most one root in so long [default: 300].",
@@ -73,18 +62,9 @@ _SECONDS: Final = click.IntRange(0, 7 * 86_400)
     help="Accounts in a transaction [default: 50].",
 )  # fmt: skip
 @click.option(
-    "--poll", type=click.FloatRange(0.05, 3600), default=12.0, metavar="SECONDS",
-    help="Between two looks at a chain [default: 12].",
-)  # fmt: skip
-@click.option(
-    "--bump", type=click.FloatRange(0.1, 3600), default=36.0, metavar="SECONDS",
-    help="After which a transaction that is not included gets a higher fee [default: 36].",
-)  # fmt: skip
-@click.option(
     "--metrics", "port", type=click.IntRange(1, 65535), metavar="PORT",
     help="Serve metrics for Prometheus on this port of the loopback.",
 )  # fmt: skip
-@click.option("--once", is_flag=True, help="End when nothing is left that could be sent.")
 @json_option
 def relay_command(
     urls: tuple[str, ...],
@@ -114,9 +94,7 @@ def relay_command(
     """
     configure_logging()
     key = read_key(key_path)
-    template = EthereumOptions(
-        "", headers, max_fee_per_gas=int(max_fee * _GWEI), bump_seconds=bump, settle_seconds=10 * bump, retries=2
-    )
+    template = make_chain_options(max_fee, bump, headers)
     everyone = (*names, *(() if file is None else _read_names(file)))
     policy = KeeperPolicy(budget, everyone, root_every, push_every, refresh, batch)
     options = KeeperOptions(

@@ -18,7 +18,7 @@ from ..root_calls import LatestRoot
 from .book import AddressBook, read_book
 from .hashes import list_places
 from .node import ChainNode, make_call
-from .plan import AccountsPlan
+from .plan import DELEGATION, AccountsPlan
 from .standing import AccountCopy, read_copies, read_latest
 
 __all__ = ["ChainStatus", "compare_copies", "describe_status", "find_book", "read_chain", "read_statuses"]
@@ -28,8 +28,6 @@ Delegation: TypeAlias = Literal["", "keystore", "other"]
 """Of an EOA (EIP-7702): to this keystore's `Keystore7702`, or to other code, which the keystore has no part in."""
 
 _KEY: Final = keccak256(b"key()")[:4]
-_DELEGATION: Final = bytes.fromhex("ef0100")
-"""An EOA's code is this and its delegate's address (EIP-7702)."""
 
 
 class ChainStatus(msgspec.Struct, frozen=True):
@@ -109,10 +107,10 @@ async def read_chain(node: ChainNode, directory: Path) -> tuple[ChainStatus, Acc
 
 
 async def _read_delegation(node: ChainNode, plan: AccountsPlan, account: bytes) -> Delegation:
-    code = await node.read_code(account)
-    if not code.startswith(_DELEGATION):
+    (code,) = await node.read_codes([account])
+    if not code.startswith(DELEGATION):
         return ""
-    return "keystore" if code == _DELEGATION + plan.delegate else "other"
+    return "keystore" if code == DELEGATION + plan.delegate else "other"
 
 
 def find_book(directory: Path, chain_id: int) -> AddressBook:

@@ -31,11 +31,20 @@ _NO_SALT: Final = bytes(32)
 # A minimal proxy (ERC-1167) in front of 32 bytes of arguments, as Solady's LibClone makes it.
 _CLONE_HEAD: Final = bytes.fromhex("61004d3d81600a3d39f3363d3d373d3d3d363d73")
 _CLONE_TAIL: Final = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
+_CREATION_BYTES: Final = 10
+"""Of the head, what is run once and not kept."""
+_KEY_BYTES: Final = 32
 
 
 def compute_deployed_address(creation_code: bytes) -> bytes:
     """Where the deterministic deployment proxy puts a creation code, its arguments included, with salt 0."""
     return compute_create2_address(DEPLOYER, _NO_SALT, keccak256(creation_code))
+
+
+def is_account_code(code: bytes, factory: bytes) -> bool:
+    """Whether the code at an address is that of an account of a factory (20 bytes), whatever its key."""
+    head = _CLONE_HEAD[_CREATION_BYTES:] + compute_implementation_address(factory) + _CLONE_TAIL
+    return code.startswith(head) and len(code) == len(head) + _KEY_BYTES
 
 
 def compute_validator_address(code_hash: bytes) -> bytes:

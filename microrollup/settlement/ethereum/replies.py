@@ -217,6 +217,9 @@ def parse_json(method: str, raw: bytes) -> Any:
     if not is_shallow(raw):
         raise L1BadAnswer(method, "nests too deep")
     try:
-        return json.loads(raw)
+        value = json.loads(raw)
+        if b"\\ud" in raw or b"\\uD" in raw:  # half a pair stands for no character, and nobody can write it again
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise L1BadAnswer(method, f"not JSON: {error}") from None
+    return value

@@ -18,8 +18,8 @@ from microrollup.codec.json import hex0x
 from microrollup.errors import UsageError
 from microrollup.keys.files import read_key
 from microrollup.logs import configure_logging
-from microrollup.settlement.ethereum.options import EthereumOptions
 
+from ...chains.serving_options import make_chain_options, max_fee_option, serving_options
 from .deploying import deploy_contracts, plan_contracts
 from .service import Relayer, RelayOptions
 from .store import RelayStore
@@ -28,26 +28,15 @@ from .worker import ChainLimits
 
 __all__ = ["deploy_command", "relay_command", "relay_status_command"]
 
-_GWEI: Final = 10**9
-_ETHER: Final = 10**18
 _ADDRESS_BYTES: Final = 20
 
 
 @click.command("relay", cls=Command)
+@serving_options(poll=2.0, looks="the log and at each chain")
 @click.option(
     "--from", "source", required=True, metavar="PLACE", help="The rollup: a node's URL, a data directory, a block file."
 )
-@click.option("--chain", "urls", multiple=True, required=True, metavar="URL", help="A chain's node; again for more.")
-@click.option("--key", "key_path", type=PATH, required=True, metavar="FILE", help="The key that pays on all chains.")
 @data_option("Directory of what the relayer knows.")
-@click.option(
-    "--budget", type=click.FloatRange(0, 10**6), default=0.1, metavar="ETHER",
-    help="What a chain's transactions may cost in all [default: 0.1].",
-)  # fmt: skip
-@click.option(
-    "--max-fee", type=click.FloatRange(0, 10**6), default=100.0, metavar="GWEI",
-    help="The most that is paid for a unit of gas [default: 100].",
-)  # fmt: skip
 @click.option(
     "--batch", type=click.IntRange(1, 100), default=20, metavar="N", help="Updates in a transaction [default: 20]."
 )
@@ -55,15 +44,6 @@ _ADDRESS_BYTES: Final = 20
     "--account", "accounts", multiple=True, type=hex_bytes(_ADDRESS_BYTES), metavar="ADDRESS",
     help="Serve only this account; again for more [default: all].",
 )  # fmt: skip
-@click.option(
-    "--poll", type=click.FloatRange(0.05, 3600), default=2.0, metavar="SECONDS",
-    help="Between two looks at the log and at each chain [default: 2].",
-)  # fmt: skip
-@click.option(
-    "--bump", type=click.FloatRange(0.1, 3600), default=36.0, metavar="SECONDS",
-    help="After which a transaction that is not included gets a higher fee [default: 36].",
-)  # fmt: skip
-@click.option("--once", is_flag=True, help="End when nothing is left that could be sent.")
 @click.option("--retry", is_flag=True, help="Try again what was refused.")
 @json_option
 def relay_command(
@@ -71,7 +51,7 @@ def relay_command(
     urls: tuple[str, ...],
     key_path: Path,
     directory: Path,
-    budget: float,
+    budget: int,
     max_fee: float,
     batch: int,
     accounts: tuple[bytes, ...],
@@ -88,13 +68,11 @@ def relay_command(
     """
     configure_logging()
     key = read_key(key_path)
-    template = EthereumOptions(
-        "", max_fee_per_gas=int(max_fee * _GWEI), bump_seconds=bump, settle_seconds=10 * bump, retries=2
-    )
+    template = make_chain_options(max_fee, bump)
     options = RelayOptions(
         source,
         tuple([replace(template, url=url) for url in urls]),
-        ChainLimits(int(budget * _ETHER), batch, frozenset(accounts)),
+        ChainLimits(budget, batch, frozenset(accounts)),
         poll_seconds=poll,
         once=once,
         retry=retry,
@@ -117,12 +95,9 @@ def relay_status_command(directory: Path, output: Output) -> None:
 
 
 @click.command("deploy", cls=Command)
+@max_fee_option
 @click.option("--chain", "urls", multiple=True, metavar="URL", help="A chain's node; again for more.")
 @click.option("--key", "key_path", type=PATH, metavar="FILE", help="The key that pays.")
-@click.option(
-    "--max-fee", type=click.FloatRange(0, 10**6), default=100.0, metavar="GWEI",
-    help="The most that is paid for a unit of gas [default: 100].",
-)  # fmt: skip
 @json_option
 def deploy_command(urls: tuple[str, ...], key_path: Path | None, max_fee: float, output: Output) -> None:
     """Bring the keystore, its verifiers and the account factory to chains; without chains, say where they are.
@@ -135,7 +110,7 @@ def deploy_command(urls: tuple[str, ...], key_path: Path | None, max_fee: float,
     if key_path is not None:
         key = read_key(key_path)
         for url in urls:
-            options = EthereumOptions(url, max_fee_per_gas=int(max_fee * _GWEI))
+            options = replace(make_chain_options(max_fee), url=url)
             chain_id, outcomes = asyncio.run(deploy_contracts(options, key))
             chains.append({"chainId": chain_id, **outcomes})
     table = make_table("contract", "address", *[str(chain["chainId"]) for chain in chains])
