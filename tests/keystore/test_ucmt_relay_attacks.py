@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from msgspec.structs import replace
 from apps.keystore.ucmt import RootUpdate, compute_update_message, fold_proof, join_nonce
 from apps.keystore.ucmt.envelope import HEAD
 from apps.keystore.ucmt.published import OWN_KEYSTORE, VERIFIERS
-from apps.keystore.ucmt.relay.chain import UpdateNode
+from apps.keystore.ucmt.relay.chain import UpdateNode, _Search
 from apps.keystore.ucmt.relay.service import Relayer, RelayOptions
 from apps.keystore.ucmt.relay.store import RelayStore
 from apps.keystore.ucmt.relay.worker import ChainWorker
@@ -54,6 +56,23 @@ def test_a_contract_that_does_nothing(log: Log, tmp_path: Path) -> None:
             assert {"refused": 2} == count_statuses(document, 1004)
             assert {"included, and the root has not changed"} == {row["reason"] for row in document["rows"]}
             assert 1 == len([raw for raw in chain.list_inputs() if raw[:4] == HEAD[:4]])
+
+
+def test_nonces_that_contradict_each_other() -> None:
+    """A contract of somebody's own says of each update what it likes: the search ends, and finds what can be so."""
+    updates = [SimpleNamespace(keystore=OWN_KEYSTORE, sequence=number) for number in range(6)]
+    for hint, *used in itertools.product(range(7), *[(False, True)] * 6):
+        search = _Search(SimpleNamespace(place=None, updates=updates), hint)  # type: ignore[arg-type]
+        search.root = bytes(32)
+        for _ in range(8):
+            probes = search.list_probes()
+            for place in probes:
+                search.note(place, (place + used[place]).to_bytes(32, "big"))
+        assert [] == probes, (hint, used)
+        found = search.finish()
+        if used == sorted(used, reverse=True):
+            assert found is not None
+            assert sum(used) == found.position
 
 
 def test_code_that_fails_in_its_own_way(log: Log, tmp_path: Path) -> None:

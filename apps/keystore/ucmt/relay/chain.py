@@ -127,7 +127,9 @@ class _Search:
         elif int.from_bytes(answer, "big") & _LAST_SEQUENCE > self.updates[place].sequence:
             self._low = max(self._low, place + 1)
         else:
-            self._high = max(min(self._high, place), self._low)
+            self._high = min(self._high, place)
+        if self._low > self._high:  # no contract of the keystore counts a later update without the earlier one
+            self._is_lost = True
 
     def finish(self) -> ChainStanding | None:
         if self._is_lost or self.root is None or len(self.root) != 32:
