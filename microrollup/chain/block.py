@@ -21,6 +21,7 @@ from microrollup.errors import RefusedError
 from microrollup.primitives import ZERO_BYTES32, Bytes32, Uint64
 
 __all__ = [
+    "EMPTY_SEAL",
     "Block",
     "Header",
     "compute_block_hash",
@@ -31,6 +32,10 @@ __all__ = [
     "recover_sealer",
     "seal_header",
 ]
+
+
+EMPTY_SEAL: Final = Seal(0, b"", "")
+"""Of a based rollup's blocks, which nobody builds."""
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

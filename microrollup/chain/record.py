@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import msgspec
 
 from microrollup.codec.canonical import decode_canonical, encode_canonical
-from microrollup.primitives import Address, Bytes32, Uint64
+from microrollup.primitives import ZERO_ADDRESS, Address, Bytes32, Uint64
 
 __all__ = [
     "GENESIS_FORMAT",
@@ -57,7 +57,7 @@ class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     state_root: Bytes32
     metadata_root: Bytes32
     builder: Address
-    """Signs the seals until the inbox names another."""
+    """Signs the seals until the inbox names another; zero for a based rollup, which has none for ever."""
     verifiers: Annotated[tuple[Address, ...], msgspec.Meta(max_length=256)]
     """Strictly ascending 20-byte addresses."""
     quorum: Uint64
@@ -66,6 +66,11 @@ class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """L1 block number from which the inbox counts."""
     salt: Bytes32
     domain: DomainConfig
+
+    @property
+    def is_based(self) -> bool:
+        """Whether the queue on L1 alone says what the blocks are."""
+        return self.builder == ZERO_ADDRESS
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="open"):
@@ -93,7 +98,8 @@ class Seal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     round: Uint64
     """How often this height was rebuilt: two seals of one builder for one height and round are equivocation."""
-    signature: Annotated[bytes, msgspec.Meta(min_length=65, max_length=65)]
+    signature: Annotated[bytes, msgspec.Meta(max_length=65)]
+    """65 bytes; empty in a based rollup, and only there."""
     info: Annotated[str, msgspec.Meta(max_length=256)]
     """Versions of Python and the libraries that built the block."""
 

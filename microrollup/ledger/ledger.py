@@ -370,9 +370,9 @@ class Ledger(LedgerStore):
             self._rounds = find_rounds(self.environment, self.rollup_id, logged.first_record)
         return self._rounds[logged.open.height]
 
-    def rebuild(self, height: int) -> None:
+    def rebuild(self, height: int, *, forget: bool = False) -> None:
         """Take back the blocks from `height` on and make ready to execute their entries again, each block's under the
-        code that built it.
+        code that built it; or let the log `forget` them, as where L1 gives other ones.
 
         Follow with `resume`, `compute_header` and `finish` until `resume` gives None or a block that is not `replayed`.
         Raises what `require_rebuildable` raises, and `CommitFailed`.
@@ -380,7 +380,7 @@ class Ledger(LedgerStore):
         self.require_rebuildable(height)
         self._replicate([encode_record(Rebuild(height))])
         end = self.checkpoint.height, self._length, self._chain
-        take_blocks_back(self.environment, self.tree, Rebuild(height), *end, self.find_authenticator)
+        take_blocks_back(self.environment, self.tree, Rebuild(height), *end, self.find_authenticator, forget=forget)
         self.tree.close()
         self._rounds = None
         self._load()

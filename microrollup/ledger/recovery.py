@@ -190,8 +190,11 @@ def take_blocks_back(
     log_length: int,
     chain: bytes,
     find_authenticator: Callable[[Header], Authenticator],
+    *,
+    forget: bool = False,
 ) -> None:
     """Append a `Rebuild` record and undo the blocks from its height up to `tip`, in one transaction; then the files.
+    If the log is to `forget` the blocks, their records go instead, and no `Rebuild` is appended.
 
     `find_authenticator` gives that of the code by which a block was executed, whose header it takes.
     A crash in between is mended by `open_tree`. The log keeps everything; only what is derived goes.
@@ -199,12 +202,25 @@ def take_blocks_back(
     tables, height = environment.tables, rebuild.height
     with environment.write() as txn:
         raw = encode_record(rebuild)
-        append_records(txn, tables, log_length, chain, [raw])
-        txn.put(REBUILD_KEY, raw, db=tables["meta"])
+        if not forget:
+            append_records(txn, tables, log_length, chain, [raw])
+            txn.put(REBUILD_KEY, raw, db=tables["meta"])
         for number in range(tip, height - 1, -1):
             _take_block_back(txn, tables, number, find_authenticator)
+        if forget:
+            _forget_records(txn, tables, height, tip, log_length)
         txn.put(REWINDING_KEY, encode_number(tip), db=tables["meta"])
     finish_rewinding(environment, tree, height - 1, tip)
+
+
+def _forget_records(txn: Transaction, tables: Tables, height: int, tip: int, log_length: int) -> None:
+    opening = txn.get(encode_number(height), db=tables["openings"])
+    if opening is None:
+        raise StoreCorrupt(f"openings/{height}", "missing")
+    for number in range(int.from_bytes(opening, "big"), log_length):
+        txn.delete(encode_number(number), db=tables["log"])
+    for number in range(height, tip + 1):
+        txn.delete(encode_number(number), db=tables["openings"])
 
 
 def _take_block_back(

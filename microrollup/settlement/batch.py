@@ -23,6 +23,7 @@ from microrollup.errors import DecodeError, UsageError
 from microrollup.primitives import MAX_ACTION_BYTES, MAX_BLOCK_ACTIONS, MAX_BLOCK_RECORD_BYTES, Bytes32, Uint64
 
 __all__ = [
+    "BASED_DATA_HASH",
     "BATCH_VERSION",
     "MAX_BATCH_BYTES",
     "MAX_INFLATED_BYTES",
@@ -160,6 +161,10 @@ def _inflate(raw: bytes) -> bytes:
     if inflater.unused_data:
         raise DecodeError("batch", f"{len(inflater.unused_data)} bytes follow the compressed data")
     return body
+
+
+BASED_DATA_HASH: Final = keccak256(b"\x04")
+"""Of a based rollup, which publishes nothing: all data is in the events of the queue."""
 
 
 def compute_data_hash(batch: bytes) -> bytes:

@@ -8,7 +8,7 @@
     │                  TooFewAttestations; and those of `microrollup.settlement.quorum_errors`
     ├── forced queue:  PayloadTooLarge, UnknownEntry, ForcedSkipped, WrongForcedHash
     ├── announcements: AlreadyVoided, NothingPending, CancelledTooLate
-    ├── permission:    NotBuilder, NotOwner, ZeroBuilder, ZeroCode
+    ├── permission:    NotBuilder, NotOwner, ZeroBuilder, ZeroCode, Based
     └── data:          BatchTooLarge, NoBlobs, NotTopLevel
 
 An argument is always an integer or bytes, so that the contract's custom errors can have these names and arguments.
@@ -23,6 +23,7 @@ __all__ = [
     "AlreadyVoided",
     "BadOrigin",
     "BadQuorum",
+    "Based",
     "BatchTooLarge",
     "CancelledTooLate",
     "DuplicateAttester",
@@ -304,6 +305,13 @@ class ZeroBuilder(SettlementError):
 
     def __init__(self) -> None:
         super().__init__("the builder cannot be the zero address")
+
+
+class Based(SettlementError):
+    """A based rollup has no builder and no voids, and publishes no data: all of it is in the queue's events."""
+
+    def __init__(self) -> None:
+        super().__init__("the rollup is based: it has no builder, no voids, and no data but the queue's")
 
 
 class ZeroCode(SettlementError):

@@ -20,9 +20,10 @@ from microrollup.settlement.attestation import (
     compute_attestation_digest,
     create_attestation,
 )
-from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
+from microrollup.settlement.batch import BASED_DATA_HASH, MAX_BATCH_BYTES, compute_data_hash
 from microrollup.settlement.errors import (
     BadOrigin,
+    Based,
     BatchTooLarge,
     CancelledTooLate,
     ForcedSkipped,
@@ -117,6 +118,11 @@ class InboxState(msgspec.Struct, frozen=True):
     stf_id: bytes
     """The code that is in force at the header's L1 origin."""
 
+    @property
+    def is_based(self) -> bool:
+        """Whether the rollup has no builder, from its genesis on."""
+        return self.builder == ZERO_ADDRESS
+
 
 def verify_settlement(
     state: InboxState, batch: bytes, header: Header, attestations: Sequence[SignedAttestation], submitter: bytes
@@ -126,7 +132,7 @@ def verify_settlement(
     Raises the `SettlementError` of the first rule that is broken: submitter, size, range, position, time, queue,
     attestations.
     """
-    _verify_submitter(state, submitter)
+    _verify_submitter(state, batch, submitter)
     if len(batch) > MAX_BATCH_BYTES:
         raise BatchTooLarge(MAX_BATCH_BYTES, len(batch))
     _verify_range(header)
@@ -142,7 +148,12 @@ def verify_settlement(
     return to_settled_head(header, state.number), signatures
 
 
-def _verify_submitter(state: InboxState, submitter: bytes) -> None:
+def _verify_submitter(state: InboxState, batch: bytes, submitter: bytes) -> None:
+    """Of a based rollup anybody submits, and nothing beside the header."""
+    if state.is_based:
+        if batch:
+            raise Based
+        return
     if submitter != state.builder and state.number - state.head.l1_number <= BUILDER_SILENCE_BLOCKS:
         raise NotBuilder(state.builder, submitter)
 
@@ -159,7 +170,9 @@ def _verify_time(state: InboxState, header: Header) -> None:
         raise StaleTimestamp(state.head.timestamp, header.timestamp)
     if header.timestamp > state.time:
         raise FutureTimestamp(state.time, header.timestamp)
-    lowest = max(state.head.l1_origin, state.number - MAX_ORIGIN_AGE_BLOCKS)
+    lowest = state.head.l1_origin
+    if not state.is_based:
+        lowest = max(lowest, state.number - MAX_ORIGIN_AGE_BLOCKS)
     if not lowest <= header.l1_origin < state.number:
         raise BadOrigin(lowest, state.number - 1, header.l1_origin)
 
@@ -167,14 +180,16 @@ def _verify_time(state: InboxState, header: Header) -> None:
 def _verify_forced(state: InboxState, header: Header) -> None:
     """The header took entries of the queue as it is, and as many as it had to.
 
-    A batch may stop at 64 entries, since one block takes no more, although more are due.
+    A batch may stop at 64 entries, since one block takes no more, although more are due. Of a based rollup it takes one
+    at least; how many follow from the origin, verifiers judge.
     """
     taken, settled = header.forced_count, state.head.forced_count
     if taken > state.queue_length:
         raise UnknownEntry(state.queue_length, taken)
     is_full_block = taken >= settled + MAX_FORCED_PER_BLOCK
     next_is_due = state.next_inclusion_block is not None and state.next_inclusion_block <= header.l1_origin
-    if taken < settled or (next_is_due and not is_full_block):
+    too_few = taken <= settled if state.is_based else taken < settled or (next_is_due and not is_full_block)
+    if too_few:
         raise ForcedSkipped(settled, taken, header.l1_origin)
     if header.forced_hash != state.forced_hash:
         raise WrongForcedHash(state.forced_hash, header.forced_hash)
@@ -184,7 +199,8 @@ def _verify_attestations(
     state: InboxState, batch: bytes, header: Header, attestations: Sequence[SignedAttestation]
 ) -> bytes:
     first_height = state.head.height + 1
-    expected = create_attestation(state.head.block_hash, first_height, header, compute_data_hash(batch))
+    data_hash = BASED_DATA_HASH if state.is_based else compute_data_hash(batch)
+    expected = create_attestation(state.head.block_hash, first_height, header, data_hash)
     for signed in attestations:
         if signed.attestation != expected:
             _raise_difference(state.head, expected, signed.attestation)
@@ -214,10 +230,9 @@ def _raise_difference(head: SettledHead, expected: BatchAttestation, found: Batc
 def compute_genesis_head(genesis: Genesis, number: int, time: int) -> SettledHead:
     """The head of an inbox created in L1 block `number`, as its constructor computes it from the genesis preimage.
 
-    Raises `BadQuorum`, `ZeroBuilder`, `FutureTimestamp`, or `BadOrigin` if the L1 start is not a past block.
+    Raises `BadQuorum`, `FutureTimestamp`, or `BadOrigin` if the L1 start is not a past block.
     """
     verify_verifiers(VerifierSet(genesis.verifiers, genesis.quorum))
-    verify_builder(genesis.builder)
     if genesis.genesis_time > time:
         raise FutureTimestamp(time, genesis.genesis_time)
     if genesis.l1_start >= number:

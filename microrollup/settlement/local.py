@@ -20,8 +20,8 @@ from microrollup.codec.canonical import decode_canonical, encode_canonical
 from microrollup.errors import DecodeError, StoreFormat, StoreMissing, UsageError
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
 from microrollup.settlement.attestation import SignedAttestation
-from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
-from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, NotOwner, PayloadTooLarge
+from microrollup.settlement.batch import BASED_DATA_HASH, MAX_BATCH_BYTES, compute_data_hash
+from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, Based, NotOwner, PayloadTooLarge
 from microrollup.settlement.forced import ForcedEntry
 from microrollup.settlement.inbox import (
     ANNOUNCEMENTS,
@@ -207,7 +207,7 @@ class LocalSettlement:
         return MAX_BATCH_BYTES
 
     def compute_data_hash(self, batch: bytes) -> bytes:
-        return compute_data_hash(batch)
+        return BASED_DATA_HASH if self._genesis.is_based else compute_data_hash(batch)
 
     def get_settled(self) -> SettledHead:
         with self._read() as rows:
@@ -263,6 +263,7 @@ class LocalSettlement:
         return index
 
     def void(self, index: int, *, caller: bytes) -> int:
+        self._require_builder()
         with self._write_as_owner(caller) as (rows, number):
             voided_from = rows.get_void(index)
             if voided_from is not None:
@@ -302,6 +303,7 @@ class LocalSettlement:
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:
         _check_address(builder)
+        self._require_builder()
         with self._write_as_owner(caller) as (rows, number):
             verify_builder(builder)
             if not rows.is_owner_leaving(number):
@@ -328,6 +330,10 @@ class LocalSettlement:
                 for kind in ANNOUNCEMENTS:  # what was announced earlier in this very block
                     rows.take_back(kind, effective)
         return effective
+
+    def _require_builder(self) -> None:
+        if self._genesis.is_based:
+            raise Based
 
     @contextmanager
     def _read(self) -> Iterator[InboxRows]:

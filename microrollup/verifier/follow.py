@@ -25,7 +25,7 @@ from microrollup.verifier.l1_rules import NotJudgedYet, require_judgeable, verif
 from microrollup.verifier.signatures import SharedHeights, SignedHeights
 from microrollup.verifier.verify import verify_block
 
-__all__ = ["attest", "authenticate_blocks", "read_judgeable", "verify_blocks"]
+__all__ = ["attest", "authenticate_blocks", "read_judgeable", "verify_blocks", "verify_settled"]
 
 _ENVELOPES_AT_ONCE: Final = 25
 """Envelopes of a chunk, or records beside one: what a process goes on with while its block takes too long already."""
@@ -126,12 +126,12 @@ def verify_blocks(
     except NotJudgedYet as error:
         waiting = error
     if l1 is not None:
-        _verify_settled(ledger, l1.get_settled())
+        verify_settled(ledger, l1.get_settled())
     if waiting is not None:
         raise waiting
 
 
-def _verify_settled(ledger: Ledger, settled: SettledHead) -> None:
+def verify_settled(ledger: Ledger, settled: SettledHead) -> None:
     """Raise `Divergence` if L1 settled another block than the ledger has at its height."""
     start = get_log_start(ledger.environment.reader, ledger.environment.tables)
     if settled.height > ledger.checkpoint.height or (start is not None and settled.height < start.height):
@@ -158,7 +158,7 @@ def attest(
     settled = l1.get_settled()
     if settled.height > ledger.checkpoint.height:
         return []
-    _verify_settled(ledger, settled)
+    verify_settled(ledger, settled)
     parent_hash, height = settled.block_hash, settled.height
     attestations: list[SignedAttestation] = []
     for batch in read_batches(height + 1):

@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "ledger": {"codec", "crypto", "chain", "declaration", "execution", "settlement", "store"},
     "replication": {"codec", "chain", "execution", "ledger", "settlement"},
     "sequencer": {"chain", "crypto", "execution", "ledger", "settlement", "store"},
+    "based": {"chain", "declaration", "execution", "ledger", "settlement"},
     "verifier": {
         "codec", "crypto", "chain", "declaration", "execution", "keys", "ledger", "replication", "settlement", "store"
     },
