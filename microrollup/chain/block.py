@@ -17,7 +17,7 @@ from eth_abi.abi import encode as abi_encode
 from microrollup.chain.record import Genesis, Open, Seal
 from microrollup.crypto.ecdsa import SigningKey, canonicalize_signature, recover_address, sign_message
 from microrollup.crypto.keccak import keccak256
-from microrollup.errors import RefusedError
+from microrollup.errors import DecodeError, RefusedError
 from microrollup.primitives import ZERO_BYTES32, Bytes32, Uint64
 
 __all__ = [
@@ -29,6 +29,8 @@ __all__ = [
     "compute_rollup_id",
     "compute_seal_digest",
     "compute_verifiers_hash",
+    "decode_header_words",
+    "encode_header_words",
     "recover_sealer",
     "seal_header",
 ]
@@ -72,13 +74,35 @@ class Block(msgspec.Struct, frozen=True):
     seal: Seal
 
 
+_NUMBERS: Final = frozenset({"height", "timestamp", "l1_origin", "forced_count", "first_seq", "action_count"})
+
+
 def _word(value: int | bytes) -> bytes:
     return value.to_bytes(32, "big") if isinstance(value, int) else value
 
 
 def compute_block_hash(header: Header) -> bytes:
     """keccak256 of the header's fourteen 32-byte words."""
-    return keccak256(b"".join([_word(value) for value in msgspec.structs.astuple(header)]))
+    return keccak256(encode_header_words(header))
+
+
+def encode_header_words(header: Header) -> bytes:
+    """The header's fourteen 32-byte words, as the inbox takes them."""
+    return b"".join([_word(value) for value in msgspec.structs.astuple(header)])
+
+
+def decode_header_words(raw: bytes) -> Header:
+    """The header of such words. Raises `DecodeError` for another length, and for a number of more than 64 bits."""
+    fields = Header.__struct_fields__
+    if len(raw) != 32 * len(fields):
+        raise DecodeError("header", f"{len(raw)} bytes, not {32 * len(fields)}")
+    words = [raw[place : place + 32] for place in range(0, len(raw), 32)]
+    values = [
+        int.from_bytes(word, "big") if name in _NUMBERS else word for name, word in zip(fields, words, strict=True)
+    ]
+    if any(isinstance(value, int) and value >> 64 for value in values):
+        raise DecodeError("header", "a number has more than 64 bits")
+    return Header(*values)  # type: ignore[arg-type]  # each of its field's type
 
 
 def compute_verifiers_hash(verifiers: tuple[bytes, ...]) -> bytes:

@@ -29,7 +29,7 @@ __all__ = ["verify_command"]
 @click.command("verify", cls=Command)
 @app_argument
 @click.option("--from", "source", metavar="FILE|DIR|URL", help="Exported blocks, a store, or a node's address.")
-@click.option("--from-l1", metavar="URL|DIR", help="Derive what L1 settled, without any operator; a URL needs --inbox.")
+@click.option("--from-l1", metavar="URL|DIR", help="Derive what L1 settled, or a based rollup, without any operator.")
 @click.option("--data", "directory", type=PATH, metavar="DIR", help="The verifier's own store [default: temporary].")
 @click.option("--l1", "local", type=PATH, metavar="DIR", help="Local settlement: checks time, builder, forced actions.")
 @ethereum_options
@@ -44,6 +44,12 @@ __all__ = ["verify_command"]
 @click.option("--follow", is_flag=True, help="Go on with new blocks until stopped; attestations go back to a node.")
 @click.option(
     "--once", is_flag=True, help="Execute each action once, not twice: faster, blind to apps that keep state."
+)
+@click.option(
+    "--serve",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="With --follow: serve the attestations of a based rollup at this port of 127.0.0.1.",
 )
 @workers_option
 @segment_options
@@ -61,6 +67,7 @@ def verify_command(
     rollup_id: bytes | None,
     follow: bool,
     once: bool,
+    serve: int | None,
     workers: int | None,
     segmented: Segmented | None,
     heights: ReplicaPlace | None,
@@ -93,8 +100,8 @@ def verify_command(
         l1 = resolve_place(directory, {}).place
     if key is not None and l1 is None:
         raise UsageError("--key needs --l1 or --l1-url: without a view of L1 a verifier never signs")
-    if key is not None and from_l1 is not None:
-        raise UsageError("--key attests what is not settled yet; --from-l1 derives what is: give --from")
+    if serve is not None and (not follow or key is None):
+        raise UsageError("--serve serves the attestations of --key while --follow goes on")
     if segmented is not None and (follow or key is not None):
         raise UsageError("--executor verifies a history once: --follow and --key go without it")
     if isinstance(key, str) and directory is None:
@@ -112,7 +119,7 @@ def verify_command(
             replica=heights,
         )  # fmt: skip
         if follow:
-            return show_followed(request, output)
+            return show_followed(request, output, serve)
         outcome = watch_verifier(request)
     if isinstance(outcome, DivergenceEvent):
         show_divergence(outcome, output)

@@ -89,6 +89,8 @@ class Report(msgspec.Struct, frozen=True, rename="camel", tag="report"):
     """Height of the first block that is not judged yet: L1 may still replace the L1 block that it is bound to."""
     missing: MissingCode | None = None
     """A code that is announced, and that the app here has no version of: the verifier will stop there."""
+    header: str | None = None
+    """Of a based rollup, the words of the header with which the attestation ends, 0x-hex: the inbox takes them."""
 
 
 class DivergenceEvent(msgspec.Struct, frozen=True, rename="camel", tag="divergence"):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, redirect_stdout
 from functools import partial
 from itertools import islice
@@ -22,7 +22,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from microrollup.chain.block import Header, compute_rollup_id
+from microrollup.based.block import require_based
+from microrollup.based.following import follow_queue
+from microrollup.chain.block import Header, compute_rollup_id, encode_header_words
 from microrollup.chain.record import Genesis
 from microrollup.crypto.bls_shares import BlsKey, load_bls_key
 from microrollup.crypto.ecdsa import SigningKey, load_private_key
@@ -47,6 +49,7 @@ from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
 from microrollup.settlement.upgrades import find_announced
+from microrollup.verifier.based import attest_queue
 from microrollup.verifier.derive import SettledSource, derive_blocks
 from microrollup.verifier.events import (
     DivergenceEvent,
@@ -111,6 +114,7 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
         l1 = None if request.l1 is None else stack.enter_context(closing(open_l1(request.l1)))
         source = _open_source(request.source, l1)
         _check_genesis(source.genesis, l1, request.rollup_id)
+        _check_mode(rollup, source, key)
         if l1 is not None:
             stf_id = l1.get_stf_id(0)
             manifest = None if isinstance(source, SettledSource) else source.read_manifest(stf_id)
@@ -137,7 +141,9 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
             first = ledger.checkpoint.height + 1
             attestations: list[SignedAttestation] = []
             waiting: int | None = None
-            if isinstance(source, SettledSource):
+            if source.genesis.is_based:
+                attestations = _follow_queue(ledger, l1, key if tick.attest else None, signed, report)
+            elif isinstance(source, SettledSource):
                 derive_blocks(ledger, source.l1, pool, report)
             else:
                 try:
@@ -150,6 +156,28 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
                 if tick.attest:
                     attestations = _attest(ledger, l1, key, signed, source, tick)
             emit(_describe(ledger, first, attestations, l1, waiting, once=request.once))
+
+
+def _check_mode(rollup: MicroRollup, source: BlockSource | SettledSource, key: SigningKey | None) -> None:
+    """Raise `UsageError` for what a rollup with a builder, or one without, cannot be asked for."""
+    is_derived = isinstance(source, SettledSource)
+    if source.genesis.is_based:
+        require_based(rollup, source.genesis)
+        if not is_derived:
+            raise UsageError("the rollup is based: its blocks follow from L1 alone; give --from-l1 instead of --from")
+    elif is_derived and key is not None:
+        raise UsageError("--key attests what is not settled yet; --from-l1 derives what is: give --from")
+
+
+def _follow_queue(
+    ledger: Ledger, l1: L1View | None, key: SigningKey | None, signed: SignedHeights, report: Callable[[Header], None]
+) -> list[SignedAttestation]:
+    """Follow a based rollup to what L1 is not expected to take back, and attest it if there is a key."""
+    if l1 is None:
+        raise UsageError("a based rollup follows from L1 alone: name one")
+    follow_queue(ledger, l1, l1.get_origin(), report)
+    attestation = None if key is None else attest_queue(ledger, l1, key, signed)
+    return [] if attestation is None else [attestation]
 
 
 def _verify_new(
@@ -213,6 +241,7 @@ def _describe(
         once=once,
         waiting=waiting,
         missing=None if l1 is None else _find_missing(ledger, l1),
+        header=_show_header(ledger, attestations) if ledger.genesis.is_based else None,
     )
 
 
@@ -222,6 +251,12 @@ def _list_unchecked(l1: L1View | None) -> list[str]:
         return list(UNCHECKED_WITHOUT_L1)
     sets = [l1.get_verifiers(number) for number in (l1.get_settled().l1_number, l1.get_number())]
     return [UNCHECKED_PROOFS] if any(verifiers.rules for verifiers in sets) else []
+
+
+def _show_header(ledger: Ledger, attestations: Sequence[SignedAttestation]) -> str | None:
+    if not attestations:
+        return None
+    return f"0x{encode_header_words(ledger.get_header(attestations[-1].attestation.last_height)).hex()}"
 
 
 def _find_missing(ledger: Ledger, l1: L1View) -> MissingCode | None:

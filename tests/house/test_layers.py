@@ -31,7 +31,8 @@ ROOMS: dict[str, set[str]] = {
     "sequencer": {"chain", "crypto", "execution", "ledger", "settlement", "store"},
     "based": {"chain", "declaration", "execution", "ledger", "settlement"},
     "verifier": {
-        "codec", "crypto", "chain", "declaration", "execution", "keys", "ledger", "replication", "settlement", "store"
+        "based", "codec", "crypto", "chain", "declaration", "execution", "keys", "ledger", "replication", "settlement",
+        "store",
     },
     "maintenance": {"codec", "crypto", "chain", "declaration", "execution", "ledger", "settlement", "store"},
     "segments": {"chain", "declaration", "execution", "ledger", "maintenance", "settlement", "store", "verifier"},
