@@ -227,6 +227,9 @@ interface IRollupInbox {
     error NotOwner(address owner, address caller);
     /// @notice A zero builder could seal no block.
     error ZeroBuilder();
+    /// @notice The genesis names no builder: the rollup is based for ever. It has no builder, no voids, and no data but the
+    /// queue's events.
+    error Based();
     /// @notice No code has the id zero.
     error ZeroCode();
     /// @notice A batch, in bytes of calldata, or as many as its blobs hold.
@@ -245,7 +248,8 @@ interface IRollupInbox {
     /// `0x02 || abi.encode(bytes signatures, Proof[] proofs)`, one of the two above, and proofs in the order of the set's rules.
     function settleBlobs(Header calldata header, Claim calldata claim, bytes calldata signatures) external;
 
-    /// @notice Settle a batch that is in the calldata: `dataHash` is `keccak256(0x01 || batch)`.
+    /// @notice Settle a batch that is in the calldata: `dataHash` is `keccak256(0x01 || batch)`. Of a based rollup anybody
+    /// settles, `batch` is empty and `dataHash` is `keccak256(0x04)`: all data is in the queue's events.
     function settleCalldata(
         Header calldata header,
         Claim calldata claim,
@@ -258,9 +262,13 @@ interface IRollupInbox {
     /// type, the members without the nonce;
     /// `0x01 || record`, a signed action that anybody carries, `record` being canonical msgpack `[type, [members...], nonce,
     /// signature]`: the signer is its sender, and the nonce must be the next;
-    /// `0x02 || length of the name, 1 byte || name || bytes`, what comes in an envelope of the app's own.
+    /// `0x02 || length of the name, 1 byte || name || bytes`, what comes in an envelope of the app's own;
+    /// `0x03 || array of records`, at most 5,000 bytes, many signed actions that anybody carries.
     /// Nothing of it is checked here: what does not decode takes its place in the queue and does nothing.
     function force(bytes calldata payload) external returns (uint256 index);
+
+    /// @notice The same for each of these, in order; the place of the first one in the queue.
+    function forceMany(bytes[] calldata payloads) external returns (uint256 index);
 
     /// @notice Announce, as the owner, that an entry of the queue is not executed by blocks whose L1 origin has reached
     /// `effectiveBlock`: 21,600 L1 blocks from now, and at least 43,200 after its inclusion. The void does not count if another owner

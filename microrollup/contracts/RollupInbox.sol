@@ -43,6 +43,8 @@ contract RollupInbox is IRollupInbox {
     uint256 private constant BLOB_BYTES = 31 * 4096;
     uint256 private constant MAX_BATCH_BYTES = 6 * BLOB_BYTES;
     uint256 private constant HEADER_BYTES = 14 * 32;
+    /// @dev Of a based rollup, which publishes nothing.
+    bytes32 private constant BASED_DATA_HASH = keccak256(hex"04");
     /// @dev Stands for the inbox itself in the domain that the constructor takes.
     address private constant THIS_INBOX = address(type(uint160).max);
 
@@ -88,6 +90,8 @@ contract RollupInbox is IRollupInbox {
     uint256 public immutable createdAt;
     uint256 private immutable _chainId;
     bytes32 private immutable _domainSeparator;
+    /// @dev The genesis names no builder, so there never is one.
+    bool private immutable _isBased;
 
     /// @param genesis The preimage of the rollup id.
     /// @param domain Under which wallets sign actions; its contract is this one (`0xff…ff`, because this address depends on
@@ -105,7 +109,6 @@ contract RollupInbox is IRollupInbox {
         _verifiers.newest.value = VerifierSets.store(
             VerifierSet(uint8(VerifierSets.ECDSA), genesis.verifiers, genesis.quorum, new Rule[](0)), _pages
         );
-        if (genesis.builder == address(0)) revert ZeroBuilder();
         if (genesis.genesisTime > block.timestamp) revert FutureTimestamp(block.timestamp, genesis.genesisTime);
         if (genesis.l1Start >= block.number) revert BadOrigin(0, block.number - 1, genesis.l1Start);
 
@@ -114,6 +117,7 @@ contract RollupInbox is IRollupInbox {
         createdAt = block.number;
         _chainId = block.chainid;
         _domainSeparator = Attestations.computeDomainSeparator();
+        _isBased = genesis.builder == address(0);
         _builder.newest.value = genesis.builder;
         _owner.newest.value = firstOwner;
 
@@ -135,6 +139,7 @@ contract RollupInbox is IRollupInbox {
 
     /// @inheritdoc IRollupInbox
     function settleBlobs(Header calldata header, Claim calldata claim, bytes calldata signatures) external {
+        _verifyHasBuilder();
         Head memory head = _head;
         _verifySubmitter(head);
         _settle(head, header, claim, signatures, _computeBlobDataHash(), true);
@@ -147,11 +152,17 @@ contract RollupInbox is IRollupInbox {
         bytes calldata signatures,
         bytes calldata batch
     ) external {
-        if (msg.sender != tx.origin || msg.sender.code.length != 0) revert NotTopLevel(msg.sender);
         Head memory head = _head;
-        _verifySubmitter(head);
-        if (batch.length > MAX_BATCH_BYTES) revert BatchTooLarge(MAX_BATCH_BYTES, batch.length);
-        _settle(head, header, claim, signatures, keccak256(abi.encodePacked(uint8(1), batch)), false);
+        bytes32 dataHash = BASED_DATA_HASH;
+        if (_isBased) {
+            if (batch.length != 0) revert Based();
+        } else {
+            if (msg.sender != tx.origin || msg.sender.code.length != 0) revert NotTopLevel(msg.sender);
+            _verifySubmitter(head);
+            if (batch.length > MAX_BATCH_BYTES) revert BatchTooLarge(MAX_BATCH_BYTES, batch.length);
+            dataHash = keccak256(abi.encodePacked(uint8(1), batch));
+        }
+        _settle(head, header, claim, signatures, dataHash, false);
     }
 
     function _settle(
@@ -183,6 +194,10 @@ contract RollupInbox is IRollupInbox {
             uint40(block.timestamp)
         );
         emit BatchSettled(claim.firstHeight, header.height, msg.sender, dataHash, inBlobs, header, signatures);
+    }
+
+    function _verifyHasBuilder() private view {
+        if (_isBased) revert Based();
     }
 
     function _verifySubmitter(Head memory head) private view {
@@ -229,19 +244,20 @@ contract RollupInbox is IRollupInbox {
         if (header.timestamp < head.timestamp) revert StaleTimestamp(head.timestamp, header.timestamp);
         if (header.timestamp > block.timestamp) revert FutureTimestamp(block.timestamp, header.timestamp);
         uint256 lowest = head.l1Origin;
-        if (block.number > lowest + MAX_ORIGIN_AGE_BLOCKS) lowest = block.number - MAX_ORIGIN_AGE_BLOCKS;
+        if (!_isBased && block.number > lowest + MAX_ORIGIN_AGE_BLOCKS) lowest = block.number - MAX_ORIGIN_AGE_BLOCKS;
         if (header.l1Origin < lowest || header.l1Origin >= block.number) {
             revert BadOrigin(lowest, block.number - 1, header.l1Origin);
         }
     }
 
-    /// @dev A batch may stop at 64 entries, since one block takes no more, although more are due.
+    /// @dev A batch may stop at 64 entries, since one block takes no more, although more are due. Of a based rollup it takes
+    /// one at least; how many follow from the origin, verifiers judge.
     function _verifyForced(Head memory head, Header calldata header) private view {
         uint256 taken = header.forcedCount;
         uint256 length = _queue.length;
         if (taken > length) revert UnknownEntry(length, taken);
-        bool tooFew = taken < head.forcedCount;
-        if (!tooFew && taken < length && taken < head.forcedCount + MAX_FORCED_PER_BLOCK) {
+        bool tooFew = taken < head.forcedCount || (_isBased && taken == head.forcedCount);
+        if (!_isBased && !tooFew && taken < length && taken < head.forcedCount + MAX_FORCED_PER_BLOCK) {
             tooFew = _queue[taken].inclusionBlock <= header.l1Origin;
         }
         if (tooFew) revert ForcedSkipped(head.forcedCount, taken, header.l1Origin);
@@ -286,6 +302,18 @@ contract RollupInbox is IRollupInbox {
 
     /// @inheritdoc IRollupInbox
     function force(bytes calldata payload) external returns (uint256 index) {
+        return _force(payload);
+    }
+
+    /// @inheritdoc IRollupInbox
+    function forceMany(bytes[] calldata payloads) external returns (uint256 index) {
+        index = _queue.length;
+        for (uint256 i = 0; i < payloads.length; ++i) {
+            _force(payloads[i]);
+        }
+    }
+
+    function _force(bytes calldata payload) private returns (uint256 index) {
         if (payload.length > MAX_PAYLOAD_BYTES) revert PayloadTooLarge(MAX_PAYLOAD_BYTES, payload.length);
         index = _queue.length;
         // What `Head.forcedCount` can hold: years of all of Ethereum's gas.
@@ -299,6 +327,7 @@ contract RollupInbox is IRollupInbox {
 
     /// @inheritdoc IRollupInbox
     function void(uint256 index) external returns (uint256 effectiveBlock) {
+        _verifyHasBuilder();
         effectiveBlock = _verifyOwner();
         Entry storage voided = _getEntry(index);
         uint256 known = _getVoid(voided);
@@ -327,6 +356,7 @@ contract RollupInbox is IRollupInbox {
 
     /// @inheritdoc IRollupInbox
     function changeBuilder(address next) external returns (uint256 effectiveBlock) {
+        _verifyHasBuilder();
         effectiveBlock = _verifyOwner();
         if (next == address(0)) revert ZeroBuilder();
         if (!_isOwnerLeaving()) _builder.announce(next, effectiveBlock);

@@ -20,7 +20,7 @@ from microrollup.crypto.bls_shares import KEY_BYTES
 from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.primitives import Address, Uint64
 from microrollup.settlement.attestation import BatchAttestation
-from microrollup.settlement.batch import compute_data_hash
+from microrollup.settlement.batch import BASED_DATA_HASH, compute_data_hash
 from microrollup.settlement.errors import UnknownEntry
 from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute_queue_hash, take_entry
 from microrollup.settlement.protocol import AnnouncementKind, SettledBatch, SettledHead
@@ -139,7 +139,7 @@ class InboxRows:
         if row is None:
             return None
         batch = self._get(_to_key(row.header.height), self._tables.batches) or b""
-        if row.attestation.data_hash != compute_data_hash(batch):
+        if row.attestation.data_hash != (compute_data_hash(batch) if batch else BASED_DATA_HASH):
             raise StoreCorrupt("batches", f"the batch up to height {row.header.height} is not the attested one")
         if row.attestation.block_hash != compute_block_hash(row.header):
             raise StoreCorrupt("settled", f"the header of height {row.header.height} is not the attested one")

@@ -121,5 +121,5 @@ def test_what_is_not_asked_for(cli: CommandLine, tmp_path: Path, l1: Path) -> No
     things.
     """
     assert "--serve serves" in cli.refuse("verify", APP, "--from-l1", l1, "--serve", 0)
-    assert "settle" in cli.refuse("settle", APP, "--l1", l1)
-    assert "settle" in cli.refuse("settle", APP, "--l1", l1, "--from", "http://127.0.0.1:1")
+    assert "give the --attestations" in cli.refuse("settle", APP, "--l1", l1)
+    assert "give the --attestations" in cli.refuse("settle", APP, "--l1", l1, "--from", "http://127.0.0.1:1")

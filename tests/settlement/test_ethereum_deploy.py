@@ -16,7 +16,7 @@ from l1_fixtures import Anvil, find_tool
 from microrollup.chain.block import compute_rollup_id
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.crypto.keccak import keccak256
-from microrollup.settlement.errors import WrongDomain, ZeroBuilder
+from microrollup.settlement.errors import WrongDomain
 from microrollup.settlement.ethereum import create2
 from microrollup.settlement.ethereum.contract import encode_creation
 from microrollup.settlement.ethereum.create2 import DEPLOYER as DEPLOYMENT_PROXY
@@ -66,8 +66,6 @@ def test_deployment_refuses(site: Site) -> None:
     foreign = replace(genesis, domain=replace(genesis.domain, verifying_contract=b"\x01" * 20))
     with pytest.raises(WrongDomain):
         deploy_inbox(site.options, DEPLOYER, plan_inbox(foreign, OWNER, STF_ID, keep_domain=True))
-    with pytest.raises(ZeroBuilder):
-        deploy_inbox(site.options, DEPLOYER, plan_inbox(replace(genesis, builder=bytes(20)), OWNER, STF_ID))
 
 
 def test_an_inbox_that_is_there(site: Site) -> None:

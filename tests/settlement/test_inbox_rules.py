@@ -549,7 +549,7 @@ def test_constructor_judges_as_python_does(world: World) -> None:
         assert expected == (answer if isinstance(answer, Reverted) else None)
 
     judge()
-    assert {"", "BadQuorum", "ZeroBuilder", "FutureTimestamp", "BadOrigin"} == seen
+    assert {"", "BadQuorum", "FutureTimestamp", "BadOrigin"} == seen
 
 
 def test_hash_over_blobs(world: World) -> None:

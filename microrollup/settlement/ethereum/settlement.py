@@ -19,7 +19,7 @@ from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.errors import UsageError
 from microrollup.primitives import MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
 from microrollup.settlement.attestation import SignedAttestation
-from microrollup.settlement.batch import MAX_BATCH_BYTES
+from microrollup.settlement.batch import BASED_DATA_HASH, MAX_BATCH_BYTES
 from microrollup.settlement.errors import BadOrigin
 from microrollup.settlement.ethereum.answers import parse_quantity, parse_transaction
 from microrollup.settlement.ethereum.costs import TransactionCost, read_cost
@@ -237,6 +237,8 @@ class EthereumSettlement:
 
     def _publish(self, batch: bytes) -> Publication | None:
         """The last batch's publication is kept: a node asks for it to attest and again to settle."""
+        if self.get_genesis().is_based:
+            return Publication(batch, BASED_DATA_HASH, "settleCalldata", (batch,))
         if self._published is None or self._published[0] != batch:
             self._published = (batch, publish(batch, self._options.da))
         return self._published[1]
@@ -267,7 +269,9 @@ class EthereumSettlement:
         )
 
     async def _read_batch(self, settled: IndexedBatch) -> bytes:
-        """The batch from L1 or DA. Raises `L1Error`s and `DecodeError`."""
+        """The batch from L1 or DA; of a based rollup there is none. Raises `L1Error`s and `DecodeError`."""
+        if settled.data_hash == BASED_DATA_HASH:
+            return b""
         answer = await self._transport.ask("eth_getTransactionByHash", f"0x{settled.transaction_hash.hex()}")
         transaction = parse_transaction(answer, settled.transaction_hash)
         if transaction is None:

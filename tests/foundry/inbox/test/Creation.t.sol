@@ -226,13 +226,6 @@ contract CreationTest is InboxTest {
         refuseQuorum(genesis);
     }
 
-    /// @notice The zero address cannot build.
-    function test_ZeroBuilder() public {
-        IRollupInbox.Genesis memory genesis = makeGenesis();
-        genesis.builder = address(0);
-        refuse(genesis, abi.encodeWithSelector(IRollupInbox.ZeroBuilder.selector));
-    }
-
     /// @notice The genesis may be as new as the creating block, not newer.
     function test_FutureTimestamp() public {
         IRollupInbox.Genesis memory genesis = makeGenesis();

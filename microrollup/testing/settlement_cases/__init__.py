@@ -1,0 +1,1 @@
+"""The cases of the contract suite, by what they are about; `settlement_suite` puts them together."""
