@@ -13,6 +13,8 @@ import msgspec
 
 from microrollup.chain.block import Header, compute_genesis_header
 from microrollup.chain.record import Genesis
+from microrollup.codec.canonical import decode_canonical, encode_canonical
+from microrollup.errors import DecodeError, UsageError
 from microrollup.primitives import MAX_FORCED_PER_BLOCK, ZERO_ADDRESS, ZERO_BYTES32
 from microrollup.settlement.attestation import (
     BatchAttestation,
@@ -55,11 +57,13 @@ __all__ = [
     "MAX_ORIGIN_AGE_BLOCKS",
     "VOID_AGE_BLOCKS",
     "InboxState",
+    "check_words",
     "compute_genesis_head",
     "compute_void_block",
     "verify_builder",
     "verify_cancel",
     "verify_code",
+    "verify_has_builder",
     "verify_settlement",
 ]
 
@@ -90,6 +94,9 @@ CANCEL_MARGIN_BLOCKS: Final = 300
 
 ANNOUNCEMENTS: Final[tuple[AnnouncementKind, ...]] = ("verifiers", "builder", "code")
 """What can be cancelled, by the number that the contract's `Announcement` gives it."""
+
+_MAX_HEADER_BYTES: Final = 1024
+_HEADER_DECODER: Final = msgspec.msgpack.Decoder(Header)
 
 _NUMBER_BITS: Final = 64
 """Of a header's numbers, although a word has 256."""
@@ -267,3 +274,20 @@ def verify_builder(builder: bytes) -> None:
     """Raise `ZeroBuilder` for the zero address."""
     if builder == ZERO_ADDRESS:
         raise ZeroBuilder
+
+
+def verify_has_builder(genesis: Genesis) -> None:
+    """Raise `Based` for what a rollup without a builder does not have."""
+    if genesis.is_based:
+        raise Based
+
+
+def check_words(header: Header) -> None:
+    """What the types of a contract's arguments check by themselves: `bytes32` and `uint256`. Raises `UsageError`."""
+    words = msgspec.structs.asdict(header)
+    wide = {name: 0 for name, value in words.items() if isinstance(value, int) and 1 << 64 <= value < 1 << 256}
+    try:
+        checked = encode_canonical(msgspec.structs.replace(header, **wide))
+        decode_canonical(_HEADER_DECODER, checked, what="header", limit=_MAX_HEADER_BYTES)
+    except (DecodeError, OverflowError, TypeError) as error:
+        raise UsageError(f"not a header: {error}") from None

@@ -12,26 +12,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-import msgspec
-
 from microrollup.chain.block import Header, compute_rollup_id
 from microrollup.chain.record import Genesis, decode_genesis
-from microrollup.codec.canonical import decode_canonical, encode_canonical
-from microrollup.errors import DecodeError, StoreFormat, StoreMissing, UsageError
+from microrollup.codec.canonical import encode_canonical
+from microrollup.errors import StoreFormat, StoreMissing, UsageError
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.batch import BASED_DATA_HASH, MAX_BATCH_BYTES, compute_data_hash
-from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, Based, NotOwner, PayloadTooLarge
+from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, NotOwner, PayloadTooLarge
 from microrollup.settlement.forced import ForcedEntry
 from microrollup.settlement.inbox import (
     ANNOUNCEMENTS,
     CHANGE_DELAY_BLOCKS,
     InboxState,
+    check_words,
     compute_genesis_head,
     compute_void_block,
     verify_builder,
     verify_cancel,
     verify_code,
+    verify_has_builder,
     verify_settlement,
 )
 from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead
@@ -44,9 +44,6 @@ __all__ = ["SECONDS_PER_BLOCK", "LocalSettlement"]
 
 SECONDS_PER_BLOCK: Final = 12
 """Ethereum's slot time."""
-
-_MAX_HEADER_BYTES: Final = 1024
-_HEADER_DECODER: Final = msgspec.msgpack.Decoder(Header)
 
 
 class LocalSettlement:
@@ -245,7 +242,7 @@ class LocalSettlement:
         self, batch: bytes, last_header: Header, attestations: Sequence[SignedAttestation], *, submitter: bytes
     ) -> SettledHead:
         _check_address(submitter)
-        _check_header(last_header)
+        check_words(last_header)
         with self._write() as (rows, number):
             state = self._read_state(rows, number, last_header)
             head, signatures = verify_settlement(state, batch, last_header, attestations, submitter)
@@ -263,7 +260,7 @@ class LocalSettlement:
         return index
 
     def void(self, index: int, *, caller: bytes) -> int:
-        self._require_builder()
+        verify_has_builder(self._genesis)
         with self._write_as_owner(caller) as (rows, number):
             voided_from = rows.get_void(index)
             if voided_from is not None:
@@ -303,7 +300,7 @@ class LocalSettlement:
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:
         _check_address(builder)
-        self._require_builder()
+        verify_has_builder(self._genesis)
         with self._write_as_owner(caller) as (rows, number):
             verify_builder(builder)
             if not rows.is_owner_leaving(number):
@@ -330,10 +327,6 @@ class LocalSettlement:
                 for kind in ANNOUNCEMENTS:  # what was announced earlier in this very block
                     rows.take_back(kind, effective)
         return effective
-
-    def _require_builder(self) -> None:
-        if self._genesis.is_based:
-            raise Based
 
     @contextmanager
     def _read(self) -> Iterator[InboxRows]:
@@ -393,14 +386,3 @@ def _check_address(address: bytes) -> None:
 def _check_stf_id(stf_id: bytes) -> None:
     if len(stf_id) != 32:
         raise UsageError(f"a stfId has 32 bytes, not {len(stf_id)}")
-
-
-def _check_header(header: Header) -> None:
-    """What the types of a contract's arguments check by themselves: `bytes32` and `uint256`. Raises `UsageError`."""
-    words = msgspec.structs.asdict(header)
-    wide = {name: 0 for name, value in words.items() if isinstance(value, int) and 1 << 64 <= value < 1 << 256}
-    try:
-        checked = encode_canonical(msgspec.structs.replace(header, **wide))
-        decode_canonical(_HEADER_DECODER, checked, what="header", limit=_MAX_HEADER_BYTES)
-    except (DecodeError, OverflowError, TypeError) as error:
-        raise UsageError(f"not a header: {error}") from None

@@ -87,7 +87,7 @@ class BasedCases(SettlementCases):
                 settle(based, _attest_based(based, msgspec.structs.replace(header, **changes)), STRANGER)
 
     def test_a_based_rollup_waits_as_long_as_it_likes(self, based: Inbox, harness: SettlementHarness) -> None:
-        """No origin is too old; one that is not past is none."""
+        """No origin is too old; one that is not past is refused."""
         header = _propose(based, 3).header
         harness.advance_to(based, based.get_number() + 2 * MAX_ORIGIN_AGE_BLOCKS)
         with pytest.raises(BadOrigin):
