@@ -19,7 +19,8 @@ RECURSION_LIMIT = sys.getrecursionlimit()
 
 SLOW = (
     "_native/test_both_paths", "_native/test_build",
-    "based/", "cli/test_cli", "cli/test_demo", "cli/test_new", "client/", "deployment/", "explorer/", "house/test_benchmarks",
+    "based/", "cli/test_cli", "cli/test_demo",
+    "cli/test_new", "client/", "deployment/", "explorer/", "house/test_benchmarks",
     "house/test_ci", "house/test_examples", "house/test_interpreters", "house/test_reference", "house/test_site",
     "house/test_system", "house/test_wheel", "keystore/test_accounts_forge", "keystore/test_axiom_chain",
     "keystore/test_bundle", "keystore/test_chains", "keystore/test_configurations", "keystore/test_erc7562",

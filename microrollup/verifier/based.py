@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from microrollup.crypto.bls_shares import BlsKey
 from microrollup.crypto.ecdsa import SigningKey
 from microrollup.ledger.ledger import Ledger
 from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
 from microrollup.settlement.batch import BASED_DATA_HASH
 from microrollup.settlement.protocol import L1View
 from microrollup.verifier.follow import verify_settled
-from microrollup.verifier.signatures import SignedHeights
+from microrollup.verifier.signatures import SharedHeights, SignedHeights
 
 __all__ = ["ATTESTED_BLOCKS", "attest_queue"]
 
@@ -18,7 +19,9 @@ ATTESTED_BLOCKS: Final = 32
 """Attestations end at L1 blocks that are multiples of it."""
 
 
-def attest_queue(ledger: Ledger, l1: L1View, key: SigningKey, signed: SignedHeights) -> SignedAttestation | None:
+def attest_queue(
+    ledger: Ledger, l1: L1View, key: SigningKey | BlsKey, signed: SignedHeights | SharedHeights
+) -> SignedAttestation | None:
     """Sign the blocks from the settled one on, up to the newest whose origin is at most the last multiple of 32 that
     L1 is not expected to take back; None if there is none.
 

@@ -158,7 +158,7 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
             emit(_describe(ledger, first, attestations, l1, waiting, once=request.once))
 
 
-def _check_mode(rollup: MicroRollup, source: BlockSource | SettledSource, key: SigningKey | None) -> None:
+def _check_mode(rollup: MicroRollup, source: BlockSource | SettledSource, key: object) -> None:
     """Raise `UsageError` for what a rollup with a builder, or one without, cannot be asked for."""
     is_derived = isinstance(source, SettledSource)
     if source.genesis.is_based:
@@ -170,7 +170,11 @@ def _check_mode(rollup: MicroRollup, source: BlockSource | SettledSource, key: S
 
 
 def _follow_queue(
-    ledger: Ledger, l1: L1View | None, key: SigningKey | None, signed: SignedHeights, report: Callable[[Header], None]
+    ledger: Ledger,
+    l1: L1View | None,
+    key: SigningKey | BlsKey | None,
+    signed: SignedHeights | SharedHeights,
+    report: Callable[[Header], None],
 ) -> list[SignedAttestation]:
     """Follow a based rollup to what L1 is not expected to take back, and attest it if there is a key."""
     if l1 is None:
