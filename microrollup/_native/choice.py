@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 from eth_hash.backends.pysha3 import keccak256
 
 from microrollup._native.compiling import LIBRARY_FILE, compute_source_hash
@@ -18,7 +17,6 @@ __all__ = ["SWITCH", "Choice", "choose", "describe_path", "get_library", "take",
 _ROOM: Final = Path(__file__).parent
 SWITCH: Final = "MICROROLLUP_NATIVE"
 """The variable that switches the helper off where it is 0."""
-_log = structlog.get_logger(__name__)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -105,4 +103,6 @@ def warn_of_fault() -> None:
     choice = _Process.choice
     if choice.is_fault and not _Process.has_warned:
         _Process.has_warned = True
-        _log.warning("native_helper_unused", reason=choice.reason)
+        import structlog  # noqa: PLC0415  # 70 ms for every program that imports an app
+
+        structlog.get_logger(__name__).warning("native_helper_unused", reason=choice.reason)

@@ -12,9 +12,10 @@ from importlib import metadata
 from typing import Final
 
 import msgspec
-from eth_abi.abi import encode as abi_encode
 
 from microrollup.chain.record import Genesis, Open, Seal
+from microrollup.codec.abi import compile_arguments_encoder
+from microrollup.codec.schema import FixedBytesType, IntegerType, SequenceType, StringType
 from microrollup.crypto.ecdsa import SigningKey, canonicalize_signature, recover_address, sign_message
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import DecodeError, RefusedError
@@ -107,12 +108,18 @@ def decode_header_words(raw: bytes) -> Header:
 
 def compute_verifiers_hash(verifiers: tuple[bytes, ...]) -> bytes:
     """`keccak256(abi.encode(address[]))` of the verifiers' 20-byte addresses, strictly ascending."""
-    return keccak256(abi_encode(["address[]"], [verifiers]))
+    return keccak256(_encode_addresses([verifiers]))
 
 
-_ROLLUP_ID_TYPES: Final = [
-    "string", "uint256", "uint256", "bytes32", "bytes32", "address", "bytes32", "uint256", "uint256", "bytes32",
-]  # fmt: skip
+_UINT256, _BYTES32, _ADDRESS = (
+    IntegerType(256, signed=False),
+    FixedBytesType(32, "bytes32"),
+    FixedBytesType(20, "address"),
+)
+_encode_addresses: Final = compile_arguments_encoder([SequenceType(_ADDRESS, tuple)])
+_encode_identity: Final = compile_arguments_encoder(
+    [StringType(), _UINT256, _UINT256, _BYTES32, _BYTES32, _ADDRESS, _BYTES32, _UINT256, _UINT256, _BYTES32]
+)
 
 
 def compute_rollup_id(genesis: Genesis) -> bytes:
@@ -120,8 +127,7 @@ def compute_rollup_id(genesis: Genesis) -> bytes:
     l1Start, salt))`: it holds no inbox and no stfId, because the inbox's constructor computes it.
     """
     return keccak256(
-        abi_encode(
-            _ROLLUP_ID_TYPES,
+        _encode_identity(
             [
                 genesis.name,
                 genesis.l1_chain_id,

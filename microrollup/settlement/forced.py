@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from eth_abi.abi import encode as abi_encode
 
 from microrollup.chain.record import Forced
 from microrollup.crypto.keccak import keccak256
@@ -25,8 +24,6 @@ __all__ = [
 
 EMPTY_QUEUE_HASH: Final = ZERO_BYTES32
 """`queueHash[0]`."""
-
-_QUEUE_TYPES: Final = ("bytes32", "address", "uint256", "bytes32")
 
 
 class ForcedEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -44,7 +41,7 @@ class ForcedEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
 def compute_queue_hash(previous: bytes, sender: bytes, inclusion_block: int, payload: bytes) -> bytes:
     """`queueHash[i + 1] = keccak256(abi.encode(queueHash[i], sender, inclusionBlock, keccak256(payload)))`."""
-    return keccak256(abi_encode(_QUEUE_TYPES, (previous, sender, inclusion_block, keccak256(payload))))
+    return keccak256(previous + bytes(12) + sender + inclusion_block.to_bytes(32, "big") + keccak256(payload))
 
 
 def compute_forced_id(rollup_id: bytes, index: int) -> bytes:
