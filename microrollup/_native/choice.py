@@ -105,4 +105,5 @@ def warn_of_fault() -> None:
         _Process.has_warned = True
         import structlog  # noqa: PLC0415  # 70 ms for every program that imports an app
 
-        structlog.get_logger(__name__).warning("native_helper_unused", reason=choice.reason)
+        _log = structlog.get_logger(__name__)
+        _log.warning("native_helper_unused", reason=choice.reason)
