@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from microrollup.declaration.map import ABSENT, get_loaded
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import ImpureStf
 from microrollup.execution.journal import Journal
 from microrollup.execution.stf import ChainState
-from microrollup.store.environment import Environment
 from microrollup.store.row_check import pack_row
 
 __all__ = ["audit_values"]
 
 
-def audit_values(rollup: MicroRollup, state: ChainState, journal: Journal, environment: Environment) -> None:
+def audit_values(
+    rollup: MicroRollup, state: ChainState, journal: Journal, get_stored: Callable[[bytes], bytes | None]
+) -> None:
     """Compare every value that was loaded in a block with its row, and every value that was set with its leaf bytes.
+
+    `get_stored` gives a row as it is stored.
 
     Raises `ImpureStf` for one that an STF changed without saying so.
     """
@@ -28,7 +33,7 @@ def audit_values(rollup: MicroRollup, state: ChainState, journal: Journal, envir
             row_key = field.row_prefix + encoded
             change = touched.get(encoded)
             if change is None:
-                kept = pack_row(row_key, field.encode_row(value)) == environment.get("state", row_key)
+                kept = pack_row(row_key, field.encode_row(value)) == get_stored(row_key)
             else:
                 kept = field.encode_leaf(value) == change.leaf
             if not kept:

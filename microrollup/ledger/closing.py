@@ -189,9 +189,10 @@ def put_changes(txn: Transaction, tables: Tables, changes: StateChanges) -> None
 
 
 def put_closing(txn: Transaction, tables: Tables, closing: Closing) -> None:
-    """Write everything derived from a block: header apart, its state rows, tree keys, receipts, index and undo.
+    """Write everything derived from a block: header apart, what it changed, its receipts, index and undo.
 
-    Raises `CommitFailed` if there is not enough memory: LMDB would end the process.
+    State rows and tree keys are written later, from what it changed. Raises `CommitFailed` if there is not enough
+    memory: LMDB would end the process.
     """
     header, changes, height = closing.header, closing.changes, encode_number(closing.header.height)
     size = sum([len(change.old or b"") + len(change.new or b"") for change in changes.rows])
@@ -199,7 +200,6 @@ def put_closing(txn: Transaction, tables: Tables, closing: Closing) -> None:
         require_memory(CLOSING_BYTES + 3 * size + CLOSING_ROW_BYTES * len(changes.rows))
     except MemoryError:
         raise CommitFailed(f"there is not enough memory to write block {header.height}") from None
-    put_changes(txn, tables, changes)
     numbers = range(header.first_seq, header.first_seq + header.action_count)
     keys = [encode_number(seq) for seq in numbers]
     pack = make_packer()

@@ -32,7 +32,7 @@ from microrollup.execution.watchdog import Watchdog
 from microrollup.ledger.audit import audit_values
 from microrollup.ledger.closing import Closing, StateChanges, compute_changes, compute_closing, put_closing
 from microrollup.ledger.code import check_code, check_newest_block, find_code, keep_manifest
-from microrollup.ledger.entries import read_log_entry
+from microrollup.ledger.flush import Flushing, FlushLimits
 from microrollup.ledger.genesis import check_genesis, read_genesis, write_genesis
 from microrollup.ledger.ledger_store import LedgerStore
 from microrollup.ledger.memory import StateMemory
@@ -63,7 +63,7 @@ from microrollup.store.tables import (
     get_checkpoint,
     get_log_length,
     make_checkpoint,
-    put_checkpoint,
+    put_tip,
     read_records,
 )
 
@@ -93,8 +93,9 @@ class Ledger(LedgerStore):
         """Interrupts STFs that run too long, once somebody sets it."""
         self._audit, self.twice = audit, False
         """Execute each action twice and compare, once somebody sets `twice`; see `BlockContext`."""
-        self._keys = StoredKeys(environment)
-        self._memory = StateMemory(self.rollup, environment, self._keys)
+        self.flushing = Flushing(environment, FlushLimits())
+        self._keys = StoredKeys(environment, self.flushing.unflushed)
+        self._memory = StateMemory(self.rollup, environment, self._keys, self.flushing.unflushed)
         self._pending: list[bytes] = []
         self._opening: tuple[int, int] | None = None
         self._rounds: dict[int, int] | None = None
@@ -155,6 +156,7 @@ class Ledger(LedgerStore):
         read_records(txn, tables, self.rollup_id, self._length - 1, 1)
         self._chain = get_chain(txn, tables, self._length - 1, self.rollup_id)
         self._use_code(find_code(environment, self.app, self.header.height, self.header.stf_id))
+        self.flushing.load(self.checkpoint.height)
         self.state = self._memory.load(self.checkpoint)
         self._unsynced_leaves = 0
         self.tree = self._keys.bind(open_tree(environment, self.checkpoint, self.header.state_root))
@@ -165,12 +167,7 @@ class Ledger(LedgerStore):
         if version is not self.rollup:
             self.rollup = version
             self.authenticator = Authenticator.of(version, self.genesis.domain)
-            self._memory = StateMemory(version, self.environment, self._keys)
-
-    def find_authenticator(self, header: Header) -> Authenticator:
-        """The authenticator of the code that executed a block. Raises `OtherCode`."""
-        version = find_code(self.environment, self.app, header.height, header.stf_id)
-        return self.authenticator if version is self.rollup else Authenticator.of(version, self.genesis.domain)
+            self._memory = StateMemory(version, self.environment, self._keys, self.flushing.unflushed)
 
     # Building a block
 
@@ -218,7 +215,8 @@ class Ledger(LedgerStore):
         if entries and entries[0].kind == "upgrade":
             if block.records:
                 raise StoreError(f"block {block.open.height} upgrades after other entries")
-            rows = StateRows(self.environment)
+            self.flushing.flush()
+            rows = StateRows(self.environment, self.checkpoint.height)
             block.upgraded = execute_upgrade(self.app, self.rollup, entries, rows, self.checkpoint, block.context)
             block.note(entries, block.upgraded.receipts)
             return block.upgraded.receipts
@@ -251,12 +249,14 @@ class Ledger(LedgerStore):
         return block
 
     def commit(self) -> None:
-        """Make the log durable up to here. Raises `CommitFailed`; then nothing since may be acknowledged."""
+        """Make the log durable up to here, with a slice of rows. `CommitFailed`: nothing since may be acknowledged."""
         if self._pending:
             self._replicate(self._pending)
             with self.environment.write() as txn:
                 chain = self._append(txn, self._pending)
+                self.flushing.put_slice(txn)
             self._appended(chain)
+            self.flushing.note_durable()
 
     def _append(self, txn: Transaction, records: list[bytes]) -> bytes:
         check_log_end(txn, self.environment.tables, self._length, self._chain)
@@ -281,7 +281,7 @@ class Ledger(LedgerStore):
         block = self._require_block()
         block.check_begin(hooked=self.rollup.on_block is not None)
         if block.upgraded is not None:
-            rows = StateRows(self.environment)
+            rows = StateRows(self.environment, self.checkpoint.height)
             changes = compute_upgrade_changes(
                 self.app, self.rollup, block.upgraded, rows, self.checkpoint, self.tree, self._keys
             )
@@ -292,14 +292,17 @@ class Ledger(LedgerStore):
         if block.open.stf_id != (self.rollup.stf_id if block.upgraded is None else block.upgraded.stf_id):
             raise StoreError(f"block {block.open.height} names another code than the one that it leads to")
         if self._audit and block.upgraded is None:
-            audit_values(self.rollup, self.state, block.context.journal, self.environment)
+            audit_values(self.rollup, self.state, block.context.journal, self.flushing.get_stored)
         forced = (block.forced_count, block.forced_hash)
         return compute_closing(
             block.open, block.records, block.receipts, changes, self.checkpoint, self.rollup_id, forced, block.carried
         )
 
     def finish(self, closing: Closing, seal: Seal) -> Header:
-        """Close the open block: log, state, tree, receipts and checkpoint in one durable transaction."""
+        """Close the open block: log, changes, undo, receipts and checkpoint in one durable transaction.
+
+        Raises `CommitFailed`; the block may be closed then, if writing out older ones is what failed.
+        """
         block, header, changes = self._require_block(), closing.header, closing.changes
         tables, height = self.environment.tables, encode_number(closing.header.height)
         checkpoint = make_checkpoint(header, changes.delta.leaf_count, changes.sizes, changes.lanes)
@@ -311,15 +314,17 @@ class Ledger(LedgerStore):
             put_closing(txn, tables, closing)
             keep_manifest(txn, tables, find_code(self.environment, self.app, header.height, header.stf_id))
             txn.put(height, encode_row(self.checkpoint), db=tables["undo_checkpoint"])
-            put_checkpoint(txn, tables, checkpoint)
+            put_tip(txn, tables, checkpoint)
             floor = self.retention.compute_floor(txn, tables, header.height, header.timestamp)
-            prune(txn, tables, min(floor, self._synced_height))
+            prune(txn, tables, min(floor, self._synced_height, self.flushing.unflushed.base))
         self._appended(chain, 1)
         self.tree.apply(changes.delta)
+        self.flushing.add(header.height, changes)
         self._settle_into(header, checkpoint, changes)
         self._unsynced_leaves += len(changes.delta.leaf_indices)
         if self._unsynced_leaves >= SYNC_LEAVES or header.height % SYNC_BLOCKS == 0:
             self.sync_tree()
+        self.flushing.make_room()
         return header
 
     def _settle_into(self, header: Header, checkpoint: Checkpoint, changes: StateChanges) -> None:
@@ -378,6 +383,7 @@ class Ledger(LedgerStore):
         Raises what `require_rebuildable` raises, and `CommitFailed`.
         """
         self.require_rebuildable(height)
+        self.flushing.flush()
         self._replicate([encode_record(Rebuild(height))])
         end = self.checkpoint.height, self._length, self._chain
         take_blocks_back(self.environment, self.tree, Rebuild(height), *end, self.find_authenticator, forget=forget)
@@ -390,11 +396,3 @@ class Ledger(LedgerStore):
         if self.block is not None:
             raise StoreError(f"block {self.block.open.height} is open; a rebuild begins between two blocks")
         require_rebuildable(self.environment, height, self.checkpoint.height)
-
-    def read_entry(self, record: bytes, height: int | None = None, index: int = 0) -> Entry:
-        """Authenticate a record of this log (L1 vouches for forced ones). Raises `StoreCorrupt`.
-
-        `height` is that of its block, by default the open one's; `index` its place there.
-        """
-        height = self.checkpoint.height + 1 if height is None else height
-        return read_log_entry(self.rollup, self.rollup_id, self.authenticator, record, height, index)

@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import Self
 
 from microrollup.chain.block import Block, Header, compute_block_hash
+from microrollup.chain.record import Genesis
 from microrollup.codec.canonical import encode_canonical
+from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import StoreCorrupt
+from microrollup.execution.authentication import Authenticator
+from microrollup.execution.stf import Entry
+from microrollup.ledger.code import find_code
+from microrollup.ledger.entries import read_log_entry
+from microrollup.ledger.flush import Flushing
 from microrollup.ledger.remote import RemoteLog
 from microrollup.store.environment import Environment, encode_number, map_errors
 from microrollup.store.retention import put_settled
@@ -19,10 +26,15 @@ __all__ = ["LedgerStore"]
 class LedgerStore:
     """The part of a ledger that is about its store alone, and about who has its records before."""
 
+    app: MicroRollup
+    rollup: MicroRollup
+    genesis: Genesis
+    authenticator: Authenticator
     environment: Environment
     rollup_id: bytes
     checkpoint: Checkpoint
     tree: FlatTree
+    flushing: Flushing
     _synced_height: int
     _unsynced_leaves: int
     _length: int
@@ -42,8 +54,9 @@ class LedgerStore:
             self.remote.append(self._length, self._chain, records, raw)
 
     def close(self) -> None:
-        """Make the flat files durable and close the store. Uncommitted entries are dropped."""
+        """Write out all rows, make the flat files durable and close the store. Uncommitted entries are dropped."""
         try:
+            self.flushing.flush()
             self.sync_tree()
         finally:
             self.abandon()
@@ -80,6 +93,19 @@ class LedgerStore:
         if row is None:
             raise StoreCorrupt(f"blocks/{height}", "missing")
         return row.header
+
+    def find_authenticator(self, header: Header) -> Authenticator:
+        """The authenticator of the code that executed a block. Raises `OtherCode`."""
+        version = find_code(self.environment, self.app, header.height, header.stf_id)
+        return self.authenticator if version is self.rollup else Authenticator.of(version, self.genesis.domain)
+
+    def read_entry(self, record: bytes, height: int | None = None, index: int = 0) -> Entry:
+        """Authenticate a record of this log (L1 vouches for forced ones). Raises `StoreCorrupt`.
+
+        `height` is that of its block, by default the open one's; `index` its place there.
+        """
+        height = self.checkpoint.height + 1 if height is None else height
+        return read_log_entry(self.rollup, self.rollup_id, self.authenticator, record, height, index)
 
     def note_settled(self, height: int, time: int) -> None:
         """Note that a height settled on L1 at `time` (seconds); it decides how long old heights are kept."""

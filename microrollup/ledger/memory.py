@@ -12,6 +12,7 @@ from microrollup.execution.journal import Journal
 from microrollup.execution.stf import ChainState
 from microrollup.ledger.closing import StateChanges
 from microrollup.store.environment import Environment
+from microrollup.store.layer import Unflushed
 from microrollup.store.rows import StoredRows, read_scalar
 from microrollup.store.stored_keys import StoredKeys
 from microrollup.store.tables import Checkpoint
@@ -26,10 +27,11 @@ much, which leaves room for a block of the largest budget in a process of 1 GiB.
 class StateMemory:
     """Binds the state's maps to the store, and lets go of what they hold of it when that grows too large."""
 
-    def __init__(self, rollup: MicroRollup, environment: Environment, keys: StoredKeys) -> None:
+    def __init__(self, rollup: MicroRollup, environment: Environment, keys: StoredKeys, unflushed: Unflushed) -> None:
         self._rollup = rollup
         self._environment = environment
         self._keys = keys
+        self._unflushed = unflushed
         self._sources: list[StoredRows] = []
         self._bytes = 0
 
@@ -43,12 +45,12 @@ class StateMemory:
             if field.is_map:
                 fields[name] = bind_map(self._make_source(field, size), size)
             else:
-                fields[name] = read_scalar(self._environment, field)
+                fields[name] = read_scalar(self._environment, field, self._unflushed)
         nonces: Map[bytes, int] = bind_map(self._make_source(NONCES, checkpoint.sizes[-1]), checkpoint.sizes[-1])
         return ChainState(self._rollup.state_type.build(fields), nonces, checkpoint.forced_count)
 
     def _make_source(self, field: StateField, size: int) -> StoredRows:
-        source = StoredRows(self._environment, field, size, self._keys)
+        source = StoredRows(self._environment, field, size, self._keys, self._unflushed)
         self._sources.append(source)
         return source
 

@@ -17,11 +17,11 @@ from microrollup.declaration.state import StateField
 from microrollup.errors import DecodeError, NotRetained, ProofError, StoreCorrupt, UsageError
 from microrollup.ledger.code import get_code_at
 from microrollup.store.environment import Environment, Transaction, encode_number
+from microrollup.store.keys_at import KeysAt
 from microrollup.store.old_path import OldPath
 from microrollup.store.retention import get_lowest_height
 from microrollup.store.rows_at import RowsAt
 from microrollup.store.spans import Spans
-from microrollup.store.stored_keys import decode_leaf_index
 from microrollup.store.tables import get_block_row, get_checkpoint, require_not_before_start
 from microrollup.store.tree import FlatTree
 from microrollup.store.tree_delta import DeltaView, read_leaf_indices
@@ -166,18 +166,15 @@ def _prove(
     if height < tip:
         leaf_count = DeltaView(_get_delta(txn, environment, height + 1)).leaf_count_before
     tree_key = compute_tree_key(field.number, encoded_key)
-    raw = txn.get(tree_key, db=tables["tree"])
-    leaf_index = leaf_count if raw is None else decode_leaf_index(bytes(raw))
-    exists = leaf_index < leaf_count
-    if not exists:
-        leaf_index = _find_low_leaf(txn, environment, tree_key, leaf_count)
-    path = tree.begin_path(leaf_index, leaf_count)
+    keys = KeysAt(txn, tables, height, leaf_count)
+    found = keys.find_leaf(tree_key)
+    path = tree.begin_path(keys.find_low_leaf(tree_key) if found is None else found, leaf_count)
     _follow_path(txn, environment, path, height, tip, spans)
     proof = tree.finish_path(path)
     if compute_root(proof) != header.state_root:
         raise ProofError("the path does not lead to the state root")
     stored, value = None, b""
-    if exists:
+    if found is not None:
         row = RowsAt(txn, tables, height, spans).get(field.row_prefix + encoded_key)
         if row is not None:
             stored = field.decode_row(row)
@@ -185,7 +182,7 @@ def _prove(
         verify_inclusion(header.state_root, tree_key, value, proof)
     else:
         verify_exclusion(header.state_root, tree_key, proof)
-    return StateProof(field.name, encoded_key, tree_key, exists, value, stored, proof, header)
+    return StateProof(field.name, encoded_key, tree_key, found is not None, value, stored, proof, header)
 
 
 def _follow_path(
@@ -202,15 +199,3 @@ def _follow_path(
         if path.is_touched(read_leaf_indices(raw)):
             path.apply(DeltaView(raw))
         number += 1
-
-
-def _find_low_leaf(txn: Transaction, environment: Environment, tree_key: bytes, leaf_count: int) -> int:
-    """The leaf of the greatest key below an absent one, among the first `leaf_count` leaves; 0 for the dummy."""
-    cursor = txn.cursor(environment.tables["tree"])
-    found = cursor.prev() if cursor.set_range(tree_key) else cursor.last()
-    while found:
-        leaf_index = decode_leaf_index(bytes(cursor.value()))
-        if leaf_index < leaf_count:
-            return leaf_index
-        found = cursor.prev()
-    return 0

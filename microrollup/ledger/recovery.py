@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import msgspec
+import numpy as np
 
 from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
@@ -24,6 +25,7 @@ from microrollup.store.tables import (
     Checkpoint,
     append_records,
     decode_checkpoint,
+    get_base,
     get_block_row,
     get_log_length,
     get_log_start,
@@ -84,10 +86,24 @@ def open_tree(environment: Environment, checkpoint: Checkpoint, state_root: byte
                     "leaves", "the leaves do not hash to the header's state root; `replay` rebuilds them"
                 )
             tree.sync()
+        _check_inserted(environment, tree, checkpoint.height)
     except BaseException:
         tree.close()
         raise
     return tree
+
+
+def _check_inserted(environment: Environment, tree: FlatTree, tip: int) -> None:
+    """Raise `StoreCorrupt` unless the keys that the `tree` table lacks are those of their leaves, for they never move.
+
+    Deltas below the last sync are not applied again, so nothing else looks at their keys.
+    """
+    for height in range(get_base(environment.reader, environment.tables) + 1, tip + 1):
+        delta = _read_delta(environment, height)
+        first, end = delta.leaf_count_before, delta.leaf_count
+        keys = np.ascontiguousarray(tree.leaf_rows[first:end, 2:34]).view("S32").reshape(-1)
+        if end > tree.leaf_count or (keys != delta.get_inserted_keys()).any():
+            raise StoreCorrupt(f"undo_tree/{height}", "its new keys are not those of the leaves")
 
 
 def _read_delta(environment: Environment, height: int) -> DeltaView:

@@ -31,5 +31,5 @@ def try_upgrade(environment: Environment, app: MicroRollup, stf_id: bytes) -> Up
         context = BlockContext(
             header.height + 1, header.timestamp, checkpoint.next_seq, Journal(0), rollup_id=header.rollup_id
         )
-        rows = StateRows(environment, txn)
+        rows = StateRows(environment, checkpoint.height, txn)
         return run_upgrade(app, list_steps(app, in_force.stf_id, stf_id), rows, checkpoint.sizes[:-1], context)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, zip_longest
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 import numpy as np
@@ -36,14 +36,18 @@ from microrollup.execution.stf import Entry
 from microrollup.ledger.genesis import read_genesis
 from microrollup.ledger.ledger import Ledger
 from microrollup.limits import relaxed_limits
-from microrollup.store.environment import Environment
+from microrollup.store.environment import Environment, Tables, Transaction
+from microrollup.store.keys_at import iterate_tree_rows
 from microrollup.store.retention import UNDO_TABLES
+from microrollup.store.rows_at import iterate_state_rows
 from microrollup.store.tables import get_checkpoint, iterate_log
 from microrollup.store.tree import LEAVES_FILE, NODES_FILE
 
 __all__ = ["Difference", "RecordAuthentication", "compare_stores", "replay_log"]
 
 DERIVED_TABLES: Final = ("log", "openings", "blocks", "receipts", "state", "tree", "index")
+"""Of `state` and `tree` the rows as they are once the newest block is written out."""
+
 _ROWS_AT_ONCE: Final = 1 << 16
 _CHUNK: Final = 1_000
 """Records that a worker authenticates at a time: nobody waits for the first of them."""
@@ -204,19 +208,16 @@ def compare_stores(one: Environment, other: Environment) -> list[Difference]:
     differences: list[Difference] = []
     with one.snapshot() as left, other.snapshot() as right:
         for table in DERIVED_TABLES:
-            left_rows, right_rows = left.cursor(one.tables[table]), right.cursor(other.tables[table])
-            for (key, value), (other_key, other_value) in zip(left_rows, right_rows, strict=False):
-                if key != other_key or value != other_value:
-                    shown, reason = (
-                        min(bytes(key), bytes(other_key)).hex(),
-                        "value" if key == other_key else "present in one",
-                    )
-                    differences.append(Difference(table, f"0x{shown}", f"{reason} differs"))
-                    break
-            else:
-                counts = [txn.stat(env.tables[table])["entries"] for txn, env in ((left, one), (right, other))]
-                if counts[0] != counts[1]:
-                    differences.append(Difference(table, "-", f"{counts[0]} rows and {counts[1]}"))
+            pairs = zip_longest(_iterate(left, one.tables, table), _iterate(right, other.tables, table))
+            for ours, theirs in pairs:
+                if ours == theirs:
+                    continue
+                if ours is not None and theirs is not None and ours[0] == theirs[0]:
+                    key, reason = ours[0], "value"
+                else:
+                    key, reason = min(bytes(row[0]) for row in (ours, theirs) if row is not None), "present in one"
+                differences.append(Difference(table, f"0x{bytes(key).hex()}", f"{reason} differs"))
+                break
         for table in UNDO_TABLES:
             for key, value in left.cursor(one.tables[table]):
                 found = right.get(key, db=other.tables[table])
@@ -227,6 +228,17 @@ def compare_stores(one: Environment, other: Environment) -> list[Difference]:
         if checkpoints[0] != checkpoints[1]:
             differences.append(Difference("meta", "checkpoint", "value differs"))
     return differences + _compare_files(one.directory, other.directory, checkpoints[0].leaf_count)
+
+
+def _iterate(txn: Transaction, tables: Tables, table: str) -> Iterator[tuple[bytes, bytes]]:
+    """All rows of a table, ascending."""
+    match table:
+        case "state":
+            return iterate_state_rows(txn, tables)
+        case "tree":
+            return iterate_tree_rows(txn, tables, get_checkpoint(txn, tables).height)
+        case _:
+            return cast("Iterator[tuple[bytes, bytes]]", iter(txn.cursor(tables[table])))
 
 
 def _compare_files(one: Path, other: Path, leaf_count: int) -> list[Difference]:

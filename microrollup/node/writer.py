@@ -56,6 +56,8 @@ class WriterOptions(msgspec.Struct, frozen=True):
     """How often L1 is asked for forced actions while no block is open."""
     empty_seconds: float | None = None
     """So long after a block was closed, one without actions is built; None: never."""
+    flush_seconds: float = 30.0
+    """So long after a block was closed, its rows are written out, if there were not enough of them before."""
 
 
 class Writer:
@@ -89,6 +91,8 @@ class Writer:
         self._next_poll = 0.0
         self._next_empty = self._expect_empty()
         """Height of the newest closed block, and when one without actions is to follow."""
+        self._next_flush = math.inf
+        """When the rows of closed blocks are to be written out."""
         self._progress = LedgerProgress(ledger, publisher)
         self.stopped: str | None = None
         self.failed = False
@@ -168,8 +172,10 @@ class Writer:
     def _step(self) -> bool:
         """Wait for work or for time to pass, and do what is to be done; False when it is time to end."""
         with self._condition:
-            if not self._chunks and not self._requests and not self._closing:
+            idle = not self._chunks and not self._requests and not self._closing
+            if idle and not (self.stopped is None and self._ledger.flushing.is_going_on):
                 self._condition.wait(self._compute_patience())
+                idle = False
             requests, self._requests = self._requests, deque()
             closing = self._closing
         for request in requests:
@@ -179,11 +185,13 @@ class Writer:
         if group:
             self._submit(group)
         self._keep_time()
+        if idle:
+            self._flush_some()
         return not (closing and not self._chunks)
 
     def _compute_patience(self) -> float:
         """Seconds until something is due without anybody asking."""
-        moments = [self._next_poll]
+        moments = [self._next_poll, self._next_flush]
         if self._block_deadline is not None:
             moments.append(self._block_deadline[1])
         elif self.stopped is None:
@@ -301,7 +309,9 @@ class Writer:
         if self.stopped is not None:
             self._block_deadline = None
             self._next_poll = now + self._options.poll_seconds
+            self._next_flush = math.inf
             return
+        self._watch_rows(now)
         try:
             if self._block_deadline is not None and now >= self._block_deadline[1]:
                 self._sequencer.close_block()
@@ -323,6 +333,25 @@ class Writer:
             self._note_stopped()
             return
         self._note_progress([])
+
+    def _flush_some(self) -> None:
+        """Nobody waits: a little of what is to be written out."""
+        try:
+            self._sequencer.flush_some()
+        except MicrorollupError as error:
+            _log.error("rows_not_written", reason=str(error))
+            self._note_stopped()
+
+    def _watch_rows(self, now: float) -> None:
+        """Let the rows of closed blocks be written out when their time is up."""
+        flushing = self._ledger.flushing
+        if flushing.unflushed.is_empty or flushing.is_going_on:
+            self._next_flush = math.inf
+        elif self._next_flush == math.inf:
+            self._next_flush = now + self._options.flush_seconds
+        elif now >= self._next_flush:
+            flushing.freeze()
+            self._next_flush = math.inf
 
     def _refuse_late(self, now: float) -> None:
         late = []

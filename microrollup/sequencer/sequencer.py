@@ -41,7 +41,8 @@ __all__ = ["DEFAULT_BLOCK_SIZE", "Decision", "Sequenced", "Sequencer"]
 
 T = TypeVar("T")
 
-DEFAULT_BLOCK_SIZE: Final = 1_000
+DEFAULT_BLOCK_SIZE: Final = 3_200
+"""What fits a batch of blobs, for the keystore's actions."""
 
 _log = structlog.get_logger(__name__)
 
@@ -85,8 +86,7 @@ class Sequencer(Stoppable, Generic[T]):
         """
         if not 1 <= block_size <= MAX_BLOCK_ACTIONS:
             raise UsageError(f"a block holds 1 to {MAX_BLOCK_ACTIONS} actions, not {block_size}")
-        super().__init__(ledger.environment.directory)
-        self.ledger = ledger
+        super().__init__(ledger)
         self.l1 = l1
         self._key = builder
         self._block_size = block_size

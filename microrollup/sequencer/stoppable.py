@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import structlog
 
 from microrollup.errors import IntakeStopped, LimitExceeded
 from microrollup.execution.block_context import Interrupted
+from microrollup.ledger.ledger import Ledger
 from microrollup.store.environment import map_errors
 
 __all__ = ["Stoppable"]
@@ -18,10 +18,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Stoppable:
-    """Whether actions are taken, and why not."""
+    """Whether actions are taken into a ledger, and why not."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._directory = ledger.environment.directory
         self._stopped: str | None = None
         self._failed = False
 
@@ -60,6 +61,12 @@ class Stoppable:
     def _stop(self, reason: str) -> None:
         self._stopped = reason
         _log.error("intake_stopped", reason=reason)
+
+    def flush_some(self) -> None:
+        """Write out a little of what closed blocks have changed, if that is going on; for when nothing comes in."""
+        if not self._failed:
+            with self._stopping_on_failure():
+                self.ledger.flushing.write_slice(idle=True)
 
     def _require_intake(self) -> None:
         if self._stopped is not None:

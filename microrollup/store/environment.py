@@ -16,9 +16,12 @@ from typing import Final, Self, cast
 import lmdb
 
 from microrollup.errors import CommitFailed, StoreCorrupt, StoreError, StoreFormat, StoreLocked, StoreMissing
+from microrollup.store.row_check import pack_row
 from microrollup.system import describe_write_error, lock_file
 
 __all__ = [
+    "BASE_KEY",
+    "COMPLETE_FORMAT",
     "FORMAT",
     "MAP_SIZE",
     "TABLES",
@@ -34,8 +37,12 @@ __all__ = [
 Transaction = lmdb.Transaction
 Tables = dict[str, lmdb._Database]
 
-FORMAT: Final = 3
-"""Version of the store's layout; a store of another one is not opened."""
+FORMAT: Final = 4
+"""Version of the store's layout: since 4, `state` and `tree` may lack what the blocks above `base` have changed."""
+
+COMPLETE_FORMAT: Final = 3
+"""The same layout, with the newest block for `base`, which has no check: it is read as it is, and a writer makes it a
+store of this format. All others are not opened."""
 
 MAP_SIZE: Final = 1 << 40
 """Address space, not disk: 1 TiB is more than any store here will need."""
@@ -51,6 +58,7 @@ _MAX_READERS: Final = 512
 _COMMITS_BETWEEN_CHECKS: Final = 64
 """After so many commits the writer looks for readers that died: each pins the pages that were replaced since."""
 
+BASE_KEY: Final = b"base"
 _LOCK_FILE: Final = "writer.lock"
 _FORMAT_KEY: Final = b"format"
 
@@ -150,7 +158,12 @@ class Environment:
                 f"{self.directory} was written by a newer microrollup (format {found}, this one reads {FORMAT});"
                 " upgrade microrollup"
             )
-        if found < FORMAT:
+        if found == COMPLETE_FORMAT:
+            if not self.read_only:
+                with self._env.begin(write=True, db=meta) as txn:
+                    txn.put(_FORMAT_KEY, encode_number(FORMAT))
+                    txn.put(BASE_KEY, pack_row(BASE_KEY, txn.get(BASE_KEY) or b""))
+        elif found < FORMAT:
             raise StoreFormat(
                 f"{self.directory} was written by an older microrollup (format {found}, this one reads {FORMAT}),"
                 " and its rows are not converted; go on with the microrollup that wrote it, or make a new store"

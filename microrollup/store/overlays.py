@@ -92,7 +92,27 @@ class Overlays:
     def __init__(self, max_rows: int = MAX_OVERLAY_ROWS) -> None:
         self._max_rows = max_rows
         self._known: OrderedDict[int, Overlay] = OrderedDict()
+        self._base = 0
+        self._newest = Overlay(0)
+        """What the blocks above that base left, up to the highest that was asked for: the next height adds to it."""
         self._lock = threading.Lock()
+
+    def _load(self, txn: Transaction, tables: Tables, height: int, base: int) -> Overlay:
+        """`load_overlay`, which decodes the changes of each block above the base once."""
+        if height <= base:
+            return Overlay(height)
+        known = Overlay(height)
+        first = base + 1
+        if self._base == base and base < self._newest.height <= height:
+            known.rows.update(self._newest.rows)
+            first = self._newest.height + 1
+        for number in range(first, height + 1):
+            known.add_lower(read_row_changes(txn, tables, number))
+        if base != self._base or height > self._newest.height:
+            self._base, self._newest = base, known
+        overlay = Overlay(height)
+        overlay.rows.update(known.rows)
+        return overlay
 
     def get(self, txn: Transaction, tables: Tables, height: int, base: int, tip: int) -> Overlay:
         """The overlay of a height, with all blocks up to `tip`.
@@ -104,7 +124,7 @@ class Overlays:
         with self._lock:
             overlay = self._known.get(height)
             if overlay is None:
-                overlay = load_overlay(txn, tables, height, base)
+                overlay = self._load(txn, tables, height, base)
             for number in range(overlay.tip + 1, tip + 1):
                 overlay.add_higher(number, read_row_changes(txn, tables, number))
                 if len(overlay.rows) > self._max_rows or overlay.bytes > MAX_OVERLAY_BYTES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import lmdb
 
@@ -13,7 +13,10 @@ from microrollup.declaration.map_range import compute_stop
 from microrollup.declaration.state import StateField
 from microrollup.errors import DecodeError, StoreCorrupt, StoreError
 from microrollup.store.environment import Environment, Transaction
+from microrollup.store.layer import Unflushed
+from microrollup.store.merging import merge_stored
 from microrollup.store.row_check import check_absent, make_unpacker, unpack_row
+from microrollup.store.rows_at import RowsAt
 from microrollup.store.stored_keys import StoredKeys
 
 __all__ = ["StateRows", "StoredRows", "read_scalar"]
@@ -22,9 +25,19 @@ __all__ = ["StateRows", "StoredRows", "read_scalar"]
 class StoredRows:
     """The stored entries of one map field, as of the last block. Every failure is a `StoreFault`."""
 
-    def __init__(self, environment: Environment, field: StateField, size: int, keys: StoredKeys | None = None) -> None:
-        """`size`: how many entries there are. `keys` show that settled entries are absent; else neighbours do."""
+    def __init__(
+        self,
+        environment: Environment,
+        field: StateField,
+        size: int,
+        keys: StoredKeys | None = None,
+        unflushed: Unflushed | None = None,
+    ) -> None:
+        """`size`: how many entries there are. `keys` show that settled entries are absent; else neighbours do.
+        `unflushed` holds what the table lacks.
+        """
         self._environment = environment
+        self._unflushed = Unflushed() if unflushed is None else unflushed
         self._keys = keys
         self._field = field
         self._size = size
@@ -39,7 +52,12 @@ class StoredRows:
         encoded = field.encode_key(key)
         row_key = field.row_prefix + encoded
         try:
-            raw = self._environment.get("state", row_key)
+            if self._unflushed.holds(row_key):
+                raw = self._unflushed.get(row_key)
+                if raw is None:
+                    return ABSENT
+            else:
+                raw = self._environment.get("state", row_key)
             if raw is None:
                 if self._keys is not None and field.settled:
                     self._keys.check_absent(compute_tree_key(field.number, encoded))
@@ -60,16 +78,12 @@ class StoredRows:
         high = compute_stop(field.row_prefix) if stop is None else field.row_prefix + stop
         count, last = 0, None
         try:
-            cursor = self._environment.cursor("state")
-            if _place(cursor, low, high, reverse=reverse):
-                walk = cursor.iterprev() if reverse else cursor.iternext()
-                for row_key, raw in cast("Iterator[tuple[bytes, bytes]]", walk):
-                    if row_key < low if reverse else high is not None and row_key >= high:
-                        break
-                    if last is not None and (row_key >= last if reverse else row_key <= last):
-                        raise DecodeError("row", f"0x{row_key.hex()} is out of order")
-                    count, last = count + 1, row_key
-                    yield field.decode_key(row_key[2:]), field.decode_row(self._unpack(row_key, raw))
+            cursor, held = self._environment.cursor("state"), self._unflushed
+            for row_key, raw in merge_stored(cursor, held.list_rows(low, high), held.get, low, high, reverse=reverse):
+                if last is not None and (row_key >= last if reverse else row_key <= last):
+                    raise DecodeError("row", f"0x{row_key.hex()} is out of order")
+                count, last = count + 1, row_key
+                yield field.decode_key(row_key[2:]), field.decode_row(self._unpack(row_key, raw))
             if not start and stop is None and count != self._size:
                 raise DecodeError("rows", f"{count} where {self._size} were stored")
         except (lmdb.Error, DecodeError, StoreError) as error:
@@ -90,47 +104,25 @@ class StoredRows:
 
 
 class StateRows:
-    """The stored rows as of the last block, whatever fields they are of: what migrations read. Failures are
-    `StoreFault`s.
-    """
+    """The rows at a height, whatever fields they are of: what migrations read. Failures are `StoreFault`s."""
 
-    def __init__(self, environment: Environment, txn: Transaction | None = None) -> None:
-        """Reads in the owner's standing snapshot, or in a transaction of its own, for another thread than the
-        owner's.
-        """
+    def __init__(self, environment: Environment, height: int, txn: Transaction | None = None) -> None:
+        """Reads in the owner's standing snapshot, or in a transaction that another thread has begun."""
         self._environment = environment
-        self._txn = txn
-        self._unpack = make_unpacker()
-
-    def _cursor(self) -> lmdb.Cursor:
-        if self._txn is None:
-            return self._environment.cursor("state")
-        return self._txn.cursor(self._environment.tables["state"])
+        self._rows = RowsAt(environment.reader if txn is None else txn, environment.tables, height)
 
     def get(self, row_key: bytes) -> bytes | None:
         """The value of a row; None if there is none."""
         try:
-            table = self._environment.tables["state"]
-            raw = self._environment.get("state", row_key) if self._txn is None else self._txn.get(row_key, db=table)
-            if raw is None:
-                check_absent(self._cursor(), row_key)
-                return None
-            return self._unpack(row_key, bytes(raw))
-        except (lmdb.Error, DecodeError, StoreError) as error:
+            return self._rows.get(row_key)
+        except (lmdb.Error, StoreError) as error:
             raise self._note(f"state row 0x{row_key.hex()} cannot be read: {error}") from error
 
     def iterate(self, low: bytes, high: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """The rows from one key to before another (None: to the end), in order."""
         try:
-            cursor = self._cursor()
-            if _place(cursor, low, high, reverse=reverse):
-                walk = cursor.iterprev() if reverse else cursor.iternext()
-                for found, raw in cast("Iterator[tuple[bytes, bytes]]", walk):
-                    row_key = bytes(found)
-                    if row_key < low if reverse else high is not None and row_key >= high:
-                        break
-                    yield row_key, self._unpack(row_key, bytes(raw))
-        except (lmdb.Error, DecodeError, StoreError) as error:
+            yield from self._rows.iterate(start=low, stop=high, reverse=reverse)
+        except (lmdb.Error, StoreError) as error:
             raise self._note(f"the rows from 0x{low.hex()} on cannot be read: {error}") from error
 
     def _note(self, text: str) -> StoreFault:
@@ -138,16 +130,13 @@ class StateRows:
         return self._environment.fault
 
 
-def _place(cursor: lmdb.Cursor, low: bytes, high: bytes | None, *, reverse: bool) -> bool:
-    """Put a cursor on the first row from `low` on, or on the last before `high`; whether there is one."""
-    if not reverse:
-        return bool(cursor.set_range(low))
-    return bool(cursor.prev() if high is not None and cursor.set_range(high) else cursor.last())
-
-
-def read_scalar(environment: Environment, field: StateField) -> Any:
+def read_scalar(environment: Environment, field: StateField, unflushed: Unflushed | None = None) -> Any:
     """The stored value of a scalar field. Raises `StoreCorrupt`."""
-    raw = environment.get("state", field.row_prefix)
+    prefix = field.row_prefix
+    if unflushed is not None and unflushed.holds(prefix):
+        raw = unflushed.get(prefix)
+    else:
+        raw = environment.get("state", prefix)
     if raw is None:
         raise StoreCorrupt(f"state/{field.name}", "missing")
     try:

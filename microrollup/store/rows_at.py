@@ -12,13 +12,20 @@ from typing import Final
 from microrollup.declaration.map_range import compute_stop
 from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.store.environment import Tables, Transaction, encode_number
+from microrollup.store.merging import merge_stored
 from microrollup.store.overlays import Overlay, Overlays, load_overlay, read_row_changes
 from microrollup.store.row_changes import RowChange, find_row_change
 from microrollup.store.row_check import check_absent, unpack_row
 from microrollup.store.spans import Spans
 from microrollup.store.tables import get_base, get_checkpoint
 
-__all__ = ["RowsAt"]
+__all__ = ["RowsAt", "iterate_state_rows"]
+
+
+def iterate_state_rows(txn: Transaction, tables: Tables) -> Iterator[tuple[bytes, bytes]]:
+    """The rows of the `state` table once the newest block is written out. Raises `StoreCorrupt`."""
+    rows = load_overlay(txn, tables, get_checkpoint(txn, tables).height, get_base(txn, tables)).rows
+    return merge_stored(txn.cursor(tables["state"]), sorted(rows), rows.get)
 
 
 class RowsAt:
@@ -40,7 +47,7 @@ class RowsAt:
         self._txn = txn
         self._tables = tables
         self._tip = get_checkpoint(txn, tables).height if tip is None else tip
-        self._base = get_base(txn, tables) if tip is None else tip
+        self._base = get_base(txn, tables, self._tip) if tip is None else tip
         self._spans = spans
         self._overlays = overlays
         self._overlay: Overlay | None = None
@@ -136,31 +143,9 @@ class RowsAt:
         overlay = self._get_overlay()
         low, high = prefix + start, compute_stop(prefix) if stop is None else prefix + stop
         waiting = overlay.list_between(low, high)
-        if not reverse:
-            waiting.reverse()
         cursor = self._txn.cursor(self._tables["state"])
-        if reverse:
-            found = cursor.prev() if high is not None and cursor.set_range(high) else cursor.last()
-        else:
-            found = cursor.set_range(low) if low else cursor.first()
-        while found:
-            key = bytes(cursor.key())
-            if key < low or (high is not None and key >= high):
-                break
-            while waiting and (waiting[-1] > key if reverse else waiting[-1] < key):
-                yield from _present(waiting[-1], overlay.rows[waiting.pop()])
-            if waiting and waiting[-1] == key:
-                yield from _present(key, overlay.rows[waiting.pop()])
-            else:
-                yield key, _unpack(key, bytes(cursor.value()))
-            found = cursor.prev() if reverse else cursor.next()
-        for key in reversed(waiting):
-            yield from _present(key, overlay.rows[key])
-
-
-def _present(row_key: bytes, stored: bytes | None) -> Iterator[tuple[bytes, bytes]]:
-    if stored is not None:
-        yield row_key, _unpack(row_key, stored)
+        for key, stored in merge_stored(cursor, waiting, overlay.rows.get, low, high, reverse=reverse):
+            yield key, _unpack(key, stored)
 
 
 def _unpack(row_key: bytes, stored: bytes) -> bytes:

@@ -10,6 +10,7 @@ import lmdb
 from microrollup.crypto.keccak import EMPTY_HASH
 from microrollup.errors import StoreCorrupt
 from microrollup.store.environment import Environment
+from microrollup.store.layer import Unflushed
 from microrollup.store.tree import FlatTree
 from microrollup.store.tree_leaves import encode_gap
 
@@ -23,10 +24,11 @@ _Gap = tuple[bytes | None, int, bytes | None]
 
 
 class StoredKeys:
-    """The keys in the tree, in the `tree` table (a `KeyIndex`)."""
+    """The keys in the tree, in the `tree` table and among what it lacks (a `KeyIndex`)."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, unflushed: Unflushed | None = None) -> None:
         self._environment = environment
+        self._unflushed = Unflushed() if unflushed is None else unflushed
         self._tree: FlatTree | None = None
         self._gaps: dict[bytes, _Gap] = {}
         """Gaps of keys that were found absent, for when they are inserted."""
@@ -40,13 +42,26 @@ class StoredKeys:
 
     def find_all(self, tree_keys: Iterable[bytes]) -> Mapping[bytes, int]:
         """The leaf indices of those keys that ever were set."""
-        found = self._environment.cursor("tree").getmulti(sorted(tree_keys))
-        return {bytes(key): decode_leaf_index(bytes(raw)) for key, raw in found}
+        found: dict[bytes, int] = {}
+        others: list[bytes] = []
+        for tree_key in tree_keys:
+            leaf_index = self._unflushed.find_leaf(tree_key)
+            if leaf_index is None:
+                others.append(tree_key)
+            else:
+                found[tree_key] = leaf_index
+        others.sort()
+        stored = self._environment.cursor("tree").getmulti(others)
+        found.update([(bytes(key), decode_leaf_index(bytes(raw))) for key, raw in stored])
+        return found
 
     def low_neighbour(self, tree_key: bytes) -> _Gap:
         """The greatest key below (None for the dummy), its leaf index, and the least key above."""
         gap = self._gaps.get(tree_key) if self._tree is not None and self._leaf_count == self._tree.leaf_count else None
-        return gap or find_low_neighbour(self._environment.cursor("tree"), tree_key)
+        return gap or self._find_low_neighbour(tree_key)
+
+    def _find_low_neighbour(self, tree_key: bytes) -> _Gap:
+        return self._unflushed.narrow(tree_key, *find_low_neighbour(self._environment.cursor("tree"), tree_key))
 
     def check_absent(self, tree_key: bytes) -> None:
         """Raise `StoreCorrupt` unless the tree has no value at a key whose state row was not found.
@@ -60,7 +75,7 @@ class StoredKeys:
         if self._leaf_count != tree.leaf_count or len(self._gaps) >= _MAX_GAPS:
             self._gaps.clear()
             self._leaf_count = tree.leaf_count
-        gap = below, leaf_index, above = find_low_neighbour(self._environment.cursor("tree"), tree_key)
+        gap = below, leaf_index, above = self._find_low_neighbour(tree_key)
         if above == tree_key:
             self._check_deleted(tree, tree_key)
         elif leaf_index < tree.leaf_count and tree.read_leaf(leaf_index).startswith(encode_gap(below, above)):

@@ -11,12 +11,13 @@
     undo_tree   height -> what the block changed in the tree; undo_checkpoint: the checkpoint before it
     settled     height -> L1 time (seconds) at which it settled
     meta        format, checkpoint (of the newest closed block, the tip), base (height up to which `state` and `tree`
-                are complete; the tip, as long as every block is written out when it closes), tree_synced (height of
-                the flat files on disk), rewinding (old tip, while a rebuild takes blocks back), rebuild (the newest
+                are complete; each of their rows is as some height from there to the tip left it), tree_synced (height
+                of the flat files on disk), rewinding (old tip, while a rebuild takes blocks back), rebuild (the newest
                 `Rebuild` record), log_start (restored stores only)
 
-Numbers are 8 bytes, big-endian. Block rows, checkpoints and log_start are stored as `row || blake3(row)[:8]`; rows of
-`receipts`, `state`, `tree`, `index` and `settled` with a check of key and value, see `microrollup.store.row_check`.
+Numbers are 8 bytes, big-endian. Block rows, checkpoints and log_start are stored as `row || blake3(row)[:8]`; base and
+rows of `receipts`, `state`, `tree`, `index` and `settled` with a check of key and value, see
+`microrollup.store.row_check`.
 Records are checked against the chain.
 Everything but `log`, `openings` and `settled` can be derived from the log; not so in a store that was restored from a
 snapshot, whose log lacks what lies between the genesis and the snapshot's height.
@@ -39,11 +40,10 @@ from microrollup.crypto.merkle.items import compute_items_root
 from microrollup.errors import DecodeError, NotRetained, StoreCorrupt
 from microrollup.primitives import Bytes32, Uint64
 from microrollup.store.action_index import LogPlace, find_action
-from microrollup.store.environment import Tables, Transaction, encode_number
-from microrollup.store.row_check import find_row
+from microrollup.store.environment import BASE_KEY, Tables, Transaction, encode_number
+from microrollup.store.row_check import find_row, pack_row, unpack_row
 
 __all__ = [
-    "BASE_KEY",
     "CHECKPOINT_KEY",
     "LOG_START_KEY",
     "REBUILD_KEY",
@@ -72,16 +72,18 @@ __all__ = [
     "get_record",
     "iterate_log",
     "make_checkpoint",
+    "put_base",
     "put_checkpoint",
+    "put_tip",
     "read_records",
     "require_not_before_start",
 ]
 
 CHAIN_BYTES: Final = 32
 _CHECK_BYTES: Final = 8
+_NUMBER_BYTES: Final = 8
 MAX_ROW_BYTES: Final = 1 << 20
 
-BASE_KEY: Final = b"base"
 CHECKPOINT_KEY: Final = b"checkpoint"
 LOG_START_KEY: Final = b"log_start"
 REBUILD_KEY: Final = b"rebuild"
@@ -194,18 +196,37 @@ def get_checkpoint(txn: Transaction, tables: Tables) -> Checkpoint:
         raise StoreCorrupt("meta/checkpoint", error.reason) from None
 
 
-def get_base(txn: Transaction, tables: Tables) -> int:
-    """The height up to which `state` and `tree` are complete. Raises `StoreCorrupt`."""
-    raw = txn.get(BASE_KEY, db=tables["meta"])
-    if raw is None or len(raw) != 8:
-        raise StoreCorrupt("meta/base", "missing or damaged")
-    return int.from_bytes(raw, "big")
+def get_base(txn: Transaction, tables: Tables, tip: int | None = None) -> int:
+    """The height up to which `state` and `tree` are complete. `tip`: that of the checkpoint, if it is known.
+
+    Raises `StoreCorrupt`.
+    """
+    raw = bytes(txn.get(BASE_KEY, b"", db=tables["meta"]))
+    try:
+        base = raw if len(raw) == _NUMBER_BYTES else unpack_row(BASE_KEY, raw)
+    except DecodeError:
+        raise StoreCorrupt("meta/base", "missing or damaged") from None
+    height = int.from_bytes(base, "big")
+    tip = get_checkpoint(txn, tables).height if tip is None else tip
+    if height > tip or (len(raw) == _NUMBER_BYTES and height != tip):  # without a check: of the format before
+        raise StoreCorrupt("meta/base", f"is {height}, where the newest block is {tip}")
+    return height
 
 
 def put_checkpoint(txn: Transaction, tables: Tables, checkpoint: Checkpoint) -> None:
     """Note the newest closed block, whose rows `state` and `tree` hold."""
+    put_tip(txn, tables, checkpoint)
+    put_base(txn, tables, checkpoint.height)
+
+
+def put_tip(txn: Transaction, tables: Tables, checkpoint: Checkpoint) -> None:
+    """Note the newest closed block, whose rows are still to be written to `state` and `tree`."""
     txn.put(CHECKPOINT_KEY, encode_row(checkpoint), db=tables["meta"])
-    txn.put(BASE_KEY, encode_number(checkpoint.height), db=tables["meta"])
+
+
+def put_base(txn: Transaction, tables: Tables, height: int) -> None:
+    """Note that `state` and `tree` hold all rows up to a height."""
+    txn.put(BASE_KEY, pack_row(BASE_KEY, encode_number(height)), db=tables["meta"])
 
 
 def get_block_row(txn: Transaction, tables: Tables, height: int) -> BlockRow | None:

@@ -160,10 +160,14 @@ class DeltaView:
             if hit
         }
 
+    def get_inserted_keys(self) -> npt.NDArray[np.bytes_]:
+        """Tree keys that the block inserted, in the order of their leaves, the first of them `leaf_count_before`."""
+        first = len(self.leaf_indices) - (self.leaf_count - self.leaf_count_before)
+        return np.ascontiguousarray(self.new_leaves[first:, 2:34]).view("S32").reshape(-1)
+
     def get_inserted(self) -> list[tuple[bytes, int]]:
         """Tree keys that the block inserted, with their leaf indices, ascending by index."""
-        first = len(self.leaf_indices) - (self.leaf_count - self.leaf_count_before)
-        rows = self.new_leaves[first:, 2:34].tobytes()
+        rows = self.get_inserted_keys().tobytes()
         return [
             (rows[32 * place : 32 * place + 32], self.leaf_count_before + place) for place in range(len(rows) // 32)
         ]

@@ -24,6 +24,7 @@ from microrollup.errors import RefusedError, UsageError
 from microrollup.execution.authentication import Authentication, Authenticator
 from microrollup.execution.authentication_pool import RecordChunk
 from microrollup.execution.payload import encode_envelope_payload, encode_forced_payload
+from microrollup.ledger.flush import FlushLimits
 from microrollup.ledger.genesis import make_genesis
 from microrollup.ledger.ledger import Ledger
 from microrollup.maintenance.replay import Difference, compare_stores, replay_log
@@ -45,6 +46,10 @@ OWNER: Final = compute_address(_BUILDER)
 _MAP_SIZE: Final = 1 << 30
 _BLOCK_SIZE: Final = 10_000
 """More actions than a test submits: blocks close when a step says so."""
+
+
+_FLUSH_LIMITS: Final = FlushLimits(rows=12, blocks=4, slice_rows=4, idle_rows=2)
+"""So few that rows are written out all the time, while blocks close and before and after restarts."""
 
 
 @contextmanager
@@ -80,6 +85,7 @@ class StoredRollup:
                 raise
             self.seconds = max(self.seconds, float(self.ledger.header.timestamp))
         self.sequencer = self._make_sequencer()
+        self.ledger.flushing.limits = _FLUSH_LIMITS
 
     def _make_sequencer(self) -> Sequencer[None]:
         return Sequencer(
@@ -142,8 +148,12 @@ class StoredRollup:
         return outcome
 
     def close_block(self) -> Header | None:
-        """Close the open block, or one of due forced actions, or an empty one; L1 goes on by a block."""
+        """Close the open block, or one of due forced actions, or an empty one; L1 goes on by a block.
+
+        A few rows of closed blocks are written out, as a node does when nobody waits.
+        """
         header = self.sequencer.close_block(allow_empty=True)
+        self.sequencer.flush_some()
         self.seconds += SECONDS_PER_BLOCK
         return header
 
@@ -155,6 +165,7 @@ class StoredRollup:
         else:
             self.ledger.close()
         self.ledger = Ledger.open(self.directory / "store", self.app, map_size=_MAP_SIZE)
+        self.ledger.flushing.limits = _FLUSH_LIMITS
         self.sequencer = self._make_sequencer()
 
     def list_rows(self) -> dict[tuple[str, bytes], bytes]:

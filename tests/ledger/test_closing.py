@@ -143,6 +143,8 @@ def test_changes_are_what_was_there_and_what_came(chain: Chain) -> None:
         for _ in range(4):
             chain.submit(chain.signer.sign(make_random_edit(rng)))
         header = chain.close_block()
+        assert before == dict(environment.cursor("state"))
+        chain.ledger.flushing.flush()
         after = dict(environment.cursor("state"))
         changed = {key for key in before | after if before.get(key) != after.get(key)}
         raw = environment.get("changes", encode_number(header.height))

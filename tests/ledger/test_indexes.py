@@ -284,10 +284,12 @@ def test_history_that_is_not_kept(chain: Chain) -> None:
     rng = Random(6)
     work(chain, rng, 40)
     chain.ledger.sync_tree()
+    chain.ledger.flushing.flush()
     for _ in range(12):  # pruning goes on a little with each block
         chain.ledger.retention = Retention(blocks=3, unsettled_blocks=3)
         work(chain, rng, 1)
         chain.ledger.sync_tree()
+        chain.ledger.flushing.flush()
     chain.ledger.close = chain.ledger.abandon  # type: ignore[method-assign]
     tip = chain.ledger.checkpoint.height
     statuses: dict[str, IndexStatus] = {}

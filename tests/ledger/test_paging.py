@@ -135,6 +135,7 @@ def test_heights(chain: Chain) -> None:
     with pytest.raises(UsageError):
         read_page(environment, request, tip + 1)
     chain.ledger.sync_tree()
+    chain.ledger.flushing.flush()
     chain.work(rng, 6)
     with pytest.raises(NotRetained):
         read_page(environment, request, 0)

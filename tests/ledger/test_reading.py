@@ -12,26 +12,16 @@ from typing import Any
 import pytest
 
 from apps.keystore import app
+from height_model import KEYS, Model
 from kernel_fixtures import Chain, fast_directory
 from microrollup.crypto.merkle.indexed import verify_exclusion, verify_inclusion
-from microrollup.declaration.map import Map
-from microrollup.declaration.state import NONCES, StateField
 from microrollup.errors import NotRetained, ProofError, StoreCorrupt, StoreError, UsageError
-from microrollup.ledger.reading import get_field, prove_state, read_header, read_value
+from microrollup.ledger.reading import get_field, prove_state, read_value
 from microrollup.store.environment import encode_number
 from microrollup.store.retention import Retention
 from microrollup.store.row_changes import read_digests
 from microrollup.store.spans import SpanIndex, Spans
-from zoo import buggy_zoo, make_guard, zoo
-
-KEYS: dict[str, list[Any]] = {
-    "animals": [f"animal {key}" for key in range(13)],
-    "tickets": list(range(13)),
-    "visitors": [None],
-    "notes": [b"%d" % key for key in range(13)],
-    "motto": [None],
-    "guards": [make_guard(key) for key in range(13)],
-}
+from zoo import buggy_zoo, zoo
 
 
 @pytest.fixture
@@ -40,65 +30,6 @@ def chain() -> Iterator[Chain]:
         made = Chain(directory)
         yield made
         made.close()
-
-
-class Model:
-    """Every field's values and every nonce behind every height, and the tree keys that were ever set."""
-
-    def __init__(self, chain: Chain) -> None:
-        self.chain = chain
-        self.values: list[dict[tuple[str, Any], Any]] = []
-        self.nonces: list[dict[bytes, int]] = []
-        self.spans = Spans(blocks=3)
-        self.remember()
-
-    def remember(self) -> None:
-        state = self.chain.ledger.state
-        found: dict[tuple[str, Any], Any] = {}
-        for name in KEYS:
-            value = getattr(state.app, name)
-            entries = value.items() if isinstance(value, Map) else [(None, value)]
-            found.update({(name, key): entry for key, entry in entries})
-        self.values.append(found)
-        self.nonces.append(dict(state.nonces.items()))
-
-    def work(self, rng: Random, blocks: int) -> None:
-        for _ in range(blocks):
-            self.chain.work(rng, 1)
-            self.remember()
-
-    def check_height(self, height: int) -> None:
-        ledger = self.chain.ledger
-        header = read_header(ledger.environment.reader, ledger.environment, height)
-        for name, keys in KEYS.items():
-            field = zoo.state_type.get_field(name)
-            for key in keys:
-                encoded = field.encode_key(key)
-                expected = self.values[height].get((name, key))
-                for spans in (None, self.spans):
-                    found = read_value(ledger.environment, field, encoded, height, spans)
-                    assert expected == found, (name, key, height)
-                if field.settled:
-                    self.check_proof(field, key, expected, height, header.state_root)
-        for sender in self.nonces[-1]:
-            assert self.nonces[height].get(sender) == read_value(ledger.environment, NONCES, sender, height, self.spans)
-
-    def check_proof(self, field: StateField, key: Any, expected: Any, height: int, state_root: bytes) -> None:
-        ledger = self.chain.ledger
-        proof = prove_state(ledger.environment, ledger.tree, field, field.encode_key(key), height)
-        assert proof == prove_state(ledger.environment, ledger.tree, field, field.encode_key(key), height, self.spans)
-        assert (height, expected) == (proof.header.height, proof.stored)
-        if expected is None and not proof.exists:
-            verify_exclusion(state_root, proof.tree_key, proof.proof)
-            assert all((field.name, key) not in values for values in self.values[: height + 1])
-            with pytest.raises(ProofError):
-                verify_inclusion(state_root, proof.tree_key, b"", proof.proof)
-            return
-        leaf = b"" if expected is None else field.encode_leaf(expected)
-        assert leaf == proof.value
-        verify_inclusion(state_root, proof.tree_key, leaf, proof.proof)
-        with pytest.raises(ProofError):
-            verify_exclusion(state_root, proof.tree_key, proof.proof)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -140,6 +71,7 @@ def test_unreadable_heights(chain: Chain) -> None:
     model = Model(chain)
     model.work(Random(1), 3)
     chain.ledger.sync_tree()
+    chain.ledger.flushing.flush()
     model.work(Random(2), 9)
     environment, tree, field = chain.ledger.environment, chain.ledger.tree, zoo.state_type.get_field("tickets")
     key = field.encode_key(1)
@@ -156,6 +88,7 @@ def test_unreadable_heights(chain: Chain) -> None:
     for height in range(3, 13):  # the flat files were last synced at 3: what mends them is kept
         model.check_height(height)
     chain.ledger.sync_tree()
+    chain.ledger.flushing.flush()
     model.work(Random(3), 4)
     for height in range(13, 17):
         model.check_height(height)

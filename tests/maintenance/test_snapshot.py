@@ -158,6 +158,7 @@ def test_pruned_heights_are_refused(tmp_path: Path) -> None:
     chain.ledger.retention = replace(chain.ledger.retention, blocks=2, settled_seconds=0, unsettled_blocks=2)
     add_blocks(chain, 6, seed=2, actions=2)
     chain.ledger.sync_tree()
+    chain.ledger.flushing.flush()
     add_blocks(chain, 1, seed=3, actions=2)
     with pytest.raises(NotRetained):
         write_snapshot(chain.ledger.environment, zoo, tmp_path / "file", 1)

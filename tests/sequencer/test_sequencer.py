@@ -533,6 +533,7 @@ def test_rebuild_after_a_damaged_row(tmp_path: Path) -> None:
     chain = Chain(tmp_path, block_size=3)
     acknowledged = [chain.edit(("count", 0, 1)) for _ in range(6)]
     environment = chain.ledger.environment
+    chain.ledger.flushing.flush()
     row_key = zoo.state_type.get_field("visitors").row_prefix
     with environment.write() as txn:
         txn.put(row_key, pack_row(row_key, b"\x07"), db=environment.tables["state"])

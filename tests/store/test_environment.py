@@ -18,7 +18,16 @@ from killed_writer import hide_last_commit
 from microrollup.errors import CommitFailed, StoreCorrupt, StoreError, StoreFormat, StoreLocked, StoreMissing
 from microrollup.ledger.ledger import Ledger
 from microrollup.store import environment as module
-from microrollup.store.environment import DATA_FILE, FORMAT, TABLES, Environment, encode_number, map_errors
+from microrollup.store.environment import (
+    COMPLETE_FORMAT,
+    DATA_FILE,
+    FORMAT,
+    TABLES,
+    Environment,
+    encode_number,
+    map_errors,
+)
+from microrollup.store.row_check import pack_row
 from microrollup.system import describe_write_error, limit
 from paths import SUPPORT
 from waiting import SECONDS
@@ -108,7 +117,7 @@ def test_lock_goes_with_its_owner(store: Path) -> None:
     [
         (encode_number(FORMAT + 1), StoreFormat),
         (encode_number(2**64 - 1), StoreFormat),
-        (encode_number(FORMAT - 1), StoreFormat),
+        (encode_number(COMPLETE_FORMAT - 1), StoreFormat),
         (b"", StoreCorrupt),
         (b"\x01", StoreCorrupt),
         (None, StoreCorrupt),
@@ -123,6 +132,19 @@ def test_format(store: Path, value: bytes | None, error: type[StoreError]) -> No
     for _ in range(2):
         with pytest.raises(error):
             Environment(store)
+
+
+def test_a_complete_store_is_converted_once(store: Path) -> None:
+    """A store whose tables were always complete has the same layout: readers take it as it is, a writer converts it."""
+    with Environment(store) as environment, environment.write() as txn:
+        txn.put(b"format", encode_number(COMPLETE_FORMAT), db=environment.tables["meta"])
+        txn.put(b"base", encode_number(7), db=environment.tables["meta"])
+    with Environment(store, read_only=True) as environment:
+        assert encode_number(COMPLETE_FORMAT) == environment.get("meta", b"format")
+    for _ in range(2):
+        with Environment(store) as environment:
+            assert encode_number(FORMAT) == environment.get("meta", b"format")
+            assert pack_row(b"base", encode_number(7)) == environment.get("meta", b"base")
 
 
 def test_an_older_store_is_told_its_way_on(store: Path) -> None:

@@ -23,6 +23,7 @@ from zoo import Zoo, make_guard, zoo
 def chain(tmp_path: Path) -> Iterator[Chain]:
     made = Chain(tmp_path)
     made.work(Random(1), 4)
+    made.ledger.flushing.flush()
     yield made
     made.close()
 

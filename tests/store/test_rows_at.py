@@ -13,7 +13,7 @@ from microrollup.store.row_changes import RowChange, encode_row_changes
 from microrollup.store.row_check import pack_row
 from microrollup.store.rows_at import RowsAt
 from microrollup.store.spans import Spans
-from microrollup.store.tables import BASE_KEY, Checkpoint, put_checkpoint
+from microrollup.store.tables import Checkpoint, put_base, put_checkpoint
 
 TIP = 12
 KEYS = [prefix + bytes((number,)) for prefix in (b"\x00\x00", b"\x80\x00", b"\xff\xff") for number in range(6)]
@@ -55,7 +55,7 @@ def write_table(environment: Environment, states: States, base: int, seed: int) 
             if stored is not None:
                 txn.put(key, stored, db=environment.tables["state"])
         put_checkpoint(txn, environment.tables, Checkpoint(TIP, bytes(32), 0, 0, bytes(32), 1, (), bytes(2048)))
-        txn.put(BASE_KEY, encode_number(base), db=environment.tables["meta"])
+        put_base(txn, environment.tables, base)
 
 
 def read_plain(state: dict[bytes, bytes]) -> dict[bytes, bytes]:

@@ -28,6 +28,7 @@ def chain(tmp_path: Path) -> Iterator[Chain]:
     made.close_block()
     made.edit(("delete_ticket", 7, 0))
     made.close_block()
+    made.ledger.flushing.flush()
     yield made
     made.close()
 
@@ -111,6 +112,7 @@ def test_gaps_are_forgotten_when_keys_are_added(chain: Chain) -> None:
     before = keys.low_neighbour(absent)
     chain.edit(*[("set_ticket", key, key) for key in range(1_000, 1_400)])
     chain.close_block()
+    chain.ledger.flushing.flush()
     assert before != keys.low_neighbour(absent) == StoredKeys(chain.ledger.environment).low_neighbour(absent)
 
 

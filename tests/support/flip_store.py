@@ -92,6 +92,11 @@ class Scene:
         self.sequencer.close()
         self.ledger.close()
 
+    def crash(self) -> None:
+        """Nothing is written out: the next opening reads what blocks have changed."""
+        self.sequencer.close()
+        self.ledger.abandon()
+
     def submit(self, part: int) -> list[Any]:
         """Some signed actions: new ones, known ones, used nonces."""
         group = [self.ledger.authenticator.authenticate_record(record) for record in self.plan["actions"][part]]
@@ -143,7 +148,7 @@ def use(scene: Scene, flip: Callable[[], None]) -> Iterator[Answer]:
     yield "more", _digest(scene.submit(2))
     yield "sealed", _digest(scene.sequencer.close_block())
     yield "open", _digest(scene.submit(3))
-    scene.close()
+    scene.crash()
     scene.open()
     yield "restarted", _digest(scene.sequencer.close_block())
     yield from _read_all(scene)

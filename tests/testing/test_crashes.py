@@ -56,9 +56,7 @@ os.fdatasync = lambda handle: None
 }
 
 
-FOUND = dict(
-    zip(PLANTS, ("the store does not open", "the store holds ", "the store does not open: leaves"), strict=True)
-)
+FOUND = dict(zip(PLANTS, ("the store holds ", "the store holds ", "the store does not open: leaves"), strict=True))
 
 
 @needs_recorder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from hypothesis import Phase, settings
 
@@ -11,7 +10,7 @@ from apps.keystore import app as keystore_app
 from machine_apps import Bank, bank, losing, small
 from microrollup.declaration.map_table import StoreFault
 from microrollup.errors import UsageError
-from microrollup.ledger import closing as closing_module
+from microrollup.ledger.flush import Flushing
 from microrollup.ledger.ledger import Ledger
 from microrollup.testing import machine as machine_module
 from microrollup.testing.execution import Senders
@@ -99,14 +98,19 @@ def test_an_unprovable_key_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_lost_row_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that does not write a changed row has another state after a restart, or fewer rows than it counts."""
-    put = closing_module.put_changes
+    """A store that does not write out a changed row has another state after a restart, or fewer rows than it counts."""
+    put = Flushing.put_slice
 
-    def put_less(txn, tables, changes):
-        put(txn, tables, msgspec.structs.replace(changes, rows=changes.rows[1:]))
+    def put_less(flushing, txn, **options):
+        layer = flushing.unflushed.frozen
+        if layer is not None:
+            layer.rows.update(dict.fromkeys(layer.list_rows()[:1]))
+        return put(flushing, txn, **options)
 
-    monkeypatch.setattr(closing_module, "put_changes", put_less)
-    with pytest.raises((AssertionError, StoreFault), match=r"another state|0 where 1 were stored"):
+    monkeypatch.setattr(Flushing, "put_slice", put_less)
+    with pytest.raises(
+        (AssertionError, StoreFault), match=r"another state|0 where 1 were stored|its state row is lost"
+    ):
         run(BankMachine)
 
 

@@ -18,7 +18,6 @@ from microrollup.store.retention import UNDO_TABLES
 from microrollup.store.row_changes import RowChange, decode_row_changes, encode_row_changes
 from microrollup.store.row_check import unpack_row
 from microrollup.store.state_rows import StateRow, StateRowReader
-from microrollup.store.stored_keys import decode_leaf_index
 from microrollup.store.tables import REWINDING_KEY, Checkpoint, decode_checkpoint, make_checkpoint
 from microrollup.store.tree import FlatTree
 from microrollup.store.tree_delta import DeltaView
@@ -167,7 +166,7 @@ class _Walk:
                 changed.discard(leaf_index)
                 sizes[key[:2]] += grown
                 continue
-            present = self._old_rows[key] if key in self._old_rows else scan.get("state", key)
+            present = self._old_rows[key] if key in self._old_rows else scan.get_row(key)
             if present != change.new:
                 raise _Wrong("changes", f"the new value of {show_row(key)} is not the one that it has after the block")
             for value, entries, growth, reader in ((present, removed, -1, newer), (old, added, 1, older)):
@@ -189,9 +188,8 @@ class _Walk:
     def _check_settled_row(self, change: RowChange, values: _Values) -> tuple[int, int]:
         """Leaf index, and by how much the field was larger before the block."""
         key = change.key
-        found = self._scan.get("tree", compute_tree_key(self._settled_places[key[:2]], key[2:]))
-        leaf_index = -1 if found is None else decode_leaf_index(found)
-        if leaf_index not in values:
+        leaf_index = self._scan.find_leaf(compute_tree_key(self._settled_places[key[:2]], key[2:]))
+        if leaf_index is None or leaf_index not in values:
             raise _Wrong("changes", f"holds the row {show_row(key)}, which the block did not touch")
         before, after = values[leaf_index]
         pairs = (("old", change.old, before, self._older), ("new", change.new, after, self._reader))

@@ -14,10 +14,9 @@ from microrollup.errors import DecodeError
 from microrollup.execution.entry import decode_forced, decode_kernel_record, is_forced_record, is_signed_record
 from microrollup.ledger.code import MANIFEST_PREFIX
 from microrollup.maintenance.scrub.scan import LogFacts, Scan, show
-from microrollup.store.environment import FORMAT, encode_number
+from microrollup.store.environment import BASE_KEY, COMPLETE_FORMAT, FORMAT, encode_number
 from microrollup.store.row_check import unpack_row
 from microrollup.store.tables import (
-    BASE_KEY,
     CHAIN_BYTES,
     CHECKPOINT_KEY,
     LOG_START_KEY,
@@ -32,7 +31,7 @@ from microrollup.store.tables import (
 __all__ = ["check_log", "check_meta", "check_openings", "check_settled"]
 
 _FORMAT_KEY: Final = b"format"
-_NUMBERS: Final = (_FORMAT_KEY, BASE_KEY, SYNCED_KEY, REWINDING_KEY)
+_NUMBERS: Final = (_FORMAT_KEY, SYNCED_KEY, REWINDING_KEY)
 
 
 def check_meta(scan: Scan) -> None:
@@ -43,6 +42,8 @@ def check_meta(scan: Scan) -> None:
             if key in _NUMBERS:
                 if len(raw) != 8:
                     scan.find("meta", name, f"{len(raw)} bytes, not 8")
+            elif key == BASE_KEY:
+                continue
             elif key == CHECKPOINT_KEY:
                 decode_checkpoint(raw)
             elif key == LOG_START_KEY:
@@ -57,13 +58,12 @@ def check_meta(scan: Scan) -> None:
                 scan.find("meta", name, "nothing of that name belongs here")
         except DecodeError as error:
             scan.find("meta", name, error.reason)
-    if scan.get_number(_FORMAT_KEY) != FORMAT:
+    if scan.get_number(_FORMAT_KEY) not in (COMPLETE_FORMAT, FORMAT):
         scan.find("meta", "format", f"is not {FORMAT}")
-    if scan.get_number(BASE_KEY) != scan.checkpoint.height:
-        scan.find("meta", "base", "is not the height of the newest block")
     synced = scan.get_number(SYNCED_KEY)
     if synced is None or (synced > scan.checkpoint.height and scan.get_number(REWINDING_KEY) is None):
         scan.find("meta", "tree_synced", "missing, or beyond the newest block")
+    _ = scan.base  # raises what is wrong with it
 
 
 def check_log(scan: Scan) -> None:

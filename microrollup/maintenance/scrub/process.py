@@ -49,7 +49,7 @@ _CHECKS: Final[tuple[tuple[str, tuple[str, ...], _Check], ...]] = (
     ("index", ("meta", "blocks", "receipts"), check_index),
     ("settled", ("meta",), check_settled),
     ("tree", ("meta", "blocks", "undo_tree"), check_tree),
-    ("state", ("meta", "blocks", "tree", "undo_tree"), check_state),
+    ("state", ("meta", "blocks", "tree", "undo_tree", "changes"), check_state),
     ("nodes", ("meta", "blocks", "undo_tree"), check_nodes),
     ("undo_tree", ("meta", "blocks", "tree", "state", "changes", "undo_checkpoint"), check_history),
     (INBOX_DIRECTORY, (), check_inbox_rows),

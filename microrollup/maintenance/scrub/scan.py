@@ -17,13 +17,18 @@ from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import DecodeError, StoreCorrupt, WrongRollup
 from microrollup.ledger.code import get_code_at
 from microrollup.maintenance.scrub.report import Counted, Found, ScrubEvent, ScrubRequest, TableProgress, Unchecked
-from microrollup.store.environment import Environment, Transaction, encode_number
+from microrollup.store.environment import BASE_KEY, Environment, Transaction, encode_number
+from microrollup.store.keys_at import read_inserted
+from microrollup.store.merging import merge_stored
+from microrollup.store.overlays import read_row_changes
+from microrollup.store.stored_keys import decode_leaf_index
 from microrollup.store.tables import (
     CHAIN_BYTES,
     CHECKPOINT_KEY,
     REWINDING_KEY,
     SYNCED_KEY,
     Checkpoint,
+    get_base,
     get_block_row,
     get_checkpoint,
     get_log_start,
@@ -139,7 +144,9 @@ class Scan:
     def _read_state(self, txn: Transaction) -> list[bytes] | None:
         """What changes in the store when the flat files do; None if that cannot be read."""
         try:
-            return [bytes(txn.get(key, b"", db=self.tables["meta"])) for key in (CHECKPOINT_KEY, REWINDING_KEY)]
+            return [
+                bytes(txn.get(key, b"", db=self.tables["meta"])) for key in (CHECKPOINT_KEY, REWINDING_KEY, BASE_KEY)
+            ]
         except lmdb.Error:
             return None
 
@@ -215,6 +222,50 @@ class Scan:
         delta = DeltaView(raw)
         delta.check()
         return delta
+
+    @cached_property
+    def base(self) -> int:
+        """The height up to which `state` and `tree` are complete. Raises `StoreCorrupt`."""
+        return get_base(self.txn, self.tables)
+
+    @cached_property
+    def unwritten_rows(self) -> dict[bytes, list[bytes | None]]:
+        """State rows that the blocks above `base` changed: what each was there and after each of those blocks.
+
+        Raises `StoreCorrupt`.
+        """
+        found: dict[bytes, list[bytes | None]] = {}
+        for height in range(self.base + 1, self.checkpoint.height + 1):
+            for change in read_row_changes(self.txn, self.tables, height):
+                values = found.setdefault(change.key, [change.old])
+                if values[-1] != change.old:
+                    raise StoreCorrupt(
+                        f"changes/{height}", f"the old value of 0x{change.key.hex()} is not its last new one"
+                    )
+                values.append(change.new)
+        return found
+
+    @cached_property
+    def unwritten_keys(self) -> dict[bytes, int]:
+        """Tree keys that the blocks above `base` inserted, with their leaf indices. Raises `StoreCorrupt`."""
+        return read_inserted(self.txn, self.tables, self.base + 1, self.checkpoint.height)
+
+    def get_row(self, row_key: bytes) -> bytes | None:
+        """A state row of the newest height, as stored."""
+        values = self.unwritten_rows.get(row_key)
+        return self.get("state", row_key) if values is None else values[-1]
+
+    def iterate_rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """The state rows of the newest height, ascending, as stored."""
+        rows = self.unwritten_rows
+        return merge_stored(self.environment.cursor("state"), sorted(rows), lambda key: rows[key][-1])
+
+    def find_leaf(self, tree_key: bytes) -> int | None:
+        """The leaf index of a tree key."""
+        found = self.unwritten_keys.get(tree_key)
+        if found is None and (raw := self.get("tree", tree_key)) is not None:
+            return decode_leaf_index(raw)
+        return found
 
     @cached_property
     def tree(self) -> FlatTree:

@@ -12,9 +12,10 @@ from microrollup.crypto.merkle.indexed import DUMMY_LEAF, compute_depth, compute
 from microrollup.crypto.merkle.levels import UNUSED_HASHES, compute_node_position, compute_node_rows
 from microrollup.errors import DecodeError
 from microrollup.maintenance.scrub.scan import Scan, show
-from microrollup.store.row_check import pack_row, unpack_row
+from microrollup.store.keys_at import iterate_tree_rows
+from microrollup.store.row_check import make_packer, pack_row, unpack_row
 from microrollup.store.state_rows import StateRowReader
-from microrollup.store.stored_keys import LEAF_INDEX_BYTES, decode_leaf_index
+from microrollup.store.stored_keys import LEAF_INDEX_BYTES, decode_leaf_index, encode_leaf_index
 from microrollup.store.tables import Checkpoint, make_checkpoint
 
 __all__ = ["check_nodes", "check_state", "check_tree"]
@@ -35,7 +36,8 @@ def check_tree(scan: Scan) -> None:
     previous, total = 0, scan.environment.count("tree")
     if leaves[0, :34].tobytes() != encode_leaf(DUMMY_LEAF)[:34]:
         scan.find("leaves", 0, "is not the dummy")
-    for count, (key, raw) in enumerate(scan.iterate("tree"), 1):
+    _check_unwritten_keys(scan)
+    for count, (key, raw) in enumerate(iterate_tree_rows(scan.txn, scan.tables, scan.checkpoint.height), 1):
         scan.report("tree", count, total)
         leaf_index = decode_leaf_index(raw)
         if raw != pack_row(key, raw[:LEAF_INDEX_BYTES]) or not 0 < leaf_index < len(leaves) or seen[leaf_index]:
@@ -54,13 +56,30 @@ def check_tree(scan: Scan) -> None:
     scan.count("leaves", len(leaves))
 
 
+def _check_unwritten_keys(scan: Scan) -> None:
+    """Keys that are inserted above the base are in the table as they will be, or not yet."""
+    pack = make_packer()
+    for key, leaf_index in scan.unwritten_keys.items():
+        found = scan.get("tree", key)
+        if found is not None and found != pack(key, encode_leaf_index(leaf_index)):
+            scan.find("tree", show(key), f"is not the row of leaf {leaf_index}, which is written out later")
+
+
+def _check_unwritten_rows(scan: Scan) -> None:
+    """Rows that change above the base are in the table as some height from there to the newest left them."""
+    for key, values in scan.unwritten_rows.items():
+        if scan.get("state", key) not in values:
+            scan.find("state", show_row(key), f"is not what any block from {scan.base} on has left")
+
+
 def check_state(scan: Scan) -> None:
     """Rows are canonical; settled ones are what their leaves commit to, the others what the set hash does."""
     reader, leaves = StateRowReader(scan.get_code(scan.checkpoint.height)), scan.tree.leaf_rows
     sizes, lanes, total = [0] * len(reader.fields), EMPTY_LANES, scan.environment.count("state")
     added: list[tuple[int, bytes, bytes]] = []
     seen = np.zeros(len(leaves), np.bool_)
-    for count, (key, raw) in enumerate(scan.iterate("state"), 1):
+    _check_unwritten_rows(scan)
+    for count, (key, raw) in enumerate(scan.iterate_rows(), 1):
         scan.report("state", count, total)
         try:
             row = reader.read(key, unpack_row(key, raw))
@@ -75,8 +94,7 @@ def check_state(scan: Scan) -> None:
                 lanes = update_lanes(lanes, (), added)
                 added.clear()
             continue
-        found = scan.get("tree", compute_tree_key(field.number, row.encoded_key))
-        leaf_index = 0 if found is None else decode_leaf_index(found)
+        leaf_index = scan.find_leaf(compute_tree_key(field.number, row.encoded_key)) or 0
         if not 0 < leaf_index < len(leaves):
             scan.find("state", show_row(key), "has no leaf")
             continue

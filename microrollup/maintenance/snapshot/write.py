@@ -14,6 +14,7 @@ from microrollup.ledger.genesis import check_genesis, read_genesis
 from microrollup.ledger.reading import require_retained
 from microrollup.maintenance.snapshot.file import OnSnapshotProgress, SnapshotHead, SnapshotWriter, ignore_progress
 from microrollup.store.environment import Environment, Tables, Transaction, encode_number
+from microrollup.store.keys_at import iterate_tree_rows
 from microrollup.store.row_check import unpack_row
 from microrollup.store.rows_at import RowsAt
 from microrollup.store.stored_keys import decode_leaf_index
@@ -81,7 +82,7 @@ def write_snapshot(
         )
         total, done = checkpoint.leaf_count - 1 + sum(checkpoint.sizes), checkpoint.leaf_count - 1
         with SnapshotWriter(path, head) as writer:
-            writer.write_keys(memoryview(_collect_keys(txn, tables, checkpoint.leaf_count)))
+            writer.write_keys(memoryview(_collect_keys(txn, tables, tip.height, checkpoint.leaf_count)))
             on_progress(done, total)
             for key, value in RowsAt(txn, tables, height).iterate():
                 writer.write_row(key, value)
@@ -148,13 +149,12 @@ def _unpack(key: bytes, raw: bytes) -> bytes:
         raise StoreCorrupt(f"tree/0x{key.hex()}", error.reason) from None
 
 
-def _collect_keys(txn: Transaction, tables: Tables, leaf_count: int) -> bytearray:
+def _collect_keys(txn: Transaction, tables: Tables, tip: int, leaf_count: int) -> bytearray:
     """The tree keys in the order of their leaves, from leaf 1 on."""
     keys = bytearray(_KEY_BYTES * (leaf_count - 1))
     count = 0
-    for row_key, raw in txn.cursor(tables["tree"]):
-        key = bytes(row_key)
-        leaf_index = decode_leaf_index(_unpack(key, bytes(raw)))
+    for key, raw in iterate_tree_rows(txn, tables, tip):
+        leaf_index = decode_leaf_index(_unpack(key, raw))
         if not 0 < leaf_index or len(key) != _KEY_BYTES:
             raise StoreCorrupt(f"tree/0x{key.hex()}", "no key of a leaf")
         if leaf_index < leaf_count:
