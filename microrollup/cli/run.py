@@ -54,6 +54,7 @@ COMMANDS: Final = {
     "scrub": ("scrubbing", "Read every page and record, and name what is damaged."),
     "check": ("checking", "Say what an app's code may not hold, and what to write instead."),
     "replica": ("replica", "Keep a log that several nodes share, and change who leads."),
+    "blobs": ("blobs", "Keep the blobs of batches: serve an archive, bring a node's there."),
     "config": ("config", "Show the settings that a node would run with, and where each comes from."),
     "keygen": ("keygen", "Make a private key in a new file, and show its address."),
     "docs": ("docs", "Show the documentation in the terminal."),

@@ -26,7 +26,7 @@ from microrollup.settlement.ethereum.pace import Pace, Patience
 from microrollup.settlement.ethereum.replies import AgainError
 from microrollup.system import sync_directory, sync_file
 
-__all__ = ["BlobReader", "archive_blobs"]
+__all__ = ["BlobReader", "archive_blobs", "is_blob"]
 
 _MAX_BODY_BYTES: Final = 24 * 1024 * 1024
 """Of one answer: more than seventy blobs in hex."""
