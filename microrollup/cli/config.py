@@ -16,7 +16,7 @@ __all__ = ["config_command"]
 
 @click.group("config")
 def config_command() -> None:
-    """Look at a node's settings.
+    """Show the settings that a node would run with, and where each comes from.
 
     `config check` says what `run` would take from environment, `microrollup.toml` and what `deploy` wrote.
     """

@@ -271,17 +271,15 @@ def run_command(
             else f"{directory} settles on Ethereum; `--settle local` would begin another history"
         )
     settings = list_settings(ctx)
-    for warning in list_warnings(ctx):
-        output.warn(warning)
+    warnings = list_warnings(ctx)
     own = builder_key or builder_key_path(directory)
     builder = (
         open_key(own, passphrase_file).signing_key
-        if builder_key is not None or builder_key_path(directory).exists()
+        if builder_key is not None or (passphrase_file is not None and builder_key_path(directory).exists())
         else None
     )
     verifiers = [open_key(reference, passphrase_file) for reference in keys or _list_own_keys(directory)]
-    for warning in list_key_warnings(own, [key.reference for key in verifiers], quorum or len(verifiers) // 2 + 1):
-        output.warn(warning)
+    warnings += list_key_warnings(own, [key.reference for key in verifiers], quorum or len(verifiers) // 2 + 1)
     listed = {*addresses, *[key.address for key in verifiers if keys and not isinstance(key.key, BlsKey)]}
     choice = VerifierChoice(tuple(sorted(listed)), quorum)
     timing = WriterOptions(block_time, empty_seconds=empty_blocks)
@@ -320,7 +318,7 @@ def run_command(
                 hosts=frozenset(name.lower() for name in hosts),
                 origins=frozenset(origins),
                 limits=RpcLimits(rate=rate),
-                on_ready=partial(_announce, node, output, settings),
+                on_ready=partial(_announce, node, output, settings, warnings),
             )
         if not upgraded:
             break
@@ -351,8 +349,12 @@ def _list_own_keys(directory: Path) -> list[Path]:
     return [path] if path.exists() else []
 
 
-def _announce(node: Node, output: Output, settings: list[Setting], address: str, _stop: object) -> None:
+def _announce(
+    node: Node, output: Output, settings: list[Setting], warnings: list[str], address: str, _stop: object
+) -> None:
     """Say where the node is to be found."""
+    for warning in warnings:
+        output.warn(warning)
     document: dict[str, Any] = {
         "url": address,
         "rollup": node.rollup.name,

@@ -74,6 +74,8 @@ class BatchTiming:
         Raises `SettlementNotDue`.
         """
         expected = self.options.urgent_token
+        if not self.waits:
+            return self.options.urgent_per_day
         with self._lock:
             if token is not None:
                 if expected is None or not hmac.compare_digest(token.encode(), expected.encode()):

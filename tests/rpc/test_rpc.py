@@ -15,10 +15,11 @@ from microrollup.chain.export import decode_block
 from microrollup.chain.receipt_proof import check_receipt_proof, receipt_proof_from_json
 from microrollup.chain.record import decode_genesis
 from microrollup.codec.document import compile_form
-from microrollup.crypto.ecdsa import compute_address
+from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.indexed import Leaf, Proof, compute_tree_key, verify_exclusion, verify_inclusion
-from microrollup.node.runtime import NodeOptions
+from microrollup.errors import DuplicateAction
+from microrollup.node.runtime import Node, NodeOptions
 from microrollup.node.writer import WriterOptions
 from microrollup.rpc.methods import make_methods
 from microrollup.rpc.openrpc import describe_openrpc
@@ -409,13 +410,17 @@ def test_one_acknowledgement_that_fails_costs_no_other():
 
     errors = [NotRecorded("not kept"), NotRecorded("no")]
 
-    def answer(result):
-        if result == "gone":
-            raise errors[0]
-        return errors[1]
+    def find(seq):
+        raise errors[seq]
 
-    api = SimpleNamespace(node=SimpleNamespace(acknowledge=answer))
-    assert [errors[1], errors[0], errors[1]] == acknowledge(api, ["one", "gone", "two"])
+    node = SimpleNamespace(
+        lookups=SimpleNamespace(get_action=find), genesis=SimpleNamespace(l1_chain_id=1), rollup_id=bytes(32),
+        _key=load_private_key(b"\x01" * 32), _inbox=bytes(20),
+    )  # fmt: skip
+    node._find_receipt = lambda result: Node._find_receipt(node, result)
+    node.acknowledge = lambda results: Node.acknowledge(node, results)
+    results = [DuplicateAction("known", 1), DuplicateAction("known", 0), DuplicateAction("known", 1)]
+    assert [errors[1], errors[0], errors[1]] == acknowledge(SimpleNamespace(node=node), results)
 
 
 # The document

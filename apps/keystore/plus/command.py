@@ -59,7 +59,7 @@ def plus_group() -> None:
     """Keystore+: a rollup of accounts with balances, and the vault on L1 that holds the money."""
 
 
-@click.command("deploy", cls=Command, context_settings={"default_map": {"da": "calldata"}})
+@click.command("deploy", cls=Command)
 @click.argument("name")
 @data_option("Directory of the rollup's store; made now.")
 @ethereum_options
@@ -128,7 +128,7 @@ def deploy_command(
     if fees is not None and bridge is not None:
         raise UsageError("--bridge names a bridge that exists; --axiom-fees makes one")
     payer = read_key(key)
-    place = make_ethereum_place(reach.put(inbox=hex0x(ZERO_ADDRESS)), directory)
+    place = make_ethereum_place(reach.put(inbox=hex0x(ZERO_ADDRESS), da=reach.given.get("da", "calldata")), directory)
     vault = plan_vault(directory, compute_address(payer), salt)
     terms = None if fees is None else BridgeTerms(recipient or compute_address(payer), *fees)
     if terms is not None:
