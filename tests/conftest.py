@@ -29,7 +29,7 @@ SLOW = (
     "keystore/test_plus_chain", "keystore/test_plus_deploy", "keystore/test_plus_determinism",
     "keystore/test_plus_machine", "keystore/test_plus_one_time", "keystore/test_published", "keystore/test_resolver",
     "keystore/test_safe_owner", "keystore/test_signing_in", "keystore/test_smart_account_chain",
-    "keystore/test_story", "keystore/test_ucmt_chain", "keystore/test_ucmt_forge", "keystore/test_vault_chain",
+    "keys/", "keystore/test_story", "keystore/test_ucmt_chain", "keystore/test_ucmt_forge", "keystore/test_vault_chain",
     "keystore/test_vault_forge", "ledger/test_indexes", "maintenance/", "node/", "replication/", "rpc/",
     "segments/", "sequencer/test_envelope", "sequencer/test_fan_out", "sequencer/test_full",
     "sequencer/test_kill", "sequencer/test_upgrade", "settlement/",
