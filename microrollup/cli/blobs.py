@@ -73,7 +73,7 @@ def serve_blobs(directory: Path, host: str, port: int, token_file: Path | None, 
     "--prune-after", type=read_age, metavar="AGE", help="Remove here what is older, 30d, once the archive gave it back."
 )
 @json_option
-def push_command(
+def bring_blobs(
     directory: Path, archive: str, token_file: Path | None, prune_after: float | None, output: Output
 ) -> int:
     """Bring blobs to an archive, and remove old ones here that it has given back.
