@@ -112,7 +112,7 @@ def test_json_and_picture_are_written(report: Report, tmp_path: Path) -> None:
     write_png(tmp_path / "results.png", report)
     written = json.loads((tmp_path / "results.json").read_bytes())
     assert [row.verdict for row in report.rows] == [row["verdict"] for row in written["rows"]]
-    assert {"cores", "cpu", "python", "system"} == written["machine"].keys()
+    assert {"cores", "cpu", "native", "python", "system"} == written["machine"].keys()
     assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG\r\n")
 
 
