@@ -49,7 +49,9 @@ _SHOWN: Final = 20
 def relay_command(
     app: str, file: str | None, plan_file: Path, key: Path, node: str | None, l1: L1Place | None, output: Output
 ) -> int:
-    """Carry the signed actions of FILE, one per line as for `submit`, through the inbox on L1.
+    """Carry many signed actions to L1, and tell what became of each.
+
+    FILE holds one signed action per line, as for `submit`; they go through the inbox in few entries of its queue.
 
     What is carried is written to PLAN first. Without FILE, an earlier plan goes on where it was: L1 says what was sent
     already. With --node, each action is told what became of it: executed, rejected, faulted, skipped, or waiting.

@@ -110,7 +110,7 @@ def _check_name(name: str) -> str:
 
 @click.group("replica")
 def replica_command() -> None:
-    """Keep a log that several nodes share.
+    """Keep a log that several nodes share, and change who leads.
 
     `seed` fills it from a data directory, `adopt` makes a directory that follows it, `run --replica` runs a node of
     it, `handover` changes the leader, `show` says how it is, `forget` drops a node.

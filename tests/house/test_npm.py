@@ -16,7 +16,8 @@ PACKAGES = [ROOT / "microrollup" / "client" / "js", ROOT / "apps" / "keystore" /
 
 def test_folders() -> None:
     """These folders take packages from npm."""
-    assert ["accounts", "bundler", "chromium", "foundry", "hardhat", "wallets"] == [folder.name for folder in FOLDERS]
+    names = ["accounts", "bundler", "chromium", "foundry", "hardhat", "postgres", "wallets"]
+    assert names == [folder.name for folder in FOLDERS]
 
 
 @pytest.mark.parametrize("folder", [*FOLDERS, *PACKAGES], ids=lambda folder: folder.name)
@@ -27,7 +28,7 @@ def test_versions_are_pinned_and_no_registry_is_named(folder: Path) -> None:
     kind = "devDependencies" if folder in PACKAGES else "dependencies"
     wanted = package[kind]
     exact = {
-        name: re.fullmatch(r"(?:npm:[\w@/.-]+@)?(\d+\.\d+\.\d+(?:-rc\.\d+)?)", said) for name, said in wanted.items()
+        name: re.fullmatch(r"(?:npm:[\w@/.-]+@)?(\d+\.\d+\.\d+(?:-(?:rc|beta)\.\d+)?)", said) for name, said in wanted.items()
     }
     versions = {name: found[1] for name, found in exact.items() if found is not None}
     assert wanted == lock["packages"][""][kind]
