@@ -27,9 +27,8 @@ def test_versions_are_pinned_and_no_registry_is_named(folder: Path) -> None:
     lock = json.loads((folder / "package-lock.json").read_bytes())
     kind = "devDependencies" if folder in PACKAGES else "dependencies"
     wanted = package[kind]
-    exact = {
-        name: re.fullmatch(r"(?:npm:[\w@/.-]+@)?(\d+\.\d+\.\d+(?:-(?:rc|beta)\.\d+)?)", said) for name, said in wanted.items()
-    }
+    version = re.compile(r"(?:npm:[\w@/.-]+@)?(\d+\.\d+\.\d+(?:-(?:rc|beta)\.\d+)?)")
+    exact = {name: version.fullmatch(said) for name, said in wanted.items()}
     versions = {name: found[1] for name, found in exact.items() if found is not None}
     assert wanted == lock["packages"][""][kind]
     installed = {path: entry for path, entry in lock["packages"].items() if path and not entry.get("link")}
