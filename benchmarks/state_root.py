@@ -34,6 +34,7 @@ class TreeRun:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        ledger.flushing.flush()  # the keys are looked for in the table alone
         self._keys = StoredKeys(ledger.environment)
         self._root = ledger.tree.root()
         self._originals: dict[bytes, bytes] = {}

@@ -43,7 +43,7 @@ def keygen_command(
         if kind is not None or passphrase_file is not None:
             raise UsageError("--bls goes without --format and --passphrase-file: such files have one form")
         key = create_bls_key(file)
-        facts = {"key": hex0x(key.public), "proof": hex0x(key.prove_possession())}
+        facts: dict[str, object] = {"key": hex0x(key.public), "proof": hex0x(key.prove_possession())}
         output.show(facts | {"file": str(file)}, make_facts(facts | {"file": file}))
         return
     if kind == "hex" and passphrase_file is not None:

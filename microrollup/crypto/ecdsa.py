@@ -61,13 +61,16 @@ class MessageSigner(Protocol):
     @property
     def address(self) -> bytes:
         """The 20-byte address of the key."""
+        ...
 
     @property
     def failure(self) -> str | None:
         """Why it did not sign the last time; None if it did."""
+        ...
 
     def sign_messages(self, messages: Sequence[bytes]) -> list[bytes | MicrorollupError]:
         """For each message its signature over `keccak256(message)`, as `sign_digest` makes it, or why there is none."""
+        ...
 
 
 SigningKey: TypeAlias = PrivateKey | MessageSigner

@@ -23,7 +23,7 @@ from microrollup.store.row_check import make_packer, make_unpacker
 from microrollup.store.stored_keys import encode_leaf_index
 from microrollup.store.tables import get_base, put_base
 
-__all__ = ["FlushLimits", "Flushing"]
+__all__ = ["FlushLimits", "Flushing", "write_out"]
 
 SLICE_BYTES: Final = 16 << 20
 """What LMDB takes to write a slice, beside its rows' bytes: about two pages per row."""
@@ -178,3 +178,12 @@ class Flushing:
         if layer is not None and self._written == len(layer.rows) + len(layer.leaves):
             self.unflushed.drop_frozen()
             self._written = self._reached = 0
+
+
+def write_out(environment: Environment, tip: int) -> None:
+    """Write out everything up to the newest closed block, at `tip`, without a ledger. Raises `StoreCorrupt`,
+    `CommitFailed`.
+    """
+    flushing = Flushing(environment, FlushLimits())
+    flushing.load(tip)
+    flushing.flush()

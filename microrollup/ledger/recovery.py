@@ -213,10 +213,13 @@ def take_blocks_back(
     If the log is to `forget` the blocks, their records go instead, and no `Rebuild` is appended.
 
     `find_authenticator` gives that of the code by which a block was executed, whose header it takes.
-    A crash in between is mended by `open_tree`. The log keeps everything; only what is derived goes.
+    All rows must be written out before, or it raises `StoreError`. A crash in between is mended by `open_tree`. The log
+    keeps everything; only what is derived goes.
     """
     tables, height = environment.tables, rebuild.height
     with environment.write() as txn:
+        if (base := get_base(txn, tables)) != tip:
+            raise StoreError(f"rows above height {base} are not written out: nothing can be taken back from {tip}")
         raw = encode_record(rebuild)
         if not forget:
             append_records(txn, tables, log_length, chain, [raw])

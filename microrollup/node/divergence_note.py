@@ -15,6 +15,7 @@ from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import StoreError
 from microrollup.execution.authentication import Authenticator
 from microrollup.ledger.code import check_newest_block, find_code
+from microrollup.ledger.flush import write_out
 from microrollup.ledger.genesis import read_genesis
 from microrollup.ledger.recovery import open_tree, take_blocks_back
 from microrollup.store.environment import Environment
@@ -84,6 +85,7 @@ def mend_divergence(directory: Path, rollup: MicroRollup) -> Divergent | None:
             length = get_log_length(txn, tables)
             chain = get_chain(txn, tables, length - 1, rollup_id)
             tree = open_tree(environment, checkpoint, None)
+            write_out(environment, checkpoint.height)
             try:
 
                 def find_authenticator(header: Header) -> Authenticator:

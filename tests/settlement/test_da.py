@@ -12,12 +12,13 @@ from typing import get_args
 
 import msgspec
 import pytest
-from click import Choice, Context
+from click import BadParameter, Context
 
 import microrollup
 from microrollup.chain.block import Header
 from microrollup.cli.run import COMMANDS, cli
 from microrollup.errors import DecodeError
+from microrollup.settlement.attestation import create_attestation
 from microrollup.settlement.batch import MAX_BATCH_BYTES, compute_data_hash
 from microrollup.settlement.ethereum.answers import L1Transaction
 from microrollup.settlement.ethereum.contract import encode_call
@@ -52,7 +53,8 @@ def read(
     async def fetch(versioned_hash: bytes) -> bytes:
         return lie(blobs[versioned_hash])
 
-    settled = IndexedBatch(1, HEADER, (), publication.data_hash, tag, bytes(20), 1, bytes(32))
+    attestation = create_attestation(bytes(32), 1, HEADER, publication.data_hash)
+    settled = IndexedBatch(1, HEADER, attestation, b"", publication.data_hash, tag, bytes(20), 1, bytes(32))
     return asyncio.run(DA_KINDS[tag].read(settled, transaction, INBOX, fetch))
 
 
@@ -61,14 +63,14 @@ def test_tags() -> None:
     assert [*DA_KINDS] == [*DA_TAGS] == [kind.tag for kind in DA_KINDS.values()] == [*get_args(DaTag)]
     context = Context(cli)
     commands = {name: command for name in COMMANDS if (command := cli.get_command(context, name)) is not None}
-    choices = {
-        name: tuple(option.type.choices)
-        for name, command in commands.items()
-        for option in command.params
-        if "--da" in option.opts and isinstance(option.type, Choice)
-    }
-    assert {"deploy", "verify", "run"} <= set(choices)
-    assert {DA_TAGS} == set(choices.values())
+    options = {name: option for name, command in commands.items() for option in command.params if "--da" in option.opts}
+    assert {"deploy", "verify", "run"} <= set(options)
+    for option in options.values():
+        assert "|".join(DA_TAGS) == option.make_metavar(context)
+        for tag in DA_TAGS:
+            assert tag == option.type.convert(tag, option, context)
+        with pytest.raises(BadParameter):
+            option.type.convert("elsewhere", option, context)
 
 
 @pytest.mark.parametrize("tag", DA_TAGS)

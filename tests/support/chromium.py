@@ -169,7 +169,7 @@ def open_chromium(profile: Path) -> Iterator[Chromium]:
     try:
         address = wait_for(find_address)
         assert address is not None
-        with connect(address[1], max_size=None, compression=None, proxy=None) as socket:
+        with connect(address[1], max_size=None, compression=None, proxy=None, ping_interval=None) as socket:
             browser = Chromium(socket)
             yield browser
             with suppress(ConnectionClosed):

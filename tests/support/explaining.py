@@ -21,6 +21,7 @@ from paths import ROOT
 __all__ = ["explain_twice"]
 
 _PACKAGE: Final = ROOT / "apps" / "keystore" / "sdk"
+_CLIENT: Final = ROOT / "microrollup" / "client" / "js"
 
 
 def explain_twice(
@@ -56,6 +57,7 @@ def _ask(question: dict[str, Any]) -> dict[str, str]:
 @cache
 def _start_judge() -> subprocess.Popen[str]:
     """One for all tests of a process. It ends with its standard input, which ends with this process."""
+    install_npm(_CLIENT)  # whose sources the judge is built of
     install_npm(_PACKAGE, then=("node_modules/esbuild/install.js",))
     return subprocess.Popen(
         ["node", "test/judge.mjs"], cwd=_PACKAGE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -57,6 +57,8 @@ class DaKind(Protocol):
     """As options, commands and events name it."""
     max_bytes: int
     """Of a batch that is published this way; longer ones are cut."""
+    needs_blobs: bool
+    """Whether L1 must have blobs (EIP-4844)."""
 
     def publish(self, batch: bytes) -> Publication:
         """Pack a batch and commit to it. Raises `DecodeError` for one that could not be read back as it is."""
@@ -75,6 +77,7 @@ class _Blobs:
     """In the blobs of the transaction (EIP-4844), which nodes keep for some 18 days."""
 
     tag: DaTag = "blobs"
+    needs_blobs = True
     max_bytes = MAX_BATCH_BYTES
 
     def publish(self, batch: bytes) -> Publication:
@@ -97,6 +100,7 @@ class _Calldata:
     """In the input of the transaction, which L1 keeps for good; what is too long for it goes into blobs."""
 
     tag: DaTag = "calldata"
+    needs_blobs = False
     max_bytes = MAX_CALLDATA_BYTES
 
     def publish(self, batch: bytes) -> Publication:

@@ -106,7 +106,7 @@ class EthereumSettlement:
         """Say what the node can do, to who may send. Raises `L1WithoutBlobs` if batches are to be in what it lacks."""
         abilities = await find_abilities(self._transport)
         _log.info("l1_node", place=self._transport.place, **abilities)
-        if self._options.da == "blobs" and not abilities["cancun"]:
+        if DA_KINDS[self._options.da].needs_blobs and not abilities["cancun"]:
             raise L1WithoutBlobs("its newest block has no excessBlobGas, which came with Cancun (EIP-4844)")
 
     async def _poll(self) -> None:
