@@ -11,6 +11,7 @@ from paths import FOUNDRY, TESTS
 __all__ = [
     "render_account_gas",
     "render_bridge_gas",
+    "render_bundled_by_rules",
     "render_bundled_gas",
     "render_inbox_gas",
     "render_opened_gas",
@@ -208,6 +209,12 @@ def render_bundled_gas() -> str:
         for validator, modes in kept.items()
     ]
     return _render(["estimated for validation / taken by all", *next(iter(kept.values()))], rows)
+
+
+def render_bundled_by_rules() -> str:
+    """What a bundler that looks at each instruction of validation did with the signed operation."""
+    kept = json.loads((TESTS / "keystore" / "bundled_by_rules.json").read_text())
+    return _render(["safe mode", *next(iter(kept.values()))], [[name, *modes.values()] for name, modes in kept.items()])
 
 
 def _read(project: str, name: str) -> dict[str, int]:

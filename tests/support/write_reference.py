@@ -18,6 +18,7 @@ from paths import ROOT
 from render_gas import (
     render_account_gas,
     render_bridge_gas,
+    render_bundled_by_rules,
     render_bundled_gas,
     render_inbox_gas,
     render_opened_gas,
@@ -85,6 +86,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "gas_accounts": render_account_gas,
     "gas_bridge": render_bridge_gas,
     "gas_bundled": render_bundled_gas,
+    "bundled_by_rules": render_bundled_by_rules,
     "gas_inbox": render_inbox_gas,
     "gas_opened": render_opened_gas,
     "gas_proofs": render_proof_gas,
