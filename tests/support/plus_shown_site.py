@@ -55,4 +55,11 @@ def serve_plus(directory: Path, labels: tuple[str, ...] = ("alice", "alice-savin
                 submit(SetText(compute_named_key(PARENT, labels[0]), name, value))
             # Processes that import the app answer later on a busy machine than a query may take.
             wait_for(lambda: b'"result"' in caller.post(_ACCOUNTS)[1])
+            wait_for(lambda: _are_indexes_filled(caller))
             yield caller
+
+
+def _are_indexes_filled(caller: Caller) -> bool:
+    """Whether every index has the newest block: a page that is read before shows less, until the next block."""
+    tip, indexes = caller.call("height")["latest"], caller.call("status")["indexes"]
+    return all(index["reached"] is not None and index["reached"] >= tip for index in indexes)
