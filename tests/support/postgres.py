@@ -115,12 +115,16 @@ class Server:
 
     def pause(self) -> None:
         """Stop the whole server, its processes included."""
-        for each in self._list_processes():
-            os.kill(each, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        """Send it to every process; one of a session that has just ended may be gone since it was listed."""
         for each in self._list_processes():
-            os.kill(each, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(each, number)
 
     def _list_processes(self) -> list[int]:
         assert self.process is not None
