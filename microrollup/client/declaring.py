@@ -33,7 +33,7 @@ def declare_action(name: str, types: dict[str, Any]) -> type[Action]:
     class means the same as the node's is for the caller to compare, by type hash.
     """
     if name not in types:
-        raise UsageError(f"there is no action {name!r} in this rollup")
+        raise UsageError(f"no action {name!r} in this rollup")
     members = types[name]
     if not isinstance(members, list) or not members or members[-1] != _NONCE:
         raise BadAnswer(f"the members of {name} do not end with the nonce")

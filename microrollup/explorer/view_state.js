@@ -23,7 +23,7 @@ export async function renderStatePage(context, [name, key]) {
   if (!field) {
     page.append(
       renderEmpty(
-        `There is no field ${name}`,
+        `No field ${name}`,
         `This rollup has ${config.fields.map((known) => known.name).join(", ")}.`,
       ),
     );

@@ -97,7 +97,7 @@ class Lookups:
             tables = self._environment.tables
             place = find_place(txn, tables, action_hash, get_checkpoint(txn, tables).next_seq)
             if place is None:
-                raise NotRecorded(f"there is no action 0x{action_hash.hex()}")
+                raise NotRecorded(f"no action 0x{action_hash.hex()}")
             return self._read_action(txn, place.seq, place.height)
 
     def get_action(self, seq: int) -> LoggedAction:
@@ -109,7 +109,7 @@ class Lookups:
         with self._environment.snapshot() as txn:
             receipt = get_receipt(txn, self._environment.tables, seq)
             if receipt is None:
-                raise NotRecorded(f"there is no action at seq {seq}")
+                raise NotRecorded(f"no action at seq {seq}")
             return self._read_action(txn, seq, self._find_height(txn, seq, decode_receipt(receipt)))
 
     def _find_height(self, txn: Transaction, seq: int, receipt: Receipt) -> int:

@@ -356,7 +356,7 @@ def test_missing_things_are_said_plainly(browser: Browser, site: Site) -> None:
     browser.go("#/nowhere")
     assert "Not found" in browser.text("h1")
     browser.go("#/state/nothing/0x00")
-    assert "There is no field nothing" in browser.text("main")
+    assert "No field nothing" in browser.text("main")
     browser.go("#/state/accounts/0x1234")
     assert "does not accept" in browser.text("[data-code='-32602']")
 

@@ -237,7 +237,7 @@ class FakeNode:
     def _find(self, hash: str | None = None, seq: int | None = None) -> Json:  # noqa: A002
         number = self.by_hash.get(str(hash)) if seq is None else seq
         if number is None or not 0 <= number < len(self.actions):
-            raise Refused(-32001, f"there is no action {hash or seq}")
+            raise Refused(-32001, f"no action {hash or seq}")
         return self.actions[number]
 
     def do_getAction(self, **params: Any) -> Json:  # noqa: N802
