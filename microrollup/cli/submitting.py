@@ -75,6 +75,12 @@ _SHOWN_REFUSALS: Final = 20
     metavar="KEYFILE",
     help="Carry the signed action through the inbox on L1, past the operator, from this key; on Ethereum it pays gas.",
 )
+@click.option(
+    "--nonce",
+    type=click.IntRange(0, 2**64 - 1),
+    metavar="N",
+    help="With --via-l1: sign with this nonce, and do not ask the node for it.",
+)
 @l1_options
 @click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="Refuse a node that serves another rollup.")
 @click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Refuse acknowledgements of anybody else.")
@@ -87,6 +93,7 @@ def submit_command(
     level: str,
     timeout: float,
     carrier: Path | None,
+    nonce: int | None,
     l1: L1Place | None,
     rollup_id: bytes | None,
     builder: bytes | None,
@@ -99,7 +106,9 @@ def submit_command(
     are sent, each a signed action in JSON. Exit code 1: something was refused, or rejected by the rollup.
 
     With --via-l1 the node only says what the rollup takes and which nonce is next (any node that serves it does), and
-    the action goes into the queue of the inbox that --l1-url and --inbox name, or --l1.
+    the action goes into the queue of the inbox that --l1-url and --inbox name, or --l1. A node that is not trusted may
+    name a nonce to come: the line, which is public then, could be carried again when it is the next. --nonce prevents
+    that.
     """
     if (carrier is None) != (l1 is None):
         raise UsageError("--via-l1 KEYFILE takes an inbox, --l1-url and --inbox or --l1, and an inbox takes --via-l1")
@@ -107,13 +116,15 @@ def submit_command(
         raise UsageError(
             "--via-l1 takes the --key that signs; `microrollup force --signed` carries a line that is signed"
         )
+    if nonce is not None and carrier is None:
+        raise UsageError("--nonce goes with --via-l1; otherwise the node says which is next, and takes no other")
     if carrier is not None and level != "C0":
         raise UsageError("--wait is for what a node has taken; look later at `microrollup status`, or at the receipt")
     if key is None and members:
         raise UsageError("--member makes an action to be signed: name the --key as well")
     node = _Node(url, rollup_id, builder, level, timeout)
     if key is not None and carrier is not None and l1 is not None:
-        config, line = asyncio.run(_sign_one(node, what, read_key(key), members))
+        config, line = asyncio.run(_sign_one(node, what, read_key(key), members, nonce))
         queued = carry_line(config.rollup_id, config.domain, make_authenticator(config), l1, line, read_key(carrier))
         show_queued(output, queued)
         return 0
@@ -167,11 +178,13 @@ async def _submit_one(node: _Node, name: str, key: PrivateKey, members: Sequence
     return 0 if acknowledgement.receipt.status == 0 else EXIT_FAILED
 
 
-async def _sign_one(node: _Node, name: str, key: PrivateKey, members: Sequence[str]) -> tuple[NodeConfig, bytes]:
-    """What the node serves, and the signed line of an action."""
+async def _sign_one(
+    node: _Node, name: str, key: PrivateKey, members: Sequence[str], nonce: int | None
+) -> tuple[NodeConfig, bytes]:
+    """What the node serves, and the signed line of an action; with the nonce that it names, unless one is given."""
     async with node.connect() as client:
         config = await client.get_config()
-        signed = await client.sign(_make_action(config, name, members), key)
+        signed = await client.sign(_make_action(config, name, members), key, nonce=nonce)
     return config, signed.line
 
 

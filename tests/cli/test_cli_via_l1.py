@@ -50,6 +50,7 @@ def test_carried(cli: CommandLine, tmp_path: Path, keys: tuple[Path, Path]) -> N
         for arguments, said in (
             ((*signing, "--via-l1", carrier), "takes an inbox"),
             ((*signing, "--l1", site.root / "l1"), "takes --via-l1"),
+            ((*signing, "--nonce", 0), "--nonce goes with --via-l1"),
             (("submit", caller.url, "-", *via), "takes the --key that signs"),
             ((*signing, *via, "--wait", "C1"), "--wait is for what a node has taken"),
             ((*signing[:-1], "salt=0x11", *via), "salt has 1 bytes"),
@@ -95,6 +96,25 @@ def test_a_node_that_lets_sign_for_another_rollup(
         done = subprocess.run(command, check=False, capture_output=True, timeout=60)
         assert (2, True) == (done.returncode, b"not the inbox's rollup" in b" ".join(done.stderr.split()))
         assert [] == caller.node.l1.get_forced_entries(0, caller.node.l1.get_number(), 1)
+
+
+def test_a_node_that_names_a_nonce_to_come(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    """With --nonce the node is not asked for it, so it cannot have the user publish a line that is good later."""
+    key, carrier = keys
+    site = Site(make_directory(tmp_path / "site"), APP)
+
+    class LyingNode(L1Proxy):
+        def answer(self, body: bytes) -> bytes | None:
+            assert b"rollup_getNonce" not in body
+            return super().answer(body)
+
+    with site.serve() as caller, run_proxy(caller.url, LyingNode(caller.url)) as node:
+        # In a process of its own: one process opens a store once.
+        signing = ("submit", node.url, "Register", "--key", key, *MEMBERS)
+        via = ("--via-l1", carrier, "--l1", site.root / "l1", "--nonce", 0)
+        command = [sys.executable, "-m", "microrollup", *map(str, (*signing, *via)), "--json"]
+        queued = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    assert f"0x{compute_address(ALICE).hex()}" == queued["sender"]
 
 
 def test_a_silent_node(cli: CommandLine, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
