@@ -47,6 +47,15 @@ class OldPath:
         first, last = np.searchsorted(leaf_indices, self._lows), np.searchsorted(leaf_indices, self._highs)
         return bool(np.any(first < last))
 
+    def find_touching(self, leaf_indices: npt.NDArray[np.uint32], blocks: npt.NDArray[np.uint16]) -> int:
+        """Which blocks touched what is not known yet: the bits of `blocks`, where each changed leaf has its own."""
+        first, last = leaf_indices.searchsorted(self._lows), leaf_indices.searchsorted(self._highs)
+        found = 0
+        for start, end in zip(first.tolist(), last.tolist(), strict=True):
+            if start < end:
+                found |= int(np.bitwise_or.reduce(blocks[start:end]))
+        return found
+
     def apply(self, delta: DeltaView) -> None:
         """Take from the next block's change what it was before."""
         if self.leaf is None:

@@ -1,7 +1,8 @@
 """What state rows held at a height where it may differ from the `state` table, kept for those who read it page by page.
 
 Changes of closed blocks never change, so an overlay stays right while blocks are closed: each new one adds the rows
-that it is the first to change, with what they were before. Nobody takes blocks back while readers hold overlays.
+that it is the first to change, with what they were before. Where blocks were taken back, the stamp of the last one that
+an overlay accounts for is another, and the overlay is made anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 from microrollup.errors import DecodeError, NotRetained, StoreCorrupt
 from microrollup.store.environment import Tables, Transaction, encode_number
 from microrollup.store.row_changes import RowChange, decode_row_changes
+from microrollup.store.tables import get_stamp
 
 __all__ = ["MAX_OVERLAY_ROWS", "Overlay", "Overlays", "load_overlay", "read_row_changes"]
 
@@ -47,8 +49,14 @@ class Overlay:
         self.rows: dict[bytes, bytes | None] = {}
         self.tip = height
         """All blocks up to this one are accounted for."""
+        self.stamp = b""
+        """Of the block at `tip`."""
         self.bytes = 0
         self._ordered: list[bytes] | None = None
+
+    def is_of(self, txn: Transaction, tables: Tables) -> bool:
+        """Whether the blocks that are accounted for are those of a store: they may have been built again since."""
+        return self.stamp == get_stamp(txn, tables, self.tip)
 
     def list_between(self, low: bytes, high: bytes | None) -> list[bytes]:
         """The keys from `low` on and before `high` (None: to the end), ascending."""
@@ -103,13 +111,16 @@ class Overlays:
             return Overlay(height)
         known = Overlay(height)
         first = base + 1
-        if self._base == base and base < self._newest.height <= height:
-            known.rows.update(self._newest.rows)
-            first = self._newest.height + 1
+        newest = self._newest
+        usable = self._base == base and newest.is_of(txn, tables)
+        if usable and base < newest.height <= height:
+            known.rows.update(newest.rows)
+            first = newest.height + 1
         for number in range(first, height + 1):
             known.add_lower(read_row_changes(txn, tables, number))
-        if base != self._base or height > self._newest.height:
+        if not usable or height > newest.height:
             self._base, self._newest = base, known
+            known.stamp = get_stamp(txn, tables, height)
         overlay = Overlay(height)
         overlay.rows.update(known.rows)
         return overlay
@@ -123,7 +134,7 @@ class Overlays:
             return Overlay(height)
         with self._lock:
             overlay = self._known.get(height)
-            if overlay is None:
+            if overlay is None or not overlay.is_of(txn, tables):
                 overlay = self._load(txn, tables, height, base)
             for number in range(overlay.tip + 1, tip + 1):
                 overlay.add_higher(number, read_row_changes(txn, tables, number))
@@ -133,6 +144,7 @@ class Overlays:
                         f"more than {self._max_rows} rows differ between height {height} and the newest, {tip}: too far"
                         " back to be listed"
                     )
+            overlay.stamp = get_stamp(txn, tables, overlay.tip)
             self._known[height] = overlay
             self._known.move_to_end(height)
             if len(self._known) > MAX_OVERLAYS:

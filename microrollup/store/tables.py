@@ -17,8 +17,7 @@
 
 Numbers are 8 bytes, big-endian. Block rows, checkpoints and log_start are stored as `row || blake3(row)[:8]`; base and
 rows of `receipts`, `state`, `tree`, `index` and `settled` with a check of key and value, see
-`microrollup.store.row_check`.
-Records are checked against the chain.
+`microrollup.store.row_check`. Records are checked against the chain.
 Everything but `log`, `openings` and `settled` can be derived from the log; not so in a store that was restored from a
 snapshot, whose log lacks what lies between the genesis and the snapshot's height.
 """
@@ -70,6 +69,7 @@ __all__ = [
     "get_receipt",
     "get_receipts",
     "get_record",
+    "get_stamp",
     "iterate_log",
     "make_checkpoint",
     "put_base",
@@ -244,6 +244,12 @@ def get_block_row(txn: Transaction, tables: Tables, height: int) -> BlockRow | N
     if row.header.height != height:
         raise StoreCorrupt(f"blocks/{height}", f"holds block {row.header.height}")
     return row
+
+
+def get_stamp(txn: Transaction, tables: Tables, height: int) -> bytes:
+    """Tells a closed block and those before it from others that were there before a rebuild. Empty without blocks."""
+    raw = txn.get(encode_number(height), b"", db=tables["blocks"]) if "blocks" in tables else b""
+    return bytes(raw[-_CHECK_BYTES:])
 
 
 def get_receipt(txn: Transaction, tables: Tables, seq: int) -> bytes | None:

@@ -18,8 +18,10 @@ from microrollup.crypto.merkle.indexed import verify_exclusion, verify_inclusion
 from microrollup.errors import NotRetained, ProofError, StoreCorrupt, StoreError, UsageError
 from microrollup.ledger.reading import get_field, prove_state, read_value
 from microrollup.store.environment import encode_number
+from microrollup.store.overlays import Overlays
 from microrollup.store.retention import Retention
 from microrollup.store.row_changes import read_digests
+from microrollup.store.rows_at import RowsAt
 from microrollup.store.spans import SpanIndex, Spans
 from zoo import buggy_zoo, zoo
 
@@ -47,7 +49,9 @@ def test_every_height(chain: Chain, seed: int) -> None:
 
 
 def test_after_a_rebuild(chain: Chain) -> None:
-    """After a rebuild the rebuilt heights read as they were built again, the lower ones as before."""
+    """After a rebuild the rebuilt heights read as they were built again, the lower ones as before; also for readers who
+    have kept what the blocks that were taken back had touched.
+    """
     rng = Random(9)
     model = Model(chain)
     model.work(rng, 3)
@@ -57,10 +61,24 @@ def test_after_a_rebuild(chain: Chain) -> None:
     chain.edit(("set_ticket", 2, 200))
     chain.close_block()
     chain.reopen(zoo)
-    chain.sequencer.rebuild(4)
     environment, field = chain.ledger.environment, zoo.state_type.get_field("tickets")
+    spans, overlays = Spans(blocks=4, short=2), Overlays()
+
+    def read_at(height: int) -> list[Any]:
+        with environment.snapshot() as txn:
+            listed = dict(RowsAt(txn, environment.tables, height, None, overlays).iterate())
+        values = [read_value(environment, field, field.encode_key(key), height, spans) for key in KEYS["tickets"]]
+        rows = [listed.get(field.row_prefix + field.encode_key(key)) for key in KEYS["tickets"]]
+        assert values == [None if row is None else field.decode_row(row) for row in rows]
+        return values
+
+    before = [read_at(height) for height in range(3, 6)]
+    chain.sequencer.rebuild(4)
+    assert before[0] == read_at(3)
+    assert before[1:] != [read_at(4), read_at(5)]
     for height in range(4):
         model.check_height(height)
+        assert [model.values[height].get(("tickets", key)) for key in KEYS["tickets"]] == read_at(height)
     assert 100 == read_value(environment, field, field.encode_key(1), 4)
     assert 200 == prove_state(environment, chain.ledger.tree, field, field.encode_key(2), 5).stored
 
@@ -122,7 +140,7 @@ def test_damage_is_told(chain: Chain) -> None:
     for table in ("changes", "undo_tree"):
         with environment.write() as txn:
             raw = txn.pop(encode_number(3), db=environment.tables[table])
-        for spans in (None, Spans(blocks=2)):
+        for spans in (None, Spans(blocks=2, short=2)):
             with pytest.raises(StoreCorrupt, match=f"{table}/3"):
                 prove_state(
                     environment, tree, field, field.encode_key(99), 2, spans
@@ -132,39 +150,46 @@ def test_damage_is_told(chain: Chain) -> None:
 
 
 class CountingTransaction:
-    """Counts what is read of the undo."""
+    """Counts what is read of the undo, but not the stamps of blocks."""
 
     def __init__(self, txn: Any) -> None:
         self.txn = txn
         self.reads = 0
 
-    def get(self, key: bytes, *, db: Any) -> Any:
-        self.reads += 1
-        return self.txn.get(key, db=db)
+    def get(self, key: bytes, default: bytes | None = None, *, db: Any) -> Any:
+        self.reads += default is None
+        return self.txn.get(key, default, db=db)
 
 
 def test_spans_that_touch_nothing_are_passed_over(chain: Chain) -> None:
-    """What a span touched is read once; then a walk over many blocks looks at as many spans, and at no block."""
+    """What a span touched is read once; then a walk over many blocks looks at as many spans, and at no block but those
+    that touched what is wanted.
+    """
     chain.edit(("set_ticket", 50, 1))
     chain.close_block()
     for number in range(40):
-        chain.edit(("set_ticket", number % 3, number))
+        chain.edit(("set_ticket", number % 6, number))
         chain.close_block()
     environment, field = chain.ledger.environment, zoo.state_type.get_field("tickets")
     row_key, tip = field.row_prefix + field.encode_key(50), chain.ledger.checkpoint.height
-    spans = Spans(blocks=8)
+    spans = Spans(blocks=8, short=4)
     with environment.snapshot() as txn:
         counting: Any = CountingTransaction(txn)
-        assert 40 == spans.skip_for_row(counting, environment.tables, row_key, 8, tip)
-        assert 4 * 8 == counting.reads
-        assert 40 == spans.skip_for_row(counting, environment.tables, row_key, 8, tip)
-        assert 4 * 8 == counting.reads
+        for _ in range(3):
+            assert 40 == spans.skip_for_row(counting, environment.tables, row_key, 8, tip)
+            assert 4 * 8 == counting.reads
         touched = field.row_prefix + field.encode_key(1)
-        assert 8 == spans.skip_for_row(counting, environment.tables, touched, 8, tip)
-        assert 9 == spans.skip_for_row(counting, environment.tables, row_key, 9, tip)
+        blocks = [number for number in range(2, 40) if (number - 2) % 6 == 1]
+        for number in range(1, 34):
+            found = spans.skip_for_row(counting, environment.tables, touched, number, tip)
+            assert min(block for block in blocks if block >= number) == found
+        assert 40 == spans.skip_for_row(counting, environment.tables, row_key, 9, tip)
+        assert 4 * 8 + 9 * 4 == counting.reads
         assert 40 == spans.skip_for_row(counting, environment.tables, row_key, 40, tip)
-    proof = prove_state(environment, chain.ledger.tree, field, field.encode_key(50), 1, spans)
-    assert proof == prove_state(environment, chain.ledger.tree, field, field.encode_key(50), 1)
+        assert 41 == spans.skip_for_row(counting, environment.tables, row_key, 41, tip)
+    for height in (1, 5, 30):
+        proof = prove_state(environment, chain.ledger.tree, field, field.encode_key(50), height, spans)
+        assert proof == prove_state(environment, chain.ledger.tree, field, field.encode_key(50), height)
 
 
 def test_spans_in_memory_are_bounded(chain: Chain) -> None:
@@ -174,13 +199,31 @@ def test_spans_in_memory_are_bounded(chain: Chain) -> None:
     with environment.snapshot() as txn:
         counting: Any = CountingTransaction(txn)
         index = SpanIndex("changes", read_digests, 2, max_bytes=1)
-        first = index.get(counting, environment.tables, 1).tolist()
-        assert sorted(set(first)) == first
-        assert first == index.get(counting, environment.tables, 1).tolist()
+        first = index.get(counting, environment.tables, 2)
+        assert sorted(set(first.things.tolist())) == first.things.tolist()
+        assert first is index.get(counting, environment.tables, 3)
         assert 2 == counting.reads
-        index.get(counting, environment.tables, 2)
-        assert first == index.get(counting, environment.tables, 1).tolist()
+        index.get(counting, environment.tables, 4)
+        again = index.get(counting, environment.tables, 2)
+        assert first.things.tolist() == again.things.tolist()
         assert 6 == counting.reads
+
+
+def test_spans_that_are_kept_in_part(chain: Chain) -> None:
+    """Where the first blocks of a span are not kept any more, a reader of those after them gets what they touched; one
+    of a lower height is told.
+    """
+    chain.work(Random(4), 12)
+    environment, field = chain.ledger.environment, zoo.state_type.get_field("tickets")
+    row_key = field.row_prefix + field.encode_key(1)
+    spans = Spans(blocks=8, short=4)
+    with environment.write() as txn:
+        txn.delete(encode_number(5), db=environment.tables["changes"])
+    with environment.snapshot() as txn:
+        found = spans.skip_for_row(txn, environment.tables, row_key, 6, 7)
+        assert found == Spans(blocks=1, short=1).skip_for_row(txn, environment.tables, row_key, 6, 7)
+        with pytest.raises(StoreCorrupt, match="changes/5"):
+            spans.skip_for_row(txn, environment.tables, row_key, 5, 7)
 
 
 def test_readers_beside_the_writer(chain: Chain) -> None:

@@ -69,7 +69,7 @@ def test_every_height(environment: Environment, base: int, seed: int) -> None:
     states = write_history(environment, seed)
     write_table(environment, states, base, seed)
     with environment.snapshot() as txn:
-        spans = Spans(blocks=3)
+        spans = Spans(blocks=6, short=3)
         for height in range(TIP + 1):
             expected = read_plain(states[height])
             loaded = RowsAt(txn, environment.tables, height)
@@ -122,7 +122,7 @@ def test_damaged_changes(environment: Environment, damage: str) -> None:
         for read in (lambda rows: rows.get(KEYS[0]), lambda rows: rows.load(), lambda rows: list(rows.iterate())):
             with pytest.raises(StoreCorrupt, match="changes/7"):
                 read(RowsAt(txn, environment.tables, 6))
-        for spans in (None, Spans(blocks=2)) if damage != "body" else ():
+        for spans in (None, Spans(blocks=2, short=2)) if damage != "body" else ():
             with pytest.raises(StoreCorrupt, match="changes/7"):
                 RowsAt(txn, environment.tables, 5, spans).get(b"\x00\x00never")
 

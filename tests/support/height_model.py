@@ -35,7 +35,7 @@ class Model:
         self.chain = chain
         self.values: list[dict[tuple[str, Any], Any]] = []
         self.nonces: list[dict[bytes, int]] = []
-        self.spans = Spans(blocks=3)
+        self.spans = Spans(blocks=6, short=3)
         self.remember()
 
     def remember(self) -> None:
