@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import click
 
+from microrollup.cli.access import access_options
 from microrollup.cli.l1 import l1_options, sending_options
 from microrollup.cli.output import Output, json_option, make_facts
 from microrollup.cli.parameters import (
@@ -41,8 +42,8 @@ from microrollup.node.runtime import Node, NodeOptions
 from microrollup.node.writer import WriterOptions
 from microrollup.primitives import MAX_BLOCK_RECORD_BYTES
 from microrollup.replication.opening import ReplicaPlace
+from microrollup.rpc.access import Access
 from microrollup.rpc.limits import RpcLimits
-from microrollup.rpc.origins import read_origin
 from microrollup.rpc.server import bind
 from microrollup.sequencer.opening import BuilderClock
 from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE
@@ -143,21 +144,7 @@ def _read_seconds(text: str, least: float, most: float, said: str) -> float:
     metavar="N",
     help="Take this many calls and actions per second from one remote address; 0: no limit.",
 )
-@click.option(
-    "--allow-host",
-    "hosts",
-    multiple=True,
-    metavar="NAME",
-    help="Answer clients that call this server by this name; repeatable.",
-)
-@click.option(
-    "--allow-origin",
-    "origins",
-    type=read_origin,
-    multiple=True,
-    metavar="ORIGIN",
-    help="Let web pages of this origin use this server; repeatable.",
-)
+@access_options
 @workers_option
 @click.option(
     "--settle",
@@ -238,8 +225,7 @@ def run_command(
     addresses: tuple[bytes, ...],
     quorum: int | None,
     rate: float,
-    hosts: tuple[str, ...],
-    origins: tuple[str, ...],
+    access: Access,
     workers: int | None,
     settle: Literal["local", "ethereum"] | None,
     l1: L1Place | None,
@@ -299,8 +285,7 @@ def run_command(
     bind(host, port).close()  # an address that cannot be had is said before a data directory is made
     if place is not None:
         member = MemberOptions(
-            app, directory, rollup, verifiers, builder, l1, options, RpcLimits(rate=rate),
-            frozenset(map(str.lower, hosts)), frozenset(origins),
+            app, directory, rollup, verifiers, builder, l1, options, RpcLimits(rate=rate), access,
         )  # fmt: skip
         with keep_snapshots_of(app, directory, snapshot_every):
             _serve_member(member, place, host, port, settings, output)
@@ -315,8 +300,7 @@ def run_command(
                 node,
                 host,
                 port,
-                hosts=frozenset(name.lower() for name in hosts),
-                origins=frozenset(origins),
+                access=access,
                 limits=RpcLimits(rate=rate),
                 on_ready=partial(_announce, node, output, settings, warnings),
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Final
 
@@ -170,7 +171,7 @@ def _show(value: Any) -> Any:
             return [_show(item) for item in value]
         case LogUrl():
             return value.shown
-        case Path():
+        case Path() | IPv4Network() | IPv6Network():
             return str(value)
         case _:
             return value

@@ -38,6 +38,7 @@ from microrollup.deployment.forcing import carry_line
 from microrollup.deployment.importing import read_lines
 from microrollup.errors import RefusedError, UsageError
 from microrollup.keys.files import read_key
+from microrollup.rpc.write_tokens import read_token
 from microrollup.settlement.place import L1Place
 
 __all__ = ["submit_command"]
@@ -84,6 +85,12 @@ _SHOWN_REFUSALS: Final = 20
 @l1_options
 @click.option("--rollup-id", type=hex_bytes(32), metavar="ID", help="Refuse a node that serves another rollup.")
 @click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Refuse acknowledgements of anybody else.")
+@click.option(
+    "--token-file",
+    type=PATH,
+    metavar="FILE",
+    help="Send the token in this file to a node that takes no actions without.",
+)
 @json_option
 def submit_command(
     url: str,
@@ -97,6 +104,7 @@ def submit_command(
     l1: L1Place | None,
     rollup_id: bytes | None,
     builder: bytes | None,
+    token_file: Path | None,
     output: Output,
 ) -> int:
     """Send actions to a node, and wait for a confirmation.
@@ -122,7 +130,7 @@ def submit_command(
         raise UsageError("--wait is for what a node has taken; look later at `microrollup status`, or at the receipt")
     if key is None and members:
         raise UsageError("--member makes an action to be signed: name the --key as well")
-    node = _Node(url, rollup_id, builder, level, timeout)
+    node = _Node(url, rollup_id, builder, level, timeout, None if token_file is None else read_token(token_file))
     if key is not None and carrier is not None and l1 is not None:
         config, line = asyncio.run(_sign_one(node, what, read_key(key), members, nonce))
         queued = carry_line(config.rollup_id, config.domain, make_authenticator(config), l1, line, read_key(carrier))
@@ -144,12 +152,20 @@ class _Node(msgspec.Struct, frozen=True):
     builder: bytes | None
     level: str
     timeout: float
+    token: str | None
 
     def connect(self) -> Client:
         def say(left: float) -> None:
             sys.stderr.write(f"no answer from {self.url} yet, trying for {left:.0f} s more\n")
 
-        return Client(self.url, rollup_id=self.rollup_id, builder=self.builder, timeout=_CALL_SECONDS, on_silence=say)
+        return Client(
+            self.url,
+            rollup_id=self.rollup_id,
+            builder=self.builder,
+            token=self.token,
+            timeout=_CALL_SECONDS,
+            on_silence=say,
+        )
 
 
 # --- one action ------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from microrollup.client.errors import (
     QueryFailed,
     RateExceeded,
     RpcError,
+    Unauthorized,
     Unreachable,
 )
 from microrollup.client.events import read_events
@@ -65,6 +66,7 @@ __all__ = [
     "StateValue",
     "SyncClient",
     "TypedDataSigner",
+    "Unauthorized",
     "Unreachable",
     "declare_action",
     "read_events",

@@ -78,16 +78,16 @@ class Client:
         rollup_id: bytes | None = None,
         builder: bytes | None = None,
         domain: DomainConfig | None = None,
+        token: str | None = None,
         timeout: float = 30.0,
         http: httpx.AsyncClient | None = None,
         on_silence: Callable[[float], None] | None = None,
     ) -> None:
         """`app` types the values of states; `rollup_id`, `builder` and `domain` are what the node has to serve.
-
-        `timeout` in seconds is that of one call with its retries; `on_silence` is told what is left of it if the node
-        has not yet answered anything after two. Nothing is asked of the node yet.
+        `token` is for a node that takes actions from those who have one. `timeout` in seconds is that of one call with
+        its retries; `on_silence` is told what is left of it if the node has not yet answered anything after two.
         """
-        self._transport = Transport(url, timeout=timeout, http=http, on_silence=on_silence)
+        self._transport = Transport(url, timeout=timeout, token=token, http=http, on_silence=on_silence)
         self._connection = Connection(self._transport, app, Pins(rollup_id, builder, domain))
         self._submitter = Submitter(self._connection)
         self._subscriber = Subscriber(self._transport.url, timeout)

@@ -13,6 +13,7 @@
         ├── HeightNotRetained   -32002
         ├── IntakeClosed        -32003: the node takes no actions
         ├── QueryFailed         -32007: a query of the app has no answer; `reason` says why
+        ├── Unauthorized        -32008: the node takes actions from those who send one of its tokens
         └── NodeBusy            -32004: a limit of the node; nothing was taken
             └── RateExceeded    -32006: too many calls from this address; `retry_after` seconds until there is room
 
@@ -41,6 +42,7 @@ __all__ = [
     "QueryFailed",
     "RateExceeded",
     "RpcError",
+    "Unauthorized",
     "Unreachable",
     "make_rpc_error",
 ]
@@ -150,6 +152,10 @@ class QueryFailed(RpcError):
         self.args = (f"the query has no answer: {self.detail} ({self.reason})",)
 
 
+class Unauthorized(RpcError):
+    """The node takes actions from those who send one of its tokens; nothing was taken. A client has it as `token`."""
+
+
 class NodeBusy(RpcError):
     """A limit of the node is reached; nothing was taken."""
 
@@ -172,6 +178,7 @@ _CLASSES: Final[dict[int, type[RpcError]]] = {
     -32004: NodeBusy,
     -32006: RateExceeded,
     -32007: QueryFailed,
+    -32008: Unauthorized,
 }
 
 

@@ -28,6 +28,7 @@ from microrollup.client.errors import (
     NodeBusy,
     OutcomeUnknown,
     RpcError,
+    Unauthorized,
     Unreachable,
     make_rpc_error,
 )
@@ -190,7 +191,7 @@ class Submitter:
     async def _call_batch(self, signed: Sequence[SignedAction]) -> list[Outcome]:
         try:
             answers = await self._connection.call("submitActions", actions=[msgspec.Raw(each.line) for each in signed])
-        except (IntakeClosed, ActionRefused) as error:
+        except (IntakeClosed, ActionRefused, Unauthorized) as error:
             return [error] * len(signed)
         except ClientError as error:
             return [OutcomeUnknown(each, str(error)) for each in signed]

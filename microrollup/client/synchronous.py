@@ -47,6 +47,7 @@ class SyncClient:
         rollup_id: bytes | None = None,
         builder: bytes | None = None,
         domain: DomainConfig | None = None,
+        token: str | None = None,
         timeout: float = 30.0,
     ) -> None:
         """As `Client`'s. Starts the thread; nothing is asked of the node yet."""
@@ -55,7 +56,7 @@ class SyncClient:
         self._thread.start()
 
         async def make() -> Client:
-            return Client(url, app, rollup_id=rollup_id, builder=builder, domain=domain, timeout=timeout)
+            return Client(url, app, rollup_id=rollup_id, builder=builder, domain=domain, token=token, timeout=timeout)
 
         try:
             self._client = self._run(make())

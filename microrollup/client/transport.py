@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ _SILENCE_SECONDS: Final = 2.0
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERROR: Final = 500
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _jitter: Final = SystemRandom()
 
@@ -57,10 +59,12 @@ class Transport:
         url: str,
         *,
         timeout: float,
+        token: str | None = None,
         http: httpx.AsyncClient | None = None,
         on_silence: Callable[[float], None] | None = None,
     ) -> None:
-        """`timeout` in seconds is for a whole call, retries included; `http` may bring a proxy or certificates.
+        """`timeout` in seconds is for a whole call, retries included; `http` may bring a proxy or certificates. `token`
+        goes with each call as a bearer's (RFC 6750).
 
         `on_silence` is called, with the seconds that are left, if the node has answered nothing after two seconds.
         """
@@ -73,7 +77,10 @@ class Transport:
         if not parsed.host:
             raise UsageError(f"{url!r} is not an address of a node: it names no host")
         self.url: Final = str(parsed)
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise UsageError("the token is not made of letters, digits and -._~+/ (RFC 6750)")
         self.timeout: Final = timeout
+        self._headers = _HEADERS if token is None else {**_HEADERS, "authorization": f"Bearer {token}"}
         self._http = http or httpx.AsyncClient(verify=parsed.scheme == "https")  # no roots are loaded for plain HTTP
         self._owned = http is None
         self._on_silence = on_silence
@@ -142,7 +149,7 @@ class Transport:
         size = 0
         async with (
             asyncio.timeout(timeout),
-            self._http.stream("POST", self.url, content=body, headers=_HEADERS, timeout=timeout) as response,
+            self._http.stream("POST", self.url, content=body, headers=self._headers, timeout=timeout) as response,
         ):
             async for part in response.aiter_bytes():
                 size += len(part)

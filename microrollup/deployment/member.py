@@ -30,6 +30,7 @@ from microrollup.replication.lease import LeaseKeeper
 from microrollup.replication.opening import ReplicaPlace
 from microrollup.replication.protocol import LEASE_SECONDS, RENEW_SECONDS, Leader, Leadership, ReplicatedLog
 from microrollup.replication.standby import Standby
+from microrollup.rpc.access import Access
 from microrollup.rpc.app import Entrance, make_app
 from microrollup.rpc.front import Front
 from microrollup.rpc.limits import RpcLimits
@@ -63,8 +64,7 @@ class MemberOptions(msgspec.Struct, frozen=True):
     l1: L1Place | None
     node: NodeOptions
     limits: RpcLimits
-    hosts: frozenset[str]
-    origins: frozenset[str]
+    access: Access
 
 
 class MemberStatus(msgspec.Struct, frozen=True, rename="camel"):
@@ -85,9 +85,7 @@ class Member:
     """Runs in a thread of its own; `front` is what a server serves. `start` it with its URL; `stop` it."""
 
     def __init__(self, options: MemberOptions, place: ReplicaPlace) -> None:
-        self.front = Front(
-            options.limits, self._describe, self._render_metrics, hosts=options.hosts, origins=options.origins
-        )
+        self.front = Front(options.limits, self._describe, self._render_metrics, access=options.access)
         self._options = options
         self._place = place
         self._url = place.advertise or ""
@@ -220,7 +218,7 @@ class Member:
                 if note is not None and not fixed:
                     node.rebuild(note.height)
                     drop_divergence(options.directory)
-                app = make_app(node, options.limits, hosts=options.hosts, origins=options.origins, address=self._url)
+                app = make_app(node, options.limits, access=options.access, address=self._url)
                 self.front.use(app)
                 self._note(role="leader", reason=None)
                 self._watch_node(node)

@@ -23,6 +23,7 @@ from microrollup.keys.reference import SIGNED_SUFFIX, NamedKey, open_key
 from microrollup.node.divergence_note import mend_divergence
 from microrollup.node.runtime import Node, NodeOptions, VerifierSpec
 from microrollup.replication.opening import ReplicaPlace
+from microrollup.rpc.access import Access
 from microrollup.rpc.app import make_app
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import Server, bind
@@ -154,17 +155,15 @@ def serve_node(
     host: str,
     port: int,
     *,
-    hosts: frozenset[str] = frozenset(),
-    origins: frozenset[str] = frozenset(),
+    access: Access | None = None,
     limits: RpcLimits | None = None,
     on_ready: Callable[[str, Callable[[], None]], None] = _tell_nobody,
 ) -> tuple[int, bool]:
     """Start the node and its server on an address (port 0: any); returns when both have stopped: the port, and whether
     they have because the rollup was upgraded, so that the node is to be made anew.
 
-    `hosts` are names by which clients may call the server, `origins` those of other pages that may use it (as
-    `rpc.origins.read_origin` gives them). `on_ready` is told its URL and
-    given a function that stops it soon, from any thread. Raises `OSError` if the address cannot be had.
+    `access` says who may use it. `on_ready` is told its URL and given a function that stops it soon, from any thread.
+    Raises `OSError` if the address cannot be had.
     """
     chosen = limits or RpcLimits()
     raise_limit("RLIMIT_NOFILE", chosen.connections + SPARE_FILES)
@@ -173,7 +172,7 @@ def serve_node(
     try:
         node.start()
         server = Server(
-            make_app(node, chosen, hosts=hosts, origins=origins, address=address),
+            make_app(node, chosen, access=access, address=address),
             listener,
             chosen,
             on_ready=lambda: on_ready(address, server.stop),

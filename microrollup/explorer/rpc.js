@@ -10,6 +10,7 @@ const EXPLANATIONS = {
   "-32003": "Intake is stopped.",
   "-32004": "The node is at one of its limits; try again in a moment.",
   "-32007": "The app has no answer to that.",
+  "-32008": "This node takes actions only from those who have one of its tokens.",
   "-32006": "Too many questions from this address; try again in a moment.",
 };
 

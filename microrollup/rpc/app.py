@@ -20,6 +20,7 @@ from microrollup.codec.document import to_document
 from microrollup.explorer import INDEX_PATH, SECURITY_HEADERS, load_static_files
 from microrollup.node.runtime import Node
 from microrollup.node.status import describe_status
+from microrollup.rpc.access import Access
 from microrollup.rpc.app_methods import make_app_methods
 from microrollup.rpc.body import Body, BodyTooLarge
 from microrollup.rpc.budget import Budget
@@ -59,14 +60,12 @@ class RpcApp:
         node: Node,
         limits: RpcLimits,
         more: Sequence[PlainMethod],
-        hosts: frozenset[str],
-        origins: frozenset[str],
+        access: Access,
         address: str,
     ) -> None:
         self.node = node
         self.limits = limits
-        self.hosts = hosts
-        self.origins = origins
+        self.access = access
         self.api = Api(node, limits, lambda: self.sockets.subscriptions)
         self.methods = make_methods([*make_query_methods(node.reads), *make_app_methods(node.methods), *more])
         self.openrpc = msgspec.json.encode(describe_openrpc(self.methods, node.rollup.name, address))
@@ -96,7 +95,8 @@ class RpcApp:
     async def serve_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """JSON-RPC over HTTP, from the request to the last byte that the client reads."""
         request = Request(scope, receive)
-        caller = Caller(_name_client(request))
+        authorization = request.headers.getlist("authorization")
+        caller = Caller(_name_client(request), tokens=self.access.tokens, authorization=authorization)
         try:
             answer = await self._post(request, caller)
             await answer(scope, receive, send)
@@ -105,7 +105,7 @@ class RpcApp:
 
     async def _post(self, request: Request, caller: Caller) -> Response:
         headers = request.headers
-        if not is_allowed_origin(headers.get("origin"), headers.get("host"), self.origins):
+        if not is_allowed_origin(headers.get("origin"), headers.get("host"), self.access.origins):
             reason = "pages of other origins are not answered; see --allow-origin"
             return _refuse(403, ErrorResponse(INVALID_REQUEST, reason))
         if not is_json(headers.get("content-type")):
@@ -125,6 +125,8 @@ class RpcApp:
             return _refuse(refusal.status, ErrorResponse(LIMIT_EXCEEDED, str(refusal)), close=True)
         finally:
             body.release()
+        if caller.challenge is not None:
+            return Response(answer or b"", 401, {"WWW-Authenticate": caller.challenge}, media_type=_JSON)
         return Response(status_code=204) if answer is None else _Answer(answer, media_type=_JSON)
 
     async def _discard(self, request: Request) -> None:
@@ -141,14 +143,14 @@ class RpcApp:
     async def serve_socket(self, websocket: WebSocket) -> None:
         """JSON-RPC over WebSocket, with subscriptions."""
         headers = websocket.headers
-        allowed = is_allowed_host(headers.get("host"), self.hosts)
-        if not allowed or not is_allowed_origin(headers.get("origin"), headers.get("host"), self.origins):
+        allowed = is_allowed_host(headers.get("host"), self.access.hosts)
+        if not allowed or not is_allowed_origin(headers.get("origin"), headers.get("host"), self.access.origins):
             await websocket.close(_POLICY_VIOLATION)
             return
         if self.dispatcher.rates.take(_name_client(websocket)):
             await websocket.close(TRY_AGAIN_LATER)
             return
-        await self.sockets.serve(websocket)
+        await self.sockets.serve(websocket, self.access.tokens)
 
     def pay(self, serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         """A page that costs as much as a call."""
@@ -238,15 +240,18 @@ class Entrance:
         self._shared.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        access = self._shared.access
+        if access.proxies and scope["type"] != "lifespan":
+            scope["client"] = access.proxies.find_client(scope)
         if scope["type"] == "http":
             host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
-            if not is_allowed_host(host, self._shared.hosts):
+            if not is_allowed_host(host, access.hosts):
                 refusal = _refuse(421, ErrorResponse(INVALID_REQUEST, "this server has another name; see --allow-host"))
                 await refusal(scope, receive, send)
                 return
-            if self._shared.origins:
-                send = allow_origin(scope, send, self._shared.origins)
-                preflight = answer_preflight(scope, self._shared.origins)
+            if access.origins:
+                send = allow_origin(scope, send, access.origins)
+                preflight = answer_preflight(scope, access.origins)
                 if preflight is not None:
                     await preflight(scope, receive, send)
                     return
@@ -261,14 +266,12 @@ def make_app(
     limits: RpcLimits | None = None,
     *,
     more: Sequence[PlainMethod] = (),
-    hosts: frozenset[str] = frozenset(),
-    origins: frozenset[str] = frozenset(),
+    access: Access | None = None,
     address: str = "http://127.0.0.1:8650",
 ) -> Entrance:
-    """The application of a started node. `more` are the app's own methods, `hosts` the names that it is known by,
-    `origins` those of other servers' pages that may use it (as `read_origin` gives them).
-    """
-    shared = RpcApp(node, limits or RpcLimits(), more, hosts, origins, address)
+    """The application of a started node. `more` are the app's own methods, `access` says who may use it."""
+    chosen = access or Access()
+    shared = RpcApp(node, limits or RpcLimits(), more, chosen, address)
 
     @asynccontextmanager
     async def live(_: Starlette) -> AsyncIterator[None]:
@@ -284,6 +287,6 @@ def make_app(
         Route("/health", shared.pay(shared.get_health), methods=["GET"]),
         Route("/metrics", shared.pay(shared.get_metrics), methods=["GET"]),
         Route("/openrpc.json", shared.pay(shared.get_openrpc), methods=["GET"]),
-        *make_http_routes(shared.dispatcher, shared.bodies, origins),
+        *make_http_routes(shared.dispatcher, shared.bodies, chosen),
     ]
     return Entrance(Starlette(routes=routes, lifespan=live), shared)

@@ -25,7 +25,15 @@ from microrollup.ledger.viewing import ReadFault, make_view
 from microrollup.node.errors import NotRecorded
 from microrollup.node.open_entries import LoggedAction
 from microrollup.node.status import describe_heights
-from microrollup.rpc.errors import ACTION_REFUSED, INTAKE_STOPPED, NOT_FOUND, NOT_RETAINED, QUERY_FAILED, ErrorResponse
+from microrollup.rpc.errors import (
+    ACTION_REFUSED,
+    INTAKE_STOPPED,
+    NOT_FOUND,
+    NOT_RETAINED,
+    QUERY_FAILED,
+    UNAUTHORIZED,
+    ErrorResponse,
+)
 from microrollup.rpc.method import Api, AppMethod
 from microrollup.rpc.queries import read_arguments, read_members
 
@@ -34,7 +42,7 @@ __all__ = ["ServedNode", "make_app_methods", "open_node_view", "run_app_method"]
 K = TypeVar("K")
 V = TypeVar("V")
 
-_ERRORS = (ACTION_REFUSED, INTAKE_STOPPED, NOT_FOUND, NOT_RETAINED, QUERY_FAILED)
+_ERRORS = (ACTION_REFUSED, INTAKE_STOPPED, NOT_FOUND, NOT_RETAINED, QUERY_FAILED, UNAUTHORIZED)
 
 
 def make_app_methods(methods: Sequence[Methods]) -> list[AppMethod]:
@@ -46,14 +54,21 @@ def make_app_methods(methods: Sequence[Methods]) -> list[AppMethod]:
     ]
 
 
-def run_app_method(api: Api, method: Query, params: bytes, client: str | None = None) -> msgspec.Raw:
-    """What a method answers; `client` is whose share its envelopes count against, None for nobody's.
+def run_app_method(
+    api: Api,
+    method: Query,
+    params: bytes,
+    client: str | None = None,
+    check_write: Callable[[], None] = lambda: None,
+) -> msgspec.Raw:
+    """What a method answers; `client` is whose share its envelopes count against, None for nobody's. `check_write`
+    raises unless it may hand in any.
 
     Raises `ErrorResponse`, and what the method raises.
     """
     arguments = read_arguments(method, msgspec.json.encode(read_members(method, params)))
     try:
-        with open_node_view(api, client) as node:
+        with open_node_view(api, client, check_write) as node:
             return msgspec.Raw(encode_answer(method, method.function(node, *arguments)))
     except Revert as revert:
         raise _refuse("rejected", str(revert.reason)) from None
@@ -68,17 +83,22 @@ def _refuse(code: str, detail: str) -> ErrorResponse:
 
 
 @contextmanager
-def open_node_view(api: Api, client: str | None = None) -> Iterator[ServedNode]:
+def open_node_view(
+    api: Api, client: str | None = None, check_write: Callable[[], None] = lambda: None
+) -> Iterator[ServedNode]:
     """The node, for as long as one method runs that a client has asked for."""
     with ExitStack() as stack:
-        yield ServedNode(api, stack, client)
+        yield ServedNode(api, stack, client, check_write)
 
 
 class ServedNode:
     """The `NodeView` of one call."""
 
-    def __init__(self, api: Api, stack: ExitStack, client: str | None = None) -> None:
+    def __init__(
+        self, api: Api, stack: ExitStack, client: str | None = None, check_write: Callable[[], None] = lambda: None
+    ) -> None:
         self._api = api
+        self._check_write = check_write
         self._client = client
         self._stack = stack
 
@@ -110,6 +130,7 @@ class ServedNode:
         return self._api.node.genesis.builder
 
     def submit(self, line: bytes, *, timeout: float = 30.0) -> SignedAcknowledgement:
+        self._check_write()
         node = self._api.node
         try:
             (result,) = node.submit([line], self._client).result(timeout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from difflib import get_close_matches
@@ -30,6 +30,7 @@ from microrollup.rpc.errors import (
     LIMIT_EXCEEDED,
     METHOD_NOT_FOUND,
     RATE_EXCEEDED,
+    UNAUTHORIZED,
     ErrorResponse,
     describe_error,
     to_rpc_error,
@@ -38,6 +39,7 @@ from microrollup.rpc.method import ActionMethod, Api, AppMethod, Method, PlainMe
 from microrollup.rpc.methods import Acknowledged, acknowledge
 from microrollup.rpc.queries import STEPS_PER_CALL, run_query
 from microrollup.rpc.rates import LOCAL, RateLimiter
+from microrollup.rpc.write_tokens import WriteTokens, make_challenge
 
 __all__ = ["Caller", "Dispatcher", "SocketHandler", "make_rate_error"]
 
@@ -63,14 +65,34 @@ _log = structlog.get_logger(__name__)
 class Caller:
     """Who asks, for as long as it takes until the answer has been read."""
 
-    __slots__ = ("client", "held", "socket")
+    __slots__ = ("_authorization", "_tokens", "challenge", "client", "held", "socket")
 
-    def __init__(self, client: str, socket: SocketHandler | None = None) -> None:
-        """`client` is whose rate it counts against (see `name_client`); `socket` there is if it came over one."""
+    def __init__(
+        self,
+        client: str,
+        socket: SocketHandler | None = None,
+        *,
+        tokens: WriteTokens | None = None,
+        authorization: Sequence[str] = (),
+    ) -> None:
+        """`client` is whose rate it counts against (see `name_client`); `socket` there is if it came over one.
+
+        `authorization` are its headers of that name; where there are `tokens`, it needs one of them to hand in actions.
+        """
         self.client = client
         self.socket = socket
+        self._tokens = tokens
+        self._authorization = authorization
+        self.challenge: str | None = None
+        """`WWW-Authenticate` of its answer, once it was refused because it has no token."""
         self.held = 0
         """Bytes of answers that count against the budget of all."""
+
+    def check_write(self) -> None:
+        """Raise `ErrorResponse` unless it may hand in actions."""
+        if self._tokens is not None and not self._tokens.admit(self._authorization):
+            self.challenge = make_challenge(self._authorization)
+            raise ErrorResponse(UNAUTHORIZED, "this node takes actions from those who send one of its tokens")
 
 
 class Dispatcher:
@@ -188,6 +210,8 @@ class Dispatcher:
         caller.held = 0
 
     async def _run(self, method: Method, call: RpcRequest, caller: Caller) -> Any:
+        if isinstance(method, ActionMethod):
+            caller.check_write()
         if isinstance(method, QueryMethod):
             return await self._query(method, call, caller)
         if isinstance(method, AppMethod):
@@ -218,7 +242,7 @@ class Dispatcher:
         def run() -> msgspec.Raw:
             started = time.thread_time_ns()
             try:
-                return run_app_method(self._api, method.query, params, client)
+                return run_app_method(self._api, method.query, params, client, caller.check_write)
             finally:
                 spent = (time.thread_time_ns() - started) // NANOSECONDS_PER_CALL
                 with suppress(RuntimeError):  # the loop has ended, and nobody calls any more

@@ -8,6 +8,7 @@
 -32005  attestation refused
 -32006  too many calls from one address; `data.retryAfterMs` in milliseconds
 -32007  a query of the app has no answer; `data.code` is stable, `data.detail` explains
+-32008  this needs one of the node's tokens; over HTTP the status is 401
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ __all__ = [
     "PARSE_ERROR",
     "QUERY_FAILED",
     "RATE_EXCEEDED",
+    "UNAUTHORIZED",
     "ErrorResponse",
     "describe_error",
     "describe_index_error",
@@ -66,6 +68,7 @@ LIMIT_EXCEEDED: Final = -32004
 ATTESTATION_REFUSED: Final = -32005
 RATE_EXCEEDED: Final = -32006
 QUERY_FAILED: Final = -32007
+UNAUTHORIZED: Final = -32008
 
 ERRORS: Final = {
     PARSE_ERROR: "parse error",
@@ -81,6 +84,7 @@ ERRORS: Final = {
     ATTESTATION_REFUSED: "attestation refused",
     RATE_EXCEEDED: "rate exceeded",
     QUERY_FAILED: "query failed",
+    UNAUTHORIZED: "unauthorized",
 }
 """Code -> the words that begin each message of it."""
 

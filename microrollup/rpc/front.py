@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from microrollup.rpc.access import Access
 from microrollup.rpc.body import Body, BodyTooLarge
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.envelope import NULL_ID, encode_error
@@ -25,6 +26,7 @@ from microrollup.rpc.errors import LIMIT_EXCEEDED, ErrorResponse
 from microrollup.rpc.guard import is_allowed_host, is_allowed_origin
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.origins import allow_origin, answer_preflight
+from microrollup.rpc.proxies import FORWARDING
 
 __all__ = ["Front"]
 
@@ -55,15 +57,13 @@ class Front:
         describe: Callable[[], tuple[bytes, bool]],
         render_metrics: Callable[[], bytes],
         *,
-        hosts: frozenset[str] = frozenset(),
-        origins: frozenset[str] = frozenset(),
+        access: Access | None = None,
     ) -> None:
         """`describe` gives the JSON of `/health`, and whether all is well, while this node does not lead;
-        `render_metrics` the text of `/metrics`. `hosts` and `origins` as of `make_app`.
+        `render_metrics` the text of `/metrics`. `access` as of `make_app`.
         """
         self._limits = limits
-        self._hosts = hosts
-        self._origins = origins
+        self._access = access or Access()
         self._bodies = Budget(limits.bodies_bytes)
         self._describe = describe
         self._render_metrics = render_metrics
@@ -121,14 +121,14 @@ class Front:
         """A request that no application of this node looks at: the server's own rules come first."""
         headers = dict(scope["headers"])
         host, origin = (headers[name].decode("latin-1") if name in headers else None for name in (b"host", b"origin"))
-        if self._origins:
-            send = allow_origin(scope, send, self._origins)
-        if not is_allowed_host(host, self._hosts):
+        if self._access.origins:
+            send = allow_origin(scope, send, self._access.origins)
+        if not is_allowed_host(host, self._access.hosts):
             answer: Response | None = _refuse("this server has another name; see --allow-host", 421)
-        elif not is_allowed_origin(origin, host, self._origins):
+        elif not is_allowed_origin(origin, host, self._access.origins):
             answer = _refuse("pages of other origins are not answered; see --allow-origin", 403)
         else:
-            answer = answer_preflight(scope, self._origins) or self._answer_self(scope["path"])
+            answer = answer_preflight(scope, self._access.origins) or self._answer_self(scope["path"])
         if answer is not None:
             await answer(scope, receive, send)
         else:
@@ -202,7 +202,9 @@ class Front:
     async def _ask(self, leader: str, scope: Scope, body: bytes) -> Response | None:
         """The leader's answer; None if there is none."""
         query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
-        headers = [(name, value) for name, value in scope["headers"] if name not in _HOP]
+        headers = [(name, value) for name, value in scope["headers"] if name not in _HOP | FORWARDING]
+        if (client := self._access.proxies.find_client(scope)) is not None:
+            headers.append(self._access.proxies.describe_client(client[0]))
         if self._client is None:
             return None
         asking = asyncio.ensure_future(

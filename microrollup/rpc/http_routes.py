@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from microrollup.codec.json_text import parse_json
 from microrollup.declaration.http_route import HttpRoute
 from microrollup.errors import RefusedError
+from microrollup.rpc.access import Access
 from microrollup.rpc.body import Body, BodyTooLarge
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.dispatch import Caller, Dispatcher
@@ -33,6 +34,7 @@ from microrollup.rpc.errors import (
     NOT_RETAINED,
     QUERY_FAILED,
     RATE_EXCEEDED,
+    UNAUTHORIZED,
     ErrorResponse,
     describe_error,
 )
@@ -40,6 +42,7 @@ from microrollup.rpc.guard import is_allowed_origin, is_json
 from microrollup.rpc.method import AppMethod
 from microrollup.rpc.queries import MAX_QUERY_PARAMS_BYTES
 from microrollup.rpc.rates import name_client
+from microrollup.rpc.write_tokens import WriteTokens
 
 __all__ = ["make_http_routes"]
 
@@ -50,6 +53,7 @@ _STATUSES: Final = {
     LIMIT_EXCEEDED: 503,
     RATE_EXCEEDED: 429,
     INTERNAL: 500,
+    UNAUTHORIZED: 401,
 }
 """Code -> status; 400 for the others."""
 
@@ -62,8 +66,8 @@ _KEPT_SECONDS: Final = "600"
 _Serve = Callable[[Request, Caller], Awaitable[Response]]
 
 
-def make_http_routes(dispatcher: Dispatcher, bodies: Budget, origins: frozenset[str]) -> list[Route]:
-    """The routes of all methods that declare some; `origins` may use those that are not for everybody."""
+def make_http_routes(dispatcher: Dispatcher, bodies: Budget, access: Access) -> list[Route]:
+    """The routes of all methods that declare some; those that are not for everybody are for whom `access` names."""
     declared = [
         (method, route)
         for method in dispatcher.methods.values()
@@ -71,7 +75,11 @@ def make_http_routes(dispatcher: Dispatcher, bodies: Budget, origins: frozenset[
         for route in method.query.routes
     ]
     routes = [
-        Route(route.path, _Page(_Served(dispatcher, bodies, origins, method, route), dispatcher), methods=[route.verb])
+        Route(
+            route.path,
+            _Page(_Served(dispatcher, bodies, access.origins, method, route), dispatcher, access.tokens),
+            methods=[route.verb],
+        )
         for method, route in declared
     ]
     public = {route.path for _, route in declared if route.any_origin}
@@ -92,13 +100,18 @@ async def _answer_preflight(_: Request) -> Response:
 class _Page:
     """An ASGI application, so that an answer counts until it has been read."""
 
-    def __init__(self, serve: _Served, dispatcher: Dispatcher) -> None:
+    def __init__(self, serve: _Served, dispatcher: Dispatcher, tokens: WriteTokens | None) -> None:
         self._serve = serve
         self._dispatcher = dispatcher
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        caller = Caller(name_client(None if request.client is None else request.client.host))
+        caller = Caller(
+            name_client(None if request.client is None else request.client.host),
+            tokens=self._tokens,
+            authorization=request.headers.getlist("authorization"),
+        )
         try:
             response = await self._serve.answer(request, caller)
             await response(scope, receive, send)
@@ -139,7 +152,7 @@ class _Served:
         except BodyTooLarge as refusal:
             return self._refuse(refusal.status, str(refusal), {"Connection": "close"})
         except ErrorResponse as error:
-            return self._refuse_error(error)
+            return self._refuse_error(error, caller)
         return self._respond(200, answer)
 
     async def _read_params(self, request: Request) -> bytes:
@@ -172,12 +185,14 @@ class _Served:
         finally:
             body.release()
 
-    def _refuse_error(self, error: ErrorResponse) -> Response:
+    def _refuse_error(self, error: ErrorResponse, caller: Caller) -> Response:
         status, data, more = _STATUSES.get(error.code, 400), error.data or {}, {}
         if error.code == QUERY_FAILED:
             status = _QUERY_STATUSES.get(data.get("code", ""), 400)
         if error.code == RATE_EXCEEDED:
             more["Retry-After"] = str(math.ceil(data["retryAfterMs"] / 1_000))
+        if caller.challenge is not None:
+            more["WWW-Authenticate"] = caller.challenge
         return self._refuse(status, describe_error(error).message, more)
 
     def _refuse(self, status: int, message: str, headers: dict[str, str] | None = None) -> Response:

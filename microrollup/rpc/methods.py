@@ -48,6 +48,7 @@ from microrollup.rpc.errors import (
     LIMIT_EXCEEDED,
     NOT_FOUND,
     NOT_RETAINED,
+    UNAUTHORIZED,
 )
 from microrollup.rpc.method import ActionMethod, Api, AppMethod, Method, PlainMethod, QueryMethod, SocketMethod
 from microrollup.settlement.attestation import attestation_from_json
@@ -219,7 +220,7 @@ def acknowledge(api: Api, results: Sequence[Any]) -> list[Acknowledged]:
     ]
 
 
-_ACTION_ERRORS: Final = (ACTION_REFUSED, INTAKE_STOPPED, LIMIT_EXCEEDED)
+_ACTION_ERRORS: Final = (ACTION_REFUSED, INTAKE_STOPPED, LIMIT_EXCEEDED, UNAUTHORIZED)
 _READ_ERRORS: Final = (NOT_FOUND, NOT_RETAINED)
 
 _METHODS: Final[tuple[Method, ...]] = (
@@ -238,7 +239,7 @@ _METHODS: Final[tuple[Method, ...]] = (
         "Take several signed actions, each with a result of its own: `{ack}` or `{error}`.",
         p.SubmitManyParams,
         list[SubmitAnswer],
-        (INTAKE_STOPPED, LIMIT_EXCEEDED),
+        (INTAKE_STOPPED, LIMIT_EXCEEDED, UNAUTHORIZED),
     ),
     ActionMethod(
         "submitEnvelope",

@@ -27,6 +27,7 @@ from microrollup.rpc.method import Api
 from microrollup.rpc.news import News
 from microrollup.rpc.params import SubscribeParams, UnsubscribeParams
 from microrollup.rpc.rates import name_client
+from microrollup.rpc.write_tokens import WriteTokens
 
 __all__ = ["OUTLET", "READ_BYTES", "TRY_AGAIN_LATER", "Outlet", "Sockets"]
 
@@ -79,20 +80,22 @@ class Sockets:
         """What wakes pumps."""
         return self._news()
 
-    async def serve(self, websocket: WebSocket) -> None:
+    async def serve(self, websocket: WebSocket, tokens: WriteTokens | None = None) -> None:
         """Answer one connection until it ends."""
         await websocket.accept()
-        await _Connection(self, websocket).run()
+        await _Connection(self, websocket, tokens).run()
 
 
 class _Connection:
     """One connection."""
 
-    def __init__(self, sockets: Sockets, websocket: WebSocket) -> None:
+    def __init__(self, sockets: Sockets, websocket: WebSocket, tokens: WriteTokens | None) -> None:
         self._sockets = sockets
         self._limits = sockets.api.limits
         self._websocket = websocket
         self._client = name_client(None if websocket.client is None else websocket.client.host)
+        self._tokens = tokens
+        self._authorization = websocket.headers.getlist("authorization")
         self._outlet: Outlet = websocket.scope["state"][OUTLET]
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._calls: set[asyncio.Task[None]] = set()
@@ -149,7 +152,7 @@ class _Connection:
         async def handle(params: Any) -> Any:
             return self._handle(params, after)
 
-        caller = Caller(self._client, handle)
+        caller = Caller(self._client, handle, tokens=self._tokens, authorization=self._authorization)
         try:
             answer = await self._sockets.dispatcher.answer(body, caller)
             if answer is not None:

@@ -15,8 +15,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from microrollup.rpc import front as front_module
+from microrollup.rpc.access import Access
 from microrollup.rpc.front import Front
 from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.proxies import FORWARDING, TrustedProxies, read_proxy
 from microrollup.rpc.server import Server, bind
 from waiting import wait_for
 
@@ -28,6 +30,7 @@ class Told:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.headers: list[tuple[bytes, bytes]] = []
         self.entered = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
@@ -41,6 +44,7 @@ class Told:
             return
         if scope["type"] == "lifespan":
             return
+        self.headers = scope["headers"]
         message = await receive()
         self.entered.set()
         await asyncio.to_thread(self.go_on.wait)
@@ -69,7 +73,7 @@ def serve(app: ASGIApp) -> Iterator[str]:
 def front() -> Front:
     return Front(
         LIMITS, lambda: (b'{"role":"standby"}', False), lambda: b"metric 1\n",
-        hosts=frozenset({"known.example"}), origins=frozenset({"https://app.example"}),
+        access=Access(frozenset({"known.example"}), frozenset({"https://app.example"})),
     )  # fmt: skip
 
 
@@ -124,6 +128,21 @@ def test_calls_are_passed_on(front: Front, url: str) -> None:
         front.pass_on(there)
         asking.join(60)
         assert (201, "there POST /a?b=c hello") == asking.answer
+
+
+def test_the_leader_is_told_who_calls() -> None:
+    """The client's address as this node knows it, in the header that it reads itself, instead of what the client says;
+    a token goes on.
+    """
+    proxies = TrustedProxies((read_proxy("127.0.0.1"),), "forwarded")
+    front = Front(LIMITS, lambda: (b"{}", True), lambda: b"", access=Access(proxies=proxies))
+    there = Told("there")
+    with serve(front) as url, serve(there) as leader:
+        front.pass_on(leader)
+        sent = {"Forwarded": "for=198.51.100.1, for=203.0.113.9", "X-Forwarded-For": "198.51.100.2"}
+        assert 201 == ask(url, Authorization="Bearer a", **sent)[0]
+        assert [b"for=203.0.113.9"] == [value for name, value in there.headers if name in FORWARDING]
+        assert (b"authorization", b"Bearer a") in there.headers
 
 
 def test_a_leader_that_is_gone_is_asked_no_longer(front: Front, url: str) -> None:

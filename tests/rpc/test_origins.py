@@ -8,6 +8,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from microrollup.errors import UsageError
+from microrollup.rpc.access import Access
 from microrollup.rpc.origins import read_origin
 from node_fixtures import Site
 
@@ -20,7 +21,7 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-He
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory):
     site = Site(tmp_path_factory.mktemp("site"))
-    with site.serve(origins=frozenset({PAGE})) as caller:
+    with site.serve(access=Access(origins=frozenset({PAGE}))) as caller:
         yield caller
 
 
@@ -42,7 +43,7 @@ def test_a_listed_page_calls(caller):
     assert {
         "access-control-allow-origin": PAGE,
         "access-control-allow-methods": "GET, POST",
-        "access-control-allow-headers": "content-type",
+        "access-control-allow-headers": "content-type, authorization",
         "access-control-max-age": "600",
         "access-control-expose-headers": "retry-after",
     } == shown

@@ -52,6 +52,8 @@ export interface ClientOptions<app extends App = App> {
   readonly builder?: Address;
   /** The signing domain. Without it the node is believed. */
   readonly domain?: TypedDataDomain;
+  /** For a node that takes actions from those who send one of its tokens. */
+  readonly token?: string;
   /** Milliseconds for a whole call, repetitions included; 30,000 by default. */
   readonly timeout?: number;
   /** For `follow`, where the platform has none: the class of the package `ws`. */
@@ -76,7 +78,7 @@ export class RollupClient<app extends App = App> {
   constructor(options: ClientOptions<app>) {
     this.#options = options;
     this.#timeout = options.timeout ?? 30_000;
-    this.#transport = new Transport(options.url, this.#timeout);
+    this.#transport = new Transport(options.url, this.#timeout, options.token);
     this.url = options.url;
   }
 

@@ -74,6 +74,11 @@ export class QueryFailed extends RpcError {
   }
 }
 
+/** -32008: the node takes actions from those who send one of its tokens; nothing was taken. */
+export class Unauthorized extends RpcError {
+  override readonly name = "Unauthorized";
+}
+
 /** No answer came within the time. `sent` tells whether the call may have reached the node. */
 export class Unreachable extends RollupError {
   override readonly name = "Unreachable";
@@ -143,6 +148,7 @@ const CLASSES: Readonly<Record<number, new (code: number, message: string, data?
   [-32004]: NodeBusy,
   [-32006]: RateExceeded,
   [-32007]: QueryFailed,
+  [-32008]: Unauthorized,
 };
 
 /** The error of its class, from the `error` of an answer. Throws `BadAnswer` if that is none. */

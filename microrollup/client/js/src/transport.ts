@@ -13,13 +13,21 @@ const SERVER_ERROR = 500;
 export class Transport {
   readonly url: string;
   readonly #timeout: number;
+  readonly #headers: Readonly<Record<string, string>>;
   #calls = 0;
 
-  /** `timeout` in milliseconds is for a whole call, repetitions included. */
-  constructor(url: string, timeout: number) {
+  /** `timeout` in milliseconds is for a whole call, repetitions included; `token` goes with each as a bearer's. */
+  constructor(url: string, timeout: number, token?: string) {
     if (!/^https?:\/\//.test(url) || !URL.canParse(url)) throw new UsageError(`${url} is not an address of a node`);
     this.url = url;
+    if (token !== undefined && !/^[A-Za-z0-9._~+/-]+=*$/.test(token))
+      throw new UsageError("the token is not made of letters, digits and -._~+/ (RFC 6750)");
     this.#timeout = timeout;
+    this.#headers = {
+      "content-type": "application/json",
+      accept: "application/json",
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    };
   }
 
   /** The result of a method. Throws the `RpcError` that the node answered, `BadAnswer` or `Unreachable`. */
@@ -57,7 +65,7 @@ export class Transport {
     const body = JSON.stringify({ jsonrpc: "2.0", id, method, params });
     const response = await fetch(this.url, {
       method: "POST",
-      headers: { "content-type": "application/json", accept: "application/json" },
+      headers: this.#headers,
       body,
       redirect: "manual",
       signal: AbortSignal.timeout(timeout),

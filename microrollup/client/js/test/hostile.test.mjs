@@ -5,7 +5,9 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { privateKeyToAccount } from "viem/accounts";
 import WebSocket from "ws";
-import { ActionRefused, BadAnswer, QueryFailed, RollupClient, RpcError, Unreachable, UsageError } from "../dist/index.js";
+import {
+  ActionRefused, BadAnswer, QueryFailed, RollupClient, RpcError, Unauthorized, Unreachable, UsageError,
+} from "../dist/index.js"; // prettier-ignore
 import { makeAnswer, makeNotification, startHostile } from "./hostile.mjs";
 
 const MEBI = 1 << 20;
@@ -13,10 +15,10 @@ const LIMIT = 64 * MEBI;
 const WORD = `0x${"11".repeat(32)}`;
 
 /** Run `use` against a server of that kind. */
-async function against({ answer = () => {}, serve = () => {}, timeout = 5_000 }, use) {
+async function against({ answer = () => {}, serve = () => {}, timeout = 5_000, token }, use) {
   const hostile = await startHostile(answer, serve);
   try {
-    return await use(new RollupClient({ url: hostile.url, WebSocket, timeout }));
+    return await use(new RollupClient({ url: hostile.url, WebSocket, timeout, ...(token === undefined ? {} : { token }) }));
   } finally {
     await hostile.stop();
   }
@@ -83,10 +85,21 @@ test("what may pass by itself is asked again, and the rest has its class", async
   await against({ answer: says(-32_007, { code: "steps", detail: "too many steps" }) }, (client) =>
     assert.rejects(client.query("app_all"), (error) =>
       error instanceof QueryFailed && error.reason === "steps" && error.detail === "too many steps"));
+  await against({ answer: says(-32_008) }, (client) =>
+    assert.rejects(client.query("app_all"), (error) => error instanceof Unauthorized));
   await against({ answer: says(-32_005) }, (client) =>
     assert.rejects(client.query("app_all"), (error) => error.constructor === RpcError));
   await against({ answer: says(-32_000, 7) }, (client) =>
     assert.rejects(client.query("app_all"), (error) => error instanceof ActionRefused && error.refusal === "refused"));
+}); // prettier-ignore
+
+test("a token goes with each call, and nothing but a token", async () => {
+  const answer = (call, response) => response.end(makeAnswer(call, response.req.headers.authorization ?? null));
+  await against({ answer, token: "a-token-of-16-letters=" }, async (client) =>
+    assert.equal(await client.query("app_all"), "Bearer a-token-of-16-letters="));
+  await against({ answer }, async (client) => assert.equal(await client.query("app_all"), null));
+  for (const token of ["", "a b", "a\r\nx-other: b", "\u00e9"])
+    assert.throws(() => new RollupClient({ url: "http://127.0.0.1:1", token }), UsageError);
 }); // prettier-ignore
 
 const SHAPES = [null, 7, "", [], {}, { next: "x", level: "C9", height: {}, events: 3, hash: null, leaf: 0, actions: null }];
