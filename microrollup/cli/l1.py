@@ -15,6 +15,7 @@ from microrollup.deployment.l1_settings import L1_SETTINGS, L1Setting, show_defa
 from microrollup.deployment.place_file import local_place, resolve_place
 from microrollup.errors import MicrorollupError, UsageError
 from microrollup.settlement.place import EthereumPlace, L1Place
+from microrollup.settlement.proofs import ProofSource, read_proof_source
 
 __all__ = [
     "Reach",
@@ -23,6 +24,7 @@ __all__ = [
     "l1_options",
     "local_option",
     "make_ethereum_place",
+    "proof_option",
     "sending_options",
 ]
 
@@ -43,6 +45,23 @@ class Reach(msgspec.Struct, frozen=True):
         """With other values; `_` in a name is a hyphen."""
         return Reach(self.given | {name.replace("_", "-"): value for name, value in more.items()})
 
+
+def _read_proof_source(text: str) -> ProofSource:
+    try:
+        return read_proof_source(text)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+proof_option = click.option(
+    "--proof",
+    "proofs",
+    type=_read_proof_source,
+    multiple=True,
+    metavar="ADDRESS=URL|DIR",
+    help="Take the proofs for this contract, a rule of the verifiers' set, from there; repeatable.",
+)
+"""Gives a command `proofs`."""
 
 local_option = click.option(
     "--l1", "local", type=PATH, metavar="DIR", help="Local settlement [default: the data directory's]."

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import click
 
 from microrollup.cli.access import access_options
-from microrollup.cli.l1 import l1_options, sending_options
+from microrollup.cli.l1 import l1_options, proof_option, sending_options
 from microrollup.cli.output import Output, json_option, make_facts
 from microrollup.cli.parameters import (
     PATH,
@@ -48,6 +48,7 @@ from microrollup.rpc.server import bind
 from microrollup.sequencer.opening import BuilderClock
 from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE
 from microrollup.settlement.place import EthereumPlace, L1Place
+from microrollup.settlement.proofs import ProofSource
 
 __all__ = ["run_command"]
 
@@ -179,6 +180,7 @@ def _read_seconds(text: str, least: float, most: float, said: str) -> float:
     metavar="FILE",
     help="Let clients that have the token in this file ask at any time.",
 )
+@proof_option
 @sending_options
 @l1_options
 @click.option(
@@ -233,6 +235,7 @@ def run_command(
     settle_bytes: int | None,
     urgent_budget: int,
     urgent_token_file: Path | None,
+    proofs: tuple[ProofSource, ...],
     upgrade: bool,
     clock: BuilderClock,
     methods: tuple[str, ...],
@@ -278,6 +281,7 @@ def run_command(
         choose_node_workers(workers),
         upgrade=upgrade,
         clock=clock,
+        proofs=proofs,
         methods=methods,
         settling=SettleOptions(settle_every, settle_bytes, urgent_budget, token),
     )

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from microrollup.cli.files import open_input
-from microrollup.cli.l1 import l1_options
+from microrollup.cli.l1 import l1_options, proof_option
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table
 from microrollup.cli.parameters import PATH, app_argument
 from microrollup.cli.run import EXIT_FAILED
@@ -23,6 +23,7 @@ from microrollup.deployment.settling import parse_attestations, settle_batches
 from microrollup.errors import UsageError
 from microrollup.keys.files import read_key
 from microrollup.settlement.place import L1Place, open_l1
+from microrollup.settlement.proofs import ProofSource
 
 __all__ = ["settle_command"]
 
@@ -47,6 +48,7 @@ _MAX_FILE_BYTES: Final = 64 << 20
     metavar="URL",
     help="Of a based rollup: gather attestations from this verifier, `verify --serve`; repeatable.",
 )
+@proof_option
 @click.option("--key", type=PATH, metavar="KEYFILE", help="With --from: settle from this key; it pays the gas.")
 @json_option
 def settle_command(
@@ -55,6 +57,7 @@ def settle_command(
     l1: L1Place | None,
     files: tuple[str, ...],
     urls: tuple[str, ...],
+    proofs: tuple[ProofSource, ...],
     key: Path | None,
     output: Output,
 ) -> int:
@@ -68,12 +71,12 @@ def settle_command(
     if key is not None:
         if l1 is None and directory is None:
             raise UsageError("name the inbox: --l1-url and --inbox, or --l1, or a directory that knows it with --data")
-        return _settle_based(find_place(directory or Path(), l1), urls, key, output)
+        return _settle_based(find_place(directory or Path(), l1), urls, key, proofs, output)
     if directory is None:
         raise UsageError("--attestations are of the blocks in a data directory: name it with --data")
     attestations = [attestation for file in files for attestation in parse_attestations(_read_file(file))]
     with open_rollup(directory, load_rollup(app), l1=l1) as opened:
-        ranges = settle_batches(opened, attestations)
+        ranges = settle_batches(opened, attestations, proofs)
         head = opened.l1.get_settled()
     document = {
         "settled": head.height,
@@ -90,11 +93,13 @@ def settle_command(
     return 0
 
 
-def _settle_based(place: L1Place, urls: tuple[str, ...], key: Path, output: Output) -> int:
+def _settle_based(
+    place: L1Place, urls: tuple[str, ...], key: Path, proofs: tuple[ProofSource, ...], output: Output
+) -> int:
     secret = read_key(key)
     served, failed = gather_attestations(urls)
     with closing(open_l1(place, [secret])) as inbox:
-        head = settle_based(inbox, secret, served)
+        head = settle_based(inbox, secret, served, proofs)
         settled = inbox.get_settled() if head is None else head
     document = {
         "settled": settled.height,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -19,12 +19,15 @@ from microrollup.client import ClientError, SyncClient
 from microrollup.codec.json import read_hex
 from microrollup.codec.json_text import parse_json
 from microrollup.crypto.ecdsa import SigningKey, compute_address
+from microrollup.deployment.settling import gather_proofs
 from microrollup.errors import DecodeError, RefusedError, UsageError
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import Server, bind
 from microrollup.settlement.attestation import SignedAttestation, attestation_from_json, recover_attester
 from microrollup.settlement.errors import MalleableSignature
+from microrollup.settlement.proofs import ProofBook, ProofSource
 from microrollup.settlement.protocol import Inbox, SettledHead
+from microrollup.settlement.quorum_errors import FalseShare
 from microrollup.verifier.events import Report
 
 __all__ = ["AttestationBoard", "ServedAttestation", "gather_attestations", "serve_attestations", "settle_based"]
@@ -111,9 +114,9 @@ def _read_served(answer: Any) -> list[ServedAttestation]:
         raise DecodeError("attestations", f"not a list of at most {_MAX_SERVED}")
     served = []
     for item in answer:
-        if not isinstance(item, dict) or item.keys() != {"attestation", "signature", "header"}:
+        if not isinstance(item, dict) or not {"attestation", "signature", "header"} <= item.keys():
             raise DecodeError("attestations", "an item has attestation, signature and header")
-        form = {name: item[name] for name in ("attestation", "signature")}
+        form = {name: value for name, value in item.items() if name != "header"}  # with a BLS key's `key`
         signed = attestation_from_json(json.dumps(form).encode())
         header = decode_header_words(read_hex(item["header"], "header"))
         if compute_block_hash(header) != signed.attestation.block_hash:
@@ -122,8 +125,12 @@ def _read_served(answer: Any) -> list[ServedAttestation]:
     return served
 
 
-def settle_based(inbox: Inbox, key: SigningKey, served: Iterable[ServedAttestation]) -> SettledHead | None:
+def settle_based(
+    inbox: Inbox, key: SigningKey, served: Iterable[ServedAttestation], sources: Sequence[ProofSource] = ()
+) -> SettledHead | None:
     """Settle what a quorum of the verifiers has attested, if it goes beyond the settled head; None if it does not.
+
+    `sources` say where the proofs are for the rules of the verifiers' set.
 
     Raises `UsageError` if no attestation has a quorum, and the `SettlementError` of the rule that is broken.
     """
@@ -131,19 +138,14 @@ def settle_based(inbox: Inbox, key: SigningKey, served: Iterable[ServedAttestati
     if not genesis.is_based:
         raise UsageError("the rollup has a builder, who settles it: give --attestations")
     verifiers = inbox.get_verifiers(inbox.get_number())
-    votes: dict[Header, dict[bytes, SignedAttestation]] = {}
-    for each in served:
-        said = each.signed.attestation
-        try:
-            attester = recover_attester(each.signed, genesis.l1_chain_id, inbox.get_inbox())
-        except MalleableSignature:
-            continue
-        if attester in verifiers.addresses and said.first_height == settled.height + 1:
-            votes.setdefault(each.header, {})[attester] = each.signed
+    votes = _count_votes(inbox, served)
+    weight = sum(rule.weight for rule in verifiers.rules)
+    book = ProofBook(sources)
     for header, signed in sorted(votes.items(), key=lambda vote: -vote[0].height):
-        if len(signed) >= verifiers.quorum:
+        if len(signed) + weight >= verifiers.quorum:
             chosen = [signed[attester] for attester in sorted(signed)]
-            return inbox.settle(b"", header, chosen, submitter=compute_address(key))
+            proofs = gather_proofs(inbox, chosen, book)
+            return inbox.settle(b"", header, chosen, submitter=compute_address(key), proofs=proofs)
     if votes:
         most = max(map(len, votes.values()))
         raise UsageError(
@@ -151,3 +153,21 @@ def settle_based(inbox: Inbox, key: SigningKey, served: Iterable[ServedAttestati
             f" (the settled height is {settled.height}, 0x{settled.block_hash.hex()})"
         )
     return None
+
+
+def _count_votes(inbox: Inbox, served: Iterable[ServedAttestation]) -> dict[Header, dict[bytes, SignedAttestation]]:
+    """Who of the verifiers attests which block, from the settled head on. What is false counts for nobody."""
+    genesis, first_height = inbox.get_genesis(), inbox.get_settled().height + 1
+    members = frozenset(inbox.get_verifiers(inbox.get_number()).members)
+    votes: dict[Header, dict[bytes, SignedAttestation]] = {}
+    for each in served:
+        signed = each.signed
+        if signed.attestation.first_height != first_height or (signed.key and signed.key not in members):
+            continue  # before its share costs a pairing
+        try:
+            attester = recover_attester(signed, genesis.l1_chain_id, inbox.get_inbox())
+        except (MalleableSignature, FalseShare):
+            continue
+        if attester in members:
+            votes.setdefault(each.header, {})[attester] = signed
+    return votes

@@ -49,6 +49,7 @@ from microrollup.sequencer.rations import RationedAdmission
 from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE, Sequenced, Sequencer
 from microrollup.sequencer.spending import explain_spent
 from microrollup.settlement.attestation import SignedAttestation
+from microrollup.settlement.proofs import ProofSource
 from microrollup.settlement.protocol import Settlement
 from microrollup.verifier.events import VerifierRequest
 
@@ -80,6 +81,8 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """Where blocks have their timestamps from."""
     settling: SettleOptions = SettleOptions()
     """When batches are settled."""
+    proofs: tuple[ProofSource, ...] = ()
+    """Where the proofs are that contracts want besides the verifiers' signatures."""
     methods: tuple[str, ...] = ()
     """Sets of methods that are served besides, by the names under which the app declares them."""
 
@@ -162,6 +165,7 @@ class Node:
             reactions,
             may_settle,
             BatchTiming(self.options.settling),
+            self.options.proofs,
         )
         self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, reactions) for spec in verifiers]
         reactions.writer, reactions.settler, reactions.links = self._writer, self._settler, self.links

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from itertools import islice
 from typing import Final, Protocol
@@ -21,6 +21,7 @@ from microrollup.node.batch_timing import MAX_BATCH_BLOCKS, QUIET_BLOCKS, BatchT
 from microrollup.settlement.attestation import (
     BatchAttestation,
     SignedAttestation,
+    compute_attestation_digest,
     create_attestation,
     recover_attester,
 )
@@ -28,7 +29,9 @@ from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.settlement.due import make_may_end
 from microrollup.settlement.errors import FutureTimestamp
 from microrollup.settlement.inbox import MAX_ORIGIN_AGE_BLOCKS
+from microrollup.settlement.proofs import ProofBook, ProofSource
 from microrollup.settlement.protocol import Reorg, SettledHead, Settlement
+from microrollup.settlement.quorum_errors import RuleUnmet
 from microrollup.settlement.verifiers import VerifierSet
 
 __all__ = ["AttestationRefused", "Candidate", "Settler", "SettlingListener", "find_final_height"]
@@ -120,6 +123,7 @@ class Settler:
         listener: SettlingListener,
         may_settle: Callable[[], bool] = lambda: True,
         timing: BatchTiming | None = None,
+        proofs: Sequence[ProofSource] = (),
     ) -> None:
         self._settlement = settlement
         self._rollup_id = rollup_id
@@ -129,6 +133,7 @@ class Settler:
         self._listener = listener
         self._may_settle = may_settle
         self.timing = timing or BatchTiming(SettleOptions())
+        self._proofs = ProofBook(proofs)
         self.quorum_missing = 0
         """L1 blocks since a batch that lacks a quorum should have had one; 0 while there is none."""
         self._quorum_told = 0
@@ -251,16 +256,23 @@ class Settler:
         verifiers = self._settlement.get_verifiers(number)
         with self._condition:
             signed = self._choose_signed(verifiers)
-        if len(signed) < verifiers.quorum:
-            self._tell_quorum(candidate, number, verifiers, self._signed.keys())
+        gathered = self._proofs.gather(verifiers, self._compute_statement(candidate), len(signed))
+        if not gathered.is_enough(verifiers, len(signed)):
+            self._tell_quorum(candidate, number, verifiers, gathered.missing)
             if time.monotonic() - self._told_at >= RETRY_SECONDS:
                 self._tell(candidate)
             return RETRY_SECONDS
         if not self._may_settle():
             return RETRY_SECONDS
         try:
-            self._settlement.settle(candidate.batch, candidate.last.header, signed, submitter=self._submitter)
+            self._settlement.settle(
+                candidate.batch, candidate.last.header, signed, submitter=self._submitter, proofs=gathered.proofs
+            )
         except FutureTimestamp:
+            return RETRY_SECONDS
+        except RuleUnmet as error:  # the signatures are right, and wait for another proof
+            _log.error("proof_refused", rule=error.rule, verifier=f"0x{error.verifier.hex()}")
+            self._proofs.refuse(error.verifier)
             return RETRY_SECONDS
         self._settled = candidate
         self._drop()
@@ -321,18 +333,21 @@ class Settler:
             _log.debug("batch_due", reason=reason, height=head.height + 1)
         return reason is not None
 
-    def _tell_quorum(
-        self, candidate: Candidate, number: int, verifiers: VerifierSet, signed: Collection[bytes]
-    ) -> None:
+    def _compute_statement(self, candidate: Candidate) -> bytes:
+        """What verifiers sign and proofs prove."""
+        return compute_attestation_digest(candidate.attestation, self._chain_id, self._settlement.get_inbox())
+
+    def _tell_quorum(self, candidate: Candidate, number: int, verifiers: VerifierSet, proofs: Sequence[str]) -> None:
         """Half a day before intake has to stop for it, and every hour from then on."""
         age = number - candidate.oldest_origin
         self.quorum_missing = max(0, age - QUIET_BLOCKS)
         if age <= QUIET_BLOCKS or number - self._quorum_told < _HOUR_BLOCKS:
             return
         self._quorum_told = number
-        missing = [f"0x{address.hex()}" for address in verifiers.addresses if address not in signed]
+        with self._condition:
+            missing = [f"0x{member.hex()}" for member in verifiers.members if member not in self._signed]
         height = candidate.attestation.first_height
-        _log.error("quorum_missing", height=height, age=age, quorum=verifiers.quorum, missing=missing)
+        _log.error("quorum_missing", height=height, age=age, quorum=verifiers.quorum, missing=missing, proofs=proofs)
 
     def _cut(self, head: SettledHead) -> Candidate | None:
         """The next batch: what is closed and not settled, as much as one batch holds."""

@@ -17,6 +17,7 @@ from microrollup.chain.record import Genesis, decode_genesis
 from microrollup.codec.canonical import encode_canonical
 from microrollup.errors import StoreFormat, StoreMissing, UsageError
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
+from microrollup.settlement.arguments import check_address, check_stf_id
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.batch import BASED_DATA_HASH, MAX_BATCH_BYTES, compute_data_hash
 from microrollup.settlement.errors import AlreadyInitialised, AlreadyVoided, BadOrigin, NotOwner, PayloadTooLarge
@@ -34,7 +35,8 @@ from microrollup.settlement.inbox import (
     verify_has_builder,
     verify_settlement,
 )
-from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead
+from microrollup.settlement.protocol import Announced, AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead
+from microrollup.settlement.quorum import BatchProof
 from microrollup.settlement.quorum_errors import ExternalVerifiers
 from microrollup.settlement.rows import FORMAT, InboxRows
 from microrollup.settlement.tables import InboxTables, open_tables
@@ -54,8 +56,9 @@ class LocalSettlement:
     that was killed before it returned only from the next write on. `get_number` writes before it tells a new number.)
     """
 
-    def __init__(self, tables: InboxTables, clock: Callable[[], float]) -> None:
+    def __init__(self, tables: InboxTables, clock: Callable[[], float], *, dry_run: bool = False) -> None:
         """Use `create` or `open`."""
+        self._dry_run = dry_run
         self._tables = tables
         self._clock = clock
         with self._read() as rows:
@@ -73,8 +76,8 @@ class LocalSettlement:
         Raises `AlreadyInitialised`, the errors of `compute_genesis_head`, `DecodeError` for a genesis out of its
         bounds, and `StoreError`s.
         """
-        _check_address(owner)
-        _check_stf_id(stf_id)
+        check_address(owner)
+        check_stf_id(stf_id)
         decode_genesis(encode_canonical(genesis))
         number = _to_number(clock())
         head = compute_genesis_head(genesis, number, number * SECONDS_PER_BLOCK)
@@ -91,8 +94,8 @@ class LocalSettlement:
             raise
 
     @classmethod
-    def open(cls, directory: Path, clock: Callable[[], float] = time.time) -> Self:
-        """Open an inbox that exists. Raises `StoreMissing`, `StoreFormat`, `StoreLocked` (twice in one process)."""
+    def open(cls, directory: Path, clock: Callable[[], float] = time.time, *, dry_run: bool = False) -> Self:
+        """Open one that exists, with `dry_run` to take every transaction back. Raises `StoreError`s."""
         tables = open_tables(directory, create=False)
         try:
             with tables.begin() as transaction:
@@ -101,7 +104,7 @@ class LocalSettlement:
                     raise StoreMissing(f"{directory} holds no local settlement: `microrollup run` makes it")
                 if rows.get_meta().format != FORMAT:
                     raise StoreFormat(f"{directory} has format {rows.get_meta().format}, known is {FORMAT}")
-            return cls(tables, clock)
+            return cls(tables, clock, dry_run=dry_run)
         except BaseException:
             tables.close()
             raise
@@ -230,7 +233,7 @@ class LocalSettlement:
 
         Raises `UsageError` once something is settled.
         """
-        _check_stf_id(stf_id)
+        check_stf_id(stf_id)
         with self._write() as (rows, _):
             if rows.get_head().height > 0:
                 raise UsageError("blocks are settled already: their code stays")
@@ -239,9 +242,16 @@ class LocalSettlement:
     # Transactions of this L1.
 
     def settle(
-        self, batch: bytes, last_header: Header, attestations: Sequence[SignedAttestation], *, submitter: bytes
+        self,
+        batch: bytes,
+        last_header: Header,
+        attestations: Sequence[SignedAttestation],
+        *,
+        submitter: bytes,
+        proofs: Sequence[BatchProof] = (),
     ) -> SettledHead:
-        _check_address(submitter)
+        del proofs  # no set has rules here
+        check_address(submitter)
         check_words(last_header)
         with self._write() as (rows, number):
             state = self._read_state(rows, number, last_header)
@@ -250,8 +260,18 @@ class LocalSettlement:
             rows.put_settled(SettledBatch(first_height, last_header, batch, said, signatures, number, submitter), head)
         return head
 
+    def list_announced(self) -> list[Announced]:
+        number = self.get_number()
+        with self._read() as rows:
+            return rows.list_announced(number)
+
+    def find_page(self, address: bytes) -> tuple[bytes, ...] | None:
+        check_address(address)
+        with self._read() as rows:
+            return rows.find_page(address)
+
     def force(self, payload: bytes, *, sender: bytes) -> int:
-        _check_address(sender)
+        check_address(sender)
         if len(payload) > MAX_FORCED_PAYLOAD_BYTES:
             raise PayloadTooLarge(MAX_FORCED_PAYLOAD_BYTES, len(payload))
         with self._write() as (rows, number):
@@ -283,7 +303,7 @@ class LocalSettlement:
 
     def change_verifiers(self, verifiers: VerifierSet, *, caller: bytes) -> int:
         for address in verifiers.addresses:
-            _check_address(address)
+            check_address(address)
         with self._write_as_owner(caller) as (rows, number):
             if verifiers.rules:
                 raise ExternalVerifiers
@@ -293,13 +313,13 @@ class LocalSettlement:
         return number + CHANGE_DELAY_BLOCKS
 
     def register_keys(self, keys: Sequence[bytes], proofs: Sequence[bytes], *, sender: bytes) -> bytes:
-        _check_address(sender)
+        check_address(sender)
         page = verify_page(*encode_page(keys, proofs))
         with self._write() as (rows, _):
             return rows.append_page(page)
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:
-        _check_address(builder)
+        check_address(builder)
         verify_has_builder(self._genesis)
         with self._write_as_owner(caller) as (rows, number):
             verify_builder(builder)
@@ -309,7 +329,7 @@ class LocalSettlement:
 
     def announce_code(self, stf_id: bytes, *, caller: bytes, delay_blocks: int = CHANGE_DELAY_BLOCKS) -> int:
         """As on any L1; this one may be told to wait for fewer blocks, since nobody but its operator relies on it."""
-        _check_stf_id(stf_id)
+        check_stf_id(stf_id)
         if delay_blocks < 0:
             raise UsageError("a code is announced for now or for later")
         with self._write_as_owner(caller) as (rows, number):
@@ -319,7 +339,7 @@ class LocalSettlement:
         return number + delay_blocks
 
     def change_owner(self, owner: bytes, *, caller: bytes) -> int:
-        _check_address(owner)
+        check_address(owner)
         with self._write_as_owner(caller) as (rows, number):
             effective = number + CHANGE_DELAY_BLOCKS
             if not rows.is_owner_leaving(number):
@@ -339,7 +359,7 @@ class LocalSettlement:
 
         The clock is read once the transaction is alone, so the numbers are in the order of the writes.
         """
-        with self._tables.begin(write=True) as transaction:
+        with self._tables.begin(write=True, keep=not self._dry_run) as transaction:
             rows = InboxRows(self._tables, transaction)
             number = max(rows.get_number(), _to_number(self._clock()))
             rows.put_number(number)
@@ -348,7 +368,7 @@ class LocalSettlement:
     @contextmanager
     def _write_as_owner(self, caller: bytes) -> Iterator[tuple[InboxRows, int]]:
         """The same for the owner alone."""
-        _check_address(caller)
+        check_address(caller)
         with self._write() as (rows, number):
             owner = rows.get_owner(number)
             if caller != owner or owner == ZERO_ADDRESS:
@@ -376,13 +396,3 @@ class LocalSettlement:
 
 def _to_number(seconds: float) -> int:
     return int(seconds) // SECONDS_PER_BLOCK
-
-
-def _check_address(address: bytes) -> None:
-    if len(address) != 20:
-        raise UsageError(f"an address has 20 bytes, not {len(address)}")
-
-
-def _check_stf_id(stf_id: bytes) -> None:
-    if len(stf_id) != 32:
-        raise UsageError(f"a stfId has 32 bytes, not {len(stf_id)}")

@@ -71,15 +71,18 @@ def describe_place(place: L1Place) -> str:
     return f"the inbox {place.inbox} at {parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
 
 
-def open_l1(place: L1Place, keys: Sequence[SigningKey] = ()) -> Inbox:
-    """Open it; `keys` sign the transactions of their addresses. Raises what opening a backend raises."""
+def open_l1(place: L1Place, keys: Sequence[SigningKey] = (), *, dry_run: bool = False) -> Inbox:
+    """Open it; `keys` sign the transactions of their addresses, and with `dry_run` none of them stays or is sent.
+
+    Raises what opening a backend raises.
+    """
     if isinstance(place, LocalPlace):
-        return LocalSettlement.open(Path(place.directory))
+        return LocalSettlement.open(Path(place.directory), dry_run=dry_run)
     try:
         from microrollup.settlement.ethereum.settlement import EthereumSettlement  # noqa: PLC0415  # 0.7 s
     except ImportError as error:
         raise UsageError(f"{error}: settling on Ethereum needs `pip install 'microrollup[ethereum]'`") from None
-    return EthereumSettlement.open(make_options(place), keys)
+    return EthereumSettlement.open(make_options(place), keys, dry_run=dry_run)
 
 
 def make_options(place: EthereumPlace) -> EthereumOptions:

@@ -7,7 +7,7 @@ below `get_number()` are final up to reorgs, which `poll_reorgs` reports; so an 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -16,9 +16,13 @@ from microrollup.chain.record import Forced, Genesis
 from microrollup.primitives import Bytes32, Uint64
 from microrollup.settlement.attestation import BatchAttestation, SignedAttestation
 from microrollup.settlement.forced import ForcedEntry
+from microrollup.settlement.quorum import BatchProof
 from microrollup.settlement.verifiers import VerifierSet
 
 __all__ = [
+    "ANNOUNCED_KINDS",
+    "Announced",
+    "AnnouncedKind",
     "AnnouncementKind",
     "Inbox",
     "L1Look",
@@ -33,6 +37,21 @@ __all__ = [
 
 AnnouncementKind: TypeAlias = Literal["verifiers", "builder", "code"]
 """What an owner may cancel before it takes effect."""
+
+AnnouncedKind: TypeAlias = Literal[AnnouncementKind, "owner"]
+"""What an owner may announce, voids apart."""
+
+ANNOUNCED_KINDS: Final[tuple[AnnouncedKind, ...]] = ("verifiers", "builder", "code", "owner")
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """What an owner has announced and is not in force yet."""
+
+    kind: AnnouncedKind
+    effective: int
+    """L1 block from which it is in force."""
+    value: bytes | VerifierSet
+    """The 20-byte builder or owner, the 32-byte id of the code, or the set with its keys."""
 
 
 class SettledHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -192,11 +211,18 @@ class Settlement(L1View, Protocol):
     """A backend that also publishes and settles."""
 
     def settle(
-        self, batch: bytes, last_header: Header, attestations: Sequence[SignedAttestation], *, submitter: bytes
+        self,
+        batch: bytes,
+        last_header: Header,
+        attestations: Sequence[SignedAttestation],
+        *,
+        submitter: bytes,
+        proofs: Sequence[BatchProof] = (),
     ) -> SettledHead:
         """Publish a batch and settle it, in one transaction, or raise the `SettlementError` of the broken rule.
 
-        `submitter` is the sender's 20-byte address. After a crash, `get_settled` says whether it was taken.
+        `submitter` is the sender's 20-byte address; `proofs` are for the rules of the verifiers' set, in their order.
+        After a crash, `get_settled` says whether it was taken.
         """
         ...
 
@@ -219,6 +245,14 @@ class Inbox(Settlement, Protocol):
 
     What an owner announces after it has announced another owner never comes into force (see `CHANGE_DELAY_BLOCKS`).
     """
+
+    def list_announced(self) -> list[Announced]:
+        """What is announced and not in force in the block that is to come, in the order of those from which it is."""
+        ...
+
+    def find_page(self, address: bytes) -> tuple[bytes, ...] | None:
+        """The 96-byte keys of the registered page with a 20-byte address."""
+        ...
 
     def force(self, payload: bytes, *, sender: bytes) -> int:
         """Append an action to the queue as the 20-byte `sender`; returns its index. Raises `PayloadTooLarge`."""

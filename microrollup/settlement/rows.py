@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Final, Protocol, TypeVar, assert_never
+from typing import Final, Protocol, TypeVar
 
 import lmdb
 import msgspec
@@ -23,7 +23,7 @@ from microrollup.settlement.attestation import BatchAttestation
 from microrollup.settlement.batch import BASED_DATA_HASH, compute_data_hash
 from microrollup.settlement.errors import UnknownEntry
 from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute_queue_hash, take_entry
-from microrollup.settlement.protocol import AnnouncementKind, SettledBatch, SettledHead
+from microrollup.settlement.protocol import ANNOUNCED_KINDS, Announced, AnnouncedKind, SettledBatch, SettledHead
 from microrollup.settlement.tables import InboxTables
 from microrollup.settlement.verifiers import VerifierSet
 
@@ -238,30 +238,31 @@ class InboxRows:
 
     def is_owner_leaving(self, number: int) -> bool:
         """Whether another owner is announced: what is announced from then on never comes into force."""
-        return self._find_newest(self._tables.owners) > number
+        return self.find_newest("owner") > number
 
-    def find_newest(self, kind: AnnouncementKind) -> int:
+    def find_newest(self, kind: AnnouncedKind) -> int:
         """The L1 block from which the newest change of a kind is in effect; 0 if there is none."""
-        return self._find_newest(self._get_table(kind))
+        with self._transaction.cursor(self._get_table(kind)) as cursor:
+            return _parse_number(cursor.key() if cursor.last() else None, "announcements")
 
-    def take_back(self, kind: AnnouncementKind, effective: int) -> None:
+    def take_back(self, kind: AnnouncedKind, effective: int) -> None:
         """Forget the change of a kind that is announced for an L1 block, if there is one."""
         self._transaction.delete(_to_key(effective), db=self._get_table(kind))
 
-    def _get_table(self, kind: AnnouncementKind) -> lmdb._Database:
-        match kind:
-            case "verifiers":
-                return self._tables.verifiers
-            case "builder":
-                return self._tables.builders
-            case "code":
-                return self._tables.codes
-            case _:
-                assert_never(kind)
+    def _get_table(self, kind: AnnouncedKind) -> lmdb._Database:
+        all_ = self._tables
+        return {"verifiers": all_.verifiers, "builder": all_.builders, "code": all_.codes, "owner": all_.owners}[kind]
 
-    def _find_newest(self, table: lmdb._Database) -> int:
-        with self._transaction.cursor(table) as cursor:
-            return _parse_number(cursor.key() if cursor.last() else None, "announcements")
+    def list_announced(self, number: int) -> list[Announced]:
+        """What is not in effect in an L1 block, in the order of the blocks from which it is."""
+        found = []
+        for kind in ANNOUNCED_KINDS:
+            with self._transaction.cursor(self._get_table(kind)) as cursor:
+                for key, row in cursor if cursor.set_range(_to_key(number + 1)) else ():
+                    raw = _unpack(key, row)
+                    value = _decode(_VERIFIERS_DECODER, raw, "verifiers") if kind == "verifiers" else raw
+                    found.append(Announced(kind, _parse_number(key, "announcements"), value))
+        return sorted(found, key=lambda announced: announced.effective)
 
     def get_owner(self, number: int) -> bytes:
         return self._get_as_of(self._tables.owners, number)

@@ -21,6 +21,10 @@ _WRITES_BETWEEN_CHECKS: Final = 64
 """After so many writes readers that died are looked for: each pins the pages that were replaced since."""
 
 
+class _TakenBackError(Exception):
+    """Ends a transaction that is not to stay."""
+
+
 class InboxTables:
     """The environment of one inbox directory. Keys of all tables but `meta` are 8-byte big-endian numbers."""
 
@@ -57,14 +61,18 @@ class InboxTables:
         return [(name, table) for name, table in vars(self).items() if isinstance(table, lmdb._Database)]
 
     @contextmanager
-    def begin(self, *, write: bool = False) -> Iterator[lmdb.Transaction[bytes]]:
-        """A transaction; a writing one is alone, and durable once the block ends without an exception.
+    def begin(self, *, write: bool = False, keep: bool = True) -> Iterator[lmdb.Transaction[bytes]]:
+        """A transaction; a writing one is alone, durable once the block ends without an exception, if it is to `keep`.
 
         Raises `CommitFailed` if it cannot be made durable and other `StoreError`s for other trouble.
         """
         try:
             with self._environment.begin(write=write) as transaction:
                 yield transaction
+                if not keep:
+                    raise _TakenBackError
+        except _TakenBackError:
+            return
         except (lmdb.CorruptedError, lmdb.PageNotFoundError) as error:
             raise StoreCorrupt("local settlement", str(error)) from error
         except lmdb.Error as error:

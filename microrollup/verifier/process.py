@@ -66,7 +66,7 @@ from microrollup.verifier.http_source import HttpSource
 from microrollup.verifier.l1_rules import NotJudgedYet
 from microrollup.verifier.signatures import SharedHeights, SignedHeights
 from microrollup.verifier.source import BlockSource, open_source, read_batches
-from microrollup.verifier.verify import UNCHECKED_PROOFS, UNCHECKED_WITHOUT_L1
+from microrollup.verifier.verify import list_unchecked
 
 __all__ = ["main"]
 
@@ -241,20 +241,12 @@ def _describe(
         state_root=f"0x{ledger.header.state_root.hex()}",
         metadata_root=f"0x{ledger.header.metadata_root.hex()}",
         attestations=[msgspec.Raw(attestation_to_json(attestation)) for attestation in attestations],
-        unchecked=_list_unchecked(l1),
+        unchecked=list_unchecked(l1),
         once=once,
         waiting=waiting,
         missing=None if l1 is None else _find_missing(ledger, l1),
         header=_show_header(ledger, attestations) if ledger.genesis.is_based else None,
     )
-
-
-def _list_unchecked(l1: L1View | None) -> list[str]:
-    """Without L1, what it says; with it, the proofs that contracts verify, where the verifiers' set has such rules."""
-    if l1 is None:
-        return list(UNCHECKED_WITHOUT_L1)
-    sets = [l1.get_verifiers(number) for number in (l1.get_settled().l1_number, l1.get_number())]
-    return [UNCHECKED_PROOFS] if any(verifiers.rules for verifiers in sets) else []
 
 
 def _show_header(ledger: Ledger, attestations: Sequence[SignedAttestation]) -> str | None:

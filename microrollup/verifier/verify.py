@@ -39,7 +39,14 @@ from microrollup.settlement.protocol import L1View
 from microrollup.verifier.code_rules import read_upgrade, verify_code
 from microrollup.verifier.l1_rules import read_settled_builder, verify_l1_rules
 
-__all__ = ["UNCHECKED_PROOFS", "UNCHECKED_WITHOUT_L1", "derive_block", "verify_block", "verify_header"]
+__all__ = [
+    "UNCHECKED_PROOFS",
+    "UNCHECKED_WITHOUT_L1",
+    "derive_block",
+    "list_unchecked",
+    "verify_block",
+    "verify_header",
+]
 
 UNCHECKED_PROOFS: Final = "proofs"
 """What L1's contracts verify beside the verifiers' signatures: its node is believed."""
@@ -48,6 +55,14 @@ UNCHECKED_WITHOUT_L1: Final = ("dueForcedActions", "voidedForcedActions", "l1Tim
 """What cannot be checked from blocks alone; a verifier that lacks an L1 view says so and never signs."""
 
 _ENTRIES_BETWEEN_LOOKS: Final = 500
+
+
+def list_unchecked(l1: L1View | None) -> list[str]:
+    """Without L1, what it says; with it, the proofs that contracts verify, where the verifiers' set has such rules."""
+    if l1 is None:
+        return list(UNCHECKED_WITHOUT_L1)
+    sets = [l1.get_verifiers(number) for number in (l1.get_settled().l1_number, l1.get_number())]
+    return [UNCHECKED_PROOFS] if any(verifiers.rules for verifiers in sets) else []
 
 
 def verify_block(

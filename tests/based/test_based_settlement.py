@@ -11,15 +11,29 @@ import msgspec
 import pytest
 
 from based_world import BasedWorld, follow, make_based_genesis
-from kernel_fixtures import make_key, make_steps
-from microrollup.chain.block import Header
+from kernel_fixtures import OWNER, make_key, make_steps
+from microrollup.chain.block import Header, encode_header_words
+from microrollup.crypto.bls_shares import load_bls_key
 from microrollup.crypto.ecdsa import compute_address
-from microrollup.errors import AttestationConflict
-from microrollup.settlement.attestation import SignedAttestation, create_attestation, sign_attestation
+from microrollup.deployment.attesting import (
+    AttestationBoard,
+    gather_attestations,
+    serve_attestations,
+    settle_based,
+)
+from microrollup.errors import AttestationConflict, UsageError
+from microrollup.settlement.attestation import (
+    SignedAttestation,
+    attestation_to_json,
+    create_attestation,
+    sign_attestation,
+)
 from microrollup.settlement.batch import BASED_DATA_HASH, compute_data_hash
 from microrollup.settlement.errors import BadOrigin, Based, ForcedSkipped, WrongData, WrongForcedHash
-from microrollup.settlement.local import LocalSettlement
+from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
+from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
 from microrollup.settlement.protocol import SettledHead
+from microrollup.settlement.verifiers import BLS, VerifierSet, sort_keys
 from microrollup.verifier.based import ATTESTED_BLOCKS, attest_queue
 from microrollup.verifier.signatures import SignedHeights
 from zoo import zoo
@@ -122,3 +136,37 @@ def test_what_the_inbox_takes(world: BasedWorld, tables: list[SignedHeights]) ->
             with pytest.raises(error):
                 settle(l1, wrong, sign(wrong))
         settle(l1, header, sign(header))
+
+
+def test_bls_keys_that_are_served(world: BasedWorld, tables: list[SignedHeights]) -> None:
+    """A based rollup whose verifiers have BLS keys is settled with what they serve; a lying share counts for nobody,
+    and a stranger's is not even looked at.
+    """
+    keys = {key.public: key for key in [load_bls_key(bytes(31) + bytes((number,))) for number in (1, 2, 3)]}
+    order = sort_keys(keys)
+    with world.open_l1("l1", [world.call(1, TICKET), world.call(2, TICKET)], 10) as l1, ExitStack() as stack:
+        page = l1.register_keys(order, [keys[key].prove_possession() for key in order], sender=OWNER)
+        l1.change_verifiers(VerifierSet((page,), 2, BLS), caller=OWNER)
+        world.seconds += (CHANGE_DELAY_BLOCKS + 64) * SECONDS_PER_BLOCK
+        ledger = stack.enter_context(world.make_ledger("verifier"))
+        follow(ledger, l1)
+        said = [attest_queue(ledger, l1, key, table) for key, table in zip(keys.values(), tables, strict=True)]
+        first, second, third = [each for each in said if each is not None]
+        liar = msgspec.structs.replace(third, key=second.key)
+        stranger = sign_attestation(load_bls_key(bytes(31) + b"\x09"), first.attestation, 31337, l1.get_inbox())
+        urls = []
+        for signed in (first, liar, stranger, third):
+            board = AttestationBoard()
+            header = ledger.get_header(signed.attestation.last_height)
+            form = msgspec.json.decode(attestation_to_json(signed))
+            board._forms = [form | {"header": f"0x{encode_header_words(header).hex()}"}]
+            port = stack.enter_context(serve_attestations(board, "127.0.0.1", 0))
+            urls.append(f"http://127.0.0.1:{port}")
+        served, failed = gather_attestations(urls[:3])
+        assert (3, {}) == (len(served), failed)
+        with pytest.raises(UsageError, match="1 of the rollup's verifiers agree, 2 have to"):
+            settle_based(l1, make_key("anybody"), served)
+        served, failed = gather_attestations(urls)
+        head = settle_based(l1, make_key("anybody"), served)
+        assert head is not None
+        assert (2, {}) == (head.height, failed)

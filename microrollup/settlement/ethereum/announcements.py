@@ -33,7 +33,7 @@ from microrollup.settlement.inbox import (
     CHANGE_DELAY_BLOCKS,
     compute_void_block,
 )
-from microrollup.settlement.protocol import AnnouncementKind
+from microrollup.settlement.protocol import Announced, AnnouncementKind
 from microrollup.settlement.verifiers import MAX_PAGE_KEYS, VerifierSet, compute_set_id, resolve_set
 
 __all__ = ["AnnouncementEvent", "Announcements"]
@@ -86,6 +86,11 @@ class _Schedule(Generic[T]):
         """From when the first change is in force that is not in an L1 block."""
         at = bisect_right(self._effective, number)
         return self._effective[at] if at < len(self._effective) else None
+
+    def list_next(self, number: int) -> list[tuple[int, T]]:
+        """What is not in force in an L1 block, with the one from which it is."""
+        at = bisect_right(self._effective, number)
+        return list(zip(self._effective[at:], self._values[at:], strict=True))
 
     def announce(self, effective: int, value: T) -> None:
         """Add a change; of two for one block the later replaces the earlier."""
@@ -145,6 +150,18 @@ class Announcements:
             return None
         successor = self._owners.find_next(void.announced)
         return None if successor is not None and successor <= void.effective else void.effective
+
+    def list_announced(self, number: int) -> list[Announced]:
+        """What is not in force in an L1 block, in the order of the blocks from which it is."""
+        found = [Announced("verifiers", effective, value) for effective, value in self._verifiers.list_next(number)]
+        found += [Announced("builder", effective, value) for effective, value in self._builders.list_next(number)]
+        found += [Announced("code", effective, value) for effective, value in self._codes.list_next(number)]
+        found += [Announced("owner", effective, value) for effective, value in self._owners.list_next(number)]
+        return sorted(found, key=lambda announced: announced.effective)
+
+    def find_page(self, address: bytes) -> tuple[bytes, ...] | None:
+        """The 96-byte keys of the registered page with a 20-byte address."""
+        return self._pages.get(address)
 
     # Writing.
 

@@ -35,7 +35,7 @@ from microrollup.settlement.ethereum.events import (
 )
 from microrollup.settlement.ethereum.options import DaTag
 from microrollup.settlement.forced import EMPTY_QUEUE_HASH, ForcedEntry, compute_queue_hash
-from microrollup.settlement.protocol import SettledHead, to_settled_head
+from microrollup.settlement.protocol import Announced, SettledHead, to_settled_head
 from microrollup.settlement.quorum import verify_signatures
 from microrollup.settlement.verifiers import VerifierSet
 
@@ -111,6 +111,12 @@ class EventIndex:
 
     def get_verifiers(self, number: int) -> VerifierSet:
         return self._announced.get_verifiers(number)
+
+    def list_announced(self, number: int) -> list[Announced]:
+        return self._announced.list_announced(number)
+
+    def find_page(self, address: bytes) -> tuple[bytes, ...] | None:
+        return self._announced.find_page(address)
 
     @property
     def _announced(self) -> Announcements:

@@ -9,8 +9,9 @@ import msgspec
 
 from microrollup.errors import UsageError
 from microrollup.primitives import ZERO_ADDRESS
+from microrollup.settlement.ethereum.http import name_place
 
-__all__ = ["DA_TAGS", "MAX_DEPTH", "DaTag", "EthereumOptions", "check_depth"]
+__all__ = ["DA_TAGS", "MAX_DEPTH", "DaTag", "EthereumOptions", "check_depth", "check_options"]
 
 DaTag: TypeAlias = Literal["blobs", "calldata"]
 """Where batches are published (`da.DaKind`)."""
@@ -78,3 +79,15 @@ class EthereumOptions(msgspec.Struct, frozen=True):
     """JSON-RPC of other nodes, asked in this order while those before them fail."""
     answer_bytes: int = 64 * 1024 * 1024
     """The longest HTTP answer: a range of full forced queues, with room; longer ones are cut off."""
+
+
+def check_options(options: EthereumOptions) -> None:
+    """Raise `UsageError` unless an inbox can be opened with these."""
+    if len(options.inbox) != 20 or options.inbox == ZERO_ADDRESS:
+        raise UsageError("an Ethereum settlement needs the inbox's address; `deploy_inbox` gives one")
+    if not options.url.startswith(("http://", "https://")):
+        raise UsageError("the L1 is reached by http:// or https://")
+    name_place(options.url)
+    check_depth(options.depth)
+    if options.log_range < 1 or options.seconds_per_block < 1:
+        raise UsageError("log_range and seconds_per_block count upwards")

@@ -27,7 +27,7 @@ from microrollup.settlement.ethereum.sources import archive_blobs
 from microrollup.settlement.ethereum.transaction import TransactionRequest
 from microrollup.settlement.ethereum.transport import L1Transport
 from microrollup.settlement.protocol import SettledHead, to_settled_head
-from microrollup.settlement.quorum import join_signatures
+from microrollup.settlement.quorum import BatchProof, join_signatures
 from microrollup.settlement.verifiers import BLS, VerifierSet
 
 __all__ = ["Publisher"]
@@ -62,12 +62,13 @@ class Publisher:
         header: Header,
         attestations: Sequence[SignedAttestation],
         submitter: bytes,
+        proofs: Sequence[BatchProof] = (),
     ) -> SettledHead:
         """Settle a batch; `publication` is `None` if its bytes cannot be published as the options say."""
         await self._follower.sync()
         transaction = bytes(32)
         for _ in range(_ROUNDS):
-            call = await self._prepare(publication, batch, header, attestations, submitter)
+            call = await self._prepare(publication, batch, header, attestations, submitter, proofs)
             key = self._find_key(submitter)
             if call.sidecar is not None and self._options.archive is not None:
                 blobs = dict(zip(call.sidecar.versioned_hashes, call.sidecar.blobs, strict=True))
@@ -99,12 +100,13 @@ class Publisher:
         header: Header,
         attestations: Sequence[SignedAttestation],
         submitter: bytes,
+        proofs: Sequence[BatchProof],
     ) -> TransactionRequest:
         """The call that settles, if the inbox would take it. Raises the `SettlementError` of the broken rule."""
         if len(batch) > MAX_BATCH_BYTES:
             raise BatchTooLarge(MAX_BATCH_BYTES, len(batch))
         shown = publication or show_unpublished(batch)
-        data = self._encode(shown, header, attestations)
+        data = self._encode(shown, header, attestations, proofs)
         difference = find_difference(header, attestations)
         try:
             await self._call(submitter, data, shown)
@@ -123,7 +125,13 @@ class Publisher:
         with self._follower.lock:
             return self._follower.index.get_verifiers(self._follower.window.get_head().number + 1)
 
-    def _encode(self, publication: Publication, header: Header, attestations: Sequence[SignedAttestation]) -> bytes:
+    def _encode(
+        self,
+        publication: Publication,
+        header: Header,
+        attestations: Sequence[SignedAttestation],
+        proofs: Sequence[BatchProof],
+    ) -> bytes:
         with self._follower.lock:
             head, chain_id = self._follower.index.get_head(), self._follower.index.get_genesis().l1_chain_id
         said = create_attestation(head.block_hash, head.height + 1, header, publication.data_hash)
@@ -131,7 +139,7 @@ class Publisher:
             said = attestations[0].attestation
         claim = (said.first_height, said.parent_hash, said.data_hash)
         digest = compute_attestation_digest(said, chain_id, self._options.inbox)
-        signatures = join_signatures(self._get_verifiers(), digest, attestations)
+        signatures = join_signatures(self._get_verifiers(), digest, attestations, proofs)
         words = msgspec.structs.astuple(header)
         return encode_call(publication.function, words, claim, signatures, *publication.arguments)
 
@@ -155,6 +163,11 @@ class Publisher:
             if head.number >= number:
                 return
             await asyncio.sleep(pause)
+
+    async def rehearse(self, sender: bytes, function: str, *arguments: Any) -> bytes:
+        """What a function of the inbox would return. Raises its `SettlementError`, and nothing is sent."""
+        await self._follower.sync()
+        return await self._call(sender, encode_call(function, *arguments))
 
     async def transact(self, sender: bytes, function: str, *arguments: Any) -> tuple[InboxEvent, int]:
         """Call a function of the inbox: the event that it emits, and the L1 block. Raises its `SettlementError`."""

@@ -17,34 +17,36 @@ from microrollup.chain.block import Header
 from microrollup.chain.record import Genesis
 from microrollup.crypto.ecdsa import SigningKey, compute_address
 from microrollup.errors import UsageError
-from microrollup.primitives import MAX_FORCED_PER_BLOCK, ZERO_ADDRESS
+from microrollup.primitives import MAX_FORCED_PER_BLOCK
+from microrollup.settlement.arguments import check_address, check_index, check_stf_id
 from microrollup.settlement.attestation import SignedAttestation
 from microrollup.settlement.batch import BASED_DATA_HASH, MAX_BATCH_BYTES
 from microrollup.settlement.errors import BadOrigin
-from microrollup.settlement.ethereum.answers import parse_quantity, parse_transaction
+from microrollup.settlement.ethereum.answers import parse_bytes, parse_quantity, parse_transaction
 from microrollup.settlement.ethereum.costs import TransactionCost, read_cost
 from microrollup.settlement.ethereum.da import DA_KINDS, Publication, publish, show_unpublished
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Error, L1WithoutBlobs
 from microrollup.settlement.ethereum.events import ActionForced, BatchSettled, InboxEvent, KeysRegistered, RollupCreated
 from microrollup.settlement.ethereum.failover import open_transport
 from microrollup.settlement.ethereum.follower import Follower
-from microrollup.settlement.ethereum.http import name_place
 from microrollup.settlement.ethereum.index import EventIndex, IndexedBatch
 from microrollup.settlement.ethereum.loop import LoopThread
-from microrollup.settlement.ethereum.options import EthereumOptions, check_depth
+from microrollup.settlement.ethereum.options import EthereumOptions, check_options
 from microrollup.settlement.ethereum.publisher import Publisher
 from microrollup.settlement.ethereum.requirements import find_abilities
 from microrollup.settlement.ethereum.sender import Sender
 from microrollup.settlement.ethereum.sources import BlobReader
 from microrollup.settlement.forced import ForcedEntry, take_entry
 from microrollup.settlement.inbox import ANNOUNCEMENTS
-from microrollup.settlement.protocol import AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead
+from microrollup.settlement.protocol import Announced, AnnouncementKind, L1Look, Reorg, SettledBatch, SettledHead
+from microrollup.settlement.quorum import BatchProof
 from microrollup.settlement.verifiers import VerifierSet, encode_page
 
 __all__ = ["EthereumSettlement"]
 
 _KEPT_BATCHES: Final = 8
-_MAX_UINT256: Final = (1 << 256) - 1
+_MAX_CODE_BYTES: Final = 1 << 18
+"""Ten times what Ethereum takes."""
 
 _log = structlog.get_logger(__name__)
 
@@ -60,10 +62,12 @@ class EthereumSettlement:
     good (C3B) is what the depth that its user asks for makes of it.
     """
 
-    def __init__(self, options: EthereumOptions, keys: Iterable[SigningKey], loop: LoopThread) -> None:
+    def __init__(
+        self, options: EthereumOptions, keys: Iterable[SigningKey], loop: LoopThread, *, dry_run: bool
+    ) -> None:
         """Use `open`."""
-        self._options = options
-        self._keys = {compute_address(key): key for key in keys}
+        self._options, self._dry_run = options, dry_run
+        self._keys = {compute_address(key): key for key in (() if dry_run else keys)}  # without a key nothing is sent
         self._loop = loop
         self._transport = open_transport(options)
         self._blobs = BlobReader(options)
@@ -76,14 +80,15 @@ class EthereumSettlement:
         self._complaint = ""
 
     @classmethod
-    def open(cls, options: EthereumOptions, keys: Iterable[SigningKey] = ()) -> Self:
-        """Connect, and read all events of the inbox. `keys` are those of the senders; none is needed to read.
+    def open(cls, options: EthereumOptions, keys: Iterable[SigningKey] = (), *, dry_run: bool = False) -> Self:
+        """Connect, and read all events of the inbox. `keys` are those of the senders, none to read; none is sent for a
+        `dry_run`, L1 is asked about them.
 
         Raises `L1Unreachable`, `L1BadAnswer`, `NoInbox`, or `UsageError` for options that cannot be.
         """
-        _check_options(options)
+        check_options(options)
         loop = LoopThread("l1")
-        settlement = cls(options, keys, loop)
+        settlement = cls(options, keys, loop, dry_run=dry_run)
         try:
             loop.run(settlement._start())
         except BaseException:
@@ -307,11 +312,28 @@ class EthereumSettlement:
     # Transactions.
 
     def settle(
-        self, batch: bytes, last_header: Header, attestations: Sequence[SignedAttestation], *, submitter: bytes
+        self,
+        batch: bytes,
+        last_header: Header,
+        attestations: Sequence[SignedAttestation],
+        *,
+        submitter: bytes,
+        proofs: Sequence[BatchProof] = (),
     ) -> SettledHead:
-        _check_address(submitter)
+        check_address(submitter)
         publication = self._publish(batch) if len(batch) <= MAX_BATCH_BYTES else None
-        return self._loop.run(self._publisher.settle(publication, batch, last_header, attestations, submitter))
+        return self._loop.run(self._publisher.settle(publication, batch, last_header, attestations, submitter, proofs))
+
+    def list_announced(self) -> list[Announced]:
+        return self._look().list_announced(self._follower.number)
+
+    def find_page(self, address: bytes) -> tuple[bytes, ...] | None:
+        return self._look().find_page(address)
+
+    def has_code(self, address: bytes) -> bool:
+        """Whether there is a contract at a 20-byte address. Raises `L1Error`s."""
+        answer = self._loop.run(self._transport.ask("eth_getCode", f"0x{address.hex()}", "latest"))
+        return bool(parse_bytes("eth_getCode", answer, _MAX_CODE_BYTES))
 
     def force(self, payload: bytes, *, sender: bytes) -> int:
         event, _ = self._transact(sender, "force", payload)
@@ -320,13 +342,11 @@ class EthereumSettlement:
         return event.index
 
     def void(self, index: int, *, caller: bytes) -> int:
-        if not 0 <= index <= _MAX_UINT256:
-            raise UsageError(f"an index is a uint256, not {index}")
+        check_index(index)
         return self._announce(caller, "void", index)
 
     def cancel_void(self, index: int, *, caller: bytes) -> int:
-        if not 0 <= index <= _MAX_UINT256:
-            raise UsageError(f"an index is a uint256, not {index}")
+        check_index(index)
         return self._announce(caller, "cancelVoid", index)
 
     def cancel(self, kind: AnnouncementKind, *, caller: bytes) -> int:
@@ -334,53 +354,44 @@ class EthereumSettlement:
 
     def change_verifiers(self, verifiers: VerifierSet, *, caller: bytes) -> int:
         for address in verifiers.addresses:
-            _check_address(address)
+            check_address(address)
         rules = [(rule.kind, rule.verifier, rule.weight) for rule in verifiers.rules]
         return self._announce(caller, "changeVerifiers", (verifiers.kind, verifiers.addresses, verifiers.quorum, rules))
 
     def register_keys(self, keys: Sequence[bytes], proofs: Sequence[bytes], *, sender: bytes) -> bytes:
         raw_keys, raw_proofs = encode_page(keys, proofs)
+        if self._dry_run:
+            return self._rehearse(sender, "registerKeys", raw_keys, raw_proofs)[12:]
         event, _ = self._transact(sender, "registerKeys", raw_keys, raw_proofs)
         if not isinstance(event, KeysRegistered):
             raise L1BadAnswer("receipt", f"{type(event).__name__} instead of KeysRegistered")
         return event.page
 
     def change_builder(self, builder: bytes, *, caller: bytes) -> int:
-        _check_address(builder)
+        check_address(builder)
         return self._announce(caller, "changeBuilder", builder)
 
     def announce_code(self, stf_id: bytes, *, caller: bytes) -> int:
-        if len(stf_id) != 32:
-            raise UsageError(f"an stfId has 32 bytes, not {len(stf_id)}")
+        check_stf_id(stf_id)
         return self._announce(caller, "announceCode", stf_id)
 
     def change_owner(self, owner: bytes, *, caller: bytes) -> int:
-        _check_address(owner)
+        check_address(owner)
         return self._announce(caller, "changeOwner", owner)
 
     def _announce(self, caller: bytes, function: str, *arguments: object) -> int:
         """The L1 block that the event of an owner's call names."""
+        if self._dry_run:
+            return int.from_bytes(self._rehearse(caller, function, *arguments), "big")
         event, _ = self._transact(caller, function, *arguments)
         if isinstance(event, RollupCreated | BatchSettled | ActionForced | KeysRegistered):
             raise L1BadAnswer("receipt", f"{type(event).__name__} instead of an announcement")
         return event.effective_block
 
+    def _rehearse(self, sender: bytes, function: str, *arguments: object) -> bytes:
+        """The word that a call would return. Raises what the inbox would refuse it with."""
+        return self._loop.run(self._publisher.rehearse(sender, function, *arguments))
+
     def _transact(self, sender: bytes, function: str, *arguments: object) -> tuple[InboxEvent, int]:
-        _check_address(sender)
+        check_address(sender)
         return self._loop.run(self._publisher.transact(sender, function, *arguments))
-
-
-def _check_address(address: bytes) -> None:
-    if len(address) != 20:
-        raise UsageError(f"an address has 20 bytes, not {len(address)}")
-
-
-def _check_options(options: EthereumOptions) -> None:
-    if len(options.inbox) != 20 or options.inbox == ZERO_ADDRESS:
-        raise UsageError("an Ethereum settlement needs the inbox's address; `deploy_inbox` gives one")
-    if not options.url.startswith(("http://", "https://")):
-        raise UsageError("the L1 is reached by http:// or https://")
-    name_place(options.url)
-    check_depth(options.depth)
-    if options.log_range < 1 or options.seconds_per_block < 1:
-        raise UsageError("log_range and seconds_per_block count upwards")
