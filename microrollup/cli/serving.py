@@ -38,7 +38,8 @@ from microrollup.keys.reference import KeyReference, list_key_warnings, open_key
 from microrollup.limits import MEMORY_BYTES, limited_memory
 from microrollup.logs import configure_logging
 from microrollup.node.batch_timing import SettleOptions
-from microrollup.node.runtime import Node, NodeOptions
+from microrollup.node.options import NodeOptions
+from microrollup.node.runtime import Node
 from microrollup.node.writer import WriterOptions
 from microrollup.primitives import MAX_BLOCK_RECORD_BYTES
 from microrollup.replication.opening import ReplicaPlace

@@ -22,8 +22,9 @@ from microrollup.deployment.serving import SPARE_FILES, describe_address, make_n
 from microrollup.errors import Divergence, MicrorollupError, WrongRollup
 from microrollup.keys.reference import NamedKey
 from microrollup.node.divergence_note import drop_divergence, read_divergence
+from microrollup.node.options import NodeOptions
 from microrollup.node.replication import render_member, watch_leader
-from microrollup.node.runtime import Node, NodeOptions
+from microrollup.node.runtime import Node
 from microrollup.replication.errors import Fenced, NoAnswer, OtherLog
 from microrollup.replication.leading import LeaderLog
 from microrollup.replication.lease import LeaseKeeper

@@ -21,7 +21,9 @@ from microrollup.errors import StoreMissing, UsageError
 from microrollup.keys.files import verifier_key_path
 from microrollup.keys.reference import SIGNED_SUFFIX, NamedKey, open_key
 from microrollup.node.divergence_note import mend_divergence
-from microrollup.node.runtime import Node, NodeOptions, VerifierSpec
+from microrollup.node.options import NodeOptions
+from microrollup.node.reading import ReadingNode
+from microrollup.node.runtime import Node, VerifierSpec
 from microrollup.replication.opening import ReplicaPlace
 from microrollup.rpc.access import Access
 from microrollup.rpc.app import make_app
@@ -151,7 +153,7 @@ def describe_address(listener: socket, host: str) -> tuple[int, str]:
 
 
 def serve_node(
-    node: Node,
+    node: ReadingNode,
     host: str,
     port: int,
     *,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -14,46 +12,36 @@ import structlog
 
 from microrollup.chain.acknowledgement import SignedAcknowledgement, sign_acknowledgement, sign_acknowledgements
 from microrollup.chain.answers.confirmations import Divergent
-from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
 from microrollup.crypto.ecdsa import PrivateKey, SignerUnavailable, SigningKey, compute_address
 from microrollup.declaration.admission import load_admission
-from microrollup.declaration.page import load_pages
-from microrollup.declaration.query import load_methods, load_reads, require_distinct
 from microrollup.errors import DuplicateAction, IntakeStopped, L1Behind, MicrorollupError
 from microrollup.execution.authentication import may_be_envelope
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.entry import is_forced_record
-from microrollup.ledger.indexes.viewing import IndexReader
 from microrollup.ledger.ledger import Ledger
-from microrollup.node.batch_timing import BatchTiming, SettleOptions
+from microrollup.node.batch_timing import BatchTiming
 from microrollup.node.client_budgets import ClientBudgets
-from microrollup.node.confirmations import ConfirmationEvent, Confirmations
 from microrollup.node.errors import NotRecorded
-from microrollup.node.hub import Hub, Ring
-from microrollup.node.indexer import Indexer
 from microrollup.node.intake import Intake
-from microrollup.node.lookups import Lookups
-from microrollup.node.metrics import Metrics
-from microrollup.node.open_entries import LoggedAction, OpenEntries
+from microrollup.node.open_entries import OpenEntries
+from microrollup.node.options import NodeOptions
 from microrollup.node.reactions import Reactions
-from microrollup.node.readers import Readers
+from microrollup.node.reading import ReadingNode
 from microrollup.node.settling import Settler, find_final_height
-from microrollup.node.status import watch_gauges
 from microrollup.node.submission import Result, Ticket
 from microrollup.node.upgrade_watch import UpgradeWatch
 from microrollup.node.verifiers import VerifierLink
-from microrollup.node.writer import Writer, WriterOptions
-from microrollup.sequencer.opening import CLOCKS, BuilderClock
+from microrollup.node.writer import Writer
+from microrollup.sequencer.opening import CLOCKS
 from microrollup.sequencer.rations import RationedAdmission
-from microrollup.sequencer.sequencer import DEFAULT_BLOCK_SIZE, Sequenced, Sequencer
+from microrollup.sequencer.sequencer import Sequenced, Sequencer
 from microrollup.sequencer.spending import explain_spent
 from microrollup.settlement.attestation import SignedAttestation
-from microrollup.settlement.proofs import ProofSource
 from microrollup.settlement.protocol import Settlement
 from microrollup.verifier.events import VerifierRequest
 
-__all__ = ["Node", "NodeOptions", "VerifierSpec"]
+__all__ = ["Node", "VerifierSpec"]
 
 
 SIGNER_SECONDS: Final = 1.0
@@ -64,29 +52,6 @@ UPGRADED: Final = "the rollup was upgraded: the node starts again under the new 
 _log = structlog.get_logger(__name__)
 
 
-class NodeOptions(msgspec.Struct, frozen=True):
-    """How a node works."""
-
-    block_size: int = DEFAULT_BLOCK_SIZE
-    """Actions after which a block is closed."""
-    timing: WriterOptions = WriterOptions()
-    """When blocks are closed, and how long actions wait."""
-    workers: int = 0
-    """Processes that check signatures; 0: a thread does."""
-    readers: int = 1
-    """Processes that run the app's queries, if it has any."""
-    upgrade: bool = False
-    """Build upgrades that are announced; else intake stops where one is due."""
-    clock: BuilderClock = "own"
-    """Where blocks have their timestamps from."""
-    settling: SettleOptions = SettleOptions()
-    """When batches are settled."""
-    proofs: tuple[ProofSource, ...] = ()
-    """Where the proofs are that contracts want besides the verifiers' signatures."""
-    methods: tuple[str, ...] = ()
-    """Sets of methods that are served besides, by the names under which the app declares them."""
-
-
 class VerifierSpec(msgspec.Struct, frozen=True):
     """A verifier that this node runs: its 20-byte address, and the request to its process."""
 
@@ -94,11 +59,8 @@ class VerifierSpec(msgspec.Struct, frozen=True):
     request: VerifierRequest
 
 
-class Node:
-    """A running node over an opened ledger. `start` it, `stop` it; in between any thread may call it.
-
-    `reference` is `module:name` of the app, for processes that load it for themselves.
-    """
+class Node(ReadingNode):
+    """A running node that builds, over an opened ledger. `start` it, `stop` it; in between any thread may call it."""
 
     def __init__(
         self,
@@ -115,33 +77,12 @@ class Node:
         """`divergent` is what could not be mended at the last start: then no actions are taken. `may_settle` is asked
         before each transaction.
         """
-        self.options = options or NodeOptions()
-        self.reference = reference
-        self.ledger = ledger
-        self.rollup = ledger.rollup
-        """The version that was in force at the start: a node serves one, and is made anew after an upgrade."""
-        self.genesis = ledger.genesis
-        self.on_upgrade: Callable[[], None] = lambda: None
-        """Called, by the writer's thread, when another version has come into force."""
-        self.rollup_id = ledger.rollup_id
-        self.l1 = l1
-        self.directory: Path = ledger.environment.directory
+        self._settlement = l1
+        super().__init__(reference, ledger, l1, options or NodeOptions())
         self._key = key
         self.operator = compute_address(key)
         self._inbox = l1.get_inbox()
         self._divergent = divergent
-        self.started_at = time.time()
-        self.metrics = Metrics()
-        self.hub = Hub()
-        settled = l1.get_settled().height
-        latest = ledger.checkpoint.height
-        self.receipts: Ring[LoggedAction] = Ring(ledger.checkpoint.next_seq, self.hub.wake)
-        self.blocks: Ring[Header] = Ring(latest + 1, self.hub.wake)
-        self.announcements: Ring[ConfirmationEvent] = Ring(0, self.hub.wake)
-        final = find_final_height(l1, 0, settled)
-        self.confirmations = Confirmations(latest, min(final, latest), self.announcements.append)
-        self.confirmations.note_available(min(settled, latest))
-        self.lookups = Lookups(ledger, self._get_open)
         self.reactions = reactions = Reactions(
             self.directory, l1, self.lookups, self.confirmations, self.metrics, self.hub, self.receipts, self.blocks
         )
@@ -169,22 +110,9 @@ class Node:
         )
         self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, reactions) for spec in verifiers]
         reactions.writer, reactions.settler, reactions.links = self._writer, self._settler, self.links
-        self.reads, self.methods = load_reads(self.rollup), load_methods(self.rollup, self.options.methods)
-        require_distinct(self.reads, self.methods)
-        self.pages = load_pages(self.rollup, self.reads, self.methods)
-        readers = (
-            None
-            if self.reads is None
-            else Readers(reference, self.directory, self.options.readers, version=len(self.rollup.versions) - 1)
-        )
-        self.readers = readers
-        indexed = self.reads is not None and self.reads.indexes
-        self.indexer = Indexer(reference, self.directory, version=len(self.rollup.versions) - 1) if indexed else None
-        self.indexes = None if self.reads is None else IndexReader(self.directory, self.reads.indexes)
         reactions.indexer = self.indexer
         self._stopping = threading.Event()
         self._started = False
-        watch_gauges(self)
 
     # Starting and stopping
 
@@ -198,10 +126,7 @@ class Node:
         self._started = True
         self.intake.start()
         self._settler.start()
-        if self.readers is not None:
-            self.readers.start()
-        if self.indexer is not None:
-            self.indexer.start()
+        self.start_reading()
         for link in self.links:
             link.start()
         _log.info("node_started", height=self.confirmations.latest, verifiers=len(self.links))
@@ -212,10 +137,7 @@ class Node:
             return
         self._stopping.set()
         self.intake.close("the node is shutting down")
-        if self.readers is not None:
-            self.readers.close()
-        if self.indexer is not None:
-            self.indexer.close()
+        self.stop_reading()
         if not self._started:
             self._writer.close()
             self._watch.join()
@@ -228,9 +150,7 @@ class Node:
         self.intake.close_pool()
         for link in self.links:
             link.close()
-        self.hub.wake()
-        if self.indexes is not None:
-            self.indexes.close()
+        self.close_reading()
         _log.info("node_stopped", height=self.ledger.checkpoint.height)
 
     @property
@@ -258,11 +178,6 @@ class Node:
         pool.version = len(self.rollup.versions) - 1
         return pool
 
-    @property
-    def has_upgraded(self) -> bool:
-        """Whether another version has come into force since the start."""
-        return self.ledger.rollup is not self.rollup
-
     def _look_for_upgrade(self) -> None:
         if self.has_upgraded:
             _log.info("upgraded", version=self.ledger.rollup.version, height=self.ledger.checkpoint.height)
@@ -273,7 +188,7 @@ class Node:
         sequencer: Sequencer[Ticket] = Sequencer(
             self.ledger,
             self._key,
-            self.l1,
+            self._settlement,
             block_size=self.options.block_size,
             clock=CLOCKS[self.options.clock],
             upgrade=self.options.upgrade,
@@ -288,6 +203,14 @@ class Node:
             sequencer.close()
             raise
         return sequencer
+
+    def _find_final(self, settled: int) -> int:
+        return find_final_height(self._settlement, 0, settled)
+
+    @property
+    def queue_depth(self) -> int:
+        """Actions taken and not yet decided."""
+        return self.intake.depth
 
     def _get_open(self) -> OpenEntries | None:
         return self._writer.open_entries
@@ -381,19 +304,3 @@ class Node:
         if candidate is None:
             raise NotRecorded(f"no batch begins at height {first_height} now")
         return candidate.batch, candidate.attestation.last_height
-
-    # Reading
-
-    def read_receipts(self, cursor: int, limit: int) -> list[LoggedAction]:
-        """Durable entries from a sequence number on. Raises `NotRecorded` for what is not kept."""
-        found = self.receipts.read(cursor, limit)
-        return self.lookups.read_actions(cursor, limit) if found is None else found
-
-    def read_headers(self, cursor: int, limit: int) -> list[Header]:
-        """Headers of closed blocks from a height on."""
-        found = self.blocks.read(cursor, limit)
-        return self.lookups.read_headers(cursor, limit) if found is None else found
-
-    def get_settled_depth(self, height: int) -> int | None:
-        """How many L1 blocks deep the batch with this height is settled."""
-        return self.l1.get_confirmations(height)

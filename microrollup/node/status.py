@@ -12,12 +12,12 @@ from microrollup.chain.answers.node import IndexProgress, L1Status, StatusAnswer
 from microrollup.node.metrics import read_memory
 
 if TYPE_CHECKING:
-    from microrollup.node.runtime import Node
+    from microrollup.node.reading import ReadingNode
 
 __all__ = ["describe_heights", "describe_status", "watch_gauges"]
 
 
-def describe_status(node: Node, subscribers: int = 0) -> StatusAnswer:
+def describe_status(node: ReadingNode, subscribers: int = 0) -> StatusAnswer:
     """How far everything is, and whether actions are taken. Asks neither disk nor network."""
     reason = node.stopped
     return StatusAnswer(
@@ -27,7 +27,7 @@ def describe_status(node: Node, subscribers: int = 0) -> StatusAnswer:
         acknowledged=node.receipts.next,
         height=describe_heights(node),
         l1=_describe_l1(node),
-        queue_depth=node.intake.depth,
+        queue_depth=node.queue_depth,
         uptime=round(time.time() - node.started_at, 3),
         memory=read_memory(),
         verifiers=tuple(
@@ -35,11 +35,13 @@ def describe_status(node: Node, subscribers: int = 0) -> StatusAnswer:
         ),
         subscribers=subscribers,
         indexes=tuple(_describe_indexes(node)),
+        instance=node.instance,
+        follower=node.follower,
         native=describe_path(),
     )
 
 
-def _describe_indexes(node: Node) -> list[IndexProgress]:
+def _describe_indexes(node: ReadingNode) -> list[IndexProgress]:
     if node.indexer is None or node.reads is None:
         return []
     found = {status.name: status for status in node.indexer.statuses}
@@ -51,13 +53,13 @@ def _describe_indexes(node: Node) -> list[IndexProgress]:
     ]
 
 
-def describe_heights(node: Node) -> Heights:
+def describe_heights(node: ReadingNode) -> Heights:
     """The newest height at each level."""
     found = node.confirmations
     return Heights(found.latest, found.verified, found.available, found.settled)
 
 
-def _describe_l1(node: Node) -> L1Status:
+def _describe_l1(node: ReadingNode) -> L1Status:
     head, number = node.l1.get_settled(), node.l1.get_number()
     return L1Status(
         number=number,
@@ -68,7 +70,7 @@ def _describe_l1(node: Node) -> L1Status:
     )
 
 
-def watch_gauges(node: Node) -> None:
+def watch_gauges(node: ReadingNode) -> None:
     """Let the metrics look at a node whenever they are read."""
     watch, confirmations = node.metrics.watch, node.confirmations
     levels: dict[str, Callable[[], float]] = {
@@ -79,7 +81,7 @@ def watch_gauges(node: Node) -> None:
     }
     for level, read in levels.items():
         watch("block_height", "Newest block by confirmation level.", read, confirmation=level)
-    watch("queue_depth", "Actions taken and not yet decided.", lambda: node.intake.depth)
+    watch("queue_depth", "Actions taken and not yet decided.", lambda: node.queue_depth)
     watch("process_memory_bytes", "Resident memory of this process.", read_memory)
     watch(
         "quorum_missing_blocks",
@@ -97,7 +99,7 @@ def watch_gauges(node: Node) -> None:
     node.ledger.environment.on_commit = node.metrics.note_commit
 
 
-def _watch_index(node: Node, name: str) -> Callable[[], float]:
+def _watch_index(node: ReadingNode, name: str) -> Callable[[], float]:
     def read() -> float:
         statuses = () if node.indexer is None else node.indexer.statuses
         return next((float(status.reached) for status in statuses if status.name == name), -1.0)

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 
 from microrollup.codec.document import to_document
 from microrollup.explorer import INDEX_PATH, SECURITY_HEADERS, load_static_files
-from microrollup.node.runtime import Node
+from microrollup.node.reading import ReadingNode
 from microrollup.node.status import describe_status
 from microrollup.rpc.access import Access
 from microrollup.rpc.app_methods import make_app_methods
@@ -57,7 +57,7 @@ class RpcApp:
 
     def __init__(
         self,
-        node: Node,
+        node: ReadingNode,
         limits: RpcLimits,
         more: Sequence[PlainMethod],
         access: Access,
@@ -262,7 +262,7 @@ class Entrance:
 
 
 def make_app(
-    node: Node,
+    node: ReadingNode,
     limits: RpcLimits | None = None,
     *,
     more: Sequence[PlainMethod] = (),

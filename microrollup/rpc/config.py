@@ -12,13 +12,13 @@ from microrollup.chain.block import compute_block_hash, compute_genesis_header
 from microrollup.codec.schema import describe_struct, render_schema
 from microrollup.crypto.eip712 import list_types
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.node.runtime import Node
+from microrollup.node.reading import ReadingNode
 from microrollup.rpc.limits import RpcLimits
 
 __all__ = ["describe_actions", "describe_config", "describe_events", "describe_fields"]
 
 
-def describe_config(node: Node, limits: RpcLimits) -> NodeConfig:
+def describe_config(node: ReadingNode, limits: RpcLimits) -> NodeConfig:
     """The answer to `rollup_config`."""
     rollup, genesis = node.rollup, node.genesis
     number = node.l1.get_number()

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from microrollup.declaration.query import Query
-from microrollup.node.runtime import Node
+from microrollup.node.reading import ReadingNode
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.params import EnvelopeParams, SubmitManyParams, SubmitParams, SubscribeParams, UnsubscribeParams
 from microrollup.rpc.views import Views
@@ -19,7 +19,7 @@ __all__ = ["ActionMethod", "Api", "AppMethod", "Method", "PlainMethod", "QueryMe
 class Api:
     """What methods work with."""
 
-    def __init__(self, node: Node, limits: RpcLimits, count_subscribers: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, node: ReadingNode, limits: RpcLimits, count_subscribers: Callable[[], int] = lambda: 0) -> None:
         self.node = node
         self.limits = limits
         self.views = Views(node)

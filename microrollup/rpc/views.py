@@ -41,7 +41,7 @@ from microrollup.node.changes import StateChange
 from microrollup.node.confirmations import describe_outcome
 from microrollup.node.lookups import ClosedBlock, Value
 from microrollup.node.open_entries import LoggedAction
-from microrollup.node.runtime import Node
+from microrollup.node.reading import ReadingNode
 
 __all__ = ["Views"]
 
@@ -49,7 +49,7 @@ __all__ = ["Views"]
 class Views:
     """Shows what one node knows."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: ReadingNode) -> None:
         self._node = node
         self.event_reader = EventReader(node.rollup.event_classes)
         self.read_fields = self.event_reader.read

@@ -15,7 +15,7 @@ from microrollup.deployment.status import read_node_status
 from microrollup.errors import UsageError
 from microrollup.keys.files import make_key
 from microrollup.keys.reference import open_key
-from microrollup.node.runtime import NodeOptions
+from microrollup.node.options import NodeOptions
 
 
 def test_serve(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from microrollup.errors import IntakeStopped, UsageError
 from microrollup.keys.errors import WrongSigner
 from microrollup.keys.reference import open_key
 from microrollup.keys.remote import MAX_AT_ONCE, RemoteKey
-from microrollup.node.runtime import NodeOptions
+from microrollup.node.options import NodeOptions
 from microrollup.node.writer import WriterOptions
 from microrollup.settlement.attestation import BatchAttestation, recover_attester, sign_attestation
 from node_fixtures import BUILDER_KEY, FAST, Site

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from microrollup.errors import MicrorollupError
 from microrollup.node.batch_timing import QUIET_BLOCKS, BatchTiming, SettlementNotDue, SettleOptions
-from microrollup.node.runtime import Node, NodeOptions
+from microrollup.node.options import NodeOptions
+from microrollup.node.runtime import Node
 from microrollup.node.settling import Candidate
 from microrollup.node.writer import WriterOptions
 from microrollup.settlement.attestation import sign_attestation

@@ -15,7 +15,8 @@ from microrollup.execution.authentication_pool import Started
 from microrollup.ledger.ledger import Ledger
 from microrollup.node.errors import NodeFault, NotRecorded, Overloaded
 from microrollup.node.intake import FEW
-from microrollup.node.runtime import Node, NodeOptions
+from microrollup.node.options import NodeOptions
+from microrollup.node.runtime import Node
 from microrollup.node.writer import WriterOptions
 from microrollup.sequencer.sequencer import Sequenced
 from microrollup.settlement.local import LocalSettlement

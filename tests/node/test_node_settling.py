@@ -17,7 +17,8 @@ from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.errors import IntakeStopped, L1Behind, MicrorollupError, UsageError
 from microrollup.ledger.ledger import Ledger
 from microrollup.node.errors import NotRecorded
-from microrollup.node.runtime import Node, NodeOptions
+from microrollup.node.options import NodeOptions
+from microrollup.node.runtime import Node
 from microrollup.node.settling import MAX_UNSETTLED_BLOCKS, AttestationRefused, Candidate, find_final_height
 from microrollup.node.writer import WriterOptions
 from microrollup.sequencer.sequencer import Sequenced, Sequencer

@@ -19,7 +19,7 @@ from microrollup.cli.output import Output
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.errors import IntakeStopped
 from microrollup.node.divergence_note import keep_divergence, read_divergence
-from microrollup.node.runtime import NodeOptions
+from microrollup.node.options import NodeOptions
 from microrollup.node.settling import AttestationRefused
 from microrollup.node.status import describe_status
 from microrollup.node.verifiers import VerifierLink

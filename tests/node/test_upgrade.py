@@ -16,7 +16,8 @@ from microrollup.crypto.ecdsa import compute_address
 from microrollup.deployment.announcing import announce_code
 from microrollup.deployment.directory import VerifierChoice, open_rollup
 from microrollup.errors import DomainChanged, UsageError
-from microrollup.node.runtime import Node, NodeOptions
+from microrollup.node.options import NodeOptions
+from microrollup.node.runtime import Node
 from microrollup.node.upgrade_watch import UpgradeWatch
 from microrollup.sequencer.sequencer import Sequenced
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from microrollup.errors import CommitFailed
 from microrollup.ledger.flush import Flushing, FlushLimits
-from microrollup.node.runtime import Node, NodeOptions
+from microrollup.node.options import NodeOptions
+from microrollup.node.runtime import Node
 from microrollup.node.writer import WriterOptions
 from microrollup.store.environment import Environment
 from microrollup.store.tables import get_base, get_checkpoint

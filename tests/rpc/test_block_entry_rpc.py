@@ -11,7 +11,7 @@ from alarms import Wake
 from microrollup.chain.block import compute_rollup_id
 from microrollup.chain.block_entry import compute_block_entry_id
 from microrollup.chain.receipt_proof import check_receipt_proof, receipt_proof_from_json
-from microrollup.node.runtime import NodeOptions
+from microrollup.node.options import NodeOptions
 from microrollup.node.writer import WriterOptions
 from node_fixtures import FAST, Caller, Site, subscribe, to_line
 from waiting import wait_for

@@ -19,7 +19,8 @@ from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.indexed import Leaf, Proof, compute_tree_key, verify_exclusion, verify_inclusion
 from microrollup.errors import DuplicateAction
-from microrollup.node.runtime import Node, NodeOptions
+from microrollup.node.options import NodeOptions
+from microrollup.node.runtime import Node
 from microrollup.node.writer import WriterOptions
 from microrollup.rpc.methods import make_methods
 from microrollup.rpc.openrpc import describe_openrpc

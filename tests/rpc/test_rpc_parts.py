@@ -7,7 +7,7 @@ from microrollup.client import SyncClient
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.crypto.merkle.indexed import compute_tree_key
-from microrollup.node.runtime import NodeOptions
+from microrollup.node.options import NodeOptions
 from microrollup.node.writer import WriterOptions
 from nested import Buy, Mark, Mint, Tick, app
 from node_fixtures import Site, to_line

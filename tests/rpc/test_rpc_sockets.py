@@ -13,7 +13,7 @@ from kernel_fixtures import make_key
 from microrollup.codec.document import compile_form
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.errors import RefusedError
-from microrollup.node.runtime import NodeOptions
+from microrollup.node.options import NodeOptions
 from microrollup.node.writer import WriterOptions
 from microrollup.rpc import feeds
 from microrollup.rpc.limits import RpcLimits

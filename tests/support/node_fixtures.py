@@ -21,7 +21,8 @@ from microrollup.execution.authentication import Authenticated
 from microrollup.ledger.genesis import make_genesis
 from microrollup.ledger.ledger import Ledger
 from microrollup.node.divergence_note import mend_divergence
-from microrollup.node.runtime import Node, NodeOptions, VerifierSpec
+from microrollup.node.options import NodeOptions
+from microrollup.node.runtime import Node, VerifierSpec
 from microrollup.node.writer import WriterOptions
 from microrollup.rpc.app import make_app
 from microrollup.rpc.limits import RpcLimits

@@ -95,7 +95,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "gas_roots": render_root_gas,
     "gas_vault": render_vault_gas,
     "inbox_limits": lambda: render_constants("microrollup.settlement.inbox", "microrollup.settlement.batch"),
-    "node_options": lambda: render_struct("microrollup.node.runtime:NodeOptions"),
+    "node_options": lambda: render_struct("microrollup.node.options:NodeOptions"),
     "place_file": lambda: render_struct("microrollup.settlement.place:EthereumPlace"),
     "protocol_limits": lambda: render_constants("microrollup.primitives"),
     "rpc": render_rpc,
