@@ -39,7 +39,7 @@ from microrollup.limits import MEMORY_BYTES, limited_memory
 from microrollup.logs import configure_logging
 from microrollup.node.batch_timing import SettleOptions
 from microrollup.node.options import NodeOptions
-from microrollup.node.runtime import Node
+from microrollup.node.reading import ReadingNode
 from microrollup.node.writer import WriterOptions
 from microrollup.primitives import MAX_BLOCK_RECORD_BYTES
 from microrollup.replication.opening import ReplicaPlace
@@ -295,7 +295,7 @@ def run_command(
         with keep_snapshots_of(app, directory, snapshot_every):
             _serve_member(member, place, host, port, settings, output)
         return
-    while True:  # a node serves one version of the app
+    while True:  # a node serves one version of the app, and one that has no L1 no longer than that
         with (
             limited_memory(MEMORY_BYTES),
             open_served(app, directory, rollup, choice, verifiers, l1, options, builder) as node,
@@ -339,16 +339,18 @@ def _list_own_keys(directory: Path) -> list[Path]:
 
 
 def _announce(
-    node: Node, output: Output, settings: list[Setting], warnings: list[str], address: str, _stop: object
+    node: ReadingNode, output: Output, settings: list[Setting], warnings: list[str], address: str, _stop: object
 ) -> None:
     """Say where the node is to be found."""
     for warning in warnings:
         output.warn(warning)
+    if node.stopped is not None:
+        output.warn(f"no actions are taken: {node.stopped}")
     document: dict[str, Any] = {
         "url": address,
         "rollup": node.rollup.name,
         "rollupId": hex0x(node.rollup_id),
-        "builder": hex0x(node.operator),
+        "builder": hex0x(node.l1.get_builder(node.l1.get_number())),
         "height": node.confirmations.latest,
         "settings": describe_settings(settings),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from socket import socket
 from typing import Final
@@ -17,20 +17,25 @@ from microrollup.deployment.directory import OpenRollup, VerifierChoice, open_ro
 from microrollup.deployment.place_file import find_place
 from microrollup.deployment.segmenting import SNAPSHOTS_DIRECTORY
 from microrollup.deployment.verifying import make_request
-from microrollup.errors import StoreMissing, UsageError
+from microrollup.errors import MicrorollupError, StoreMissing, UsageError
 from microrollup.keys.files import verifier_key_path
 from microrollup.keys.reference import SIGNED_SUFFIX, NamedKey, open_key
+from microrollup.ledger.ledger import Ledger
+from microrollup.node.away import AwayNode
 from microrollup.node.divergence_note import mend_divergence
+from microrollup.node.known_l1 import KnownL1
 from microrollup.node.options import NodeOptions
 from microrollup.node.reading import ReadingNode
 from microrollup.node.runtime import Node, VerifierSpec
+from microrollup.primitives import ZERO_ADDRESS
 from microrollup.replication.opening import ReplicaPlace
 from microrollup.rpc.access import Access
 from microrollup.rpc.app import make_app
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import Server, bind
 from microrollup.segments.keeper import SnapshotKeeper
-from microrollup.settlement.place import L1Place
+from microrollup.settlement.ethereum.errors import L1Throttled, L1Unreachable
+from microrollup.settlement.place import EthereumPlace, L1Place, open_l1
 from microrollup.store.environment import Environment
 from microrollup.system import count_cores, raise_limit
 
@@ -53,8 +58,10 @@ def open_served(
     l1: L1Place | None,
     options: NodeOptions,
     builder: SigningKey | None = None,
-) -> Iterator[Node]:
+) -> Iterator[ReadingNode]:
     """The node over a data directory, not started yet; blocks that a verifier found wrong are taken back first.
+
+    While L1 does not answer, it is one that serves reads alone, and is spent as soon as L1 is there.
 
     The directory is made on first use, with the verifiers of `choice`. `keys` are those of the verifiers that run
     here, by default the development key if there is one; `builder` is the builder's if it is not in the directory.
@@ -67,10 +74,37 @@ def open_served(
         divergent = None
     exists = _has_store(directory)
     known = VerifierChoice((), choice.quorum) if exists else choice
-    with open_rollup(directory, rollup, verifiers=known, l1=l1, builder=builder) as opened:
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(open_rollup(directory, rollup, verifiers=known, l1=l1, builder=builder))
+        except (L1Unreachable, L1Throttled) as error:
+            if not exists:
+                raise
+            yield stack.enter_context(open_away(app, directory, rollup, find_place(directory, l1), options, str(error)))
+            return
         if exists:
             _check_first_verifiers(opened.ledger.genesis, choice, keys)
         yield make_node(app, directory, opened, keys, l1, options, divergent=divergent)
+
+
+@contextmanager
+def open_away(
+    app: str, directory: Path, rollup: MicroRollup, place: L1Place, options: NodeOptions, reason: str
+) -> Iterator[AwayNode]:
+    """A node that serves a data directory's reads while L1 does not answer, for the `reason` given; not started yet."""
+
+    def look() -> str | None:
+        try:
+            open_l1(place).close()
+        except (L1Unreachable, L1Throttled) as error:
+            return str(error)
+        except MicrorollupError:
+            return None  # it answers; what is wrong with it ends the next start
+        return None
+
+    with Ledger.open(directory, rollup) as ledger:
+        inbox = bytes.fromhex(place.inbox[2:]) if isinstance(place, EthereumPlace) else ZERO_ADDRESS
+        yield AwayNode(app, ledger, KnownL1(ledger, inbox), options, look, reason)
 
 
 def make_node(
@@ -162,7 +196,7 @@ def serve_node(
     on_ready: Callable[[str, Callable[[], None]], None] = _tell_nobody,
 ) -> tuple[int, bool]:
     """Start the node and its server on an address (port 0: any); returns when both have stopped: the port, and whether
-    they have because the rollup was upgraded, so that the node is to be made anew.
+    they have because the node is spent, as after an upgrade, so that it is to be made anew.
 
     `access` says who may use it. `on_ready` is told its URL and given a function that stops it soon, from any thread.
     Raises `OSError` if the address cannot be had.
@@ -181,10 +215,10 @@ def serve_node(
             on_stop=node.stop,
         )
         node.on_upgrade = server.stop
-        if node.has_upgraded:
+        if node.is_spent:
             server.stop()
         server.serve_forever()
-        return server_port, node.has_upgraded and not server.was_signalled
+        return server_port, node.is_spent and not server.was_signalled
     finally:
         listener.close()
         node.stop()

@@ -10,19 +10,18 @@ import structlog
 
 from microrollup.chain.answers.confirmations import Divergent
 from microrollup.chain.block import Header
-from microrollup.chain.receipt import FAULTED
 from microrollup.errors import MicrorollupError
 from microrollup.ledger.ledger import Ledger
+from microrollup.node.announcer import Announcer
 from microrollup.node.confirmations import Confirmations
 from microrollup.node.divergence_note import keep_divergence
 from microrollup.node.hub import Hub, Ring
-from microrollup.node.indexer import Indexer
 from microrollup.node.lookups import Lookups
 from microrollup.node.metrics import Metrics
 from microrollup.node.open_entries import LoggedAction
 from microrollup.node.settling import Settler
 from microrollup.node.standing import find_foreign_head, find_stale_block
-from microrollup.node.submission import Result, Ticket
+from microrollup.node.submission import Ticket
 from microrollup.node.verifiers import VerifierLink
 from microrollup.node.vouches import Vouches
 from microrollup.node.writer import Writer
@@ -43,7 +42,7 @@ _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
-class Reactions:
+class Reactions(Announcer):
     """Listens to the parts of a node, and acts on others of them. Each method is called by the thread that tells it.
 
     `writer`, `settler` and `links` are made with this as their listener, and named here before they start.
@@ -52,7 +51,6 @@ class Reactions:
     writer: Writer
     settler: Settler
     links: Sequence[VerifierLink]
-    indexer: Indexer | None = None
 
     def __init__(
         self,
@@ -65,14 +63,9 @@ class Reactions:
         receipts: Ring[LoggedAction],
         blocks: Ring[Header],
     ) -> None:
+        super().__init__(lookups, confirmations, metrics, hub, receipts, blocks)
         self._directory = directory
         self._l1 = l1
-        self._lookups = lookups
-        self._confirmations = confirmations
-        self._metrics = metrics
-        self._hub = hub
-        self._receipts = receipts
-        self._blocks = blocks
         self._vouches = Vouches(directory, lookups.find_hash)
         self.on_closed: Callable[[], None] = lambda: None
         """Called for each closed block when it can be read."""
@@ -90,36 +83,13 @@ class Reactions:
 
     # What the writer tells (a `LedgerListener`)
 
-    def publish_actions(self, actions: Sequence[LoggedAction]) -> None:
-        """Entries have become durable."""
-        for action in actions:
-            if action.sender is not None:
-                self._lookups.remember_sender(action.receipt.action_hash, action.sender)
-            if action.receipt.status == FAULTED:
-                _log.error("action_faulted", seq=action.seq, height=action.height)
-            self._receipts.append(action, wake=False)
-        self._receipts.wake()
-
     def publish_block(self, header: Header) -> None:
         """A block is closed."""
-        self._metrics.note_block()
-        self._blocks.append(header, wake=False)
-        self._confirmations.note_closed(header.height)
+        super().publish_block(header)
         self.settler.wake()
-        if self.indexer is not None:
-            self.indexer.wake()
         for link in self.links:
             link.tick(None)
         self.on_closed()
-
-    def note_commit(self, seconds: float, results: Sequence[Result]) -> None:
-        """A group was executed and committed, or refused."""
-        self._metrics.note_group(seconds, results)
-
-    def note_stopped(self, reason: str) -> None:
-        """Intake has stopped."""
-        _log.error("intake_stopped", reason=reason)
-        self._hub.wake()
 
     # What verifiers tell (a `FollowerListener`)
 

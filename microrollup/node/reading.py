@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from microrollup.chain.acknowledgement import SignedAcknowledgement
-from microrollup.chain.answers.node import FollowerStatus
 from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
 from microrollup.declaration.page import load_pages
@@ -18,6 +17,7 @@ from microrollup.declaration.query import load_methods, load_reads, require_dist
 from microrollup.errors import IntakeStopped, MicrorollupError
 from microrollup.ledger.indexes.viewing import IndexReader
 from microrollup.ledger.ledger import Ledger
+from microrollup.node.announcer import Announcer
 from microrollup.node.confirmations import ConfirmationEvent, Confirmations
 from microrollup.node.errors import NotRecorded
 from microrollup.node.hub import Hub, Ring
@@ -61,7 +61,7 @@ class ReadingNode:
         self.instance = secrets.token_hex(8)
         """Tells this process's node from any other, whatever their addresses."""
         self.on_upgrade: Callable[[], None] = lambda: None
-        """Called, by any thread, when this node is to be made anew: see `has_upgraded`."""
+        """Called, by any thread, when this node is to be made anew: see `is_spent`."""
         self.started_at = time.time()
         self.metrics = Metrics()
         self.hub = Hub()
@@ -124,6 +124,17 @@ class ReadingNode:
         """Whether another version has come into force since the start."""
         return self.ledger.rollup is not self.rollup
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether this node is to be made anew, since it serves what is not so any more."""
+        return self.has_upgraded
+
+    def make_announcer(self) -> Announcer:
+        """Makes known what becomes durable here."""
+        announcer = Announcer(self.lookups, self.confirmations, self.metrics, self.hub, self.receipts, self.blocks)
+        announcer.indexer = self.indexer
+        return announcer
+
     def _get_open(self) -> OpenEntries | None:
         """The durable entries of the open block; for any thread."""
         return None
@@ -149,11 +160,6 @@ class ReadingNode:
     def quorum_missing(self) -> int:
         """L1 blocks since a batch that lacks a quorum should have had one; 0 while there is none."""
         return 0
-
-    @property
-    def follower(self) -> FollowerStatus | None:
-        """How a node stands to the one that it follows; None for one that follows none."""
-        return None
 
     def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
         """Hand in signed actions in their JSON form. Raises `IntakeStopped`."""
