@@ -286,6 +286,14 @@ def test_keystore_hashes_are_of_abi_words() -> None:
             raw = encode(["string", "address", "bytes32"], values)
         elif case["what"] == "namedKey":
             raw = unhex(members["parentNode"]) + keccak256(members["label"].encode())
+        elif case["what"] == "orderId":
+            words = [unhex(members["rollupId"]), unhex(members["key"])]
+            raw = encode(["bytes32", "bytes32", "uint64"], [*words, int(members["count"])])
+        elif case["what"] == "fillId":
+            kinds = ["bytes32", "address", "uint64", "bytes32", "address", "uint256", "uint64"]
+            members = zip(kinds, members.values(), strict=True)
+            plain = [int(each) if kind[0] == "u" else unhex(each) for kind, each in members]
+            raw = encode(kinds, plain)
         elif case["what"] == "textKey":
             raw = unhex(members["key"]) + members["name"].encode()
         else:

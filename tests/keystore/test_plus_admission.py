@@ -7,6 +7,7 @@ import pytest
 from apps.keystore.plus.admission import admit
 from apps.keystore.plus.fees import SetFeeToken, SetPrice, Sponsor
 from apps.keystore.plus.naming import CommitName
+from apps.keystore.plus.orders import Fill, OpenOrder
 from apps.keystore.plus.outbox import Intend, SetDelegate
 from apps.keystore.plus.recovery import FinishRecovery
 from apps.keystore.plus.rollup import app
@@ -22,6 +23,7 @@ from microrollup.testing.execution import at
 from plus_world import (
     ALICE,
     BOB,
+    CHAIN,
     CODE,
     CODE_2,
     COLLECTOR,
@@ -73,6 +75,8 @@ def test_declared() -> None:
         Transfer(D, A, ETHER, 0), Withdraw(D, ETHER, 1, ALICE), Intend(D, 0, 1, ALICE, CODE_2, LATER + HOUR),
         SetDelegate(D, 0, CODE_2, CONFIG_2, LATER + HOUR), Sponsor(D, A, 5, ETHER, LATER + HOUR),
         SetSpendingRule(D, ETHER, 5, DAY, bytes(32)), SetFeeToken(D, ETHER),
+        OpenOrder(D, ETHER, 1, CHAIN, CODE_2, LATER + HOUR),
+        Fill(CODE_2, ALICE, CHAIN, D, A, ETHER, 1, ALICE, LATER + HOUR),
     ],
     ids=lambda action: type(action).__name__,
 )  # fmt: skip

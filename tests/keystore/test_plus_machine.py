@@ -13,12 +13,13 @@ from apps.keystore.accounts import Account, Keystore, compute_account_key
 from apps.keystore.axiom.keys import M_OF_N_ECDSA_VKEY
 from apps.keystore.axiom.transactions import UpdateTransaction, WithdrawTransaction
 from apps.keystore.plus.clock import MAX_TIME
-from apps.keystore.plus.config import Config, PriceCap
+from apps.keystore.plus.config import Config, OrderSettler, PriceCap
 from apps.keystore.plus.fees import SetAxiomFee, SetFeeToken, SetPrice, Sponsor
 from apps.keystore.plus.guardians import MAIL, compute_guardians_hash
 from apps.keystore.plus.mail_votes import compute_mail_id
 from apps.keystore.plus.mailing import make_envelope, sign_mail, write_subject
 from apps.keystore.plus.money import EVERY_TOKEN, get_balance
+from apps.keystore.plus.orders import EndOrder, Fill, OpenOrder
 from apps.keystore.plus.outbox import Intend
 from apps.keystore.plus.policies import SetRecovery
 from apps.keystore.plus.policy import DkimKey, Guardian, Lock, Policy
@@ -86,7 +87,7 @@ def make_genesis() -> Plus:
         keystore=Keystore(Map(accounts)),
         recovery=Recovery(policies=Map(policies), dkim_keys=Map(keys)),
         spending=SpendingRules(rules=Map({A: (Rule(EVERY_TOKEN, (Limits(LIMIT, DAY, S, 0, 0),)),)})),
-        config=Config(vault=VAULT, bridge=BRIDGE, collector=K, price_caps=caps),
+        config=Config(vault=VAULT, bridge=BRIDGE, settlers=(OrderSettler(10, BRIDGE),), collector=K, price_caps=caps),
     )
 
 
@@ -122,6 +123,11 @@ def draw_action(state: Plus, key: bytes, now: int) -> st.SearchStrategy[Action]:
         st.builds(CancelRecovery, proposals, place),
         st.builds(FinishRecovery, proposals),
         st.builds(Intend, own, st.integers(0, 3), st.just(10), vk, st.just(CODE), until),
+        st.builds(OpenOrder, own, token, AMOUNTS, st.just(10), st.just(CODE), until),
+        st.builds(Fill, st.just(CODE), st.just(BRIDGE), st.just(10), own, other, token, AMOUNTS, vk, st.just(now + 1)),
+        st.builds(
+            EndOrder, st.sampled_from([*state.orders.orders.keys(), SALT]), st.booleans(), vk | st.just(bytes(20))
+        ),
         st.builds(Deposit, st.integers(0, 9), token, own, AMOUNTS),
     )
 
@@ -233,6 +239,14 @@ class PlusMachine(RollupMachine):
         """The vault on L1 has taken money."""
         self.deposits += 1
         self.rollup.apply(force(VAULT, Deposit(self.deposits, token, key, amount)))
+        self.close_block()
+
+    @rule(data=st.data(), filled=st.booleans())
+    def end_order(self, data: st.DataObject, filled: bool) -> None:
+        """The vault on L1 has a settler's word, perhaps once more."""
+        orders = self.rollup.ledger.state.app.orders.orders
+        place = data.draw(st.sampled_from([*orders.keys(), SALT]), "order")
+        self.rollup.apply(force(VAULT, EndOrder(place, filled, STRANGER if filled else bytes(20))))
         self.close_block()
 
     @rule(seconds=SECONDS)

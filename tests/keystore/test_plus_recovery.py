@@ -13,6 +13,7 @@ from apps.keystore.plus.exits import SetExit
 from apps.keystore.plus.fees import SetFeeToken, SetPrice, Sponsor
 from apps.keystore.plus.guardians import compute_guardians_hash
 from apps.keystore.plus.naming import SetText
+from apps.keystore.plus.orders import Fill, OpenOrder
 from apps.keystore.plus.outbox import Intend, SetDelegate
 from apps.keystore.plus.policies import DropPending, SetRecovery
 from apps.keystore.plus.policy import Guardian, Policy
@@ -35,6 +36,7 @@ from plus_world import (
     ALICE,
     BOB,
     CAROL,
+    CHAIN,
     CODE,
     CODE_2,
     COLLECTOR,
@@ -47,6 +49,7 @@ from plus_world import (
     FRANK,
     PLUS,
     SALT,
+    SETTLER,
     START,
     THIEF,
     TOKEN,
@@ -381,6 +384,7 @@ def list_ways_to_act() -> list[Any]:
         SetSpendingRule(A, ETHER, 1, DAY, bytes(32)), choose(0), DropPending(A),
         Intend(A, 0, 10, ALICE, CODE, READY + 2 * DAY + 60), SetDelegate(A, 0, CODE, CONFIG, until),
         SetText(A, "url", "x"),
+        OpenOrder(A, ETHER, 1, CHAIN, CODE, until), Fill(CODE, SETTLER, CHAIN, A, B, ETHER, 1, ALICE, until),
     ]  # fmt: skip
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from apps.keystore.accounts import Account, Keystore, compute_account_key
-from apps.keystore.plus.config import Config, PriceCap
+from apps.keystore.plus.config import Config, OrderSettler, PriceCap
+from apps.keystore.plus.orders import OPEN
 from apps.keystore.plus.rollup import make_app
 from apps.keystore.plus.state import Plus
 from apps.keystore.plus.vault import Deposit
@@ -19,6 +20,8 @@ START = 1_800_000_000
 
 ALICE, BOB, CAROL, DAVE, ERIN, FRANK, COLLECTOR, THIEF = SENDERS = Senders(8)
 VAULT, BRIDGE = b"\x7a" * 20, b"\x7b" * 20
+CHAIN, SETTLER = 10, b"\x7c" * 20
+"""Where orders can be filled."""
 TOKEN, OTHER_TOKEN = b"\x70" * 20, b"\x71" * 20
 PARENT = b"\x9e" * 32
 CODE, CONFIG, SALT = b"\x01" * 32, b"\x02" * 32, b"\x03" * 32
@@ -36,6 +39,7 @@ PLUS = make_app(
     Config(
         vault=VAULT,
         bridge=BRIDGE,
+        settlers=(OrderSettler(CHAIN, SETTLER),),
         parent_node=PARENT,
         collector=COLLECTOR_KEY,
         price_caps=(PriceCap(ETHER, 1_000), PriceCap(TOKEN, 50)),
@@ -66,9 +70,10 @@ def list_reasons(outcome: Execution) -> list[str]:
 
 
 def count_money(state: Plus, token: bytes) -> int:
-    """Balances and withdrawals of a token."""
+    """Balances, withdrawals and open orders of a token."""
     vault = state.vault
+    locked = sum(each.amount for each in state.orders.orders.values() if each.status == OPEN and each.token == token)
     if token == ETHER:
-        return sum(vault.balances.values()) + sum(each.amount for each in vault.withdrawals.values())
+        return locked + sum(vault.balances.values()) + sum(each.amount for each in vault.withdrawals.values())
     held = sum(amount for (which, _), amount in vault.tokens.items() if which == token)
-    return held + sum(each.amount for each in vault.token_withdrawals.values() if each.token == token)
+    return locked + held + sum(each.amount for each in vault.token_withdrawals.values() if each.token == token)

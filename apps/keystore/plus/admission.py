@@ -20,6 +20,7 @@ from .acting import begin
 from .exits import SetExit
 from .fees import Sponsor
 from .naming import SetText
+from .orders import Fill, OpenOrder
 from .outbox import Intend, SetDelegate
 from .rollup import app
 from .spending import PermitSpending, SetSpendingRule, find_permitter, find_rule_author
@@ -38,6 +39,8 @@ _PAYERS: Final[dict[type[Action], Callable[[Plus, Any, Context], bytes]]] = {
     PermitSpending: find_permitter,
     Intend: lambda _state, action, _ctx: action.key,
     SetDelegate: lambda _state, action, _ctx: action.key,
+    Fill: lambda _state, action, _ctx: action.filler_key,
+    OpenOrder: lambda _state, action, _ctx: action.key,
     SetText: lambda _state, action, _ctx: action.key,
 }
 """Whose authority and fee an action asks for first. What is not here is free, or pays as its function says."""

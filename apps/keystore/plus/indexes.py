@@ -6,15 +6,18 @@ from microrollup import ZERO_ADDRESS, Address, Bytes32, Index, IndexBlock, Uint6
 
 from .guardians import MAIL
 from .naming import AccountNamed, TextSet, compute_text_key
+from .orders import OrderFilled
 from .state import Plus
 from .vault import Deposited
 
 __all__ = [
     "by_amount",
     "deposits_of",
+    "fills_of",
     "holdings",
     "labels",
     "names",
+    "orders_of",
     "proposals_by_time",
     "proposals_of",
     "text_names",
@@ -85,6 +88,23 @@ def deposits_of(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Uint64], tup
         for event in receipt.events:
             if isinstance(event, Deposited):
                 rows.put((event.key, event.id), (event.token, event.amount))
+
+
+def orders_of(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Uint64, Bytes32], bool]) -> None:
+    """(account, last second to fill it, order) of each order out of the keystore."""
+    for change in block.changes(block.state.orders.orders):
+        if change.old is None and change.new is not None:
+            rows.put((change.new.key, change.new.fill_deadline, change.key), True)
+
+
+def fills_of(
+    block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Bytes32], tuple[Bytes32, Bytes32, Address, Uint256]]
+) -> None:
+    """(paid account, fill) -> (order of another chain, filler's account, token, amount). Only events have it."""
+    for receipt in block.receipts:
+        for event in receipt.events:
+            if isinstance(event, OrderFilled):
+                rows.put((event.to_key, event.fill_id), (event.order_id, event.filler_key, event.token, event.amount))
 
 
 def proposals_of(block: IndexBlock[Plus], rows: Index[tuple[Bytes32, Uint64, Bytes32], bool]) -> None:

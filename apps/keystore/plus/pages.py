@@ -16,6 +16,7 @@ from .queries import (
     balances,
     delegates,
     deposits,
+    fills,
     find_name,
     guardian_policies,
     guardians,
@@ -24,6 +25,7 @@ from .queries import (
     intents,
     mail_keys,
     named_accounts,
+    orders,
     own_policies,
     own_recoveries,
     prices,
@@ -51,7 +53,8 @@ _TOKEN: Final = Column("token", words=_TOKENS)
 _AMOUNT: Final = Column("amount", unit="token")
 _TONES: Final[dict[str, Tone]] = {
     "active": "good", "in force": "good", "ready": "good", "supports": "good",
-    "recovering": "warn", "open": "warn", "waiting": "warn", "announced": "warn", "nobody": "warn",
+    "filled": "good", "recovering": "warn", "open": "warn", "due": "warn", "waiting": "warn", "announced": "warn",
+    "nobody": "warn",
     "locked": "bad", "void": "bad", "cancels": "bad",
 }  # fmt: skip
 _STATE: Final = Column("state", form="state", tones=_TONES)
@@ -301,6 +304,29 @@ PAGES: Final = (
                 (Column("nonce", "number"), _TOKEN, _AMOUNT, Column("to"), Column("withdrawal", "id")),
             ),
             Part(deposits, "Deposits", (Column("deposit", "number"), _TOKEN, _AMOUNT)),
+            Part(
+                orders,
+                "Orders to other chains",
+                (
+                    _STATE,
+                    _TOKEN,
+                    _AMOUNT,
+                    Column("chain_id", "chain"),
+                    Column("fill_deadline", "to be filled until", form="time"),
+                    Column("order"),
+                ),
+            ),
+            Part(
+                fills,
+                "Paid by fillers of other chains' orders",
+                (
+                    Column("order"),
+                    Column("filler_key", "filler", page="account"),
+                    _TOKEN,
+                    _AMOUNT,
+                    Column("time", form="time"),
+                ),
+            ),
             Part(
                 sponsors,
                 "Sponsors",

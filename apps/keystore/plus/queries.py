@@ -24,7 +24,6 @@ from .answers import (
     HolderPage,
     HoldingAnswer,
     HoldingPage,
-    IntentAnswer,
     IntentPage,
     MailKeyAnswer,
     NameEntry,
@@ -41,14 +40,15 @@ from .answers import (
     WithdrawalAnswer,
     WithdrawalPage,
 )
-from .authority import find_standing
 from .guardians import SENDER
 from .indexes import (
     by_amount,
     deposits_of,
+    fills_of,
     holdings,
     labels,
     names,
+    orders_of,
     proposals_by_time,
     proposals_of,
     text_names,
@@ -56,6 +56,7 @@ from .indexes import (
     voices,
 )
 from .naming import compute_named_key, compute_text_key
+from .order_queries import FillPage, OrderAnswer, OrderPage, list_fills, list_orders, show_order
 from .own import list_held, list_own_policies, list_updates_due, list_voices
 from .own_answers import DueUpdate, OwnPage, OwnPolicy, VoiceAnswer
 from .prices import get_price
@@ -63,12 +64,14 @@ from .reading import find_label, get_shown_proposal, require_size, show_name, sh
 from .shown import (
     GUARDIAN_KINDS,
     IN_FORCE,
-    describe_bound,
     describe_state,
     show_account,
+    show_delegate,
+    show_intent,
     show_policy,
     show_proposal,
     show_rule,
+    show_sponsorship,
 )
 from .state import Plus
 from .vault import compute_withdrawal_id
@@ -83,6 +86,8 @@ __all__ = [
     "balances",
     "delegates",
     "deposits",
+    "fills",
+    "fills_of",
     "find_name",
     "guardian_policies",
     "guardians",
@@ -92,6 +97,9 @@ __all__ = [
     "labels",
     "mail_keys",
     "named_accounts",
+    "order",
+    "orders",
+    "orders_of",
     "own_policies",
     "own_recoveries",
     "prices",
@@ -242,6 +250,23 @@ def deposits(view: View[Plus], key: Bytes32, after: Uint64 = 0, limit: Uint16 = 
     return DepositPage(items, items[-1].deposit if more else None)
 
 
+def order(view: View[Plus], order: Bytes32) -> OrderAnswer:
+    """An order out of the keystore."""
+    return show_order(view, order)
+
+
+def orders(
+    view: View[Plus], key: Bytes32, after: tuple[Uint64, Bytes32] = (2**64 - 1, b"\xff" * 32), limit: Uint16 = 25
+) -> OrderPage:
+    """Orders out of an account, the latest deadline first."""
+    return list_orders(view, key, after, require_size(limit))
+
+
+def fills(view: View[Plus], key: Bytes32, after: Bytes32 = ZERO_BYTES32, limit: Uint16 = 25) -> FillPage:
+    """Fills of other chains' orders that paid an account."""
+    return list_fills(view, key, after, require_size(limit))
+
+
 def spending_rules(view: View[Plus], key: Bytes32) -> list[RuleAnswer]:
     """How much of each token may leave an account."""
     rules = view.state.spending.rules.get(key, ())
@@ -341,13 +366,7 @@ def delegates(view: View[Plus], key: Bytes32, limit: Uint16 = 100) -> list[Deleg
     """Second configurations of an account, by chain; 0 stands for every chain without an entry of its own."""
     state, now = view.state, view.timestamp
     found, _ = take(state.outbox.delegates.items(prefix=(key,)), require_size(limit))
-    shown = []
-    for (_, chain_id), each in found:
-        bound = describe_bound(state, key, each.owner_hash, each.valid_until, now)
-        if each.code_hash == ZERO_BYTES32:
-            bound = "nobody"
-        shown.append(DelegateAnswer(chain_id, bound, each.code_hash, each.config_hash, each.valid_until))
-    return shown
+    return [show_delegate(state, key, chain_id, each, now) for (_, chain_id), each in found]
 
 
 def intents(view: View[Plus], key: Bytes32, after: Uint16 = 2**16 - 1, limit: Uint16 = 25) -> IntentPage:
@@ -355,18 +374,7 @@ def intents(view: View[Plus], key: Bytes32, after: Uint16 = 2**16 - 1, limit: Ui
     state, now = view.state, view.timestamp
     rows = state.outbox.intents.items(prefix=(key,), stop=(key, after), reverse=True)
     found, more = take(rows, require_size(limit))
-    items = [
-        IntentAnswer(
-            slot,
-            describe_bound(state, key, each.owner_hash, each.valid_until, now),
-            each.chain_id,
-            each.account,
-            each.user_op_hash,
-            each.valid_after,
-            each.valid_until,
-        )
-        for (_, slot), each in found
-    ]
+    items = [show_intent(state, key, slot, each, now) for (_, slot), each in found]
     return IntentPage(items, items[-1].slot if more else None)
 
 
@@ -386,12 +394,5 @@ def prices(view: View[Plus]) -> list[PriceAnswer]:
 
 def sponsors(view: View[Plus], key: Bytes32) -> list[SponsorshipAnswer]:
     """Who pays for an account's actions. With a key of zero: who pays for any account's, once each."""
-    state, now = view.state, view.timestamp
-    found, _ = take(state.fees.sponsorships.items(prefix=(key,)), _MAX_SPONSORS)
-    shown = []
-    for (_, sponsor), each in found:
-        bound = IN_FORCE if now <= each.until else "expired"
-        if find_standing(state, sponsor).epoch != each.epoch:
-            bound = "void"
-        shown.append(SponsorshipAnswer(sponsor, each.token, each.budget, each.until, bound))
-    return shown
+    found, _ = take(view.state.fees.sponsorships.items(prefix=(key,)), _MAX_SPONSORS)
+    return [show_sponsorship(view.state, sponsor, each, view.timestamp) for (_, sponsor), each in found]

@@ -13,6 +13,7 @@ from .exits import set_exit
 from .fees import set_axiom_fee, set_fee_token, set_price, sponsor
 from .mail_votes import support_by_mail
 from .naming import commit_name, register_named, set_text
+from .orders import end_order, fill, open_order
 from .outbox import intend, set_delegate
 from .policies import drop_pending_policy, set_recovery
 from .recovery import cancel_recovery, finish_recovery, start_recovery, support_recovery
@@ -43,6 +44,7 @@ def make_app(config: Config, state: Plus | None = None) -> MicroRollup:
             add_dkim_key, revoke_dkim_key, support_by_mail,
             intend, set_delegate, commit_name, register_named, set_text,
             axiom_update, axiom_withdraw,
+            fill, open_order, end_order,
         ],
         envelopes=[AxiomEnvelope, DkimMail],
         reads=f"{__package__}.queries",

@@ -7,14 +7,22 @@ from typing import Final
 from microrollup import ZERO_ADDRESS, ZERO_BYTES32
 
 from ..accounts import Account
-from .answers import AccountAnswer, PolicyAnswer, ProposalAnswer, RuleAnswer
+from .answers import (
+    AccountAnswer,
+    DelegateAnswer,
+    IntentAnswer,
+    PolicyAnswer,
+    ProposalAnswer,
+    RuleAnswer,
+    SponsorshipAnswer,
+)
 from .authority import compute_owner_hash, find_standing
 from .clock import MAX_TIME
 from .money import EVERY_TOKEN, find_permit, find_spent, get_limits_in_force
 from .policy import Policy, RecoveryProposal
 from .proposals import FINISH_WINDOW, LOCK, OPEN_TIME, is_open
 from .rules import Rule
-from .state import Plus
+from .state import Intent, KeyDelegate, Plus, Sponsorship
 from .votes import count_supports
 
 __all__ = [
@@ -24,9 +32,12 @@ __all__ = [
     "describe_bound",
     "describe_state",
     "show_account",
+    "show_delegate",
+    "show_intent",
     "show_policy",
     "show_proposal",
     "show_rule",
+    "show_sponsorship",
 ]
 
 ACTIVE: Final = "active"
@@ -157,3 +168,25 @@ def describe_bound(state: Plus, key: bytes, owner_hash: bytes, valid_until: int,
     if account is None or compute_owner_hash(account) != owner_hash:
         return "void"
     return IN_FORCE if now <= valid_until else "expired"
+
+
+def show_delegate(state: Plus, key: bytes, chain_id: int, each: KeyDelegate, now: int) -> DelegateAnswer:
+    """A second configuration of an account at a second."""
+    bound = describe_bound(state, key, each.owner_hash, each.valid_until, now)
+    if each.code_hash == ZERO_BYTES32:
+        bound = "nobody"
+    return DelegateAnswer(chain_id, bound, each.code_hash, each.config_hash, each.valid_until)
+
+
+def show_intent(state: Plus, key: bytes, slot: int, each: Intent, now: int) -> IntentAnswer:
+    """An operation that an account lets pass, at a second."""
+    bound = describe_bound(state, key, each.owner_hash, each.valid_until, now)
+    return IntentAnswer(slot, bound, each.chain_id, each.account, each.user_op_hash, each.valid_after, each.valid_until)
+
+
+def show_sponsorship(state: Plus, sponsor: bytes, each: Sponsorship, now: int) -> SponsorshipAnswer:
+    """What an account pays for another, at a second."""
+    bound = IN_FORCE if now <= each.until else "expired"
+    if find_standing(state, sponsor).epoch != each.epoch:
+        bound = "void"
+    return SponsorshipAnswer(sponsor, each.token, each.budget, each.until, bound)

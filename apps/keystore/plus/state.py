@@ -23,12 +23,12 @@ __all__ = [
     "Exit",
     "Exits",
     "FeeTable",
-    "Fill",
     "Intent",
     "KeyDelegate",
     "NameCommitment",
     "Naming",
     "Order",
+    "OrderFill",
     "Orders",
     "Outbox",
     "PendingUpdate",
@@ -125,25 +125,30 @@ class Order(Struct, frozen=True):
     token: Address
     amount: Uint256
     chain_id: Uint64
+    """Where it is to be filled."""
     output_hash: Bytes32
+    """`keccak256(abi.encode(Output[]))`, ERC-7683."""
     fill_deadline: Uint64
     status: Uint8
+    """1 open, 2 filled, 3 unfilled."""
 
 
-class Fill(Struct, frozen=True):
+class OrderFill(Struct, frozen=True):
     """Who filled an order of another chain here, and when."""
 
     claimant: Address
+    """On the chain of the order."""
     time: Uint64
+    """Timestamp of the block."""
 
 
 class Orders(State, frozen=True):
     """Orders between the keystore and other chains."""
 
     orders: Map[Bytes32, Order] = Map()
-    """Silo 8."""
-    fills: Map[Bytes32, Fill] = Map()
-    """Silo 9."""
+    """Silo 8. Order id -> an order of ours, never deleted."""
+    fills: Map[Bytes32, OrderFill] = Map()
+    """Silo 9. Fill id -> who filled another chain's order; never deleted."""
 
 
 class Deposits(State, frozen=True):
@@ -292,3 +297,5 @@ class Plus(State, frozen=True):
     fees: FeeTable = FeeTable()
     naming: Naming = Naming()
     config: Annotated[Config, metadata] = Config()
+    order_counts: Annotated[Map[Bytes32, Uint64], metadata] = Map()
+    """Account -> how many orders it has opened."""

@@ -37,6 +37,8 @@ __all__ = [
     "compute_withdrawal_id",
     "deposit",
     "freeze",
+    "put_withdrawal",
+    "require_vault",
     "take_out",
     "transfer",
     "withdraw",
@@ -119,7 +121,7 @@ def compute_withdrawal_id(key: bytes, number: int) -> bytes:
 
 def deposit(state: Plus, action: Deposit, ctx: Context) -> Plus:
     """Credit a deposit once. What is rejected here can be reclaimed on L1."""
-    _require_vault(state, ctx)
+    require_vault(state, ctx)
     require(not state.vault.frozen, "the vault is frozen")
     require(action.id not in state.deposits.deposits, "deposit was credited already")
     require(action.key != ZERO_BYTES32, "no account has the key zero")
@@ -134,7 +136,7 @@ def deposit(state: Plus, action: Deposit, ctx: Context) -> Plus:
 
 def freeze(state: Plus, _: Freeze, ctx: Context) -> Plus:
     """Stop the money, for ever: the vault pays by the root that it was frozen at."""
-    _require_vault(state, ctx)
+    require_vault(state, ctx)
     require(not state.vault.frozen, "the vault is frozen")
     ctx.emit(Frozen())
     return replace(state, vault=replace(state.vault, frozen=True))
@@ -167,17 +169,18 @@ def take_out(state: Plus, key: bytes, token: bytes, amount: int, to: bytes, ctx:
     place = compute_withdrawal_id(key, number)
     ctx.emit(Withdrawn(place, key, token, amount, to))
     vault = replace(state.vault, axiom_nonces=state.vault.axiom_nonces.set(key, number + 1))
-    return replace(state, vault=_put_withdrawal(vault, place, token, amount, to))
+    return replace(state, vault=put_withdrawal(vault, place, token, amount, to))
 
 
-def _put_withdrawal(vault: Vault, place: bytes, token: bytes, amount: int, to: bytes) -> Vault:
+def put_withdrawal(vault: Vault, place: bytes, token: bytes, amount: int, to: bytes) -> Vault:
+    """The vault with money that L1 pays to `to`, under the 32-byte id `place`."""
     if token == ZERO_ADDRESS:
         return replace(vault, withdrawals=vault.withdrawals.set(place, Withdrawal(to, amount)))
     withdrawal = TokenWithdrawal(token, to, amount)
     return replace(vault, token_withdrawals=vault.token_withdrawals.set(place, withdrawal))
 
 
-def _require_vault(state: Plus, ctx: Context) -> None:
+def require_vault(state: Plus, ctx: Context) -> None:
     """Only what the vault on L1 forced itself: no wallet, no envelope, nobody's payload that a stranger carries."""
     vault = state.config.vault
     require(vault != ZERO_ADDRESS and ctx.origin == "l1" and ctx.l1_sender == vault, "not from the vault on L1")

@@ -9,9 +9,10 @@ from apps.keystore.plus import app
 from apps.keystore.plus.authority import compute_owner_hash
 from apps.keystore.plus.guardians import compute_guardians_hash
 from apps.keystore.plus.naming import compute_commitment, compute_named_key, compute_text_key
+from apps.keystore.plus.orders import EndOrder, compute_fill_id, compute_order_id
 from apps.keystore.plus.policy import Guardian, Policy
 from apps.keystore.plus.recovery import StartRecovery, compute_proposal_id
-from apps.keystore.plus.state import Exit, Fill, Intent, KeyDelegate, Order, TokenWithdrawal, Withdrawal
+from apps.keystore.plus.state import Exit, Intent, KeyDelegate, Order, OrderFill, TokenWithdrawal, Withdrawal
 from apps.keystore.plus.vault import Deposit, Freeze, compute_withdrawal_id
 from conformance.encoding import fill, show
 from microrollup import MicroRollup
@@ -37,7 +38,7 @@ def make_leaves() -> list[Case]:
         ("outbox.intents", (key, 1_023), Intent(10, to, fill("operation"), 1_700_000_000, 1_700_086_400, owner)),
         ("outbox.delegates", (key, 0), KeyDelegate(fill("code"), fill("config"), 1_800_000_000, owner)),
         ("orders.orders", fill("order"), Order(key, token, amount, 10, fill("outputs"), 1_700_000_000, 1)),
-        ("orders.fills", fill("fill"), Fill(to, 1_700_000_000)),
+        ("orders.fills", fill("fill"), OrderFill(to, 1_700_000_000)),
         ("deposits.deposits", 5, key),
         ("exits.exits", key, Exit(fill("previous", 20), fill("next", 20), 1_700_172_800)),
         ("texts.texts", keccak256(key + b"avatar"), "https://example.org/face.png"),
@@ -60,6 +61,8 @@ def make_forced() -> list[Case]:
         Deposit(0, ZERO_ADDRESS, fill("key"), 10**18),
         Deposit(2**64 - 1, fill("token", 20), fill("key"), 2**256 - 1),
         Freeze(),
+        EndOrder(fill("order"), True, fill("claimant", 20)),
+        EndOrder(fill("order"), False, bytes(20)),
     ]
     return [
         {
@@ -73,13 +76,17 @@ def make_forced() -> list[Case]:
 
 
 def make_hashes() -> list[Case]:
-    """Lists of guardians, proposals, commitments to names, keys of names and of texts, hashes of owners."""
+    """Lists of guardians, proposals, orders and fills, commitments to names, keys of names and texts, owners."""
     key, salt, sender, parent = fill("key"), fill("salt"), fill("sender", 20), fill("parent")
     guardians = [Guardian(0, bytes(12) + sender), Guardian(1, fill("guardian")), Guardian(2, fill("mail"))]
     guardians_hash = compute_guardians_hash(salt, guardians)
     start = StartRecovery(key, fill("code"), fill("config"), fill("next vk", 20), salt, guardians)
     policy, rollup_id = Policy(guardians_hash, 3, 2, 86_400, 1, 4), fill("rollup")
     account = Account(fill("data", 64), fill("vk", 20))
+    ordered: dict[str, Any] = {
+        "orderId": fill("order"), "settler": fill("settler", 20), "chainId": 10, "toKey": key,
+        "token": fill("token", 20), "amount": 10**18, "fillDeadline": 1_700_000_000,
+    }  # fmt: skip
     cases: list[tuple[str, dict[str, Any], bytes]] = [
         ("guardiansHash", {"salt": salt, "guardians": guardians}, guardians_hash),
         ("guardiansHash", {"salt": salt, "guardians": guardians[:1]}, compute_guardians_hash(salt, guardians[:1])),
@@ -98,6 +105,8 @@ def make_hashes() -> list[Case]:
             compute_proposal_id(rollup_id, start, policy, 7),
         ),
         ("ownerHash", {"data": account.data, "vk": account.vk}, compute_owner_hash(account)),
+        ("orderId", {"rollupId": rollup_id, "key": key, "count": 7}, compute_order_id(rollup_id, key, 7)),
+        ("fillId", ordered, compute_fill_id(*ordered.values())),
         ("textKey", {"key": key, "name": "avatar"}, compute_text_key(key, "avatar")),
     ]
     for label in ("abc", "a" * 63):
