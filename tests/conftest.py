@@ -47,6 +47,9 @@ LONG = (
 MAY_BE_SKIPPED = ("third-party vectors", "CPython 3.", "there is no C compiler")
 """How the reasons begin for which a run in CI may skip a test. Anything else that is missing there fails it."""
 
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):  # else each of hundreds of processes would compile every module anew
+    sys.dont_write_bytecode = False
+
 settings.register_profile("same every time", deadline=None, derandomize=True, database=None)
 settings.register_profile("explore", deadline=None, max_examples=1_000)
 settings.load_profile("same every time")
