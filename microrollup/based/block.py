@@ -27,7 +27,7 @@ from microrollup.limits import relaxed_limits
 from microrollup.settlement.protocol import L1Look, L1View
 from microrollup.settlement.upgrades import is_upgrade_due
 
-__all__ = ["build_next_block", "require_based"]
+__all__ = ["build_next_block", "refuse_exceptions", "require_based"]
 
 
 def require_based(app: MicroRollup, genesis: Genesis) -> None:
@@ -36,6 +36,11 @@ def require_based(app: MicroRollup, genesis: Genesis) -> None:
     """
     if not genesis.is_based:
         raise UsageError(f"{genesis.name} has a builder: it is not a based rollup")
+    refuse_exceptions(app)
+
+
+def refuse_exceptions(app: MicroRollup) -> None:
+    """Raise `UsageError` for an app that cannot be based, since it answers for its own code."""
     for version in app.versions:
         if version.allow:
             rules = ", ".join(version.allow)

@@ -7,11 +7,12 @@ from typing import Final
 
 from microrollup.based.block import build_next_block
 from microrollup.chain.block import Header
+from microrollup.errors import L1Behind
 from microrollup.ledger.ledger import Ledger
 from microrollup.settlement.errors import BadOrigin, UnknownEntry
 from microrollup.settlement.protocol import L1View
 
-__all__ = ["follow_queue", "rewind_to_l1"]
+__all__ = ["find_change", "follow_queue", "rewind_to_l1"]
 
 _CHECKED_BLOCKS: Final = 64
 """L1 blocks below the newest one that L1 is not expected to take back: blocks bound to older ones are looked at only if
@@ -35,7 +36,25 @@ def follow_queue(
 
 
 def rewind_to_l1(ledger: Ledger, l1: L1View) -> int | None:
-    """Forget the blocks that do not follow from L1 as it is now; the lowest of them, None if there is none."""
+    """Forget the blocks that do not follow from L1 as it is now; the lowest of them, None if there is none.
+
+    Raises `NotRetained` where that is more than can be taken back, and `L1Behind`.
+    """
+    changed = find_change(ledger, l1)
+    if changed is not None:
+        ledger.rebuild(changed, forget=True)
+    return changed
+
+
+def find_change(ledger: Ledger, l1: L1View) -> int | None:
+    """The lowest height of a block that does not follow from L1 as it is now; None if all do.
+
+    Raises `L1Behind` if L1 as this view has it ends below what the newest block was built on: a node that has fallen
+    behind does not tell that anything was taken back.
+    """
+    own, number = ledger.header, l1.get_number()
+    if own.l1_origin >= number:
+        raise L1Behind(own.height, own.l1_origin, number)
     deep = l1.get_origin() - _CHECKED_BLOCKS
     height, wrong = ledger.checkpoint.height, None
     while height > 0:
@@ -45,8 +64,6 @@ def rewind_to_l1(ledger: Ledger, l1: L1View) -> int | None:
         elif header.l1_origin <= deep:
             break
         height -= 1
-    if wrong is not None:
-        ledger.rebuild(wrong, forget=True)
     return wrong
 
 

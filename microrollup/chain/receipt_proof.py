@@ -21,7 +21,7 @@ from microrollup.chain.acknowledgement import (
     read_acknowledgement_form,
     verify_acknowledgement,
 )
-from microrollup.chain.block import Header, compute_block_hash, recover_sealer
+from microrollup.chain.block import EMPTY_SEAL, Header, compute_block_hash, recover_sealer
 from microrollup.chain.block_json import SealForm, make_seal_form, read_seal_form
 from microrollup.chain.receipt import STATUS_NAMES, Receipt
 from microrollup.chain.record import Seal
@@ -37,7 +37,7 @@ from microrollup.errors import (
     WrongBlock,
     WrongSeal,
 )
-from microrollup.primitives import MAX_EVENT_BYTES, Address, Bytes, Bytes32, Uint64
+from microrollup.primitives import MAX_EVENT_BYTES, ZERO_ADDRESS, Address, Bytes, Bytes32, Uint64
 
 __all__ = [
     "MAX_RECEIPT_BYTES",
@@ -90,7 +90,9 @@ class CheckedReceipt(msgspec.Struct, frozen=True):
     header: Header
     block_hash: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
     builder: Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
-    """Who sealed the header (and signed the acknowledgement, if there is one)."""
+    """Who sealed the header (and signed the acknowledgement, if there is one); zero where nobody did, as in a based
+    rollup: then the trusted block hash alone says that the block is one.
+    """
     acknowledged: bool
     proven: tuple[str, ...]
     """Sentences, each checked."""
@@ -148,18 +150,20 @@ def check_receipt_proof(
 ) -> CheckedReceipt:
     """Check a proof against itself, and against what the caller knows from elsewhere; what is proven.
 
+    A block of a based rollup has no seal: give its hash, or a `builder` of zero.
+
     Raises `DecodeError` for the receipt, `WrongBlock`, `ForeignRollup`, `WrongSeal`, `ProofError` for the path, and
     `AcknowledgementError`s.
     """
     receipt, header = decode_receipt(proof.receipt), proof.header
     _check_block(proof, rollup_id, block_hash)
-    sealer = _check_seal(proof, builder)
+    sealer = _check_seal(proof, builder, is_trusted=block_hash is not None)
     _check_path(proof, receipt)
     if proof.acknowledgement is not None:
         _check_acknowledgement(proof, proof.acknowledgement, receipt, sealer, domain)
     acknowledged = proof.acknowledgement is not None
     proven = _list_proven(proof, receipt, sealer, rollup_id, builder, block_hash)
-    unchecked = _list_unchecked(acknowledged, rollup_id, builder, block_hash, domain)
+    unchecked = _list_unchecked(sealer, acknowledged, rollup_id, builder, block_hash, domain)
     return CheckedReceipt(receipt, header, proof.block_hash, sealer, acknowledged, proven, unchecked)
 
 
@@ -173,7 +177,10 @@ def _check_block(proof: ReceiptProof, rollup_id: bytes | None, block_hash: bytes
         raise ForeignRollup(rollup_id, proof.header.rollup_id)
 
 
-def _check_seal(proof: ReceiptProof, builder: bytes | None) -> bytes:
+def _check_seal(proof: ReceiptProof, builder: bytes | None, *, is_trusted: bool) -> bytes:
+    """Who sealed; zero for nobody, which only a reader accepts who says so, or who has the block's hash."""
+    if proof.seal == EMPTY_SEAL and (builder == ZERO_ADDRESS or (builder is None and is_trusted)):
+        return ZERO_ADDRESS
     sealer = recover_sealer(proof.block_hash, proof.seal)
     if sealer is None or (builder is not None and sealer != builder):
         raise WrongSeal(builder, sealer)
@@ -221,10 +228,13 @@ def _list_proven(
     header = proof.header
     outcome = STATUS_NAMES[receipt.status] + (f" ({receipt.reason})" if receipt.reason else "")
     sealed = "the builder" if builder is not None else f"0x{sealer.hex()}"
+    seal = f"block 0x{proof.block_hash.hex()} was sealed by {sealed}"
+    if sealer == ZERO_ADDRESS:
+        seal = f"block 0x{proof.block_hash.hex()} bears no seal"
     sentences = [
         f"action 0x{receipt.action_hash.hex()} was {outcome} at seq {receipt.seq}",
         f"its receipt is number {proof.path.index + 1} of {header.action_count} in block {header.height}",
-        f"block 0x{proof.block_hash.hex()} was sealed by {sealed}",
+        seal,
     ]
     if proof.acknowledgement is not None:
         sentences.append("the same key signed the acknowledgement of this very receipt")
@@ -236,6 +246,7 @@ def _list_proven(
 
 
 def _list_unchecked(
+    sealer: bytes,
     acknowledged: bool,
     rollup_id: bytes | None,
     builder: bytes | None,
@@ -245,7 +256,9 @@ def _list_unchecked(
     sentences = []
     if rollup_id is None and block_hash is None:
         sentences.append("whether the rollup is the one that is meant: no rollup id was given")
-    if builder is None and block_hash is None:
+    if sealer == ZERO_ADDRESS and block_hash is None:
+        sentences.append("whether anything of it is so: there is no seal, so only a block hash from elsewhere tells")
+    elif builder is None and block_hash is None:
         sentences.append("whether who sealed is the rollup's builder: no address was given")
     if acknowledged and domain is None:
         sentences.append("whether the acknowledgement's chain and inbox are the rollup's: the file names them itself")

@@ -50,6 +50,7 @@ def read_ether(text: str) -> int:
 @click.option("--key", type=PATH, required=True, metavar="KEYFILE", help="Pays for the deployment.")
 @click.option("--owner", type=hex_bytes(20), metavar="ADDRESS", help="Who may void and change [default: the --key's].")
 @click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Who builds [default: a key made in --data].")
+@click.option("--based", is_flag=True, help="Let nobody build: the inbox's queue on L1 alone says what blocks hold.")
 @click.option("--verifier", "verifiers", type=hex_bytes(20), multiple=True, metavar="ADDRESS", help="Who may attest.")
 @click.option("--quorum", type=click.IntRange(1, 256), metavar="M", help="How many must [default: more than half].")
 @click.option("--fund", type=read_ether, metavar="ETHER", help="Send the builder so much for its batches.")
@@ -64,6 +65,7 @@ def deploy_command(
     key: Path,
     owner: bytes | None,
     builder: bytes | None,
+    based: bool,
     verifiers: tuple[bytes, ...],
     quorum: int | None,
     fund: int | None,
@@ -77,9 +79,11 @@ def deploy_command(
     The data directory gets a builder's key, a verifier's unless --verifier names others, and the inbox's address: `run`
     and the other commands need no more. The builder pays for its batches, so its address needs ether: see --fund. The
     inbox's address follows from the rollup, its parties and its code (CREATE2); an inbox that is there already is used.
+    With --based nobody builds, for ever: see `microrollup docs based`.
     """
     if reach.inbox is not None:
         raise UsageError("--inbox names an inbox that exists; this command makes one")
+    builder = _choose_builder(builder, fund, reach, based=based)
     payer = read_key(key)
     place = make_ethereum_place(reach.put(inbox=hex0x(ZERO_ADDRESS)), directory)
     owner = compute_address(payer) if owner is None else owner
@@ -134,6 +138,24 @@ def deploy_command(
     output.show(document, make_facts(facts))
 
 
+def _choose_builder(builder: bytes | None, fund: int | None, reach: Reach, *, based: bool) -> bytes | None:
+    """The builder that options name: nobody, 20 zero bytes, for a based rollup; None to make a key.
+
+    Raises `UsageError` for options that have no effect in a based one.
+    """
+    if not based:
+        if builder == ZERO_ADDRESS:
+            raise UsageError("a rollup whose builder is the zero address is a based one: say so with --based")
+        return builder
+    if builder not in (None, ZERO_ADDRESS):
+        raise UsageError("--builder has no effect with --based: a based rollup has no builder, L1's queue is its order")
+    if fund:
+        raise UsageError("--fund has no effect with --based: there is no builder that would pay for batches")
+    if "da" in reach.given:
+        raise UsageError("--da has no effect with --based: nothing is published, all data are in the queue's events")
+    return ZERO_ADDRESS
+
+
 def _describe(planned: PlannedInbox) -> dict[str, object]:
     genesis = planned.genesis
     return {
@@ -154,6 +176,6 @@ def _list_facts(planned: PlannedInbox) -> dict[str, object]:
         "rollup id": hex0x(compute_rollup_id(genesis)),
         "stf id": hex0x(planned.stf_id),
         "owner": hex0x(planned.owner),
-        "builder": hex0x(genesis.builder),
+        "builder": "nobody: the rollup is based" if genesis.is_based else hex0x(genesis.builder),
         "quorum": f"{genesis.quorum} of {len(genesis.verifiers)} verifiers",
     }

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import click
 
 from microrollup.cli.access import access_options
+from microrollup.cli.based import serve_based
 from microrollup.cli.l1 import l1_options, proof_option, sending_options
 from microrollup.cli.output import Output, json_option, make_facts
 from microrollup.cli.parameters import (
@@ -27,6 +28,7 @@ from microrollup.codec.json import hex0x
 from microrollup.crypto.bls_shares import BlsKey
 from microrollup.declaration.query import load_methods
 from microrollup.declaration.rollup import load_rollup
+from microrollup.deployment.based import is_based
 from microrollup.deployment.directory import VerifierChoice
 from microrollup.deployment.member import Member, MemberOptions, serve_member
 from microrollup.deployment.place_file import find_place
@@ -254,6 +256,10 @@ def run_command(
     if log_json:
         configure_logging(as_json=True)
     rollup = load_rollup(app)
+    if is_based(directory, l1):
+        announce = partial(_announce, output, list_settings(ctx), list_warnings(ctx))
+        serve_based(ctx, rollup, directory, l1, access, announce, output)
+        return
     if settle is not None and (settle == "ethereum") != isinstance(find_place(directory, l1), EthereumPlace):
         raise UsageError(
             "--settle ethereum needs --l1-url and --inbox, or a data directory that `microrollup deploy` made"
@@ -307,7 +313,7 @@ def run_command(
                 port,
                 access=access,
                 limits=RpcLimits(rate=rate),
-                on_ready=partial(_announce, node, output, settings, warnings),
+                on_ready=partial(_announce, output, settings, warnings, node),
             )
         if not upgraded:
             break
@@ -339,7 +345,7 @@ def _list_own_keys(directory: Path) -> list[Path]:
 
 
 def _announce(
-    node: ReadingNode, output: Output, settings: list[Setting], warnings: list[str], address: str, _stop: object
+    output: Output, settings: list[Setting], warnings: list[str], node: ReadingNode, address: str, _stop: object
 ) -> None:
     """Say where the node is to be found."""
     for warning in warnings:

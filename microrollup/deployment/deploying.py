@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from microrollup.based.block import refuse_exceptions
 from microrollup.chain.record import Genesis
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import SigningKey, compute_address
@@ -17,7 +18,7 @@ from microrollup.errors import UsageError
 from microrollup.keys.files import builder_key_path, make_key, verifier_key_path
 from microrollup.ledger.genesis import make_genesis
 from microrollup.ledger.ledger import Ledger
-from microrollup.primitives import ZERO_BYTES32
+from microrollup.primitives import ZERO_ADDRESS, ZERO_BYTES32
 from microrollup.settlement.place import EthereumPlace, make_options
 from microrollup.store.environment import DATA_FILE
 
@@ -40,7 +41,7 @@ class PlannedInbox(msgspec.Struct, frozen=True):
     @property
     def has_one_hand(self) -> bool:
         """Whether owner and builder are one: then an operator can void what users force, however slowly."""
-        return self.owner == self.genesis.builder
+        return self.owner == self.genesis.builder and not self.genesis.is_based
 
 
 class Deployed(msgspec.Struct, frozen=True):
@@ -72,10 +73,10 @@ def plan_rollup(
 ) -> PlannedInbox:
     """Make the keys, and write down with what the inbox will be created; nothing is sent to L1.
 
-    `owner` has 20 bytes. A plan that is there already stays: a deployment that was cut
-    off gets the same inbox and not a second one. With other arguments or other code it is replaced, unless its inbox is
-    there. Raises `UsageError`, and what the
-    settlement's backend raises.
+    `owner` has 20 bytes. A `builder` of 20 zero bytes makes the rollup based: nobody builds, and no key is made. A plan
+    that is there already stays: a deployment that was cut off gets the same inbox and not a second one. With other
+    arguments or other code it is replaced, unless its inbox is there. Raises `UsageError`, and what the settlement's
+    backend raises.
     """
     return _describe(_plan(rollup, directory, place, owner, verifiers, quorum, salt, builder, zero_domain=zero_domain))
 
@@ -96,6 +97,8 @@ def _plan(
         raise UsageError(f"{directory} holds a rollup already; give --data another directory")
     if has_place(directory):  # an earlier call was cut off before it made the store, which `run` makes then
         raise UsageError(f"{directory} names an inbox already: `microrollup run` goes on with it")
+    if builder == ZERO_ADDRESS:
+        refuse_exceptions(rollup)
     try:
         from microrollup.settlement.ethereum.deploy import compute_inbox_address, plan_inbox  # noqa: PLC0415  # an extra
         from microrollup.settlement.ethereum.funds import has_code, read_origin  # noqa: PLC0415  # an extra

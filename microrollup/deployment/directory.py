@@ -38,7 +38,15 @@ from microrollup.store.environment import Environment, map_errors
 from microrollup.store.tables import get_block_row, get_checkpoint
 from microrollup.store.tree import FlatTree
 
-__all__ = ["OpenRollup", "VerifierChoice", "open_rollup", "open_readable", "open_state", "require_settled"]
+__all__ = [
+    "OpenRollup",
+    "VerifierChoice",
+    "check_announced_code",
+    "open_readable",
+    "open_rollup",
+    "open_state",
+    "require_settled",
+]
 
 LOCAL_CHAIN_ID: Final = 31337
 """Chain id of the local settlement, as development chains have it."""
@@ -88,7 +96,7 @@ def open_rollup(
         with closing(open_l1(place, [key])) as settlement:
             if settlement.get_genesis() != ledger.genesis:
                 raise WrongRollup(f"{describe_place(place)} is the settlement of another rollup than {directory} holds")
-            _check_code(ledger, settlement)
+            check_announced_code(ledger, settlement)
             if verifiers is not None:
                 _check_verifiers(ledger.genesis, verifiers)
             yield OpenRollup(ledger, settlement, key)
@@ -133,7 +141,7 @@ def _open_ledger(
     return Ledger.create(directory, rollup, genesis)
 
 
-def _check_code(ledger: Ledger, settlement: Settlement) -> None:
+def check_announced_code(ledger: Ledger, settlement: Settlement) -> None:
     """The app must have a version that the inbox announces; the first must be the one that the inbox was created with,
     but a local one takes up what is edited before the first block.
 

@@ -32,6 +32,7 @@ __all__ = [
     "RejectionsSpent",
     "SenderMismatch",
     "SenderRequired",
+    "ThroughL1",
     "TooDeep",
     "TooLarge",
     "UnknownEnvelope",
@@ -235,6 +236,12 @@ class RejectionsSpent(RefusedError):
     """The sender's actions were rejected too often a short time ago; later the node takes more."""
 
     code = "rejections_spent"
+
+
+class ThroughL1(RefusedError):
+    """The rollup is based: this goes through L1, and not through a node; the detail says how."""
+
+    code = "through_l1"
 
 
 class UnknownEnvelope(RefusedError):

@@ -48,6 +48,9 @@ class ReadingNode:
     links: Sequence[VerifierLink] = ()
     """Verifiers that this node runs."""
 
+    takes_actions = True
+    """Whether clients may hand in actions here, be it to be passed on."""
+
     def __init__(self, reference: str, ledger: Ledger, l1: L1Standing, options: NodeOptions) -> None:
         self.options = options
         self.reference = reference

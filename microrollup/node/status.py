@@ -21,7 +21,7 @@ def describe_status(node: ReadingNode, subscribers: int = 0) -> StatusAnswer:
     """How far everything is, and whether actions are taken. Asks neither disk nor network."""
     reason = node.stopped
     return StatusAnswer(
-        intake="open" if reason is None else "stopped",
+        intake=("open" if node.takes_actions else "none") if reason is None else "stopped",
         reason=reason,
         divergence=node.confirmations.divergent,
         acknowledged=node.receipts.next,

@@ -184,9 +184,9 @@ class RpcApp:
         return Response(text, headers={**_NEGOTIATED, "Cache-Control": "no-cache"}, media_type="text/plain")
 
     async def get_health(self, _: Request) -> Response:
-        """The node's state; 503 unless it takes actions."""
+        """The node's state; 503 once it has stopped taking actions, or deriving blocks."""
         status = describe_status(self.node, self.sockets.subscriptions)
-        return _json(msgspec.json.encode(to_document(status)), 200 if status.intake == "open" else 503)
+        return _json(msgspec.json.encode(to_document(status)), 503 if status.intake == "stopped" else 200)
 
     async def get_metrics(self, _: Request) -> Response:
         """Metrics for Prometheus."""

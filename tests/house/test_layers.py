@@ -41,13 +41,13 @@ ROOMS: dict[str, set[str]] = {
         "sequencer", "settlement"
     },
     "node": {
-        "_native", "codec", "crypto", "chain", "declaration", "execution", "ledger", "sequencer", "settlement", "store",
-        "verifier"
+        "_native", "based", "codec", "crypto", "chain", "declaration", "execution", "ledger", "sequencer", "settlement",
+        "store", "verifier"
     },
     "rpc": {"codec", "crypto", "chain", "declaration", "execution", "explorer", "ledger", "node", "settlement"},
     "client": {"codec", "crypto", "chain", "declaration", "execution"},
     "deployment": {
-        "_native", "codec", "crypto", "chain", "client", "declaration", "execution", "guard", "keys", "ledger",
+        "_native", "based", "codec", "crypto", "chain", "client", "declaration", "execution", "guard", "keys", "ledger",
         "maintenance", "node", "replication", "rpc", "segments", "sequencer", "settlement", "store", "testing",
         "verifier"
     },

@@ -167,9 +167,10 @@ class IndexProgress(Struct, frozen=True):
 class StatusAnswer(Struct, frozen=True):
     """How the node is."""
 
-    intake: Literal["open", "stopped"]
+    intake: Literal["open", "stopped", "none"]
+    """None: actions come by another way than this node, and it derives blocks as it should."""
     reason: str | None
-    """Why intake is stopped."""
+    """Why intake is stopped, or why no more blocks are derived."""
     divergence: Divergent | None
     acknowledged: Uint64
     """Actions that are durable: the next sequence number."""

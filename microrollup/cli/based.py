@@ -1,0 +1,75 @@
+"""`microrollup run` of a based rollup: derive from L1 and serve; nothing is taken, sealed or settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import click
+
+from microrollup.cli.output import Output
+from microrollup.cli.settings import Setting, list_settings
+from microrollup.declaration.query import load_methods
+from microrollup.declaration.rollup import MicroRollup
+from microrollup.deployment.based import open_based
+from microrollup.deployment.serving import serve_node
+from microrollup.errors import UsageError
+from microrollup.limits import MEMORY_BYTES, limited_memory
+from microrollup.node.reading import ReadingNode
+from microrollup.rpc.access import Access
+from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.server import bind
+from microrollup.settlement.place import L1Place
+
+__all__ = ["serve_based"]
+
+_BUILDERS: Final = frozenset({
+    "advertise", "block-size", "block-time", "builder-key", "clock", "empty-blocks", "node-name", "passphrase-file",
+    "quorum", "replica", "settle", "settle-bytes", "settle-every", "single-copy", "snapshot-every", "upgrade",
+    "urgent-budget", "urgent-token-file", "verifier", "verifier-key", "workers",
+})  # fmt: skip
+"""Settings that a node of a based rollup does not have."""
+
+
+def serve_based(
+    ctx: click.Context,
+    rollup: MicroRollup,
+    directory: Path,
+    l1: L1Place | None,
+    access: Access,
+    announce: Callable[[ReadingNode, str, object], None],
+    output: Output,
+) -> None:
+    """Serve what follows from L1 until a signal, and begin anew where L1 takes back what blocks were built on.
+
+    Raises `UsageError` for settings that only a builder's node has, and what `open_based` raises.
+    """
+    settings, given = list_settings(ctx), ctx.params
+    _refuse_builders(settings)
+    host, port, methods = given["host"], given["port"], given["methods"]
+    load_methods(rollup, methods)  # a name that is wrong is said before a data directory is made
+    bind(host, port).close()
+    outdated = True
+    while outdated:
+        with limited_memory(MEMORY_BYTES), open_based(given["app"], directory, rollup, l1, methods) as node:
+            port, outdated = serve_node(
+                node,
+                host,
+                port,
+                access=access,
+                limits=RpcLimits(rate=given["rate"]),
+                on_ready=partial(announce, node),
+            )
+    document = {"stopped": True, "height": node.ledger.checkpoint.height, "seq": node.ledger.next_seq}
+    output.show(document, f"stopped at height {document['height']}; the same command goes on from there")
+
+
+def _refuse_builders(settings: list[Setting]) -> None:
+    found = [each for each in settings if each.name in _BUILDERS and each.source != "default"]
+    if found:
+        named = ", ".join([f"{each.name} ({each.source})" for each in found])
+        raise UsageError(
+            f"the rollup is based: its node takes, seals and settles nothing, so these have no effect: {named}"
+        )

@@ -1,0 +1,89 @@
+"""`microrollup deploy --based` and `run` on what it made: a node that derives from L1, serves, and takes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+import counting
+from based_chain import BasedChain, run_based_chain
+from command_line import CommandLine, cli
+from microrollup.keys.files import builder_key_path
+from node_fixtures import receive, subscribe
+
+__all__ = ["cli"]
+
+APP = "counting:app"
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BasedChain]:
+    with run_based_chain(APP, tmp_path_factory.mktemp("based")) as chain:
+        yield chain
+
+
+def test_what_deploy_makes(chain: BasedChain, cli: CommandLine) -> None:
+    """A genesis without builder, no builder's key, and no options that speak of one."""
+    assert ("0x" + "00" * 20, 2) == (chain.deployed["builder"], chain.deployed["quorum"])
+    assert chain.genesis.is_based
+    assert not builder_key_path(chain.data).exists()
+    other = ("--data", chain.root / "other", "--l1-url", chain.anvil.url, "--key", chain.payer)
+    for options, reason in (
+        (("--based", "--builder", "0x" + "11" * 20), "a based rollup has no builder"),
+        (("--based", "--fund", "1"), "no builder that would pay"),
+        (("--based", "--da", "calldata"), "nothing is published"),
+        (("--builder", "0x" + "00" * 20), "say so with --based"),
+    ):
+        assert reason in cli.refuse("deploy", APP, *other, *options)
+    assert "takes no exceptions" in cli.refuse("deploy", "zoo:zoo", *other, "--based")
+    assert not (chain.root / "other").exists()
+
+
+def test_a_node(chain: BasedChain, cli: CommandLine) -> None:
+    """What is in the queue comes out of it: receipts, proofs, state, news; what is handed in is refused with the way."""
+    with chain.run(chain.data) as caller:
+        with caller.connect() as socket:
+            subscribe(socket, "blocks")
+            own, _ = chain.force(counting.Add(1), b"nonsense")
+            chain.anvil.mine(3)
+            (news,) = receive(socket, 1)
+            assert 1 == news["result"]["height"]
+        chain.wait(caller)
+        receipt = caller.call("getReceipt", seq=0)
+        assert ("executed", "C1") == (receipt["status"], receipt["confirmation"])
+        assert 1 == caller.call("getState", field="total")["value"]
+        proof = caller.call("getReceiptProof", hash=receipt["actionHash"])
+        assert "acknowledgement" not in proof
+        file = chain.root / "proof.json"
+        file.write_text(json.dumps(proof))
+        checked = cli.ask("check-receipt", file, "--builder", "0x" + "00" * 20)
+        assert any("no seal" in each for each in checked["unchecked"]), checked
+        assert "WrongSeal" == cli.ask("check-receipt", file, code=1)["error"]
+        line = chain.signer.line(counting.Add(2), "user")
+        error = caller.ask("submitAction", action=json.loads(line))["error"]
+        assert (-32000, "through_l1") == (error["code"], error["data"]["code"])
+        assert "microrollup relay" in error["message"]
+        assert chain.inbox in error["message"]
+        assert -32005 == caller.fail("submitAttestation", attestation={})[0]
+        assert "through_l1" == caller.ask("requestSettlement")["error"]["data"]["code"]
+        status, body = caller.get("/health")
+        assert (200, "none", "0x" + "00" * 20) == (
+            status, json.loads(body)["intake"], caller.call("config")["builder"],
+        )  # fmt: skip
+        assert b"microrollup_block_height" in caller.get("/metrics")[1]
+        assert 200 == caller.get("/", Accept="text/html")[0]
+        assert 0 == own
+
+
+def test_what_run_refuses(chain: BasedChain, cli: CommandLine) -> None:
+    """Settings of a builder have no effect, and are said by their names."""
+    for options in (("--block-time", "2s"), ("--builder-key", chain.payer), ("--upgrade",), ("--settle-every", "1h")):
+        said = cli.refuse("run", APP, "--data", chain.data, "--port", 0, *options)
+        assert f"no effect: {options[0][2:]} (option)" in said
+
+
+def test_l1_is_away(chain: BasedChain, cli: CommandLine) -> None:
+    """A node whose L1 cannot be reached says so; what it has stays as it is."""
+    assert "127.0.0.1:9" in cli.refuse("run", APP, "--data", chain.data, "--port", 0, "--l1-url", "http://127.0.0.1:9")
