@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from microrollup.chain.block import Header
+from microrollup.chain.block import EMPTY_SEAL, Header
 from microrollup.chain.record import Seal
 from microrollup.codec.document import to_document
 from microrollup.errors import DecodeError
@@ -37,6 +37,9 @@ def make_seal_form(seal: Seal) -> SealForm:
 
 def read_seal_form(form: SealForm) -> Seal:
     """The seal of its form; the signature is not looked at. Raises `DecodeError`."""
+    seal = Seal(form.round, form.signature, form.info)
+    if seal == EMPTY_SEAL:  # of a based rollup
+        return seal
     if len(form.signature) != 65 or len(form.info.encode()) > _MAX_INFO_BYTES:
         raise DecodeError("seal", f"a seal has 65 bytes of signature and at most {_MAX_INFO_BYTES} of information")
-    return Seal(form.round, form.signature, form.info)
+    return seal

@@ -16,6 +16,7 @@ import msgspec
 from ethereum_harness import DEPLOYER, fund
 from kernel_fixtures import Signer, make_key
 from l1_fixtures import Anvil, run_anvil
+from microrollup import Action
 from microrollup.chain.record import Genesis
 from microrollup.crypto.ecdsa import PrivateKey, compute_address
 from microrollup.declaration.rollup import load_rollup
@@ -64,7 +65,10 @@ class BasedChain:
         assert code == 0, said
         self.inbox = self.deployed["inbox"]
         self.place = EthereumPlace(anvil.url, self.inbox, depth=DEPTH)
-        self.l1 = EthereumSettlement.open(make_options(self.place), [ANYBODY])
+        self.l1 = EthereumSettlement.open(
+            msgspec.structs.replace(make_options(self.place), poll_seconds=0),
+            [ANYBODY],  # each question looks at L1
+        )
         self.genesis: Genesis = self.l1.get_genesis()
         self.signer = Signer(self.rollup, self.genesis)
 
@@ -82,6 +86,11 @@ class BasedChain:
         """Put actions, or payloads, into the queue, each in an L1 block of its own; their places."""
         encoded = [each if isinstance(each, bytes) else encode_forced_payload(self.rollup, each) for each in payloads]
         return [self.l1.force(each, sender=compute_address(ANYBODY)) for each in encoded]
+
+    def sign(self, action: Action, name: str, nonce: int = 0) -> str:
+        """A user's signed action, as a line."""
+        signed = self.signer.sign(action, name, nonce)
+        return json.dumps(self.rollup.action_types.to_json(self.rollup.action_types.decode_record(signed.record)))
 
     @contextmanager
     def run(self, directory: Path, *options: object) -> Iterator[Caller]:
@@ -123,10 +132,12 @@ class BasedChain:
         """`/health`, also of a node that begins anew at the moment."""
         while True:
             try:
-                found: dict[str, Any] = json.loads(caller.get("/health")[1])
-                return found
+                raw = caller.get("/health")[1]
             except OSError:
-                wait_for(lambda: caller.process.process.poll() is None)  # type: ignore[attr-defined]
+                assert caller.process.process.poll() is None  # type: ignore[attr-defined]
+                continue
+            found: dict[str, Any] = json.loads(raw)
+            return found
 
     def close(self) -> None:
         self.l1.close()
