@@ -152,7 +152,7 @@ def _choose_builder(builder: bytes | None, fund: int | None, reach: Reach, *, ba
     if fund:
         raise UsageError("--fund has no effect with --based: there is no builder that would pay for batches")
     if "da" in reach.given:
-        raise UsageError("--da has no effect with --based: nothing is published, all data are in the queue's events")
+        raise UsageError("--da has no effect with --based: nothing is published, everything is in the queue's events")
     return ZERO_ADDRESS
 
 

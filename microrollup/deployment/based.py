@@ -83,4 +83,4 @@ def _rewind(directory: Path, ledger: Ledger, l1: L1View) -> None:
             " is derived from L1 again"
         ) from None
     if changed is not None:
-        _log.warning("blocks_taken_back", height=changed)
+        _log.warning("blocks_forgotten", height=changed)

@@ -11,7 +11,7 @@
     │   ├── passkey:    BadClientData, WrongChallenge, UserNotVerified
     │   ├── envelope:   UnknownEnvelope, BadEnvelope, EnvelopeRejected, EnvelopeFaulted
     │   └── order:      DuplicateAction, NonceUsed, NonceGap, NonceTooHigh, QueueFull, ActionLimit, BudgetSpent,
-    │                   NotAdmitted, RejectionsSpent
+    │                   NotAdmitted, RejectionsSpent, ThroughL1
     ├── DecodeError                 bytes of a binary form are malformed or not canonical
     ├── ValueOutOfBounds            a value does not fit its declared type
     ├── ImpureStf                   a state transition function changed its pre-state, or gave two outcomes (verifier)

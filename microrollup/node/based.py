@@ -59,7 +59,7 @@ class BasedNode(ReadingNode):
         self._progress = LedgerProgress(ledger, self)
         self._watch = UpgradeWatch(ledger, l1)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="deriver", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="deriving", daemon=True)
         self._stopped: str | None = None
         self._changed: int | None = None
         """The lowest height that L1 took back since the start."""
@@ -111,7 +111,7 @@ class BasedNode(ReadingNode):
         except CancelledError:  # L1 was closed under a node that was not waited for
             return
         except Exception as error:
-            _log.exception("deriver_ended")
+            _log.exception("deriving_failed")
             self._stop(f"deriving ended by a fault ({type(error).__name__}); restart to go on from what is durable")
 
     def _try_step(self) -> bool:
