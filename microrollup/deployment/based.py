@@ -14,7 +14,7 @@ from microrollup.chain.record import Genesis
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.directory import check_announced_code
 from microrollup.deployment.place_file import find_place, keep_place
-from microrollup.errors import NotRetained, StoreMissing, UsageError, WrongRollup
+from microrollup.errors import CommitFailed, StoreCorrupt, StoreError, StoreMissing, UsageError, WrongRollup
 from microrollup.ledger.genesis import read_genesis
 from microrollup.ledger.ledger import Ledger
 from microrollup.node.based import BasedNode
@@ -77,7 +77,9 @@ def _open_ledger(directory: Path, rollup: MicroRollup, genesis: Genesis, place: 
 def _rewind(directory: Path, ledger: Ledger, l1: L1View) -> None:
     try:
         changed = rewind_to_l1(ledger, l1)
-    except NotRetained as error:
+    except (CommitFailed, StoreCorrupt):
+        raise
+    except StoreError as error:  # what is final, or too far back
         raise UsageError(
             f"L1 has taken back more than {directory} can follow ({error}): give --data another directory, everything"
             " is derived from L1 again"

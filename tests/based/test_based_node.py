@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 import counting
-from based_chain import BasedChain, run_based_chain
+from based_chain import DEPTH, BasedChain, run_based_chain
 from command_line import CommandLine, cli
+from microrollup.deployment.attesting import gather_attestations
 from microrollup.keys.files import builder_key_path
+from microrollup.verifier.based import ATTESTED_BLOCKS
 from node_fixtures import receive, subscribe
+from waiting import wait_for
 
 __all__ = ["cli"]
 
@@ -73,6 +77,41 @@ def test_a_node(chain: BasedChain, cli: CommandLine) -> None:
         assert b"microrollup_block_height" in caller.get("/metrics")[1]
         assert 200 == caller.get("/", Accept="text/html")[0]
         assert 0 == own
+
+
+def test_three_verifiers_on_ethereum(chain: BasedChain) -> None:
+    """Processes that share nothing but L1 attest the same; two of them are a quorum, and anybody settles. The node
+    tells how far it is, and the block of a quorum is the one that it derived itself.
+    """
+    chain.force(*[counting.Add(number) for number in range(3)])
+    chain.anvil.mine(ATTESTED_BLOCKS + DEPTH + 1)
+    with ExitStack() as stack:
+        caller = stack.enter_context(chain.run(chain.data))
+        urls = [stack.enter_context(chain.verify(number)) for number in range(3)]
+        wait_for(lambda: all(len(gather_attestations([url])[0]) == 1 for url in urls))
+        served, failed = gather_attestations(urls)
+        assert {} == failed
+        assert 1 == len({each.signed.attestation for each in served})
+        code, _, said = chain.settle(urls[2])
+        assert (2, True) == (code, "1 of the rollup's verifiers agree, 2 have to" in said), said
+        code, document, said = chain.settle(urls[0], urls[2])
+        headers = chain.read_headers(caller)
+        assert (0, len(headers)) == (code, document["settled"]), said
+        assert headers[-1]["stateRoot"] == document["stateRoot"]
+        head = chain.l1.get_settled()
+        assert (len(headers), document["blockHash"]) == (head.height, f"0x{head.block_hash.hex()}")
+        wait_for(lambda: caller.call("height")["available"] == head.height)
+        chain.anvil.mine(DEPTH)
+        wait_for(lambda: caller.call("height")["settled"] == head.height)
+        proof = caller.call("getReceiptProof", hash=caller.call("getReceipt", seq=0)["actionHash"])
+        assert "acknowledgement" not in proof
+        (again,) = chain.force(counting.Add(9))
+        chain.anvil.mine(ATTESTED_BLOCKS + DEPTH)
+        wait_for(
+            lambda: {each.signed.attestation.first_height for each in gather_attestations(urls)[0]} == {head.height + 1}
+        )
+        assert (0, head.height + 1) == (chain.settle(*urls)[0], chain.l1.get_settled().height)
+        assert again + 1 == chain.l1.get_settled().forced_count
 
 
 def test_what_run_refuses(chain: BasedChain, cli: CommandLine) -> None:

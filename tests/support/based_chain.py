@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,13 @@ def command(*arguments: object) -> tuple[int, dict[str, Any], str]:
         env=os.environ | {"PYTHONPATH": str(SUPPORT)}, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
+
+
+def find_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class BasedChain:
@@ -138,6 +146,24 @@ class BasedChain:
                 continue
             found: dict[str, Any] = json.loads(raw)
             return found
+
+    @contextmanager
+    def verify(self, number: int) -> Iterator[str]:
+        """A verifier of its own process and store, that serves what it attests; its URL."""
+        port = find_port()
+        arguments = [
+            "verify", self.app, "--from-l1", self.anvil.url, "--inbox", self.inbox, "--l1-depth", DEPTH,
+            "--data", self.root / f"verifier {number}", "--key", self.verifier_files[number],
+            "--follow", "--serve", port, "--json",
+        ]  # fmt: skip
+        with closing(Process(*arguments, cwd=self.root, path=SUPPORT)) as process:
+            process.read()  # its first report: it serves
+            yield f"http://127.0.0.1:{port}"
+
+    def settle(self, *urls: str) -> tuple[int, dict[str, Any], str]:
+        """Anybody settles what verifiers serve at these addresses."""
+        named = [option for url in urls for option in ("--from", url)]
+        return command("settle", self.app, *self.at, "--key", self.anybody, *named)
 
     def close(self) -> None:
         self.l1.close()
