@@ -29,7 +29,7 @@ from microrollup.errors import UsageError
 from microrollup.keys.files import read_key
 from microrollup.settlement.place import L1Place
 
-__all__ = ["relay_command"]
+__all__ = ["describe_fates", "list_others", "relay_command"]
 
 _SHOWN: Final = 20
 
@@ -80,24 +80,34 @@ def _describe(plan: Plan, fates: list[RelayedFate]) -> dict[str, Any]:
         "actions": sum(len(carrier.actions) for carrier in plan.carriers),
         "refused": [{"line": each.line, "error": each.code, "detail": each.detail} for each in plan.refused],
         "outcomes": count_fates(fates),
-        "fates": [
-            {
-                "line": fate.action.line,
-                "actionHash": hex0x(fate.action.action_hash),
-                "sender": hex0x(fate.action.sender),
-                "nonce": fate.action.nonce,
-                "outcome": fate.outcome,
-                "reason": fate.reason,
-                "index": fate.index,
-            }
-            for fate in fates
-        ],
+        "fates": describe_fates(fates),
     }
+
+
+def describe_fates(fates: list[RelayedFate]) -> list[dict[str, Any]]:
+    """What became of each action, as JSON has it."""
+    return [
+        {
+            "line": fate.action.line,
+            "actionHash": hex0x(fate.action.action_hash),
+            "sender": hex0x(fate.action.sender),
+            "nonce": fate.action.nonce,
+            "outcome": fate.outcome,
+            "reason": fate.reason,
+            "index": fate.index,
+        }
+        for fate in fates
+    ]
 
 
 def _render(document: dict[str, Any]) -> list[Any]:
     facts = {"carriers": document["carriers"], "actions": document["actions"], "refused": len(document["refused"])}
-    parts: list[Any] = [make_facts(facts | document["outcomes"])]
+    return [make_facts(facts | document["outcomes"]), *list_others(document)]
+
+
+def list_others(document: dict[str, Any]) -> list[Any]:
+    """A table of what was not executed, if there is any."""
+    parts: list[Any] = []
     others = [fate for fate in document["fates"] if fate["outcome"] != "executed"]
     if others:
         table = make_table("line", "outcome", "sender", "nonce", "reason")

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "settle": ("settling", "Hand attested blocks to the settlement."),
     "deploy": ("deploying", "Create a rollup's inbox on Ethereum."),
     "force": ("forcing", "Put an action into the queue on L1, past the operator."),
+    "carried": ("carried", "Tell what became of signed actions that somebody carried to L1."),
     "relay": ("relaying", "Carry many signed actions to L1, and tell what became of each."),
     "status": ("status", "Show how far a rollup is confirmed, and what L1 holds."),
     "announce-code": ("announcing", "Announce an app's next version to the inbox."),

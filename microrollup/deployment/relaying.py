@@ -7,7 +7,7 @@ sent is then seen on L1, so that a relayer that is killed at any moment goes on 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -31,12 +31,16 @@ from microrollup.settlement.protocol import Inbox
 
 __all__ = [
     "MAX_RELAYED",
+    "RelayOutcome",
     "RelayedFate",
     "Plan",
+    "RefusedLine",
     "RelayedAction",
     "count_fates",
     "find_sent",
     "make_plan",
+    "read_actions",
+    "read_carrier",
     "read_fates",
     "read_plan",
     "send_carriers",
@@ -115,14 +119,15 @@ def make_plan(rollup: MicroRollup, place: L1Place, lines: Iterable[bytes], key: 
         genesis = inbox.get_genesis()
         authenticator = Authenticator.of(find_in_force(rollup, inbox), genesis.domain)
         refused: list[RefusedLine] = []
-        actions = list(_read_actions(authenticator, lines, refused))
+        actions = list(read_actions(authenticator, lines, refused))
         first = inbox.get_forced_count(inbox.get_number())
         return Plan(compute_rollup_id(genesis), compute_address(key), first, tuple(_pack(actions)), tuple(refused))
 
 
-def _read_actions(
+def read_actions(
     authenticator: Authenticator, lines: Iterable[bytes], refused: list[RefusedLine]
 ) -> Iterator[tuple[int, Authenticated]]:
+    """Signed actions that fit a carrier, with their lines; the others are added to `refused`."""
     for number, line in enumerate(lines):
         if number >= MAX_RELAYED:
             raise UsageError(f"more than {MAX_RELAYED} lines: relay them in parts")
@@ -225,25 +230,29 @@ def read_fates(node: str, plan: Plan, places: Iterable[int | None]) -> list[Rela
     fates: list[RelayedFate] = []
     with SyncClient(node, rollup_id=plan.rollup_id) as client:
         for carrier, index in zip(plan.carriers, places, strict=True):
-            fates += _read_carrier(client, plan, carrier, index)
+            if index is None:
+                fates += [RelayedFate(action, "not sent") for action in carrier.actions]
+            else:
+                fates += read_carrier(client, plan.rollup_id, carrier.payload, dict(enumerate(carrier.actions)), index)
     return fates
 
 
-def _read_carrier(client: SyncClient, plan: Plan, carrier: PlannedCarrier, index: int | None) -> list[RelayedFate]:
-    actions = carrier.actions
-    if index is None:
-        return [RelayedFate(action, "not sent") for action in actions]
-    receipt = _find_receipt(client, compute_forced_id(plan.rollup_id, index))
+def read_carrier(
+    client: SyncClient, rollup_id: bytes, payload: bytes, wanted: Mapping[int, RelayedAction], index: int
+) -> list[RelayedFate]:
+    """What became of actions of one carrier, by their places in it; `index` is its place in the queue."""
+    actions = wanted.values()
+    receipt = _find_receipt(client, compute_forced_id(rollup_id, index))
     if receipt is None:
         return [RelayedFate(action, "waiting", index=index) for action in actions]
     if receipt["status"] != "executed":
         outcome: RelayOutcome = "voided" if receipt["status"].startswith("voided") else "invalid"
         return [RelayedFate(action, outcome, receipt["reason"], index) for action in actions]
-    marks = _read_marks(receipt, len(decode_carrier(carrier.payload)))
+    marks = _read_marks(receipt, len(decode_carrier(payload)))
     fates = []
-    for action, taken in zip(actions, marks, strict=True):
-        found = _find_receipt(client, action.action_hash) if taken else None
-        outcome = "skipped" if not taken else "waiting" if found is None else found["status"]
+    for place, action in wanted.items():
+        found = _find_receipt(client, action.action_hash) if marks[place] else None
+        outcome = "skipped" if not marks[place] else "waiting" if found is None else found["status"]
         fates.append(RelayedFate(action, outcome, "" if found is None else found["reason"], index))
     return fates
 

@@ -160,6 +160,12 @@ class BasedChain:
             process.read()  # its first report: it serves
             yield f"http://127.0.0.1:{port}"
 
+    def start_command(self, *arguments: object) -> subprocess.Popen[bytes]:
+        """A command that knows the inbox, in a process of its own."""
+        whole = [sys.executable, "-m", "microrollup", *map(str, arguments), *map(str, self.at), "--json"]
+        environment = os.environ | {"PYTHONPATH": str(SUPPORT)}
+        return subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+
     def settle(self, *urls: str) -> tuple[int, dict[str, Any], str]:
         """Anybody settles what verifiers serve at these addresses."""
         named = [option for url in urls for option in ("--from", url)]
