@@ -91,16 +91,13 @@ def _fill(ledger: Ledger, forced: Sequence[Forced]) -> None:
     block = ledger.block
     if block is None:
         raise UsageError("no block is open")
-    hooked = ledger.rollup.on_block is not None
-    begin = [make_block_entry(ledger.rollup_id, block.open.height)] if hooked else []
-    entries = [
-        make_forced_entry(ledger.rollup, ledger.rollup_id, each, ledger.authenticator, twice=ledger.twice)
-        for each in forced
-    ]
     block.context.rebuilt = True
-    ledger.execute([*begin, *entries[:1]])
-    block.context.rebuilt = False
-    try:
-        ledger.execute(entries[1:])
-    except OverBudget:
-        return
+    if ledger.rollup.on_block is not None:
+        ledger.execute([make_block_entry(ledger.rollup_id, block.open.height)])
+    for each in forced:  # one by one: what does not fit is neither opened nor authenticated in vain
+        entry = make_forced_entry(ledger.rollup, ledger.rollup_id, each, ledger.authenticator, twice=ledger.twice)
+        try:
+            ledger.execute([entry])
+        except OverBudget:
+            return
+        block.context.rebuilt = False

@@ -255,10 +255,12 @@ class BadEnvelope(RefusedError):
 
     code = "bad_envelope"
 
-    def __init__(self, detail: str, seconds: float = 0.0) -> None:
+    def __init__(self, detail: str, seconds: float = 0.0, steps: int = 0) -> None:
         super().__init__(detail)
         self.seconds = seconds
         """What opening it took; counts against the client's share."""
+        self.steps = steps
+        """What was charged for it: in the queue it counts against the block's budget."""
 
 
 class EnvelopeRejected(RefusedError):

@@ -20,7 +20,7 @@ from microrollup.codec.canonical import decode_canonical
 from microrollup.crypto.signatures.schemes import get_scheme
 from microrollup.declaration.action import Action
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.errors import DecodeError, RefusedError
+from microrollup.errors import BadEnvelope, DecodeError, RefusedError
 from microrollup.execution import payload
 from microrollup.execution.authentication import Authenticated, Authenticator
 from microrollup.execution.envelope import Enveloped
@@ -157,7 +157,7 @@ def make_forced_entry(
                 action = payload.decode_forced_action(rollup, forced.payload)
                 return replace(entry, action=action, status=EXECUTED)
             case payload.CARRIED_FORMAT:
-                entry = replace(entry, signature_steps=authenticator.count_signature_steps(forced.payload[1:]))
+                entry = replace(entry, opening_steps=authenticator.count_signature_steps(forced.payload[1:]))
                 carried = payload.decode_carried_action(authenticator, forced.payload)
                 action, scheme = _decode_action(rollup, carried)
                 return replace(
@@ -172,9 +172,11 @@ def make_forced_entry(
                 )
             case payload.ENVELOPE_FORMAT:
                 name, raw = payload.decode_envelope_payload(forced.payload)
-                inner = make_envelope_entry(rollup, rollup_id, authenticator.open_envelope(name, raw, twice=twice))
+                enveloped = authenticator.open_envelope(name, raw, twice=twice)
+                inner = make_envelope_entry(rollup, rollup_id, enveloped)
                 return replace(
                     entry,
+                    opening_steps=enveloped.steps,
                     sender=ZERO_ADDRESS,
                     action=inner.action,
                     status=EXECUTED,
@@ -185,6 +187,8 @@ def make_forced_entry(
                 records = carrier.decode_carrier(forced.payload)
                 candidates = [_make_candidate(rollup, record, forced, authenticator) for record in records]
                 return replace(entry, status=EXECUTED, candidates=tuple(candidates))
+    except BadEnvelope as bad:
+        return replace(entry, opening_steps=bad.steps)
     except (DecodeError, RefusedError):
         return entry
     return entry

@@ -57,6 +57,8 @@ class Enveloped(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     """What opening took: nothing that is committed to."""
     version: Uint64 = 0
     """Under which of the app's versions it was opened, 0 for the oldest."""
+    steps: Uint64 = 0
+    """What opening it was charged: the same on every machine."""
 
 
 class EnvelopeOpener:
@@ -85,16 +87,16 @@ class EnvelopeOpener:
             raise BadEnvelope(f"{len(raw)} bytes; an envelope has {MIN_ENVELOPE_BYTES} to {MAX_ENVELOPE_BYTES}")
         code, began = _get_code(self._rollup), time.thread_time()
         try:
-            outcome = _try(code, envelope, raw)
-            if twice and _outline(envelope, outcome) != _outline(envelope, _try(code, envelope, raw)):
+            outcome, steps = _try(code, envelope, raw)
+            if twice and _outline(envelope, outcome) != _outline(envelope, _try(code, envelope, raw)[0]):
                 raise ImpureStf(f"the envelope {name} gives another outcome when it is opened again: 0x{raw.hex()}")
         except (MemoryError, RecursionError) as limit:
             raise LimitExceeded(f"opening {name} takes more memory or stack than there is: {limit!r}") from None
         seconds = time.thread_time() - began
         if isinstance(outcome, _Unopened):
-            raise BadEnvelope(f"{name}: {outcome}", seconds)
+            raise BadEnvelope(f"{name}: {outcome}", seconds, steps)
         record, version = encode_envelope_record(name, raw), len(self._rollup.versions) - 1
-        return Enveloped(record, name, outcome.hash, envelope.encode_action(outcome.action), seconds, version)
+        return Enveloped(record, name, outcome.hash, envelope.encode_action(outcome.action), seconds, version, steps)
 
 
 _made: WeakKeyDictionary[MicroRollup, MeteredCode | None] = WeakKeyDictionary()
@@ -122,11 +124,13 @@ class _Unopened(Exception):
     """Why bytes do not open."""
 
 
-def _try(code: MeteredCode | None, envelope: EnvelopeType, raw: bytes) -> Opened | _Unopened:
+def _try(code: MeteredCode | None, envelope: EnvelopeType, raw: bytes) -> tuple[Opened | _Unopened, int]:
+    """What opening gives, and the steps that it took; 0 where nothing counts them."""
+    steps = [0]
     try:
-        return _run(code, envelope, raw)
+        return _run(code, envelope, raw, steps), steps[0]
     except _Unopened as unopened:
-        return unopened.with_traceback(None)
+        return unopened.with_traceback(None), steps[0]
 
 
 def _outline(envelope: EnvelopeType, outcome: Opened | _Unopened) -> tuple[bytes, bytes] | None:
@@ -135,8 +139,8 @@ def _outline(envelope: EnvelopeType, outcome: Opened | _Unopened) -> tuple[bytes
 
 
 @with_room
-def _run(code: MeteredCode | None, envelope: EnvelopeType, raw: bytes) -> Opened:
-    """Open, check, encode again; raises `_Unopened` for whatever is not as it should be."""
+def _run(code: MeteredCode | None, envelope: EnvelopeType, raw: bytes, steps: list[int]) -> Opened:
+    """Open, check, encode again; raises `_Unopened` for whatever is not as it should be. `steps` gets what it took."""
     own, cls = envelope.cls(), envelope.cls
     if code is None:
         return _open(envelope, raw, own, cls.open, cls.encode)
@@ -147,7 +151,7 @@ def _run(code: MeteredCode | None, envelope: EnvelopeType, raw: bytes) -> Opened
         except LimitReached as reached:
             raise _Unopened(f"opening it hits the limit of {meter.limit or reached.limit}") from None
         finally:
-            limit = meter.limit
+            limit, steps[0] = meter.limit, meter.count_taken()
     if limit is not None:  # an app that has caught it
         raise _Unopened(f"opening it hits the limit of {limit}")
     return opened

@@ -146,8 +146,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """It is taken only if it executes: an envelope that the sequencer executes for the first time."""
     candidates: tuple[CarriedCandidate, ...] | None = None
     """What a carrier brings, see `microrollup.execution.carrier`; None for any other entry."""
-    signature_steps: int = 0
-    """What checking the signature that it brought through the queue counts as."""
+    opening_steps: int = 0
+    """What checking the signature that it brought through the queue counts as, or opening the envelope."""
 
     @property
     def is_given(self) -> bool:
@@ -202,7 +202,7 @@ def apply_actions(
                         raise NonceMismatch(seq, expected, nonce)
                     action, status, nonce = None, INVALID_FORCED, None
             admission, steps = context.admission if entry.kind == "signed" else None, context.steps
-            context.steps += entry.signature_steps
+            context.steps += entry.opening_steps
             if admission is not None and isinstance(action, Action):
                 _require_admitted(admission, app, entry, action, context)
             if entry.candidates is not None:

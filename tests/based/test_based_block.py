@@ -10,6 +10,7 @@ import pytest
 
 import alarms
 import burners
+import tickets
 from based_world import BasedWorld, Call, follow, list_headers
 from kernel_fixtures import OWNER, make_key, make_random_edit, make_steps
 from microrollup import Action
@@ -18,14 +19,16 @@ from microrollup.chain.block import EMPTY_SEAL
 from microrollup.chain.carrier import encode_carrier
 from microrollup.chain.receipt import FAULTED, Receipt
 from microrollup.crypto.ecdsa import compute_address
-from microrollup.errors import UsageError
+from microrollup.errors import BadEnvelope, UsageError
 from microrollup.execution import budget
-from microrollup.execution.payload import encode_carried_payload
+from microrollup.execution.envelope import EnvelopeOpener
+from microrollup.execution.payload import encode_carried_payload, encode_envelope_payload
 from microrollup.ledger.ledger import Ledger
 from microrollup.primitives import MAX_FORCED_PER_BLOCK
 from microrollup.settlement.errors import Based
 from microrollup.settlement.local import SECONDS_PER_BLOCK
 from microrollup.store.tables import get_receipt
+from ticket_keys import Purse
 from zoo import zoo
 
 TICKET = make_steps(("set_ticket", 5, 50))
@@ -168,6 +171,25 @@ def test_what_exceeds_a_budget_opens_the_next_block(world: BasedWorld, monkeypat
         raw = get_receipt(one.environment.reader, one.environment.tables, headers[2].first_seq) or b""
         receipt = msgspec.msgpack.decode(raw, type=Receipt)
         assert (FAULTED, "limit: rows") == (receipt.status, receipt.reason)
+
+
+def test_opening_envelopes_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What opening took is of the block's steps, whether it opens or not: so envelopes that are slow to open make
+    blocks of fewer entries, and nobody's block takes longer.
+    """
+    world, purse = BasedWorld(tmp_path, tickets.app), Purse()
+    good, bad = purse.sign(5), purse.sign(5)[:-1] + b"?"
+    opener = EnvelopeOpener(tickets.app)
+    steps = opener.open("p256-ticket", good).steps
+    with pytest.raises(BadEnvelope) as refused:
+        opener.open("p256-ticket", bad)
+    assert 1_000 < min(steps, refused.value.steps)
+    payloads = [encode_envelope_payload("p256-ticket", raw) for raw in (bad, bad, bad, good)]
+    history = [world.call(1, payload) for payload in payloads]
+    monkeypatch.setattr(budget, "MAX_BLOCK_STEPS", 2 * refused.value.steps)
+    with world.open_l1("l1", history, 3) as l1, world.make_ledger("one") as one:
+        follow(one, l1)
+        assert [2, 3, 4] == [header.forced_count for header in list_headers(one)]
 
 
 def test_the_hook_runs_when_somebody_queues(tmp_path: Path) -> None:

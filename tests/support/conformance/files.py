@@ -79,7 +79,8 @@ FORMATS: Final[dict[str, tuple[str, Callable[[], list[Case]]]]] = {
     "envelopes": (
         (
             'Envelopes of an app\'s own: ["envelope", name, raw]; payload 0x02 || length of the name || name || raw; '
-            'identity keccak256("envelope" || rollupId || keccak256(name) || hash).'
+            'identity keccak256("envelope" || rollupId || keccak256(name) || hash). Last what opening takes of a '
+            "block's steps."
         ),
         settlement.make_envelopes,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+import tickets
 from conformance.chain import CHAIN_ID, HEADERS, INBOX, seal_of
 from conformance.encoding import fill, make_key, show
 from microrollup.chain.block import Block
@@ -135,7 +136,19 @@ def make_envelopes() -> list[Case]:
         )
     raw = fill("raw", 20)
     hostile = (b"", b"\0", b"\1", b"\x21" + b"a" * 33 + raw, b"\5a" + raw[:3], b"\2\xc3\xa9" + raw)
-    return cases + [{"payload": show(b"\2" + payload), "decodes": False} for payload in hostile]
+    cases += [{"payload": show(b"\2" + payload), "decodes": False} for payload in hostile]
+    ticket = fill("ticket", tickets.RAW_BYTES)
+    endless = ticket[:100] + b"\x09" + ticket[101:]
+    return cases + [_count_opening(raw) for raw in (ticket[:20], ticket, endless)]
+
+
+def _count_opening(raw: bytes) -> Case:
+    """What bytes that do not open take of a block's steps, in the queue of the app `tickets`."""
+    payload = encode_envelope_payload("p256-ticket", raw)
+    authenticator = Authenticator.of(tickets.app, tickets.app.make_domain())
+    forced = Forced(3, fill("forcer", 20), 9, payload, False)
+    entry = make_forced_entry(tickets.app, fill("rollup id"), forced, authenticator)
+    return {"payload": show(payload), "opens": entry.action is not None, "openingSteps": show(entry.opening_steps)}
 
 
 def make_carried_payloads() -> list[Case]:
