@@ -40,7 +40,7 @@ def carried_command(app: str, file: str, node: str, first_index: int, l1: L1Plac
     """Tell what became of signed actions that somebody carried to L1.
 
     FILE holds one signed action per line, as they were handed to a relayer. They are looked for in the carriers of the
-    inbox's queue, whoever sent them; no key is needed. Executed, rejected, faulted: its receipt says so. Skipped: the
+    inbox's queue, of any sender; no key is needed. Executed, rejected, faulted: its receipt says so. Skipped: the
     carrier's bitmap says that it was not taken, as where its nonce was not the next. Waiting: in the queue, and in no
     block yet. Exit code 1: an action is in no carrier, or was not taken by any.
     """

@@ -1,4 +1,4 @@
-"""What became of signed actions that somebody carried to L1: looked for in the queue's carriers, whoever sent them."""
+"""What became of signed actions that somebody carried to L1: looked for in all carriers of the queue."""
 
 from __future__ import annotations
 

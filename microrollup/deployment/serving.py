@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from socket import socket
 from typing import Final
@@ -17,7 +17,7 @@ from microrollup.deployment.directory import OpenRollup, VerifierChoice, open_ro
 from microrollup.deployment.place_file import find_place
 from microrollup.deployment.segmenting import SNAPSHOTS_DIRECTORY
 from microrollup.deployment.verifying import make_request
-from microrollup.errors import MicrorollupError, StoreMissing, UsageError
+from microrollup.errors import L1Behind, MicrorollupError, StoreMissing, UsageError
 from microrollup.keys.files import verifier_key_path
 from microrollup.keys.reference import SIGNED_SUFFIX, NamedKey, open_key
 from microrollup.ledger.ledger import Ledger
@@ -39,7 +39,15 @@ from microrollup.settlement.place import EthereumPlace, L1Place, open_l1
 from microrollup.store.environment import Environment
 from microrollup.system import count_cores, raise_limit
 
-__all__ = ["choose_node_workers", "describe_address", "keep_snapshots_of", "make_node", "open_served", "serve_node"]
+__all__ = [
+    "choose_node_workers",
+    "describe_address",
+    "has_store",
+    "keep_snapshots_of",
+    "make_node",
+    "open_served",
+    "serve_node",
+]
 
 _VERIFIERS_DIRECTORY: Final = "verifiers"
 BUSY_PROCESSES: Final = 2
@@ -72,7 +80,7 @@ def open_served(
         divergent = mend_divergence(directory, rollup)
     except StoreMissing:
         divergent = None
-    exists = _has_store(directory)
+    exists = has_store(directory)
     known = VerifierChoice((), choice.quorum) if exists else choice
     with ExitStack() as stack:
         try:
@@ -92,17 +100,19 @@ def open_away(
     app: str, directory: Path, rollup: MicroRollup, place: L1Place, options: NodeOptions, reason: str
 ) -> Iterator[AwayNode]:
     """A node that serves a data directory's reads while L1 does not answer, for the `reason` given; not started yet."""
-
-    def look() -> str | None:
-        try:
-            open_l1(place).close()
-        except (L1Unreachable, L1Throttled) as error:
-            return str(error)
-        except MicrorollupError:
-            return None  # it answers; what is wrong with it ends the next start
-        return None
-
     with Ledger.open(directory, rollup) as ledger:
+        own = ledger.header
+
+        def look() -> str | None:
+            try:
+                with closing(open_l1(place)) as settlement:
+                    number = settlement.get_number()
+            except (L1Unreachable, L1Throttled) as error:
+                return str(error)
+            except MicrorollupError:
+                return None  # it answers; what is wrong with it ends the next start
+            return None if own.l1_origin < number else str(L1Behind(own.height, own.l1_origin, number))
+
         inbox = bytes.fromhex(place.inbox[2:]) if isinstance(place, EthereumPlace) else ZERO_ADDRESS
         yield AwayNode(app, ledger, KnownL1(ledger, inbox), options, look, reason)
 
@@ -162,7 +172,7 @@ def keep_snapshots_of(app: str, directory: Path, every: int | None) -> AbstractC
     return SnapshotKeeper(app, directory, directory / SNAPSHOTS_DIRECTORY, every)
 
 
-def _has_store(directory: Path) -> bool:
+def has_store(directory: Path) -> bool:
     """Whether the rollup exists already: then its first verifiers are chosen."""
     try:
         with Environment(directory, read_only=True):

@@ -13,12 +13,9 @@ import structlog
 from microrollup.based.block import build_next_block
 from microrollup.based.following import find_change
 from microrollup.chain.acknowledgement import SignedAcknowledgement
-from microrollup.chain.block import Header
-from microrollup.chain.receipt import FAULTED
 from microrollup.codec.json import hex0x
 from microrollup.errors import L1Behind, LimitExceeded, MicrorollupError, StoreError, ThroughL1, UsageError
 from microrollup.ledger.ledger import Ledger
-from microrollup.node.open_entries import LoggedAction
 from microrollup.node.options import NodeOptions
 from microrollup.node.progress import LedgerProgress
 from microrollup.node.reading import ReadingNode
@@ -45,7 +42,7 @@ _log = structlog.get_logger(__name__)
 class BasedNode(ReadingNode):
     """A thread derives blocks up to the view's origin, and tells what L1 settled of them.
 
-    Where L1 takes back what blocks were built on, the node `has_upgraded`: readers may hold what these blocks changed,
+    Where L1 takes back what blocks were built on, the node `is_spent`: readers may hold what these blocks changed,
     so it ends, and the one that is made in its place takes them back before anybody reads.
     """
 
@@ -56,7 +53,7 @@ class BasedNode(ReadingNode):
         super().__init__(
             reference, ledger, l1, NodeOptions(MAX_FORCED_PER_BLOCK, timing=timing, methods=tuple(methods))
         )
-        self._progress = LedgerProgress(ledger, self)
+        self._progress = LedgerProgress(ledger, self.make_announcer())
         self._watch = UpgradeWatch(ledger, l1)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="deriving", daemon=True)
@@ -98,9 +95,9 @@ class BasedNode(ReadingNode):
         return "the node is shutting down" if self._stopping.is_set() else self._stopped
 
     @property
-    def has_upgraded(self) -> bool:
+    def is_spent(self) -> bool:
         """Whether it has to be made anew: after an upgrade, or because L1 has taken back what blocks were built on."""
-        return self._changed is not None or super().has_upgraded
+        return self._changed is not None or self.has_upgraded
 
     # Deriving, in the thread
 
@@ -126,7 +123,7 @@ class BasedNode(ReadingNode):
             self._complaint = str(error)
         else:
             self._complaint = ""
-        return self._stopped is None and not self.has_upgraded
+        return self._stopped is None and not self.is_spent
 
     def _step(self) -> None:
         ledger, l1 = self.ledger, self._settlement
@@ -138,7 +135,7 @@ class BasedNode(ReadingNode):
         while not self._stopping.is_set() and build_next_block(ledger, l1, l1.get_origin()) is not None:
             self._next_flush = None
             self._progress.note()
-            if super().has_upgraded:
+            if self.has_upgraded:
                 _log.info("upgraded", version=ledger.rollup.version, height=ledger.checkpoint.height)
                 self.on_upgrade()
                 return
@@ -179,32 +176,6 @@ class BasedNode(ReadingNode):
         self._stopped = reason
         _log.error("deriving_stopped", reason=reason)
         self.hub.wake()
-
-    # What the ledger's progress tells (a `LedgerListener`)
-
-    def publish_actions(self, actions: Sequence[LoggedAction]) -> None:
-        """Entries have become durable."""
-        for action in actions:
-            if action.sender is not None:
-                self.lookups.remember_sender(action.receipt.action_hash, action.sender)
-            if action.receipt.status == FAULTED:
-                _log.error("action_faulted", seq=action.seq, height=action.height)
-            self.receipts.append(action, wake=False)
-        self.receipts.wake()
-
-    def publish_block(self, header: Header) -> None:
-        """A block is closed."""
-        self.metrics.note_block()
-        self.blocks.append(header, wake=False)
-        self.confirmations.note_closed(header.height)
-        if self.indexer is not None:
-            self.indexer.wake()
-
-    def note_commit(self, seconds: float, results: Sequence[Result]) -> None:
-        """Nobody hands anything in."""
-
-    def note_stopped(self, reason: str) -> None:
-        """There is no intake."""
 
     # What is asked of other nodes
 

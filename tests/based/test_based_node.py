@@ -122,5 +122,14 @@ def test_what_run_refuses(chain: BasedChain, cli: CommandLine) -> None:
 
 
 def test_l1_is_away(chain: BasedChain, cli: CommandLine) -> None:
-    """A node whose L1 cannot be reached says so; what it has stays as it is."""
-    assert "127.0.0.1:9" in cli.refuse("run", APP, "--data", chain.data, "--port", 0, "--l1-url", "http://127.0.0.1:9")
+    """A node whose L1 cannot be reached serves what it has, and says why no more comes. Without a store there is
+    nothing to serve.
+    """
+    away = ("--l1-url", "http://127.0.0.1:9")
+    with chain.run(chain.data, *away) as caller:
+        status, body = caller.get("/health")
+        assert (503, "stopped", True) == (status, json.loads(body)["intake"], b"127.0.0.1:9" in body)
+        assert "executed" == caller.call("getReceipt", seq=0)["status"]
+    new = ("--data", chain.root / "new", "--port", 0, *away, "--inbox", chain.inbox)
+    assert "127.0.0.1:9" in cli.refuse("run", APP, *new)
+    assert not (chain.root / "new").exists()

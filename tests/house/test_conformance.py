@@ -18,6 +18,7 @@ from eth_abi import encode
 from eth_account.messages import encode_typed_data
 
 import microrollup.explorer
+import tickets
 from conformance.files import FOLDER, FORMATS, RULES_VERSION, load_cases, locate, render
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.carrier import decode_carrier
@@ -185,6 +186,13 @@ def test_envelopes_have_their_identity() -> None:
     """It is the hash of a word, the rollup's id, the hash of the name, and the hash that opening gives."""
     for case in load_cases("envelopes"):
         payload = unhex(case["payload"])
+        if "openingSteps" in case:
+            entry = make_forced_entry(
+                tickets.app, bytes(32), Forced(0, bytes(20), 0, payload, False),
+                Authenticator.of(tickets.app, tickets.app.make_domain()),
+            )  # fmt: skip
+            assert (case["opens"], int(case["openingSteps"])) == (entry.action is not None, entry.opening_steps)
+            continue
         if "actionHash" not in case:
             with pytest.raises(DecodeError):
                 decode_envelope_payload(payload)
