@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import errno
 import importlib
+import multiprocessing
+import multiprocessing.connection
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +25,7 @@ __all__ = [
     "allocate",
     "count_cores",
     "describe_write_error",
+    "end_with_parent",
     "forbid_core_dumps",
     "is_full",
     "limit",
@@ -70,6 +74,18 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def end_with_parent() -> None:
+    """Have this process of a pool end once its parent has: a killed parent cannot tell its pool."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
 def allocate(handle: int, size: int) -> None:

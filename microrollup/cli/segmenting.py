@@ -69,7 +69,8 @@ def segment_options(command: F) -> F:
         "--snapshots",
         type=PATH,
         metavar="DIR",
-        help="Snapshots to start segments from [default: those beside the store --from names; else a first pass].",
+        help="Start segments from these snapshots; if there are none, some are made and put there [default: those"
+        " beside the store --from names].",
     )
     @click.option(
         "--segment-actions",
@@ -102,7 +103,7 @@ def show_segmented(request: SegmentRequest, output: Output) -> int:
         "executorsLost": report.executors_lost,
         "executedAgain": report.executed_again,
     }
-    starts = "kept snapshots" if report.from_snapshots else "a first pass"
+    starts = "kept snapshots" if report.from_snapshots else "snapshots made for it"
     facts = make_report_facts(report.outcome) | {"segments": f"{report.segments}, from {starts}"}
     if report.executors_lost:
         facts["executors lost"] = report.executors_lost

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from blake3 import blake3
 
 from microrollup.chain.block import compute_block_hash, compute_genesis_header, compute_rollup_id
 from microrollup.codec.json import hex0x
 from microrollup.declaration.rollup import MicroRollup, load_rollup
-from microrollup.errors import UsageError, WrongRollup
+from microrollup.errors import UsageError
 from microrollup.segments.coordinator import Coordinator, Verdict
 from microrollup.segments.executors import parse_executor
 from microrollup.segments.first_pass import FirstPass
@@ -24,8 +25,9 @@ from microrollup.settlement.place import L1Place, open_l1
 from microrollup.settlement.protocol import L1View
 from microrollup.verifier.derive import SettledSource
 from microrollup.verifier.events import DivergenceEvent, Report
+from microrollup.verifier.scope import check_scope, find_missing
 from microrollup.verifier.source import BlockSource, StoreSource, open_source
-from microrollup.verifier.verify import UNCHECKED_WITHOUT_L1
+from microrollup.verifier.verify import list_unchecked
 
 __all__ = ["SNAPSHOTS_DIRECTORY", "SegmentRequest", "SegmentedReport", "verify_in_segments"]
 
@@ -42,9 +44,9 @@ class SegmentRequest(msgspec.Struct, frozen=True):
     executor: str
     """See `parse_executor`."""
     work: Path
-    """The workers' stores; on each machine under this name."""
+    """For the workers' stores; on each machine under this name. The same request goes on where the last one ended."""
     snapshots: Path | None = None
-    """Kept ones; by default those beside the source's store. If there are none, a first pass makes some."""
+    """Kept ones; by default those beside the source's store. If there are none, some are made and put there."""
     l1: L1Place | None = None
     rollup_id: bytes | None = None
     least_actions: int | None = None
@@ -59,7 +61,7 @@ class SegmentedReport(msgspec.Struct, frozen=True):
     outcome: Report | DivergenceEvent
     segments: int
     from_snapshots: bool
-    """Kept ones; else a first pass has made them."""
+    """Kept ones; else they were made."""
     executors_lost: int
     executed_again: int
     """Segments that this process executed once more, where the workers are other machines'."""
@@ -68,22 +70,21 @@ class SegmentedReport(msgspec.Struct, frozen=True):
 def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], None] = lambda _: None) -> SegmentedReport:
     """Verify a history in segments; `on_progress` is told how many entries the workers have verified.
 
-    Raises `SegmentFailed` if a segment gets no result, which says nothing about its blocks; `UsageError`,
-    `WrongRollup`, and what opening source and L1 raises.
+    Raises `SegmentFailed` if a segment gets no result, which says nothing about its blocks; what `check_scope` raises,
+    and what opening source and L1 raises.
     """
     factory = parse_executor(request.executor)
     rollup = load_rollup(request.app)
     with _open(request) as (source, l1):
+        check_scope(rollup, source, l1, request.rollup_id)
         genesis = source.genesis
-        if l1 is not None and l1.get_genesis() != genesis:
-            raise WrongRollup(f"L1 holds another rollup than {hex0x(compute_rollup_id(genesis))}")
+    if genesis.is_based:
+        raise UsageError("a based rollup is derived by one process: leave out --executor")
     rollup_id = compute_rollup_id(genesis)
-    if request.rollup_id not in (None, rollup_id):
-        raise WrongRollup(f"the blocks are of rollup {hex0x(rollup_id)}, not {hex0x(request.rollup_id or b'')}")
+    task = _make_task(request, rollup, rollup_id)
+    work = request.work / _name_work(task)
     shelf = _find_shelf(request)
     starts = [] if shelf is None else shelf.read_starts(rollup_id)
-    if request.snapshots is not None and not starts:
-        raise UsageError(f"{request.snapshots} holds no snapshot of this rollup: see `run --snapshot-every`")
     first = Start(0, compute_block_hash(compute_genesis_header(genesis)), 0, 0, None)
 
     def feed(add: Callable[[Segment], None]) -> None:
@@ -91,15 +92,25 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
             for segment in cut_segments(first, starts, request.least_actions):
                 add(segment)
             return
+        made = SnapshotShelf(request.snapshots or work / SNAPSHOTS_DIRECTORY)
         with _open(request) as (source, l1):
-            FirstPass(rollup, request.work, first, request.least_actions).run(
-                source, l1, request.app, request.workers, add
+            FirstPass(rollup, work / "first-pass", made, request.least_actions, add).run(
+                source, l1, first, request.app, request.workers
             )
 
-    coordinator = Coordinator(_make_task(request, rollup, rollup_id), factory, request.work, on_progress)
-    verdict = coordinator.run(feed)
-    outcome = verdict.divergence or _make_report(request, verdict, rollup_id)
+    verdict = Coordinator(task, factory, work, on_progress).run(feed)
+    outcome = verdict.divergence or _make_report(request, rollup, verdict, rollup_id)
     return SegmentedReport(outcome, verdict.segments, bool(starts), verdict.lost, verdict.again)
+
+
+def _name_work(task: SegmentTask) -> str:
+    """The directory of one verification. Another one, as with an L1 or of a file that was replaced, begins anew: what
+    was verified without L1 was not held to its rules.
+    """
+    raw = msgspec.json.encode(msgspec.structs.replace(task, python_path=()))
+    if task.source is not None and (file := Path(task.source)).is_file():
+        raw += f"{file.stat().st_size} {file.stat().st_mtime_ns}".encode()
+    return f"segments-{blake3(raw).hexdigest(8)}"
 
 
 @contextmanager
@@ -145,8 +156,10 @@ def _make_task(request: SegmentRequest, rollup: MicroRollup, rollup_id: bytes) -
     )
 
 
-def _make_report(request: SegmentRequest, verdict: Verdict, rollup_id: bytes) -> Report:
+def _make_report(request: SegmentRequest, rollup: MicroRollup, verdict: Verdict, rollup_id: bytes) -> Report:
     result = verdict.result
+    with nullcontext() if request.l1 is None else closing(open_l1(request.l1)) as l1:
+        unchecked, missing = list_unchecked(l1), None if l1 is None else find_missing(rollup, l1, result.l1_origin)
     return Report(
         verified=result.height,
         first=1,
@@ -156,7 +169,8 @@ def _make_report(request: SegmentRequest, verdict: Verdict, rollup_id: bytes) ->
         state_root=f"0x{result.state_root}",
         metadata_root=f"0x{result.metadata_root}",
         attestations=[],
-        unchecked=[] if request.l1 is not None else list(UNCHECKED_WITHOUT_L1),
+        unchecked=unchecked,
         once=request.once,
         waiting=result.waiting,
+        missing=missing,
     )

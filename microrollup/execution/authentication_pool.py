@@ -8,11 +8,8 @@ string a chunk.
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
-import os
 import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,7 +26,7 @@ from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import BadEnvelope, DecodeError, MicrorollupError, RefusedError, WorkerDied
 from microrollup.execution.authentication import Authenticated, Authentication, Authenticator
 from microrollup.execution.envelope import Enveloped
-from microrollup.system import count_cores
+from microrollup.system import count_cores, end_with_parent
 
 __all__ = [
     "CHUNK_SIZE",
@@ -272,16 +269,8 @@ def _start_worker(rollup_ref: str, domain: DomainConfig, twice: bool) -> None:
     """Make the process's authenticator; leave Ctrl-C to the parent, and end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = sys.stderr  # the parent's standard output is not for what an app prints here
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    end_with_parent()
     _worker.extend(_make_authenticators(load_rollup(rollup_ref), domain, twice=twice))
-
-
-def _end_with(sentinel: int) -> None:
-    """End this process once its parent has: a killed parent cannot tell its pool."""
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
 
 
 def _authenticate_lines(version: int, chunk: bytes) -> bytes:

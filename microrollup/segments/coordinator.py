@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -36,6 +37,9 @@ MAX_BUSY: Final = 600
 
 CHECKED_AGAIN: Final = 32
 """One segment in so many is executed again here, where the workers are other machines'."""
+
+MAX_RESULT_BYTES: Final = 65_536
+"""An answer is a few hundred bytes; a longer one is none."""
 
 _LOOK_SECONDS: Final = 0.5
 _RESULT_DECODER: Final = msgspec.json.Decoder(SegmentResult)
@@ -90,7 +94,8 @@ class Coordinator:
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         """`task` is what all have in common. `work` is a directory for the workers' stores, by a name that is valid on
-        each worker's machine; here it is emptied as segments end. `on_progress` is told how many entries are verified.
+        each worker's machine, and of this task alone: who begins again with both goes on where the last run ended. It
+        is removed once there is a verdict. `on_progress` is told how many entries are verified.
         """
         self._task = task
         self._factory = factory
@@ -109,15 +114,33 @@ class Coordinator:
         try:
             self._executor = self._factory.open()
             feed(self._add)
-            while not self._is_decided():
+            while (last := self._find_last()) is None:
                 self._step(_LOOK_SECONDS)
-            return self._judge()
+            verdict = self._judge(last)
+            self._factory.clean(self._work)
+            return verdict
         finally:
             self._factory.close()
 
     def _add(self, segment: Segment) -> None:
-        self._pieces.append(_Piece(segment))
+        self._pieces.append(_Piece(segment, self._recall(segment)))
         self._step(0.0)
+
+    def _recall(self, segment: Segment) -> SegmentResult | None:
+        """What an earlier run has found of a segment."""
+        if segment.end is None:
+            return None
+        try:
+            return _RESULT_DECODER.decode(self._name_result(segment).read_bytes())
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def _keep(self, segment: Segment, result: SegmentResult) -> None:
+        """Have `_recall` find a result; blocks that are wrong are looked at again."""
+        if segment.end is not None and result.kind == "verified" and result.waiting is None:
+            with suppress(OSError):
+                (path := self._name_result(segment)).parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(msgspec.json.encode(result))
 
     def _step(self, seconds: float) -> None:
         """Submit what is not in work, wait a little for results, take them."""
@@ -147,15 +170,20 @@ class Coordinator:
         if piece.future is None:
             raise AssertionError("the piece is not in work")
         try:
-            result = _RESULT_DECODER.decode(piece.future.result(timeout=0))
+            raw = piece.future.result(timeout=0)
         except Exception as error:
             return error
         piece.future = None
+        try:
+            result = _decode_result(raw)
+        except (TypeError, msgspec.MsgspecError) as error:
+            self._count_try(piece, f"what a worker answered is not a result: {error}")
+            return None
         if result.kind == "code":
             raise SegmentFailed(
                 piece.segment,
                 f"worker {result.worker} has other code ({result.message}) than this verifier ({self._task.release},"
-                f" {', '.join(self._task.stf_ids)}): install the same release and app there",
+                f" {', '.join(self._task.stf_ids)}): install the same release and app there, and start it again",
             )
         if result.kind == "busy":
             piece.busy += 1
@@ -164,16 +192,19 @@ class Coordinator:
             time.sleep(_LOOK_SECONDS)
             return None
         if result.kind == "error":
-            self._count_try(piece, result.message)
+            self._count_try(piece, f"worker {result.worker}: {result.message}", result.height)
             return None
         piece.result = result
+        self._keep(piece.segment, result)
         self._lost_in_a_row = 0
         return None
 
-    def _count_try(self, piece: _Piece, reason: str) -> None:
-        """One more try without a result. Raises `SegmentFailed` after too many without progress."""
+    def _count_try(self, piece: _Piece, reason: str, said: int = -1) -> None:
+        """One more try without a result; a worker elsewhere `said` how far it got. Raises `SegmentFailed` after too
+        many without progress.
+        """
         progress = read_progress(self._directory(piece.segment))
-        reached = -1 if progress is None else progress[0]
+        reached = max(said, -1 if progress is None else progress[0])
         if reached > piece.reached:
             piece.tries, piece.reached, self._lost_in_a_row = 0, reached, 0
         else:
@@ -206,7 +237,7 @@ class Coordinator:
             before, piece = self._pieces[index - 1], self._pieces[index]
             if piece.result is not None and piece.result.kind == "snapshot":
                 reason = piece.result.message
-            elif before.result is not None and before.result.kind == "verified" and not _meets(before, piece):
+            elif before.result is not None and before.result.kind == "verified" and not _meets(before.result, piece):
                 reason = f"block {before.result.height} is 0x{before.result.block_hash}"
             else:
                 continue
@@ -220,37 +251,42 @@ class Coordinator:
         if first is not None and first.kind == "snapshot":
             raise SnapshotError(f"the history cannot begin: {first.message}")
 
-    def _is_decided(self) -> bool:
-        """Whether what is known is a verdict: all right, or right up to a block that is not."""
-        for piece in self._pieces:
+    def _find_last(self) -> int | None:
+        """The place of the piece with which the verdict ends, once all up to it are known: the first in which a block
+        is not right or not judged yet, else the last.
+        """
+        for place, piece in enumerate(self._pieces):
             if piece.result is None or piece.result.kind == "snapshot":
-                return False
-            if piece.result.kind == "divergence":
-                return True
-        return True
+                return None
+            if piece.result.kind == "divergence" or piece.result.waiting is not None:
+                return place
+        return len(self._pieces) - 1
 
-    def _judge(self) -> Verdict:
-        results = [piece.result for piece in self._pieces if piece.result is not None]
-        wrong = next((result for result in results if result.kind == "divergence"), None)
-        again = 0 if wrong is not None or self._factory.trusted else self._check_again()
-        return Verdict(wrong or results[-1], len(self._pieces), self._lost, again)
+    def _judge(self, last: int) -> Verdict:
+        result = self._pieces[last].result
+        if result is None:
+            raise AssertionError("the verdict was not known")
+        again = 0 if self._factory.trusted else self._check_again(self._pieces[: last + 1], result)
+        return Verdict(result, len(self._pieces), self._lost, again)
 
-    def _check_again(self) -> int:
-        """Execute one segment in `CHECKED_AGAIN` here, chosen now that all answers are in.
+    def _check_again(self, pieces: list[_Piece], result: SegmentResult) -> int:
+        """Execute one segment in `CHECKED_AGAIN` here, chosen now that all answers are in; or, where a worker says that
+        a block is wrong, that one's.
 
         Raises `SegmentFailed` naming the worker whose answer was not what execution gives.
         """
-        count, rest = divmod(len(self._pieces), CHECKED_AGAIN)
+        count, rest = divmod(len(pieces), CHECKED_AGAIN)
         count += secrets.randbelow(CHECKED_AGAIN) < rest
-        for piece in random.SystemRandom().sample(self._pieces, count):
+        chosen = pieces[-1:] if result.kind == "divergence" else random.SystemRandom().sample(pieces, count)
+        for piece in chosen:
             shutil.rmtree(directory := self._work / "again", ignore_errors=True)
             task = msgspec.structs.replace(self._read_task(piece), directory=str(directory))
-            ours = _RESULT_DECODER.decode(run_segment(msgspec.json.encode(task)))
-            theirs = piece.result
-            if theirs is None or (ours.kind, ours.block_hash) != (theirs.kind, theirs.block_hash):
-                worker = "nobody" if theirs is None else theirs.worker
-                raise SegmentFailed(piece.segment, f"worker {worker} said it is right; here it is: {ours}")
-        return count
+            ours, theirs = _RESULT_DECODER.decode(run_segment(msgspec.json.encode(task))), piece.result
+            if theirs is None or _get_answer(ours) != _get_answer(theirs):
+                worker, said = ("nobody", "nothing") if theirs is None else (theirs.worker, theirs.kind)
+                reason = f": {ours.divergence or ours.message}" if ours.kind != "verified" else ""
+                raise SegmentFailed(piece.segment, f"worker {worker} said {said}; here it is {ours.kind}{reason}")
+        return len(chosen)
 
     def _note_progress(self) -> None:
         done = 0
@@ -283,10 +319,25 @@ class Coordinator:
             directory=str(self._directory(segment)),
         )
 
+    def _name_result(self, segment: Segment) -> Path:
+        return self._directory(segment) / f"result-{'' if segment.end is None else segment.end.height}"
+
     def _directory(self, segment: Segment) -> Path:
         return self._work / name_segment(segment.start.height, segment.start.block_hash.hex())
 
 
-def _meets(before: _Piece, piece: _Piece) -> bool:
-    """Whether a verified piece ends in the block from which the next one starts."""
-    return before.result is not None and before.result.block_hash == piece.segment.start.block_hash.hex()
+def _meets(result: SegmentResult, piece: _Piece) -> bool:
+    """Whether what is verified ends in the block from which the next piece starts, or was not to be judged that far."""
+    return result.waiting is not None or result.block_hash == piece.segment.start.block_hash.hex()
+
+
+def _get_answer(result: SegmentResult) -> tuple[object, ...]:
+    """What two honest workers agree on; one of them may have seen more blocks that can be judged."""
+    return result.kind, result.block_hash, result.divergence
+
+
+def _decode_result(raw: object) -> SegmentResult:
+    """What a worker answered. Raises `TypeError` and `MsgspecError`."""
+    if not isinstance(raw, bytes) or len(raw) > MAX_RESULT_BYTES:
+        raise TypeError(f"{type(raw).__name__}, not at most {MAX_RESULT_BYTES} bytes")
+    return _RESULT_DECODER.decode(raw)

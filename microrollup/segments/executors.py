@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -14,7 +16,7 @@ import msgspec
 from microrollup.errors import SourceUnavailable, UsageError
 from microrollup.limits import MEMORY_BYTES, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
-from microrollup.system import count_cores
+from microrollup.system import count_cores, end_with_parent
 
 __all__ = ["DaskCluster", "ExecutorFactory", "ProcessPool", "parse_executor"]
 
@@ -44,6 +46,10 @@ class ExecutorFactory(Protocol):
 
     def is_alive(self) -> bool:
         """Whether the executor that was opened last can still answer."""
+        ...
+
+    def clean(self, directory: Path) -> None:
+        """Remove a directory wherever the workers are."""
         ...
 
 
@@ -76,6 +82,11 @@ class ProcessPool(msgspec.Struct):
     def is_alive(self) -> bool:
         """Always: a pool that is broken says so in its futures."""
         return True
+
+    def clean(self, directory: Path) -> None:
+        """Remove a directory here, once nobody works in it any more."""
+        self.close()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 class DaskCluster(msgspec.Struct):
@@ -110,6 +121,13 @@ class DaskCluster(msgspec.Struct):
         """Whether the scheduler is connected; the tasks of one that was restarted are gone."""
         return self._client is not None and self._client.status == "running"
 
+    def clean(self, directory: Path) -> None:
+        """Remove a directory here, and on the machines of all workers that are there now."""
+        shutil.rmtree(directory, ignore_errors=True)
+        if self._client is not None:
+            with suppress(Exception):  # the verdict does not depend on it
+                self._client.run(shutil.rmtree, str(directory), True, on_error="ignore")
+
 
 def parse_executor(text: str) -> ExecutorFactory:
     """The executor that a text names. Raises `UsageError`."""
@@ -133,4 +151,5 @@ def _parse_count(text: str) -> int:
 def _start_worker() -> None:
     """The bounds of a verifier's process: a bad app must not take the machine's memory."""
     configure_logging()
+    end_with_parent()
     _HELD.enter_context(limited_memory(MEMORY_BYTES * VERIFIER_FACTOR))

@@ -24,6 +24,9 @@ from microrollup.store.tables import get_checkpoint
 __all__ = ["SnapshotKeeper", "keep_snapshots"]
 
 _LOOK_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 60.0
+"""After a failure: a full disk is not written to every second."""
+
 _NICER: Final = 10
 _WRITING: Final = "writing"
 _log = structlog.get_logger(__name__)
@@ -62,11 +65,14 @@ def _run(app: str, store: str, shelf: str, every: int, parent: int) -> None:
     with suppress(OSError):
         os.nice(_NICER)
     rollup = load_rollup(app)
+    next_try = 0.0
     while os.getppid() == parent:
         try:
-            keep_snapshots(rollup, Path(store), SnapshotShelf(Path(shelf)), every)
+            if time.monotonic() >= next_try:
+                keep_snapshots(rollup, Path(store), SnapshotShelf(Path(shelf)), every)
         except (MicrorollupError, OSError) as error:
             _log.warning("snapshot_not_kept", reason=str(error))
+            next_try = time.monotonic() + _RETRY_SECONDS
         time.sleep(_LOOK_SECONDS)
 
 

@@ -7,7 +7,7 @@ ends in the very block from which the next one starts. Snapshots need not be tru
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -15,6 +15,9 @@ from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent
 
 __all__ = ["Segment", "SegmentResult", "SegmentTask", "Start", "cut_segments", "merge_segments"]
+
+_Hex: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
+"""32 bytes, or nothing."""
 
 MAX_SEGMENTS: Final = 4096
 """More pieces than this are of no use to anybody; later starts are left out."""
@@ -75,15 +78,16 @@ class SegmentResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `verified`: all blocks are right. `divergence`: one is not. `snapshot`: the start cannot be used, which says nothing
     about blocks. `busy`: an earlier try on the same machine still holds the store. `code`: the worker has other code.
-    `error`: anything else that says nothing about blocks.
+    `error`: anything else that says nothing about blocks; `height` and `next_seq` are how far the worker got.
     """
 
     kind: Literal["verified", "divergence", "snapshot", "busy", "code", "error"]
     height: Annotated[int, msgspec.Meta(ge=0)] = 0
-    block_hash: str = ""
-    state_root: str = ""
-    metadata_root: str = ""
-    next_seq: int = 0
+    block_hash: _Hex = ""
+    state_root: _Hex = ""
+    metadata_root: _Hex = ""
+    next_seq: Annotated[int, msgspec.Meta(ge=0)] = 0
+    l1_origin: Annotated[int, msgspec.Meta(ge=0)] = 0
     waiting: int | None = None
     """The first block that is not judged yet; see `NotJudgedYet`."""
     divergence: DivergenceEvent | None = None

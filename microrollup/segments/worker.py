@@ -26,12 +26,12 @@ from microrollup.chain.block import Block, Header, compute_rollup_id
 from microrollup.chain.record import Genesis
 from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import (
+    CommitFailed,
     DecodeError,
     Divergence,
     MicrorollupError,
     SnapshotError,
     StoreCorrupt,
-    StoreError,
     StoreLocked,
     StoreMissing,
 )
@@ -58,6 +58,9 @@ _STORE: Final = "store"
 _FROM: Final = ".from"
 """Says in whose directory the store is with which a segment can go on."""
 
+_MAX_MESSAGE: Final = 2_000
+"""Characters of an error that travel."""
+
 _TASK_DECODER: Final = msgspec.json.Decoder(SegmentTask)
 
 
@@ -70,8 +73,10 @@ def run_segment(raw: bytes) -> bytes:
         result = _run(task)
     except Divergence as error:
         result = SegmentResult("divergence", divergence=DivergenceEvent.of(error))
-    except (MicrorollupError, MemoryError, OSError) as error:
-        result = SegmentResult("error", message=f"{type(error).__name__}: {error}")
+    except Exception as error:
+        reached = read_progress(Path(task.directory)) or (0, 0)
+        message = f"{type(error).__name__}: {error}"[:_MAX_MESSAGE]
+        result = SegmentResult("error", height=reached[0], next_seq=reached[1], message=message)
     return msgspec.json.encode(msgspec.structs.replace(result, worker=f"{socket.gethostname()}:{os.getpid()}"))
 
 
@@ -117,7 +122,7 @@ def _run(task: SegmentTask) -> SegmentResult:
         except StoreLocked:
             return SegmentResult("busy")
         except (SnapshotError, DecodeError) as error:
-            return SegmentResult("snapshot", message=str(error))
+            return SegmentResult("snapshot", message=str(error)[:_MAX_MESSAGE])
         stack.enter_context(ledger)
         ledger.watchdog = stack.enter_context(Watchdog(ACTION_SECONDS * VERIFIER_FACTOR))
         ledger.twice = not task.once
@@ -126,8 +131,6 @@ def _run(task: SegmentTask) -> SegmentResult:
         try:
             _verify(task, ledger, source, l1, pool, report.note)
         except NotJudgedYet as young:
-            if task.last is not None:
-                raise
             return _describe(ledger, young.height)
         if task.last is not None:
             if ledger.checkpoint.height != task.last:
@@ -175,10 +178,12 @@ def _open_ledger(task: SegmentTask, store: Path, rollup: MicroRollup, genesis: G
     try:
         start_hash = bytes.fromhex(task.start_hash)
         restore_snapshot(Path(task.snapshot), store, rollup, expected_block_hash=start_hash, l1=l1).close()
-    except StoreError:
+    except (CommitFailed, StoreLocked):
+        raise
+    except MicrorollupError as error:  # damaged, of another rollup, of other code, of an origin that L1 lacks
         if (store / DATA_FILE).exists():  # another try was faster
             raise StoreLocked(store) from None
-        raise
+        raise SnapshotError(f"{task.snapshot}: {error}") from None
     return Ledger.open(store, rollup, audit=True)
 
 
@@ -218,6 +223,7 @@ def _describe(ledger: Ledger, waiting: int | None) -> SegmentResult:
         state_root=header.state_root.hex(),
         metadata_root=header.metadata_root.hex(),
         next_seq=checkpoint.next_seq,
+        l1_origin=header.l1_origin,
         waiting=waiting,
     )
 

@@ -22,7 +22,6 @@ from typing import BinaryIO
 
 import msgspec
 
-from microrollup.based.block import require_based
 from microrollup.based.following import follow_queue
 from microrollup.chain.block import Header, compute_rollup_id, encode_header_words
 from microrollup.chain.record import Genesis
@@ -40,7 +39,7 @@ from microrollup.errors import (
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.watchdog import Watchdog
 from microrollup.keys.remote import RemoteKey
-from microrollup.ledger.code import OtherCode, check_inbox, describe_changes
+from microrollup.ledger.code import OtherCode, describe_changes
 from microrollup.ledger.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
@@ -48,13 +47,11 @@ from microrollup.settlement.attestation import SignedAttestation, attestation_to
 from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
-from microrollup.settlement.upgrades import find_announced
 from microrollup.verifier.based import attest_queue
 from microrollup.verifier.derive import SettledSource, derive_blocks
 from microrollup.verifier.events import (
     DivergenceEvent,
     ErrorEvent,
-    MissingCode,
     Report,
     Tick,
     VerifierEvent,
@@ -64,6 +61,7 @@ from microrollup.verifier.events import (
 from microrollup.verifier.follow import attest, read_judgeable, verify_blocks
 from microrollup.verifier.http_source import HttpSource
 from microrollup.verifier.l1_rules import NotJudgedYet
+from microrollup.verifier.scope import check_scope, find_missing
 from microrollup.verifier.signatures import SharedHeights, SignedHeights
 from microrollup.verifier.source import BlockSource, open_source, read_batches
 from microrollup.verifier.verify import list_unchecked
@@ -113,12 +111,9 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
     with ExitStack() as stack:
         l1 = None if request.l1 is None else stack.enter_context(closing(open_l1(request.l1)))
         source = _open_source(request.source, l1)
-        _check_genesis(source.genesis, l1, request.rollup_id)
-        _check_mode(rollup, source, key)
-        if l1 is not None:
-            stf_id = l1.get_stf_id(0)
-            manifest = None if isinstance(source, SettledSource) else source.read_manifest(stf_id)
-            check_inbox(rollup.oldest, stf_id, manifest)
+        check_scope(rollup, source, l1, None if request.rollup_id is None else bytes.fromhex(request.rollup_id))
+        if key is not None and isinstance(source, SettledSource) and not source.genesis.is_based:
+            raise UsageError("--key attests what is not settled yet; --from-l1 derives what is: give --from")
         directory = Path(request.directory)
         own = stack.enter_context(
             SignedHeights(directory / _SIGNED_DIRECTORY if request.signed is None else Path(request.signed))
@@ -156,17 +151,6 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
                 if tick.attest:
                     attestations = _attest(ledger, l1, key, signed, source, tick)
             emit(_describe(ledger, first, attestations, l1, waiting, once=request.once))
-
-
-def _check_mode(rollup: MicroRollup, source: BlockSource | SettledSource, key: object) -> None:
-    """Raise `UsageError` for what a rollup with a builder, or one without, cannot be asked for."""
-    is_derived = isinstance(source, SettledSource)
-    if source.genesis.is_based:
-        require_based(rollup, source.genesis)
-        if not is_derived:
-            raise UsageError("the rollup is based: its blocks follow from L1 alone; give --from-l1 instead of --from")
-    elif is_derived and key is not None:
-        raise UsageError("--key attests what is not settled yet; --from-l1 derives what is: give --from")
 
 
 def _follow_queue(
@@ -244,7 +228,7 @@ def _describe(
         unchecked=list_unchecked(l1),
         once=once,
         waiting=waiting,
-        missing=None if l1 is None else _find_missing(ledger, l1),
+        missing=None if l1 is None else find_missing(ledger.app, l1, ledger.header.l1_origin),
         header=_show_header(ledger, attestations) if ledger.genesis.is_based else None,
     )
 
@@ -253,23 +237,6 @@ def _show_header(ledger: Ledger, attestations: Sequence[SignedAttestation]) -> s
     if not attestations:
         return None
     return f"0x{encode_header_words(ledger.get_header(attestations[-1].attestation.last_height)).hex()}"
-
-
-def _find_missing(ledger: Ledger, l1: L1View) -> MissingCode | None:
-    """The announced code that this verifier will need and does not have."""
-    stf_id, since = find_announced(l1)
-    if since <= ledger.header.l1_origin or ledger.app.find_version(stf_id) is not None:
-        return None
-    return MissingCode(f"0x{stf_id.hex()}", since)
-
-
-def _check_genesis(genesis: Genesis, l1: L1View | None, rollup_id: str | None) -> None:
-    """The rollup must be the one that was asked for, and the one that L1 knows."""
-    found = compute_rollup_id(genesis)
-    if rollup_id is not None and found.hex() != rollup_id:
-        raise WrongRollup(f"the blocks are of rollup 0x{found.hex()}, not 0x{rollup_id}")
-    if l1 is not None and l1.get_genesis() != genesis:
-        raise WrongRollup(f"L1 holds another rollup than 0x{found.hex()}")
 
 
 def _open_ledger(directory: Path, rollup: MicroRollup, genesis: Genesis) -> Ledger:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
-from microrollup.chain.block import Block, compute_rollup_id
+from microrollup.chain.block import Block, Header, compute_rollup_id
 from microrollup.chain.export import BlockFile
 from microrollup.chain.record import Genesis
 from microrollup.errors import StoreCorrupt, UsageError
@@ -17,7 +17,8 @@ from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.settlement.due import make_may_end
 from microrollup.settlement.protocol import L1View
 from microrollup.store.environment import DATA_FILE, Environment
-from microrollup.store.tables import get_block, get_checkpoint
+from microrollup.store.retention import get_lowest_height
+from microrollup.store.tables import get_block, get_block_row, get_checkpoint
 from microrollup.verifier.http_source import HttpSource, is_address
 
 __all__ = ["BlockSource", "StoreSource", "open_source", "read_batches"]
@@ -45,36 +46,50 @@ class StoreSource:
 
     def __init__(self, directory: Path) -> None:
         """Open the store read-only. Raises `StoreMissing` and other `StoreError`s."""
-        self._environment = Environment(directory, read_only=True)
-        self.genesis = read_genesis(self._environment)
-        self._environment.refresh()
+        self.environment: Final = Environment(directory, read_only=True)
+        self.genesis = read_genesis(self.environment)
+        self.environment.refresh()
         self._rollup_id = compute_rollup_id(self.genesis)
 
     def read_tip(self) -> int:
         """The height of the newest closed block."""
-        with self._environment.snapshot() as txn:
-            return get_checkpoint(txn, self._environment.tables).height
+        with self.environment.snapshot() as txn:
+            return get_checkpoint(txn, self.environment.tables).height
+
+    def read_lowest(self) -> int:
+        """The lowest height whose state the store still has."""
+        with self.environment.snapshot() as txn:
+            tip = get_checkpoint(txn, self.environment.tables).height
+            return get_lowest_height(txn, self.environment.tables, tip)
+
+    def read_header(self, height: int) -> Header:
+        """A closed block's header. Raises `StoreCorrupt`, and `NotRetained` before where the store begins."""
+        with self.environment.snapshot() as txn:
+            row = get_block_row(txn, self.environment.tables, height)
+        if row is None:
+            raise StoreCorrupt(f"blocks/{height}", "missing")
+        return row.header
 
     def read_blocks(self, first_height: int = 1) -> Iterator[Block]:
         """Closed blocks from a height on. Raises `StoreCorrupt`."""
         for height in range(first_height, self.read_tip() + 1):
-            with self._environment.snapshot() as txn:
-                block = get_block(txn, self._environment.tables, self._rollup_id, height)
+            with self.environment.snapshot() as txn:
+                block = get_block(txn, self.environment.tables, self._rollup_id, height)
             if block is None:
                 raise StoreCorrupt(f"blocks/{height}", "missing")
             yield block
 
     def read_manifest(self, stf_id: bytes) -> bytes | None:
         """The manifest that the store keeps under an stfId."""
-        return read_manifests(self._environment).get(stf_id)
+        return read_manifests(self.environment).get(stf_id)
 
     def read_manifests(self) -> tuple[bytes, ...]:
         """All manifests that the store keeps, for an export."""
-        return tuple(read_manifests(self._environment).values())
+        return tuple(read_manifests(self.environment).values())
 
     def close(self) -> None:
         """Close the store."""
-        self._environment.close()
+        self.environment.close()
 
     def __enter__(self) -> Self:
         return self

@@ -41,7 +41,7 @@ class Disturber:
 
     def _run(self) -> None:
         while self.done < self._times and not self._ended.wait(0.01):
-            if len(list(self._work.glob("*/progress"))) > self.done:
+            if len(list(self._work.glob("*/*/progress"))) > self.done:
                 self.done += 1
                 self._disturb()
 

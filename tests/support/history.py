@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import random
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import pytest
 
 from kernel_fixtures import BUILDER, VERIFIER_KEY, Chain
 from microrollup.chain.block import Block
 from microrollup.chain.export import write_blocks
 from microrollup.deployment.segmenting import SegmentedReport, SegmentRequest
 from microrollup.maintenance.snapshot import write_snapshot
+from microrollup.segments.segment import SegmentTask
 from microrollup.segments.shelf import SnapshotShelf
+from microrollup.segments.worker import run_segment
 from microrollup.settlement.attestation import create_attestation, sign_attestation
 from microrollup.settlement.batch import compute_data_hash, encode_batch
-from microrollup.verifier.events import Report
+from microrollup.verifier.events import DivergenceEvent, Report
 from zoo import zoo
 
 BLOCKS: Final = 24
@@ -76,3 +83,63 @@ def require_right(found: SegmentedReport, history: History) -> None:
     report = report_of(found)
     assert (BLOCKS, history.tip.next_seq) == (report.verified, report.actions)
     assert report.block_hash == f"0x{history.tip.block_hash.hex()}"
+
+
+def divergence_of(found: SegmentedReport) -> DivergenceEvent:
+    assert isinstance(found.outcome, DivergenceEvent)
+    return found.outcome
+
+
+def lie(block: Block) -> Block:
+    """The block with another receipts root."""
+    header = msgspec.structs.replace(block.header, receipts_root=b"\x01" * 32)
+    return msgspec.structs.replace(block, header=header)
+
+
+class Inline:
+    """An executor of threads in this process. `spoil` may raise in place of a task, or change its result."""
+
+    def __init__(self, spoil: Callable[[SegmentTask, Callable[[], bytes]], Any]) -> None:
+        self.trusted, self.opened = True, 0
+        self._spoil = spoil
+        self._lock = threading.Lock()
+
+    def open(self) -> Executor:
+        self.opened += 1
+        return _Threads(self._run)
+
+    def _run(self, raw: bytes) -> Any:
+        task = msgspec.json.decode(raw, type=SegmentTask)
+        with self._lock:  # an app's module has one state per process
+            return self._spoil(task, lambda: run_segment(raw))
+
+    def close(self) -> None:
+        pass
+
+    def clean(self, directory: Path) -> None:
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def is_alive(self) -> bool:
+        return True
+
+
+class _Threads(ThreadPoolExecutor):
+    def __init__(self, run: Callable[[bytes], Any]) -> None:
+        super().__init__(2)
+        self._run = run
+
+    def submit(self, _: Any, /, *args: Any, **__: Any) -> Future[Any]:  # type: ignore[override]
+        return super().submit(self._run, *args)
+
+
+def use_inline(
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[SegmentTask, Callable[[], bytes]], Any] = lambda _, run: run(),
+    *,
+    trusted: bool = True,
+) -> Inline:
+    """Have requests run by an `Inline`."""
+    made = Inline(spoil)
+    made.trusted = trusted
+    monkeypatch.setattr("microrollup.deployment.segmenting.parse_executor", lambda _: made)
+    return made

@@ -169,6 +169,8 @@ class SnapshotReader:
         Raises `SnapshotError` if the file cannot be read or is damaged, `DecodeError` if it is malformed.
         """
         self._path = path
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise SnapshotError(f"{path} is not a file")
         try:
             self._file: BinaryIO = path.open("rb")
         except OSError as error:
