@@ -34,6 +34,7 @@ from microrollup.rpc.app import make_app
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import Server, bind
 from microrollup.segments.keeper import SnapshotKeeper
+from microrollup.settlement.attesters import list_attesters
 from microrollup.settlement.ethereum.errors import L1Throttled, L1Unreachable
 from microrollup.settlement.place import EthereumPlace, L1Place, open_l1
 from microrollup.store.environment import Environment
@@ -133,9 +134,10 @@ def make_node(
 
     `replica` is a log in which its verifiers note what they sign.
     """
-    chosen = list(keys)
+    chosen, attesters = list(keys), list_attesters(opened.l1)
     if not chosen and verifier_key_path(directory).exists():
-        chosen = [open_key(verifier_key_path(directory))]
+        own_key = open_key(verifier_key_path(directory))
+        chosen = [own_key] if own_key.address in attesters else []  # another set may be in force by now
     place = find_place(directory, l1)
     specs = []
     for key in chosen:
@@ -145,8 +147,7 @@ def make_node(
             app, directory, own, l1=place, key=key, signed=signed, workers=0, follow=True, replica=replica
         )
         specs.append(VerifierSpec(key.address, request))
-    verifiers = opened.l1.get_verifiers(opened.l1.get_number()).members
-    strangers = [spec for spec in specs if spec.address not in verifiers]
+    strangers = [spec for spec in specs if spec.address not in attesters]
     if strangers:
         raise UsageError(f"{hex0x(strangers[0].address)} is not among the rollup's verifiers")
     return Node(

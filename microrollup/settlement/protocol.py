@@ -175,6 +175,10 @@ class L1View(Protocol):
         """The verifier set as of an L1 block."""
         ...
 
+    def list_announced(self) -> list[Announced]:
+        """What is announced and not in force in the block that is to come, in the order of those from which it is."""
+        ...
+
     def get_forced_count(self, up_to_block: int) -> int:
         """How many forced actions the queue held at the end of an L1 block."""
         ...
@@ -245,10 +249,6 @@ class Inbox(Settlement, Protocol):
 
     What an owner announces after it has announced another owner never comes into force (see `CHANGE_DELAY_BLOCKS`).
     """
-
-    def list_announced(self) -> list[Announced]:
-        """What is announced and not in force in the block that is to come, in the order of those from which it is."""
-        ...
 
     def find_page(self, address: bytes) -> tuple[bytes, ...] | None:
         """The 96-byte keys of the registered page with a 20-byte address."""

@@ -44,6 +44,7 @@ from microrollup.ledger.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
 from microrollup.settlement.attestation import SignedAttestation, attestation_to_json, get_attester
+from microrollup.settlement.attesters import list_attesters
 from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
@@ -132,6 +133,7 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
         def report(header: Header) -> None:
             emit(VerifierProgress(header.height, header.first_seq + header.action_count))
 
+        attester = _Attester(l1, key, signed)
         for tick in _read_ticks(request):
             first = ledger.checkpoint.height + 1
             attestations: list[SignedAttestation] = []
@@ -149,7 +151,7 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
                 except NotJudgedYet as young:
                     waiting = young.height
                 if tick.attest:
-                    attestations = _attest(ledger, l1, key, signed, source, tick)
+                    attestations = attester.attest(ledger, source, tick)
             emit(_describe(ledger, first, attestations, l1, waiting, once=request.once))
 
 
@@ -260,22 +262,36 @@ def _open_key(request: VerifierRequest) -> SigningKey | BlsKey | None:
     return load_bls_key(secret) if request.bls else load_private_key(secret)
 
 
-def _attest(
-    ledger: Ledger,
-    l1: L1View | None,
-    key: SigningKey | BlsKey | None,
-    signed: SignedHeights | SharedHeights,
-    source: BlockSource,
-    tick: Tick,
-) -> list[SignedAttestation]:
-    if l1 is None or key is None:
-        return []
-    verifiers = l1.get_verifiers(l1.get_number())
-    if get_attester(key) not in verifiers.members:
-        raise UsageError(f"0x{get_attester(key).hex()} is not among the rollup's verifiers")
-    return attest(
-        ledger, l1, key, signed, lambda first: _read_batches(source, first, ledger.checkpoint.height, tick, l1)
-    )
+class _Attester:
+    """A key that attests while it is among the verifiers: it may run before its set is in force, and go on after."""
+
+    def __init__(
+        self, l1: L1View | None, key: SigningKey | BlsKey | None, signed: SignedHeights | SharedHeights
+    ) -> None:
+        self._l1 = l1
+        self._key = key
+        self._signed = signed
+        self._is_known = False
+        """Whether it was among them, or announced to be, at some time."""
+
+    def attest(self, ledger: Ledger, source: BlockSource, tick: Tick) -> list[SignedAttestation]:
+        """Attest the batches that are to be. Raises `UsageError` for a stranger's key, and what attesting raises."""
+        l1, key = self._l1, self._key
+        if l1 is None or key is None:
+            return []
+        attester = get_attester(key)
+        if not self._is_known and attester not in list_attesters(l1):
+            raise UsageError(f"0x{attester.hex()} is not among the rollup's verifiers")
+        self._is_known = True
+        if attester not in l1.get_verifiers(l1.get_number()).members:
+            return []
+        return attest(
+            ledger,
+            l1,
+            key,
+            self._signed,
+            lambda first: _read_batches(source, first, ledger.checkpoint.height, tick, l1),
+        )
 
 
 def _read_batches(source: BlockSource, first_height: int, verified: int, tick: Tick, l1: L1View) -> Iterable[bytes]:
