@@ -7,12 +7,12 @@ on chain they are EIP-2537's coordinates, 192 bytes without its padding and 128 
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
+from microrollup.crypto.bls_points import load_curve, read_coordinates, read_point
 from microrollup.errors import BadSignature
 
 __all__ = [
@@ -74,14 +74,14 @@ class BlsKey(msgspec.Struct, frozen=True):
         return self._sign(self.public, PROOF_DST)
 
     def _sign(self, message: bytes, dst: bytes) -> bytes:
-        curve = _load_curve()
+        curve = load_curve()
         point = curve.G1Point.hash_to_curve(message, dst) * curve.Scalar.from_be_bytes(self.secret)
         return bytes(point.to_compressed_bytes())
 
 
 def load_bls_key(secret: bytes) -> BlsKey:
     """The key of 32 bytes. Raises `ValueError` unless they are a scalar of the curve other than zero."""
-    curve = _load_curve()
+    curve = load_curve()
     if len(secret) != 32:
         raise ValueError(f"a BLS secret has 32 bytes, not {len(secret)}")
     scalar = curve.Scalar.from_be_bytes(secret)
@@ -111,7 +111,7 @@ def is_sum(keys: Iterable[bytes], message: bytes, signature: bytes) -> bool:
 
     False if the keys cancel each other: the sum of nothing vouches for nothing.
     """
-    curve = _load_curve()
+    curve = load_curve()
     total = curve.G2Point.identity()
     for key in keys:
         total += _read_key(key)
@@ -125,7 +125,7 @@ def is_sum(keys: Iterable[bytes], message: bytes, signature: bytes) -> bool:
 
 def add_signatures(signatures: Iterable[bytes]) -> bytes:
     """The sum of 48-byte signatures. Raises `BadSignature` for what is not one."""
-    total = _load_curve().G1Point.identity()
+    total = load_curve().G1Point.identity()
     for signature in signatures:
         total += _read_signature(signature)
     return bytes(total.to_compressed_bytes())
@@ -138,13 +138,13 @@ def expand_key(key: bytes) -> bytes:
 
 def compress_chain_key(key: bytes) -> bytes:
     """The 96 bytes of a 192-byte key. Raises `BadSignature` for infinity and what is not in the subgroup."""
-    point = _read_coordinates(_load_curve().G2Point, key, "a BLS key")
+    point = read_coordinates(load_curve().G2Point, key, "a BLS key")
     return bytes(point.to_compressed_bytes())
 
 
 def expand_signature(signature: bytes) -> bytes:
     """The 128 bytes of a 48-byte signature. Raises `BadSignature`."""
-    point = _read_point(_load_curve().G1Point, signature, "a BLS signature")
+    point = read_point(load_curve().G1Point, signature, "a BLS signature")
     raw = bytes(point.to_xy_bytes_be())
     return b"".join([_PADDING + raw[at : at + _COORDINATE_BYTES] for at in (0, _COORDINATE_BYTES)])
 
@@ -155,47 +155,20 @@ def compress_chain_signature(signature: bytes) -> bytes:
     if len(signature) != CHAIN_SIGNATURE_BYTES or not first.startswith(_PADDING) or not second.startswith(_PADDING):
         raise BadSignature("a BLS signature on chain is two coordinates of 48 bytes, each after 16 zero bytes")
     raw = first[len(_PADDING) :] + second[len(_PADDING) :]
-    point = _read_coordinates(_load_curve().G1Point, raw, "a BLS signature")
+    point = read_coordinates(load_curve().G1Point, raw, "a BLS signature")
     return bytes(point.to_compressed_bytes())
 
 
 def _is_signed(key: Any, message: bytes, dst: bytes, signature: Any) -> bool:
-    curve = _load_curve()
+    curve = load_curve()
     hashed = curve.G1Point.hash_to_curve(message, dst)
     return bool(curve.GT.pairing_check([hashed, signature], [key, -curve.G2Point()]))
 
 
 @functools.lru_cache(_REMEMBERED_KEYS)
 def _read_key(key: bytes) -> Any:
-    return _read_point(_load_curve().G2Point, key, "a BLS key")
+    return read_point(load_curve().G2Point, key, "a BLS key")
 
 
 def _read_signature(signature: bytes) -> Any:
-    return _read_point(_load_curve().G1Point, signature, "a BLS signature")
-
-
-def _read_point(group: Any, encoded: bytes, what: str) -> Any:
-    """A point of the prime-order subgroup other than infinity in its one encoding, which encoding again shows."""
-    try:
-        point = group.from_compressed_bytes(encoded)
-    except ValueError:
-        raise BadSignature(f"{what} is not a compressed point of the subgroup") from None
-    if point == group.identity() or bytes(point.to_compressed_bytes()) != encoded:
-        raise BadSignature(f"{what} is infinity, or not in its canonical encoding")
-    return point
-
-
-def _read_coordinates(group: Any, raw: bytes, what: str) -> Any:
-    """The same from uncompressed coordinates; infinity, which is zeros, is refused."""
-    try:
-        point = group.from_xy_bytes_be(raw)
-    except ValueError:
-        raise BadSignature(f"{what} is not a point of the subgroup") from None
-    if point == group.identity() or bytes(point.to_xy_bytes_be()) != raw:
-        raise BadSignature(f"{what} is infinity, or not in its canonical encoding")
-    return point
-
-
-@functools.cache
-def _load_curve() -> Any:
-    return importlib.import_module("py_arkworks_bls12381")
+    return read_point(load_curve().G1Point, signature, "a BLS signature")

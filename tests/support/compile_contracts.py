@@ -62,6 +62,7 @@ PROJECTS: Final = (
             "ArbitrumOrigin",
             "ArbitrumSender",
             "AxiomBridge",
+            "BlsValidator",
             "ECDSAValidator",
             "EitherOrigin",
             "EscapeVerifier",

@@ -107,7 +107,7 @@ class World:
         cluster.clear()
         self.log = PostgresLog(cluster.get_url())
         choice = VerifierChoice((compute_address(make_key("verifier elsewhere")),))
-        place = LocalPlace(str(root / "l1"))
+        self.place = place = LocalPlace(str(root / "l1"))
         self.members = {name: Member(self, name) for name in ("one", "two")}
         with open_rollup(self.members["one"].directory, counting.app, verifiers=choice, l1=place) as opened:
             self.domain = opened.ledger.genesis.domain

@@ -37,6 +37,7 @@ from .changes import PUBLISHED_VALIDATORS, check_code_hash, make_register, make_
 from .configuration import (
     Configuration,
     compute_data,
+    configure_bls,
     configure_ecdsa,
     configure_multisig,
     configure_p256,
@@ -77,7 +78,7 @@ from .overhead import (
     estimate_overhead,
     recommend_verification_gas_limit,
 )
-from .signing import encode_p256, encode_webauthn, sign_ecdsa, sign_multisig
+from .signing import encode_bls, encode_p256, encode_webauthn, sign_ecdsa, sign_multisig
 from .stub import (
     STUB_CLIENT_DATA_BYTES,
     encode_stub_delegate_signature,
@@ -123,11 +124,13 @@ __all__ = [
     "compute_typed_data_digest",
     "compute_user_operation_hash",
     "compute_validator_address",
+    "configure_bls",
     "configure_ecdsa",
     "configure_multisig",
     "configure_p256",
     "configure_webauthn",
     "decode_failed_operation",
+    "encode_bls",
     "encode_delegate_signature",
     "encode_deployment",
     "encode_eoa_delegate_creation",

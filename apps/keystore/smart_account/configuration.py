@@ -13,13 +13,15 @@ from typing import Final
 from msgspec import Struct
 
 from microrollup.contracts import load_artifact
+from microrollup.crypto.bls_points import load_curve, read_point
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.signatures.p256 import POINT_BYTES, is_point
-from microrollup.errors import UsageError
+from microrollup.errors import BadSignature, UsageError
 
 __all__ = [
     "Configuration",
     "compute_data",
+    "configure_bls",
     "configure_ecdsa",
     "configure_multisig",
     "configure_p256",
@@ -79,6 +81,19 @@ def configure_multisig(threshold: int, owners: Sequence[bytes]) -> Configuration
     if len(set(owners)) != len(owners):
         raise UsageError("an owner comes twice")
     return Configuration(load_code_hash("MultisigValidator"), bytes((threshold,)) + b"".join(sorted(owners)))
+
+
+def configure_bls(key: bytes) -> Configuration:
+    """One BLS12-381 key that signs hashes themselves, 48 bytes of a point of G1; on chains with EIP-2537 (Prague).
+
+    The key may be the sum of several: check the proof of possession of each before it is added, or the last one could
+    be chosen to cancel the others. Raises `UsageError` for anything but a point of the subgroup, or infinity.
+    """
+    try:
+        point = read_point(load_curve().G1Point, key, "a BLS key")
+    except BadSignature as error:
+        raise UsageError(str(error)) from None
+    return Configuration(load_code_hash("BlsValidator"), bytes(point.to_xy_bytes_be()))
 
 
 def configure_p256(point: bytes, *, precompile: bool = True) -> Configuration:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from microrollup.crypto.bls_points import load_curve, read_point
 from microrollup.crypto.ecdsa import PrivateKey, compute_address, sign_digest
 from microrollup.crypto.signatures import p256, webauthn
-from microrollup.errors import UsageError
+from microrollup.errors import BadSignature, UsageError
 
-__all__ = ["encode_p256", "encode_webauthn", "sign_ecdsa", "sign_multisig"]
+__all__ = ["encode_bls", "encode_p256", "encode_webauthn", "sign_ecdsa", "sign_multisig"]
 
 _SCALARS_START: Final = 1 + p256.POINT_BYTES
 """In both of the kernel's P-256 forms, scheme byte and point come first."""
@@ -25,6 +26,18 @@ def sign_ecdsa(key: PrivateKey, digest: bytes) -> bytes:
 def sign_multisig(keys: Sequence[PrivateKey], digest: bytes) -> bytes:
     """One signature for each key, in the order of their addresses. As many as the threshold says, no more."""
     return b"".join([sign_digest(key, digest) for key in sorted(keys, key=compute_address)])
+
+
+def encode_bls(signature: bytes) -> bytes:
+    """The 192 bytes of a compressed signature, 96 bytes of a point of G2. Raises `UsageError` if it is not one.
+
+    `x0(48) || x1(48) || y0(48) || y1(48)`: a contract would pay more to find y than to verify.
+    """
+    try:
+        point = read_point(load_curve().G2Point, signature, "a BLS signature")
+    except BadSignature as error:
+        raise UsageError(str(error)) from None
+    return bytes(point.to_xy_bytes_be())
 
 
 def encode_p256(signature: bytes) -> bytes:

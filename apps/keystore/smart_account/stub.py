@@ -32,6 +32,13 @@ r is the abscissa of a point of secp256k1. r / s on P-256 is 0xaaaa…: no windo
 multiplication would skip, so no signature takes longer in Solidity.
 """
 _ECDSA: Final = _SCALARS + b"\x1b"
+_BLS: Final = bytes.fromhex(
+    "024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8"
+    "13e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e"
+    "0ce5d527727d6e118cc9cdc6da2e351aadfd9baa8cbdd3a76d429a695160d12c923ac9cc3baca289e193548608b82801"
+    "0606c4a02ea734cc32acd2b02bc28b99cb3e287e85a763af267492ab572e99ab3f370d275cec1da1aaa9075ff05f79be"
+)
+"""G2's generator: a pairing with what is not a point would end at once, and burn what it was given."""
 _AUTHENTICATOR_DATA: Final = b"\x71" * 32 + b"\x05" + b"\x71" * 4
 """A relying party's hash, flags (present, verified) and counter."""
 _CLIENT_DATA_HEAD: Final = b'{"type":"webauthn.get","challenge":"' + b"q" * 43 + b'","origin":"'
@@ -88,6 +95,8 @@ def _encode_validator_stub(configuration: Configuration, client_data_bytes: int)
             return _ECDSA * configuration.config[0]
         case found if found in (load_code_hash("P256Validator"), load_code_hash("P256SolidityValidator")):
             return _SCALARS
+        case found if found == load_code_hash("BlsValidator"):
+            return _BLS
         case found if found in (load_code_hash("WebAuthnValidator"), load_code_hash("WebAuthnSolidityValidator")):
             return _encode_assertion(client_data_bytes)
         case found:

@@ -11,10 +11,10 @@ the sum of theirs.
 from __future__ import annotations
 
 import functools
-import importlib
 from itertools import pairwise
 from typing import Any, Final
 
+from microrollup.crypto.bls_points import load_curve, read_point
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.signatures.statement import Statement
 from microrollup.errors import BadSignature, WrongLength
@@ -63,11 +63,11 @@ def canonicalize(signature: bytes) -> bytes:
 def recover_sender(statement: Statement, signature: bytes) -> bytes:
     """The group's sender, if all of its keys signed. Raises `BadSignature`."""
     items, whole = _split(signature)
-    curve = _load_curve()
+    curve = load_curve()
     keys = [key for key, _ in items]
     sender = compute_sender(keys)
     total = functools.reduce(lambda one, other: one + other, [_read_key(key) for key in keys])
-    point = _read_point(curve.G2Point, whole, "the signature")
+    point = read_point(curve.G2Point, whole, "the signature")
     message = curve.G2Point.hash_to_curve(compute_message(statement.digest, sender), SIGNATURE_DST)
     if not curve.GT.pairing_check([total, -curve.G1Point()], [message, point]):
         raise BadSignature("the keys did not make this signature")
@@ -107,31 +107,12 @@ def _split(signature: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
 @functools.lru_cache(_REMEMBERED_PROOFS)
 def _is_proof(key: bytes, proof: bytes) -> bool:
     """Whether the holder of a key made its proof of possession; 4 ms, so those last seen are remembered."""
-    curve = _load_curve()
-    point = _read_point(curve.G2Point, proof, "a proof of possession")
+    curve = load_curve()
+    point = read_point(curve.G2Point, proof, "a proof of possession")
     message = curve.G2Point.hash_to_curve(key, PROOF_DST)
     return bool(curve.GT.pairing_check([_read_key(key), -curve.G1Point()], [message, point]))
 
 
 @functools.lru_cache(_REMEMBERED_PROOFS)
 def _read_key(key: bytes) -> Any:
-    return _read_point(_load_curve().G1Point, key, "a BLS key")
-
-
-def _read_point(group: Any, encoded: bytes, what: str) -> Any:
-    """A point of the prime-order subgroup other than infinity, in its one encoding.
-
-    The library accepts several encodings of infinity; encoding again shows any form that is not canonical.
-    """
-    try:
-        point = group.from_compressed_bytes(encoded)
-    except ValueError:
-        raise BadSignature(f"{what} is not a compressed point of the subgroup") from None
-    if point == group.identity() or bytes(point.to_compressed_bytes()) != encoded:
-        raise BadSignature(f"{what} is infinity, or not in its canonical encoding")
-    return point
-
-
-@functools.cache
-def _load_curve() -> Any:
-    return importlib.import_module("py_arkworks_bls12381")
+    return read_point(load_curve().G1Point, key, "a BLS key")
