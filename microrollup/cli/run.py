@@ -62,6 +62,7 @@ COMMANDS: Final = {
     "config": ("config", "Show the settings that a node would run with, and where each comes from."),
     "keygen": ("keygen", "Make a private key in a new file, and show its address."),
     "docs": ("docs", "Show the documentation in the terminal."),
+    "ops": ("ops", "Write units, containers, alerts and a dashboard for a rollup."),
     "new": ("scaffold", "Write a small working app with tests."),
     "bench": ("bench", "Measure, each figure beside its limit."),
 }
