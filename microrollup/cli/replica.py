@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from microrollup.cli.l1 import l1_options
-from microrollup.cli.output import Command, Output, json_option, make_facts
+from microrollup.cli.output import Command, Output, json_option, make_facts, make_table
 from microrollup.cli.parameters import app_argument, data_option
 from microrollup.codec.json import hex0x
 from microrollup.declaration.rollup import load_rollup
@@ -195,7 +195,11 @@ def show_replica(replica: str, single_copy: bool, output: Output) -> None:
             for row in state.nodes
         ],
     }
-    output.show(document, make_facts(dict(document)))
+    facts = {name: value for name, value in document.items() if name != "nodes"}
+    nodes = make_table("node", "url", "records to take", "seen before")
+    for row in state.nodes:
+        nodes.add_row(row.node, row.url, str(state.end.number - row.taken), f"{row.seen_seconds:.1f} s")
+    output.show(document, make_facts(facts), nodes)
 
 
 @replica_command.command("forget", cls=Command)

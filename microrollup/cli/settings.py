@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import click
 import msgspec
-from rich.table import Table
+from rich.console import Group
+from rich.text import Text
 
 from microrollup.cli.output import Command, make_table
 from microrollup.codec.json import hex0x
@@ -41,6 +42,8 @@ __all__ = [
 
 _NO_SETTINGS: Final = frozenset({"json", "help", "verbose"})
 """Options that say how a command answers this once."""
+
+_DEFAULT: Final = "default"
 
 _TRUTHS: Final = ("true", "false", "1", "0")
 
@@ -135,7 +138,7 @@ def list_settings(ctx: click.Context) -> list[Setting]:
             continue
         given = ctx.get_parameter_source(option.name or "")
         source = (
-            "option" if given is click.core.ParameterSource.COMMANDLINE else sources.get(option.name or "", "default")
+            "option" if given is click.core.ParameterSource.COMMANDLINE else sources.get(option.name or "", _DEFAULT)
         )
         found.append(Setting(name, _show(ctx.params[option.name or ""]), source))
     return found
@@ -182,12 +185,17 @@ def describe_settings(settings: list[Setting]) -> dict[str, Any]:
     return {setting.name: {"value": setting.value, "source": setting.source} for setting in settings}
 
 
-def tabulate(settings: list[Setting]) -> Table:
-    """Name, value and source in columns."""
+def tabulate(settings: list[Setting]) -> Group:
+    """What somebody has set with value and source in columns; below them the defaults, and what has no value."""
     table = make_table("setting", "value", "from")
+    defaults, missing = [], []
     for setting in settings:
         values = setting.value if isinstance(setting.value, list) else [setting.value]
-        table.add_row(
-            setting.name, ", ".join(["" if value is None else str(value) for value in values]), setting.source
-        )
-    return table
+        text = ", ".join(["" if value is None else str(value) for value in values])
+        if setting.source != _DEFAULT:
+            table.add_row(setting.name, Text(text), setting.source)
+        elif text:
+            defaults.append(f"{setting.name} {text}")
+        else:
+            missing.append(setting.name)
+    return Group(table, Text(f"by default  {', '.join(defaults)}"), Text(f"not set     {', '.join(missing)}"))

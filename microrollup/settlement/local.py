@@ -101,7 +101,9 @@ class LocalSettlement:
             with tables.begin() as transaction:
                 rows = InboxRows(tables, transaction)
                 if not rows.has_genesis():
-                    raise StoreMissing(f"{directory} holds no local settlement: `microrollup run` makes it")
+                    raise StoreMissing(
+                        f"{directory} holds no local settlement: --l1 names one, `run` of a new rollup makes it"
+                    )
                 if rows.get_meta().format != FORMAT:
                     raise StoreFormat(f"{directory} has format {rows.get_meta().format}, known is {FORMAT}")
             return cls(tables, clock, dry_run=dry_run)

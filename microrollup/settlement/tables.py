@@ -96,7 +96,7 @@ def open_tables(directory: Path, *, create: bool, read_only: bool = False) -> In
     if create:
         _make_directory(directory)
     elif not (directory / "data.mdb").is_file():
-        raise StoreMissing(f"{directory} holds no local settlement: `microrollup run` makes it")
+        raise StoreMissing(f"{directory} holds no local settlement: --l1 names one, `run` of a new rollup makes it")
     try:
         environment = lmdb.open(str(directory), create=create, readonly=read_only, max_dbs=16, map_size=_MAP_BYTES)
         if not read_only:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ def test_each_source_before_the_next(command: CommandLine, data: Path, monkeypat
     assert {"value": 7, "source": "MICROROLLUP_L1_DEPTH"} == found["l1-depth"]
     assert {"value": 9.0, "source": "MICROROLLUP_RATE"} == found["rate"]
     assert {"value": True, "source": "MICROROLLUP_UPGRADE"} == found["upgrade"]
+    rows = command("config", "check", "--data", data).out.splitlines()
+    assert ["rate", "9.0", "MICROROLLUP_RATE"] in [row.split() for row in rows]
+    assert [["block-size 3200"]] == [re.findall(r"block-size \d+", row) for row in rows if row.startswith("by default")]
     place = find_place(data, None)
     assert (7, INBOX) == (place.depth, place.inbox)  # type: ignore[union-attr]
 
