@@ -101,8 +101,17 @@ class Proposal(msgspec.Struct, frozen=True):
 
 
 def extend(inbox: Inbox, **changes: int | bytes) -> Header:
-    """A header that an inbox would take now on top of what is settled, with `changes` to its members."""
-    settled, number = inbox.get_settled(), inbox.get_number()
+    """A header that an inbox would take now on top of what is settled, with `changes` to its members.
+
+    That of a based rollup takes an entry of the queue, which is put there if there is none.
+    """
+    settled = inbox.get_settled()
+    taken = settled.forced_count
+    if inbox.get_genesis().is_based:
+        taken += 1
+        if inbox.get_forced_count(inbox.get_number()) < taken:
+            inbox.force(b"", sender=OWNER)
+    number = inbox.get_number()
     header = Header(
         rollup_id=compute_rollup_id(inbox.get_genesis()),
         height=settled.height + 1,
@@ -110,8 +119,8 @@ def extend(inbox: Inbox, **changes: int | bytes) -> Header:
         timestamp=inbox.get_time(number - 1),
         stf_id=STF_ID,
         l1_origin=number - 1,
-        forced_count=settled.forced_count,
-        forced_hash=inbox.get_queue_hash(settled.forced_count),
+        forced_count=taken,
+        forced_hash=inbox.get_queue_hash(taken),
         first_seq=settled.height,
         action_count=0,
         actions_root=bytes(32),
@@ -123,9 +132,9 @@ def extend(inbox: Inbox, **changes: int | bytes) -> Header:
 
 
 def propose(inbox: Inbox, *headers: Header, keys: Sequence[PrivateKey] = VERIFIER_KEYS[:2]) -> Proposal:
-    """The batch of these headers' empty blocks, attested with `keys`."""
+    """The batch of these headers' empty blocks, attested with `keys`; a based rollup publishes none."""
     blocks = [_make_block(header) for header in headers]
-    batch = encode_batch(headers[0].rollup_id, blocks)
+    batch = b"" if inbox.get_genesis().is_based else encode_batch(headers[0].rollup_id, blocks)
     settled = inbox.get_settled()
     data_hash = inbox.compute_data_hash(batch)
     attestation = create_attestation(settled.block_hash, settled.height + 1, headers[-1], data_hash)

@@ -9,7 +9,7 @@ import pytest
 from ethereum_harness import KEYS, EthereumHarness, fund
 from l1_fixtures import Anvil, run_anvil
 from microrollup.settlement.ethereum.options import EthereumOptions
-from microrollup.testing.settlement_suite import SettlementContract
+from microrollup.testing.settlement_suite import BasedContract, SettlementContract
 
 
 @pytest.fixture(scope="class")
@@ -34,6 +34,16 @@ class TestBlobs(SettlementContract):
 
 class TestCalldata(SettlementContract):
     """The same with batches in calldata."""
+
+    @pytest.fixture
+    def harness(self, anvil: Anvil) -> Iterator[EthereumHarness]:
+        harness = EthereumHarness(anvil, EthereumOptions(anvil.url, da="calldata", poll_seconds=0, settle_seconds=120))
+        yield harness
+        harness.close()
+
+
+class TestBased(BasedContract):
+    """The rules of an inbox without a builder."""
 
     @pytest.fixture
     def harness(self, anvil: Anvil) -> Iterator[EthereumHarness]:

@@ -34,7 +34,7 @@ from microrollup.settlement.rows import FORMAT, Meta
 from microrollup.settlement.tables import InboxTables, open_tables
 from microrollup.settlement.verifiers import VerifierSet
 from microrollup.testing.settlement_harness import BUILDER, OWNER, STF_ID, extend, make_genesis, propose
-from microrollup.testing.settlement_suite import SettlementContract
+from microrollup.testing.settlement_suite import ABSENT, BasedContract, SettlementContract
 
 START_NUMBER = 150_000_000
 SENDER = bytes(range(20))
@@ -72,6 +72,20 @@ class LocalHarness:
 
 class TestContract(SettlementContract):
     """Every rule of the inbox."""
+
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> LocalHarness:
+        return LocalHarness(tmp_path)
+
+
+def test_what_is_absent_exists_elsewhere() -> None:
+    """Each case that a based rollup does not have is one of the others', and no other is left out."""
+    missing = {name for name in dir(BasedContract) if name.startswith("test_") and getattr(BasedContract, name) is None}
+    assert missing == set(ABSENT) <= set(dir(SettlementContract))
+
+
+class TestBasedContract(BasedContract):
+    """The same without a builder."""
 
     @pytest.fixture
     def harness(self, tmp_path: Path) -> LocalHarness:

@@ -20,7 +20,6 @@ from microrollup.testing.settlement_cases.parts import (
     SettlementCases,
 )
 from microrollup.testing.settlement_harness import (
-    BUILDER,
     OWNER,
     STF_ID,
     SettlementHarness,
@@ -42,7 +41,7 @@ class CreationCases(SettlementCases):
         assert (0, genesis.l1_start) == (head.forced_count, head.l1_origin)
         assert EMPTY_QUEUE_HASH == inbox.get_queue_hash(0)
         number = inbox.get_number()
-        assert (OWNER, BUILDER) == (inbox.get_owner(number), inbox.get_builder(number))
+        assert (OWNER, genesis.builder) == (inbox.get_owner(number), inbox.get_builder(number))
         assert VerifierSet(genesis.verifiers, 2) == inbox.get_verifiers(number)
         assert STF_ID == inbox.get_stf_id(number) == inbox.look(number - 1, 0).stf_id
 

@@ -24,6 +24,7 @@ from microrollup.testing.settlement_harness import (
     BUILDER,
     OWNER,
     SettlementHarness,
+    extend,
 )
 
 __all__ = ["TimeCases"]
@@ -49,6 +50,7 @@ class TimeCases(SettlementCases):
 
     def test_origin_is_past(self, inbox: Inbox) -> None:
         """The block before the settling one can be the origin, the settling one cannot."""
+        extend(inbox)  # puts what a based rollup has to take into the queue, before L1's number is looked at
         with pytest.raises(BadOrigin):
             settle_with(inbox, l1_origin=inbox.get_number())
         number = inbox.get_number()
