@@ -49,9 +49,9 @@ ABSENT: Final = {
     "test_origin_is_recent": "an origin may be of any age",
     "test_refuses_oversized_batch": "nothing is published",
     "test_refuses_other_data": "nothing is published",
-    "test_due_entries_must_be_taken": "verifiers judge how many entries a block takes, the inbox wants one",
-    "test_entries_after_the_origin_are_not_due": "verifiers judge how many entries a block takes, the inbox wants one",
-    "test_no_more_than_64_must_be_taken": "verifiers judge how many entries a block takes, the inbox wants one",
+    "test_due_entries_must_be_taken": "verifiers judge how many entries are taken, the inbox wants one",
+    "test_entries_after_the_origin_are_not_due": "verifiers judge how many entries are taken, the inbox wants one",
+    "test_no_more_than_64_must_be_taken": "verifiers judge how many entries are taken, the inbox wants one",
 }
 """Cases that do not exist in a based rollup, and why. What takes their place is in `settlement_cases.based`."""
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import apps.keystore
+from based_chain import DEPTH, command, run_based_chain
 from command_line import APP, EXPECTED, LINES
 from l1_node_fixtures import Command, Node, RollupSite, Zygote, get_address, run_chain, run_command
 from l1_proxy import _post, run_proxy
 from microrollup.cli import main
+from microrollup.deployment.attesting import gather_attestations
 from microrollup.testing.settlement_harness import VERIFIER_KEYS
+from microrollup.verifier.based import ATTESTED_BLOCKS
 from waiting import wait_for
 
 GROUP = 250
@@ -89,6 +92,13 @@ def use(site: RollupSite, keys: list[Path], elsewhere: Path) -> int:
     return height
 
 
+def prove(store: Path, root: str) -> None:
+    """Proofs of an account and of an absent one, against the root that the inbox returns."""
+    for name, exists in (("sampleAccounts", True), ("sampleAbsentKeys", False)):
+        proof = run_command("prove", APP, EXPECTED[name][0]["key"], "--data", store)
+        assert (exists, root) == (proof["exists"], proof["stateRoot"])
+
+
 def test_the_whole_way(tmp_path: Path, capfd: Any) -> None:
     """Every action of the wallet file is settled in blobs by two of three verifiers, one of them elsewhere; L1 and DA
     give the same state without the operator, down to a proof against the root that the inbox returns; a new operator
@@ -111,9 +121,7 @@ def test_the_whole_way(tmp_path: Path, capfd: Any) -> None:
         shutil.rmtree(site.data)
         shutil.rmtree(tmp_path / "elsewhere")
         store = rebuild(site, archive)
-        for name, exists in (("sampleAccounts", True), ("sampleAbsentKeys", False)):
-            proof = run_command("prove", APP, EXPECTED[name][0]["key"], "--data", store)
-            assert (exists, site.read_root()) == (proof["exists"], proof["stateRoot"])
+        prove(store, site.read_root())
 
         file = tmp_path / "settled.snapshot"
         run_command("snapshot", APP, "--data", store, "--out", file)
@@ -134,3 +142,23 @@ def test_the_whole_way(tmp_path: Path, capfd: Any) -> None:
             site.check_settled_once(node)
             assert 0 == node.command.stop()
         assert EXPECTED["stateRoot"] != site.read_root()
+
+
+def test_the_whole_way_without_a_builder(tmp_path: Path) -> None:
+    """The same wallet file through a based rollup: a relayer carries it, two verifiers derive and attest, anybody
+    settles, and the root is the one that the rollup with a builder has. A proof comes from a verifier's store.
+    """
+    actions = tmp_path / "actions.jsonl"
+    actions.write_bytes(b"".join(LINES))
+    with run_based_chain(APP, tmp_path, "--zero-domain") as chain:
+        code, sent, said = command(
+            "relay", APP, actions, "--plan", tmp_path / "plan", "--key", chain.anybody, *chain.at
+        )
+        assert (0, len(LINES), []) == (code, sent["actions"], sent["refused"]), said
+        chain.anvil.mine(ATTESTED_BLOCKS + DEPTH + 1)
+        with chain.verify(0) as one, chain.verify(2) as two:
+            wait_for(lambda: len(gather_attestations([one, two])[0]) == 2)
+            code, settled, said = chain.settle(one, two)
+        assert (0, EXPECTED["stateRoot"]) == (code, settled["stateRoot"]), said
+        assert sent["carriers"] == chain.l1.get_settled().forced_count
+        prove(tmp_path / "verifier 0" / "store", f"0x{chain.l1.get_settled().state_root.hex()}")

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ def find_port() -> int:
 class BasedChain:
     """The rollup, and what its users and verifiers do."""
 
-    def __init__(self, app: str, root: Path, anvil: Anvil) -> None:
+    def __init__(self, app: str, root: Path, anvil: Anvil, *options: object) -> None:
+        """`options` are `deploy`'s besides."""
         self.app, self.root, self.anvil = app, root, anvil
         self.rollup = load_rollup(app)
         self.verifiers = [make_key(f"verifier {number} of {app}") for number in range(3)]
@@ -68,7 +69,7 @@ class BasedChain:
         named = [option for key in self.verifiers for option in ("--verifier", f"0x{compute_address(key).hex()}")]
         code, self.deployed, said = command(
             "deploy", app, "--based", "--data", self.data, "--l1-url", anvil.url, "--key", self.payer, *named,
-            "--l1-depth", DEPTH,
+            "--l1-depth", DEPTH, *options,
         )  # fmt: skip
         assert code == 0, said
         self.inbox = self.deployed["inbox"]
@@ -176,9 +177,9 @@ class BasedChain:
 
 
 @contextmanager
-def run_based_chain(app: str, root: Path, options: Sequence[str] = ()) -> Iterator[BasedChain]:
-    """A fresh anvil with the rollup of an app."""
-    with run_anvil(*options) as anvil:
+def run_based_chain(app: str, root: Path, *options: object) -> Iterator[BasedChain]:
+    """A fresh anvil with the rollup of an app; `options` are `deploy`'s besides."""
+    with run_anvil() as anvil:
         anvil.mine(3)
-        with closing(BasedChain(app, root, anvil)) as chain:
+        with closing(BasedChain(app, root, anvil, *options)) as chain:
             yield chain
