@@ -114,6 +114,32 @@ def test_three_verifiers_on_ethereum(chain: BasedChain) -> None:
         assert again + 1 == chain.l1.get_settled().forced_count
 
 
+def test_a_month_of_silence(chain: BasedChain) -> None:
+    """Nobody touches the rollup for a month of L1's time; then the node goes on with the new time, and verifiers
+    do too.
+    """
+    month = 30 * 24 * 3600
+    chain.force(counting.Add(1))
+    chain.anvil.mine(DEPTH + 1)
+    with chain.run(chain.data) as caller, chain.verify(0) as one, chain.verify(1) as two:
+        before = chain.read_headers(caller)[-1]
+        chain.anvil.call("evm_setNextBlockTimestamp", hex(chain.anvil.get_head()[1] + month))
+        chain.anvil.call("evm_mine")
+        assert before == chain.read_headers(caller)[-1]
+        chain.force(counting.Add(2))
+        chain.anvil.mine(ATTESTED_BLOCKS + DEPTH)
+        after = chain.read_headers(caller)[-1]
+        assert before["timestamp"] + month <= after["timestamp"]
+        assert before["height"] + 1 == after["height"]
+
+        def is_attested() -> bool:
+            served = gather_attestations([one, two])[0]
+            return [each.header.height for each in served] == 2 * [after["height"]]
+
+        wait_for(is_attested)
+        assert (0, after["height"]) == (chain.settle(one, two)[0], chain.l1.get_settled().height)
+
+
 def test_what_run_refuses(chain: BasedChain, cli: CommandLine) -> None:
     """Settings of a builder have no effect, and are said by their names."""
     for options in (("--block-time", "2s"), ("--builder-key", chain.payer), ("--upgrade",), ("--settle-every", "1h")):
