@@ -16,7 +16,7 @@ PACKAGES = [ROOT / "microrollup" / "client" / "js", ROOT / "apps" / "keystore" /
 
 def test_folders() -> None:
     """These folders take packages from npm."""
-    names = ["accounts", "bundler", "chromium", "foundry", "hardhat", "postgres", "wallets"]
+    names = ["accounts", "bundler", "chromium", "ethereumjs", "foundry", "hardhat", "postgres", "wallets"]
     assert names == [folder.name for folder in FOLDERS]
 
 

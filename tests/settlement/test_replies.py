@@ -61,6 +61,19 @@ def catch(method: str, reply: Reply) -> tuple[L1Error, str]:
         (-32603, "Internal error", {"message": "reverted", "txHash": "0x", "data": "0x256d9840"}, "256d9840"),
         (-32603, "Error", {"message": "x", "data": {"data": "0xb427cbbb"}}, "b427cbbb"),
         (3, "execution reverted", "0x", ""),
+        (3, "revert", "0x7a933234" + "00" * 32, "7a933234" + "00" * 32),  # EthereumJS
+        (-32000, "Execution reverted", "0x7a933234", "7a933234"),  # Besu
+        (-32000, "Execution reverted (0x7a933234)", None, "7a933234"),
+        (3, "execution reverted: custom error 0x7a933234: " + "00" * 32, "0x7a933234", "7a933234"),  # anvil
+        (-32603, "reverted with an unrecognized custom error (return data: 0x7a933234)", {}, "7a933234"),  # Hardhat
+        (-32000, "VM Exception: revert", {"0x" + "ab" * 32: {"error": "revert", "return": "0x7a933234"}}, "7a933234"),
+        (-32000, "VM Exception: revert", {"hash": "0x12", "result": "0x7a933234", "reason": ""}, "7a933234"),  # Ganache
+        (-32603, "relayed", {"originalError": {"code": 3, "data": "0x7a933234"}}, "7a933234"),  # wallets' relays
+        (-32603, "reverted", {"data": {"data": {"data": {"data": {"data": "0x7a933234"}}}}}, ""),  # too deep
+        (-32000, "execution reverted: 0x" + "7a" * 20, None, ""),  # an address is not what it reverted with
+        (3, "execution reverted", {"data": None}, ""),
+        (3, "execution reverted", ["0x7a933234"], ""),
+        (3, "execution reverted", "0x7a93323", ""),
     ],
 )
 def test_reverts(status: int, code: int, message: str, data: Any, reverted: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
+from itertools import islice
 from typing import Any, Final, Literal
 
 from microrollup.codec.json_text import is_shallow
@@ -31,6 +33,12 @@ Cause = Literal["throttled", "busy", "slow", "long"]
 _MAX_REVERT_BYTES: Final = 4096
 _REVERTED: Final = 3
 """The code that nodes give with revert data."""
+
+_REVERT_MEMBERS: Final = ("data", "result", "return", "originalError", "error")
+"""Members of an error's data that hold what a call reverted with, in the order in which they are looked for."""
+
+_SAID: Final = re.compile(r"0x([0-9a-f]{8}(?:[0-9a-f]{64}){0,120})(?![0-9a-z])", re.IGNORECASE)
+"""A selector and words."""
 
 _DECISIVE: Final = frozenset({_REVERTED, -32700, -32600, -32601, -32602})
 """Codes that say what is wrong with the request itself, so that no status makes it a matter of time."""
@@ -161,19 +169,33 @@ def _find_seconds(message: str, data: Any) -> float | None:
 
 
 def _find_revert(code: int, message: str, data: Any) -> bytes | None:
-    """The bytes that a call reverted with: plain, after a word, or within an object, as nodes tell them."""
-    for _ in range(3):
-        if not isinstance(data, dict):
-            break
-        data = data.get("data", data.get("result"))
+    """The bytes that a call reverted with, as nodes tell them: plain, after a word, within objects, among the words.
+
+    Empty if the call reverted and the node does not say with what.
+    """
+    found = _search_revert(data, 4)
+    if found:
+        return found
+    is_reverted = found is not None or code == _REVERTED or "revert" in message.lower()
+    said = _SAID.search(message) if is_reverted else None
+    if said is not None:
+        return bytes.fromhex(said[1])
+    return b"" if is_reverted else None
+
+
+def _search_revert(data: Any, depth: int) -> bytes | None:
     if isinstance(data, str):
         text = data.removeprefix("Reverted ").strip()
         if text.startswith("0x") and len(text) <= 2 * _MAX_REVERT_BYTES + 2:
-            try:
+            with suppress(ValueError):
                 return bytes.fromhex(text[2:])
-            except ValueError:
-                return None
-    return b"" if code == _REVERTED or "revert" in message.lower() else None
+    if not isinstance(data, dict) or depth == 0:
+        return None
+    for name in _REVERT_MEMBERS:
+        if name in data:
+            return _search_revert(data[name], depth - 1)
+    inner = [value for value in islice(data.values(), 4) if isinstance(value, dict)]  # by the transaction's hash
+    return _search_revert(inner[0], depth - 1) if len(inner) == 1 else None
 
 
 def _to_denial(place: str, method: str, reply: Reply, answer: Any) -> L1Denied | AgainError:

@@ -53,8 +53,8 @@ _GRACE_LOOKS: Final = 5
 
 _MAX_BUMPS: Final = 64
 
-# What nodes say (go-ethereum, reth, Nethermind, Besu, Erigon, anvil), in words of their own.
-_KNOWN: Final = re.compile(r"already[ _]?(known|imported|exists)|known transaction", re.IGNORECASE)
+# What nodes say (go-ethereum, reth, Nethermind, Besu, Erigon, anvil, EthereumJS), in words of their own.
+_KNOWN: Final = re.compile(r"already[ _]?(known|imported|exists|in the txpool)|known transaction", re.IGNORECASE)
 _UNDERPRICED: Final = re.compile(r"underpriced|replacement|fee too low|FeeTooLow|less than the minimum", re.IGNORECASE)
 _NONCE_USED: Final = re.compile(r"nonce (too low|is too low)|OldNonce|lower than", re.IGNORECASE)
 _OTHER_POOL: Final = re.compile(r"already reserved|reserved by|conflicting (type|pool)", re.IGNORECASE)
