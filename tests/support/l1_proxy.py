@@ -44,6 +44,8 @@ class L1Proxy:
         self.double: set[str] = set()
         """What the node gets twice; the second answer is told."""
         self.rewrite: dict[str, Rewrite] = {}
+        self.hides_blobs = False
+        """Answers nothing but JSON-RPC: there is no beacon API."""
         self.replace_body: bytes | None = None
         """Told instead of every answer."""
         self.seen: Counter[str] = Counter()
@@ -130,6 +132,9 @@ def run_proxy(target: str, proxy: L1Proxy | None = None) -> Iterator[L1Proxy]:
                 self._tell(reply[2], reply[0], reply[1])
 
         def do_GET(self) -> None:
+            if proxy.hides_blobs:
+                self._tell(b"", 404)
+                return
             try:
                 with urllib.request.urlopen(proxy.target + self.path, timeout=60) as response:  # noqa: S310
                     self._tell(response.read())
