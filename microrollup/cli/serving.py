@@ -23,6 +23,7 @@ from microrollup.cli.parameters import (
     workers_option,
 )
 from microrollup.cli.replica import member_options
+from microrollup.cli.serving_follower import check_options, follow_option, serve_follower
 from microrollup.cli.settings import Setting, SettingsCommand, describe_settings, list_settings, list_warnings, tabulate
 from microrollup.codec.json import hex0x
 from microrollup.crypto.bls_shares import BlsKey
@@ -212,6 +213,7 @@ def _read_seconds(text: str, least: float, most: float, said: str) -> float:
     help="Keep snapshots every N blocks, 32 at most, from which `verify --executor` starts [default: none].",
 )
 @member_options
+@follow_option
 @click.option("--log-json", is_flag=True, help="Log everything, one JSON object per line.")
 @json_option
 @click.pass_context
@@ -244,6 +246,7 @@ def run_command(
     methods: tuple[str, ...],
     snapshot_every: int | None,
     place: ReplicaPlace | None,
+    follow: str | None,
     log_json: bool,
     output: Output,
 ) -> None:
@@ -294,6 +297,14 @@ def run_command(
     )
     load_methods(rollup, methods)  # a name that is wrong is said before a data directory is made
     bind(host, port).close()  # an address that cannot be had is said before a data directory is made
+    if follow is not None:
+        check_options(ctx)
+        announce = partial(_announce, output, settings, list_warnings(ctx))
+        with keep_snapshots_of(app, directory, snapshot_every):
+            limits = RpcLimits(rate=rate)
+            last = serve_follower(app, directory, rollup, follow, l1, options, host, port, access, limits, announce)
+        _say_stopped(last, output)
+        return
     if place is not None:
         member = MemberOptions(
             app, directory, rollup, verifiers, builder, l1, options, RpcLimits(rate=rate), access,
@@ -317,6 +328,10 @@ def run_command(
             )
         if not upgraded:
             break
+    _say_stopped(node, output)
+
+
+def _say_stopped(node: ReadingNode, output: Output) -> None:
     document = {"stopped": True, "height": node.ledger.checkpoint.height, "seq": node.ledger.next_seq}
     output.show(document, f"stopped at height {document['height']}; the same command goes on from there")
 

@@ -8,12 +8,14 @@ from microrollup.chain.block import Block, Header, compute_block_hash
 from microrollup.chain.record import Genesis
 from microrollup.codec.canonical import encode_canonical
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.errors import StoreCorrupt
+from microrollup.errors import StoreCorrupt, StoreError
 from microrollup.execution.authentication import Authenticator
-from microrollup.execution.stf import Entry
+from microrollup.execution.stf import ChainState, Entry
 from microrollup.ledger.code import find_code
 from microrollup.ledger.entries import read_log_entry
 from microrollup.ledger.flush import Flushing
+from microrollup.ledger.memory import StateMemory
+from microrollup.ledger.open_block import OpenBlock
 from microrollup.ledger.remote import RemoteLog
 from microrollup.store.environment import Environment, encode_number, map_errors
 from microrollup.store.retention import put_settled
@@ -39,6 +41,11 @@ class LedgerStore:
     _unsynced_leaves: int
     _length: int
     _chain: bytes
+    state: ChainState
+    block: OpenBlock | None
+    _memory: StateMemory
+    _pending: list[bytes]
+    _opening: tuple[int, int] | None
     remote: RemoteLog | None = None
     """Takes every record before this store does, once somebody sets it."""
 
@@ -111,6 +118,17 @@ class LedgerStore:
         """Note that a height settled on L1 at `time` (seconds); it decides how long old heights are kept."""
         with self.environment.write() as txn:
             put_settled(txn, self.environment.tables, height, time)
+
+    def drop_block(self) -> None:
+        """Let go of the open block, none of whose entries is durable, as where it is found to be wrong.
+
+        Raises `StoreError` if some are.
+        """
+        if self.block is not None and self.block.durable:
+            raise StoreError(f"block {self.block.open.height} has entries that are durable")
+        self._pending.clear()
+        self._opening = self.block = None
+        self.state = self._memory.load(self.checkpoint)
 
     def sync_tree(self) -> None:
         """Make the flat files durable, and note up to which height they are."""

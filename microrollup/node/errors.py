@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from microrollup.errors import MicrorollupError
 
-__all__ = ["NodeFault", "NotRecorded", "Overloaded"]
+__all__ = ["NeedsSource", "NodeFault", "NotRecorded", "Overloaded"]
 
 
 class Overloaded(MicrorollupError):
@@ -13,6 +13,10 @@ class Overloaded(MicrorollupError):
 
 class NodeFault(MicrorollupError):
     """A fault of the node's, not of the action: nothing was taken, and the log has the details."""
+
+
+class NeedsSource(MicrorollupError):
+    """A node that follows another does not answer this by itself: that one does."""
 
 
 class NotRecorded(MicrorollupError):

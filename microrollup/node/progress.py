@@ -61,6 +61,10 @@ class LedgerProgress:
         """It was not taken."""
         self._senders.pop(action.action_hash, None)
 
+    def forget_expected(self) -> None:
+        """None of them was."""
+        self._senders.clear()
+
     def note(self) -> None:
         """Publish what has become durable since the last time: closed blocks, then entries of the open one."""
         height = self._ledger.checkpoint.height

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from microrollup.chain.acknowledgement import SignedAcknowledgement
+from microrollup.chain.answers.node import FollowerStatus
 from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
 from microrollup.declaration.page import load_pages
@@ -163,6 +164,20 @@ class ReadingNode:
     def quorum_missing(self) -> int:
         """L1 blocks since a batch that lacks a quorum should have had one; 0 while there is none."""
         return 0
+
+    @property
+    def follower(self) -> FollowerStatus | None:
+        """How a node stands to the one that it follows; None for one that follows none."""
+        return None
+
+    @property
+    def source(self) -> str | None:
+        """The address of the node that this one follows, which gets what is not for this one to answer."""
+        return None
+
+    def get_next_nonce(self, sender: bytes) -> int:
+        """A sender's next nonce after all that is acknowledged. Raises `NeedsSource` where that is not known."""
+        return self.lookups.get_nonces(sender)[1]
 
     def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
         """Hand in signed actions in their JSON form. Raises `IntakeStopped`."""

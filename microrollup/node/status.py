@@ -36,6 +36,7 @@ def describe_status(node: ReadingNode, subscribers: int = 0) -> StatusAnswer:
         subscribers=subscribers,
         indexes=tuple(_describe_indexes(node)),
         instance=node.instance,
+        follower=node.follower,
         native=describe_path(),
     )
 

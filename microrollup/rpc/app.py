@@ -28,6 +28,7 @@ from microrollup.rpc.dispatch import Caller, Dispatcher
 from microrollup.rpc.envelope import NULL_ID, encode_error
 from microrollup.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, ErrorResponse
 from microrollup.rpc.guard import is_allowed_host, is_allowed_origin, is_json
+from microrollup.rpc.heights import HEIGHT_HEADER, MIN_HEIGHT_HEADER, read_min_height
 from microrollup.rpc.http_routes import make_http_routes
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.method import Api, PlainMethod
@@ -35,6 +36,7 @@ from microrollup.rpc.methods import make_methods
 from microrollup.rpc.news import News
 from microrollup.rpc.openrpc import describe_openrpc
 from microrollup.rpc.origins import allow_origin, answer_preflight
+from microrollup.rpc.passing_on import VIA, read_via
 from microrollup.rpc.queries import make_query_methods
 from microrollup.rpc.rates import name_client
 from microrollup.rpc.sockets import TRY_AGAIN_LATER, Sockets
@@ -71,7 +73,7 @@ class RpcApp:
         self.openrpc = msgspec.json.encode(describe_openrpc(self.methods, node.rollup.name, address))
         self._news: News | None = None
         self.bodies = Budget(limits.bodies_bytes)
-        self.dispatcher = Dispatcher(self.api, self.methods)
+        self.dispatcher = Dispatcher(self.api, self.methods, self.get_news)
         self.sockets = Sockets(self.api, self.dispatcher, self.get_news, self.bodies)
         node.metrics.watch("subscribers", "Subscriptions over WebSocket.", lambda: self.sockets.subscriptions)
         rates = self.dispatcher.rates
@@ -96,9 +98,12 @@ class RpcApp:
         """JSON-RPC over HTTP, from the request to the last byte that the client reads."""
         request = Request(scope, receive)
         authorization = request.headers.getlist("authorization")
-        caller = Caller(_name_client(request), tokens=self.access.tokens, authorization=authorization)
+        via = read_via(request.headers.get(VIA))
+        caller = Caller(_name_client(request), tokens=self.access.tokens, authorization=authorization, via=via)
+        height = self.node.confirmations.latest
         try:
             answer = await self._post(request, caller)
+            answer.headers[HEIGHT_HEADER] = str(height if caller.height is None else caller.height)
             await answer(scope, receive, send)
         finally:
             self.dispatcher.release(caller)
@@ -110,6 +115,10 @@ class RpcApp:
             return _refuse(403, ErrorResponse(INVALID_REQUEST, reason))
         if not is_json(headers.get("content-type")):
             return _refuse(415, ErrorResponse(INVALID_REQUEST, "the Content-Type is application/json"))
+        try:
+            caller.min_height = read_min_height(headers.get(MIN_HEIGHT_HEADER))
+        except ErrorResponse as refusal:
+            return _refuse(400, refusal)
         body = Body(self.limits.body_bytes, self.bodies)
         try:
             async with asyncio.timeout(self.limits.body_seconds):
@@ -184,9 +193,10 @@ class RpcApp:
         return Response(text, headers={**_NEGOTIATED, "Cache-Control": "no-cache"}, media_type="text/plain")
 
     async def get_health(self, _: Request) -> Response:
-        """The node's state; 503 once it has stopped taking actions, or deriving blocks."""
+        """The node's state; 503 once it has stopped taking actions, or deriving blocks. A follower says 200 anyhow."""
         status = describe_status(self.node, self.sockets.subscriptions)
-        return _json(msgspec.json.encode(to_document(status)), 503 if status.intake == "stopped" else 200)
+        unwell = status.intake == "stopped" and status.follower is None
+        return _json(msgspec.json.encode(to_document(status)), 503 if unwell else 200)
 
     async def get_metrics(self, _: Request) -> Response:
         """Metrics for Prometheus."""
@@ -278,6 +288,8 @@ def make_app(
         try:
             yield
         finally:
+            if shared.dispatcher.passing is not None:
+                await shared.dispatcher.passing.close()
             shared.close()
 
     routes = [

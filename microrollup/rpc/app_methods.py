@@ -144,7 +144,7 @@ class ServedNode:
         raise signed
 
     def get_nonce(self, sender: bytes) -> int:
-        return self._api.node.lookups.get_nonces(sender)[1]
+        return self._api.node.get_next_nonce(sender)
 
     def get_action(self, action: bytes | int, name: str | None = None) -> ActionAnswer:
         return self._api.views.action(self._find(action, name))

@@ -17,6 +17,7 @@ import structlog
 from microrollup.chain.acknowledgement import AcknowledgementForm
 from microrollup.chain.answers.actions import SubmitAnswer
 from microrollup.codec.document import compile_form
+from microrollup.node.errors import NeedsSource, NotRecorded
 from microrollup.node.submission import Result
 from microrollup.rpc import params as p
 from microrollup.rpc.app_methods import run_app_method
@@ -35,8 +36,11 @@ from microrollup.rpc.errors import (
     describe_error,
     to_rpc_error,
 )
+from microrollup.rpc.heights import Waits
 from microrollup.rpc.method import ActionMethod, Api, AppMethod, Method, PlainMethod, QueryMethod, SocketMethod
 from microrollup.rpc.methods import Acknowledged, acknowledge
+from microrollup.rpc.news import News
+from microrollup.rpc.passing_on import Passing
 from microrollup.rpc.queries import STEPS_PER_CALL, run_query
 from microrollup.rpc.rates import LOCAL, RateLimiter
 from microrollup.rpc.write_tokens import WriteTokens, make_challenge
@@ -65,7 +69,7 @@ _log = structlog.get_logger(__name__)
 class Caller:
     """Who asks, for as long as it takes until the answer has been read."""
 
-    __slots__ = ("_authorization", "_tokens", "challenge", "client", "held", "socket")
+    __slots__ = ("_tokens", "authorization", "challenge", "client", "height", "held", "min_height", "socket", "via")
 
     def __init__(
         self,
@@ -74,31 +78,42 @@ class Caller:
         *,
         tokens: WriteTokens | None = None,
         authorization: Sequence[str] = (),
+        via: Sequence[str] = (),
     ) -> None:
         """`client` is whose rate it counts against (see `name_client`); `socket` there is if it came over one.
 
         `authorization` are its headers of that name; where there are `tokens`, it needs one of them to hand in actions.
+        `via` are the followers that have passed its calls on.
         """
         self.client = client
         self.socket = socket
         self._tokens = tokens
-        self._authorization = authorization
+        self.authorization = authorization
+        self.via = via
+        self.min_height = 0
+        """The height that all its answers are to show at least."""
+        self.height: int | None = None
+        """The height that all of them show at least; None before there is one."""
         self.challenge: str | None = None
         """`WWW-Authenticate` of its answer, once it was refused because it has no token."""
         self.held = 0
         """Bytes of answers that count against the budget of all."""
 
+    def note_height(self, height: int) -> None:
+        """One of its answers shows this height, or a newer one."""
+        self.height = height if self.height is None else min(height, self.height)
+
     def check_write(self) -> None:
         """Raise `ErrorResponse` unless it may hand in actions."""
-        if self._tokens is not None and not self._tokens.admit(self._authorization):
-            self.challenge = make_challenge(self._authorization)
+        if self._tokens is not None and not self._tokens.admit(self.authorization):
+            self.challenge = make_challenge(self.authorization)
             raise ErrorResponse(UNAUTHORIZED, "this node takes actions from those who send one of its tokens")
 
 
 class Dispatcher:
     """Answers bodies of requests. One event loop uses it."""
 
-    def __init__(self, api: Api, methods: dict[str, Method]) -> None:
+    def __init__(self, api: Api, methods: dict[str, Method], get_news: Callable[[], News]) -> None:
         self._api = api
         self.methods = methods
         self.limits = api.limits
@@ -113,6 +128,9 @@ class Dispatcher:
         self.rates = RateLimiter(api.limits)
         self.answers = Budget(api.limits.answers_bytes)
         self._decisions: Decisions[list[Result]] | None = None
+        self._waits = Waits(api.node.confirmations, get_news, api.limits)
+        source = api.node.source
+        self.passing = None if source is None else Passing(source, api.node.instance, api.limits)
 
     def close(self) -> None:
         """End the reading threads when they are done."""
@@ -159,8 +177,11 @@ class Dispatcher:
                 raise make_rate_error(wait)
             if method is None:
                 raise ErrorResponse(METHOD_NOT_FOUND, self._describe_unknown(call.method))
+            height = await self._waits.reach(_choose_min_height(method, call, caller))
+            caller.note_height(height)
             result = await self._run(method, call, caller)
-            answer = None if call.id is None else self._hold(encode_result(call.id, result), caller)
+            shown = None if call.min_height is None else height
+            answer = None if call.id is None else self._hold(encode_result(call.id, result, shown), caller)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -174,6 +195,7 @@ class Dispatcher:
         try:
             if wait := self.rates.take(caller.client):
                 raise make_rate_error(wait)
+            caller.note_height(await self._waits.reach(caller.min_height))
             answer = bytes(await self._run_app(method, params, caller))
             self._hold(answer, caller)
         except asyncio.CancelledError:
@@ -212,11 +234,14 @@ class Dispatcher:
     async def _run(self, method: Method, call: RpcRequest, caller: Caller) -> Any:
         if isinstance(method, ActionMethod):
             caller.check_write()
+        given = b"{}" if call.params is None else bytes(call.params)
         if isinstance(method, QueryMethod):
             return await self._query(method, call, caller)
         if isinstance(method, AppMethod):
-            params = b"{}" if call.params is None else bytes(call.params)
-            return await self._run_app(method, params, caller)
+            return await self._run_app(method, given, caller)
+        if self.passing is not None and _is_for_source(method):
+            self._decode_params(method, call)
+            return await self._pass_on(self.passing, call.method, given, caller)
         params, write = self._decode_params(method, call), self._forms[call.method].write
         match method:
             case SocketMethod():
@@ -228,8 +253,13 @@ class Dispatcher:
                     self.rates.overdraw(caller.client, min(len(params.actions), self.limits.batch_actions))
                 return await self._submit(params, write, _name_budget(caller))
             case PlainMethod(handler=handler):
-                async with self._slots:
-                    return await self._work(lambda: write(handler(self._api, params)))
+                try:
+                    async with self._slots:
+                        return await self._work(lambda: write(handler(self._api, params)))
+                except NotRecorded:
+                    if self.passing is None or method.at_source == "never":
+                        raise
+                    return await self._pass_on(self.passing, call.method, given, caller)
             case _:
                 assert_never(method)
 
@@ -248,9 +278,20 @@ class Dispatcher:
                 with suppress(RuntimeError):  # the loop has ended, and nobody calls any more
                     loop.call_soon_threadsafe(self.rates.overdraw, caller.client, spent)
 
-        async with self._slots:
-            answer: msgspec.Raw = await self._work(run)
+        try:
+            async with self._slots:
+                answer: msgspec.Raw = await self._work(run)
+        except (NeedsSource, NotRecorded):
+            if self.passing is None:
+                raise
+            answer = await self._pass_on(self.passing, method.name, params, caller)
         return answer
+
+    async def _pass_on(self, passing: Passing, name: str, params: bytes, caller: Caller) -> msgspec.Raw:
+        """The source's answer to a call that is not for a follower."""
+        return await passing.call(
+            name, params, client=caller.client, authorization=caller.authorization, via=caller.via
+        )
 
     async def _query(self, method: QueryMethod, call: RpcRequest, caller: Caller) -> Any:
         """Ask a reader process. What its steps cost is taken off the caller's rate afterwards."""
@@ -315,6 +356,16 @@ class Dispatcher:
         if len(results) <= SIGNED_AT_ONCE and self._api.node.signs_here:
             return write(acknowledge(self._api, results))
         return await self._work(lambda: write(acknowledge(self._api, results)))
+
+
+def _is_for_source(method: Method) -> bool:
+    """Whether a follower never answers it by itself."""
+    return isinstance(method, ActionMethod) or (isinstance(method, PlainMethod) and method.at_source == "always")
+
+
+def _choose_min_height(method: Method, call: RpcRequest, caller: Caller) -> int:
+    """What a call's answer is to show at least; what takes actions waits for nothing."""
+    return 0 if _is_for_source(method) else max(call.min_height or 0, caller.min_height)
 
 
 def _name_budget(caller: Caller) -> str | None:

@@ -5,7 +5,7 @@ Limits come first: size (kept by the body's reader), UTF-8, nesting; then the co
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ from microrollup.rpc.errors import (
     describe_error,
 )
 from microrollup.rpc.limits import RpcLimits
+from microrollup.rpc.params import MAX_SAFE
 
 __all__ = ["NULL_ID", "RpcRequest", "decode_calls", "encode_error", "encode_result"]
 
@@ -34,6 +35,8 @@ class RpcRequest(msgspec.Struct, frozen=True):
     method: str
     params: msgspec.Raw | None
     id: msgspec.Raw | None
+    min_height: int | None = None
+    """The height that the answer is to show at least; None if it was not said."""
 
 
 class _Form(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,6 +46,7 @@ class _Form(msgspec.Struct, forbid_unknown_fields=True):
     method: str
     params: msgspec.Raw = msgspec.Raw(b"")
     id: msgspec.Raw = msgspec.Raw(b"")
+    min_height: Annotated[int, msgspec.Meta(ge=0, le=MAX_SAFE)] | None = msgspec.field(name="minHeight", default=None)
 
 
 class _IdForm(msgspec.Struct):
@@ -114,7 +118,12 @@ def _decode_call(raw: bytes, limits: RpcLimits) -> RpcRequest | ErrorResponse:
         return _refuse(b"", f"`id` is a string, a number or null of at most {limits.id_bytes} bytes", limits)
     if params[:1] not in (b"", b"[", b"{"):
         return _refuse(identity, "`params` is neither an array nor an object", limits)
-    return RpcRequest(form.method, msgspec.Raw(params) if params else None, msgspec.Raw(identity) if identity else None)
+    return RpcRequest(
+        form.method,
+        msgspec.Raw(params) if params else None,
+        msgspec.Raw(identity) if identity else None,
+        form.min_height,
+    )
 
 
 def _refuse(identity: bytes, detail: str, limits: RpcLimits) -> ErrorResponse:
@@ -142,9 +151,10 @@ def _decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
         raise ErrorResponse(PARSE_ERROR, str(error)) from None
 
 
-def encode_result(identity: msgspec.Raw, result: Any) -> bytes:
-    """The answer to a call that was carried out."""
-    return _encode({"jsonrpc": "2.0", "id": identity, "result": result})
+def encode_result(identity: msgspec.Raw, result: Any, height: int | None = None) -> bytes:
+    """The answer to a call that was carried out; who said a height is told one."""
+    answer = {"jsonrpc": "2.0", "id": identity, "result": result}
+    return _encode(answer if height is None else answer | {"height": height})
 
 
 def encode_error(identity: msgspec.Raw, error: ErrorResponse) -> bytes:

@@ -9,6 +9,8 @@
 -32006  too many calls from one address; `data.retryAfterMs` in milliseconds
 -32007  a query of the app has no answer; `data.code` is stable, `data.detail` explains
 -32008  this needs one of the node's tokens; over HTTP the status is 401
+-32009  what a follower passes on to its source gets no answer there; `data.reason`
+-32010  a block of the height that was asked for is not here yet; `data.height`, `data.minHeight`
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ __all__ = [
     "ACTION_REFUSED",
     "ATTESTATION_REFUSED",
     "ERRORS",
+    "HEIGHT_NOT_REACHED",
     "INTAKE_STOPPED",
     "INTERNAL",
     "INVALID_PARAMS",
@@ -47,6 +50,7 @@ __all__ = [
     "PARSE_ERROR",
     "QUERY_FAILED",
     "RATE_EXCEEDED",
+    "SOURCE_UNAVAILABLE",
     "UNAUTHORIZED",
     "ErrorResponse",
     "describe_error",
@@ -69,6 +73,8 @@ ATTESTATION_REFUSED: Final = -32005
 RATE_EXCEEDED: Final = -32006
 QUERY_FAILED: Final = -32007
 UNAUTHORIZED: Final = -32008
+SOURCE_UNAVAILABLE: Final = -32009
+HEIGHT_NOT_REACHED: Final = -32010
 
 ERRORS: Final = {
     PARSE_ERROR: "parse error",
@@ -85,6 +91,8 @@ ERRORS: Final = {
     RATE_EXCEEDED: "rate exceeded",
     QUERY_FAILED: "query failed",
     UNAUTHORIZED: "unauthorized",
+    SOURCE_UNAVAILABLE: "source unavailable",
+    HEIGHT_NOT_REACHED: "height not reached",
 }
 """Code -> the words that begin each message of it."""
 

@@ -25,6 +25,7 @@ from microrollup.rpc.body import Body, BodyTooLarge
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.dispatch import Caller, Dispatcher
 from microrollup.rpc.errors import (
+    HEIGHT_NOT_REACHED,
     INTAKE_STOPPED,
     INTERNAL,
     INVALID_PARAMS,
@@ -34,12 +35,15 @@ from microrollup.rpc.errors import (
     NOT_RETAINED,
     QUERY_FAILED,
     RATE_EXCEEDED,
+    SOURCE_UNAVAILABLE,
     UNAUTHORIZED,
     ErrorResponse,
     describe_error,
 )
 from microrollup.rpc.guard import is_allowed_origin, is_json
+from microrollup.rpc.heights import HEIGHT_HEADER, MIN_HEIGHT_HEADER, read_min_height
 from microrollup.rpc.method import AppMethod
+from microrollup.rpc.passing_on import VIA, read_via
 from microrollup.rpc.queries import MAX_QUERY_PARAMS_BYTES
 from microrollup.rpc.rates import name_client
 from microrollup.rpc.write_tokens import WriteTokens
@@ -54,6 +58,8 @@ _STATUSES: Final = {
     RATE_EXCEEDED: 429,
     INTERNAL: 500,
     UNAUTHORIZED: 401,
+    SOURCE_UNAVAILABLE: 503,
+    HEIGHT_NOT_REACHED: 503,
 }
 """Code -> status; 400 for the others."""
 
@@ -111,9 +117,12 @@ class _Page:
             name_client(None if request.client is None else request.client.host),
             tokens=self._tokens,
             authorization=request.headers.getlist("authorization"),
+            via=read_via(request.headers.get(VIA)),
         )
         try:
             response = await self._serve.answer(request, caller)
+            if caller.height is not None:
+                response.headers[HEIGHT_HEADER] = str(caller.height)
             await response(scope, receive, send)
         finally:
             self._dispatcher.release(caller)
@@ -142,6 +151,7 @@ class _Served:
         ):
             return self._refuse(403, "pages of other origins are not answered; see --allow-origin")
         try:
+            caller.min_height = read_min_height(headers.get(MIN_HEIGHT_HEADER))
             params = await self._read_params(request)
             async with asyncio.timeout(self._dispatcher.limits.route_seconds):
                 answer = await self._dispatcher.run_method(self._method, params, caller)
@@ -188,9 +198,10 @@ class _Served:
     def _refuse_error(self, error: ErrorResponse, caller: Caller) -> Response:
         status, data, more = _STATUSES.get(error.code, 400), error.data or {}, {}
         if error.code == QUERY_FAILED:
-            status = _QUERY_STATUSES.get(data.get("code", ""), 400)
-        if error.code == RATE_EXCEEDED:
-            more["Retry-After"] = str(math.ceil(data["retryAfterMs"] / 1_000))
+            status = _QUERY_STATUSES.get(str(data.get("code")), 400)
+        wait_ms = data.get("retryAfterMs")
+        if error.code == RATE_EXCEEDED and isinstance(wait_ms, int):
+            more["Retry-After"] = str(math.ceil(wait_ms / 1_000))
         if caller.challenge is not None:
             more["WWW-Authenticate"] = caller.challenge
         return self._refuse(status, describe_error(error).message, more)

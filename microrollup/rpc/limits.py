@@ -44,6 +44,10 @@ class RpcLimits(msgspec.Struct, frozen=True, rename="camel"):
     """Notifications by which a subscriber that does not read may fall behind, before it is dropped."""
     send_seconds: float = 10.0
     """So long a subscriber may refuse to take one notification, and an HTTP client 64 KiB of its answer."""
+    height_seconds: float = 2.0
+    """So long a call waits for a block of the height that it was to show at least."""
+    waiting: int = 1_024
+    """Calls that wait for such a block; more are refused."""
     head_seconds: float = 10.0
     """So long a request's first line and headers may take."""
     head_bytes: int = 65_536

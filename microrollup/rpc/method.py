@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -37,6 +37,8 @@ class PlainMethod(msgspec.Struct, frozen=True):
     handler: Callable[[Api, Any], Any]
     errors: tuple[int, ...] = ()
     """Codes beside those that any call may get."""
+    at_source: Literal["never", "missing", "always"] = "never"
+    """When a follower passes it on: never, if nothing is recorded here, or always."""
 
 
 class ActionMethod(msgspec.Struct, frozen=True):

@@ -250,9 +250,23 @@ _METHODS: Final[tuple[Method, ...]] = (
         _ACTION_ERRORS,
     ),
     PlainMethod(
-        "getAction", "An action as it was signed or forced.", p.HashParams, ActionAnswer, _get_action, (NOT_FOUND,)
+        "getAction",
+        "An action as it was signed or forced.",
+        p.HashParams,
+        ActionAnswer,
+        _get_action,
+        (NOT_FOUND,),
+        at_source="missing",
     ),
-    PlainMethod("getReceipt", "What became of an action.", p.ActionRef, ReceiptAnswer, _get_receipt, (NOT_FOUND,)),
+    PlainMethod(
+        "getReceipt",
+        "What became of an action.",
+        p.ActionRef,
+        ReceiptAnswer,
+        _get_receipt,
+        (NOT_FOUND,),
+        at_source="missing",
+    ),
     PlainMethod(
         "getReceiptProof",
         "A receipt that anyone checks offline: its path to a sealed header, and the signed acknowledgement.",
@@ -260,6 +274,7 @@ _METHODS: Final[tuple[Method, ...]] = (
         ReceiptProofForm,
         _get_receipt_proof,
         (NOT_FOUND,),
+        at_source="missing",
     ),
     PlainMethod(
         "getBlock", "A block and what became of its actions.", p.BlockParams, BlockAnswer, _get_block, _READ_ERRORS
@@ -285,7 +300,14 @@ _METHODS: Final[tuple[Method, ...]] = (
         _get_proof,
         _READ_ERRORS,
     ),
-    PlainMethod("getNonce", "A sender's next nonce.", p.NonceParams, NonceAnswer, _get_nonce),
+    PlainMethod(
+        "getNonce",
+        "A sender's next nonce.",
+        p.NonceParams,
+        NonceAnswer,
+        _get_nonce,
+        at_source="always",
+    ),
     PlainMethod(
         "getConfirmation",
         "How far an action or a height is confirmed. The open block is at C0 as soon as it holds a durable action.",
@@ -293,6 +315,7 @@ _METHODS: Final[tuple[Method, ...]] = (
         Confirmation,
         _get_confirmation,
         (NOT_FOUND,),
+        at_source="missing",
     ),
     PlainMethod(
         "getBatch",
@@ -301,6 +324,7 @@ _METHODS: Final[tuple[Method, ...]] = (
         BatchAnswer,
         _get_batch,
         (NOT_FOUND,),
+        at_source="always",
     ),
     PlainMethod(
         "getBlocks",
@@ -327,6 +351,7 @@ _METHODS: Final[tuple[Method, ...]] = (
         AttestationAnswer,
         _submit_attestation,
         (ATTESTATION_REFUSED, INVALID_PARAMS),
+        at_source="always",
     ),
     PlainMethod(
         "requestSettlement",
@@ -335,6 +360,7 @@ _METHODS: Final[tuple[Method, ...]] = (
         SettlementAnswer,
         _request_settlement,
         (ACTION_REFUSED,),
+        at_source="always",
     ),
     SocketMethod(
         "subscribe",

@@ -20,9 +20,9 @@ __all__ = ["allow_origin", "answer_preflight", "read_origin"]
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 _METHODS: Final = "GET, POST"
-_HEADERS: Final = "content-type, authorization"
+_HEADERS: Final = "content-type, authorization, x-microrollup-min-height"
 """A token goes with a call because the page puts it there; cookies never do: credentials are not allowed."""
-_EXPOSED: Final = "retry-after"
+_EXPOSED: Final = "retry-after, x-microrollup-height"
 _KEPT_SECONDS: Final = "600"
 """How long a browser need not ask again."""
 

@@ -26,6 +26,7 @@ from microrollup.rpc.feeds import PAGE_TOKENS, Caches, Feed, Item, make_feed
 from microrollup.rpc.method import Api
 from microrollup.rpc.news import News
 from microrollup.rpc.params import SubscribeParams, UnsubscribeParams
+from microrollup.rpc.passing_on import VIA, read_via
 from microrollup.rpc.rates import name_client
 from microrollup.rpc.write_tokens import WriteTokens
 
@@ -96,6 +97,7 @@ class _Connection:
         self._client = name_client(None if websocket.client is None else websocket.client.host)
         self._tokens = tokens
         self._authorization = websocket.headers.getlist("authorization")
+        self._via = read_via(websocket.headers.get(VIA))
         self._outlet: Outlet = websocket.scope["state"][OUTLET]
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._calls: set[asyncio.Task[None]] = set()
@@ -152,7 +154,7 @@ class _Connection:
         async def handle(params: Any) -> Any:
             return self._handle(params, after)
 
-        caller = Caller(self._client, handle, tokens=self._tokens, authorization=self._authorization)
+        caller = Caller(self._client, handle, tokens=self._tokens, authorization=self._authorization, via=self._via)
         try:
             answer = await self._sockets.dispatcher.answer(body, caller)
             if answer is not None:

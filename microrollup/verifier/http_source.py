@@ -28,6 +28,7 @@ MAX_ANSWER_BYTES: Final = 32 << 20
 
 NOT_FOUND: Final = -32001
 NOT_RETAINED: Final = -32002
+HEIGHT_NOT_REACHED: Final = -32010
 
 
 class RemoteError(SourceUnavailable):
@@ -76,19 +77,54 @@ class HttpSource:
         """Closed blocks from a height on, until there are no more. Raises `SourceUnavailable`, `DecodeError`."""
         height = first_height
         while True:
-            try:
-                answer = self._call("rollup_getBlocks", {"from": height, "limit": BLOCKS_AT_ONCE})
-            except RemoteError as error:
-                if error.code == NOT_FOUND:
-                    return
-                if error.code == NOT_RETAINED:
-                    raise NotRetained(f"the node does not hold height {height}: it began with a snapshot") from None
-                raise
-            if not isinstance(answer, list) or not answer:
-                raise DecodeError("blocks", "the node's answer is not a list of blocks")
-            for item in answer:
-                yield decode_block(_read_hex(item))
-            height += len(answer)
+            first = height
+            for block in self._read_page(first, BLOCKS_AT_ONCE):
+                yield block
+                height += 1
+            if height == first:
+                return
+
+    def read_next(self, first_height: int) -> list[Block]:
+        """The next closed blocks from a height on, as many as one answer holds; none if there are none for a while.
+
+        A node that knows `X-Microrollup-Min-Height` answers as soon as there is one. Raises as `read_blocks`.
+        """
+        return list(self._read_page(first_height, BLOCKS_AT_ONCE, wait=True))
+
+    def read_block(self, height: int) -> Block | None:
+        """The closed block of a height, if the source has it. Raises as `read_blocks`."""
+        return next(iter(self._read_page(height, 1)), None)
+
+    def _read_page(self, first_height: int, limit: int, *, wait: bool = False) -> Iterator[Block]:
+        """One answer's blocks, decoded as they are taken."""
+        headers = {"X-Microrollup-Min-Height": str(first_height)} if wait else {}
+        try:
+            answer = self._call("rollup_getBlocks", {"from": first_height, "limit": limit}, headers)
+        except RemoteError as error:
+            if error.code in {NOT_FOUND, HEIGHT_NOT_REACHED}:
+                return
+            if error.code == NOT_RETAINED:
+                raise NotRetained(f"the node does not hold height {first_height}: it began with a snapshot") from None
+            raise
+        if not isinstance(answer, list) or not answer:
+            raise DecodeError("blocks", "the node's answer is not a list of blocks")
+        for item in answer:
+            yield decode_block(_read_hex(item))
+
+    def read_hash(self, height: int) -> str | None:
+        """The hash that the source says a closed block has, unchecked; None if it has no such block."""
+        try:
+            answer = self._call("rollup_getHeader", {"height": height})
+        except RemoteError as error:
+            if error.code in {NOT_FOUND, NOT_RETAINED}:
+                return None
+            raise
+        found = answer.get("hash") if isinstance(answer, dict) else None
+        return found if isinstance(found, str) else None
+
+    def read_status(self) -> Any:
+        """What `rollup_status` answers, unchecked. Raises `SourceUnavailable`, `DecodeError`."""
+        return self._call("rollup_status")
 
     def read_manifest(self, stf_id: bytes) -> bytes | None:
         """The manifest of the code with this 32-byte stfId; None if the node does not have it or does not answer."""
@@ -119,10 +155,10 @@ class HttpSource:
         """Hand back an attestation in its JSON form. Raises `SourceUnavailable` if the node does not take it."""
         self._call("rollup_submitAttestation", {"attestation": msgspec.Raw(attestation)})
 
-    def _call(self, method: str, params: dict[str, Any] | None = None) -> Any:
+    def _call(self, method: str, params: dict[str, Any] | None = None, headers: dict[str, str] | None = None) -> Any:
         request = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}})
         try:
-            raw = self._post(request)
+            raw = self._post(request, headers or {})
         except (OSError, http.client.HTTPException) as error:
             reason = str(error) or type(error).__name__
             raise SourceUnavailable(f"{self._host}:{self._port} does not answer: {reason}") from None
@@ -134,11 +170,11 @@ class HttpSource:
             raise RemoteError(method, answer.error.code, answer.error.message[:500])
         return answer.result
 
-    def _post(self, body: bytes) -> bytes:
+    def _post(self, body: bytes, headers: dict[str, str]) -> bytes:
         make = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = make(self._host, self._port, timeout=TIMEOUT_SECONDS)
         try:
-            connection.request("POST", self._path, body, {"Content-Type": "application/json"})
+            connection.request("POST", self._path, body, {"Content-Type": "application/json", **headers})
             raw = connection.getresponse().read(MAX_ANSWER_BYTES + 1)
         finally:
             connection.close()

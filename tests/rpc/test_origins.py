@@ -43,11 +43,12 @@ def test_a_listed_page_calls(caller):
     assert {
         "access-control-allow-origin": PAGE,
         "access-control-allow-methods": "GET, POST",
-        "access-control-allow-headers": "content-type, authorization",
+        "access-control-allow-headers": "content-type, authorization, x-microrollup-min-height",
         "access-control-max-age": "600",
-        "access-control-expose-headers": "retry-after",
+        "access-control-expose-headers": "retry-after, x-microrollup-height",
     } == shown
-    allowed = {"access-control-allow-origin": PAGE, "access-control-expose-headers": "retry-after"}
+    exposed = "retry-after, x-microrollup-height"
+    allowed = {"access-control-allow-origin": PAGE, "access-control-expose-headers": exposed}
     status, shown, raw = ask(caller, "POST", body=CALL, Origin=PAGE, Content_Type="application/json")
     assert (200, allowed, True) == (status, shown, "result" in json.loads(raw))
     assert (415, allowed) == ask(caller, "POST", body=CALL, Origin=PAGE, Content_Type="text/plain")[:2]

@@ -16,6 +16,7 @@ __all__ = [
     "EnvelopeConfig",
     "EventConfig",
     "FieldConfig",
+    "FollowerStatus",
     "IndexProgress",
     "L1Status",
     "NodeConfig",
@@ -164,6 +165,25 @@ class IndexProgress(Struct, frozen=True):
     """Why it stopped there; null while it goes on."""
 
 
+class FollowerStatus(Struct, frozen=True):
+    """How a node stands to the one that it follows."""
+
+    source: str
+    """The address that it takes blocks from and passes actions on to, without what the URL may hold of keys."""
+    head: Uint64
+    """The newest height that the source, or who that follows, is known to have."""
+    lag_blocks: Uint64
+    """Blocks that this node lacks of it."""
+    lag_seconds: float
+    """Since when it has not been known to be level; 0 while it is."""
+    reason: str | None
+    """Why nothing more comes, while nothing does: the source is away or contradicts, L1 is."""
+    refused: Divergent | None
+    """What of the source's blocks is wrong; they are not taken, and tried again now and then."""
+    path: tuple[str, ...] = ()
+    """The instances from the source on to the one that builds."""
+
+
 class StatusAnswer(Struct, frozen=True):
     """How the node is."""
 
@@ -188,6 +208,8 @@ class StatusAnswer(Struct, frozen=True):
     """Those of the app, by name. One whose `reached` is below `height.latest` is being filled."""
     instance: str = ""
     """Tells this process from any other."""
+    follower: FollowerStatus | None = None
+    """Of a node that follows another; null for one that builds."""
     native: str = ""
     """Whether hashes and senders are computed in the compiled helper, as in `native (avx512)`, or in Python, with the
     reason, as in `pure (not built)`. The bytes are the same.
