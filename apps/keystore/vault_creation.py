@@ -15,6 +15,7 @@ from eth_abi.abi import encode as abi_encode
 from microrollup.chain.record import Genesis
 from microrollup.contracts import load_artifact
 from microrollup.crypto.keccak import compute_create2_address, keccak256
+from microrollup.primitives import ZERO_ADDRESS
 
 from .smart_account.addresses import DEPLOYER, compute_deployed_address
 from .smart_account.configuration import load_creation_code
@@ -55,16 +56,19 @@ def encode_escape_verifier_creation() -> bytes:
     return load_creation_code("EscapeVerifier")
 
 
-def encode_vault_creation(maker: bytes) -> bytes:
-    """The creation code of a vault that the 20-byte `maker` binds, for an inbox of the code that this package has."""
+def encode_vault_creation(maker: bytes, verdicts: bytes = ZERO_ADDRESS) -> bytes:
+    """The creation code of a vault that the 20-byte `maker` binds, for an inbox of the code that this package has.
+
+    `verdicts` is the `OrderVerdicts` by which its orders end; zero: without orders.
+    """
     verifier = compute_deployed_address(encode_escape_verifier_creation())
-    words = [maker, keccak256(_load_inbox_code()), verifier]
-    return load_creation_code("KeystoreVault") + abi_encode(["address", "bytes32", "address"], words)
+    words = [maker, keccak256(_load_inbox_code()), verifier, verdicts]
+    return load_creation_code("KeystoreVault") + abi_encode(["address", "bytes32", "address", "address"], words)
 
 
-def compute_vault_address(maker: bytes, builder: bytes, salt: bytes) -> bytes:
+def compute_vault_address(maker: bytes, builder: bytes, salt: bytes, verdicts: bytes = ZERO_ADDRESS) -> bytes:
     """Where the vault of a maker is for the rollup of a builder and a salt: 20 bytes."""
-    creation_code = encode_vault_creation(maker)
+    creation_code = encode_vault_creation(maker, verdicts)
     return compute_create2_address(DEPLOYER, compute_vault_salt(builder, salt), keccak256(creation_code))
 
 

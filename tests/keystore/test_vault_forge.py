@@ -71,12 +71,20 @@ def test_forge(tmp_path: Path) -> None:
     """Every forge test passes, and each measured figure is the one under version control."""
     outcome = run_forge(tmp_path)
     assert 0 == outcome.returncode, outcome.stdout[-8_000:] + outcome.stderr[-2_000:]
-    assert read_gas(SNAPSHOT) == read_gas(tmp_path / "vault.json")
+    for name in ("vault", "orders"):
+        assert read_gas(SNAPSHOT.with_stem(name)) == read_gas(tmp_path / f"{name}.json")
 
 
 def test_contracts_fit() -> None:
     """EIP-170 bounds the deployed code, which is shorter than the creation code."""
-    for name in ("KeystoreVault", "EscapeVerifier", "OpStackVaultBridge", "AxiomBridge"):
+    for name in (
+        "KeystoreVault",
+        "EscapeVerifier",
+        "OpStackVaultBridge",
+        "AxiomBridge",
+        "OpStackSettler",
+        "ArbitrumSettler",
+    ):
         assert (len(load_artifact(name, PACKAGE).bytecode) - 2) // 2 < EIP170, name
 
 

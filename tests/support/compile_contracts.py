@@ -59,8 +59,10 @@ PROJECTS: Final = (
     Project(
         ROOT / "apps" / "keystore" / "contracts",
         (
+            "ArbitrumExitOrigin",
             "ArbitrumOrigin",
             "ArbitrumSender",
+            "ArbitrumSettler",
             "AxiomBridge",
             "BlsValidator",
             "ECDSAValidator",
@@ -81,7 +83,9 @@ PROJECTS: Final = (
             "MultisigValidator",
             "OpStackOrigin",
             "OpStackSender",
+            "OpStackSettler",
             "OpStackVaultBridge",
+            "OrderVerdicts",
             "P256SolidityValidator",
             "P256Validator",
             "SigningPaymaster",

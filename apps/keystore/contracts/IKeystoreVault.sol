@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IRollupInbox} from "../../../microrollup/contracts/IRollupInbox.sol";
+import {KeystoreOrder} from "./OrderLeaves.sol";
 
 /// @title The money of one Keystore+ on L1
 /// @notice Ether and ERC-20 tokens that the rollup's accounts own; token zero is ether. What is paid out is proven against a
@@ -48,6 +49,9 @@ interface IKeystoreVault {
     event Claimed(bytes32 indexed treeKey, address indexed token, address indexed to, uint256 amount);
     event Reclaimed(uint64 indexed id, address indexed token, address indexed to, uint256 amount);
     event Escaped(bytes32 indexed key, address indexed token, address indexed to, uint256 amount);
+    /// @notice An order's end was put into the inbox's queue; claimant zero: nobody filled.
+    event OrderEnded(bytes32 indexed orderId, address indexed claimant, uint256 entry);
+    event OrderEscaped(bytes32 indexed orderId, address indexed token, address indexed to, uint256 amount);
     /// @notice From now on only this root counts; `entry` of the inbox's queue tells the rollup.
     event Frozen(bytes32 indexed root, uint64 height, uint256 entry);
 
@@ -88,6 +92,12 @@ interface IKeystoreVault {
     error DepositPending(uint256 entry, uint256 taken);
     /// @notice The operator is not silent: the oldest entry that it has not taken is `age` blocks old; 0 if there is none.
     error OperatorAlive(uint256 age);
+    /// @notice No settler has told how this order ended.
+    error NoVerdict(bytes32 orderId);
+    /// @notice A filler's message may yet come: the order escapes after `from` (seconds).
+    error OrderPending(uint256 from);
+    /// @notice The vault is not frozen.
+    error NotFrozen();
     /// @notice Nobody who may move the account's money has agreed.
     error NotAuthorized(bytes32 key);
 
@@ -176,6 +186,22 @@ interface IKeystoreVault {
         uint256 amount,
         Opening calldata opening,
         bytes calldata balanceProof,
+        bytes calldata authorization
+    ) external;
+
+    /// @notice Tell the rollup how an order ended, by the word of its chain's settler. `proof` shows the open order under a
+    /// recorded root: the settler's chain cannot know whether there is such an order. Anybody may. What a filler earned is then
+    /// a withdrawal under the order's id.
+    function endOrder(bytes32 orderId, KeystoreOrder calldata order, bytes32 root, bytes calldata proof) external;
+
+    /// @notice Pay what an open order locked under the frozen root, once: to the claimant if its settler says that it was filled;
+    /// else to whom the order's owner says, as an escape does, and only once no such message can come any more.
+    function escapeOrder(
+        bytes32 orderId,
+        KeystoreOrder calldata order,
+        bytes calldata proof,
+        address to,
+        Opening calldata opening,
         bytes calldata authorization
     ) external;
 

@@ -10,7 +10,7 @@ import {IKeystoreRoots} from "./IKeystoreRoots.sol";
 
 /// @title What an inbox on L1 holds, read from the header of an L1 block by Merkle-Patricia proofs (`eth_getProof`)
 library InboxProof {
-    /// @dev `RollupInbox`: slot 0 is the state root; the lowest 64 bits of slot 1 are its height, the highest 40 the time of the
+    /// @dev `RollupInbox`: slot 0 is the state root; the lowest 64 bits of slot 1 are its height, bits 96 to 135 its own time, the highest 40 the time of the
     /// L1 block in which it was settled. Both are written together, so two proofs against one block belong together.
     bytes32 internal constant ROOT_SLOT = bytes32(uint256(0));
     bytes32 internal constant HEAD_SLOT = bytes32(uint256(1));
@@ -19,6 +19,7 @@ library InboxProof {
     uint256 private constant STORAGE_ROOT = 2;
 
     uint256 private constant SETTLED_AT_SHIFT = 216;
+    uint256 private constant TIMESTAMP_SHIFT = 96;
 
     /// @notice The root and height that `inbox` held in the L1 block of `header`, that block's time, and the time of the L1
     /// block in which the root was settled.
@@ -39,6 +40,23 @@ library InboxProof {
         height = uint64(head);
         settledAt = uint64(head >> SETTLED_AT_SHIFT);
         l1Time = uint64(BlockHeader.getTimestamp(fields));
+    }
+
+    /// @notice The root that `inbox` held in the L1 block of `header`, and the time of the rollup's block whose root it is.
+    /// @dev As `read`.
+    function readTimestamp(
+        bytes memory header,
+        address inbox,
+        bytes[] memory accountProof,
+        bytes[] memory rootProof,
+        bytes[] memory headProof
+    ) internal pure returns (bytes32 root, uint64 timestamp) {
+        Memory.Slice[] memory fields = BlockHeader.parseHeader(header);
+        bytes memory account =
+            _follow(BlockHeader.getStateRoot(fields), keccak256(abi.encodePacked(inbox)), accountProof);
+        bytes32 storageRoot = RLP.readBytes32(RLP.decodeList(account)[STORAGE_ROOT]);
+        root = bytes32(_readSlot(storageRoot, ROOT_SLOT, rootProof));
+        timestamp = uint40(_readSlot(storageRoot, HEAD_SLOT, headProof) >> TIMESTAMP_SHIFT);
     }
 
     /// @dev A storage word; in the trie it stands without its leading zeros.

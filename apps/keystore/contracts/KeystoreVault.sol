@@ -9,17 +9,20 @@ import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
 import {IRollupInbox} from "../../../microrollup/contracts/IRollupInbox.sol";
 import {EscapeVerifier} from "./EscapeVerifier.sol";
 import {IKeystoreVault} from "./IKeystoreVault.sol";
+import {IOrderVerdicts} from "./IOrderVerdicts.sol";
 import {IVaultBridge} from "./IVaultBridge.sol";
+import {KeystoreOrder, OrderLeaves} from "./OrderLeaves.sol";
 import {StateVerifier} from "./StateVerifier.sol";
 import {Validators} from "./Validators.sol";
 import {VaultEscape} from "./VaultEscape.sol";
 import {VaultLeaves} from "./VaultLeaves.sol";
+import {VaultOrders} from "./VaultOrders.sol";
 
 /// @title The money of one Keystore+ on L1
 /// @notice No owner, no upgrade, no pause. Those who can settle a root of their choice (a quorum of verifiers; an owner of the
 /// inbox after three days) can take what is here; nobody else can. One lock covers everything that moves money or reads what
 /// decides about it: a token or recipient that calls back finds it closed.
-contract KeystoreVault is IKeystoreVault, VaultEscape {
+contract KeystoreVault is IKeystoreVault, VaultEscape, VaultOrders {
     using SafeERC20 for IERC20;
 
     /// @notice So many L1 blocks (12 days) the oldest entry of the queue must have waited: no idle rollup is ever frozen, and
@@ -30,6 +33,8 @@ contract KeystoreVault is IKeystoreVault, VaultEscape {
     bytes32 private constant _DEPOSIT =
         keccak256("Deposit(uint64 id,address token,bytes32 key,uint256 amount,uint64 nonce)");
     bytes32 private constant _FREEZE = keccak256("Freeze(uint64 nonce)");
+    bytes32 private constant _END_ORDER =
+        keccak256("EndOrder(bytes32 orderId,bool filled,address claimant,uint64 nonce)");
     bytes1 private constant _FORMAT = 0x00;
 
     bytes1 private constant _UNREGISTERED = 0x01;
@@ -66,7 +71,10 @@ contract KeystoreVault is IKeystoreVault, VaultEscape {
         _isLocked = false;
     }
 
-    constructor(address maker_, bytes32 inboxCodeHash_, EscapeVerifier verifier_) VaultEscape(verifier_) {
+    constructor(address maker_, bytes32 inboxCodeHash_, EscapeVerifier verifier_, IOrderVerdicts verdicts_)
+        VaultEscape(verifier_)
+        VaultOrders(verdicts_)
+    {
         maker = maker_;
         inboxCodeHash = inboxCodeHash_;
     }
@@ -272,6 +280,24 @@ contract KeystoreVault is IKeystoreVault, VaultEscape {
         else IERC20(token).safeTransfer(to, amount);
     }
 
+    // Orders.
+
+    /// @inheritdoc IKeystoreVault
+    function endOrder(bytes32 orderId, KeystoreOrder calldata order, bytes32 root, bytes calldata proof)
+        external
+        locked
+    {
+        _verifyOpen();
+        _verifyRecorded(root);
+        _verifyOrder(root, orderId, order, proof);
+        (bool isKnown, address claimant) = _readVerdict(orderId, order);
+        if (!isKnown) revert NoVerdict(orderId);
+        uint256 entry = inbox.force(
+            abi.encodePacked(_FORMAT, abi.encode(_END_ORDER, orderId, claimant != address(0), claimant))
+        );
+        emit OrderEnded(orderId, claimant, entry);
+    }
+
     // When the operator is gone.
 
     /// @inheritdoc IKeystoreVault
@@ -303,6 +329,32 @@ contract KeystoreVault is IKeystoreVault, VaultEscape {
         _markPaid(treeKey);
         emit Escaped(key, token, to, amount);
         _pay(token, to, amount);
+    }
+
+    /// @inheritdoc IKeystoreVault
+    function escapeOrder(
+        bytes32 orderId,
+        KeystoreOrder calldata order,
+        bytes calldata proof,
+        address to,
+        Opening calldata opening,
+        bytes calldata authorization
+    ) external locked {
+        bytes32 root = frozenRoot;
+        if (root == 0) revert NotFrozen();
+        if (to == address(0)) revert ZeroAddress();
+        _verifyOrder(root, orderId, order, proof);
+        (bool isKnown, address claimant) = _readVerdict(orderId, order);
+        if (claimant != address(0)) {
+            to = claimant;
+        } else {
+            uint256 from = uint256(order.fillDeadline) + ORDER_ESCAPE_DELAY;
+            if (!isKnown && block.timestamp <= from) revert OrderPending(from);
+            _verifyHolder(root, _checkpoints[root].timestamp, order.key, order.token, to, opening, authorization);
+        }
+        _markPaid(OrderLeaves.computeOrderKey(orderId));
+        emit OrderEscaped(orderId, order.token, to, order.amount);
+        _pay(order.token, to, order.amount);
     }
 
     function _freeze() private {

@@ -11,6 +11,7 @@ import {StateVerifier} from "./StateVerifier.sol";
 ///     3   withdrawals         id 32                 to 20 | amount 32                        52
 ///     4   tokens              token 20 | key 32     abi.encode(amount)                       32
 ///     5   token withdrawals   id 32                 abi.encode(token, to, amount)            96
+///     8   orders              id 32                 see `OrderLeaves`                        224
 ///     10  deposits            id 32                 the credited key                         32
 ///     11  exits               key 32                abi.encode(previous, next, effective)    96
 ///

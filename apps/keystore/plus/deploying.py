@@ -33,6 +33,7 @@ from ..vault_creation import (
     encode_vault_question,
 )
 from .config import Config
+from .order_bridges import check_settlers
 from .rollup import make_app
 from .state import Plus
 
@@ -75,10 +76,10 @@ class DeployedPlus(Struct, frozen=True):
     """Of all transactions; without what was there already."""
 
 
-def plan_vault(directory: Path, maker: bytes, salt: bytes = ZERO_BYTES32) -> bytes:
+def plan_vault(directory: Path, maker: bytes, salt: bytes = ZERO_BYTES32, verdicts: bytes = ZERO_ADDRESS) -> bytes:
     """The 20-byte address of the vault that `deploy_plus` creates; makes the builder's key, and sends nothing."""
     builder = compute_address(make_key(builder_key_path(directory)))
-    return compute_vault_address(maker, builder, salt)
+    return compute_vault_address(maker, builder, salt, verdicts)
 
 
 def plan_bridge(directory: Path, vault: bytes, terms: BridgeTerms) -> bytes:
@@ -98,21 +99,24 @@ def deploy_plus(
     salt: bytes = ZERO_BYTES32,
     fund: int = 0,
     bridge: BridgeTerms | None = None,
+    verdicts: bytes = ZERO_ADDRESS,
 ) -> DeployedPlus:
     """Create the vault, then the inbox with the vault's address in its genesis, then bind the vault to the inbox.
 
     Axiom's bridge is made too if `bridge` has its terms. `config.vault` is what `plan_vault` gave for this directory,
-    payer and salt, and `config.bridge` then what `plan_bridge` gave. `owner` and `verifiers` have 20 bytes each; `fund`
-    is wei for the builder. What an earlier call has done stays: a call that was cut off goes on. Raises `UsageError`,
-    and what `deploy_rollup` raises.
+    payer, salt and `verdicts`, and `config.bridge` then what `plan_bridge` gave. `verdicts` is the `OrderVerdicts` of
+    `config.settlers`, which is on L1 already; zero where there are none. `owner` and `verifiers` have 20 bytes each;
+    `fund` is wei for the builder. What an earlier call has done stays: a call that was cut off goes on. Raises
+    `UsageError`, and what `deploy_rollup` raises.
     """
     maker, options = compute_address(payer), make_options(place)
-    if config.vault != plan_vault(directory, maker, salt):
+    if config.vault != plan_vault(directory, maker, salt, verdicts):
         raise UsageError("the configuration names another vault than the one that this key makes for this directory")
     app = make_app(config)
     builder = compute_address(make_key(builder_key_path(directory)))
     gas = create_contract(options, payer, encode_escape_verifier_creation()).gas_used
-    gas += create_contract(options, payer, encode_vault_creation(maker), compute_vault_salt(builder, salt)).gas_used
+    creation_code = encode_vault_creation(maker, verdicts)
+    gas += create_contract(options, payer, creation_code, compute_vault_salt(builder, salt)).gas_used
     if bridge is not None:
         if config.bridge != plan_bridge(directory, config.vault, bridge):
             raise UsageError("the configuration names another bridge than these terms make for this vault")
@@ -164,10 +168,12 @@ def check_custody(app: MicroRollup, place: EthereumPlace) -> Custody:
             f" {', '.join(differing)}; take the module that was written when it was deployed"
         )
     maker = _ask_word(options, vault, "maker")[12:]
-    if vault != compute_vault_address(maker, genesis.builder, genesis.salt):
+    verdicts = _ask_word(options, vault, "verdicts")[12:]
+    if vault != compute_vault_address(maker, genesis.builder, genesis.salt, verdicts):
         raise UsageError(
             f"what is at 0x{vault.hex()} is not the vault that this rollup's deployment makes: pay nothing in"
         )
+    check_settlers(options, verdicts, state.config.settlers)
     rollup_id = compute_rollup_id(genesis)
     if (_ask_word(options, vault, "inbox")[12:], _ask_word(options, vault, "rollupId")) != (inbox, rollup_id):
         raise UsageError(

@@ -32,8 +32,13 @@ def write_module_text(config: Config) -> str:
         if any(value)
     ]
     caps = [f"            PriceCap(token={_write_bytes(cap.token)}, cap={cap.cap}),\n" for cap in config.price_caps]
+    settlers = [
+        f"            OrderSettler(chain_id={each.chain_id}, address={_write_bytes(each.address)}),\n"
+        for each in config.settlers
+    ]
+    members += ["        settlers=(\n", *settlers, "        ),\n"] if settlers else []
     members += ["        price_caps=(\n", *caps, "        ),\n"] if caps else []
-    names = "Config, PriceCap" if caps else "Config"
+    names = ", ".join(["Config", *["OrderSettler"][: len(settlers)], *["PriceCap"][: len(caps)]])
     return "".join(
         [
             '"""A Keystore+, as it was deployed. Its configuration is part of the rollup\'s id."""\n\n',

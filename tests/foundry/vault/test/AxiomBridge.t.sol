@@ -145,7 +145,7 @@ contract AxiomBridgeTest is BridgeBase {
     }
 
     function test_RefuseBeforeItIsBound() public {
-        bytes memory arguments = abi.encode(MAKER, keccak256(_inboxCode()), escapeVerifier);
+        bytes memory arguments = abi.encode(MAKER, keccak256(_inboxCode()), escapeVerifier, address(0));
         IKeystoreVault fresh =
             IKeystoreVault(_deploy(abi.encodePacked(_load("KeystoreVault"), arguments), keccak256("another")));
         bridge = _deployBridge(fresh);

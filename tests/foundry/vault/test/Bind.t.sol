@@ -12,7 +12,7 @@ contract BindTest is VaultBase {
 
     function setUp() public override {
         super.setUp();
-        bytes memory arguments = abi.encode(MAKER, keccak256(_inboxCode()), escapeVerifier);
+        bytes memory arguments = abi.encode(MAKER, keccak256(_inboxCode()), escapeVerifier, address(0));
         fresh = IKeystoreVault(_deploy(abi.encodePacked(_load("KeystoreVault"), arguments), keccak256("another")));
     }
 
