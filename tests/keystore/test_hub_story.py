@@ -82,6 +82,15 @@ def test_the_l2_without_a_key(story: dict[str, Any]) -> None:
     assert SIGNATURE_ERROR == found["helper 1, as helper 2"]
 
 
+def test_orders_in_and_out(story: dict[str, Any]) -> None:
+    """Who fills is paid where the money was locked: on the L2 by the proof of the fill, on L1 by the bridge's word."""
+    here, there, on_l1 = [get_found(story, chain) for chain in ("", "L2", "L1")]
+    assert 19 * 10**15 == int(here["Erin has got"]) == int(there["who was to be paid has on the L2"])
+    assert 2 * 10**16 == int(there["Bob has on the L2"]) == int(on_l1["the filler has on L1"])
+    steps = {step["step"]: step for step in story["steps"]}
+    assert 7 * DAY < steps["the bridge's seven days, and its message"]["l1Seconds"] < 8 * DAY
+
+
 def test_the_theft(story: dict[str, Any]) -> None:
     """The rule lets a day's limit go, a lock stops the thief here and the delegate there, the new key has the rest."""
     here, there = get_found(story, ""), get_found(story, "L2")

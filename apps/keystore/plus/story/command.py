@@ -28,12 +28,14 @@ from ...story.entry_point import load_entry_point
 from ...story.layer2 import Layer2
 from ...story.stand_ins import install_l1_block
 from ...story.telling import Telling
+from ..config import OrderSettler
 from .away import act_by_intent, lend_keys
 from .cast import Cast
 from .endings import escape, rebuild
 from .hub import PlusHub
 from .money import enter, make_rules, pay_fees, pay_in, take_out
 from .names import resolve_name
+from .orders import bring_in, deploy_market, send_out
 from .stage import Stage
 from .theft import be_robbed, recover
 
@@ -43,7 +45,8 @@ _NAME: Final = f"python -m {__package__}"
 _SECONDS_AGO: Final = 40 * 86_400
 """The chains begin in the past: the story goes on for weeks."""
 _ACTS: Final = (
-    enter, pay_in, take_out, resolve_name, pay_fees, make_rules, act_by_intent, lend_keys, be_robbed, recover, rebuild,
+    enter, pay_in, take_out, resolve_name, pay_fees, make_rules, act_by_intent, lend_keys, bring_in, send_out,
+    be_robbed, recover, rebuild,
     escape,
 )  # fmt: skip
 
@@ -54,8 +57,13 @@ def _set_up(directory: Path, chains: tuple[Anvil, Anvil], telling: Telling, code
     cast, hub = Cast(), PlusHub(directory, l1, telling)
     l1.anvil.mine(3)
     telling.begin("Deploy", "A vault and an inbox on L1, which nobody owns; the accounts' contracts on an L2; a node.")
+    market = deploy_market(l1, Chain("L2", chains[1]))
+    for where, gas in (("L2", market.l2_gas), ("L1", market.l1_gas)):
+        with telling.timed(f"deploy what orders need on {where}", "set-up", where) as figures:
+            figures.gas = gas
     with telling.timed("deploy vault and inbox", "set-up", "L1") as figures:
-        figures.gas = hub.deploy(cast, payer, compute_address(payer))
+        settler = OrderSettler(market.chain_id, market.settler)
+        figures.gas = hub.deploy(cast, payer, compute_address(payer), settler, market.verdicts)
     for who, after in hub.custody.takers:
         telling.expect(f"{who} could take the money", "L1", after, after)
     stack.callback(hub.close)
@@ -66,7 +74,7 @@ def _set_up(directory: Path, chains: tuple[Anvil, Anvil], telling: Telling, code
     with telling.timed("deploy EntryPoint, validators, roots, factory", "set-up", "L2") as figures:
         layer = Layer2("L2", chains[1], bridges, code)
         figures.gas = layer.gas
-    return Stage(cast, hub, l1, layer, bridges, telling, payer)
+    return Stage(cast, hub, l1, layer, bridges, market, telling, payer)
 
 
 @click.command("story", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,8 +91,9 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
 
     Starts an L1 and an L2 (anvil) and a node. Alice takes a name, pays in, pays Bob, takes out; ENS on L1 proves her
     address; a sponsor pays her fees; an operation that she signs on the keystore happens on the L2 without a key there;
-    a key that she lends is replaced; a thief is held up by a spending rule and undone by guardians, one of whom has
-    only a mail address; then the operator disappears, the state is rebuilt from calldata, and Alice's money escapes.
+    a key that she lends is replaced; fillers bring money from the L2 and to it; a thief is held up by a spending rule
+    and undone by guardians, one of whom has only a mail address; then the operator disappears, the state is rebuilt
+    from calldata, and Alice's money escapes.
     Exit code 1: something came out otherwise than it should.
     """
     configure_logging()

@@ -22,7 +22,7 @@ from microrollup.testing.signing import sign_action
 from ...story.chain import Chain, Sent
 from ...story.telling import Figures, Telling
 from ...vault_calls import ETHER, encode_deposit
-from ..config import Config, PriceCap
+from ..config import Config, OrderSettler, PriceCap
 from ..deploying import Custody, deploy_plus, plan_vault
 from ..module_file import keep_module
 from .cast import Cast
@@ -59,17 +59,18 @@ class PlusHub:
 
     # Beginning and end.
 
-    def deploy(self, cast: Cast, payer: PrivateKey, maker: bytes) -> int:
+    def deploy(self, cast: Cast, payer: PrivateKey, maker: bytes, settler: OrderSettler, verdicts: bytes) -> int:
         """Vault, inbox, and the module that names them; the gas of it."""
         self.directory.mkdir(parents=True, exist_ok=True)
         config = Config(
-            vault=plan_vault(self.data, maker),
+            vault=plan_vault(self.data, maker, verdicts=verdicts),
+            settlers=(settler,),
             parent_node=cast.parent_node,
             collector=cast.collector.key,
             price_caps=(PriceCap(ETHER, _PRICE_CAP),),
         )
         keep_module(self.directory / f"{MODULE}.py", config)
-        deployed = deploy_plus(config, self.data, self.place, payer, fund=_FUNDS)
+        deployed = deploy_plus(config, self.data, self.place, payer, fund=_FUNDS, verdicts=verdicts)
         self.app, self.place, self.custody = deployed.app, deployed.place, deployed.custody
         return deployed.gas_used
 

@@ -13,7 +13,20 @@ from ...story.telling import Telling
 from .cast import Cast
 from .hub import PlusHub
 
-__all__ = ["Stage"]
+__all__ = ["Market", "Stage"]
+
+
+@dataclass(frozen=True)
+class Market:
+    """Where orders are filled, and what L1 hears of it: there before the vault, which names them."""
+
+    chain_id: int
+    settler: bytes
+    """20 bytes, on the L2."""
+    verdicts: bytes
+    """20 bytes, on L1."""
+    l2_gas: int
+    l1_gas: int
 
 
 @dataclass
@@ -25,6 +38,7 @@ class Stage:
     l1: Chain
     layer: Layer2
     bridges: Bridges
+    market: Market
     telling: Telling
     payer: PrivateKey
 

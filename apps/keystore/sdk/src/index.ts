@@ -26,6 +26,14 @@ export { explain, type ExplainOptions, type SignedOperation } from "./explain.js
 export { KeystoreClient, makeIdentity, type FoundAccount } from "./keystore.js";
 export { CAUSES, type Cause, type Explanation } from "./judging.js";
 export { CACHED, encodeExclusion, encodeInclusion, encodeSignature, openShown, remember, type Identity, type Opening } from "./opening.js"; // prettier-ignore
+export {
+  computeFillId,
+  makeFill,
+  originSettlerAbi,
+  type Fill,
+  type OrderOutput,
+  type ResolvedOrder,
+} from "./orders.js";
 export { bringRoot, encodeHeader, pushRoot, type BringRootOptions } from "./roots.js";
 export { toEcdsaSigner, toMultisigSigner, toPasskeyAccountSigner, type AccountSigner } from "./signers.js";
 export { STUB_CLIENT_DATA_BYTES, encodeStub } from "./stub.js";
