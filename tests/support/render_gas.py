@@ -15,6 +15,7 @@ __all__ = [
     "render_bundled_gas",
     "render_inbox_gas",
     "render_opened_gas",
+    "render_order_gas",
     "render_proof_gas",
     "render_quorum_gas",
     "render_resolver_gas",
@@ -102,6 +103,14 @@ _BRIDGE: Final[tuple[Row, ...]] = (
     ("`finalizeWithdrawal`", ["finalizeWithdrawal"]),
 )
 _OPENED: Final[tuple[Row, ...]] = (("`L1Accounts.open`, the first time", ["L1Accounts.open, the first time"]),)
+_ORDERS: Final[tuple[Row, ...]] = (
+    ("`open`, ether / tokens", ["open, ether", "open, tokens"]),
+    ("`openFor`, tokens", ["openFor, tokens"]),
+    ("`claim`, tokens", ["claim, tokens"]),
+    ("`fill`, tokens", ["fill, tokens"]),
+    ("`receiveVerdict` on L1, called by the bridge", ["verdict on L1"]),
+    ("the vault's `endOrder`", ["endOrder"]),
+)
 _RESOLVER: Final[tuple[Row, ...]] = (
     ("`resolve`", ["resolve"]),
     (
@@ -160,6 +169,11 @@ def render_bridge_gas() -> str:
 def render_opened_gas() -> str:
     """Of accounts that are opened on L1."""
     return _render_costs("execution gas, cold storage, proofs of depth 30", _OPENED, _read("vault", "vault"))
+
+
+def render_order_gas() -> str:
+    """Of orders in both directions."""
+    return _render_rows(["execution gas, cold storage, small trees", "gas"], _ORDERS, _read("vault", "orders"))
 
 
 def render_resolver_gas() -> str:

@@ -54,6 +54,8 @@ class Custody(Struct, frozen=True):
     verifiers: int
     owner: bytes
     """20 bytes; zero for nobody."""
+    chains: tuple[int, ...] = ()
+    """Ids of those whose settlers say how orders ended."""
 
     @property
     def takers(self) -> list[tuple[str, str]]:
@@ -62,6 +64,7 @@ class Custody(Struct, frozen=True):
         if self.owner != ZERO_ADDRESS:
             days = CHANGE_DELAY_BLOCKS * _SECONDS_PER_BLOCK // 86_400
             found.append((f"the inbox's owner 0x{self.owner.hex()}", f"{CHANGE_DELAY_BLOCKS:,} L1 blocks, {days} days"))
+        found += [(f"the bridge of chain {chain}, what its open orders hold", "at once") for chain in self.chains]
         return [*found, ("anybody else", "never")]
 
 
@@ -179,7 +182,8 @@ def check_custody(app: MicroRollup, place: EthereumPlace) -> Custody:
         raise UsageError(
             f"the vault 0x{vault.hex()} is not bound to the inbox 0x{inbox.hex()}: deploy once more, it goes on"
         )
-    return Custody(vault, inbox, rollup_id, verifiers.quorum, len(verifiers.members), owner)
+    chains = tuple([settler.chain_id for settler in state.config.settlers])
+    return Custody(vault, inbox, rollup_id, verifiers.quorum, len(verifiers.members), owner, chains)
 
 
 def _ask_word(options: EthereumOptions, vault: bytes, name: str) -> bytes:
