@@ -14,10 +14,12 @@ from msgspec.structs import replace
 
 from apps.keystore.axiom.bridge_calls import encode_deposit_data, encode_initiate_l1_transaction
 from apps.keystore.axiom.transactions import DEPOSIT
+from apps.keystore.order_calls import encode_verdicts_creation
 from apps.keystore.plus.command import main
-from apps.keystore.plus.config import Config, PriceCap
+from apps.keystore.plus.config import Config, OrderSettler, PriceCap
 from apps.keystore.plus.deploying import check_custody, deploy_plus, plan_vault
 from apps.keystore.plus.module_file import write_module_text
+from apps.keystore.plus.order_bridges import encode_origin_creation
 from apps.keystore.plus.rollup import make_app
 from apps.keystore.vault_calls import ETHER, encode_deposit
 from apps.keystore.vault_creation import (
@@ -179,10 +181,36 @@ def test_what_a_client_finds_out(anvil: Anvil, here: Path) -> None:
         check_custody(foreign, other.place)
 
 
+def test_settlers_that_the_vault_believes(anvil: Anvil, here: Path) -> None:
+    """Exactly the configuration's, each by a contract of ours; a vault that hears of none, or of another, shows."""
+    place, maker, bridge = make_place(anvil), compute_address(PAYER), b"\x1b" * 20
+    options = make_options(place)
+    mine, other = OrderSettler(10, b"\x5e" * 20), OrderSettler(10, b"\x5f" * 20)
+    far = OrderSettler(42_161, b"\x60" * 20)
+    sources = []
+    for kind, settler in (("OpStackOrigin", mine), ("ArbitrumExitOrigin", far)):
+        created = create_contract(options, PAYER, encode_origin_creation(kind, bridge, settler.address))
+        sources.append((settler.chain_id, created.address))
+    verdicts = create_contract(options, PAYER, encode_verdicts_creation(sources)).address
+    config = Config(plan_vault(here / "good", maker, verdicts=verdicts), settlers=(mine, far))
+    made = deploy_plus(config, here / "good", place, PAYER, verdicts=verdicts)
+    assert [10, 42_161] == list(made.custody.chains)
+    assert ("the bridge of chain 10, what its open orders hold", "at once") in made.custody.takers
+    for name, believed, settlers, reason in (
+        ("none", ZERO_ADDRESS, (mine,), "hears of none"),
+        ("other", verdicts, (other, far), "does not hear of the settler of chain 10"),
+        ("fewer", verdicts, (mine,), "is not the contract of the configuration's settlers"),
+    ):
+        config = Config(plan_vault(here / name, maker, verdicts=believed), settlers=settlers)
+        with pytest.raises(UsageError, match=reason):
+            deploy_plus(config, here / name, place, PAYER, verdicts=believed)
+
+
 def test_the_module_s_text() -> None:
     """It declares exactly the configuration, all of it, and nothing that was left at its default."""
     full = Config(
         b"\x01" * 20, b"\x02" * 20, parent_node=b"\x03" * 32, collector=b"\x04" * 32,
+        settlers=(OrderSettler(10, b"\x06" * 20), OrderSettler(2**64 - 1, b"\x07" * 20)),
         price_caps=(PriceCap(ZERO_ADDRESS, 1), PriceCap(b"\x05" * 20, 2**256 - 1)),
     )  # fmt: skip
     for config in (full, Config(b"\x01" * 20), Config()):
