@@ -7,7 +7,7 @@ from typing import Final
 
 from microrollup.based.block import build_next_block
 from microrollup.chain.block import Header
-from microrollup.errors import L1Behind
+from microrollup.errors import L1Behind, NotRetained
 from microrollup.ledger.ledger import Ledger
 from microrollup.settlement.errors import BadOrigin, UnknownEntry
 from microrollup.settlement.protocol import L1View
@@ -58,7 +58,11 @@ def find_change(ledger: Ledger, l1: L1View) -> int | None:
     deep = l1.get_origin() - _CHECKED_BLOCKS
     height, wrong = ledger.checkpoint.height, None
     while height > 0:
-        header, parent = ledger.get_header(height), ledger.get_header(height - 1)
+        header = ledger.get_header(height)
+        try:
+            parent = ledger.get_header(height - 1)
+        except NotRetained:  # the store began with a snapshot of this height
+            break
         if not _follows(header, parent, l1):
             wrong = height
         elif header.l1_origin <= deep:

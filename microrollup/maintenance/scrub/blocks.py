@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from blake3 import blake3
 
-from microrollup.chain.block import compute_block_hash, compute_genesis_header, recover_sealer
+from microrollup.chain.block import EMPTY_SEAL, compute_block_hash, compute_genesis_header, recover_sealer
 from microrollup.chain.envelope_record import is_envelope_record, may_still_come
 from microrollup.chain.receipt import INVALID_FORCED, Receipt
 from microrollup.chain.record import Close, Open, decode_genesis, encode_record
@@ -91,7 +91,10 @@ def _check_row(scan: Scan, height: int, row: BlockRow) -> None:
     if row.seal is None:
         scan.find("blocks", height, "has no seal")
         return
-    if recover_sealer(compute_block_hash(header), row.seal) is None:
+    if scan.is_based:
+        if row.seal != EMPTY_SEAL:
+            scan.find("blocks", height, "has a seal, and the rollup is based")
+    elif recover_sealer(compute_block_hash(header), row.seal) is None:
         scan.find("blocks", height, "its seal is not a valid signature")
     if scan.log is None:
         scan.skip(f"blocks/{height}: the log was not checked by the same process")

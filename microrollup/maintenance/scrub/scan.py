@@ -32,6 +32,7 @@ from microrollup.store.tables import (
     get_block_row,
     get_checkpoint,
     get_log_start,
+    get_record,
 )
 from microrollup.store.tree import LEAVES_FILE, NODES_FILE, FlatTree
 from microrollup.store.tree_delta import DeltaView
@@ -83,6 +84,14 @@ class Scan:
     def get_code(self, height: int) -> MicroRollup:
         """The version whose state stands after a block. Raises `OtherCode`, `StoreCorrupt`."""
         return get_code_at(self.environment, self.txn, self.rollup, height)
+
+    @cached_property
+    def is_based(self) -> bool:
+        """Whether the rollup has no builder, so that its blocks bear no seals."""
+        try:
+            return decode_genesis(get_record(self.txn, self.tables, 0) or b"").is_based
+        except DecodeError:
+            return False
 
     # Reporting
 

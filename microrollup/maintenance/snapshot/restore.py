@@ -11,7 +11,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from microrollup.chain.block import compute_block_hash, compute_genesis_header, compute_rollup_id, recover_sealer
+from microrollup.chain.block import (
+    EMPTY_SEAL,
+    compute_block_hash,
+    compute_genesis_header,
+    compute_rollup_id,
+    recover_sealer,
+)
 from microrollup.chain.record import GENESIS_FORMAT, Close, Open, encode_record
 from microrollup.crypto.keccak import EMPTY_HASH, keccak256
 from microrollup.crypto.lthash import EMPTY_LANES, compute_metadata_root, update_lanes
@@ -172,7 +178,10 @@ def _check_anchor(head: SnapshotHead, expected: bytes | None, l1: L1View | None)
         if settled is not None and settled != block_hash:
             raise SnapshotError(f"L1 settled the block 0x{settled.hex()} at height {height}, not 0x{block_hash.hex()}")
         builder = l1.get_builder(head.header.l1_origin)
-    if head.seal is not None:
+    if head.genesis.is_based:
+        if head.seal not in (None, EMPTY_SEAL):
+            raise SnapshotError("the snapshot is of a based rollup, and its block has a seal")
+    elif head.seal is not None:
         sealer = recover_sealer(block_hash, head.seal)
         if sealer is None:
             raise SnapshotError("the snapshot's seal is not a valid signature")
