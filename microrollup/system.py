@@ -15,6 +15,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -61,6 +62,7 @@ class UnsupportedSystem(UsageError):
         self.module = module
 
 
+@cache
 def _find_module(name: str) -> Any | None:
     """A module of the standard library that Windows lacks; `None` there."""
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from eth_hash.backends.pysha3 import keccak256
+from sha3 import keccak_256
 
 from microrollup._native.compiling import LIBRARY_FILE, compute_source_hash
 from microrollup._native.library import FastLibrary, LibraryUnfit
@@ -17,6 +17,11 @@ __all__ = ["SWITCH", "Choice", "choose", "describe_path", "get_library", "take",
 _ROOM: Final = Path(__file__).parent
 SWITCH: Final = "MICROROLLUP_NATIVE"
 """The variable that switches the helper off where it is 0."""
+
+
+def _hash(data: bytes) -> bytes:
+    digest: bytes = keccak_256(data).digest()
+    return digest
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -51,19 +56,19 @@ def _try(library: FastLibrary) -> None:
     one recovery, with a signature that nobody made beside it.
     """
     items = [bytes(range(length % 256)) + bytes(length // 256) for length in range(0, 290, 3)]
-    if library.hash_items(items) != [keccak256(item) for item in items]:
+    if library.hash_items(items) != [_hash(item) for item in items]:
         raise LibraryUnfit("its hashes are wrong")
     rows = bytes(range(99)) * 9
-    if bytes(library.hash_rows(rows, 99)) != keccak256(rows[:99]) * 9:
+    if bytes(library.hash_rows(rows, 99)) != _hash(rows[:99]) * 9:
         raise LibraryUnfit("its hashes of rows are wrong")
-    a, b, c = (keccak256(b"\x00" + item) for item in items[:3])
-    if library.fold_items(items[:3]) != keccak256(b"\x01" + keccak256(b"\x01" + a + b) + c):
+    a, b, c = (_hash(b"\x00" + item) for item in items[:3])
+    if library.fold_items(items[:3]) != _hash(b"\x01" + _hash(b"\x01" + a + b) + c):
         raise LibraryUnfit("its trees are wrong")
     if library.recover_addresses(_DIGESTS, _SIGNATURES) != [_ADDRESS, None]:
         raise LibraryUnfit("the senders that it recovers are wrong")
 
 
-_DIGESTS: Final = [keccak256(b"microrollup")] * 2
+_DIGESTS: Final = [_hash(b"microrollup")] * 2
 _SIGNATURES: Final = [
     bytes.fromhex(
         "2ac6dcadc23c17d7037f13a1e3065749f791c0c9014888c6e3cdb34b825f4a7876da6fd70c5d240d892dcd7ff3efa8f24623a481da90908ab2f8df9d89889bc700"

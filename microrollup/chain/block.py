@@ -8,7 +8,6 @@ from __future__ import annotations
 import platform
 import sys
 from functools import cache
-from importlib import metadata
 from typing import Final
 
 import msgspec
@@ -201,6 +200,8 @@ def recover_sealer(block_hash: bytes, seal: Seal) -> bytes | None:
 @cache
 def _describe_build() -> str:
     """Versions, for finding out why two machines differ."""
+    from importlib import metadata  # noqa: PLC0415  # takes 10 ms
+
     packages = ("microrollup", "msgspec", "lmdb", "blake3", "coincurve")
     versions = "; ".join([f"{package} {metadata.version(package)}" for package in packages])
     return f"python {platform.python_version()} {sys.platform}; {versions}"

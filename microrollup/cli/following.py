@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from microrollup.cli.output import Output
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.cli.verification import describe_report, render_report, show_divergence
-from microrollup.deployment.attesting import AttestationBoard, serve_attestations
 from microrollup.deployment.following import follow_blocks
 from microrollup.verifier.events import Report, VerifierRequest
 
@@ -19,19 +18,30 @@ __all__ = ["show_followed", "stopping_on_signals"]
 
 def show_followed(request: VerifierRequest, output: Output, port: int | None = None) -> int:
     """Follow until SIGINT or SIGTERM, or a block that is wrong; the exit code. Attestations are served at a port."""
-    board = AttestationBoard()
 
     def show(report: Report) -> None:
-        board.note(report)
+        note(report)
         output.show(describe_report(report), render_report(report))
 
-    served = nullcontext() if port is None else serve_attestations(board, "127.0.0.1", port)
-    with stopping_on_signals(threading.Event()) as done, served:
+    with stopping_on_signals(threading.Event()) as done, _serving(port) as note:
         divergence = follow_blocks(request, done, show)
     if divergence is None:
         return 0
     show_divergence(divergence, output)
     return EXIT_FAILED
+
+
+@contextmanager
+def _serving(port: int | None) -> Iterator[Callable[[Report], None]]:
+    """Serve what reports attest at a port, if there is one: what is to be told of each report."""
+    if port is None:
+        yield lambda _: None
+        return
+    from microrollup.deployment.attesting import AttestationBoard, serve_attestations  # noqa: PLC0415  # takes 0.1 s
+
+    board = AttestationBoard()
+    with serve_attestations(board, "127.0.0.1", port):
+        yield board.note
 
 
 @contextmanager

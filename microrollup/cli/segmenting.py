@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -14,10 +14,12 @@ from microrollup.cli.output import Output, make_facts, show_steps
 from microrollup.cli.parameters import PATH
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.cli.verification import describe_report, make_report_facts, show_divergence
-from microrollup.deployment.segmenting import SegmentRequest, verify_in_segments
 from microrollup.errors import UsageError
 from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent
+
+if TYPE_CHECKING:
+    from microrollup.deployment.segmenting import SegmentRequest
 
 __all__ = ["Segmented", "segment_options", "show_segmented"]
 
@@ -43,6 +45,8 @@ class Segmented(msgspec.Struct, frozen=True):
         once: bool,
     ) -> SegmentRequest:
         """The request; the cores belong to the segments, so by default the first pass checks signatures by itself."""
+        from microrollup.deployment.segmenting import SegmentRequest  # noqa: PLC0415  # nobody else executes here
+
         return SegmentRequest(
             app=app,
             source=source,
@@ -92,6 +96,8 @@ def segment_options(command: F) -> F:
 
 def show_segmented(request: SegmentRequest, output: Output) -> int:
     """Verify with a progress bar, and show the verdict. Exit code 1: a block is not right."""
+    from microrollup.deployment.segmenting import verify_in_segments  # noqa: PLC0415
+
     with show_steps("verifying") as follow:
         report = verify_in_segments(request, lambda done: follow(done, 0))
     if isinstance(report.outcome, DivergenceEvent):

@@ -22,7 +22,7 @@ from microrollup.cli.parameters import (
     passphrase_option,
     workers_option,
 )
-from microrollup.cli.replica import member_options
+from microrollup.cli.replica_options import member_options
 from microrollup.cli.serving_follower import check_options, follow_option, serve_follower
 from microrollup.cli.settings import Setting, SettingsCommand, describe_settings, list_settings, list_warnings, tabulate
 from microrollup.codec.json import hex0x

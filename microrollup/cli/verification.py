@@ -12,8 +12,7 @@ from rich.console import RenderableType
 
 from microrollup.cli.output import Output, make_facts, show_steps
 from microrollup.deployment.verifying import verify_blocks
-from microrollup.verifier.events import DivergenceEvent, Report, VerifierProgress, VerifierRequest
-from microrollup.verifier.verify import UNCHECKED_PROOFS
+from microrollup.verifier.events import UNCHECKED_PROOFS, DivergenceEvent, Report, VerifierProgress, VerifierRequest
 
 __all__ = [
     "describe_report",

@@ -11,7 +11,7 @@ from microrollup.cli.following import show_followed
 from microrollup.cli.l1 import Reach, choose_place, ethereum_options
 from microrollup.cli.output import Command, Output, json_option
 from microrollup.cli.parameters import PATH, app_argument, hex_bytes, passphrase_option, workers_option
-from microrollup.cli.replica import heights_options
+from microrollup.cli.replica_options import heights_options
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.cli.segmenting import Segmented, segment_options, show_segmented
 from microrollup.cli.verification import describe_report, render_report, show_divergence, watch_verifier

@@ -6,9 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, assert_never
-
-import httpx
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar, assert_never
 
 from microrollup.chain.acknowledgement import EventForm, ReadFields, SignedAcknowledgement, make_event_forms
 from microrollup.chain.answers.actions import HeaderAnswer
@@ -45,6 +43,9 @@ from microrollup.declaration.query import HEIGHT, Query, describe_method, descri
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.view import View
 from microrollup.errors import DecodeError, ProofError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["LEVELS", "Client"]
 

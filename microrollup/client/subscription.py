@@ -8,16 +8,17 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
 
 from microrollup.client.errors import BadAnswer, NodeBusy, Unreachable
 from microrollup.client.transport import MAX_ANSWER_BYTES, read_answer
 from microrollup.errors import RefusedError
 from microrollup.execution.authentication import parse_json_fast
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
 
 __all__ = ["Notification", "Subscriber"]
 
@@ -102,6 +103,8 @@ class Subscriber:
         cursor: nothing that the node retains is missed. Raises `Unreachable` after the time limit without a
         connection, `BadAnswer`, and the `RpcError` of a subscription that the node refuses.
         """
+        from websockets.exceptions import WebSocketException  # noqa: PLC0415  # who subscribes to nothing needs none
+
         position = _Position(cursor)
         lost_at: float | None = None
         pause = _FIRST_PAUSE_SECONDS
@@ -132,6 +135,8 @@ class Subscriber:
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[ClientConnection]:
         """A connection that is known until it is closed, so that `close` can do it should nobody iterate any more."""
+        from websockets.asyncio.client import connect  # noqa: PLC0415
+
         connection = await connect(
             self._url, max_size=MAX_ANSWER_BYTES, open_timeout=self._timeout, close_timeout=_CLOSE_SECONDS
         )

@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import SystemRandom
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-import httpx
 import msgspec
 
 from microrollup.client.errors import BadAnswer, NodeBusy, RateExceeded, Unreachable, make_rpc_error
 from microrollup.errors import RefusedError, UsageError
 from microrollup.execution.authentication import parse_json_fast
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["MAX_ANSWER_BYTES", "Transport", "read_answer"]
 
@@ -39,7 +41,6 @@ _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERROR: Final = 500
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _jitter: Final = SystemRandom()
 
 
@@ -68,6 +69,8 @@ class Transport:
 
         `on_silence` is called, with the seconds that are left, if the node has answered nothing after two seconds.
         """
+        import httpx  # noqa: PLC0415  # takes 50 ms, which who only declares an app does not pay
+
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"{url!r} is not an address of a node: it begins with http:// or https://")
         try:
@@ -86,6 +89,8 @@ class Transport:
         self._on_silence = on_silence
         """None once the node has answered, or that was said."""
         self._ids = itertools.count(1)
+        self._never_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+        self._lost = (httpx.RequestError, TimeoutError)
 
     async def call(self, method: str, params: dict[str, Any], *, timeout: float | None = None) -> Any:
         """The result of a method.
@@ -131,9 +136,9 @@ class Transport:
             except NodeBusy as error:
                 busy = error
                 least = error.retry_after if isinstance(error, RateExceeded) else 0.0
-            except _NEVER_SENT as error:
+            except self._never_sent as error:
                 reason, busy = _explain(error), None
-            except (httpx.RequestError, TimeoutError) as error:
+            except self._lost as error:
                 unanswered += 1
                 reason, busy = _explain(error), None
             rest = max(least, pause * _jitter.uniform(0.5, 1.0))

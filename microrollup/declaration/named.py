@@ -5,7 +5,6 @@ A package announces an app as an entry point of the group `microrollup.apps`: a 
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -24,6 +23,8 @@ def find_app(name: str) -> str | None:
     In a checkout of this repository its own `apps` come first: an editable installation holds a copy of them, which
     does not follow changes. Where another package `apps` is in front of them, that copy is taken.
     """
+    from importlib.metadata import entry_points  # noqa: PLC0415  # takes 10 ms
+
     if _is_in_checkout(name):
         return f"apps.{name}"
     return next((entry.value for entry in entry_points(group=GROUP, name=name)), None)

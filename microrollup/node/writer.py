@@ -312,10 +312,13 @@ class Writer:
             self._next_flush = math.inf
             return
         self._watch_rows(now)
+        worked = now >= self._next_poll
         try:
             if self._block_deadline is not None and now >= self._block_deadline[1]:
+                worked = True
                 self._sequencer.close_block()
             elif self._block_deadline is None and now >= self._next_empty[1]:
+                worked = True
                 self._next_empty = self._expect_empty()
                 self._sequencer.close_block(allow_empty=True)
             if now >= self._next_poll:
@@ -332,7 +335,8 @@ class Writer:
             _log.error("block_not_closed", reason=str(error))
             self._note_stopped()
             return
-        self._note_progress([])
+        if worked:
+            self._note_progress([])
 
     def _flush_some(self) -> None:
         """Nobody waits: a little of what is to be written out."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from microrollup.errors import UsageError
@@ -154,6 +154,32 @@ class Server(uvicorn.Server):
                 connection.transport.abort()
 
 
+class _HeadFirst:
+    """Where a response is written: its head waits for the first part of its body, so that both are one packet."""
+
+    __slots__ = ("_cycle", "_head", "_transport")
+
+    def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
+        self._cycle = cycle
+        self._transport = transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        """The head, a part of the body, or what comes before the head (`100 Continue`)."""
+        if self._head is None and self._cycle.response_started:
+            self._head = data
+            return
+        if self._head:
+            data, self._head = self._head + data, b""
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Close the connection once all has been sent."""
+        if self._head:
+            self._transport.write(self._head)
+        self._transport.close()
+
+
 def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
     """The HTTP protocol with this server's limits."""
 
@@ -194,7 +220,10 @@ def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
         def on_headers_complete(self) -> None:
             self._in_head = False
             self._disarm()
+            before = self.cycle
             super().on_headers_complete()
+            if self.cycle is not before and self.scope["method"] != "HEAD":
+                self.cycle.transport = _HeadFirst(self.cycle, self.transport)  # type: ignore[assignment]
 
         def pause_writing(self) -> None:
             super().pause_writing()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
@@ -11,7 +11,19 @@ from microrollup.errors import Divergence
 from microrollup.replication.opening import ReplicaPlace
 from microrollup.settlement.place import L1Place
 
-__all__ = ["DivergenceEvent", "ErrorEvent", "Report", "Tick", "VerifierEvent", "VerifierProgress", "VerifierRequest"]
+__all__ = [
+    "UNCHECKED_PROOFS",
+    "DivergenceEvent",
+    "ErrorEvent",
+    "Report",
+    "Tick",
+    "VerifierEvent",
+    "VerifierProgress",
+    "VerifierRequest",
+]
+
+UNCHECKED_PROOFS: Final = "proofs"
+"""What L1's contracts verify beside the verifiers' signatures: its node is believed."""
 
 
 class VerifierRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -37,19 +37,16 @@ from microrollup.primitives import (
 from microrollup.settlement.batch import BatchBlock
 from microrollup.settlement.protocol import L1View
 from microrollup.verifier.code_rules import read_upgrade, verify_code
+from microrollup.verifier.events import UNCHECKED_PROOFS
 from microrollup.verifier.l1_rules import read_settled_builder, verify_l1_rules
 
 __all__ = [
-    "UNCHECKED_PROOFS",
     "UNCHECKED_WITHOUT_L1",
     "derive_block",
     "list_unchecked",
     "verify_block",
     "verify_header",
 ]
-
-UNCHECKED_PROOFS: Final = "proofs"
-"""What L1's contracts verify beside the verifiers' signatures: its node is believed."""
 
 UNCHECKED_WITHOUT_L1: Final = ("dueForcedActions", "voidedForcedActions", "l1Time", "builder")
 """What cannot be checked from blocks alone; a verifier that lacks an L1 view says so and never signs."""

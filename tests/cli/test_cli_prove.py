@@ -1,7 +1,7 @@
 """`microrollup prove`: what is printed checks with nothing but a hash function, and equals what others computed."""
 
 import pytest
-from eth_hash.backends.pysha3 import keccak256
+from eth_hash.auto import keccak as keccak256
 
 from command_line import APP, EXPECTED, LINES, CommandLine, cli, run_process
 

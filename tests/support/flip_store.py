@@ -49,7 +49,7 @@ FILES: Final = ("data.mdb", "data.mdb", "leaves", "nodes")
 
 KEYS: Final = 120
 BLOCKS: Final = 16
-_SECONDS: Final = 60
+_SECONDS: Final = 300
 
 Answer = tuple[str, bytes | None]
 """A question, and the digest of what was answered; None for a typed error, after which the next question is asked."""
@@ -179,9 +179,11 @@ def _digest(answer: object) -> bytes:
 
 
 def build(root: Path) -> dict[str, Any]:
-    """A used store, and what will be done to it."""
+    """A used store, and what will be done to it. The rows of half of its blocks are not written out."""
     chain, rng = Chain(root), Random(1)
-    for _ in range(BLOCKS):
+    for number in range(BLOCKS):
+        if number == BLOCKS // 2:
+            chain.ledger.flushing.flush()
         chain.submit(*[chain.signer.sign(make_random_edit(rng, KEYS), f"s{rng.randrange(9)}") for _ in range(12)])
         chain.close_block()
         chain.advance()
@@ -205,7 +207,7 @@ def build(root: Path) -> dict[str, Any]:
         "leaves": chain.ledger.checkpoint.leaf_count,
     }
     chain.sequencer.close()
-    chain.ledger.close()
+    chain.ledger.abandon()
     chain.l1.close()
     return plan
 

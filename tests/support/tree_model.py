@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from eth_hash.backends.pysha3 import keccak256
+from eth_hash.auto import keccak as keccak256
 
 UNUSED = keccak256(bytes(99))
 
