@@ -159,12 +159,9 @@ class Client:
             proof = receipt_proof_from_json(await self.call("getReceiptProof", hash=f"0x{action_hash.hex()}"))
         except DecodeError as error:
             raise BadAnswer(str(error)) from None
+        domain = InboxDomain(config.l1_chain_id, config.inbox)
         checked = check_receipt_proof(
-            proof,
-            rollup_id=config.rollup_id,
-            builder=config.builder,
-            block_hash=block_hash,
-            domain=InboxDomain(config.l1_chain_id, config.inbox),
+            proof, rollup_id=config.rollup_id, builder=config.builder, block_hash=block_hash, domain=domain
         )
         if checked.receipt.action_hash != action_hash:
             raise ProofError("the receipt is of another action")

@@ -196,9 +196,7 @@ class Writer:
             moments.append(self._block_deadline[1])
         elif self.stopped is None:
             moments.append(self._next_empty[1])
-        for _, deadline in self._waiting.values():
-            moments.append(deadline)
-            break
+        moments.append(next(iter(self._waiting.values()), (None, math.inf))[1])
         return max(0.0, min(moments) - time.monotonic())
 
     def _collect_group(self) -> list[tuple[Ticket, Authenticated | Enveloped]]:
@@ -312,16 +310,14 @@ class Writer:
             self._next_flush = math.inf
             return
         self._watch_rows(now)
-        worked = now >= self._next_poll
+        polls, before = now >= self._next_poll, self._ledger.checkpoint.height
         try:
             if self._block_deadline is not None and now >= self._block_deadline[1]:
-                worked = True
                 self._sequencer.close_block()
             elif self._block_deadline is None and now >= self._next_empty[1]:
-                worked = True
                 self._next_empty = self._expect_empty()
                 self._sequencer.close_block(allow_empty=True)
-            if now >= self._next_poll:
+            if polls:
                 self._next_poll = now + self._options.poll_seconds
                 self._on_poll()
                 self._sequencer.poll()
@@ -335,7 +331,7 @@ class Writer:
             _log.error("block_not_closed", reason=str(error))
             self._note_stopped()
             return
-        if worked:
+        if polls or self._ledger.checkpoint.height != before:
             self._note_progress([])
 
     def _flush_some(self) -> None:
