@@ -16,7 +16,7 @@ from microrollup.errors import CommitFailed, DecodeError, StoreCorrupt, StoreErr
 from microrollup.ledger.closing import StateChanges
 from microrollup.limits import require_memory
 from microrollup.store.environment import Environment, Transaction
-from microrollup.store.keys_at import get_delta
+from microrollup.store.keys_at import get_inserted
 from microrollup.store.layer import Layer, Unflushed
 from microrollup.store.overlays import read_row_changes
 from microrollup.store.row_check import make_packer, make_unpacker
@@ -73,7 +73,7 @@ class Flushing:
                         unpack(change.key, change.new)
             except DecodeError as error:
                 raise StoreCorrupt(f"changes/{height}", error.reason) from None
-            self.unflushed.newest.add(height, changes, get_delta(txn, tables, height).get_inserted())
+            self.unflushed.newest.add(height, changes, get_inserted(txn, tables, height))
 
     def get_stored(self, row_key: bytes) -> bytes | None:
         """A row as it is stored once all is written out."""

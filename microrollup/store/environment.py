@@ -37,12 +37,15 @@ __all__ = [
 Transaction = lmdb.Transaction
 Tables = dict[str, lmdb._Database]
 
-FORMAT: Final = 4
-"""Version of the store's layout: since 4, `state` and `tree` may lack what the blocks above `base` have changed."""
+FORMAT: Final = 5
+"""Version of the store's layout: since 4, `state` and `tree` may lack what the blocks above `base` have changed; since
+5, what a block changes in the tree has a check of its new keys.
+"""
 
 COMPLETE_FORMAT: Final = 3
 """The same layout, with the newest block for `base`, which has no check: it is read as it is, and a writer makes it a
-store of this format. All others are not opened."""
+store of this format. So is one of format 4; what its blocks changed stays as it is. All others are not opened.
+"""
 
 MAP_SIZE: Final = 1 << 40
 """Address space, not disk: 1 TiB is more than any store here will need."""
@@ -158,11 +161,12 @@ class Environment:
                 f"{self.directory} was written by a newer microrollup (format {found}, this one reads {FORMAT});"
                 " upgrade microrollup"
             )
-        if found == COMPLETE_FORMAT:
+        if COMPLETE_FORMAT <= found < FORMAT:
             if not self.read_only:
                 with self._env.begin(write=True, db=meta) as txn:
                     txn.put(_FORMAT_KEY, encode_number(FORMAT))
-                    txn.put(BASE_KEY, pack_row(BASE_KEY, txn.get(BASE_KEY) or b""))
+                    if found == COMPLETE_FORMAT:
+                        txn.put(BASE_KEY, pack_row(BASE_KEY, txn.get(BASE_KEY) or b""))
         elif found < FORMAT:
             raise StoreFormat(
                 f"{self.directory} was written by an older microrollup (format {found}, this one reads {FORMAT}),"

@@ -20,7 +20,7 @@ from microrollup.store.stored_keys import decode_leaf_index, encode_leaf_index
 from microrollup.store.tables import get_base
 from microrollup.store.tree_delta import DeltaView
 
-__all__ = ["KeysAt", "get_delta", "iterate_tree_rows", "read_inserted"]
+__all__ = ["KeysAt", "get_delta", "get_inserted", "iterate_tree_rows", "read_inserted"]
 
 _KEY_BYTES: Final = 32
 
@@ -36,6 +36,14 @@ def get_delta(txn: Transaction, tables: Tables, height: int) -> DeltaView:
         raise StoreCorrupt(f"undo_tree/{height}", error.reason) from None
 
 
+def get_inserted(txn: Transaction, tables: Tables, height: int) -> list[tuple[bytes, int]]:
+    """The tree keys that a block has inserted, with their leaf indices. Raises `StoreCorrupt`."""
+    try:
+        return get_delta(txn, tables, height).get_inserted()
+    except DecodeError as error:
+        raise StoreCorrupt(f"undo_tree/{height}", error.reason) from None
+
+
 def read_inserted(txn: Transaction, tables: Tables, first: int, last: int) -> dict[bytes, int]:
     """The tree keys that the blocks from one height to another have inserted, with their leaf indices.
 
@@ -43,7 +51,7 @@ def read_inserted(txn: Transaction, tables: Tables, first: int, last: int) -> di
     """
     found: dict[bytes, int] = {}
     for height in range(first, last + 1):
-        found.update(get_delta(txn, tables, height).get_inserted())
+        found.update(get_inserted(txn, tables, height))
     return found
 
 

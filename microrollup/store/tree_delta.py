@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from struct import Struct as StructLayout
 from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 
 from microrollup.crypto.merkle.indexed import LEAF_BYTES, compute_depth
 from microrollup.crypto.merkle.levels import HASH_BYTES, MAX_LEAVES, compute_positions
@@ -16,9 +17,14 @@ from microrollup.errors import DecodeError
 
 __all__ = ["DeltaView", "TreeDelta", "encode_delta", "read_leaf_indices"]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_UNCHECKED_VERSION: Final = 1
+"""With zero in place of the check: stores keep such deltas of blocks that were closed before."""
+
 _HEADER: Final = StructLayout("<IIIIII32s32s")
-"""Version, leaves before, leaves after, changed leaves, changed nodes, zero, root before, root after."""
+"""Version, leaves before, leaves after, changed leaves, changed nodes, check of the inserted keys, root before, root
+after.
+"""
 
 _WHAT: Final = "tree delta"
 
@@ -58,7 +64,7 @@ def encode_delta(delta: TreeDelta) -> bytes:
         delta.leaf_count,
         len(delta.leaf_indices),
         len(delta.node_ids),
-        0,
+        _compute_check(delta.leaf_count_before, [key for key, _ in delta.inserted]),
         delta.root_before,
         delta.root,
     )
@@ -72,6 +78,14 @@ def encode_delta(delta: TreeDelta) -> bytes:
             delta.old_hashes.data,
         )
     )
+
+
+def _compute_check(leaf_count_before: int, keys: Iterable[bytes]) -> int:
+    """The first 4 bytes of BLAKE3 of the first new leaf's index (4 bytes) and the keys from there on. Leaves and nodes
+    are held against the root when they are applied; these are looked up without it.
+    """
+    joined = leaf_count_before.to_bytes(4, "little") + b"".join(keys)
+    return int.from_bytes(blake3(joined).digest(4), "little")
 
 
 def read_leaf_indices(raw: bytes | memoryview) -> npt.NDArray[np.uint32]:
@@ -97,8 +111,8 @@ class DeltaView:
         """Raises `DecodeError` unless `raw` has the length that its header announces."""
         if len(raw) < _HEADER.size:
             raise DecodeError(_WHAT, f"{len(raw)} bytes, shorter than its header")
-        version, before, after, leaves, nodes, zero, root_before, root = _HEADER.unpack_from(raw)
-        if version != _VERSION or zero != 0:
+        version, before, after, leaves, nodes, check, root_before, root = _HEADER.unpack_from(raw)
+        if version not in (_VERSION, _UNCHECKED_VERSION) or (version == _UNCHECKED_VERSION and check != 0):
             raise DecodeError(_WHAT, f"format {version} is unknown")
         if not 1 <= before <= after <= MAX_LEAVES:
             raise DecodeError(_WHAT, f"leaf count goes from {before} to {after}")
@@ -107,6 +121,7 @@ class DeltaView:
         size = _HEADER.size + 4 * leaves + 4 * nodes + 2 * LEAF_BYTES * leaves + HASH_BYTES * nodes
         if len(raw) != size:
             raise DecodeError(_WHAT, f"{len(raw)} bytes, {size} announced")
+        self._check: int | None = check if version == _VERSION else None
         self.leaf_count_before: int = before
         self.leaf_count: int = after
         self.root_before: bytes = root_before
@@ -161,13 +176,20 @@ class DeltaView:
         }
 
     def get_inserted_keys(self) -> npt.NDArray[np.bytes_]:
-        """Tree keys that the block inserted, in the order of their leaves, the first of them `leaf_count_before`."""
+        """Tree keys that the block inserted, in the order of their leaves, the first of them `leaf_count_before`. They
+        are not checked: for a reader whose proof tells.
+        """
         first = len(self.leaf_indices) - (self.leaf_count - self.leaf_count_before)
         return np.ascontiguousarray(self.new_leaves[first:, 2:34]).view("S32").reshape(-1)
 
     def get_inserted(self) -> list[tuple[bytes, int]]:
-        """Tree keys that the block inserted, with their leaf indices, ascending by index."""
+        """Tree keys that the block inserted, with their leaf indices, ascending by index.
+
+        Raises `DecodeError` if they are damaged, in deltas that have a check.
+        """
         rows = self.get_inserted_keys().tobytes()
+        if self._check is not None and self._check != _compute_check(self.leaf_count_before, [rows]):
+            raise DecodeError(_WHAT, "its new keys are not those that were stored")
         return [
             (rows[32 * place : 32 * place + 32], self.leaf_count_before + place) for place in range(len(rows) // 32)
         ]

@@ -361,6 +361,22 @@ def test_what_is_not_written_out_is_checked_at_opening(chain: Chain, tmp_path: P
     chain.sequencer = chain.make_sequencer()
 
 
+def test_a_snapshot_of_damaged_new_keys(chain: Chain) -> None:
+    """A bit that is lost after the opening, in the keys of a block that is not written out, is told by the snapshot."""
+    chain.work(Random(6), 4)
+    environment, key = chain.ledger.environment, encode_number(2)
+    assert 0 == read_base(chain)
+    raw = environment.get("undo_tree", key)
+    assert raw is not None
+    place = len(raw) - 32 * len(DeltaView(raw).node_ids) - 99 + 2  # of the last leaf, which is new
+    with environment.write() as txn:
+        txn.put(key, raw[:place] + bytes((raw[place] ^ 1,)) + raw[place + 1 :], db=environment.tables["undo_tree"])
+    with pytest.raises(StoreCorrupt, match="undo_tree/2: its new keys"):
+        write_snapshot(environment, zoo, chain.root / "snapshot")
+    with environment.write() as txn:
+        txn.put(key, raw, db=environment.tables["undo_tree"])
+
+
 # --- others ----------------------------------------------------------------------------------------------------------
 
 

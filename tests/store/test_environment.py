@@ -147,6 +147,18 @@ def test_a_complete_store_is_converted_once(store: Path) -> None:
             assert pack_row(b"base", encode_number(7)) == environment.get("meta", b"base")
 
 
+def test_a_store_of_the_format_before_is_taken_over(store: Path) -> None:
+    """What its blocks changed has no check of new keys and is read so; from now on it has."""
+    with Environment(store) as environment, environment.write() as txn:
+        base = txn.get(b"base", db=environment.tables["meta"])
+        txn.put(b"format", encode_number(FORMAT - 1), db=environment.tables["meta"])
+    with Environment(store, read_only=True) as environment:
+        assert encode_number(FORMAT - 1) == environment.get("meta", b"format")
+    with Environment(store) as environment:
+        assert encode_number(FORMAT) == environment.get("meta", b"format")
+        assert base == environment.get("meta", b"base")
+
+
 def test_an_older_store_is_told_its_way_on(store: Path) -> None:
     """Whatever tables it has: the text names both formats and says what can be done."""
     with Environment(store) as environment, environment.write() as txn:

@@ -48,6 +48,18 @@ def test_view_reads_what_was_encoded(delta: TreeDelta) -> None:
     assert list(delta.inserted) == view.get_inserted()
 
 
+def test_new_keys_are_checked(delta: TreeDelta) -> None:
+    """A flipped bit of a new key is told where the keys are taken from it; deltas from before the check are read."""
+    good = encode_delta(delta)
+    first = len(good) - 32 * len(delta.node_ids) - 99 * 3 + 2
+    for place in (first, first + 31, first + 99, 20):
+        raw = good[:place] + bytes((good[place] ^ 4,)) + good[place + 1 :]
+        with pytest.raises(DecodeError, match="new keys"):
+            DeltaView(raw).get_inserted()
+    old = struct.pack("<I", 1) + good[4:20] + bytes(4) + good[24:]
+    assert list(delta.inserted) == DeltaView(old).get_inserted()
+
+
 def test_length_is_exact(delta: TreeDelta) -> None:
     """Every shorter or longer byte string is refused."""
     raw = encode_delta(delta)
@@ -60,7 +72,7 @@ def test_length_is_exact(delta: TreeDelta) -> None:
 
 @pytest.mark.parametrize(
     ("place", "number"),
-    [(0, 2), (1, 0), (1, 10), (2, 5), (2, 2**31 + 1), (3, 2), (3, 10), (3, 2**32 - 1), (4, 2**32 - 1), (5, 1)],
+    [(0, 3), (0, 1), (1, 0), (1, 10), (2, 5), (2, 2**31 + 1), (3, 2), (3, 10), (3, 2**32 - 1), (4, 2**32 - 1)],
 )
 def test_impossible_headers_are_refused(delta: TreeDelta, place: int, number: int) -> None:
     """Another format, counts that shrink, exceed the limit or disagree with the length."""

@@ -58,7 +58,7 @@ def check_meta(scan: Scan) -> None:
                 scan.find("meta", name, "nothing of that name belongs here")
         except DecodeError as error:
             scan.find("meta", name, error.reason)
-    if scan.get_number(_FORMAT_KEY) not in (COMPLETE_FORMAT, FORMAT):
+    if scan.get_number(_FORMAT_KEY) not in range(COMPLETE_FORMAT, FORMAT + 1):
         scan.find("meta", "format", f"is not {FORMAT}")
     synced = scan.get_number(SYNCED_KEY)
     if synced is None or (synced > scan.checkpoint.height and scan.get_number(REWINDING_KEY) is None):
