@@ -34,7 +34,9 @@ def run(bench: Bench, names: tuple[str, ...], *, quick: bool) -> Report:
     rows: list[Row] = []
     for name, measure in ROWS.items():
         if name in names:
+            begun = time.perf_counter()
             rows += measure(bench)
+            bench.say(f"{name} took {time.perf_counter() - begun:.0f} s")
     seconds = time.perf_counter() - started
     return Report(describe_machine(), quick, seconds, bench.measure_fsync(), rows)
 
