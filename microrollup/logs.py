@@ -5,12 +5,24 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Final
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-__all__ = ["configure_logging", "ensure_logging"]
+__all__ = ["REQUEST_ID", "configure_logging", "ensure_logging", "find_request_id"]
+
+REQUEST_ID: Final[ContextVar[str | Callable[[], str | None] | None]] = ContextVar("request_id", default=None)
+"""The request that this thread or task works on, or what finds it; None for none. Lines of the log name it."""
+
+
+def find_request_id() -> str | None:
+    """The id of the request that this thread or task works on."""
+    found = REQUEST_ID.get()
+    return found() if callable(found) else found
+
 
 _LEVEL: Final = "level"
 _EVENT: Final = "event"
@@ -26,7 +38,7 @@ def configure_logging(*, verbose: bool = False, as_json: bool = False) -> None:
     Quiet: warnings and errors, one line each, and the traceback of what an app raises, once per place that raises it.
     `verbose`: everything, with all tracebacks. `as_json`: one JSON object per line, with the time.
     """
-    processors: list[structlog.typing.Processor] = [structlog.processors.add_log_level]
+    processors: list[structlog.typing.Processor] = [structlog.processors.add_log_level, _name_request]
     if as_json:
         verbose = True
         processors += [
@@ -51,6 +63,13 @@ def ensure_logging() -> None:
     """`configure_logging`, unless this process has chosen otherwise: structlog's own default writes pages per error."""
     if not structlog.is_configured():
         configure_logging()
+
+
+def _name_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    request = find_request_id()
+    if request is not None:
+        event.setdefault("request_id", request)
+    return event
 
 
 class _StderrFactory:

@@ -19,9 +19,11 @@ from typing import Any, Final
 import msgspec
 
 from microrollup.errors import UsageError
+from microrollup.node.observer import PushedNote, find_pushed_note
 from microrollup.settlement.ethereum.blobs import BLOB_BYTES
 from microrollup.settlement.ethereum.http import name_place
 from microrollup.settlement.ethereum.sources import archive_blobs, is_blob
+from microrollup.system import write_whole
 
 __all__ = ["PushReport", "make_archive_app", "push_blobs", "serve_archive"]
 
@@ -100,29 +102,40 @@ def push_blobs(
     Raises `UsageError` if the archive cannot be asked at all.
     """
     target: _Web | _Folder = _Web(archive, token) if "://" in archive else _Folder(Path(archive))
-    report = PushReport(kept=[])
+    report, confirmed_until = PushReport(kept=[]), clock()
     try:
         for path in sorted(directory.glob("0x01*")):
             if not _NAME.fullmatch(path.name):
                 continue
-            raw = path.read_bytes()
-            if not is_blob(bytes.fromhex(path.name[2:]), raw):
-                report.kept.append(f"{path.name}: these are not the bytes of this hash")
-                continue
-            if target.get(path.name) == raw:
-                report.present += 1
-            else:
-                reason = target.put(path.name, raw)
-                if reason is not None or target.get(path.name) != raw:
-                    report.kept.append(f"{path.name}: {reason or 'the archive does not give it back'}")
-                    continue
-                report.pushed += 1
-            if prune_seconds is not None and clock() - path.stat().st_mtime >= prune_seconds:
+            written = path.stat().st_mtime
+            reason = _bring(path, target, report)
+            if reason is not None:
+                report.kept.append(f"{path.name}: {reason}")
+                confirmed_until = min(confirmed_until, written)
+            elif prune_seconds is not None and clock() - written >= prune_seconds:
                 path.unlink()
                 report.pruned += 1
     finally:
         target.close()
+    if directory.is_dir():
+        with write_whole(find_pushed_note(directory)) as file:
+            file.write(msgspec.json.encode(PushedNote(confirmed_until)))
     return report
+
+
+def _bring(path: Path, target: _Web | _Folder, report: PushReport) -> str | None:
+    """Have the archive hold a blob; why it does not."""
+    raw = path.read_bytes()
+    if not is_blob(bytes.fromhex(path.name[2:]), raw):
+        return "these are not the bytes of this hash"
+    if target.get(path.name) == raw:
+        report.present += 1
+        return None
+    reason = target.put(path.name, raw)
+    if reason is not None or target.get(path.name) != raw:
+        return reason or "the archive does not give it back"
+    report.pushed += 1
+    return None
 
 
 class _Folder:

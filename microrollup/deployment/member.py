@@ -23,7 +23,7 @@ from microrollup.errors import Divergence, MicrorollupError, WrongRollup
 from microrollup.keys.reference import NamedKey
 from microrollup.node.divergence_note import drop_divergence, read_divergence
 from microrollup.node.options import NodeOptions
-from microrollup.node.replication import render_member, watch_leader
+from microrollup.node.replication import describe_leader, render_member, watch_leader
 from microrollup.node.runtime import Node
 from microrollup.replication.errors import Fenced, NoAnswer, OtherLog
 from microrollup.replication.leading import LeaderLog
@@ -213,6 +213,7 @@ class Member:
             )  # fmt: skip
             node.on_upgrade = self._ending.set
             watch_leader(node.metrics, leader_log, keeper)
+            node.observer.describe_replication = lambda: describe_leader(self._place.node, keeper)
             app: Entrance | None = None
             try:
                 node.start()

@@ -64,6 +64,14 @@ class BatchTiming:
         self._forget(0, 0)
 
     @property
+    def oldest_age(self) -> float:
+        """Seconds since the oldest action that is not settled, by its block's time; 0 if there is none. Any thread may
+        ask; it is of the last look.
+        """
+        oldest = self._oldest_time
+        return 0.0 if oldest is None else max(0.0, self.clock() - oldest)
+
+    @property
     def waits(self) -> bool:
         """Whether batches wait for anything."""
         return self.options.every > 0

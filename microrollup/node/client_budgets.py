@@ -54,6 +54,10 @@ class ClientBudgets:
         if len(self._buckets) > MAX_CLIENTS:
             self._buckets.popitem(last=False)
 
+    def find_request(self, ticket: Ticket) -> str | None:
+        """The id of the request in which a ticket's action came."""
+        return ticket.submission.request_id
+
     def _fill(self, client: str, now: float) -> float:
         left, then = self._buckets.get(client, (CLIENT_BURST_SECONDS, now))
         return min(CLIENT_BURST_SECONDS, left + (now - then) * CLIENT_SHARE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from microrollup.chain.receipt import STATUS_NAMES
-from microrollup.errors import RefusedError
+from microrollup.errors import ActionLimit, RefusedError
+from microrollup.node.failures import FAULT
 from microrollup.node.submission import Result
 from microrollup.sequencer.sequencer import Sequenced
 
@@ -29,6 +31,19 @@ def read_memory() -> int:
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def _guard(read: Callable[[], float | None]) -> Callable[[], float]:
+    """A reader that gives NaN where there is no value, as where what it looks at is closed: the others still answer."""
+
+    def read_or_nan() -> float:
+        try:
+            value = read()
+        except Exception:
+            return math.nan
+        return math.nan if value is None else float(value)
+
+    return read_or_nan
 
 
 class _Count(Collector):
@@ -48,6 +63,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
+        self._gauges: dict[str, Gauge] = {}
         registry = self._registry
         self._actions = Counter(
             "microrollup_actions", "Actions by what became of them.", ["outcome"], registry=registry
@@ -72,14 +88,25 @@ class Metrics:
         self._calls = Counter(
             "microrollup_rpc_calls", "Calls by method and outcome.", ["method", "outcome"], registry=registry
         )
-        self._gauges: dict[str, Gauge] = {}
+        self._faults = Counter("microrollup_rpc_faults", "Calls that met a bug of the node.", registry=registry)
+        self._settlement_failures = Counter(
+            "microrollup_settlement_failures", "Attempts to settle that failed, by error.", ["kind"], registry=registry
+        )
+        self._begin()
 
-    def watch(self, name: str, text: str, read: Callable[[], float], **labels: str) -> None:
-        """A gauge that is read when it is asked for."""
+    def _begin(self) -> None:
+        """Counters that alerts look at begin at 0: Prometheus sees no rise from nothing to 1."""
+        for outcome in (*STATUS_NAMES, "refused", "failed"):
+            self._actions.labels(outcome=outcome)
+        self._refusals.labels(code=ActionLimit.code)
+        self._settlement_failures.labels(kind=FAULT)
+
+    def watch(self, name: str, text: str, read: Callable[[], float | None], **labels: str) -> None:
+        """A gauge that is read when it is asked for; NaN while it has no value."""
         gauge = self._gauges.get(name)
         if gauge is None:
             gauge = self._gauges[name] = Gauge(f"microrollup_{name}", text, list(labels), registry=self._registry)
-        (gauge.labels(**labels) if labels else gauge).set_function(read)
+        (gauge.labels(**labels) if labels else gauge).set_function(_guard(read))
 
     def watch_count(self, name: str, text: str, read: Callable[[], int]) -> None:
         """A counter that is read when it is asked for: it only grows, so rates may be taken of it."""
@@ -115,6 +142,14 @@ class Metrics:
     def note_call(self, method: str, outcome: str) -> None:
         """A call was answered; `method` is one of the method table, so that nobody makes labels up."""
         self._calls.labels(method=method, outcome=outcome).inc()
+
+    def note_fault(self) -> None:
+        """A call met a bug."""
+        self._faults.inc()
+
+    def note_settlement_failure(self, kind: str) -> None:
+        """Settling failed; `kind` is the name of an error class, so there are as many as the source has."""
+        self._settlement_failures.labels(kind=kind).inc()
 
     def render(self) -> bytes:
         """The text format of Prometheus."""

@@ -18,6 +18,7 @@ from microrollup.node.divergence_note import keep_divergence
 from microrollup.node.hub import Hub, Ring
 from microrollup.node.lookups import Lookups
 from microrollup.node.metrics import Metrics
+from microrollup.node.observer import Observer
 from microrollup.node.open_entries import LoggedAction
 from microrollup.node.settling import Settler
 from microrollup.node.standing import find_foreign_head, find_stale_block
@@ -45,12 +46,14 @@ _log = structlog.get_logger(__name__)
 class Reactions(Announcer):
     """Listens to the parts of a node, and acts on others of them. Each method is called by the thread that tells it.
 
-    `writer`, `settler` and `links` are made with this as their listener, and named here before they start.
+    `writer`, `settler` and `links` are made with this as their listener, and named here before they start, as is
+    `observer`.
     """
 
     writer: Writer
     settler: Settler
     links: Sequence[VerifierLink]
+    observer: Observer
 
     def __init__(
         self,
@@ -154,12 +157,18 @@ class Reactions(Announcer):
 
     def note_included(self, head: SettledHead) -> None:
         """L1 holds a batch: note it in the ledger, then say so. If it is of other blocks, these here never settle."""
+        self.observer.wake()
         foreign = find_foreign_head(head, self._lookups.get_tip(), self._lookups.find_hash)
         if foreign is not None:
             self._leave_l1(foreign)
         elif head.height > 0:
             self._note_height(head)
             self._confirmations.note_available(head.height)
+
+    def note_failure(self, kind: str) -> None:
+        """An attempt to settle failed; it is made again."""
+        self._metrics.note_settlement_failure(kind)
+        self.observer.wake()
 
     def note_stalled(self, height: int, age: int) -> None:
         """A block has not settled for long: take no more of what may never settle."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from microrollup.chain.acknowledgement import SignedAcknowledgement
 from microrollup.chain.answers.node import FollowerStatus
+from microrollup.chain.answers.standing import SettlingStatus
 from microrollup.chain.block import Header
 from microrollup.chain.receipt import Receipt
 from microrollup.declaration.page import load_pages
@@ -26,6 +27,7 @@ from microrollup.node.indexer import Indexer
 from microrollup.node.known_l1 import L1Standing
 from microrollup.node.lookups import Lookups
 from microrollup.node.metrics import Metrics
+from microrollup.node.observer import Observer
 from microrollup.node.open_entries import LoggedAction, OpenEntries
 from microrollup.node.options import NodeOptions
 from microrollup.node.readers import Readers
@@ -86,6 +88,7 @@ class ReadingNode:
         indexed = self.reads is not None and self.reads.indexes
         self.indexer = Indexer(reference, self.directory, version=version) if indexed else None
         self.indexes = None if self.reads is None else IndexReader(self.directory, self.reads.indexes)
+        self.observer = Observer(self.directory)
         watch_gauges(self)
 
     def _find_final(self, settled: int) -> int:
@@ -104,7 +107,8 @@ class ReadingNode:
         self.close_reading()
 
     def start_reading(self) -> None:
-        """Start the processes that run the app's queries and fill its indexes."""
+        """Start the processes that run the app's queries and fill its indexes, and the look at disk and money."""
+        self.observer.start()
         if self.readers is not None:
             self.readers.start()
         if self.indexer is not None:
@@ -112,6 +116,7 @@ class ReadingNode:
 
     def stop_reading(self) -> None:
         """End them."""
+        self.observer.close()
         if self.readers is not None:
             self.readers.close()
         if self.indexer is not None:
@@ -160,10 +165,9 @@ class ReadingNode:
         """Actions taken and not yet decided."""
         return 0
 
-    @property
-    def quorum_missing(self) -> int:
-        """L1 blocks since a batch that lacks a quorum should have had one; 0 while there is none."""
-        return 0
+    def describe_settling(self) -> SettlingStatus | None:
+        """How settling goes; None where nothing is settled."""
+        return None
 
     @property
     def follower(self) -> FollowerStatus | None:

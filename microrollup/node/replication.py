@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from microrollup.chain.answers.standing import ReplicationStatus
 from microrollup.node.metrics import Metrics
 
-__all__ = ["render_member", "watch_leader"]
+__all__ = ["describe_leader", "render_member", "watch_leader"]
 
 
 class _Appending(Protocol):
@@ -32,6 +33,12 @@ def watch_leader(metrics: Metrics, log: _Appending, keeper: _Keeping) -> None:
     metrics.watch(
         "replication_lag_records", "Records that the slowest node, or this one, lacks.", lambda: keeper.slowest
     )
+    metrics.watch("replication_refused", "1 if this node's log or a block differs: it will not lead.", lambda: 0)
+
+
+def describe_leader(node: str, keeper: _Keeping) -> ReplicationStatus:
+    """What the leading node of a replicated log says of its place in it."""
+    return ReplicationStatus("leader", node, keeper.epoch, round(keeper.age, 3), keeper.slowest)
 
 
 def render_member(epoch: int, lag: int, lease_age: float | None, *, refused: bool) -> bytes:
@@ -41,6 +48,5 @@ def render_member(epoch: int, lag: int, lease_age: float | None, *, refused: boo
     metrics.watch("replication_epoch", "Epoch of the leadership that this node knows.", lambda: epoch)
     metrics.watch("replication_lag_records", "Records that the slowest node, or this one, lacks.", lambda: lag)
     metrics.watch("replication_refused", "1 if this node's log or a block differs: it will not lead.", lambda: refused)
-    if lease_age is not None:
-        metrics.watch("replication_lease_age_seconds", "Since the leader's lease was renewed.", lambda: lease_age)
+    metrics.watch("replication_lease_age_seconds", "Since the leader's lease was renewed.", lambda: lease_age)
     return metrics.render()

@@ -12,6 +12,7 @@ import structlog
 
 from microrollup.chain.acknowledgement import SignedAcknowledgement, sign_acknowledgement, sign_acknowledgements
 from microrollup.chain.answers.confirmations import Divergent
+from microrollup.chain.answers.standing import SettlingStatus
 from microrollup.chain.receipt import Receipt
 from microrollup.crypto.ecdsa import PrivateKey, SignerUnavailable, SigningKey, compute_address
 from microrollup.declaration.admission import load_admission
@@ -29,6 +30,7 @@ from microrollup.node.options import NodeOptions
 from microrollup.node.reactions import Reactions
 from microrollup.node.reading import ReadingNode
 from microrollup.node.settling import Settler, find_final_height
+from microrollup.node.standing_gauges import describe_settling, watch_settling
 from microrollup.node.submission import Result, Ticket
 from microrollup.node.upgrade_watch import UpgradeWatch
 from microrollup.node.verifiers import VerifierLink
@@ -111,6 +113,9 @@ class Node(ReadingNode):
         self.links = [VerifierLink(f"0x{spec.address.hex()}", spec.request, reactions) for spec in verifiers]
         reactions.writer, reactions.settler, reactions.links = self._writer, self._settler, self.links
         reactions.indexer = self.indexer
+        reactions.observer, self._payments = self.observer, l1.payments
+        self.observer.payments, self.observer.address = l1.payments, self.operator
+        watch_settling(self.metrics, self._settler, self.observer, l1.payments, self.operator)
         self._stopping = threading.Event()
         self._started = False
 
@@ -294,6 +299,10 @@ class Node(ReadingNode):
     def quorum_missing(self) -> int:
         """L1 blocks since a batch that lacks a quorum should have had one; 0 while there is none."""
         return self._settler.quorum_missing
+
+    def describe_settling(self) -> SettlingStatus:
+        """How settling goes, and what it costs."""
+        return describe_settling(self._settler, self.observer, self._payments, self.operator)
 
     def get_batch(self, first_height: int) -> tuple[bytes, int]:
         """The builder's batch from a height on, and its last height. Raises `NotRecorded` if none is offered now.

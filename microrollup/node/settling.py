@@ -18,6 +18,7 @@ import structlog
 from microrollup.chain.block import Block
 from microrollup.errors import MicrorollupError, SettlementError
 from microrollup.node.batch_timing import MAX_BATCH_BLOCKS, QUIET_BLOCKS, BatchTiming, SettleOptions
+from microrollup.node.failures import FailureNote
 from microrollup.settlement.attestation import (
     BatchAttestation,
     SignedAttestation,
@@ -68,6 +69,9 @@ class SettlingListener(Protocol):
 
     def note_reorg(self, reorg: Reorg) -> None:
         """L1 replaced blocks of its own."""
+
+    def note_failure(self, kind: str) -> None:
+        """An attempt failed; the error's name, `Fault` for a bug."""
 
 
 def find_final_height(settlement: Settlement, low: int, high: int) -> int:
@@ -136,6 +140,7 @@ class Settler:
         self._proofs = ProofBook(proofs)
         self.quorum_missing = 0
         """L1 blocks since a batch that lacks a quorum should have had one; 0 while there is none."""
+        self.failures = FailureNote()
         self._quorum_told = 0
         """L1 block when a missing quorum was told last."""
         self._final = 0
@@ -221,15 +226,18 @@ class Settler:
                 delay = self._step()
             except SettlementError as error:
                 _log.error("batch_not_settled", reason=str(error))
+                self._listener.note_failure(self.failures.note(error))
                 self._drop()
                 delay = TROUBLE_SECONDS
             except CancelledError:  # L1 was closed under a settler that had been left
                 return
             except MicrorollupError as error:
                 _log.error("settling_failed", reason=str(error))
+                self._listener.note_failure(self.failures.note(error))
                 delay = TROUBLE_SECONDS
-            except Exception:  # a bug, or no memory: settling must not end for it
+            except Exception as error:  # a bug, or no memory: settling must not end for it
                 _log.exception("settler_failed")
+                self._listener.note_failure(self.failures.note(error))
                 delay = TROUBLE_SECONDS
             with self._condition:
                 if delay and not self._closing:
@@ -312,6 +320,7 @@ class Settler:
         if head.block_hash != self._included:
             self._listener.note_included(head)
             self._included = head.block_hash
+            self.failures.clear()
         if self._halted:
             return False
         final = find_final_height(self._settlement, self._final, head.height)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from microrollup._native.choice import describe_path
 from microrollup.chain.answers.confirmations import Heights
 from microrollup.chain.answers.node import IndexProgress, L1Status, StatusAnswer, VerifierStatus
+from microrollup.node.confirmations import Confirmations
 from microrollup.node.metrics import read_memory
+from microrollup.node.standing_gauges import describe_blobs, watch_observer
 
 if TYPE_CHECKING:
     from microrollup.node.reading import ReadingNode
@@ -38,6 +40,10 @@ def describe_status(node: ReadingNode, subscribers: int = 0) -> StatusAnswer:
         instance=node.instance,
         follower=node.follower,
         native=describe_path(),
+        settling=node.describe_settling(),
+        disk_free=node.observer.disk_free,
+        blobs=describe_blobs(node.observer),
+        replication=node.observer.describe_replication(),
     )
 
 
@@ -83,19 +89,19 @@ def watch_gauges(node: ReadingNode) -> None:
         watch("block_height", "Newest block by confirmation level.", read, confirmation=level)
     watch("queue_depth", "Actions taken and not yet decided.", lambda: node.queue_depth)
     watch("process_memory_bytes", "Resident memory of this process.", read_memory)
-    watch(
-        "quorum_missing_blocks",
-        "L1 blocks since a batch that lacks a quorum should have had one; 0 while there is none.",
-        lambda: float(node.quorum_missing),
-    )
     watch("intake_open", "1 while actions are taken.", lambda: float(node.stopped is None))
     watch(
         "verifiers_running",
         "Verifier processes of this node that run.",
         lambda: len([link for link in node.links if link.pid is not None]),
     )
+    watch("verifiers_configured", "Verifier processes that this node keeps running.", lambda: len(node.links))
+    watch("block_invalid", "1 once a block was found invalid (C2X).", lambda: confirmations.divergent is not None)
+    watch_observer(node.metrics, node.observer)
     for name in sorted(node.reads.indexes if node.reads is not None else ()):
-        watch("index_height", "Newest height of an index; -1 before it has one.", _watch_index(node, name), index=name)
+        read_height = _watch_index(node, name)
+        watch("index_height", "Newest height of an index; -1 before it has one.", read_height, index=name)
+        watch("index_lag_blocks", "Blocks that an index lacks.", _watch_lag(confirmations, read_height), index=name)
     node.ledger.environment.on_commit = node.metrics.note_commit
 
 
@@ -105,3 +111,7 @@ def _watch_index(node: ReadingNode, name: str) -> Callable[[], float]:
         return next((float(status.reached) for status in statuses if status.name == name), -1.0)
 
     return read
+
+
+def _watch_lag(confirmations: Confirmations, read_height: Callable[[], float]) -> Callable[[], float]:
+    return lambda: max(0.0, confirmations.latest - read_height())

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import TypeAlias
 
 from microrollup.errors import MicrorollupError
+from microrollup.logs import find_request_id
 from microrollup.sequencer.sequencer import Sequenced
 
 __all__ = ["Result", "Submission", "Ticket"]
@@ -21,11 +22,13 @@ class Submission:
     Only the writer's thread decides.
     """
 
-    __slots__ = ("_left", "client", "future", "results")
+    __slots__ = ("_left", "client", "future", "request_id", "results")
 
     def __init__(self, count: int, client: str | None = None) -> None:
         """`client` is whose execution time it counts against; None for nobody's."""
         self.client = client
+        self.request_id = find_request_id()
+        """Of the request in which it came; None for none."""
         self.future: Future[list[Result]] = Future()
         self.results: list[Result | None] = [None] * count
         self._left = count

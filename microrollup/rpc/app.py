@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import msgspec
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
@@ -39,6 +40,7 @@ from microrollup.rpc.origins import allow_origin, answer_preflight
 from microrollup.rpc.passing_on import VIA, read_via
 from microrollup.rpc.queries import make_query_methods
 from microrollup.rpc.rates import name_client
+from microrollup.rpc.request_id import begin_request
 from microrollup.rpc.sockets import TRY_AGAIN_LATER, Sockets
 
 __all__ = ["Entrance", "RpcApp", "make_app"]
@@ -48,10 +50,14 @@ _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _NEGOTIATED: Final = {"Vary": "Accept"}
 """At `/` a browser gets another text than others: a cache must keep them apart."""
 
+_CLOSED: Final = b'{"intake":"stopped","reason":"the node is shutting down"}'
 _POLICY_VIOLATION: Final = 1008
 _PIECE_BYTES: Final = 64 << 10
 _DISCARDED: Final = 4
 """Times the largest body: so much of one that is too large is read and thrown away."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class RpcApp:
@@ -194,7 +200,11 @@ class RpcApp:
 
     async def get_health(self, _: Request) -> Response:
         """The node's state; 503 once it has stopped taking actions, or deriving blocks. A follower says 200 anyhow."""
-        status = describe_status(self.node, self.sockets.subscriptions)
+        try:
+            status = describe_status(self.node, self.sockets.subscriptions)
+        except Exception as error:  # the store or L1 was closed in this moment
+            _log.info("health_unknown", error=type(error).__name__)
+            return _json(_CLOSED, 503)
         unwell = status.intake == "stopped" and status.follower is None
         return _json(msgspec.json.encode(to_document(status)), 503 if unwell else 200)
 
@@ -251,8 +261,10 @@ class Entrance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         access = self._shared.access
-        if access.proxies and scope["type"] != "lifespan":
-            scope["client"] = access.proxies.find_client(scope)
+        if scope["type"] != "lifespan":
+            if access.proxies:
+                scope["client"] = access.proxies.find_client(scope)
+            scope, send = begin_request(scope, send)
         if scope["type"] == "http":
             host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
             if not is_allowed_host(host, access.hosts):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from difflib import get_close_matches
 from typing import Any, Final, assert_never
 
@@ -210,6 +211,7 @@ class Dispatcher:
         refusal = to_rpc_error(error)
         if refusal.code == INTERNAL:
             _log.error("rpc_internal_error", method=name, error=type(error).__name__, exc_info=error)
+            self._api.node.metrics.note_fault()
         self._api.node.metrics.note_call(name, str(refusal.code))
         return refusal
 
@@ -305,7 +307,8 @@ class Dispatcher:
         return answer
 
     async def _work(self, function: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+        run = copy_context().run  # so that what the thread logs names the request
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run, function)
 
     def _decode_params(self, method: ActionMethod | PlainMethod | SocketMethod, call: RpcRequest) -> Any:
         """The params by name, or by position in the order of the fields. Raises `ErrorResponse`."""

@@ -27,6 +27,7 @@ from microrollup.rpc.guard import is_allowed_host, is_allowed_origin
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.origins import allow_origin, answer_preflight
 from microrollup.rpc.proxies import FORWARDING
+from microrollup.rpc.request_id import begin_request
 
 __all__ = ["Front"]
 
@@ -110,7 +111,9 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["type"] == "websocket":
+            return
+        scope, send = begin_request(scope, send)
+        if scope["type"] == "websocket":
             await self._serve_socket(scope, receive, send)
         elif self._app is not None:
             await self._serve(scope, receive, send)

@@ -232,7 +232,7 @@ class Sequencer(Stoppable, Generic[T]):
                 ticket, action = rest.pop(0)
                 self.known.remember_limit(action.action_hash, limit)
                 outcomes.append((ticket, ActionLimit(f"executing it hits the limit of {limit}")))
-                _log.warning("action_refused", sender=action.sender.hex(), limit=limit)
+                _log.warning("action_refused", sender=action.sender.hex(), limit=limit, **self.spending.name(ticket))
             queue.extendleft(reversed(rest))
         self._block_seconds += time.monotonic() - started + self._arrivals.sum_opening([each for _, each in taken])
         self.known.remember(receipts)

@@ -10,6 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from microrollup.errors import BudgetSpent
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.stf import Paused
+from microrollup.logs import REQUEST_ID
 from microrollup.sequencer.rations import RationedAdmission
 
 __all__ = ["PAUSE_SECONDS", "Purse", "Spending", "explain_spent"]
@@ -35,6 +36,10 @@ class Purse(Protocol[T_contra]):
 
     def charge(self, ticket: T_contra, seconds: float) -> None:
         """Something of theirs executed for so long."""
+        ...
+
+    def find_request(self, ticket: T_contra) -> str | None:
+        """The id of the request in which it came, for the log."""
         ...
 
 
@@ -71,17 +76,22 @@ class Spending(Generic[T]):
     @contextmanager
     def watch(self, context: BlockContext, taken: Sequence[tuple[T, object]]) -> Iterator[None]:
         """Have the policy asked while entries execute, those of `taken` in their order; measure, and charge all that
-        began.
+        began. What is logged meanwhile names the request of the entry that executes.
         """
         purse, context.admission = self.purse, self.admission
         try:
             if purse is None:
                 yield
             else:
-                with self._measure(purse, context, taken):
+                with self._measure(purse, context, taken), _name_requests(purse, context, taken):
                     yield
         finally:
             context.admission = None
+
+    def name(self, ticket: T) -> dict[str, str]:
+        """What the log says of a ticket: the request in which it came, where there was one."""
+        found = None if self.purse is None else self.purse.find_request(ticket)
+        return {} if found is None else {"request_id": found}
 
     @contextmanager
     def _measure(self, purse: Purse[T], context: BlockContext, taken: Sequence[tuple[T, object]]) -> Iterator[None]:
@@ -100,3 +110,19 @@ class Spending(Generic[T]):
                 seconds.append(time.perf_counter() - started - sum(seconds))
             for (ticket, _), spent in zip(taken, seconds, strict=False):
                 purse.charge(ticket, spent)
+
+
+@contextmanager
+def _name_requests(purse: Purse[T], context: BlockContext, taken: Sequence[tuple[T, object]]) -> Iterator[None]:
+    """Found only when something is logged: what executes is told by its sequence number."""
+    first_seq = context.next_seq
+
+    def find() -> str | None:
+        index = context.next_seq - first_seq
+        return purse.find_request(taken[index][0]) if index < len(taken) else None
+
+    before = REQUEST_ID.set(find)
+    try:
+        yield
+    finally:
+        REQUEST_ID.reset(before)

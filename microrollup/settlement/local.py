@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -55,6 +55,8 @@ class LocalSettlement:
     So what is said about lower numbers never changes, in any process. (LMDB's readers see the last commit of a writer
     that was killed before it returned only from the next write on. `get_number` writes before it tells a new number.)
     """
+
+    payments = None
 
     def __init__(self, tables: InboxTables, clock: Callable[[], float], *, dry_run: bool = False) -> None:
         """Use `create` or `open`."""
@@ -117,12 +119,8 @@ class LocalSettlement:
 
         Raises `StoreCorrupt`, and `StoreMissing`.
         """
-        tables = open_tables(directory, create=False, read_only=True)
-        try:
-            with tables.begin() as transaction:
-                return dict(InboxRows(tables, transaction).check())
-        finally:
-            tables.close()
+        with closing(open_tables(directory, create=False, read_only=True)) as tables, tables.begin() as transaction:
+            return dict(InboxRows(tables, transaction).check())
 
     def close(self) -> None:
         self._tables.close()

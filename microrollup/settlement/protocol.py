@@ -16,6 +16,7 @@ from microrollup.chain.record import Forced, Genesis
 from microrollup.primitives import Bytes32, Uint64
 from microrollup.settlement.attestation import BatchAttestation, SignedAttestation
 from microrollup.settlement.forced import ForcedEntry
+from microrollup.settlement.payer import Payments
 from microrollup.settlement.quorum import BatchProof
 from microrollup.settlement.verifiers import VerifierSet
 
@@ -239,6 +240,10 @@ class Settlement(L1View, Protocol):
     def poll_reorgs(self) -> list[Reorg]:
         """The reorgs of L1 since the last call that changed what this view had told."""
         ...
+
+    @property
+    def payments(self) -> Payments | None:
+        """What settling costs, and who pays; `None` where it costs nothing and L1 is the clock."""
 
     def close(self) -> None:
         """Let go of files and connections; every later call fails. Closing twice does no harm."""

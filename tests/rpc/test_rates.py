@@ -155,10 +155,9 @@ def test_what_only_grows_is_a_counter(tmp_path):
         lines = caller.get("/metrics")[1].decode().splitlines()
     types = {name: kind for _, _, name, kind in [line.split() for line in lines if line.startswith("# TYPE ")]}
     known = {name.removeprefix("microrollup_"): kind for name, kind in types.items() if not name.endswith("_created")}
-    levels = {"block_height", "queue_depth", "process_memory_bytes", "intake_open", "verifiers_running", "subscribers"}
-    levels |= {"quorum_missing_blocks"}
-    assert levels == {name for name, kind in known.items() if kind == "gauge"}
-    assert {"rate_exceeded_total", "subscribers_dropped_total"} <= {n for n, kind in known.items() if kind == "counter"}
+    grow = {"actions", "blocks", "rate_exceeded", "refusals", "rpc_calls", "rpc_faults", "settlement_failures"}
+    grow |= {"subscribers_dropped"}
+    assert grow == {name.removesuffix("_total") for name, kind in known.items() if kind == "counter"}
     assert [] == [name for name, kind in known.items() if (kind == "counter") != name.endswith("_total")]
 
 

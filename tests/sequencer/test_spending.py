@@ -30,6 +30,10 @@ class CountingPurse:
         """Note it."""
         self.charged.append((ticket, seconds))
 
+    def find_request(self, ticket: int) -> str | None:
+        """A name for each ticket."""
+        return f"request-{ticket}"
+
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Iterator[Chain]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from microrollup.chain.answers.confirmations import Divergent, Heights, Level
+from microrollup.chain.answers.standing import BlobsStatus, ReplicationStatus, SettlingStatus
 from microrollup.chain.record import DomainConfig
 from microrollup.primitives import Address, Bytes, Bytes32, Uint64
 
@@ -214,3 +215,10 @@ class StatusAnswer(Struct, frozen=True):
     """Whether hashes and senders are computed in the compiled helper, as in `native (avx512)`, or in Python, with the
     reason, as in `pure (not built)`. The bytes are the same.
     """
+    settling: SettlingStatus | None = None
+    disk_free: Uint64 | None = None
+    """Bytes that are free where the data directory is; null until it was looked at."""
+    blobs: BlobsStatus | None = None
+    """Null where there are none."""
+    replication: ReplicationStatus | None = None
+    """Null unless the node is a member of a replicated log."""

@@ -12,7 +12,7 @@ from microrollup.settlement.ethereum.errors import FeeTooHigh, L1BadAnswer, L1Re
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.transport import L1Transport
 
-__all__ = ["Fees", "bump_fees", "suggest_fees"]
+__all__ = ["Fees", "bump_fees", "suggest_fees", "suggest_tip"]
 
 _DEFAULT_TIP: Final = 10**9
 """Where a node suggests none."""
@@ -28,11 +28,7 @@ class Fees(msgspec.Struct, frozen=True):
 
 async def suggest_fees(transport: L1Transport, options: EthereumOptions, base_fee: int, *, has_blobs: bool) -> Fees:
     """Fees that hold while the base fee doubles, within the caps. Raises `FeeTooHigh` if L1 asks for more already."""
-    try:
-        tip = parse_quantity("eth_maxPriorityFeePerGas", await transport.ask("eth_maxPriorityFeePerGas"))
-    except (L1Refused, L1BadAnswer):
-        tip = _DEFAULT_TIP
-    tip = min(max(tip, 1), options.max_priority_fee_per_gas)
+    tip = await suggest_tip(transport, options)
     if base_fee + tip > options.max_fee_per_gas:
         raise FeeTooHigh("fee a gas", options.max_fee_per_gas, base_fee + tip)
     cap = min(2 * base_fee + tip, options.max_fee_per_gas)
@@ -42,6 +38,15 @@ async def suggest_fees(transport: L1Transport, options: EthereumOptions, base_fe
     if blob_fee > options.max_fee_per_blob_gas:
         raise FeeTooHigh("fee a blob gas", options.max_fee_per_blob_gas, blob_fee)
     return Fees(tip, cap, min(2 * blob_fee + 1, options.max_fee_per_blob_gas))
+
+
+async def suggest_tip(transport: L1Transport, options: EthereumOptions) -> int:
+    """Wei a gas for who builds the block, within the cap. Raises `L1Error`s."""
+    try:
+        tip = parse_quantity("eth_maxPriorityFeePerGas", await transport.ask("eth_maxPriorityFeePerGas"))
+    except (L1Refused, L1BadAnswer):
+        tip = _DEFAULT_TIP
+    return min(max(tip, 1), options.max_priority_fee_per_gas)
 
 
 def bump_fees(fees: Fees, suggested: Fees, options: EthereumOptions) -> Fees | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -83,6 +84,8 @@ class Follower:
         """The current block number as it was told, which never goes back."""
         self.replaced: list[int] = []
         """First numbers of what reorgs replaced, until they are asked for."""
+        self._seen_at = time.monotonic()
+        """When the newest block was seen first."""
         self._created: int | None = None
         self._doubtful = False
         """Events that were taken in are not all that there were: they are read again from the first one on."""
@@ -324,10 +327,17 @@ class Follower:
             self.window.rewind(ancestor)
             self.window.extend(blocks)
             self.number = max(self.number, number + 1)
+            self._seen_at = time.monotonic()
             if known is not None and ancestor < known.number:
                 self.replaced.append(ancestor + 1)
 
     # Times.
+
+    def get_head_age(self) -> float:
+        """Seconds since the newest known block was made, by its time or since it was seen, whichever is longer."""
+        with self.lock:
+            head, seen_at = self.window.get_head(), self._seen_at
+        return max(0.0, time.time() - head.time, time.monotonic() - seen_at)
 
     async def read_time(self, number: int) -> int:
         """The time of a block that is not in memory; its neighbours above come along."""

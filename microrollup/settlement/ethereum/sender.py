@@ -41,6 +41,7 @@ from microrollup.settlement.ethereum.transaction import (
     sign_transaction,
 )
 from microrollup.settlement.ethereum.transport import L1Transport
+from microrollup.settlement.payer import PendingTransaction
 
 __all__ = ["Sender", "SupersededError"]
 
@@ -80,6 +81,8 @@ class Sender:
         self._options = options
         self._chain_id = chain_id
         self._locks: dict[bytes, asyncio.Lock] = {}
+        self.pending: dict[bytes, PendingTransaction] = {}
+        """By sender: what was sent and is not known to be included. Any thread may look."""
         self._proof_kind: ProofKind | None = None
 
     async def transact(self, key: SigningKey, call: TransactionRequest) -> L1Receipt:
@@ -89,7 +92,23 @@ class Sender:
         """
         address = compute_address(key)
         async with self._locks.setdefault(address, asyncio.Lock()):
-            return await _Attempt(self, key, address, call).run()
+            try:
+                receipt = await _Attempt(self, key, address, call).run()
+            except SupersededError:
+                self.pending.pop(address, None)
+                raise
+            self.pending.pop(address, None)
+            return receipt
+
+    def note_sent(self, address: bytes, signed: SignedTransaction) -> None:
+        """A transaction has left. What was sent before under its nonce is replaced; under another, it is forgotten."""
+        known = self.pending.get(address)
+        is_same = known is not None and known.nonce == signed.nonce
+        since, raised = (known.since, known.raised) if known is not None and is_same else (time.monotonic(), 0)
+        if known is not None and is_same and known.hash != signed.hash:
+            raised += 1
+        fees = signed.fees
+        self.pending[address] = PendingTransaction(signed.hash, signed.nonce, since, fees.cap, fees.blob_cap, raised)
 
     async def count_included(self, address: bytes) -> int:
         """The first nonce that no included transaction has."""
@@ -176,6 +195,7 @@ class _Attempt:
             self._sent.append(signed)  # before it leaves: what was sent and not answered may be included
             refusal = await self._broadcast(signed)
             if refusal is None:
+                self._sender.note_sent(self._address, signed)
                 return
             self._sent.pop()
             if _UNDERPRICED.search(refusal.message):

@@ -32,6 +32,7 @@ from microrollup.settlement.ethereum.follower import Follower
 from microrollup.settlement.ethereum.index import EventIndex, IndexedBatch
 from microrollup.settlement.ethereum.loop import LoopThread
 from microrollup.settlement.ethereum.options import EthereumOptions, check_options
+from microrollup.settlement.ethereum.payer import EthereumPayments
 from microrollup.settlement.ethereum.publisher import Publisher
 from microrollup.settlement.ethereum.requirements import find_abilities
 from microrollup.settlement.ethereum.sender import Sender
@@ -103,6 +104,7 @@ class EthereumSettlement:
         self._follower = Follower(self._transport, self._options, chain_id)
         sender = Sender(self._transport, self._options, chain_id)
         self._publisher = Publisher(self._transport, self._options, self._follower, sender, self._keys)
+        self.payments = EthereumPayments(self._loop, self._transport, self._options, self._follower, sender.pending)
         await self._follower.sync()
         if self._options.poll_seconds > 0:
             self._tasks.append(asyncio.create_task(self._poll()))  # held here, since the loop holds tasks weakly
