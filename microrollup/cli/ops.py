@@ -27,8 +27,8 @@ def ops_command(app: str, directory: Path, target: Path, user: str, output: Outp
     """Write units, containers, alerts and a dashboard for a rollup.
 
     Systemd units for node and verifier with the paths of this installation; a Containerfile and a compose file with
-    node, two verifiers, PostgreSQL and Prometheus; Prometheus's configuration and alert rules; a dashboard for
-    Grafana. No secret is written, and no file is overwritten.
+    node, two verifiers, a follower, PostgreSQL and Prometheus; Prometheus's configuration and alert rules; a dashboard
+    for Grafana. No secret is written, and no file is overwritten.
     """
     program = Path(sys.executable).absolute().parent / "microrollup"
     operation = Operation(app, directory, load_rollup(app), user, program, Path.cwd())

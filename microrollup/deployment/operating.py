@@ -2,7 +2,7 @@
 
     OUT/NAME.service, NAME-verifier.service     for machines with systemd
     OUT/Containerfile, compose.yaml             for machines with containers
-    OUT/prometheus.yml                          what Prometheus scrapes
+    OUT/prometheus                              what Prometheus scrapes, and what it calls people for
     OUT/app, wheels, secrets                    empty: what the operator brings
 
 No secret is written: each stays in the file that its user reads.
@@ -37,6 +37,7 @@ EMPTY: Final = ("app", "secrets", "wheels")
 _TEMPLATES: Final = resources.files("microrollup") / "templates" / "ops"
 _SUFFIX: Final = ".txt"
 _HARDENING: Final = "hardening.txt"
+_FOR_PROMETHEUS: Final = frozenset({"alerts.yml", "prometheus.yml"})
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._:+-]+")
 """What units and YAML hold as it is."""
 
@@ -75,6 +76,8 @@ def render_operation(operation: Operation) -> dict[str, str]:
         text, name = entry.read_text("utf-8"), entry.name.removesuffix(_SUFFIX)
         if name.endswith(".service"):
             name = f"{operation.name}{'' if name.startswith('node') else '-verifier'}.service"
+        if name in _FOR_PROMETHEUS:
+            name = f"prometheus/{name}"
         if entry.name != _HARDENING:
             files[name] = Template(text).substitute(values) if entry.name.endswith(_SUFFIX) else text
     return files
@@ -121,6 +124,7 @@ def write_operation(operation: Operation, target: Path) -> list[Path]:
     for name in EMPTY:
         (target / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, text in files.items():
+        (target / name).parent.mkdir(exist_ok=True)
         with (target / name).open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     return [target / name for name in files]

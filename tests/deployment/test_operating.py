@@ -52,7 +52,8 @@ def site(command, anvil, tmp_path):
     (secrets / "replica.url").write_text(f"sqlite:{tmp_path / 'log.sqlite'}\n")
     written = command.ask("ops", APP, "--data", tmp_path / "data", "--to", ops)
     assert {str(ops / name) for name in (
-        "keystore.service", "keystore-verifier.service", "Containerfile", "compose.yaml", "prometheus.yml",
+        "keystore.service", "keystore-verifier.service", "Containerfile", "compose.yaml",
+        "prometheus/prometheus.yml",
     )} <= set(written["files"])  # fmt: skip
     assert made["inbox"] in (ops / "compose.yaml").read_text()
     return tmp_path
@@ -90,7 +91,7 @@ def put_here(site, name, command):
 def test_every_command_line_is_one_of_ours(site):
     """Each is parsed as the command itself would: no option is unknown, no value wrong."""
     commands = list_commands(site)
-    assert {"node", "seed", "verifier-1", "verifier-2", "image", "keystore.service"} <= set(commands)
+    assert {"node", "seed", "verifier-1", "verifier-2", "follower", "image", "keystore.service"} <= set(commands)
     (site / "data-verifier").mkdir()
     shutil.copy(site / "ops" / "secrets" / "l1.url", site / "data-verifier" / "l1.url")
     for name, arguments in commands.items():
@@ -115,7 +116,9 @@ def test_the_compose_file_is_one(site):
     for service in services:
         assert set(service.get("secrets", [])) <= set(document["secrets"])
         assert set(service.get("depends_on", {})) <= set(document["services"])
-    scraped = yaml.safe_load((site / "ops" / "prometheus.yml").read_text())["scrape_configs"][0]["static_configs"]
+    scraped = yaml.safe_load((site / "ops" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0][
+        "static_configs"
+    ]
     commands = [command for command in list_commands(site).values() if "--allow-host" in command]
     allowed = [command[command.index("--allow-host") + 1] for command in commands]
     assert sorted(allowed) == sorted([each.partition(":")[0] for each in scraped[0]["targets"]])
@@ -159,11 +162,13 @@ def test_the_same_commands_run_it(site, command, anvil):
         caller = stack.enter_context(closing(Caller(None, int(url.rpartition(":")[2]))))
         wait_for(lambda: caller.get("/health", Host="node:8650")[0] == 200)
         assert caller.get("/metrics", Host="node:8650")[0] == 200
-        verifiers = []
+        follower = [part.replace("http://node:8650", url) for part in put_here(site, "follower", commands["follower"])]
+        others = [stack.enter_context(closing(Process(*follower, "--port", 0, "--json", cwd=site)))]
+        reader = stack.enter_context(closing(Caller(None, int(others[0].read()["url"].rpartition(":")[2]))))
         for name in ("verifier-1", "verifier-2"):
             (site / name).mkdir()
             arguments = [part.replace("http://node:8650", url) for part in put_here(site, name, commands[name])]
-            verifiers.append(stack.enter_context(closing(Process(*arguments, cwd=site))))
+            others.append(stack.enter_context(closing(Process(*arguments, cwd=site))))
         acknowledged = [answer["ack"] for answer in caller.submit(*LINES[:20])]
 
         def is_settled():
@@ -172,6 +177,8 @@ def test_the_same_commands_run_it(site, command, anvil):
             return caller.call("height")["settled"] >= acknowledged[-1]["height"]
 
         wait_for(is_settled)
-        for process in (*verifiers, node):
+        wait_for(lambda: reader.call("height")["latest"] >= acknowledged[-1]["height"])
+        assert reader.get("/health", Host="follower:8650")[0] == 200
+        for process in (*others, node):
             assert 0 == process.stop()[0]
     assert command.ask("scrub", "--data", site / "data", APP) is not None
