@@ -108,6 +108,7 @@ def show_segmented(request: SegmentRequest, output: Output) -> int:
         "fromSnapshots": report.from_snapshots,
         "executorsLost": report.executors_lost,
         "executedAgain": report.executed_again,
+        "segmentCpuSeconds": report.cpu_seconds,
     }
     starts = "kept snapshots" if report.from_snapshots else "snapshots made for it"
     facts = make_report_facts(report.outcome) | {"segments": f"{report.segments}, from {starts}"}

@@ -65,6 +65,8 @@ class SegmentedReport(msgspec.Struct, frozen=True):
     executors_lost: int
     executed_again: int
     """Segments that this process executed once more, where the workers are other machines'."""
+    cpu_seconds: tuple[float, ...]
+    """What each segment took its worker, in order."""
 
 
 def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], None] = lambda _: None) -> SegmentedReport:
@@ -100,7 +102,7 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
 
     verdict = Coordinator(task, factory, work, on_progress).run(feed)
     outcome = verdict.divergence or _make_report(request, rollup, verdict, rollup_id)
-    return SegmentedReport(outcome, verdict.segments, bool(starts), verdict.lost, verdict.again)
+    return SegmentedReport(outcome, verdict.segments, bool(starts), verdict.lost, verdict.again, verdict.cpu_seconds)
 
 
 def _name_work(task: SegmentTask) -> str:

@@ -64,6 +64,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """Executors that were lost on the way."""
     again: int
     """Segments that were executed a second time here."""
+    cpu_seconds: tuple[float, ...]
+    """Of each segment, in order."""
 
     @property
     def divergence(self) -> DivergenceEvent | None:
@@ -267,7 +269,8 @@ class Coordinator:
         if result is None:
             raise AssertionError("the verdict was not known")
         again = 0 if self._factory.trusted else self._check_again(self._pieces[: last + 1], result)
-        return Verdict(result, len(self._pieces), self._lost, again)
+        seconds = tuple(0.0 if piece.result is None else piece.result.cpu_seconds for piece in self._pieces)
+        return Verdict(result, len(self._pieces), self._lost, again, seconds)
 
     def _check_again(self, pieces: list[_Piece], result: SegmentResult) -> int:
         """Execute one segment in `CHECKED_AGAIN` here, chosen now that all answers are in; or, where a worker says that

@@ -92,6 +92,8 @@ class SegmentResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The first block that is not judged yet; see `NotJudgedYet`."""
     divergence: DivergenceEvent | None = None
     message: str = ""
+    cpu_seconds: float = 0.0
+    """Of the try that gave the result."""
     worker: str = ""
     """Host and process id."""
 

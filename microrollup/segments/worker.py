@@ -11,6 +11,7 @@ import shutil
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from functools import cache
@@ -66,7 +67,7 @@ _TASK_DECODER: Final = msgspec.json.Decoder(SegmentTask)
 
 def run_segment(raw: bytes) -> bytes:
     """From a `SegmentTask` to a `SegmentResult`, both in JSON. Raises `msgspec.MsgspecError` for a bad task."""
-    task = _TASK_DECODER.decode(raw)
+    task, started = _TASK_DECODER.decode(raw), time.process_time()
     sys.path[:] = list(dict.fromkeys([*sys.path, *task.python_path]))
     sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
     try:
@@ -77,7 +78,8 @@ def run_segment(raw: bytes) -> bytes:
         reached = read_progress(Path(task.directory)) or (0, 0)
         message = f"{type(error).__name__}: {error}"[:_MAX_MESSAGE]
         result = SegmentResult("error", height=reached[0], next_seq=reached[1], message=message)
-    return msgspec.json.encode(msgspec.structs.replace(result, worker=f"{socket.gethostname()}:{os.getpid()}"))
+    worker, seconds = f"{socket.gethostname()}:{os.getpid()}", round(time.process_time() - started, 3)
+    return msgspec.json.encode(msgspec.structs.replace(result, worker=worker, cpu_seconds=seconds))
 
 
 @cache
