@@ -85,7 +85,7 @@ def measure(bench: Bench) -> list[Row]:
             target=target,
             higher_is_better=True,
             repetitions=len(own),
-            note=f"wall time, {count:,} actions, {bench.workers} cores; CPU {cpu[0]:.0f} against {cpu[1]:.0f} µs an action",
+            note=f"wall time, {count:,} actions, {bench.workers} cores; CPU {cpu[0]:.0f} to {cpu[1]:.0f} µs an action",
         )
 
     return [

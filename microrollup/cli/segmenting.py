@@ -1,4 +1,4 @@
-"""`microrollup verify --executor`: options, progress and report of a history that many workers verify."""
+"""`--executor`: options, progress and report of a history that many workers verify or replay."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent
 
 if TYPE_CHECKING:
-    from microrollup.deployment.segmenting import SegmentRequest
+    from microrollup.deployment.segmenting import SegmentedReport, SegmentRequest
 
-__all__ = ["Segmented", "segment_options", "show_segmented"]
+__all__ = ["Segmented", "describe_segments", "list_segments", "segment_options", "show_segmented"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,7 +67,7 @@ def segment_options(command: F) -> F:
     @click.option(
         "--executor",
         metavar="WHAT",
-        help="Verify in segments, by `processes[:N]` of this machine, or a Dask cluster: `dask://HOST:PORT`, `tls://…`.",
+        help="Work in segments, by `processes[:N]` of this machine, or a Dask cluster: `dask://HOST:PORT`, `tls://…`.",
     )
     @click.option(
         "--snapshots",
@@ -103,18 +103,32 @@ def show_segmented(request: SegmentRequest, output: Output) -> int:
     if isinstance(report.outcome, DivergenceEvent):
         show_divergence(report.outcome, output)
         return EXIT_FAILED
-    document = describe_report(report.outcome) | {
+    document = describe_report(report.outcome) | describe_segments(report)
+    output.show(document, make_facts(make_report_facts(report.outcome) | list_segments(report)))
+    return 0
+
+
+def describe_segments(report: SegmentedReport | None) -> dict[str, Any]:
+    """How it went, as programs read it; nothing where it was not done in segments."""
+    if report is None:
+        return {}
+    return {
         "segments": report.segments,
         "fromSnapshots": report.from_snapshots,
         "executorsLost": report.executors_lost,
         "executedAgain": report.executed_again,
         "segmentCpuSeconds": report.cpu_seconds,
     }
+
+
+def list_segments(report: SegmentedReport | None) -> dict[str, object]:
+    """The same for people."""
+    if report is None:
+        return {}
     starts = "kept snapshots" if report.from_snapshots else "snapshots made for it"
-    facts = make_report_facts(report.outcome) | {"segments": f"{report.segments}, from {starts}"}
+    facts: dict[str, object] = {"segments": f"{report.segments}, from {starts}"}
     if report.executors_lost:
         facts["executors lost"] = report.executors_lost
     if report.executed_again:
         facts["executed again here"] = f"{report.executed_again} of the segments"
-    output.show(document, make_facts(facts))
-    return 0
+    return facts

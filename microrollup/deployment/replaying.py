@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.progress import OnProgress, ignore_progress
+from microrollup.deployment.segmenting import SegmentedReport, SegmentRequest, verify_in_segments
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.ledger.ledger import Ledger
 from microrollup.maintenance.replay import Difference, compare_stores, replay_log
+from microrollup.store.environment import hold_writer_lock
+from microrollup.verifier.events import DivergenceEvent
 
-__all__ = ["Replayed", "replay_directory"]
+__all__ = ["Replayed", "replay_directory", "replay_in_segments"]
 
 
 class Replayed(msgspec.Struct, frozen=True):
@@ -23,6 +27,8 @@ class Replayed(msgspec.Struct, frozen=True):
     records: int
     """Of the log."""
     differences: list[Difference]
+    segmented: SegmentedReport | None = None
+    """How it went, where it was done in segments."""
 
 
 def replay_directory(
@@ -44,3 +50,21 @@ def replay_directory(
         ):
             differences = compare_stores(source.environment, replayed.environment)
             return Replayed(replayed.checkpoint.height, replayed.header.state_root, records, differences)
+
+
+def replay_in_segments(request: SegmentRequest, on_progress: Callable[[int], None] = lambda _: None) -> Replayed:
+    """The same by many workers, each of which replays parts of the log; `request` names the directory as its source.
+
+    `on_progress` is told how many entries are replayed. Raises what `verify_in_segments` raises, and `StoreLocked`
+    while a writer is active.
+    """
+    if not isinstance(request.source, Path):
+        raise TypeError("a log is replayed from its directory")
+    with Ledger.open(request.source, load_rollup(request.app)) as source:  # writes out what a crash left to be redone
+        records = source.environment.count("log")
+    with hold_writer_lock(request.source):
+        report = verify_in_segments(msgspec.structs.replace(request, replay=True, once=True), on_progress)
+    if isinstance(report.outcome, DivergenceEvent):
+        raise TypeError("a replay compares stores and judges no block")
+    state_root = bytes.fromhex(report.outcome.state_root[2:])
+    return Replayed(report.outcome.verified, state_root, records, list(report.differences), report)

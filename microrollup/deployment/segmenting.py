@@ -15,6 +15,7 @@ from microrollup.chain.block import compute_block_hash, compute_genesis_header, 
 from microrollup.codec.json import hex0x
 from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import UsageError
+from microrollup.maintenance.replay import Difference
 from microrollup.segments.coordinator import Coordinator, Verdict
 from microrollup.segments.executors import parse_executor
 from microrollup.segments.first_pass import FirstPass
@@ -53,6 +54,8 @@ class SegmentRequest(msgspec.Struct, frozen=True):
     workers: int = 0
     """Processes that check signatures in the first pass."""
     once: bool = False
+    replay: bool = False
+    """Execute the log of the source, a store that nobody writes to, and compare what follows from it."""
 
 
 class SegmentedReport(msgspec.Struct, frozen=True):
@@ -67,6 +70,8 @@ class SegmentedReport(msgspec.Struct, frozen=True):
     """Segments that this process executed once more, where the workers are other machines'."""
     cpu_seconds: tuple[float, ...]
     """What each segment took its worker, in order."""
+    differences: tuple[Difference, ...]
+    """Of a replay."""
 
 
 def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], None] = lambda _: None) -> SegmentedReport:
@@ -102,7 +107,15 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
 
     verdict = Coordinator(task, factory, work, on_progress).run(feed)
     outcome = verdict.divergence or _make_report(request, rollup, verdict, rollup_id)
-    return SegmentedReport(outcome, verdict.segments, bool(starts), verdict.lost, verdict.again, verdict.cpu_seconds)
+    return SegmentedReport(
+        outcome=outcome,
+        segments=verdict.segments,
+        from_snapshots=bool(starts),
+        executors_lost=verdict.lost,
+        executed_again=verdict.again,
+        cpu_seconds=verdict.cpu_seconds,
+        differences=verdict.differences,
+    )
 
 
 def _name_work(task: SegmentTask) -> str:
@@ -155,6 +168,7 @@ def _make_task(request: SegmentRequest, rollup: MicroRollup, rollup_id: bytes) -
         last=None,
         directory="",
         once=request.once,
+        replay=request.replay,
     )
 
 

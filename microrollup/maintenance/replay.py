@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, zip_longest
+from itertools import groupby, takewhile, zip_longest
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
+import lmdb
 import msgspec
 import numpy as np
 
-from microrollup.chain.block import compute_rollup_id
 from microrollup.chain.block_entry import is_block_record
 from microrollup.chain.record import Close, Open, Rebuild
 from microrollup.chain.upgrade_entry import is_upgrade_record
@@ -36,17 +36,21 @@ from microrollup.execution.stf import Entry
 from microrollup.ledger.genesis import read_genesis
 from microrollup.ledger.ledger import Ledger
 from microrollup.limits import relaxed_limits
-from microrollup.store.environment import Environment, Tables, Transaction
+from microrollup.store.action_index import BUCKET_BITS
+from microrollup.store.environment import Environment, Tables, Transaction, encode_number
 from microrollup.store.keys_at import iterate_tree_rows
 from microrollup.store.retention import UNDO_TABLES
 from microrollup.store.rows_at import iterate_state_rows
-from microrollup.store.tables import get_checkpoint, iterate_log
+from microrollup.store.tables import get_checkpoint, get_log_length, iterate_log
 from microrollup.store.tree import LEAVES_FILE, NODES_FILE
 
-__all__ = ["Difference", "RecordAuthentication", "compare_stores", "replay_log"]
+__all__ = ["Difference", "LogPart", "RecordAuthentication", "compare_stores", "continue_replay", "replay_log"]
 
 DERIVED_TABLES: Final = ("log", "openings", "blocks", "receipts", "state", "tree", "index")
 """Of `state` and `tree` the rows as they are once the newest block is written out."""
+
+_TABLES_OF_PARTS: Final = ("log", "openings", "blocks", "receipts", "index")
+"""Of which a part of a history has rows of its own."""
 
 _ROWS_AT_ONCE: Final = 1 << 16
 _CHUNK: Final = 1_000
@@ -62,6 +66,14 @@ class RecordAuthentication(Protocol):
     def authenticate_records(self, chunks: Iterable[Sequence[bytes]], /) -> Iterator[list[Authentication]]:
         """For each chunk the outcome of each record, in order."""
         ...
+
+
+class LogPart(msgspec.Struct, frozen=True):
+    """A part of a history: the records and entries of the blocks after one height up to another, both closed."""
+
+    records: range
+    heights: range
+    seqs: range
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -84,9 +96,29 @@ def replay_log(
 
     Signatures are checked by the pool. Raises `StoreCorrupt` where the log is damaged or a record cannot follow.
     """
-    genesis = read_genesis(source)
-    rollup_id = compute_rollup_id(genesis)
-    ledger = Ledger.create(directory, rollup, genesis)
+    ledger = Ledger.create(directory, rollup, read_genesis(source))
+    try:
+        continue_replay(source, ledger, pool, on_record=on_record)
+    except BaseException:
+        ledger.abandon()
+        raise
+    return ledger
+
+
+def continue_replay(
+    source: Environment,
+    ledger: Ledger,
+    pool: RecordAuthentication,
+    last: int | None = None,
+    on_record: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Execute the log of `source` after the last record of `ledger`, up to record `last` if that is named.
+
+    Raises as `replay_log`; then the ledger's memory is ahead of its store.
+    """
+    rollup, rollup_id = ledger.app, ledger.rollup_id
+    first = get_log_length(ledger.environment.reader, ledger.environment.tables)
+    count = None if last is None else last - first + 1
     group: list[Entry] = []
     carried: deque[bytes] = deque()  # what carriers brought, which the log has after them
 
@@ -98,29 +130,24 @@ def replay_log(
                 carried.extend(ledger.block.records[len(group) - count :])
             group.clear()
 
-    try:
-        with source.snapshot() as txn:
-            outcomes = _authenticate(iterate_log(txn, source.tables, rollup_id, first=1), rollup, pool)
-            for number, record in iterate_log(txn, source.tables, rollup_id, first=1):
-                kernel = _decode_kernel_record(record, number)
-                if carried:
-                    if record != carried.popleft():
-                        raise StoreCorrupt(f"log/{number}", "is not what the carrier before it brings")
-                    next(outcomes)
-                elif kernel is None:
-                    group.append(_read_entry(ledger, record, number, outcomes, len(group)))
-                    if len(group) >= _GROUP or group[-1].candidates is not None:
-                        flush()
-                else:
+    with source.snapshot() as txn:
+        outcomes = _authenticate(iterate_log(txn, source.tables, rollup_id, first, count), rollup, pool)
+        for number, record in iterate_log(txn, source.tables, rollup_id, first, count):
+            kernel = _decode_kernel_record(record, number)
+            if carried:
+                if record != carried.popleft():
+                    raise StoreCorrupt(f"log/{number}", "is not what the carrier before it brings")
+                next(outcomes)
+            elif kernel is None:
+                group.append(_read_entry(ledger, record, number, outcomes, len(group)))
+                if len(group) >= _GROUP or group[-1].candidates is not None:
                     flush()
-                    _replay_kernel_record(ledger, kernel, number)
-                on_record(number)
-        flush()
-        ledger.commit()
-    except BaseException:
-        ledger.abandon()
-        raise
-    return ledger
+            else:
+                flush()
+                _replay_kernel_record(ledger, kernel, number)
+            on_record(number)
+    flush()
+    ledger.commit()
 
 
 def _authenticate(
@@ -200,15 +227,19 @@ def _replay_kernel_record(ledger: Ledger, record: object, number: int) -> None:
             raise StoreCorrupt(f"log/{number}", "a second genesis record")
 
 
-def compare_stores(one: Environment, other: Environment) -> list[Difference]:
+def compare_stores(
+    one: Environment, other: Environment, part: LogPart | None = None, *, state: bool = True
+) -> list[Difference]:
     """Where what is derived in two stores differs: the first place of each table, and of the two flat files.
 
-    Undo is compared for the blocks that both keep. Stores that hold the same log give an empty list.
+    Undo is compared for the blocks that both keep. Stores that hold the same log give an empty list. With a `part` only
+    its records, blocks and entries are compared, and the state only if `state` says that both end there.
     """
     differences: list[Difference] = []
     with one.snapshot() as left, other.snapshot() as right:
-        for table in DERIVED_TABLES:
-            pairs = zip_longest(_iterate(left, one.tables, table), _iterate(right, other.tables, table))
+        for table in DERIVED_TABLES if state else _TABLES_OF_PARTS:
+            rows = [_iterate(txn, tables, table, part) for txn, tables in ((left, one.tables), (right, other.tables))]
+            pairs = zip_longest(*rows)
             for ours, theirs in pairs:
                 if ours == theirs:
                     continue
@@ -220,25 +251,52 @@ def compare_stores(one: Environment, other: Environment) -> list[Difference]:
                 break
         for table in UNDO_TABLES:
             for key, value in left.cursor(one.tables[table]):
+                if part is not None and int.from_bytes(key, "big") not in part.heights:
+                    continue
                 found = right.get(key, db=other.tables[table])
                 if found is not None and found != value:
                     differences.append(Difference(table, f"0x{bytes(key).hex()}", "value differs"))
                     break
+        if not state:
+            return differences
         checkpoints = [get_checkpoint(left, one.tables), get_checkpoint(right, other.tables)]
         if checkpoints[0] != checkpoints[1]:
             differences.append(Difference("meta", "checkpoint", "value differs"))
     return differences + _compare_files(one.directory, other.directory, checkpoints[0].leaf_count)
 
 
-def _iterate(txn: Transaction, tables: Tables, table: str) -> Iterator[tuple[bytes, bytes]]:
-    """All rows of a table, ascending."""
+def _iterate(txn: Transaction, tables: Tables, table: str, part: LogPart | None) -> Iterator[tuple[bytes, bytes]]:
+    """All rows of a table, ascending, or those of a part."""
+    if part is not None and table in _TABLES_OF_PARTS:
+        yield from _iterate_part(txn, tables, table, part)
+        return
     match table:
         case "state":
-            return iterate_state_rows(txn, tables)
+            yield from iterate_state_rows(txn, tables)
         case "tree":
-            return iterate_tree_rows(txn, tables, get_checkpoint(txn, tables).height)
+            yield from iterate_tree_rows(txn, tables, get_checkpoint(txn, tables).height)
         case _:
-            return cast("Iterator[tuple[bytes, bytes]]", iter(txn.cursor(tables[table])))
+            yield from _read_rows(txn.cursor(tables[table]))
+
+
+def _iterate_part(txn: Transaction, tables: Tables, table: str, part: LogPart) -> Iterator[tuple[bytes, bytes]]:
+    """The rows of a part in one of `_TABLES_OF_PARTS`."""
+    cursor = txn.cursor(tables[table])
+    if table == "index":
+        first, last = part.seqs.start >> BUCKET_BITS, (part.seqs.stop - 1) >> BUCKET_BITS
+        if part.seqs and cursor.set_range(first.to_bytes(4, "big")):
+            for key, row in takewhile(lambda item: int.from_bytes(item[0][:4], "big") <= last, _read_rows(cursor)):
+                if int.from_bytes(row[:8], "big") in part.seqs:
+                    yield key, row
+        return
+    numbers = {"log": part.records, "receipts": part.seqs}.get(table, part.heights)
+    if cursor.set_range(encode_number(numbers.start)):
+        yield from takewhile(lambda item: int.from_bytes(item[0], "big") < numbers.stop, _read_rows(cursor))
+
+
+def _read_rows(cursor: lmdb.Cursor) -> Iterator[tuple[bytes, bytes]]:
+    """From where the cursor is; `lmdb` types what it gives for all its settings."""
+    return cast("Iterator[tuple[bytes, bytes]]", iter(cursor))
 
 
 def _compare_files(one: Path, other: Path, leaf_count: int) -> list[Difference]:

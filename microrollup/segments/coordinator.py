@@ -21,6 +21,7 @@ import msgspec
 import structlog
 
 from microrollup.errors import MicrorollupError, SnapshotError, SourceUnavailable
+from microrollup.maintenance.replay import Difference
 from microrollup.segments.executors import ExecutorFactory
 from microrollup.segments.segment import Segment, SegmentResult, SegmentTask, merge_segments
 from microrollup.segments.worker import name_segment, read_progress, run_segment
@@ -66,6 +67,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """Segments that were executed a second time here."""
     cpu_seconds: tuple[float, ...]
     """Of each segment, in order."""
+    differences: tuple[Difference, ...]
+    """Of a replay, of all segments."""
 
     @property
     def divergence(self) -> DivergenceEvent | None:
@@ -269,8 +272,10 @@ class Coordinator:
         if result is None:
             raise AssertionError("the verdict was not known")
         again = 0 if self._factory.trusted else self._check_again(self._pieces[: last + 1], result)
-        seconds = tuple(0.0 if piece.result is None else piece.result.cpu_seconds for piece in self._pieces)
-        return Verdict(result, len(self._pieces), self._lost, again, seconds)
+        results = [piece.result for piece in self._pieces if piece.result is not None]
+        seconds = tuple(each.cpu_seconds for each in results)
+        differences = tuple(difference for each in results for difference in each.differences)
+        return Verdict(result, len(self._pieces), self._lost, again, seconds, differences)
 
     def _check_again(self, pieces: list[_Piece], result: SegmentResult) -> int:
         """Execute one segment in `CHECKED_AGAIN` here, chosen now that all answers are in; or, where a worker says that
@@ -336,7 +341,7 @@ def _meets(result: SegmentResult, piece: _Piece) -> bool:
 
 def _get_answer(result: SegmentResult) -> tuple[object, ...]:
     """What two honest workers agree on; one of them may have seen more blocks that can be judged."""
-    return result.kind, result.block_hash, result.divergence
+    return result.kind, result.block_hash, result.divergence, result.differences
 
 
 def _decode_result(raw: object) -> SegmentResult:

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from microrollup.maintenance.replay import Difference
 from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent
 
@@ -71,6 +72,9 @@ class SegmentTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The worker's own, on its machine: what is verified stays there until the whole is, so that another try goes on.
     """
     once: bool
+    replay: bool = False
+    """Execute the log of the store that is the source, what was taken back included, and compare what follows from it.
+    """
 
 
 class SegmentResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +95,8 @@ class SegmentResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     waiting: int | None = None
     """The first block that is not judged yet; see `NotJudgedYet`."""
     divergence: DivergenceEvent | None = None
+    differences: tuple[Difference, ...] = ()
+    """Of a replay."""
     message: str = ""
     cpu_seconds: float = 0.0
     """Of the try that gave the result."""

@@ -40,11 +40,13 @@ from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.watchdog import Watchdog
 from microrollup.ledger.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, RECURSION_LIMIT, VERIFIER_FACTOR
-from microrollup.maintenance.snapshot import restore_snapshot
+from microrollup.maintenance.replay import LogPart, compare_stores, continue_replay
+from microrollup.maintenance.snapshot import find_end, restore_snapshot
 from microrollup.segments.segment import SegmentResult, SegmentTask
 from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
-from microrollup.store.environment import DATA_FILE
+from microrollup.store.environment import DATA_FILE, encode_number
+from microrollup.store.tables import get_block_row, get_log_length
 from microrollup.verifier.derive import SettledSource, derive_blocks
 from microrollup.verifier.events import DivergenceEvent
 from microrollup.verifier.follow import read_judgeable, verify_blocks
@@ -130,15 +132,15 @@ def _run(task: SegmentTask) -> SegmentResult:
         ledger.twice = not task.once
         pool = stack.enter_context(AuthenticationPool(task.app, ledger.genesis.domain, 0, twice=not task.once))
         report = stack.enter_context(_Progress(directory, ledger))
+        if task.replay:
+            return _replay(task, ledger, source, pool, report)
         try:
             _verify(task, ledger, source, l1, pool, report.note)
         except NotJudgedYet as young:
             return _describe(ledger, young.height)
-        if task.last is not None:
-            if ledger.checkpoint.height != task.last:
-                return SegmentResult("error", message=f"the source ends at height {ledger.checkpoint.height}")
-            following = name_segment(task.last, ledger.checkpoint.block_hash.hex())
-            (directory.parent / f"{following}{_FROM}").write_text(directory.name)
+        if task.last not in (None, ledger.checkpoint.height):
+            return SegmentResult("error", message=f"the source ends at height {ledger.checkpoint.height}")
+        _hand_on(task, ledger)
         return _describe(ledger, None)
 
 
@@ -208,6 +210,49 @@ def _verify(
     verify_blocks(ledger, read_judgeable(blocks, l1), l1, pool, lambda block: note(block.header))
 
 
+def _replay(
+    task: SegmentTask, ledger: Ledger, source: BlockSource | SettledSource, pool: AuthenticationPool, report: _Progress
+) -> SegmentResult:
+    """Execute a store's log and compare what follows from it with what the store holds."""
+    if not isinstance(source, StoreSource):
+        return SegmentResult("error", message="a log is replayed from its store, which --data names")
+    theirs, ours = source.environment, ledger.environment
+    first = _find_end(source, task.start)
+    with theirs.snapshot() as txn:
+        row = txn.get(encode_number(first), db=theirs.tables["log"])
+    if ours.reader.get(encode_number(first), db=ours.tables["log"]) != row:
+        return SegmentResult("snapshot", message=f"the log does not go on from record {first}")
+    last = None if task.last is None else _find_end(source, task.last)
+    continue_replay(theirs, ledger, pool, last, lambda _: report.note(ledger.header))
+    start, end = source.read_header(task.start), ledger.header
+    part = LogPart(
+        range(first, get_log_length(ours.reader, ours.tables)),
+        range(start.height + 1, end.height + 1),
+        range(start.first_seq + start.action_count, end.first_seq + end.action_count),
+    )
+    differences = tuple(compare_stores(theirs, ours, part, state=task.last is None))
+    _hand_on(task, ledger)
+    return msgspec.structs.replace(_describe(ledger, None), differences=differences)
+
+
+def _find_end(source: StoreSource, height: int) -> int:
+    """The number of the record that closes a height in a store."""
+    environment = source.environment
+    with environment.snapshot() as txn:
+        row = get_block_row(txn, environment.tables, height)
+        if row is None:
+            raise StoreCorrupt(f"blocks/{height}", "missing")
+        return find_end(txn, environment.tables, row, compute_rollup_id(source.genesis))[0]
+
+
+def _hand_on(task: SegmentTask, ledger: Ledger) -> None:
+    """Have whoever takes the following segment here go on with this store."""
+    if task.last is not None:
+        directory = Path(task.directory)
+        following = name_segment(task.last, ledger.checkpoint.block_hash.hex())
+        (directory.parent / f"{following}{_FROM}").write_text(directory.name)
+
+
 def _take(blocks: Iterable[Block], last: int) -> Iterator[Block]:
     """The blocks up to a height; the next one is not read."""
     for block in takewhile(lambda each: each.header.height <= last, blocks):
@@ -235,11 +280,14 @@ class _Progress:
 
     def __init__(self, directory: Path, ledger: Ledger) -> None:
         self._file = (directory / PROGRESS_FILE).open("wb", buffering=0)
+        self._last: Header | None = None
         self._write(ledger.checkpoint.height, ledger.checkpoint.next_seq)
 
     def note(self, header: Header) -> None:
         """A block is verified and durable."""
-        self._write(header.height, header.first_seq + header.action_count)
+        if header is not self._last:
+            self._last = header
+            self._write(header.height, header.first_seq + header.action_count)
 
     def _write(self, height: int, next_seq: int) -> None:
         os.pwrite(self._file.fileno(), _PROGRESS.pack(height, next_seq), 0)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-__all__ = ["LogPlace", "encode_place", "find_action", "make_index_key"]
+__all__ = ["BUCKET_BITS", "LogPlace", "encode_place", "find_action", "make_index_key"]
 
-_BUCKET_BITS: Final = 16
+BUCKET_BITS: Final = 16
 _KEY_BYTES: Final = 4
 
 
@@ -25,7 +25,7 @@ class LogPlace(NamedTuple):
 
 def make_index_key(seq: int, action_hash: bytes) -> bytes:
     """The row key of an action: its bucket in 4 bytes, big-endian, then its 32-byte hash."""
-    return (seq >> _BUCKET_BITS).to_bytes(_KEY_BYTES, "big") + action_hash
+    return (seq >> BUCKET_BITS).to_bytes(_KEY_BYTES, "big") + action_hash
 
 
 def encode_place(seq: int, height: int) -> bytes:
@@ -35,7 +35,7 @@ def encode_place(seq: int, height: int) -> bytes:
 
 def find_action(get: Callable[[bytes], bytes | None], action_hash: bytes, next_seq: int) -> LogPlace | None:
     """The place of an action among those below `next_seq`; `get` reads a row of the `index` table."""
-    for bucket in range(next_seq >> _BUCKET_BITS, -1, -1):
+    for bucket in range(next_seq >> BUCKET_BITS, -1, -1):
         raw = get(bucket.to_bytes(_KEY_BYTES, "big") + action_hash)
         if raw is not None:
             return LogPlace(int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big"))

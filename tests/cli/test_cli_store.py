@@ -148,6 +148,19 @@ def test_actions_that_a_store_does_not_have(cli, data, tmp_path):
     assert "--after belongs to --actions" in cli.refuse(*command, "--after", 3)
 
 
+def test_replay_and_verify_in_segments(cli, data, tmp_path):
+    """A store gives its own states as starts; a worker replays, or verifies, what lies between them."""
+    options = ("--executor", "processes:1", "--segment-actions", 1)
+    alone = cli.ask("replay", APP, "--data", data)
+    found = cli.ask("replay", APP, "--data", data, *options, "--snapshots", tmp_path / "made")
+    assert alone == {name: found[name] for name in alone}
+    assert (True, 3, False) == (found["equal"], found["segments"], found["fromSnapshots"])
+    verified = cli.ask("verify", APP, "--from", data, *options, "--snapshots", tmp_path / "made")
+    assert (found["stateRoot"], 3, True) == (verified["stateRoot"], verified["segments"], verified["fromSnapshots"])
+    assert "leave out --into" in cli.refuse("replay", APP, "--data", data, *options, "--into", tmp_path / "new")
+    assert "belong to --executor" in cli.refuse("replay", APP, "--data", data, "--snapshots", tmp_path)
+
+
 # --- snapshots -------------------------------------------------------------------------------------------------------
 
 

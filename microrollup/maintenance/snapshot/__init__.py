@@ -8,6 +8,6 @@ are not in a snapshot; asking for them raises `NotRetained`.
 
 from microrollup.maintenance.snapshot.file import OnSnapshotProgress, read_snapshot_head
 from microrollup.maintenance.snapshot.restore import restore_snapshot
-from microrollup.maintenance.snapshot.write import SnapshotInfo, write_snapshot
+from microrollup.maintenance.snapshot.write import SnapshotInfo, find_end, write_snapshot
 
-__all__ = ["OnSnapshotProgress", "SnapshotInfo", "read_snapshot_head", "restore_snapshot", "write_snapshot"]
+__all__ = ["OnSnapshotProgress", "SnapshotInfo", "find_end", "read_snapshot_head", "restore_snapshot", "write_snapshot"]

@@ -31,7 +31,7 @@ from microrollup.store.tables import (
     read_records,
 )
 
-__all__ = ["SnapshotInfo", "write_snapshot"]
+__all__ = ["SnapshotInfo", "find_end", "write_snapshot"]
 
 _KEY_BYTES = 32
 _ROWS_BETWEEN_REPORTS = 5_000
@@ -76,7 +76,7 @@ def write_snapshot(
         row = get_block_row(txn, tables, height)
         if row is None:
             raise StoreCorrupt(f"blocks/{height}", "missing")
-        last_record, chain = _find_end(txn, tables, row, compute_rollup_id(genesis))
+        last_record, chain = find_end(txn, tables, row, compute_rollup_id(genesis))
         head = SnapshotHead(
             genesis, row.header, row.open, row.seal, checkpoint.leaf_count, checkpoint.sizes, last_record, chain
         )
@@ -115,7 +115,7 @@ def _get_checkpoint_at(txn: Transaction, tables: Tables, height: int) -> Checkpo
     return checkpoint
 
 
-def _find_end(txn: Transaction, tables: Tables, row: BlockRow, rollup_id: bytes) -> tuple[int, bytes]:
+def find_end(txn: Transaction, tables: Tables, row: BlockRow, rollup_id: bytes) -> tuple[int, bytes]:
     """The number of the record that ends a height, and the chain before it.
 
     That is the `Close` after the block's entries, or, where the block was built again, the last one of the height.
