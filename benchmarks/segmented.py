@@ -85,7 +85,7 @@ def measure(bench: Bench) -> list[Row]:
             target=target,
             higher_is_better=True,
             repetitions=len(own),
-            note=f"wall time, {count:,} actions, {bench.workers} cores; CPU {cpu[0]:.0f} to {cpu[1]:.0f} µs an action",
+            note=f"wall time, {count:,} actions, {bench.workers} cores; CPU {cpu[0]:.0f} to {cpu[1]:.0f} µs each",
         )
 
     return [
@@ -121,8 +121,9 @@ def _simulate_row(bench: Bench, run: _Run, kept: Path, alone: _Run) -> Row:
 
 
 def simulate(pieces: Sequence[float], restoring: float, machines: int) -> float:
-    """Seconds until the last of `pieces`, given out in order to whoever is free first; a machine restores a snapshot
-    unless it has done the piece before.
+    """Seconds until the last of `pieces`, given out in order, each to the machine that is free first.
+
+    A machine restores a snapshot unless it has done the piece before.
     """
     free = [(0.0, machine, -2) for machine in range(machines)]
     for number, seconds in enumerate(pieces):
