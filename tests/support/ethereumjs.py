@@ -94,13 +94,13 @@ def run_ethereumjs() -> Iterator[tuple[Anvil, Proposer]]:
         said = stack.enter_context(tempfile.TemporaryFile("w+"))
         rpc, engine, peers = _find_ports(3)
         command = [
-            "node", _PROGRAM, "--gethGenesis", "genesis.json", "--dataDir", directory, "--sync", "none",
-            "--isSingleNode", "--rpc", "--rpcAddr", "127.0.0.1", "--rpcPort", rpc,
+            "node", ETHEREUMJS / _PROGRAM, "--gethGenesis", ETHEREUMJS / "genesis.json", "--dataDir", directory,
+            "--sync", "none", "--isSingleNode", "--rpc", "--rpcAddr", "127.0.0.1", "--rpcPort", rpc,
             "--rpcEngine", "--rpcEngineAddr", "127.0.0.1", "--rpcEnginePort", engine, "--rpcEngineAuth=false",
-            "--extIP", "127.0.0.1", "--port", peers, "--saveReceipts", "--logFile", f"{directory}/log",
+            "--extIP", "127.0.0.1", "--port", peers, "--saveReceipts", "--logFile", "log",
         ]  # fmt: skip
         process = subprocess.Popen(
-            list(map(str, command)), cwd=ETHEREUMJS, env=os.environ | {"NO_COLOR": "1"}, stdin=subprocess.DEVNULL,
+            list(map(str, command)), cwd=directory, env=os.environ | {"NO_COLOR": "1"}, stdin=subprocess.DEVNULL,
             stdout=said, stderr=subprocess.STDOUT,
         )  # fmt: skip
         stack.callback(process.wait)
