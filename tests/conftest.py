@@ -23,7 +23,7 @@ SLOW = (
     "cli/test_new", "client/", "deployment/", "explorer/", "house/test_benchmarks",
     "house/test_ci", "house/test_examples", "house/test_interpreters", "house/test_reference", "house/test_site",
     "house/test_soak", "house/test_system", "house/test_wheel", "keystore/test_accounts_forge",
-    "keystore/test_axiom_chain",
+    "keystore/test_axiom_chain", "keystore/test_bls_validator",
     "keystore/test_bundle", "keystore/test_chains", "keystore/test_configurations", "keystore/test_erc7562",
     "keystore/test_estimates", "keystore/test_explain", "keystore/test_keeper", "keystore/test_keystore_contracts",
     "keystore/test_l1_story", "keystore/test_outbox_chain", "keystore/test_paymaster", "keystore/test_plus_admission",
