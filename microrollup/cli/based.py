@@ -51,8 +51,7 @@ def serve_based(
     host, port, methods = given["host"], given["port"], given["methods"]
     load_methods(rollup, methods)  # a name that is wrong is said before a data directory is made
     bind(host, port).close()
-    outdated = True
-    while outdated:
+    while True:
         with limited_memory(MEMORY_BYTES), open_based(given["app"], directory, rollup, l1, methods) as node:
             port, outdated = serve_node(
                 node,
@@ -62,6 +61,8 @@ def serve_based(
                 limits=RpcLimits(rate=given["rate"]),
                 on_ready=partial(announce, node),
             )
+        if not outdated:
+            break
     document = {"stopped": True, "height": node.ledger.checkpoint.height, "seq": node.ledger.next_seq}
     output.show(document, f"stopped at height {document['height']}; the same command goes on from there")
 
