@@ -28,7 +28,7 @@ def config_command() -> None:
 def check_config(directory: Path, output: Output) -> int:
     """Show every setting of `run` with its value and source, without starting anything.
 
-    Exit code 1: something is set that has no effect; 2: a value is wrong.
+    Exit code 1: something is set that has no effect, or others may read a file of secrets; 2: a value is wrong.
     """
     from microrollup.cli.serving import run_command  # noqa: PLC0415  # the node takes long to import
 

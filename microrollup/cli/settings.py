@@ -28,6 +28,7 @@ from microrollup.deployment.settings_file import (
     read_settings,
     read_variable,
 )
+from microrollup.keys.reference import list_secret_warnings
 from microrollup.replication.opening import LogUrl
 
 __all__ = [
@@ -149,14 +150,30 @@ def _read_given(ctx: click.Context) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
 
 
+_SECRET_FILES: Final = {
+    "passphrase_file": "passphrase",
+    "urgent_token_file": "token",
+    "write_token_file": "tokens",
+}
+"""Options by their parameters' names, and what their files hold."""
+
+
 def list_warnings(ctx: click.Context) -> list[str]:
-    """What is set and has no effect: keys and variables that nothing reads, and settings of an L1 that is not used."""
+    """What is set and has no effect: keys and variables that nothing reads, and settings of an L1 that is not used. And
+    files of tokens and passphrases that others may read.
+    """
     directory: Path = ctx.params["directory"]
     unused = find_unused(read_settings(directory), os.environ, [name for name, _ in list_options(ctx.command)])
     idle = resolve_place(directory, _read_given(ctx)).unused
     return [
         *[f"{name} is not a setting, and nothing reads it" for name in unused],
         *[f"{name} has no effect: {directory} settles locally" for name in idle],
+        *[
+            warning
+            for name, what in _SECRET_FILES.items()
+            if isinstance(path := ctx.params.get(name), Path)
+            for warning in list_secret_warnings([path], what)
+        ],
     ]
 
 

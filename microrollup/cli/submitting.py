@@ -38,6 +38,7 @@ from microrollup.deployment.forcing import carry_line
 from microrollup.deployment.importing import read_lines
 from microrollup.errors import RefusedError, UsageError
 from microrollup.keys.files import read_key
+from microrollup.keys.reference import list_secret_warnings
 from microrollup.rpc.write_tokens import read_token
 from microrollup.settlement.place import L1Place
 
@@ -130,6 +131,8 @@ def submit_command(
         raise UsageError("--wait is for what a node has taken; look later at `microrollup status`, or at the receipt")
     if key is None and members:
         raise UsageError("--member makes an action to be signed: name the --key as well")
+    for warning in [] if token_file is None else list_secret_warnings([token_file], "token"):
+        output.warn(warning)
     node = _Node(url, rollup_id, builder, level, timeout, None if token_file is None else read_token(token_file))
     if key is not None and carrier is not None and l1 is not None:
         config, line = asyncio.run(_sign_one(node, what, read_key(key), members, nonce))

@@ -28,7 +28,6 @@ from microrollup.client.errors import (
     NodeBusy,
     OutcomeUnknown,
     RpcError,
-    Unauthorized,
     Unreachable,
     make_rpc_error,
 )
@@ -163,8 +162,7 @@ class Submitter:
         except BadAnswer as error:
             raise OutcomeUnknown(signed, str(error)) from error
         except (RpcError, Unreachable) as error:
-            internal = isinstance(error, RpcError) and error.code == _INTERNAL_ERROR
-            if not isinstance(error, ActionRefused) and (error.unanswered or internal):
+            if _may_be_taken(error):
                 raise OutcomeUnknown(signed, str(error)) from error
             raise
         return await self._connection.read_acknowledgement(answer, signed.action_hash)
@@ -191,9 +189,9 @@ class Submitter:
     async def _call_batch(self, signed: Sequence[SignedAction]) -> list[Outcome]:
         try:
             answers = await self._connection.call("submitActions", actions=[msgspec.Raw(each.line) for each in signed])
-        except (IntakeClosed, ActionRefused, Unauthorized) as error:
-            return [error] * len(signed)
         except ClientError as error:
+            if isinstance(error, (RpcError, Unreachable)) and not _may_be_taken(error):
+                return [error] * len(signed)
             return [OutcomeUnknown(each, str(error)) for each in signed]
         if not isinstance(answers, list) or len(answers) != len(signed):
             return [OutcomeUnknown(each, "the answer is of another length than the batch") for each in signed]
@@ -203,7 +201,8 @@ class Submitter:
         try:
             if isinstance(answer, dict) and "ack" in answer:
                 return await self._connection.read_acknowledgement(answer["ack"], signed.action_hash)
-            return make_rpc_error(answer.get("error") if isinstance(answer, dict) else None)
+            error = make_rpc_error(answer.get("error") if isinstance(answer, dict) else None)
+            return OutcomeUnknown(signed, str(error)) if _may_be_taken(error) else error
         except (ClientError, AcknowledgementError) as error:
             return error
 
@@ -245,7 +244,15 @@ class Submitter:
         return nonces
 
 
-_INTERNAL_ERROR: Final = -32603
+_OPEN_CODES: Final = frozenset({-32603, -32009})
+"""The node has a fault, or its source gave no answer: what was submitted may be logged."""
+
+
+def _may_be_taken(error: RpcError | Unreachable) -> bool:
+    """Whether actions may be logged although this came in place of an acknowledgement."""
+    if isinstance(error, ActionRefused):
+        return False
+    return bool(error.unanswered) or (isinstance(error, RpcError) and error.code in _OPEN_CODES)
 
 
 def _judge(error: RpcError | Unreachable) -> Fate:

@@ -11,6 +11,7 @@ No secret is written: each stays in the file that its user reads.
 from __future__ import annotations
 
 import json
+import os
 import re
 from importlib import metadata, resources
 from pathlib import Path
@@ -71,6 +72,8 @@ def render_operation(operation: Operation) -> dict[str, str]:
     for what in ("app", "data", "program", "user", "working"):
         if not _PLAIN.fullmatch(values[what]):
             raise UsageError(f"{values[what]!r} has no place in a unit: use letters, digits and / . _ : + - only")
+    if ":" in values["data"]:
+        raise UsageError(f"{values['data']!r} has no place in a compose file, where `:` ends a path: name it otherwise")
     files = {}
     for entry in sorted(_TEMPLATES.iterdir(), key=lambda entry: entry.name):
         text, name = entry.read_text("utf-8"), entry.name.removesuffix(_SUFFIX)
@@ -83,8 +86,13 @@ def render_operation(operation: Operation) -> dict[str, str]:
     return files
 
 
+def _find_plain(directory: Path) -> Path:
+    """Its absolute path without `..`, which systemd takes for no path."""
+    return directory.resolve() if ".." in directory.parts else directory.absolute()
+
+
 def _list_values(operation: Operation) -> dict[str, str]:
-    directory = operation.directory.absolute()
+    directory = _find_plain(operation.directory)
     place = resolve_place(directory, {}).place
     if place is None:
         raise UsageError(
@@ -118,7 +126,7 @@ def write_operation(operation: Operation, target: Path) -> list[Path]:
     Raises what `render_operation` raises, and `UsageError` if one of them is there already: nothing is overwritten.
     """
     files = render_operation(operation)
-    taken = [name for name in files if (target / name).exists()]
+    taken = [name for name in files if os.path.lexists(target / name)]
     if taken:
         raise UsageError(f"{target / taken[0]} exists already; choose another --to, or remove it")
     for name in EMPTY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,15 @@ from microrollup.errors import UsageError
 from microrollup.keys.files import is_exposed, read_attesting_key
 from microrollup.keys.remote import RemoteKey
 
-__all__ = ["SIGNED_SUFFIX", "KeyReference", "NamedKey", "list_key_warnings", "open_key", "read_reference"]
+__all__ = [
+    "SIGNED_SUFFIX",
+    "KeyReference",
+    "NamedKey",
+    "list_key_warnings",
+    "list_secret_warnings",
+    "open_key",
+    "read_reference",
+]
 
 SIGNED_SUFFIX: Final = ".signed"
 
@@ -58,10 +67,15 @@ def open_key(reference: KeyReference, passphrase_file: Path | None = None) -> Na
     return NamedKey(reference, key)
 
 
+def list_secret_warnings(files: Sequence[Path], what: str) -> list[str]:
+    """Which of the files of a key, a token or a passphrase others may read; pipes and the like are not files."""
+    found = [path for path in dict.fromkeys(files) if path.is_file() and is_exposed(path)]
+    return [f"others may read the {what} in {path}: chmod 600 {shlex.quote(str(path))}" for path in found]
+
+
 def list_key_warnings(builder: KeyReference, verifiers: Sequence[KeyReference], quorum: int) -> list[str]:
     """What is dangerous about where keys are: files that others may read, and a quorum of keys in one directory."""
-    files = [path for path in dict.fromkeys((builder, *verifiers)) if isinstance(path, Path) and path.exists()]
-    found = [f"others may read the key in {path}: chmod 600 {path}" for path in files if is_exposed(path)]
+    found = list_secret_warnings([each for each in (builder, *verifiers) if isinstance(each, Path)], "key")
     places = Counter(path.resolve().parent for path in verifiers if isinstance(path, Path))
     found += [
         f"{count} verifiers' keys lie in {place}, and {quorum} settle: who reads that directory can settle anything"

@@ -25,7 +25,8 @@ from microrollup.rpc.access import Access
 from microrollup.rpc.app_methods import make_app_methods
 from microrollup.rpc.body import Body, BodyTooLarge
 from microrollup.rpc.budget import Budget
-from microrollup.rpc.dispatch import Caller, Dispatcher
+from microrollup.rpc.caller import Caller
+from microrollup.rpc.dispatch import Dispatcher
 from microrollup.rpc.envelope import NULL_ID, encode_error
 from microrollup.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, ErrorResponse
 from microrollup.rpc.guard import is_allowed_host, is_allowed_origin, is_json

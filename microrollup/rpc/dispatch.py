@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
@@ -23,6 +23,7 @@ from microrollup.node.submission import Result
 from microrollup.rpc import params as p
 from microrollup.rpc.app_methods import run_app_method
 from microrollup.rpc.budget import Budget
+from microrollup.rpc.caller import Caller
 from microrollup.rpc.decisions import Decisions
 from microrollup.rpc.envelope import RpcRequest, decode_calls, encode_error, encode_result
 from microrollup.rpc.errors import (
@@ -32,7 +33,6 @@ from microrollup.rpc.errors import (
     LIMIT_EXCEEDED,
     METHOD_NOT_FOUND,
     RATE_EXCEEDED,
-    UNAUTHORIZED,
     ErrorResponse,
     describe_error,
     to_rpc_error,
@@ -44,9 +44,8 @@ from microrollup.rpc.news import News
 from microrollup.rpc.passing_on import Passing
 from microrollup.rpc.queries import STEPS_PER_CALL, run_query
 from microrollup.rpc.rates import LOCAL, RateLimiter
-from microrollup.rpc.write_tokens import WriteTokens, make_challenge
 
-__all__ = ["Caller", "Dispatcher", "SocketHandler", "make_rate_error"]
+__all__ = ["Dispatcher", "make_rate_error"]
 
 THREADS: Final = 8
 """Reading threads: more would only wait for each other."""
@@ -61,54 +60,7 @@ _SHOWN_CHARACTERS: Final = 100
 _NEAR: Final = 0.75
 """How alike two names must be, of 1, for the one to be taken for a slip of the other."""
 
-SocketHandler = Callable[[Any], Awaitable[Any]]
-"""Answers the methods that need a WebSocket."""
-
 _log = structlog.get_logger(__name__)
-
-
-class Caller:
-    """Who asks, for as long as it takes until the answer has been read."""
-
-    __slots__ = ("_tokens", "authorization", "challenge", "client", "height", "held", "min_height", "socket", "via")
-
-    def __init__(
-        self,
-        client: str,
-        socket: SocketHandler | None = None,
-        *,
-        tokens: WriteTokens | None = None,
-        authorization: Sequence[str] = (),
-        via: Sequence[str] = (),
-    ) -> None:
-        """`client` is whose rate it counts against (see `name_client`); `socket` there is if it came over one.
-
-        `authorization` are its headers of that name; where there are `tokens`, it needs one of them to hand in actions.
-        `via` are the followers that have passed its calls on.
-        """
-        self.client = client
-        self.socket = socket
-        self._tokens = tokens
-        self.authorization = authorization
-        self.via = via
-        self.min_height = 0
-        """The height that all its answers are to show at least."""
-        self.height: int | None = None
-        """The height that all of them show at least; None before there is one."""
-        self.challenge: str | None = None
-        """`WWW-Authenticate` of its answer, once it was refused because it has no token."""
-        self.held = 0
-        """Bytes of answers that count against the budget of all."""
-
-    def note_height(self, height: int) -> None:
-        """One of its answers shows this height, or a newer one."""
-        self.height = height if self.height is None else min(height, self.height)
-
-    def check_write(self) -> None:
-        """Raise `ErrorResponse` unless it may hand in actions."""
-        if self._tokens is not None and not self._tokens.admit(self.authorization):
-            self.challenge = make_challenge(self.authorization)
-            raise ErrorResponse(UNAUTHORIZED, "this node takes actions from those who send one of its tokens")
 
 
 class Dispatcher:
@@ -178,11 +130,11 @@ class Dispatcher:
                 raise make_rate_error(wait)
             if method is None:
                 raise ErrorResponse(METHOD_NOT_FOUND, self._describe_unknown(call.method))
-            height = await self._waits.reach(_choose_min_height(method, call, caller))
+            height = await self._waits.reach(_choose_min_height(method, call, caller), caller)
             caller.note_height(height)
             result = await self._run(method, call, caller)
             shown = None if call.min_height is None else height
-            answer = None if call.id is None else self._hold(encode_result(call.id, result, shown), caller)
+            answer = None if call.id is None else self._hold(method, encode_result(call.id, result, shown), caller)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -196,9 +148,9 @@ class Dispatcher:
         try:
             if wait := self.rates.take(caller.client):
                 raise make_rate_error(wait)
-            caller.note_height(await self._waits.reach(caller.min_height))
+            caller.note_height(await self._waits.reach(caller.min_height, caller))
             answer = bytes(await self._run_app(method, params, caller))
-            self._hold(answer, caller)
+            self._hold(method, answer, caller)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -221,9 +173,11 @@ class Dispatcher:
         meant = get_close_matches(f"rollup_{name.removeprefix('rollup_')}", self.methods, n=1, cutoff=_NEAR)
         return f"{name}; there is {meant[0]}" if meant else name
 
-    def _hold(self, answer: bytes, caller: Caller) -> bytes:
-        """Count an answer until `release`; a call whose answer has no room is refused."""
-        if not self.answers.take(len(answer)):
+    def _hold(self, method: Method, answer: bytes, caller: Caller) -> bytes:
+        """Count an answer until `release`; a call whose answer has no room is refused, unless actions were taken."""
+        if isinstance(method, ActionMethod):
+            self.answers.overdraw(len(answer))
+        elif not self.answers.take(len(answer)):
             raise ErrorResponse(LIMIT_EXCEEDED, "too many answers wait to be read; try again later")
         caller.held += len(answer)
         return answer
@@ -241,18 +195,17 @@ class Dispatcher:
             return await self._query(method, call, caller)
         if isinstance(method, AppMethod):
             return await self._run_app(method, given, caller)
-        if self.passing is not None and _is_for_source(method):
-            self._decode_params(method, call)
-            return await self._pass_on(self.passing, call.method, given, caller)
         params, write = self._decode_params(method, call), self._forms[call.method].write
+        if isinstance(params, p.SubmitManyParams):
+            self.rates.overdraw(caller.client, min(len(params.actions), self.limits.batch_actions))
+        if self.passing is not None and _is_for_source(method):
+            return await self._pass_on(self.passing, call.method, given, caller)
         match method:
             case SocketMethod():
                 if caller.socket is None:
                     raise ErrorResponse(INVALID_REQUEST, f"{call.method} needs a WebSocket")
                 return write(await caller.socket(params))
             case ActionMethod():
-                if isinstance(params, p.SubmitManyParams):
-                    self.rates.overdraw(caller.client, min(len(params.actions), self.limits.batch_actions))
                 return await self._submit(params, write, _name_budget(caller))
             case PlainMethod(handler=handler):
                 try:
@@ -290,10 +243,9 @@ class Dispatcher:
         return answer
 
     async def _pass_on(self, passing: Passing, name: str, params: bytes, caller: Caller) -> msgspec.Raw:
-        """The source's answer to a call that is not for a follower."""
-        return await passing.call(
-            name, params, client=caller.client, authorization=caller.authorization, via=caller.via
-        )
+        """The source's answer to a call that is not for a follower. It sees a token where it may ask for one."""
+        shown = caller.authorization if isinstance(self.methods[name], (ActionMethod, AppMethod)) else ()
+        return await passing.call(name, params, client=caller.client, authorization=shown, via=caller.via)
 
     async def _query(self, method: QueryMethod, call: RpcRequest, caller: Caller) -> Any:
         """Ask a reader process. What its steps cost is taken off the caller's rate afterwards."""

@@ -23,7 +23,8 @@ from microrollup.errors import RefusedError
 from microrollup.rpc.access import Access
 from microrollup.rpc.body import Body, BodyTooLarge
 from microrollup.rpc.budget import Budget
-from microrollup.rpc.dispatch import Caller, Dispatcher
+from microrollup.rpc.caller import Caller
+from microrollup.rpc.dispatch import Dispatcher
 from microrollup.rpc.errors import (
     HEIGHT_NOT_REACHED,
     INTAKE_STOPPED,

@@ -21,7 +21,7 @@ from starlette.types import Scope
 
 from microrollup.errors import UsageError
 
-__all__ = ["FORWARDING", "PROXY_HEADERS", "Network", "ProxyHeader", "TrustedProxies", "read_proxy"]
+__all__ = ["FORWARDING", "PROXY_HEADERS", "Network", "ProxyHeader", "TrustedProxies", "describe_client", "read_proxy"]
 
 ProxyHeader = Literal["x-forwarded-for", "forwarded"]
 PROXY_HEADERS: Final[tuple[ProxyHeader, ...]] = get_args(ProxyHeader)
@@ -79,9 +79,7 @@ class TrustedProxies:
 
     def describe_client(self, host: str) -> tuple[bytes, bytes]:
         """The header by which this server, as a proxy itself, tells the next one who has called."""
-        if self._header == b"forwarded":
-            host = f'for="[{host}]"' if ":" in host else f"for={host}"
-        return self._header, host.encode()
+        return describe_client(self._header, host)
 
     def _trusts(self, address: _Address) -> bool:
         return any(address in network for network in self._networks)
@@ -92,6 +90,13 @@ class TrustedProxies:
         hops = stated.rsplit(",", MAX_HOPS)
         for hop in reversed(hops[-MAX_HOPS:]):
             yield hop.strip() if self._header != b"forwarded" else _find_for(hop)
+
+
+def describe_client(header: bytes, host: str) -> tuple[bytes, bytes]:
+    """One of the headers that name a client, `FORWARDING`, for one at an address."""
+    if header == b"forwarded":
+        host = f'for="[{host}]"' if ":" in host else f"for={host}"
+    return header, host.encode()
 
 
 def _find_for(element: str) -> str:

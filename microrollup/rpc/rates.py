@@ -28,7 +28,7 @@ _IPV6_HOST_BITS: Final = 64
 
 @lru_cache(maxsize=1_024)
 def name_client(host: str | None) -> str:
-    """Whose bucket an address uses: its own, its /64 network's for IPv6, this machine's for loopback and pipes."""
+    """Whose bucket an address uses: its own, for IPv6 its /64 (2001:db8::/64), this machine's for loopback or pipes."""
     if host is None:
         return LOCAL
     try:
@@ -37,7 +37,8 @@ def name_client(host: str | None) -> str:
         return host
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is None:
-            return LOCAL if address.is_loopback else f"{int(address) >> _IPV6_HOST_BITS:x}/64"
+            network = IPv6Address(int(address) >> _IPV6_HOST_BITS << _IPV6_HOST_BITS)
+            return LOCAL if address.is_loopback else f"{network}/{128 - _IPV6_HOST_BITS}"
         address = address.ipv4_mapped
     return LOCAL if address.is_loopback else str(address)
 

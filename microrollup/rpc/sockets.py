@@ -19,7 +19,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from microrollup.chain.answers.actions import SubscriptionAnswer
 from microrollup.rpc.budget import Budget
-from microrollup.rpc.dispatch import Caller, Dispatcher
+from microrollup.rpc.caller import Caller
+from microrollup.rpc.dispatch import Dispatcher
 from microrollup.rpc.envelope import NULL_ID, encode_error
 from microrollup.rpc.errors import INTERNAL, LIMIT_EXCEEDED, NOT_FOUND, ErrorResponse, to_rpc_error
 from microrollup.rpc.feeds import PAGE_TOKENS, Caches, Feed, Item, make_feed

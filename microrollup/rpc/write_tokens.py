@@ -15,12 +15,13 @@ from typing import Final
 
 from microrollup.errors import UsageError
 
-__all__ = ["WriteTokens", "make_challenge", "read_token", "read_write_tokens"]
+__all__ = ["WriteTokens", "find_bearer", "make_challenge", "read_token", "read_write_tokens"]
 
 MAX_TOKENS: Final = 16
 """Tokens that hold at one time: one for each service, and a new one beside the old while it is changed."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{16,256}=*")
+_BEARER: Final = re.compile(rf"bearer +{_TOKEN.pattern}", re.IGNORECASE)
 _MAX_BYTES: Final = 16_384
 _SCHEME: Final = "bearer"
 
@@ -42,6 +43,13 @@ class WriteTokens:
         digest = _hash(token.strip(" "))
         known = sum([hmac.compare_digest(digest, each) for each in self._digests])
         return scheme.lower() == _SCHEME and known > 0
+
+
+def find_bearer(headers: Sequence[str]) -> str | None:
+    """The `Authorization` header of a request, if there is one and it bears what may be a token: all that is passed on
+    of them.
+    """
+    return headers[0] if len(headers) == 1 and _BEARER.fullmatch(headers[0]) else None
 
 
 def make_challenge(headers: Sequence[str]) -> str:

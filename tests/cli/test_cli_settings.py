@@ -87,6 +87,18 @@ def test_secrets_are_not_shown(command: CommandLine, data: Path, tmp_path: Path)
     assert "cannot be read" in command.refuse("config", "check", "--data", data)
 
 
+def test_a_file_of_tokens_that_others_may_read_is_said(command: CommandLine, data: Path, tmp_path: Path) -> None:
+    """As for a key's; not once it is its owner's."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("a-token-of-a-service\n")
+    tokens.chmod(0o604)
+    (data / SETTINGS_FILE).write_text(f'write-token-file = "{tokens}"\n')
+    result = command("config", "check", "--data", data)
+    assert (1, f"warning: others may read the tokens in {tokens}: chmod 600 {tokens}\n") == (result.code, result.err)
+    tokens.chmod(0o600)
+    assert str(tokens) == check(command, data)["write-token-file"]["value"]
+
+
 def test_unused_settings_are_said(command: CommandLine, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key or variable that nothing reads is warned of, with the name that was meant; a known one is not."""
     (data / SETTINGS_FILE).write_text("ratee = 5\n[node]\n")

@@ -419,12 +419,40 @@ def test_nonce_used_after_a_lost_answer_is_not_signed_again(node):
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [(-32003, IntakeClosed), (-32004, NodeBusy), (-32603, OutcomeUnknown), (-32602, RpcError)]
+    ("code", "error"),
+    [
+        (-32003, IntakeClosed),
+        (-32004, NodeBusy),
+        (-32603, OutcomeUnknown),
+        (-32009, OutcomeUnknown),
+        (-32602, RpcError),
+    ],
 )
 def test_errors_of_the_node(used, code, error):
-    """Each code has its class; an internal error leaves the outcome open."""
+    """Each code has its class; a fault, and a source that gives no answer, leave the outcome open."""
     used.double.refusals = [RefusedCall(code, "no")] * 100
     refuse(used, error, lambda client: client.submit(make_register(0), ALICE), timeout=3)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(-32004, NodeBusy), (-32602, RpcError), (-32603, OutcomeUnknown), (-32009, OutcomeUnknown)]
+)
+def test_a_whole_batch_that_is_refused(used, code, error):
+    """Actions of which none was taken are not called unknown, as a single one is not; so where each has the error."""
+
+    def refuse_all(method, answer):
+        if method == "submitActions":
+            raise RefusedCall(code, "no")
+        return answer
+
+    def submit(client):
+        return client.submit_many([make_register(0), make_register(1)], ALICE)
+
+    used.double.refusals = [RefusedCall(code, "no")] * 100_000
+    assert [error] * 2 == [type(outcome) for outcome in drive(used, submit, timeout=1)]
+    used.double.refusals = []
+    used.double.change = refuse_all
+    assert [error] * 2 == [type(outcome) for outcome in drive(used, submit, timeout=1)]
 
 
 @pytest.mark.parametrize(("stated", "least"), [(300, 0.3), (None, 0.0), ("soon", 0.0), (-1, 0.0)])

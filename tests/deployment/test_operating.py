@@ -148,7 +148,17 @@ def test_what_is_refused(site, command):
     )
     (site / "with blank").symlink_to(data)
     assert "has no place in a unit" in command.refuse("ops", APP, "--data", site / "with blank", "--to", site / "other")
+    (site / "a:b").symlink_to(data)
+    assert "`:` ends a path" in command.refuse("ops", APP, "--data", site / "a:b", "--to", site / "other")
     assert not (site / "other").exists()
+    (site / "other").mkdir()
+    (site / "other" / "keystore.service").symlink_to(site / "none")
+    assert "exists already" in command.refuse("ops", APP, "--data", data, "--to", site / "other")
+    assert ["keystore.service"] == [path.name for path in (site / "other").iterdir()]
+    around = site / "other" / ".." / "data"
+    command.ask("ops", APP, "--data", around, "--to", site / "around")
+    for name in ("keystore.service", "keystore-verifier.service", "compose.yaml"):
+        assert (site / "ops" / name).read_text() == (site / "around" / name).read_text()
 
 
 def test_the_same_commands_run_it(site, command, anvil):

@@ -18,7 +18,7 @@ from microrollup.errors import UsageError
 from microrollup.keys.errors import WrongPassphrase
 from microrollup.keys.files import create_key, read_key
 from microrollup.keys.passphrase import find_passphrase
-from microrollup.keys.reference import list_key_warnings
+from microrollup.keys.reference import list_key_warnings, list_secret_warnings
 from npm import install_npm
 from paths import ROOT
 
@@ -129,7 +129,7 @@ def test_keygen_makes_both_forms(
 
 
 def test_what_is_dangerous_is_said(tmp_path: Path) -> None:
-    """Key files that others may read, and a quorum of keys in one directory; a directory each is fine."""
+    """Files of secrets that others may read, and a quorum of keys in one directory; a directory each is fine."""
     keys = [create_key(tmp_path / name / "key") and tmp_path / name / "key" for name in ("a", "b", "c")]
     beside = [create_key(tmp_path / "a" / name) and tmp_path / "a" / name for name in ("d", "e")]
     assert [] == list_key_warnings(keys[0], keys, 2)
@@ -137,5 +137,13 @@ def test_what_is_dangerous_is_said(tmp_path: Path) -> None:
     keys[1].chmod(0o640)
     (open_file,) = list_key_warnings(keys[0], keys, 2)
     assert f"chmod 600 {keys[1]}" in open_file
+    secret = tmp_path / "it's a token"
+    secret.write_text("token")
+    secret.chmod(0o644)
+    assert [
+        f"others may read the token in {secret}: chmod 600 '{tmp_path}/it'\"'\"'s a token'"
+    ] == list_secret_warnings([secret, secret, tmp_path / "none", Path("/dev/null")], "token")
+    secret.chmod(0o600)
+    assert [] == list_secret_warnings([secret], "token")
     (together,) = list_key_warnings("http://127.0.0.1:9000", beside, 2)
     assert "2 verifiers' keys lie in" in together

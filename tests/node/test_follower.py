@@ -357,6 +357,27 @@ def test_what_is_followed_is_this_rollup(tmp_path_factory: pytest.TempPathFactor
             assert 0 == caller.call("getHeader")["height"]
 
 
+def test_what_is_passed_on_is_counted_here(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each action of a batch is a call of its client at the follower too: else one client would use up what the source
+    gives to all that come through it.
+    """
+    with (
+        site.serve() as source,
+        follow(site, source.url, limits=RpcLimits(rate=0.001, burst_seconds=10_000.0)) as caller,
+    ):
+        monkeypatch.setattr("microrollup.rpc.app.name_client", lambda _: "203.0.113.9")
+        assert 12 == len(caller.submit(*[site.line(("count", number, 1)) for number in range(1, 13)]))
+        assert -32006 == caller.fail("height")[0]
+
+
+def test_a_header_that_cannot_be_passed_on_harms_nothing(site: Site) -> None:
+    """Bytes beyond ASCII in a token, or in what names followers, were a fault of the node's."""
+    body = b'{"jsonrpc":"2.0","id":7,"method":"rollup_getNonce","params":{"sender":"0x%s"}}' % (b"00" * 20)
+    with site.serve() as source, follow(site, source.url) as caller:
+        for name in ("Authorization", VIA):
+            assert 0 == json.loads(caller.post(body, **{name: "Bearer \u00e9" * 9})[1])["result"]["next"]
+
+
 def test_many_subscribers(site: Site) -> None:
     """A hundred WebSockets on a follower each get each block."""
     with site.serve() as source, follow(site, source.url) as caller, ExitStack() as stack:

@@ -170,7 +170,7 @@ export class RollupClient<app extends App = App> {
       const open =
         error instanceof BadAnswer ||
         (error instanceof Unreachable && error.sent) ||
-        (error instanceof RpcError && error.code === -32603);
+        (error instanceof RpcError && (error.code === -32603 || error.code === -32009));
       throw open ? new OutcomeUnknown(signed, error.message) : error;
     }
     return this.#checkAcknowledgement(answer, actionHash);
