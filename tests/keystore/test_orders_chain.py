@@ -28,7 +28,16 @@ from apps.keystore.order_calls import (
     encode_refund,
     hash_open_order,
 )
-from apps.keystore.plus.orders import FILLED, OPEN, UNFILLED, Fill, OpenOrder, compute_fill_id, compute_order_id
+from apps.keystore.plus.orders import (
+    FILLED,
+    MAX_ORDER_TIME,
+    OPEN,
+    UNFILLED,
+    Fill,
+    OpenOrder,
+    compute_fill_id,
+    compute_order_id,
+)
 from apps.keystore.story.exits import read_exit
 from apps.keystore.vault_calls import ETHER, EscapeOpening, encode_claim
 from contract_calls import Contract, Reverted
@@ -190,6 +199,26 @@ def test_a_fill_that_is_filled_is_not_paid_back(world: OrderWorld) -> None:
     assert shown.exists
     assert "WrongProof" == judge(side, encode_refund(locked.id, locked.held, proof, pack(shown)))
     side.send(raw(side.settler.address), locked.claim(root))
+
+
+def test_attack_a_rollup_that_is_gone_keeps_an_order(world: OrderWorld) -> None:
+    """No block later than the deadline ever settles: thirty days after it what L1 holds decides, fill or no fill."""
+    side = world.sides[0]
+    filled = Locked(world, side, amount=30)
+    assert "executed" == filled.fill()
+    root = world.settle()
+    locked = Locked(world, side, amount=70)
+    absent = pack(world.prove("orders.fills", locked.fill_id))
+    world.pass_time(locked.deadline + MAX_ORDER_TIME - world.anvil.get_head()[1])
+    assert "TooEarly" == judge(side, encode_refund(locked.id, locked.held, side.see_l1(), absent))
+    world.pass_time(1)
+    proof = side.mirror()
+    refund = encode_refund(filled.id, filled.held, proof, pack(world.prove("orders.fills", filled.fill_id)))
+    assert "WrongProof" == judge(side, refund)
+    before = side.get_balance(side.funder)
+    side.send(raw(side.settler.address), encode_refund(locked.id, locked.held, proof, absent), sender=side.bundler)
+    assert before + 70 == side.get_balance(side.funder)
+    side.send(raw(side.settler.address), filled.claim(root))
 
 
 def test_into_the_keystore_reorged_away(world: OrderWorld) -> None:

@@ -42,7 +42,8 @@ library InboxProof {
         l1Time = uint64(BlockHeader.getTimestamp(fields));
     }
 
-    /// @notice The root that `inbox` held in the L1 block of `header`, and the time of the rollup's block whose root it is.
+    /// @notice The root that `inbox` held in the L1 block of `header`, the time of the rollup's block whose root it is, and
+    /// the L1 block's own time.
     /// @dev As `read`.
     function readTimestamp(
         bytes memory header,
@@ -50,13 +51,14 @@ library InboxProof {
         bytes[] memory accountProof,
         bytes[] memory rootProof,
         bytes[] memory headProof
-    ) internal pure returns (bytes32 root, uint64 timestamp) {
+    ) internal pure returns (bytes32 root, uint64 timestamp, uint64 l1Time) {
         Memory.Slice[] memory fields = BlockHeader.parseHeader(header);
         bytes memory account =
             _follow(BlockHeader.getStateRoot(fields), keccak256(abi.encodePacked(inbox)), accountProof);
         bytes32 storageRoot = RLP.readBytes32(RLP.decodeList(account)[STORAGE_ROOT]);
         root = bytes32(_readSlot(storageRoot, ROOT_SLOT, rootProof));
         timestamp = uint40(_readSlot(storageRoot, HEAD_SLOT, headProof) >> TIMESTAMP_SHIFT);
+        l1Time = uint64(BlockHeader.getTimestamp(fields));
     }
 
     /// @dev A storage word; in the trie it stands without its leading zeros.

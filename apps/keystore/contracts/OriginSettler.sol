@@ -20,8 +20,8 @@ import {StateVerifier} from "./StateVerifier.sol";
 /// @title Orders from an L2 into the keystore
 /// @notice Tokens are locked here for who pays an account on the keystore, which no contract does: the filler signs the rollup's
 /// action `Fill`. Its leaf, proven under a root that this chain was shown, pays the claimant; its absence under a root whose
-/// block is later than the deadline pays the user back. The order itself names the roots' contract that it believes, so no
-/// order can touch another's money, and there is nobody who configures or owns anything.
+/// block is later than the deadline, or in what L1 holds long after it, pays the user back. The order itself names the roots'
+/// contract that it believes, so no order can touch another's money, and there is nobody who configures or owns anything.
 abstract contract OriginSettler is IOriginSettler, SettlerBase, EIP712 {
     /// @notice What an order says besides its deadlines. `roots` follows from the inbox, and `rollupId` is that inbox's:
     /// a filler compares both with what it knows.
@@ -82,6 +82,9 @@ abstract contract OriginSettler is IOriginSettler, SettlerBase, EIP712 {
 
     /// @notice An order waits at most so long.
     uint256 public constant MAX_ORDER_TIME = 30 days;
+    /// @notice So long (seconds) after an order's deadline a fill that L1 does not hold counts no more: a rollup that has ended
+    /// settles no later block. A fill's sender can freeze the vault well before.
+    uint256 public constant ABANDONED_AFTER = 30 days;
 
     bytes32 public constant ORDER_DATA_TYPE = keccak256(
         "KeystoreOrderData(address roots,bytes32 rollupId,address inputToken,uint256 inputAmount,bytes32 toKey,address outputToken,uint256 outputAmount)"
@@ -280,8 +283,8 @@ abstract contract OriginSettler is IOriginSettler, SettlerBase, EIP712 {
         _pay(held.token, claimant, held.amount);
     }
 
-    /// @notice Pay the user back: in an L1 block that the roots' contract knows, the inbox held a block of the rollup that is
-    /// later than the deadline, and no fill is in its state. Anybody may.
+    /// @notice Pay the user back: in an L1 block that the roots' contract knows, the inbox held a state without the fill, and
+    /// the rollup's block is later than the deadline, or the L1 block by more than `ABANDONED_AFTER`. Anybody may.
     function refund(
         bytes32 orderId,
         Held calldata held,
@@ -289,8 +292,9 @@ abstract contract OriginSettler is IOriginSettler, SettlerBase, EIP712 {
         bytes calldata proof
     ) external locked {
         _end(orderId, held);
-        (bytes32 root, uint64 timestamp) = _readInbox(held.roots, inbox);
-        if (timestamp <= held.fillDeadline) revert TooEarly(held.fillDeadline, timestamp);
+        (bytes32 root, uint64 timestamp, uint64 l1Time) = _readInbox(held.roots, inbox);
+        bool isAbandoned = l1Time > uint256(held.fillDeadline) + ABANDONED_AFTER;
+        if (timestamp <= held.fillDeadline && !isAbandoned) revert TooEarly(held.fillDeadline, timestamp);
         if (!StateVerifier.isExcluded(root, OrderLeaves.computeFillKey(held.fillId), proof)) revert WrongProof();
         emit Refunded(orderId, held.user);
         _pay(held.token, held.user, held.amount);
@@ -304,7 +308,7 @@ abstract contract OriginSettler is IOriginSettler, SettlerBase, EIP712 {
     function _readInbox(KeystoreRoots roots, InboxInBlock calldata inbox)
         private
         view
-        returns (bytes32, uint64)
+        returns (bytes32, uint64, uint64)
     {
         bytes32 expected = roots.getBlockHash(inbox.number);
         bytes32 found = keccak256(inbox.header);

@@ -31,6 +31,7 @@ export {
   makeFill,
   originSettlerAbi,
   type Fill,
+  type HeldOrder,
   type OrderOutput,
   type ResolvedOrder,
 } from "./orders.js";

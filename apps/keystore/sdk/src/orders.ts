@@ -3,13 +3,15 @@
 import { type Address, type Hex, decodeAbiParameters, encodeAbiParameters, keccak256, pad, parseAbi, size } from "viem";
 import { UsageError } from "../../../../microrollup/client/js/src/index.js";
 
-/** The part of the standard that fillers of any kind read. */
+/** The part of the standard that fillers of any kind read, and the settler's own `Locked`. */
 export const originSettlerAbi = parseAbi([
   "struct Output { bytes32 token; uint256 amount; bytes32 recipient; uint256 chainId; }",
   "struct FillInstruction { uint256 destinationChainId; bytes32 destinationSettler; bytes originData; }",
   "struct ResolvedCrossChainOrder { address user; uint256 originChainId; uint32 openDeadline; uint32 fillDeadline; bytes32 orderId; Output[] maxSpent; Output[] minReceived; FillInstruction[] fillInstructions; }",
   "struct OnchainCrossChainOrder { uint32 fillDeadline; bytes32 orderDataType; bytes orderData; }",
+  "struct Held { address user; address token; uint256 amount; address roots; bytes32 fillId; uint64 fillDeadline; }",
   "event Open(bytes32 indexed orderId, ResolvedCrossChainOrder resolvedOrder)",
+  "event Locked(bytes32 indexed orderId, Held held)",
   "function resolve(OnchainCrossChainOrder order) view returns (ResolvedCrossChainOrder)",
 ]);
 
@@ -30,6 +32,12 @@ export interface ResolvedOrder {
   readonly fillInstructions: readonly { readonly destinationChainId: bigint; readonly originData: Hex }[];
 }
 
+/** What `Locked` says beside `Open`, in the same transaction: which roots decide whether the order was filled. */
+export interface HeldOrder {
+  readonly roots: Address;
+  readonly fillId: Hex;
+}
+
 /** The members of Keystore+'s action `Fill`. */
 export interface Fill {
   readonly orderId: Hex;
@@ -48,12 +56,14 @@ const TERMS_BYTES = 7 * 32;
 
 /**
  * The action by which the account of `fillerKey` fills an order, for `RollupClient.submit`: `claimant` is paid on the order's
- * chain. Throws unless the order is for this rollup and of this settler, whose code the filler knows, and says one thing only.
- * Whether its roots are the keystore's, and its tokens good, is for the filler to look at before.
+ * chain. `resolved` and `held` are of logs of the settler itself. Throws unless the order is for this rollup, of this settler,
+ * whose code the filler knows, believes these roots, and says one thing only. By roots of its maker's own it would be paid back
+ * although it was filled. Whether its tokens are good is for the filler to look at before.
  */
 export function makeFill(
   resolved: ResolvedOrder,
-  known: { readonly rollupId: Hex; readonly settler: Address; readonly chainId: bigint },
+  held: HeldOrder,
+  known: { readonly rollupId: Hex; readonly settler: Address; readonly chainId: bigint; readonly roots: Address },
   fillerKey: Hex,
   claimant: Address,
 ): { readonly type: "Fill"; readonly message: Fill } {
@@ -61,12 +71,14 @@ export function makeFill(
   const [spent, ...more] = resolved.maxSpent;
   if (!instruction || !spent || others.length + more.length > 0) throw new UsageError("an order into the keystore has one leg");
   if (instruction.destinationChainId !== BigInt(known.rollupId)) throw new UsageError("the order is for another rollup");
+  if (held.roots.toLowerCase() !== known.roots.toLowerCase()) throw new UsageError("the order believes other roots than the keystore's");
   if (size(instruction.originData) !== TERMS_BYTES) throw new UsageError("the order is of another settler's kind");
   const [orderId, settler, chainId, toKey, token, amount, fillDeadline] = decodeAbiParameters(
     TERMS,
     instruction.originData,
   ) as [Hex, Address, bigint, Hex, Address, bigint, bigint];
   const agrees =
+    keccak256(instruction.originData) === held.fillId &&
     orderId === resolved.orderId &&
     settler.toLowerCase() === known.settler.toLowerCase() &&
     chainId === known.chainId &&

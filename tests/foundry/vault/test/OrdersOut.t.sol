@@ -15,6 +15,7 @@ import {SettlerBase} from "keystore/SettlerBase.sol";
 import {IRollupInbox} from "microrollup/IRollupInbox.sol";
 import {CallbackToken, FeeToken} from "./Tokens.sol";
 import {OrdersBase} from "./OrdersBase.sol";
+import {Trees} from "./Trees.sol";
 
 /// @notice Arbitrum's bridge and outbox in one, and its precompile.
 contract ArbitrumExit {
@@ -44,6 +45,8 @@ contract ArbitrumExit {
 
 /// @notice Orders from the keystore to an L2: filled and told there, believed and ended on L1; each refusal with its attack.
 contract OrdersOutTest is OrdersBase {
+    using Trees for Trees.Tree;
+
     address private constant CLAIMANT = address(0xC1A1);
     Output[] private outputs;
     KeystoreOrder private order;
@@ -327,6 +330,27 @@ contract OrdersOutTest is OrdersBase {
         vm.prank(ALICE);
         vault.escapeOrder(ORDER, order, proof, BOB, opening, CALLER);
         assertEq(before + 7, BOB.balance, "at once");
+    }
+
+    /// @notice Ended in the queue, escaped after the freeze, and executed by an operator who comes back: paid once.
+    function test_EndedAndEscaped() public {
+        _fill(ORDER, order, outputs, CLAIMANT);
+        bytes32 root = _settle();
+        _close();
+        _end(root);
+        _pass(SILENCE);
+        vault.freeze();
+        _escapeOrder(BOB, "");
+        tree.set(_place(8, ORDER), keccak256("ended"));
+        _setWithdrawal(ORDER, ETHER, CLAIMANT, 7);
+        _settle(inbox.queueLength());
+        _refuse(IKeystoreVault.VaultFrozen.selector);
+        vault.checkpoint();
+        bytes memory proof = _include(_withdrawalPlace(ETHER, ORDER));
+        root = tree.getRoot();
+        _refuse(IKeystoreVault.UnknownRoot.selector);
+        vault.claim(root, ORDER, ETHER, CLAIMANT, 7, proof);
+        assertEq(7, CLAIMANT.balance, "once");
     }
 
     function test_AVaultWithoutSettlers() public {
