@@ -22,6 +22,7 @@ from microrollup.settlement.protocol import Settlement
 from microrollup.store.retention import read_settled
 from microrollup.store.tables import Checkpoint
 from microrollup.verifier.http_source import HttpSource
+from microrollup.verifier.wire import Wire
 
 __all__ = ["Followed", "FollowedL1"]
 
@@ -76,11 +77,16 @@ class Followed:
         self.waits = False
         """Whether the source lets a question for the next block wait, as it does for who names a height."""
         self._source: HttpSource | None = None
+        self._wire = Wire()
         self._looked_at = -STATUS_SECONDS
         self._latest = 0
         self._differs = False
         """Whether the source named another block at the follower's height when it was asked last."""
         self._level_at = time.monotonic()
+
+    def close(self) -> None:
+        """Ask nothing more, and end the call that waits; for any thread."""
+        self._wire.cut()
 
     def get_lag_seconds(self, height: int) -> float:
         """Since when a follower of this height has not been known to be level; 0 while it is."""
@@ -116,7 +122,7 @@ class Followed:
 
     def _open(self, genesis: Genesis) -> HttpSource:
         if self._source is None:
-            source = HttpSource(self.url)
+            source = HttpSource(self.url, self._wire)
             if source.genesis != genesis:
                 self.stopped = f"{self.name} is a node of another rollup"
                 raise WrongRollup(self.stopped)
@@ -127,10 +133,7 @@ class Followed:
         """Ask the source how it is, now and then."""
         if time.monotonic() - self._looked_at < STATUS_SECONDS:
             return
-        try:
-            status = msgspec.convert(source.read_status(), _StatusForm)
-        except msgspec.ValidationError as error:
-            raise DecodeError("status", str(error)) from None
+        status = source.read_status(_StatusForm)
         self._looked_at = time.monotonic()
         further = status.follower or _FollowerForm(status.height.latest)
         path = (status.instance, *further.path)

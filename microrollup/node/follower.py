@@ -138,6 +138,7 @@ class FollowerNode(ReadingNode):
     def stop(self) -> None:
         """End; blocks that the source has built anew are taken back then."""
         self._stopping.set()
+        self._followed.close()
         if self._thread.ident is not None:
             self._thread.join()
         super().stop()

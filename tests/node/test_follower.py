@@ -378,6 +378,20 @@ def test_a_header_that_cannot_be_passed_on_harms_nothing(site: Site) -> None:
             assert 0 == json.loads(caller.post(body, **{name: "Bearer \u00e9" * 9})[1])["result"]["next"]
 
 
+def test_a_follower_of_a_silent_source_stops(site: Site) -> None:
+    """At once, and not when the source's time is up: SIGTERM leaves a node a minute."""
+    with site.serve() as source, closing(Liar(source)) as liar, follow(site, liar.url) as caller:
+        source.submit(site.line(("count", 1, 10)))
+        wait_for_height(caller, 1)
+        held, asked, go = liar.rewrite, threading.Event(), threading.Event()
+        held["rollup_status"] = lambda result: asked.set() or (go.wait(600) and result)
+        wait_for(asked.is_set)
+        ended = threading.Thread(target=caller.node.stop)
+        ended.start()
+        wait_for(lambda: not ended.is_alive(), seconds=20)
+        go.set()
+
+
 def test_many_subscribers(site: Site) -> None:
     """A hundred WebSockets on a follower each get each block."""
     with site.serve() as source, follow(site, source.url) as caller, ExitStack() as stack:
