@@ -207,7 +207,7 @@ class HttpSource:
             if answer.error is None:
                 return msgspec.json.decode(bytes(answer.result), type=form)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise DecodeError("answer", f"not an answer of a node: {error}") from None
+            raise DecodeError("answer", f"not an answer of a node to {method}: {error}") from None
         raise RemoteError(method, answer.error.code, answer.error.message[:500])
 
     def _post(self, body: bytes, headers: dict[str, str]) -> bytes:
