@@ -180,7 +180,8 @@ class HttpSource:
         `DecodeError`.
         """
         receipt = self._call("rollup_getReceipt", {"seq": seq}, form=_ReceiptForm)
-        return receipt_proof_from_json(self._call("rollup_getReceiptProof", {"hash": receipt.action_hash}, form=Any))
+        params = {"hash": receipt.action_hash}
+        return receipt_proof_from_json(self._call("rollup_getReceiptProof", params, form=dict[str, Any]))
 
     def submit_attestation(self, attestation: bytes) -> None:
         """Hand back an attestation in its JSON form. Raises `SourceUnavailable` if the node does not take it."""
