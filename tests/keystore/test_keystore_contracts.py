@@ -16,7 +16,7 @@ from apps.keystore import app
 from apps.keystore.axiom.key_data_proofs import encode_key_data_proof, make_exclusion, make_inclusion
 from apps.keystore.proofs import compute_account_tree_key, encode_exclusion, encode_inclusion, encode_proof
 from apps.keystore.root_proofs import STORAGE_SLOTS, RootProof, encode_header, make_root_proof
-from compile_contracts import run_solc
+from compile_contracts import compare_with_forge, run_solc
 from contract_calls import Contract, Reverted
 from inbox_twin import FILE, START, InboxTwin, make_fixture
 from kernel_fixtures import Chain, fast_directory
@@ -287,10 +287,13 @@ def run_forge(snapshots: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_forge(tmp_path: Path) -> None:
-    """Every forge test passes, and each figure is the one under version control (else: this file as a script)."""
+    """Every forge test passes, each figure is the one under version control (else: this file as a script), and what
+    forge compiles is in the artifacts.
+    """
     outcome = run_forge(tmp_path)
     assert 0 == outcome.returncode, outcome.stdout[-8_000:] + outcome.stderr[-2_000:]
     assert read_gas(SNAPSHOTS) == read_gas(tmp_path)
+    compare_with_forge()
 
 
 def test_gas_and_bytes_are_below_the_bars() -> None:

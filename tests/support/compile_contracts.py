@@ -14,6 +14,8 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -192,6 +194,30 @@ def compile_artifact(project: Project, contract: str) -> dict[str, Any]:
         "abi": found["abi"],
         "bytecode": "0x" + found["evm"]["bytecode"]["object"],
     }
+
+
+def list_compiled_by_forge() -> list[tuple[Project, str]]:
+    """The contracts that the forge project `keystore` compiles too, with the same settings: all but those that its
+    configuration skips.
+    """
+    config = tomllib.loads((FOUNDRY / "keystore" / "foundry.toml").read_text("utf-8"))["profile"]["default"]
+    (project,) = [each for each in PROJECTS if each.folder == (FOUNDRY / "keystore" / config["src"]).resolve()]
+    return [
+        (project, contract)
+        for contract in project.contracts
+        if not any(fnmatch(str(project.folder / f"{contract}.sol"), pattern) for pattern in config["skip"])
+    ]
+
+
+def compare_with_forge() -> None:
+    """What forge has just compiled is in the artifacts: code and ABI. The sources are compared elsewhere."""
+    for project, contract in list_compiled_by_forge():
+        artifact = json.loads(project.get_artifact(contract).read_text("utf-8"))
+        made = json.loads((FOUNDRY / "keystore" / "out" / f"{contract}.sol" / f"{contract}.json").read_text("utf-8"))
+        assert (contract, artifact["bytecode"]) == (contract, made["bytecode"]["object"])
+        # Forge has orders of its own.
+        abis = [sorted(json.dumps(entry, sort_keys=True) for entry in each["abi"]) for each in (artifact, made)]
+        assert (contract, abis[0]) == (contract, abis[1])
 
 
 def encode_artifact(artifact: dict[str, Any]) -> str:
