@@ -117,7 +117,8 @@ def test_accounts_and_an_account(browser: Browser) -> None:
     (proposal,) = browser.read_sheet("recoveriesOf")
     assert ("open", "2 of 3", "veto") == (proposal["state"], proposal["votes"], proposal["mode"])
     assert proposal["this state ends"].startswith("in 4 d 23 h")
-    assert "Nothing under: Text records, Sponsors." == browser.text("main .note")
+    empty = "Text records, Orders to other chains, Paid by fillers of other chains' orders, Sponsors"
+    assert f"Nothing under: {empty}." == browser.text("main .note")
     browser.go(f"#/page/account/{hex0x(ALICES)}")
     assert "alice" == browser.read_facts("account")["name"]
     assert {"url": "https://alice.example", "description": "Words of Alice's own, a line long."} == {

@@ -414,7 +414,7 @@ CHANGES: dict[str, tuple[Callable[..., None], str]] = {
     "a tree key more": (add("tree", bytes(32), bytes(4)), "tree/0x"),
     "old rows": (change("changes", THREE, flip_last), "changes/3"),
     "old rows less": (change("changes", THREE, strike), "changes/3"),
-    "an old tree's header": (change("undo_tree", THREE, lambda raw: b"\2" + raw[1:]), "undo_tree/3"),
+    "an old tree's header": (change("undo_tree", THREE, lambda raw: b"\3" + raw[1:]), "undo_tree/3"),
     "an old node": (change("undo_tree", THREE, flip_last), "undo_tree/3"),
     "an old tree less": (change("undo_tree", THREE, strike), "undo_tree/3"),
     "an old checkpoint": (change("undo_checkpoint", THREE, change_checkpoint(next_seq=1)), "undo_checkpoint/3"),

@@ -46,6 +46,8 @@ def pass_delay(site: RollupSite, node: Node, effective: int) -> None:
     node.wait_until_settled()
     with site.chain.miner.lock:
         pass_blocks(site.chain.anvil, effective - site.chain.get_number() - BEFORE)
+    # Until it has seen them, the node would bind a block to what L1 was before: too old ever to settle.
+    wait_for(lambda: node.read_health()["l1"]["origin"] > effective - 2 * BEFORE)
 
 
 def wait_for_kind(site: RollupSite, kind: int) -> None:
