@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -38,27 +38,34 @@ _STEP: Final = 20_000
 _Rows = npt.NDArray[np.uint8]
 
 
-def build_bulk_store(directory: Path, accounts: int, say: Callable[[str], None]) -> Population:
-    """A store as it is after that many registrations, in whole senders, at height 1; and who owns the accounts."""
+def build_bulk_store(
+    directory: Path, accounts: int, say: Callable[[str], None], owners: Mapping[int, bytes] | None = None
+) -> Population:
+    """A store as it is after that many registrations, in whole senders, at height 1; and who owns the accounts.
+
+    `owners` are addresses (20 bytes) to which some of them, by their number, were handed over since.
+    """
     population = Population(accounts)
     with TemporaryDirectory(prefix="bulk-", dir=directory.parent) as scratch:
         path = Path(scratch) / "snapshot"
-        _write_snapshot(path, population, say)
+        _write_snapshot(path, population, owners or {}, say)
         say("restoring")
         restore_snapshot(path, directory, app).close()
     return population
 
 
-def _write_snapshot(path: Path, population: Population, say: Callable[[str], None]) -> None:
+def _write_snapshot(
+    path: Path, population: Population, owners: Mapping[int, bytes], say: Callable[[str], None]
+) -> None:
     count = population.accounts
     keys, tree_keys, leaves = (np.empty((count, 32), np.uint8) for _ in range(3))
-    rows = np.empty((count, len(_FIELD.encode_row(_make_account(0)))), np.uint8)
+    rows = np.empty((count, len(_FIELD.encode_row(_make_account(0, owners)))), np.uint8)
     for first in range(0, count, _STEP):
         say(f"account {first:,}")
         part = slice(first, min(first + _STEP, count))
         numbers = range(part.start, part.stop)
         encoded = [population.get_key(number) for number in numbers]
-        values = [_make_account(number) for number in numbers]
+        values = [_make_account(number, owners) for number in numbers]
         keys[part] = _stack(encoded)
         rows[part] = _stack([_FIELD.encode_row(value) for value in values])
         tree_keys[part] = _stack(compute_tree_keys([(_FIELD.number, key) for key in encoded]))
@@ -82,9 +89,9 @@ def _write_snapshot(path: Path, population: Population, say: Callable[[str], Non
         writer.finish()
 
 
-def _make_account(number: int) -> Account:
-    action = make_register(number)
-    return Account(action.code_hash + action.config_hash, make_sender(number // ACTIONS_PER_SENDER))
+def _make_account(number: int, owners: Mapping[int, bytes]) -> Account:
+    action, owner = make_register(number), owners.get(number)
+    return Account(action.code_hash + action.config_hash, owner or make_sender(number // ACTIONS_PER_SENDER))
 
 
 def _make_head(count: int, root: bytes, lanes: bytes) -> SnapshotHead:

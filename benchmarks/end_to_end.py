@@ -1,99 +1,179 @@
-"""Row 2: JSON lines to durable, sealed blocks on all cores, against bare signature recovery on the same cores."""
+"""Row 2: JSON lines to durable, sealed blocks on all cores, beside recovery alone on the same cores, by turns.
+
+In the large store both paths are measured, in an empty one the path that is installed. CPU is that of the writer's
+process and of those that authenticate; figures are means, since now and then a round writes out what others have left.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from apps.keystore import app
+import msgspec
+
+from benchmarks.bulk import build_bulk_store
 from benchmarks.context import Bench
-from benchmarks.measure import compare
-from benchmarks.recovery import BareRecovery
-from benchmarks.report import Row, make_ratio_row
-from benchmarks.stores import BUILDER, LARGE_BLOCK, create_genesis
-from microrollup.crypto.ecdsa import compute_address
-from microrollup.execution.authentication import Authenticated
-from microrollup.execution.authentication_pool import AuthenticationPool, split_chunks
-from microrollup.ledger.ledger import Ledger
-from microrollup.sequencer.sequencer import Sequenced, Sequencer
-from microrollup.settlement.local import LocalSettlement
+from benchmarks.importing import Importer, Spent, open_importer, warm_pool
+from benchmarks.measure import Comparison, Fsync
+from benchmarks.native import PURE
+from benchmarks.recovery import IN_C, WRAPPER, BareRecovery
+from benchmarks.report import Row, make_ratio_row, make_size_row
+from benchmarks.signing import SignedWork, find_owners, sign_work
+from benchmarks.stores import LARGE_BLOCK
+from microrollup._native.choice import Choice, choose, take
+from microrollup.execution.authentication_pool import AuthenticationPool
 
-__all__ = ["APP", "TARGET", "LIMIT", "import_lines", "measure", "open_sequencer", "warm_pool"]
+__all__ = ["measure"]
 
-APP: Final = "apps.keystore"
-TARGET: Final = 0.35
-LIMIT: Final = "bare recovery, same cores"
+_NAME: Final = "end-to-end"
 
 
-@contextmanager
-def open_sequencer(directory: Path, block_size: int = LARGE_BLOCK) -> Iterator[Sequencer[int]]:
-    """A sequencer over a new store, with a local settlement for its L1."""
-    genesis = create_genesis()
-    directory.mkdir(parents=True)
-    with ExitStack() as stack:
-        l1 = LocalSettlement.create(directory / "l1", genesis, compute_address(BUILDER), app.stf_id)
-        ledger = stack.enter_context(Ledger.create(directory / "store", app, genesis))
-        sequencer: Sequencer[int] = Sequencer(ledger, BUILDER, l1, block_size=block_size)
-        stack.callback(sequencer.close)
-        yield sequencer
+class Targets(msgspec.Struct, frozen=True):
+    """What a path is held against."""
+
+    wrapper: float | None = None
+    in_c: float | None = None
+    cpu: float | None = None
+    """Microseconds an action, all processes."""
 
 
-@contextmanager
-def warm_pool(bench: Bench) -> Iterator[AuthenticationPool]:
-    """Processes that authenticate and have begun to: starting them is not what is measured."""
-    with AuthenticationPool(APP, create_genesis().domain, bench.workers) as pool:
-        for _ in pool.authenticate_lines([bench.signed.lines[:20]] * (4 * bench.workers)):
-            pass
-        yield pool
+_EMPTY: Final = Targets(wrapper=0.35)
+_LARGE: Final = {"in Python": Targets(in_c=0.28, cpu=110.0), "native": Targets(in_c=0.34, cpu=90.0)}
 
 
-def import_lines(sequencer: Sequencer[int], pool: AuthenticationPool, lines: Sequence[bytes]) -> int:
-    """Lines to durable blocks, the last one closed too; how many executed."""
-    executed = 0
-    for outcomes in pool.authenticate_lines(split_chunks(lines)):
-        passed = [outcome for outcome in outcomes if isinstance(outcome, Authenticated)]
-        for _, outcome in sequencer.submit(enumerate(passed)):
-            executed += isinstance(outcome, Sequenced) and outcome.receipt.status == 0
-    sequencer.close_block()
-    return executed
+_Paths = dict[str, tuple[Choice, AuthenticationPool]]
+"""By name: the path and warm workers that take it."""
+
+
+class _Limits(msgspec.Struct, frozen=True):
+    """Seconds a signature, of the same actions on the same cores."""
+
+    wrapper: float
+    in_c: float
+
+
+class _Round(msgspec.Struct, frozen=True):
+    """What one share of the lines took."""
+
+    ours: list[Spent]
+    """By importer."""
+    limits: _Limits
 
 
 def measure(bench: Bench) -> list[Row]:
     """All lines in as many shares as repetitions, each share until its last block is sealed and durable."""
-    size, signed = bench.sizes.signed, bench.signed
-    bench.say(f"importing {len(signed.lines):,} signed lines")
-    with (
-        open_sequencer(bench.make_directory("end-to-end")) as sequencer,
-        warm_pool(bench) as pool,
-        BareRecovery(bench.workers) as bare,
-    ):
+    native = choose()
+    before = take(native)
+    try:
+        with (
+            BareRecovery(bench.workers) as bare,
+            warm_pool(bench, native) as native_pool,
+            warm_pool(bench, PURE) as python_pool,
+        ):
+            paths = {"in Python": (PURE, python_pool), "native": (native, native_pool)}
+            return [*_measure_large(bench, bare, paths), *_measure_empty(bench, bare, paths)]
+    finally:
+        take(before)
 
-        def run_ours(number: int) -> float:
-            lines = signed.lines[number * size : (number + 1) * size]
-            started = time.perf_counter()
-            executed = import_lines(sequencer, pool, lines)
-            seconds = time.perf_counter() - started
-            if executed != len(lines):
-                raise AssertionError(f"{executed} of {len(lines)} lines executed")
-            return seconds / len(lines)
 
-        def run_bare(number: int) -> float:
-            part = slice(number * size, (number + 1) * size)
-            return bare.measure(signed.digests[part], signed.signatures[part])
+def _measure_large(bench: Bench, bare: BareRecovery, paths: _Paths) -> list[Row]:
+    """Both paths, each with its copy of a large store; updates are of accounts that are spread over it."""
+    accounts, count = bench.sizes.accounts, bench.sizes.signed * bench.sizes.signed_rounds
+    bench.say(f"signing {count:,} actions on {accounts:,} accounts")
+    signed = sign_work(count, bench.workers, accounts=accounts)
+    first, *others = [bench.make_directory("end-to-end") for _ in paths]
+    first.mkdir()
+    build_bulk_store(first / "store", accounts, bench.say, find_owners(count, accounts))
+    for other in others:
+        shutil.copytree(first, other)
+    where = f"{accounts:,} accounts in the store"
+    return _measure_stores(bench, bare, paths, [first, *others], signed, where, _LARGE)
 
-        fsync = bench.measure_fsync()
-        started = time.process_time()
-        found = compare(run_ours, run_bare, bench.sizes.signed_rounds)
-        writer = 1e6 * (time.process_time() - started) / len(signed.lines)
-    note = (
-        f"{1 / found.ours:,.0f} actions/s, {size:,} lines per run, {bench.workers} processes authenticate,"
-        f" the writer's CPU {writer:.0f} us per action, blocks of up to {LARGE_BLOCK:,}"
+
+def _measure_empty(bench: Bench, bare: BareRecovery, paths: _Paths) -> list[Row]:
+    """The installed path into an empty store."""
+    name, path = [*paths.items()][-1]
+    return _measure_stores(
+        bench, bare, {name: path}, [bench.make_directory("end-to-end")], bench.signed, "empty store", {name: _EMPTY}
     )
+
+
+def _measure_stores(
+    bench: Bench,
+    bare: BareRecovery,
+    paths: _Paths,
+    directories: Sequence[Path],
+    signed: SignedWork,
+    where: str,
+    targets: Mapping[str, Targets],
+) -> list[Row]:
+    bench.say(f"importing {len(signed.lines):,} signed lines, {where}, {' and '.join(paths)}")
+    with ExitStack() as stack:
+        importers = [
+            stack.enter_context(open_importer(directory, choice, pool))
+            for directory, (choice, pool) in zip(directories, paths.values(), strict=True)
+        ]
+        fsync = bench.measure_fsync()
+        rounds = [_run_round(bench, number, importers, bare, signed) for number in range(bench.sizes.signed_rounds)]
+    rows: list[Row] = []
+    for place, name in enumerate(paths):
+        ours = [each.ours[place] for each in rounds]
+        limits = [each.limits for each in rounds]
+        rows += _make_rows(f"signed, durable, {where}, {name}", ours, limits, targets[name], fsync)
+    return rows
+
+
+def _run_round(
+    bench: Bench, number: int, importers: Sequence[Importer], bare: BareRecovery, signed: SignedWork
+) -> _Round:
+    """One share of the lines through everything; the one that begins changes."""
+    part = slice(number * bench.sizes.signed, (number + 1) * bench.sizes.signed)
+    lines, is_last = signed.lines[part], number == bench.sizes.signed_rounds - 1
+
+    def run_bare() -> _Limits:
+        digests, signatures = signed.digests[part], signed.signatures[part]
+        return _Limits(bare.measure(digests, signatures), bare.measure_in_c(digests, signatures))
+
+    if number % 2:
+        limits = run_bare()
+        spent = [importer.measure(lines, is_last=is_last) for importer in reversed(importers)]
+        return _Round(spent[::-1], limits)
+    spent = [importer.measure(lines, is_last=is_last) for importer in importers]
+    return _Round(spent, run_bare())
+
+
+def _make_rows(what: str, ours: list[Spent], limits: list[_Limits], targets: Targets, fsync: Fsync) -> list[Row]:
+    """Wall time beside each limit, and CPU."""
+    wall = [each.wall for each in ours]
+    in_c = _compare_means(wall, [each.in_c for each in limits])
+    wrapper = _compare_means(wall, [each.wrapper for each in limits])
+    writer, workers, cpu = (
+        1e6 * statistics.fmean(part)
+        for part in zip(*[(each.writer, each.workers, each.cpu) for each in ours], strict=True)
+    )
+    note = f"{1 / in_c.ours:,.0f} actions/s, blocks of up to {LARGE_BLOCK:,}"
     return [
+        make_ratio_row(_NAME, f"{what}, beside C", in_c, limit_name=IN_C, target=targets.in_c, fsync=fsync, note=note),
         make_ratio_row(
-            "end-to-end", "signed, durable, all cores", found, limit_name=LIMIT, target=TARGET, fsync=fsync, note=note
-        )
+            _NAME, f"{what}, beside the wrapper", wrapper, limit_name=WRAPPER, target=targets.wrapper, fsync=fsync
+        ),
+        make_size_row(
+            _NAME,
+            f"{what}, CPU of all processes",
+            cpu,
+            "us",
+            target=targets.cpu,
+            repetitions=len(ours),
+            fsync=fsync,
+            note=f"the writer {writer:.0f}, workers {workers:.0f}",
+        ),
     ]
+
+
+def _compare_means(ours: list[float], limit: list[float]) -> Comparison:
+    ratios = [bare / own for own, bare in zip(ours, limit, strict=True)]
+    return Comparison(statistics.fmean(ours), statistics.fmean(limit), min(ratios), max(ratios), len(ours))

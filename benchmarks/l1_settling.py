@@ -17,9 +17,9 @@ import msgspec
 
 from apps.keystore import app
 from benchmarks.context import Bench
-from benchmarks.end_to_end import APP, import_lines
+from benchmarks.importing import APP, import_lines
 from benchmarks.measure import compare
-from benchmarks.recovery import BareRecovery
+from benchmarks.recovery import WRAPPER, BareRecovery
 from benchmarks.report import Row, make_ratio_row, make_size_row
 from benchmarks.stores import LARGE_BLOCK
 from microrollup.chain.block import Block
@@ -183,7 +183,7 @@ def _measure_derivation(bench: Bench, operator: _Operator, actions: int) -> Row:
         "l1",
         "derived from L1 and blobs, every signature checked",
         found,
-        limit_name="bare recovery, same cores",
+        limit_name=WRAPPER,
         fsync=bench.measure_fsync(),
         note=f"{1 / found.ours:,.0f} actions/s, {actions:,} actions, blobs checked by their KZG commitments, durable",
     )

@@ -7,7 +7,7 @@ import platform
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -26,6 +26,7 @@ __all__ = [
     "describe_machine",
     "measure_fsync",
     "read_anonymous_mb",
+    "read_cpu_seconds",
     "timed",
 ]
 
@@ -126,6 +127,15 @@ def _read_cpu() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def read_cpu_seconds(pids: Iterable[int]) -> float:
+    """CPU that other processes have taken, user and system, in the kernel's ticks of mostly 10 ms."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def read_anonymous_mb() -> float:

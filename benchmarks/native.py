@@ -1,39 +1,35 @@
-"""Both paths in one run: CPU per action of worker and writer, in Python alone and with the native helper.
+"""Both paths in one run: CPU per action of a worker and of a writer, in Python alone and with the native helper.
 
-CPU time of the process, user and system: the machine's neighbours move wall time far more.
+CPU time of the process, user and system: the machine's neighbours move wall time far more. Both together are measured
+by `end_to_end`.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
-
-import msgspec
 
 from apps.keystore import app
 from benchmarks.context import Bench
-from benchmarks.end_to_end import import_lines, open_sequencer, warm_pool
 from benchmarks.measure import Comparison, compare
 from benchmarks.report import Row, make_ratio_row
 from benchmarks.state_root import TreeRun
 from benchmarks.stores import LARGE_BLOCK, build_block, create_genesis
-from microrollup._native.choice import SWITCH, Choice, choose, take
+from microrollup._native.choice import Choice, choose, take
 from microrollup._native.library import FastLibrary
 from microrollup.crypto.ecdsa import recover_addresses
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.indexed import compute_tree_key
 from microrollup.execution.authentication import Authenticator
-from microrollup.execution.authentication_pool import CHUNK_SIZE, AuthenticationPool, split_chunks
+from microrollup.execution.authentication_pool import CHUNK_SIZE, split_chunks
 
-__all__ = ["measure"]
+__all__ = ["PURE", "measure"]
 
 _NAME: Final = "native"
-_PURE: Final = Choice(None, "compared")
+PURE: Final = Choice(None, "compared")
+"""Python alone."""
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -44,7 +40,6 @@ def measure(bench: Bench) -> list[Row]:
         return [
             *_measure_workers(bench, native),
             *_measure_writer(bench, native),
-            _measure_end_to_end(bench, native),
         ]
     finally:
         take(before)
@@ -76,7 +71,7 @@ def _measure_workers(bench: Bench, native: Choice) -> list[Row]:
         return _time_cpu(native, lambda: _recover(native.library, digests, signatures), count)
 
     rows = []
-    for name, choice in (("in Python", _PURE), ("native", native)):
+    for name, choice in (("in Python", PURE), ("native", native)):
         found = compare(_repeat(choice, authenticate, count), run_limit, bench.sizes.repetitions)
         what = f"a worker, lines to senders, {name}, CPU"
         rows.append(make_ratio_row(_NAME, what, found, limit_name=limit, note=choice.reason))
@@ -104,7 +99,7 @@ def _measure_writer(bench: Bench, native: Choice) -> list[Row]:
             actions = population.make_mix(size)
             return _time_cpu(choice, lambda: build_block(ledger, actions), size)
 
-        found = compare(lambda _: build(native), lambda _: build(_PURE), repetitions)
+        found = compare(lambda _: build(native), lambda _: build(PURE), repetitions)
         rows.append(_beside_python(f"the writer, blocks of {size:,} in {population.accounts:,} accounts, CPU", found))
         updates, chosen, tree = bench.sizes.tree_updates, random.Random(2), TreeRun(ledger)
 
@@ -114,7 +109,7 @@ def _measure_writer(bench: Bench, native: Choice) -> list[Row]:
             changes = {key: keccak256(key + bytes((choice is native,))) for key in keys}
             return _time_cpu(choice, lambda: tree.remember(tree.commit(changes)), 1)
 
-        found = compare(lambda _: change(native), lambda _: change(_PURE), 3 * repetitions)
+        found = compare(lambda _: change(native), lambda _: change(PURE), 3 * repetitions)
         tree.take_back()
         rows.append(_beside_python(f"the tree of a block of {updates:,} updates, durable, CPU", found, 1e3, "ms"))
     return rows
@@ -122,69 +117,3 @@ def _measure_writer(bench: Bench, native: Choice) -> list[Row]:
 
 def _beside_python(what: str, found: Comparison, scale: float = 1e6, unit: str = "us") -> Row:
     return make_ratio_row(_NAME, what, found, limit_name="in Python", scale=scale, unit=unit)
-
-
-class _Importer(msgspec.Struct, frozen=True):
-    """A new store and warm workers on one of the paths."""
-
-    choice: Choice
-    pool: AuthenticationPool
-    run: Callable[[list[bytes]], int]
-
-    def measure(self, lines: list[bytes]) -> float:
-        """Seconds of CPU an action, this process and its workers."""
-        take(self.choice)
-        started = time.process_time() + _read_cpu(self.pool)
-        if self.run(lines) != len(lines):
-            raise AssertionError("a line did not execute")
-        return (time.process_time() + _read_cpu(self.pool) - started) / len(lines)
-
-
-def _measure_end_to_end(bench: Bench, native: Choice) -> Row:
-    """Lines to durable blocks, CPU of all processes; each share goes into a store of each path."""
-    size, lines = bench.sizes.signed, bench.signed.lines
-    bench.say(f"importing {len(lines):,} signed lines on both paths")
-    with ExitStack() as stack:
-
-        def open_importer(choice: Choice) -> _Importer:
-            sequencer = stack.enter_context(open_sequencer(bench.make_directory("native")))
-            pool = stack.enter_context(_open_pool(bench, choice))
-            return _Importer(choice, pool, lambda part: import_lines(sequencer, pool, part))
-
-        ours, python = open_importer(native), open_importer(_PURE)
-        fsync = bench.measure_fsync()
-        found = compare(
-            lambda number: ours.measure(lines[number * size : (number + 1) * size]),
-            lambda number: python.measure(lines[number * size : (number + 1) * size]),
-            bench.sizes.signed_rounds,
-        )
-    return make_ratio_row(
-        _NAME, "signed, durable, into an empty store, CPU of all processes", found, limit_name="in Python", fsync=fsync
-    )
-
-
-@contextmanager
-def _open_pool(bench: Bench, choice: Choice) -> Iterator[AuthenticationPool]:
-    """Warm workers on one of the paths, which they choose when they begin."""
-    before = os.environ.get(SWITCH)
-    os.environ[SWITCH] = "0" if choice.library is None else "1"
-    try:
-        with warm_pool(bench) as pool:
-            yield pool
-    finally:
-        if before is None:
-            del os.environ[SWITCH]
-        else:
-            os.environ[SWITCH] = before
-
-
-def _read_cpu(pool: AuthenticationPool) -> float:
-    """Seconds of CPU that the pool's processes have taken."""
-    executor = pool._executor
-    pids = [] if executor is None else [*(executor._processes or ())]
-    return sum(_read_ticks(pid) for pid in pids) / os.sysconf("SC_CLK_TCK")
-
-
-def _read_ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from benchmarks.context import Bench
-from benchmarks.end_to_end import import_lines, open_sequencer, warm_pool
 from benchmarks.execution import make_kernel_fold
+from benchmarks.importing import import_lines, open_sequencer, warm_pool
 from benchmarks.stores import LARGE_BLOCK, build_block
 
 __all__ = ["PROFILES", "profile"]

@@ -7,17 +7,16 @@ from typing import Final
 
 from apps.keystore import app
 from benchmarks.context import Bench
-from benchmarks.end_to_end import import_lines, open_sequencer, warm_pool
+from benchmarks.importing import import_lines, open_sequencer, warm_pool
 from benchmarks.measure import compare
-from benchmarks.recovery import BareRecovery
+from benchmarks.recovery import WRAPPER, BareRecovery
 from benchmarks.report import Row, make_ratio_row
 from microrollup.maintenance.replay import replay_log
 from microrollup.store.environment import Environment
 
-__all__ = ["TARGET", "LIMIT", "measure"]
+__all__ = ["TARGET", "measure"]
 
 TARGET: Final = 0.38
-LIMIT: Final = "bare recovery, same cores"
 _MOST_ROUNDS: Final = 3
 
 
@@ -52,7 +51,7 @@ def measure(bench: Bench) -> list[Row]:
             "replay",
             "log into an empty store, signatures checked",
             found,
-            limit_name=LIMIT,
+            limit_name=WRAPPER,
             target=TARGET,
             fsync=fsync,
             note=f"{1 / found.ours:,.0f} actions/s, {len(signed.lines):,} actions, durable",

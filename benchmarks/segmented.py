@@ -20,7 +20,7 @@ import msgspec
 
 from apps.keystore import app
 from benchmarks.context import Bench
-from benchmarks.end_to_end import APP, import_lines, open_sequencer
+from benchmarks.importing import APP, import_lines, open_sequencer
 from benchmarks.report import Row
 from benchmarks.signing import sign_work
 from benchmarks.subprocesses import run_python

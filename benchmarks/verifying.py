@@ -10,7 +10,7 @@ from contextlib import closing
 
 from apps.keystore import app
 from benchmarks.context import Bench
-from benchmarks.end_to_end import import_lines, open_sequencer, warm_pool
+from benchmarks.importing import import_lines, open_sequencer, warm_pool
 from benchmarks.measure import compare
 from benchmarks.report import Row, make_ratio_row
 from microrollup.chain.block import Block

@@ -31,7 +31,11 @@ from microrollup.store.tables import get_receipt
 
 BUDGETS = [
     ("execution", "60 % Register", "bare fold", 0.5),
-    ("end-to-end", "signed, durable, all cores", "bare recovery, same cores", 0.35),
+    ("end-to-end", "400 accounts in the store, in Python, beside C", "recovery and address in C, same cores", 0.28),
+    ("end-to-end", "400 accounts in the store, native, beside C", "recovery and address in C, same cores", 0.34),
+    ("end-to-end", "400 accounts in the store, in Python, CPU", "-", 110.0),
+    ("end-to-end", "400 accounts in the store, native, CPU", "-", 90.0),
+    ("end-to-end", "empty store, native, beside the wrapper", "bare recovery, same cores", 0.35),
     ("state-root", "tree of a block", "bare keccaks", 0.4),
     ("growth", "cost per action", "flat", 2.0),
     ("replay", "log into an empty store", "bare recovery, same cores", 0.38),

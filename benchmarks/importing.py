@@ -1,0 +1,130 @@
+"""Signed lines into durable blocks: a writer in this process, others that authenticate, on one of the two paths."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from apps.keystore import app
+from benchmarks.context import Bench
+from benchmarks.measure import read_cpu_seconds
+from benchmarks.stores import BUILDER, LARGE_BLOCK, create_genesis
+from microrollup._native.choice import SWITCH, Choice, take
+from microrollup.crypto.ecdsa import compute_address
+from microrollup.execution.authentication import Authenticated
+from microrollup.execution.authentication_pool import AuthenticationPool, split_chunks
+from microrollup.ledger.ledger import Ledger
+from microrollup.sequencer.sequencer import Sequenced, Sequencer
+from microrollup.settlement.local import LocalSettlement
+
+__all__ = ["APP", "Importer", "Spent", "import_lines", "open_importer", "open_sequencer", "warm_pool"]
+
+APP: Final = "apps.keystore"
+
+
+@contextmanager
+def open_sequencer(directory: Path, block_size: int = LARGE_BLOCK) -> Iterator[Sequencer[int]]:
+    """A sequencer over the store in `directory / "store"`, which is made unless it is there; its L1 is a local one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "store"
+    with ExitStack() as stack:
+        ledger = stack.enter_context(
+            Ledger.open(path, app) if path.exists() else Ledger.create(path, app, create_genesis())
+        )
+        l1 = LocalSettlement.create(directory / "l1", ledger.genesis, compute_address(BUILDER), app.stf_id)
+        sequencer: Sequencer[int] = Sequencer(ledger, BUILDER, l1, block_size=block_size)
+        stack.callback(sequencer.close)
+        yield sequencer
+
+
+@contextmanager
+def warm_pool(bench: Bench, choice: Choice | None = None) -> Iterator[AuthenticationPool]:
+    """Processes that authenticate and have begun to: starting them is not what is measured.
+
+    Each chooses its path when it begins: that of `choice`, or this process's.
+    """
+    with ExitStack() as stack:
+        with _switched(choice):
+            pool = stack.enter_context(AuthenticationPool(APP, create_genesis().domain, bench.workers))
+            for _ in pool.authenticate_lines([bench.signed.lines[:20]] * (4 * bench.workers)):
+                pass
+        yield pool
+
+
+@contextmanager
+def _switched(choice: Choice | None) -> Iterator[None]:
+    """Processes that begin now take the path of `choice`."""
+    before = os.environ.get(SWITCH)
+    if choice is not None:
+        os.environ[SWITCH] = "0" if choice.library is None else "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(SWITCH, None)
+        else:
+            os.environ[SWITCH] = before
+
+
+def import_lines(sequencer: Sequencer[int], pool: AuthenticationPool, lines: Sequence[bytes]) -> int:
+    """Lines to durable blocks, the last one closed too; how many executed."""
+    executed = 0
+    for outcomes in pool.authenticate_lines(split_chunks(lines)):
+        passed = [outcome for outcome in outcomes if isinstance(outcome, Authenticated)]
+        for _, outcome in sequencer.submit(enumerate(passed)):
+            executed += isinstance(outcome, Sequenced) and outcome.receipt.status == 0
+    sequencer.close_block()
+    return executed
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """Seconds an action: on the wall clock, and of CPU."""
+
+    wall: float
+    writer: float
+    """This process, which admits, executes, logs and closes blocks."""
+    workers: float
+    """All that authenticate."""
+
+    @property
+    def cpu(self) -> float:
+        """Of all processes."""
+        return self.writer + self.workers
+
+
+class Importer(msgspec.Struct, frozen=True):
+    """A store, its writer and warm workers, all on one path."""
+
+    choice: Choice
+    sequencer: Sequencer[int]
+    pool: AuthenticationPool
+
+    def measure(self, lines: list[bytes], *, is_last: bool = False) -> Spent:
+        """Import lines, all of which have to execute. The last ones pay for what waits to be written out, too."""
+        take(self.choice)
+        pids = self._list_workers()
+        wall, writer, workers = time.perf_counter(), time.process_time(), read_cpu_seconds(pids)
+        if import_lines(self.sequencer, self.pool, lines) != len(lines):
+            raise AssertionError("a line did not execute")
+        if is_last:
+            self.sequencer.ledger.flushing.flush()
+            self.sequencer.ledger.sync_tree()
+        spent = (time.perf_counter() - wall, time.process_time() - writer, read_cpu_seconds(pids) - workers)
+        return Spent(*[seconds / len(lines) for seconds in spent])
+
+    def _list_workers(self) -> list[int]:
+        executor = self.pool._executor
+        return [] if executor is None else [*executor._processes]
+
+
+@contextmanager
+def open_importer(directory: Path, choice: Choice, pool: AuthenticationPool) -> Iterator[Importer]:
+    """An importer over the store of `open_sequencer`."""
+    with open_sequencer(directory) as sequencer:
+        yield Importer(choice, sequencer, pool)
