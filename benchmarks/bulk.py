@@ -35,6 +35,7 @@ __all__ = ["build_bulk_store"]
 
 _FIELD: Final = app.state_type.fields[0]
 _STEP: Final = 20_000
+_STEPS_SAID: Final = 10
 _Rows = npt.NDArray[np.uint8]
 
 
@@ -61,7 +62,8 @@ def _write_snapshot(
     keys, tree_keys, leaves = (np.empty((count, 32), np.uint8) for _ in range(3))
     rows = np.empty((count, len(_FIELD.encode_row(_make_account(0, owners)))), np.uint8)
     for first in range(0, count, _STEP):
-        say(f"account {first:,}")
+        if first % (_STEPS_SAID * _STEP) == 0:
+            say(f"account {first:,}")
         part = slice(first, min(first + _STEP, count))
         numbers = range(part.start, part.stop)
         encoded = [population.get_key(number) for number in numbers]

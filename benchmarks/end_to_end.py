@@ -54,6 +54,7 @@ class _Limits(msgspec.Struct, frozen=True):
 
     wrapper: float
     in_c: float
+    cpu_in_c: float
 
 
 class _Round(msgspec.Struct, frozen=True):
@@ -136,7 +137,9 @@ def _run_round(
 
     def run_bare() -> _Limits:
         digests, signatures = signed.digests[part], signed.signatures[part]
-        return _Limits(bare.measure(digests, signatures), bare.measure_in_c(digests, signatures))
+        wrapper, before = bare.measure(digests, signatures), bare.read_cpu()
+        in_c = bare.measure_in_c(digests, signatures)
+        return _Limits(wrapper, in_c, (bare.read_cpu() - before) / len(lines))
 
     if number % 2:
         limits = run_bare()
@@ -155,6 +158,7 @@ def _make_rows(what: str, ours: list[Spent], limits: list[_Limits], targets: Tar
         1e6 * statistics.fmean(part)
         for part in zip(*[(each.writer, each.workers, each.cpu) for each in ours], strict=True)
     )
+    alone = 1e6 * statistics.fmean(each.cpu_in_c for each in limits)
     note = f"{1 / in_c.ours:,.0f} actions/s, blocks of up to {LARGE_BLOCK:,}"
     return [
         make_ratio_row(_NAME, f"{what}, beside C", in_c, limit_name=IN_C, target=targets.in_c, fsync=fsync, note=note),
@@ -169,7 +173,7 @@ def _make_rows(what: str, ours: list[Spent], limits: list[_Limits], targets: Tar
             target=targets.cpu,
             repetitions=len(ours),
             fsync=fsync,
-            note=f"the writer {writer:.0f}, workers {workers:.0f}",
+            note=f"the writer {writer:.0f}, workers {workers:.0f}; C alone {alone:.0f}",
         ),
     ]
 

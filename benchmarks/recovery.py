@@ -10,6 +10,7 @@ from typing import Final, Self
 
 import coincurve
 
+from benchmarks.measure import read_cpu_seconds
 from microrollup.crypto.ecdsa import recover_addresses
 
 __all__ = ["IN_C", "WRAPPER", "BareRecovery"]
@@ -44,6 +45,10 @@ class BareRecovery:
     def measure_in_c(self, digests: Sequence[bytes], signatures: Sequence[bytes]) -> float:
         """The same to addresses, and in C."""
         return self._measure(_recover_in_c, digests, signatures)
+
+    def read_cpu(self) -> float:
+        """Seconds of CPU that the processes have taken until now."""
+        return read_cpu_seconds(self._executor._processes)
 
     def _measure(self, work: Callable[[_Share], None], digests: Sequence[bytes], signatures: Sequence[bytes]) -> float:
         shares = [
