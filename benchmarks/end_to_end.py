@@ -38,7 +38,7 @@ class Targets(msgspec.Struct, frozen=True):
     wrapper: float | None = None
     in_c: float | None = None
     cpu: float | None = None
-    """Microseconds an action, all processes."""
+    """Microseconds per action, all processes."""
 
 
 _EMPTY: Final = Targets(wrapper=0.35)

@@ -84,7 +84,7 @@ def import_lines(sequencer: Sequencer[int], pool: AuthenticationPool, lines: Seq
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """Seconds an action: on the wall clock, and of CPU."""
+    """Seconds per action: on the wall clock, and of CPU."""
 
     wall: float
     writer: float
