@@ -1,7 +1,8 @@
 """The coordinator: hands segments to an executor until each has a result, and judges the whole.
 
 The verifier owns the retry. An executor may lose everything that it holds when one worker dies; what has no result is
-then given to another executor. A segment is given up after `MAX_TRIES` tries that started and verified no block.
+then given to another executor. A segment that had started and verified no block is a suspect then: after `MAX_TRIES`
+such losses it is tried alone, and is given up after as many that end so, or end in an error of its worker.
 """
 
 from __future__ import annotations
@@ -83,9 +84,14 @@ class _Piece(msgspec.Struct):
     result: SegmentResult | None = None
     future: Future[bytes] | None = None
     tries: int = 0
+    """Without a block that was verified, and through nobody else's fault."""
+    suspected: int = 0
+    """The same of executors that were lost while other segments were in work too."""
     busy: int = 0
     reached: int = -1
     """Height that it was seen to have reached; -1 before it started."""
+    starts: int = 0
+    """Of its workers, before the newest try."""
 
 
 class Coordinator:
@@ -151,8 +157,9 @@ class Coordinator:
         """Submit what is not in work, wait a little for results, take them."""
         executor = self._executor
         try:
-            for piece in self._pieces:
-                if piece.result is None and piece.future is None:
+            for piece in self._find_next():
+                if piece.future is None:
+                    piece.starts = self._count_starts(piece)
                     piece.future = executor.submit(run_segment, self._make_task(piece))
         except Exception as error:
             self._replace(error)
@@ -169,6 +176,14 @@ class Coordinator:
             loss = SourceUnavailable("the executor does not answer any more")
         if loss is not None:
             self._replace(loss)
+
+    def _find_next(self) -> list[_Piece]:
+        """What is to be in work: all without a result, or a suspect alone until it gets further."""
+        waiting = [piece for piece in self._pieces if piece.result is None]
+        for piece in waiting:
+            if piece.suspected >= MAX_TRIES and not self._note_further(piece):
+                return [piece]
+        return waiting
 
     def _take(self, piece: _Piece) -> BaseException | None:
         """Take a piece's result; or what went wrong with the executor."""
@@ -208,26 +223,42 @@ class Coordinator:
         """One more try without a result; a worker elsewhere `said` how far it got. Raises `SegmentFailed` after too
         many without progress.
         """
-        progress = read_progress(self._directory(piece.segment))
-        reached = max(said, -1 if progress is None else progress[0])
-        if reached > piece.reached:
-            piece.tries, piece.reached, self._lost_in_a_row = 0, reached, 0
-        else:
-            piece.tries += 1
+        if self._note_further(piece, said):
+            return
+        piece.tries += 1
         if piece.tries >= MAX_TRIES:
             raise SegmentFailed(piece.segment, f"no result after {MAX_TRIES} tries: {reason}")
+
+    def _note_further(self, piece: _Piece, said: int = -1) -> bool:
+        """Whether blocks were verified since this was asked before: then nothing is held against the segment."""
+        progress = read_progress(self._directory(piece.segment))
+        reached = max(said, -1 if progress is None else progress.height)
+        if reached <= piece.reached:
+            return False
+        piece.tries = piece.suspected = self._lost_in_a_row = 0
+        piece.reached = reached
+        return True
+
+    def _count_starts(self, piece: _Piece) -> int:
+        progress = read_progress(self._directory(piece.segment))
+        return 0 if progress is None else progress.starts
 
     def _replace(self, loss: BaseException) -> None:
         """Another executor, after one was lost; what has no result is given to it."""
         self._lost += 1
         self._lost_in_a_row += 1
         _log.warning("segment_executor_lost", reason=f"{type(loss).__name__}: {loss}"[:500], lost=self._lost)
-        for piece in self._pieces:
+        running = [piece for piece in self._pieces if piece.future is not None]
+        for piece in running:
             if piece.future is not None:
                 piece.future.cancel()
-                piece.future = None
-                if read_progress(self._directory(piece.segment)) is not None:  # it had started
-                    self._count_try(piece, f"{type(loss).__name__}: {loss}")
+            piece.future = None
+            if self._count_starts(piece) == piece.starts:
+                continue  # it had not started
+            if len(running) == 1:
+                self._count_try(piece, f"{type(loss).__name__}: {loss}")
+            elif not self._note_further(piece):
+                piece.suspected += 1
         if self._lost_in_a_row >= MAX_LOSSES:
             raise SourceUnavailable(f"{MAX_LOSSES} executors in a row were lost without progress: {loss}")
         self._factory.close()
@@ -303,7 +334,7 @@ class Coordinator:
             if piece.result is not None:
                 done += max(0, piece.result.next_seq - start)
             elif (progress := read_progress(self._directory(piece.segment))) is not None:
-                done += max(0, progress[1] - start)
+                done += max(0, progress.next_seq - start)
         self._on_progress(done)
 
     def _clean(self) -> None:

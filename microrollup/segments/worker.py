@@ -53,10 +53,10 @@ from microrollup.verifier.follow import read_judgeable, verify_blocks
 from microrollup.verifier.l1_rules import NotJudgedYet
 from microrollup.verifier.source import BlockSource, StoreSource, open_source
 
-__all__ = ["PROGRESS_FILE", "name_segment", "read_progress", "read_release", "run_segment"]
+__all__ = ["PROGRESS_FILE", "Progress", "name_segment", "read_progress", "read_release", "run_segment"]
 
 PROGRESS_FILE: Final = "progress"
-_PROGRESS: Final = struct.Struct(">QQ")
+_PROGRESS: Final = struct.Struct(">QQQ")
 _STORE: Final = "store"
 _FROM: Final = ".from"
 """Says in whose directory the store is with which a segment can go on."""
@@ -77,9 +77,9 @@ def run_segment(raw: bytes) -> bytes:
     except Divergence as error:
         result = SegmentResult("divergence", divergence=DivergenceEvent.of(error))
     except Exception as error:
-        reached = read_progress(Path(task.directory)) or (0, 0)
+        reached = read_progress(Path(task.directory)) or Progress()
         message = f"{type(error).__name__}: {error}"[:_MAX_MESSAGE]
-        result = SegmentResult("error", height=reached[0], next_seq=reached[1], message=message)
+        result = SegmentResult("error", height=reached.height, next_seq=reached.next_seq, message=message)
     worker, seconds = f"{socket.gethostname()}:{os.getpid()}", round(time.process_time() - started, 3)
     return msgspec.json.encode(msgspec.structs.replace(result, worker=worker, cpu_seconds=seconds))
 
@@ -100,14 +100,22 @@ def name_segment(height: int, block_hash: str) -> str:
     return f"{height}-{block_hash[:16]}"
 
 
-def read_progress(directory: Path) -> tuple[int, int] | None:
-    """Height and entries up to which a worker got with a segment on this machine; None before it started."""
+class Progress(msgspec.Struct, frozen=True):
+    """How far workers of this machine got with a segment."""
+
+    height: int = 0
+    next_seq: int = 0
+    starts: int = 0
+    """Tries that came to have its store open: what ends a process before that is not the segment's doing."""
+
+
+def read_progress(directory: Path) -> Progress | None:
+    """What the workers noted; None before one started."""
     try:
         raw = (directory / PROGRESS_FILE).read_bytes()
     except OSError:
         return None
-    height, next_seq = _PROGRESS.unpack(raw) if len(raw) == _PROGRESS.size else (0, 0)
-    return height, next_seq
+    return Progress(*_PROGRESS.unpack(raw)) if len(raw) == _PROGRESS.size else Progress()
 
 
 def _run(task: SegmentTask) -> SegmentResult:
@@ -279,7 +287,9 @@ class _Progress:
     """The file in which a coordinator on the same machine sees how far a segment is."""
 
     def __init__(self, directory: Path, ledger: Ledger) -> None:
-        self._file = (directory / PROGRESS_FILE).open("wb", buffering=0)
+        self._starts = 1 if (before := read_progress(directory)) is None else before.starts + 1
+        (directory / PROGRESS_FILE).touch()
+        self._file = (directory / PROGRESS_FILE).open("r+b", buffering=0)
         self._last: Header | None = None
         self._write(ledger.checkpoint.height, ledger.checkpoint.next_seq)
 
@@ -290,7 +300,7 @@ class _Progress:
             self._write(header.height, header.first_seq + header.action_count)
 
     def _write(self, height: int, next_seq: int) -> None:
-        os.pwrite(self._file.fileno(), _PROGRESS.pack(height, next_seq), 0)
+        os.pwrite(self._file.fileno(), _PROGRESS.pack(height, next_seq, self._starts), 0)
 
     def __enter__(self) -> Self:
         return self

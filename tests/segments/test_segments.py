@@ -26,7 +26,7 @@ from microrollup.segments.executors import DaskCluster, ProcessPool, parse_execu
 from microrollup.segments.keeper import keep_snapshots
 from microrollup.segments.segment import SegmentResult, SegmentTask, Start, cut_segments, merge_segments
 from microrollup.segments.shelf import KEPT, SnapshotShelf
-from microrollup.segments.worker import run_segment
+from microrollup.segments.worker import PROGRESS_FILE, Progress, read_progress, run_segment
 from microrollup.settlement.place import LocalPlace
 from zoo import zoo
 
@@ -270,14 +270,42 @@ def test_a_segment_that_never_gets_further_is_named(
     def spoil(task: SegmentTask, run: Callable[[], bytes]) -> bytes:
         if task.start != 2 * SPACING:
             return run()
-        Path(task.directory).mkdir(parents=True, exist_ok=True)
-        (Path(task.directory) / "progress").write_bytes(bytes(16))
-        raise MemoryError("killed by the system")
+        note_start(Path(task.directory))
+        raise BrokenExecutor("killed by the system")
 
     inline(spoil)
-    with pytest.raises(SegmentFailed, match=r"blocks 9 to 12: no result after 3 tries: MemoryError") as failed:
+    with pytest.raises(SegmentFailed, match=r"blocks 9 to 12: no result after 3 tries: BrokenExecutor") as failed:
         verify_in_segments(history.request(tmp_path))
     assert 2 * SPACING == failed.value.segment.start.height
+
+
+def test_workers_that_end_before_they_start_say_nothing_about_their_segment(
+    history: History, tmp_path: Path, inline: Callable[..., Inline]
+) -> None:
+    """One try starts and is lost; then workers are killed again and again while they start, as on a busy machine."""
+    lost = 0
+
+    def spoil(task: SegmentTask, run: Callable[[], bytes]) -> bytes:
+        nonlocal lost
+        if task.start != 2 * SPACING or lost == 10:
+            return run()
+        lost += 1
+        if lost == 1:
+            note_start(Path(task.directory))
+        raise BrokenExecutor("killed")
+
+    inline(spoil)
+    found = verify_in_segments(history.request(tmp_path))
+    require_right(found, history)
+    assert 10 <= found.executors_lost
+
+
+def note_start(directory: Path) -> None:
+    """What a worker notes once its store is open."""
+    directory.mkdir(parents=True, exist_ok=True)
+    before = read_progress(directory) or Progress()
+    numbers = (before.height, before.next_seq, before.starts + 1)
+    (directory / PROGRESS_FILE).write_bytes(b"".join(number.to_bytes(8, "big") for number in numbers))
 
 
 def test_an_executor_that_never_works_is_given_up(
