@@ -41,6 +41,7 @@ from microrollup.primitives import MAX_EVENT_BYTES, ZERO_ADDRESS, Address, Bytes
 
 __all__ = [
     "MAX_RECEIPT_BYTES",
+    "MAX_SIBLINGS",
     "CheckedReceipt",
     "InboxDomain",
     "ReceiptProof",
@@ -56,7 +57,7 @@ __all__ = [
 MAX_RECEIPT_BYTES: Final = MAX_EVENT_BYTES + 2048
 """A canonical receipt: its events, and room for the reason and the lengths."""
 
-_MAX_SIBLINGS: Final = 64
+MAX_SIBLINGS: Final = 64
 _WHAT: Final = "receipt proof"
 
 
@@ -321,8 +322,8 @@ def receipt_proof_from_json(document: Any) -> ReceiptProof:
 def _read_form(form: ReceiptProofForm) -> ReceiptProof:
     if (form.ack is msgspec.UNSET) != (form.domain is msgspec.UNSET):
         raise DecodeError(_WHAT, "an acknowledgement and the domain of its signature come together")
-    if len(form.siblings) > _MAX_SIBLINGS:
-        raise DecodeError(_WHAT, f"{len(form.siblings)} siblings, at most {_MAX_SIBLINGS} are possible")
+    if len(form.siblings) > MAX_SIBLINGS:
+        raise DecodeError(_WHAT, f"{len(form.siblings)} siblings, at most {MAX_SIBLINGS} are possible")
     return ReceiptProof(
         receipt=form.receipt,
         path=ItemProof(form.index, form.siblings),

@@ -23,6 +23,7 @@ class Caller:
         "challenge",
         "client",
         "gave_up",
+        "has_submitted",
         "height",
         "held",
         "min_height",
@@ -55,6 +56,8 @@ class Caller:
         """The height that all of them show at least; None before there is one."""
         self.gave_up = False
         """Whether one of its calls has waited for a height in vain: the others of a batch do not wait then."""
+        self.has_submitted = False
+        """Whether the app's method that runs for it has handed an action in."""
         self.challenge: str | None = None
         """`WWW-Authenticate` of its answer, once it was refused because it has no token."""
         self.held = 0

@@ -175,7 +175,7 @@ class Dispatcher:
 
     def _hold(self, method: Method, answer: bytes, caller: Caller) -> bytes:
         """Count an answer until `release`; a call whose answer has no room is refused, unless actions were taken."""
-        if isinstance(method, ActionMethod):
+        if isinstance(method, ActionMethod) or (isinstance(method, AppMethod) and caller.has_submitted):
             self.answers.overdraw(len(answer))
         elif not self.answers.take(len(answer)):
             raise ErrorResponse(LIMIT_EXCEEDED, "too many answers wait to be read; try again later")
@@ -223,11 +223,16 @@ class Dispatcher:
         for it any more.
         """
         loop, client = asyncio.get_running_loop(), _name_budget(caller)
+        caller.has_submitted = False
+
+        def begin_write() -> None:
+            caller.check_write()
+            caller.has_submitted = True
 
         def run() -> msgspec.Raw:
             started = time.thread_time_ns()
             try:
-                return run_app_method(self._api, method.query, params, client, caller.check_write)
+                return run_app_method(self._api, method.query, params, client, begin_write)
             finally:
                 spent = (time.thread_time_ns() - started) // NANOSECONDS_PER_CALL
                 with suppress(RuntimeError):  # the loop has ended, and nobody calls any more

@@ -70,6 +70,9 @@ _QUERY_STATUSES: Final = {"index_building": 503, "mistyped": 500, "size": 500}
 _KEPT_SECONDS: Final = "600"
 """How long a browser need not ask again whether a page may."""
 
+_LATE: Final = "this took too long; ask for less, or later"
+_LATE_OPEN: Final = "this took too long, and an action may have been taken: ask for it, or submit it again"
+
 _Serve = Callable[[Request, Caller], Awaitable[Response]]
 
 
@@ -157,7 +160,7 @@ class _Served:
             async with asyncio.timeout(self._dispatcher.limits.route_seconds):
                 answer = await self._dispatcher.run_method(self._method, params, caller)
         except TimeoutError:
-            return self._refuse(504, "this took too long; ask for less, or later")
+            return self._refuse(504, _LATE_OPEN if caller.has_submitted else _LATE)
         except ClientDisconnect:
             return Response(status_code=400)
         except BodyTooLarge as refusal:

@@ -9,24 +9,25 @@ import http.client
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from microrollup.chain.block import Block
+from microrollup.chain.block import Block, Header
 from microrollup.chain.export import decode_block
-from microrollup.chain.receipt_proof import ReceiptProof, receipt_proof_from_json
+from microrollup.chain.receipt_proof import MAX_SIBLINGS, ReceiptProof, receipt_proof_from_json
 from microrollup.chain.record import decode_genesis
 from microrollup.codec.json import read_hex
 from microrollup.errors import DecodeError, NotRetained, RefusedError, SourceUnavailable, UsageError
-from microrollup.verifier.wire import Wire
+from microrollup.verifier.wire import Wire, connect
 
 __all__ = ["HttpSource", "RemoteError", "is_address"]
 
 T = TypeVar("T")
 
 CONNECT_SECONDS: Final = 5.0
+"""Of looking the source's name up, and of opening a connection."""
 TIMEOUT_SECONDS: Final = 30.0
 """Of silence."""
 ANSWER_SECONDS: Final = 120.0
@@ -76,6 +77,24 @@ class _HashForm(msgspec.Struct):
 
 class _ReceiptForm(msgspec.Struct, rename="camel"):
     action_hash: str
+
+
+class _SealForm(msgspec.Struct):
+    round: int | str
+    signature: str
+    info: str
+
+
+class _ReceiptProofForm(msgspec.Struct, rename="camel"):
+    """Without the acknowledgement: who asks a source holds one of its own."""
+
+    receipt: str
+    index: int | str
+    count: int | str
+    siblings: Annotated[list[str], msgspec.Meta(max_length=MAX_SIBLINGS)]
+    header: Annotated[dict[str, int | str], msgspec.Meta(max_length=len(Header.__struct_fields__))]
+    block_hash: str
+    seal: _SealForm
 
 
 _ANSWER_DECODER: Final = msgspec.json.Decoder(_AnswerForm)
@@ -176,12 +195,13 @@ class HttpSource:
         return [_read_hex(answer.batch)]
 
     def read_receipt_proof(self, seq: int) -> ReceiptProof:
-        """The proof of the receipt at a sequence number; nothing of it is checked. Raises `SourceUnavailable`,
-        `DecodeError`.
+        """The proof of the receipt at a sequence number, without the acknowledgement; nothing of it is checked.
+
+        Raises `SourceUnavailable`, `DecodeError`.
         """
         receipt = self._call("rollup_getReceipt", {"seq": seq}, form=_ReceiptForm)
-        params = {"hash": receipt.action_hash}
-        return receipt_proof_from_json(self._call("rollup_getReceiptProof", params, form=dict[str, Any]))
+        proof = self._call("rollup_getReceiptProof", {"hash": receipt.action_hash}, form=_ReceiptProofForm)
+        return receipt_proof_from_json(msgspec.to_builtins(proof))
 
     def submit_attestation(self, attestation: bytes) -> None:
         """Hand back an attestation in its JSON form. Raises `SourceUnavailable` if the node does not take it."""
@@ -214,7 +234,7 @@ class HttpSource:
     def _post(self, body: bytes, headers: dict[str, str]) -> bytes:
         make = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = make(self._host, self._port or make.default_port)
-        opened = socket.create_connection((self._host, connection.port), CONNECT_SECONDS)
+        opened = connect(self._host, connection.port, CONNECT_SECONDS)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._secure:
             opened = _wrap(opened, self._host)

@@ -61,6 +61,7 @@ from microrollup.errors import (
 from microrollup.primitives import ZERO_ADDRESS
 from microrollup.testing.passkey import P256Key, Passkey
 from paths import ROOT
+from resolver import NAME, hang_lookups
 from zoo import Edit, Step, zoo
 
 ALICE = make_key("alice")
@@ -500,6 +501,20 @@ def test_nobody_there():
     with pytest.raises(Unreachable) as caught:
         asyncio.run(use())
     assert 0 == caught.value.unanswered
+
+
+def test_a_name_that_is_not_resolved(monkeypatch):
+    """Looking it up is within the time of a call."""
+
+    async def use(released):
+        try:
+            async with Client(f"http://{NAME}", app, timeout=0.3) as client:
+                await client.get_height()
+        finally:
+            released.set()  # or the loop would wait for its thread
+
+    with hang_lookups(monkeypatch) as resolver, pytest.raises(Unreachable):
+        asyncio.run(use(resolver.released))
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8650", "ftp://x", "http://", ""])

@@ -65,6 +65,26 @@ def test_a_method_submits_and_looks_up(client: SyncClient) -> None:
     assert "nonce_used" == refused.value.refusal
 
 
+def test_what_was_taken_is_answered(tmp_path: Path) -> None:
+    """While answers that nobody reads fill their room, a method that hands an action in is answered; others are not."""
+
+    def ask(name: str, **params: Any) -> Any:
+        call = {"jsonrpc": "2.0", "id": 1, "method": f"hostile_{name}", "params": params}
+        return json.loads(caller.post(json.dumps(call).encode())[1])
+
+    look = {"number": 7, "height": 0}
+    with Site(tmp_path, "hostile_rollup").serve(limits=RpcLimits(answers_bytes=30)) as caller:
+        line = f"0x{sign_action(app, Count(7), 0, ALICE).hex()}"
+        assert -32004 == ask("look", **look)["error"]["code"]
+        assert "executed" == ask("countNow", line=line)["result"]["status"]
+        batch = [
+            {"jsonrpc": "2.0", "id": place, "method": f"hostile_{name}", "params": params}
+            for place, (name, params) in enumerate((("countNow", {"line": line}), ("look", look)))
+        ]
+        answers = json.loads(caller.post(json.dumps(batch).encode())[1])
+        assert [None, -32004] == [each.get("error", {}).get("code") for each in answers]
+
+
 def test_what_they_raise(client: SyncClient) -> None:
     """Errors of the node are answered as by its own methods; a rejection and a wrong type say so; a fault does not."""
     with pytest.raises(NotFound):
@@ -104,9 +124,8 @@ def test_what_cannot_be_a_method() -> None:
         describe_method(sign_action)
     assert () == load_methods(zoo)
     (loaded,) = load_methods(app)
-    assert {"countNow", "look", "nextNonce", "tooFar", "unsure", "breaks", "lies", "stall", "toil"} == set(
-        loaded.methods
-    )
+    names = {"countNow", "look", "nextNonce", "tooFar", "unsure", "breaks", "lies", "stall", "stallAfter", "toil"}
+    assert names == set(loaded.methods)
 
 
 def test_a_set_that_is_switched_on(tmp_path: Path) -> None:

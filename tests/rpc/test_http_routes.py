@@ -14,12 +14,14 @@ import msgspec
 import pytest
 
 import hostile_methods as methods
-from hostile_rollup import Count
+from hostile_rollup import Count, app
+from kernel_fixtures import make_key
 from microrollup import Bytes, NodeView, Uint64, http_route
 from microrollup.declaration.query import describe_method, load_methods
 from microrollup.errors import DeclarationError, NotRetained
 from microrollup.rpc.app_methods import ServedNode
 from microrollup.rpc.limits import RpcLimits
+from microrollup.testing.signing import sign_action
 from node_fixtures import Caller, Site, to_line
 from waiting import wait_for
 
@@ -107,12 +109,15 @@ def test_pages_of_other_origins(served: Caller) -> None:
 
 
 def test_what_takes_too_long_is_ended(served: Caller) -> None:
-    """The client is answered in time; the method's thread goes on until it is done."""
+    """The client is answered in time, and told of an action that may have been taken; the method goes on."""
     path = describe_method(methods.stall).routes[0].path
     methods.RELEASED.clear()
     try:
         status, answer, _ = ask(served, "GET", path)
         assert (504, "this took too long; ask for less, or later") == (status, answer["message"])
+        line = f"0x{sign_action(app, Count(1), 0, make_key('alice')).hex()}"
+        submit, place = json.dumps({"line": line}).encode(), describe_method(methods.stall_after).routes[0].path
+        wait_for(lambda: "may have been taken" in post(served, place, submit)[1]["message"])
     finally:
         methods.RELEASED.set()
     assert (200, 0) == ask(served, "GET", path)[:2]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -22,10 +24,19 @@ from microrollup.settlement.ethereum.errors import (
     L1Unreachable,
 )
 from microrollup.settlement.ethereum.headers import read_header, split_headers
-from microrollup.settlement.ethereum.http import Reply, add_path, find_secrets, hide_secrets
+from microrollup.settlement.ethereum.http import (
+    NoReplyError,
+    Reply,
+    add_path,
+    exchange,
+    find_secrets,
+    hide_secrets,
+    make_client,
+)
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.pace import AdaptiveSize, Patience
 from microrollup.settlement.ethereum.replies import AgainError, find_batch_refusal, read_batch, read_reply
+from resolver import NAME, hang_lookups
 
 PLACE = "https://l1.example"
 STATUSES = (200, 201, 301, 400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 504, 520)
@@ -393,3 +404,18 @@ def test_blob_fees(excess: int, fraction: int, fee: int) -> None:
     assert fee == compute_blob_fee(excess, fraction)
     with pytest.raises(L1BadAnswer):
         compute_blob_fee(101 * fraction, fraction)
+
+
+def test_a_name_that_is_not_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking it up is within the time of a request."""
+
+    async def ask(released: threading.Event) -> None:
+        async with make_client({}) as client:
+            try:
+                await exchange(client, f"http://{NAME}", b"", seconds=0.1, limit=1)
+            finally:
+                released.set()  # or the loop would wait for its thread
+
+    with hang_lookups(monkeypatch) as resolver, pytest.raises(NoReplyError) as refused:
+        asyncio.run(ask(resolver.released))
+    assert refused.value.timed_out

@@ -96,3 +96,10 @@ def stall(node: NodeView) -> Uint64:
     """Takes its time."""
     RELEASED.wait(30)
     return node.settled
+
+
+@http_route("POST /stall")
+def stall_after(node: NodeView, line: Bytes) -> Uint64:
+    """Takes an action first."""
+    node.submit(line)
+    return stall(node)

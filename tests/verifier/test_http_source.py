@@ -5,14 +5,17 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import msgspec
 import pytest
 
+from microrollup.chain.receipt_proof import check_receipt_proof, receipt_proof_to_json
 from microrollup.chain.record import encode_record
 from microrollup.errors import DecodeError, SourceUnavailable, UsageError
 from microrollup.settlement.batch import decode_batch
 from microrollup.verifier.http_source import MAX_ANSWER_BYTES, HttpSource, RemoteError
 from microrollup.verifier.source import open_source
 from node_fixtures import Site
+from receipt_proof_fixtures import make_proof
 
 
 @contextmanager
@@ -108,3 +111,29 @@ def test_nobody_there():
     for address in ("http://", "http://:5", "http://x:y", "http://x:99999999"):
         with pytest.raises(UsageError):
             HttpSource(address)
+
+
+def test_a_receipt_proof_has_a_form(tmp_path):
+    """What a source answers is read by its members and their number; what is not asked for is passed over."""
+    proof = make_proof()
+    document = receipt_proof_to_json(proof)
+    genesis = result({"record": f"0x{encode_record(Site(tmp_path).genesis).hex()}"})
+
+    def read(answer):
+        with answering(genesis, result({"actionHash": "0x" + "00" * 32}), result(answer)) as address:
+            return HttpSource(address).read_receipt_proof(3)
+
+    bare = msgspec.structs.replace(proof, acknowledgement=None, domain=None)
+    assert bare == read(document) == read(document | {"ack": [[[1]]], "more": [{}] * 9})
+    assert check_receipt_proof(bare).receipt
+    for name, wrong in (
+        ("siblings", ["0x" + "00" * 32] * 65), ("siblings", [[]]), ("siblings", {}), ("receipt", []),
+        ("header", []), ("header", {"a": 1}), ("header", document["header"] | {"more": 1}), ("count", -1),
+        ("header", document["header"] | {"height": [[]]}), ("seal", {}), ("seal", None), ("index", "x"),
+        ("index", 1 << 64), ("blockHash", "0x00"), ("receipt", "0xz"), ("count", []),
+    ):  # fmt: skip
+        with pytest.raises(DecodeError):
+            read(document | {name: wrong})
+    for answer in (None, [], {}, {name: value for name, value in document.items() if name != "seal"}):
+        with pytest.raises(DecodeError):
+            read(answer)

@@ -13,7 +13,8 @@ import pytest
 from microrollup.errors import DecodeError, SourceUnavailable
 from microrollup.verifier import http_source
 from microrollup.verifier.http_source import HttpSource
-from microrollup.verifier.wire import Wire
+from microrollup.verifier.wire import Wire, connect
+from resolver import NAME, hang_lookups
 from waiting import wait_for
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n"
@@ -110,3 +111,35 @@ def test_what_is_not_asked_for_takes_no_memory() -> None:
             assert tracemalloc.get_traced_memory()[1] < 6 * len(raw)
         finally:
             tracemalloc.stop()
+
+
+def test_a_name_that_is_not_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's resolver is given so much time and no more, by one thread however often it is asked."""
+    monkeypatch.setattr(http_source, "CONNECT_SECONDS", 0.1)
+    with hang_lookups(monkeypatch) as resolver:
+        for _ in range(3):
+            with pytest.raises(SourceUnavailable, match=r"not resolved in 0\.1 seconds"):
+                HttpSource(f"http://{NAME}")
+        assert resolver.asked.acquire(timeout=60)
+        assert not resolver.asked.acquire(blocking=False)
+        monkeypatch.setattr(http_source, "CONNECT_SECONDS", 60)
+        resolver.released.set()
+        with pytest.raises(SourceUnavailable, match="unknown"):
+            HttpSource(f"http://{NAME}")
+
+
+def test_the_first_address_that_takes_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a name with an address of each family, where one leads nowhere; a name that cannot be one is refused."""
+    with socket.create_server(("127.0.0.1", 0)) as open_port, socket.create_server(("127.0.0.1", 0)) as closed_port:
+        places = [closed_port.getsockname(), open_port.getsockname()]
+        closed_port.close()
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", place) for place in places]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with connect("source.invalid", 1, 60) as connection:
+            assert places[1] == connection.getpeername()
+        found.pop()
+        with pytest.raises(ConnectionRefusedError):
+            connect("source.invalid", 1, 60)
+        monkeypatch.undo()
+    with pytest.raises(SourceUnavailable, match="not a name"):
+        HttpSource(f"http://{'a' * 64}.invalid")
