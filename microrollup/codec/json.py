@@ -39,6 +39,7 @@ __all__ = [
     "check_members",
     "compile_json_reader",
     "compile_object_reader",
+    "compile_values_reader",
     "hex0x",
     "name_json_type",
     "read_hex",
@@ -80,14 +81,22 @@ def compile_json_reader(t: SchemaType, path: str) -> Read:
 
 def compile_object_reader(fields: Sequence[Field], path: str, construct: Callable[[list[Any]], Any]) -> Read:
     """The function from a JSON object of exactly these members to what `construct` makes of their values, in order."""
-    readers = [(field.wire_name, compile_json_reader(field.type, f"{path}.{field.wire_name}")) for field in fields]
-    names = frozenset([field.wire_name for field in fields])
+    names, read_values = [field.wire_name for field in fields], compile_values_reader(fields, path, construct)
+    expected = frozenset(names)
 
     def read(value: Any) -> Any:
-        check_members(value, names, path)
-        return construct([read_member(value[name]) for name, read_member in readers])
+        check_members(value, expected, path)
+        return read_values([value[name] for name in names])
 
     return read
+
+
+def compile_values_reader(
+    fields: Sequence[Field], path: str, construct: Callable[[list[Any]], Any]
+) -> Callable[[Sequence[Any]], Any]:
+    """The same from the parsed values of an object's members, in declared order."""
+    readers = [compile_json_reader(field.type, f"{path}.{field.wire_name}") for field in fields]
+    return lambda values: construct([read(value) for read, value in zip(readers, values, strict=True)])
 
 
 def read_hex(value: Any, path: str) -> bytes:

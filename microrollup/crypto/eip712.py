@@ -22,7 +22,7 @@ from microrollup.codec.schema import (
     abi_type,
     iterate_types,
 )
-from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.keccak import keccak256, keccak256_many
 from microrollup.errors import DeclarationError
 
 __all__ = [
@@ -31,7 +31,9 @@ __all__ = [
     "NONCE_MEMBER",
     "compile_digest",
     "compile_member_digest",
+    "compile_preimage",
     "compile_struct_hash",
+    "compute_digests",
     "compute_domain_separator",
     "compute_type_hash",
     "encode_type",
@@ -52,6 +54,8 @@ NONCE_MEMBER: Final = (("uint64", "nonce"),)
 
 GROUP_MEMBERS: Final = (*NONCE_MEMBER, ("address", "sender"))
 """What it has where the members of a group sign: the group's sender too."""
+
+_PREFIX: Final = b"\x19\x01"
 
 _DOMAIN_TYPE_HASH: Final = keccak256(
     f"EIP712Domain({','.join([f'{kind} {name}' for kind, name in DOMAIN_FIELDS])})".encode()
@@ -101,21 +105,29 @@ def compile_digest(t: StructType, domain_separator: bytes) -> Callable[[Any, int
 
     For an action of 32-byte fields alone, that is one join and two keccaks.
     """
+    encode = compile_preimage(t)
+    prefix = _PREFIX + domain_separator
+    return lambda action, nonce: keccak256(prefix + keccak256(encode(action, nonce)))
+
+
+def compile_preimage(t: StructType) -> Callable[[Any, int], bytes]:
+    """A function (checked action, nonce) -> what `compute_digests` makes a digest of: type hash and members."""
     type_hash = compute_type_hash(t)
     encode = _compile_members(t)
-    prefix = b"\x19\x01" + domain_separator
+    return lambda action, nonce: b"".join([type_hash, *encode(action), nonce.to_bytes(32, "big")])
 
-    def compute_digest(action: Any, nonce: int) -> bytes:
-        return keccak256(prefix + keccak256(b"".join([type_hash, *encode(action), nonce.to_bytes(32, "big")])))
 
-    return compute_digest
+def compute_digests(preimages: Sequence[bytes], domain_separator: bytes) -> list[bytes]:
+    """The digests of `compile_digest`, of many actions at once."""
+    prefix = _PREFIX + domain_separator
+    return keccak256_many([prefix + struct_hash for struct_hash in keccak256_many(preimages)])
 
 
 def compile_member_digest(t: StructType, domain_separator: bytes) -> Callable[[Any, int, bytes], bytes]:
     """A function (checked action, nonce, 20-byte sender of a group) -> the 32-byte digest that its members sign."""
     type_hash = compute_type_hash(t, GROUP_MEMBERS)
     encode = _compile_members(t)
-    prefix = b"\x19\x01" + domain_separator
+    prefix = _PREFIX + domain_separator
 
     def compute_member_digest(action: Any, nonce: int, sender: bytes) -> bytes:
         words = [type_hash, *encode(action), nonce.to_bytes(32, "big"), sender.rjust(32, b"\0")]

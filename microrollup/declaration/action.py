@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Final, TypeAlias, cast
 
 import msgspec
@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from microrollup.codec.abi import compile_arguments_decoder, compile_arguments_encoder
 from microrollup.codec.canonical import decode_canonical, encode_canonical
-from microrollup.codec.json import Read, compile_object_reader, to_json_value
+from microrollup.codec.json import Read, compile_object_reader, compile_values_reader, to_json_value
 from microrollup.codec.schema import Field, FixedBytesType, IntegerType, StructType, describe_struct, render_schema
 from microrollup.codec.values import compile_check
 from microrollup.codec.wire import WireForm, compile_constructor, compile_wire_form
@@ -94,6 +94,8 @@ class ActionType(msgspec.Struct, frozen=True):
     """Raises `ValueOutOfBounds` unless given exactly an instance of `cls` with values in their bounds."""
     read_message: Read
     """(parsed JSON object of the members and `nonce`) -> (action, nonce). Raises a class of `RefusedError`."""
+    read_values: Callable[[Sequence[Any]], tuple[Any, int]]
+    """The same from the object's values: the members in declared order, then the nonce."""
     encode_arguments: Callable[[Action], bytes]
     """`abi.encode(typeHash, members...)`, what a forced action carries after its first byte."""
     decode_arguments: Callable[[bytes], Action]
@@ -134,7 +136,8 @@ def compile_action_type(cls: type[Action]) -> ActionType:
         type_hash=type_hash,
         record_type=_define_record(described, form),
         check=compile_check(described),
-        read_message=_compile_message_reader(described),
+        read_message=_compile_message_reader(described, compile_object_reader),
+        read_values=_compile_message_reader(described, compile_values_reader),
         encode_arguments=encode,
         decode_arguments=decode,
         form=form,
@@ -155,15 +158,15 @@ def _define_record(t: StructType, form: WireForm) -> type[SignedRecord]:
     return cast("RecordClass", record_type)
 
 
-def _compile_message_reader(t: StructType) -> Read:
-    """The reader of a message: the members and `nonce`, in any order, nothing else."""
+def _compile_message_reader(t: StructType, compile_reader: Callable[..., Read]) -> Read:
+    """The reader of a message: the members and `nonce`, nothing else."""
     construct = compile_constructor(t)
 
     def split(values: list[Any]) -> tuple[Any, int]:
         nonce = values.pop()
         return construct(values), nonce
 
-    return compile_object_reader([*t.fields, Field("nonce", "nonce", NONCE_TYPE)], "message", split)
+    return compile_reader([*t.fields, Field("nonce", "nonce", NONCE_TYPE)], "message", split)
 
 
 def _compile_arguments(t: StructType, type_hash: bytes) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:

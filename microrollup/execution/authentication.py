@@ -4,29 +4,37 @@ Stateless, so it runs in worker processes.
 Many are authenticated in two phases: each is read, then the wallets' signatures are recovered in one loop, which does
 nothing else. Errors are those of one alone, each at its place.
 
-A line of JSON is read twice as fast where its text is the one that msgspec itself would write; every other text goes
-through the strict parser, which is the definition and gives the reasons of refusals. Both lead to the same objects.
+A line of JSON is read several times as fast where its text is the one that msgspec itself would write; every other text
+goes through the strict parser, which is the definition and gives the reasons of refusals. All lead to the same objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import astuple
 
 from microrollup.chain.envelope_record import is_envelope_record
 from microrollup.chain.record import DomainConfig
 from microrollup.codec.json import check_members, read_hex
 from microrollup.codec.json_text import clip, is_shallow, parse_json
 from microrollup.crypto.ecdsa import NO_KEY, recover_addresses
-from microrollup.crypto.eip712 import compile_digest, compile_member_digest, compute_domain_separator
+from microrollup.crypto.eip712 import (
+    compile_member_digest,
+    compile_preimage,
+    compute_digests,
+    compute_domain_separator,
+)
 from microrollup.crypto.keccak import keccak256, keccak256_many
 from microrollup.crypto.signatures.costs import count_signature_steps
 from microrollup.crypto.signatures.schemes import MIN_SIGNATURE_BYTES, canonicalize, recover_sender
 from microrollup.crypto.signatures.statement import Statement
 from microrollup.declaration.action import ActionType, ActionTypes
 from microrollup.declaration.rollup import MicroRollup
+from microrollup.declaration.signed_line import LineReader
 from microrollup.errors import (
     ActionLimit,
     BadSignature,
@@ -71,7 +79,7 @@ _WHAT: Final = "signed action"
 _JSON_DECODER: Final = msgspec.json.Decoder()
 _JSON_ENCODER: Final = msgspec.json.Encoder()
 
-Digest = Callable[[Any, int], bytes]
+Preimage = Callable[[Any, int], bytes]
 
 
 class Authenticated(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -97,7 +105,8 @@ class _Read(msgspec.Struct, frozen=True, gc=False):
 
     record: bytes
     nonce: int
-    digest: bytes
+    preimage: bytes
+    """Of the digest that was signed."""
     signature: bytes
     stated: bytes | None
     """The sender that the line states."""
@@ -124,8 +133,9 @@ class Authenticator:
         """Compile the digests of all action types under an EIP-712 domain; `opener` opens the rollup's envelopes, those
         of records `twice` (see `EnvelopeOpener.open`).
 
-        `parse` reads a line into plain objects; `parse_json` is the definition, the default a faster equal of it. From
-        `version` 1 on, of an app that was upgraded, lines that a wallet has signed must state their sender.
+        `parse` reads a line into plain objects; `parse_json` is the definition. Without it a faster equal is taken,
+        after a try by the types' own forms. From `version` 1 on, of an app that was upgraded, lines that a wallet has
+        signed must state their sender.
         """
         self.version: Final = version
         self._twice: Final = twice
@@ -135,10 +145,11 @@ class Authenticator:
         separator = compute_domain_separator(domain.name, domain.version, domain.chain_id, domain.verifying_contract)
         self._separator = separator
         self._action_types = action_types
-        self._by_name: dict[str, tuple[ActionType, Digest]] = {
-            name: (action_type, compile_digest(action_type.type, separator))
-            for name, action_type in action_types.by_name.items()
+        self._preimages: dict[str, Preimage] = {
+            name: compile_preimage(action_type.type) for name, action_type in action_types.by_name.items()
         }
+        by_name = action_types.by_name
+        self._line_reader = LineReader(by_name.values()) if by_name and parse is None else None
 
     @classmethod
     def of(cls, rollup: MicroRollup, domain: DomainConfig, *, twice: bool = False) -> Self:
@@ -178,17 +189,22 @@ class Authenticator:
             except (RefusedError, DecodeError) as error:
                 outcomes.append(error.with_traceback(None))  # this frame would keep it, and it this frame
         waiting = [outcome for outcome in outcomes if isinstance(outcome, _Read)]
-        senders = recover_addresses([one.digest for one in waiting], [one.signature for one in waiting])
-        hashes = keccak256_many([one.digest + (sender or b"") for one, sender in zip(waiting, senders, strict=True)])
-        found = iter(zip(senders, hashes, strict=True))
+        found = iter(self._recover_wallets(waiting))
         return [self._conclude(one, *next(found)) if isinstance(one, _Read) else one for one in outcomes]
+
+    def _recover_wallets(self, waiting: Sequence[_Read]) -> Iterable[tuple[bytes | None, bytes]]:
+        """Of each that waits its sender, or None, and its action hash, which means nothing without a sender."""
+        digests = compute_digests([one.preimage for one in waiting], self._separator)
+        senders = recover_addresses(digests, [one.signature for one in waiting])
+        hashes = keccak256_many([digest + (sender or b"") for digest, sender in zip(digests, senders, strict=True)])
+        return zip(senders, hashes, strict=True)
 
     def _finish(self, read: Authenticated | _Read) -> Authenticated:
         """The second phase of one alone. Raises what `_conclude` returns."""
         if isinstance(read, Authenticated):
             return read
-        (sender,) = recover_addresses((read.digest,), (read.signature,))
-        outcome = self._conclude(read, sender, compute_action_hash(read.digest, sender or b""))
+        (found,) = self._recover_wallets((read,))
+        outcome = self._conclude(read, *found)
         if isinstance(outcome, RefusedError):
             raise outcome
         return outcome
@@ -205,6 +221,12 @@ class Authenticator:
         """The first phase of a line: all but a wallet's signature. Raises as `authenticate_line`."""
         if len(line) > self._max_bytes:
             raise TooLarge(f"{len(line)} bytes, the limit is {self._max_bytes}")
+        if self._line_reader is not None and len(line) <= MAX_ACTION_BYTES:
+            typed = self._line_reader.read(line)
+            if typed is not None:
+                action_type, members = typed
+                action, nonce = action_type.read_values(astuple(members.message))
+                return self._read_signature(action_type, action, nonce, members.signature, members.sender)
         document = self._parse(line)
         if type(document) is not dict:
             raise NotJson("not a JSON object")
@@ -230,27 +252,39 @@ class Authenticator:
         name = document["type"]
         if type(name) is not str:
             raise WrongJsonType("type is not a string")
-        compiled = self._by_name.get(name)
-        if compiled is None:
-            raise UnknownType(
-                f"this rollup has no action {clip(name)}; it has {', '.join([*self._by_name][:_SHOWN_TYPES])}"
-            )
-        action_type, compute_digest = compiled
+        action_type = self._action_types.by_name.get(name)
+        if action_type is None:
+            known = [*self._action_types.by_name][:_SHOWN_TYPES]
+            raise UnknownType(f"this rollup has no action {clip(name)}; it has {', '.join(known)}")
         action, nonce = action_type.read_message(document["message"])
-        signature = canonicalize(read_hex(document["signature"], "signature"))
-        stated = _read_sender(document["sender"]) if "sender" in document else None
+        return self._read_signature(action_type, action, nonce, document["signature"], document.get("sender", UNSET))
+
+    def _read_signature(
+        self, action_type: ActionType, action: Any, nonce: int, signed: Any, sender: Any
+    ) -> Authenticated | _Read:
+        """The rest of a line whose message was read; `signed` and `sender` are parsed JSON."""
+        signature = canonicalize(read_hex(signed, "signature"))
+        stated = None if sender is UNSET else _read_sender(sender)
         if stated is None and self.version > 0 and len(signature) == MIN_SIGNATURE_BYTES:
             raise SenderRequired("the rollup was upgraded: state the sender, which shows that its domain was signed")
         record = action_type.encode_record(action, nonce, signature)
         if len(record) > MAX_ACTION_BYTES:
             raise TooLarge(f"{len(record)} bytes as a record, the limit is {MAX_ACTION_BYTES}")
-        digest = compute_digest(action, nonce)
-        if len(signature) == MIN_SIGNATURE_BYTES:
-            return _Read(record, nonce, digest, signature, stated)
-        sender = self._recover(action_type, action, nonce, digest, signature)
-        if stated is not None and stated != sender:
-            raise _describe_mismatch(stated, sender)
-        return Authenticated(record, sender, nonce, keccak256(digest + sender), self.version)
+        return self._pass_on(
+            action_type,
+            action,
+            _Read(record, nonce, self._preimages[action_type.name](action, nonce), signature, stated),
+        )
+
+    def _pass_on(self, action_type: ActionType, action: Any, read: _Read) -> Authenticated | _Read:
+        """A wallet's signature waits for the second phase, another scheme's is checked now."""
+        if len(read.signature) == MIN_SIGNATURE_BYTES:
+            return read
+        (digest,) = compute_digests((read.preimage,), self._separator)
+        sender = self._recover(action_type, action, read.nonce, digest, read.signature)
+        if read.stated is not None and read.stated != sender:
+            raise _describe_mismatch(read.stated, sender)
+        return Authenticated(read.record, sender, read.nonce, compute_action_hash(digest, sender), self.version)
 
     def authenticate_record(self, raw: bytes) -> Authenticated | Enveloped:
         """Authenticate a stored record, as the log, a block or a batch carries it.
@@ -283,15 +317,12 @@ class Authenticator:
 
     def _read_signed(self, raw: bytes) -> Authenticated | _Read:
         record = self._action_types.decode_record(raw)
-        action_type, compute_digest = self._by_name[self._action_types.by_record_type[type(record)].name]
+        action_type = self._action_types.by_record_type[type(record)]
         action = self._action_types.to_action(record)
         if not _is_canonical(record.signature):
             raise DecodeError(_WHAT, "the signature is not in the form that the log stores")
-        digest = compute_digest(action, record.nonce)
-        if len(record.signature) == MIN_SIGNATURE_BYTES:
-            return _Read(raw, record.nonce, digest, record.signature, None)
-        sender = self._recover(action_type, action, record.nonce, digest, record.signature)
-        return Authenticated(raw, sender, record.nonce, keccak256(digest + sender), self.version)
+        preimage = self._preimages[action_type.name](action, record.nonce)
+        return self._pass_on(action_type, action, _Read(raw, record.nonce, preimage, record.signature, None))
 
     def count_signature_steps(self, raw: bytes) -> int:
         """What checking the signature of a record counts as, by its bytes; 0 for bytes that do not decode."""
