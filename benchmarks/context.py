@@ -44,6 +44,11 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """How many heights back an old proof is taken."""
     proofs: int
     peer_events: int
+    stackr: tuple[int, ...]
+    """Accounts that are there before Stackr's SDK and ours execute actions."""
+    stackr_actions: int
+    stackr_seconds: float
+    """The most that the SDK may take for them; 0 to do without it."""
     repetitions: int
 
 
@@ -62,6 +67,9 @@ FULL: Final = Sizes(
     back=200,
     proofs=500,
     peer_events=5_000,
+    stackr=(100, 1_000, 5_000),
+    stackr_actions=100,
+    stackr_seconds=10,
     repetitions=7,
 )
 
@@ -80,6 +88,9 @@ QUICK: Final = Sizes(
     back=20,
     proofs=100,
     peer_events=500,
+    stackr=(100,),
+    stackr_actions=20,
+    stackr_seconds=5,
     repetitions=3,
 )
 
@@ -98,6 +109,9 @@ TINY: Final = Sizes(
     back=2,
     proofs=5,
     peer_events=20,
+    stackr=(6,),
+    stackr_actions=10,
+    stackr_seconds=0,
     repetitions=1,
 )
 """For tests: every row runs, no figure means anything."""

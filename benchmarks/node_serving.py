@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from benchmarks.context import Bench
+from benchmarks.node_echo import measure_echo
 from benchmarks.node_load import (
     LEVELS,
     Levels,
@@ -41,7 +42,12 @@ def measure(bench: Bench) -> list[Row]:
     count = bench.sizes.signed
     bench.say(f"serving {count:,} actions in batches and {count // 2:,} singly over loopback")
     with run_node(bench.make_directory("node"), "--block-time", "250ms") as node:
-        return [*_measure_acks(bench, node, count), _measure_proofs(bench, node), _measure_subscribers(node, count)]
+        return [
+            *_measure_acks(bench, node, count),
+            measure_echo(bench, node),
+            _measure_proofs(bench, node),
+            _measure_subscribers(node, count),
+        ]
 
 
 def _share(count: int, shares: int, use: int) -> list[list[bytes]]:
