@@ -42,7 +42,9 @@ def run(bench: Bench, names: tuple[str, ...], *, quick: bool) -> Report:
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Small sizes: under 40 s, for a look; targets are meant for the full run.")
+@click.option(
+    "--quick", is_flag=True, help="Small sizes, for a look in two minutes; targets are meant for the full run."
+)
 @click.option("--only", "names", multiple=True, type=click.Choice(list(ROWS)), help="Only these rows; may be repeated.")
 @click.option(
     "--out",

@@ -1,7 +1,7 @@
 """Rows: verifying an exported file, all of it in one process, beside what recovering its signatures alone takes.
 
 CPU time of the command `microrollup verify`, which starts a verifier's process; what it takes before the first block is
-in the figure, and stands beside it.
+in the figure, and named.
 """
 
 from __future__ import annotations

@@ -28,9 +28,8 @@ from microrollup.execution.stf import ChainState, Entry, apply_actions
 from microrollup.ledger.ledger import Ledger
 from microrollup.store.tables import iterate_log
 
-__all__ = ["STACKR", "measure"]
+__all__ = ["measure"]
 
-STACKR: Final = "Stackr SDK 0.6.0, in another run: 38 actions/s at 100 accounts, 11 at 1,000, 2 at 5,000"
 _BATCH: Final = 100
 
 
@@ -66,8 +65,8 @@ def _measure_storing(bench: Bench, size: int, what: str, fsync: Fsync) -> Row:
         )
     durable = "its SQLite with synchronous = FULL" if peer.is_durable() else "its SQLite NOT synced at each commit"
     peer.close()
-    note = f"{durable}; ours with state root, receipts and blocks of up to {LARGE_BLOCK:,}; {STACKR}"
-    return _make_row(what, found, fsync, note)
+    note = f"{durable}; ours with state root, receipts and blocks of up to {LARGE_BLOCK:,}"
+    return _make_row(f"{what}, {count:,} accounts at first", found, fsync, note)
 
 
 def _store(ledger: Ledger, actions: list[Authenticated], size: int) -> float:

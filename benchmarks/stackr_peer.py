@@ -168,4 +168,4 @@ def _make_row(bench: Bench, accounts: int, ours: Executed, peer: Executed | None
 
 def _describe(found: Executed) -> str:
     rate, cpu = found.executed / found.seconds, 1e6 * found.cpu / found.executed
-    return f"{rate:,.3g} actions/s, {cpu:,.0f} us of CPU each, of {found.executed:,}"
+    return f"{rate:,.1f} actions/s, {cpu:,.0f} us of CPU each, of {found.executed:,}"

@@ -15,11 +15,13 @@ from benchmarks.__main__ import main, run
 from benchmarks.context import FULL, TINY, Bench
 from benchmarks.counting import count_keccaks
 from benchmarks.history import append_run, draw_history, make_run, read_history
+from benchmarks.installing import find_closure
 from benchmarks.measure import compare
 from benchmarks.plot import write_png
 from benchmarks.report import Report, Row, make_ratio_row, make_size_row, write_json
 from benchmarks.rows import ROWS
 from benchmarks.signing import sign_senders
+from benchmarks.stackr_peer import SDK, PeerUnavailable, install_sdk
 from benchmarks.stores import build_store, create_genesis
 from benchmarks.workload import ACTIONS_PER_SENDER, Population
 from l1_fixtures import find_tool
@@ -46,7 +48,7 @@ BUDGETS = [
 ]
 """The rows that the budgets name: group, part of the description, limit, target."""
 
-DURABLE = ["balances", "end-to-end", "state-root", "growth", "replay"]
+DURABLE = ["balances", "end-to-end", "state-root", "growth", "deferred", "replay", "stackr"]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,23 @@ def test_durable_figures_stand_beside_sync_latency(report: Report, name: str) ->
     """Every row of durable work carries the disk's own sync latency, median and 90th percentile."""
     rows = [row for row in report.rows if row.name == name]
     assert all(row.fsync is not None and 0 < row.fsync.p50_us <= row.fsync.p90_us for row in rows)
+
+
+def test_peer_that_is_not_there_is_named(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our figure stands alone where Stackr's SDK is not measured, and the row says why."""
+    row = find_row(report, "stackr", f"{TINY.stackr[0]} accounts")
+    assert row.limit is None
+    assert f"{SDK} is not measured: left out" in row.note
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(PeerUnavailable, match="npm is not installed"):
+        install_sdk()
+
+
+def test_install_counts_what_is_required() -> None:
+    """A plain install is what the package requires, and what that does; extras are not of it."""
+    found = find_closure("microrollup")
+    assert {"microrollup", "numpy", "uvicorn", "h11", "cffi"} <= found
+    assert {"pytest", "eventsourcing", "ckzg", "pip"}.isdisjoint(found)
 
 
 def test_growth_gives_a_curve(report: Report) -> None:
