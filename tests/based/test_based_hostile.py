@@ -36,16 +36,21 @@ def cut_parent(_: list[Any], result: Any) -> Any:
     return result and result | {"parentHash": "0x" + "dd" * 32}
 
 
+def tell_later(_: list[Any], result: Any) -> Any:
+    return result and result | {"timestamp": hex(int(result["timestamp"], 16) + 3_000)}
+
+
 LIES: tuple[tuple[str, Rewrite], ...] = (
     ("eth_getLogs", hide_all),
     ("eth_getLogs", hide_first),
     ("eth_getBlockByNumber", change_hash),
     ("eth_getBlockByNumber", cut_parent),
+    ("eth_getBlockByNumber", tell_later),
 )
 
 
 def test_a_lying_l1(chain: BasedChain) -> None:
-    """Missing logs, gaps among them, and headers that contradict each other take nothing back and end nothing."""
+    """Missing logs, gaps among them, headers against each other or their hashes: nothing ends or is taken back."""
     with run_proxy(chain.anvil.url) as proxy, chain.run(chain.data, "--l1-url", proxy.url) as caller:
         headers = chain.read_headers(caller)
         for method, rewrite in LIES:

@@ -77,6 +77,39 @@ def test_answers_raise_typed_errors(answer: Any) -> None:
             continue
 
 
+GENESIS = {
+    "parentHash": "0x" + "00" * 32,
+    "sha3Uncles": "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347",
+    "miner": "0x" + "00" * 20,
+    "stateRoot": "0xd7f8974fb5ac78d9ac099b9ad5018bedc2ce0a72dad1827a1709da30580f0544",
+    "transactionsRoot": "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421",
+    "receiptsRoot": "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421",
+    "logsBloom": "0x" + "00" * 256,
+    "difficulty": "0x400000000",
+    "number": "0x0",
+    "gasLimit": "0x1388",
+    "gasUsed": "0x0",
+    "timestamp": "0x0",
+    "extraData": "0x11bbe8db4e347b4e8c937c1c8370e4b5ed33adb3db69cbdb7a38e1e50b1b82fa",
+    "mixHash": "0x" + "00" * 32,
+    "nonce": "0x0000000000000042",
+    "hash": "0xd4e56740f876aef8c010b86a40d5f56745a118d0906a34e69aec8c0db1cb8fa3",
+}
+"""Of Ethereum's main network."""
+
+
+def test_a_hash_stands_for_the_header() -> None:
+    """Another word, one more, one less: another hash; what cannot be a header has none."""
+    assert parse_block(GENESIS).is_bound
+    for changed in (
+        GENESIS | {"timestamp": "0x1"}, GENESIS | {"baseFeePerGas": "0x0"}, GENESIS | {"hash": "0x" + "d4" * 32},
+        GENESIS | {"nonce": "0x42"}, GENESIS | {"miner": None}, GENESIS | {"gasUsed": 0}, GENESIS | {"gasUsed": "0x-1"},
+        GENESIS | {"extraData": "0xzz"}, GENESIS | {"logsBloom": "0x" + "00" * 2_000},
+        {name: value for name, value in GENESIS.items() if name != "mixHash"},
+    ):  # fmt: skip
+        assert not parse_block(changed).is_bound
+
+
 @pytest.mark.parametrize(("text", "value"), [("0x0", 0), ("0xFf", 255), ("0x" + "f" * 64, (1 << 256) - 1)])
 def test_quantities(text: str, value: int) -> None:
     """Hex of up to 256 bits is a number; decimals, signs, blanks and more bits are not."""

@@ -403,6 +403,29 @@ def test_open_view_keeps_what_it_knew(site: Site, lie: str) -> None:
     assert (1, 1) == (inbox.get_settled().height, inbox.get_forced_count(1 << 40))
 
 
+def test_times_are_those_of_the_hashes(told: Site) -> None:
+    """A node that tells other times under the true hashes is not followed, once it has told a true header."""
+
+    def later(_: Any, block: Any) -> Any:
+        return block | {"timestamp": hex(int(block["timestamp"], 16) + 600)}
+
+    inbox = told.open(retries=1)
+    number, times = inbox.get_number(), [inbox.get_time(each) for each in range(inbox.get_number())]
+    told.anvil.mine(2)
+    told.proxy.rewrite["eth_getBlockByNumber"] = later
+    try:
+        with capture_logs() as logs:
+            assert number == inbox.get_number()
+        assert [("l1_not_followed", True)] == [(each["event"], "not its header's" in each["reason"]) for each in logs]
+        with capture_logs() as logs:  # who knows no true header cannot tell, and says so
+            assert number + 2 == told.open(retries=1).get_number()
+        assert ["l1_hashes_unchecked"] == [each["event"] for each in logs if each["log_level"] == "warning"]
+    finally:
+        told.proxy.rewrite.clear()
+    assert times == [inbox.get_time(each) for each in range(number)]
+    assert number + 2 == inbox.get_number()
+
+
 @pytest.mark.parametrize("word", range(14))
 def test_forged_batches_are_refused(told: Site, word: int) -> None:
     """A node cannot make up a settled header: another word in it is not what the quorum signed."""

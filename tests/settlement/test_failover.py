@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -118,6 +119,31 @@ def test_a_node_of_another_chain_is_not_used(anvil: Anvil) -> None:
                 await transport.close()
 
         asyncio.run(run())
+
+
+def test_nodes_that_disagree(anvil: Anvil) -> None:
+    """Nothing is built on a block of which two nodes tell different hashes; one that is silent does not count."""
+    other = L1Double(anvil.url, Persona())
+
+    def lie(_: Any, block: Any) -> Any:
+        return block and block | {"hash": "0x" + "ab" * 32}
+
+    with run_proxy(anvil.url, other), make_site(anvil, da="calldata", fallbacks=(other.url,), retries=1) as site:
+        pass_blocks(anvil, 20)
+        inbox = site.open()
+        number = inbox.get_number()
+        for rewrite, follows in ((lie, False), (lambda *_: None, True), (lambda *_: [], True)):
+            anvil.mine(1)
+            other.rewrite["eth_getBlockByNumber"] = rewrite
+            with capture_logs() as logs:
+                assert (number + 1 if follows else number) == inbox.get_number()
+            reasons = [each["reason"] for each in logs if each["event"] == "l1_not_followed"]
+            assert [] == reasons if follows else "have different blocks" in reasons[0]
+            other.rewrite.clear()
+            number = inbox.get_number()
+        other.fail = Everything()
+        anvil.mine(1)
+        assert number + 1 == inbox.get_number()
 
 
 def test_nobody_answers() -> None:

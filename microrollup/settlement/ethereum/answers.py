@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from microrollup.settlement.ethereum.errors import L1BadAnswer
+from microrollup.settlement.ethereum.header_hash import compute_header_hash
 
 __all__ = [
     "L1Block",
@@ -44,6 +45,8 @@ class L1Block(msgspec.Struct, frozen=True):
     """Seconds."""
     base_fee: int
     """Wei a gas."""
+    is_bound: bool = False
+    """Whether the hash is that of the header, as on Ethereum: then it stands for the time too."""
 
 
 class L1Log(msgspec.Struct, frozen=True):
@@ -141,6 +144,7 @@ def parse_block(answer: Any, number: int | None = None) -> L1Block:
         _to_bytes(form.parent_hash),
         int(form.timestamp, 16),
         int(form.base_fee_per_gas, 16),
+        compute_header_hash(answer) == _to_bytes(form.hash),
     )
     if number is not None and block.number != number:
         raise L1BadAnswer("block", f"number {block.number}, asked was for {number}")

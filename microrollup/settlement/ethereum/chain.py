@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+import structlog
+
 from microrollup.settlement.ethereum.answers import L1Block
 from microrollup.settlement.ethereum.errors import L1BadAnswer
 
-__all__ = ["BlockWindow", "verify_links"]
+__all__ = ["BlockWindow", "HashRule", "verify_links"]
 
 _MAX_TIMES: Final = 1 << 18
 """Times kept, some 20 MB; a month of blocks."""
+
+_log = structlog.get_logger(__name__)
 
 
 class BlockWindow:
@@ -75,3 +79,27 @@ def verify_links(blocks: Sequence[L1Block]) -> None:
     for parent, block in pairwise(blocks):
         if block.number != parent.number + 1 or block.parent_hash != parent.hash or block.time < parent.time:
             raise L1BadAnswer("blocks", f"block {block.number} does not follow block {parent.number}")
+
+
+class HashRule:
+    """That hashes are those of the headers: once one was, all have to be, so no node tells another time of a block.
+
+    A chain whose headers are of another form is taken as it is told.
+    """
+
+    def __init__(self) -> None:
+        self._holds = False
+        self._told = False
+
+    def check(self, blocks: Sequence[L1Block]) -> None:
+        """Raise `L1BadAnswer` for a block whose hash is not that of its header."""
+        self._holds = self._holds or any(block.is_bound for block in blocks)
+        for block in blocks:
+            if self._holds and not block.is_bound:
+                raise L1BadAnswer(
+                    "blocks",
+                    f"the hash of block {block.number} is not its header's; after a fork of L1 upgrade or restart",
+                )
+        if not self._holds and not self._told:
+            self._told = True
+            _log.warning("l1_hashes_unchecked", number=blocks[-1].number)

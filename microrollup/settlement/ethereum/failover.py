@@ -1,11 +1,13 @@
 """Several L1 nodes of one chain: the first that answers is asked, the others while it fails.
 
 Which node answers may change between two questions. That is safe because no node is believed anyway: what is taken over
-links by hash to what is known, and a transaction is looked for by its hash. A node of another chain is never used.
+links by hash to what is known, and a transaction is looked for by its hash. A node of another chain is never used, and
+what blocks are built on has one hash at all nodes that answer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -13,7 +15,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from microrollup.settlement.ethereum.answers import parse_quantity
+from microrollup.settlement.ethereum.answers import parse_block, parse_quantity
 from microrollup.settlement.ethereum.errors import (
     L1BadAnswer,
     L1Denied,
@@ -76,6 +78,24 @@ class FailoverTransport(L1Transport):
         if not requests:
             return []
         return await self._try_nodes(requests[0][0], lambda node: node.ask_many(requests))
+
+    async def confirm_block(self, number: int, block_hash: bytes) -> None:
+        others = [index for index in range(len(self._nodes)) if index != self._current]
+        found = await asyncio.gather(*[self._find_hash(index, number) for index in others])
+        for index, other in zip(others, found, strict=True):
+            if other not in (None, block_hash):
+                places = f"{self._nodes[self._current].place} and {self._nodes[index].place}"
+                raise L1BadAnswer("blocks", f"{places} have different blocks {number}")
+
+    async def _find_hash(self, index: int, number: int) -> bytes | None:
+        """What another node says; None if it does not know or does not answer soon."""
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._check(index)
+                answer = await self._nodes[index].ask("eth_getBlockByNumber", hex(number), False)
+                return None if answer is None else parse_block(answer, number).hash
+        except (L1Error, TimeoutError):
+            return None
 
     async def _try_nodes(self, method: str, work: Callable[[L1Transport], Awaitable[T]]) -> T:
         first: L1Error | None = None

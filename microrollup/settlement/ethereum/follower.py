@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from microrollup.settlement.ethereum.answers import L1Block, L1Log, parse_block, parse_bytes, parse_logs
-from microrollup.settlement.ethereum.chain import BlockWindow, verify_links
+from microrollup.settlement.ethereum.chain import BlockWindow, HashRule, verify_links
 from microrollup.settlement.ethereum.contract import decode_result, encode_call
 from microrollup.settlement.ethereum.errors import L1BadAnswer, L1Denied, L1Refused, L1Unreachable, NoInbox
 from microrollup.settlement.ethereum.index import EventIndex
@@ -79,6 +79,7 @@ class Follower:
         self._size = options.depth + _WINDOW_MARGIN
         self.lock = threading.RLock()
         self.window = BlockWindow(self._size)
+        self._hashes = HashRule()
         self.index = EventIndex(options.inbox, chain_id)
         self.number = 0
         """The current block number as it was told, which never goes back."""
@@ -112,6 +113,8 @@ class Follower:
         if self._created is None:
             self._created = await self._read_created(latest)
         blocks, ancestor = await self._read_blocks(latest, known)
+        self._hashes.check(blocks)
+        await self._confirm_origin(blocks)
         if known is not None and ancestor < known.number:
             await self._confirm_reorg(blocks, known, ancestor)
             if ancestor < self._created:
@@ -232,6 +235,14 @@ class Follower:
         say = _log.error if deep else _log.warning
         say("l1_reorg", first=ancestor + 1, replaced=known.number - ancestor, deeper_than_buffer=deep)
 
+    async def _confirm_origin(self, blocks: list[L1Block]) -> None:
+        """What the next block may be built on is the same at all nodes that are asked."""
+        number = blocks[-1].number - self._options.depth
+        fresh = {block.number: block for block in blocks}
+        origin = fresh.get(number) or self.window.get_block(number)
+        if origin is not None:
+            await self._transport.confirm_block(number, origin.hash)
+
     # Events.
 
     async def _read_logs(self, first: int, last: int) -> list[L1Log]:
@@ -344,6 +355,7 @@ class Follower:
         last = min(number + _TIME_SPAN - 1, self.window.get_head().number)
         blocks = await self._read_numbers(range(number, last + 1))
         verify_links(blocks)
+        self._hashes.check(blocks)
         lowest = self.window.get_block(self.window.lowest)
         if lowest is not None and last < lowest.number and blocks[-1].time >= lowest.time:
             raise L1BadAnswer("blocks", f"block {last} is not older than block {self.window.lowest}")

@@ -87,6 +87,9 @@ class L1Transport:
         """
         return await self._try(method, partial(self._ask_once, method, list(params)))
 
+    async def confirm_block(self, number: int, block_hash: bytes) -> None:
+        """Raise `L1BadAnswer` if another node has another block of this number; here there is no other."""
+
     async def ask_many(self, requests: Sequence[MethodCall]) -> list[Any]:
         """The results of several calls, in order, in as few HTTP requests as the node allows. Raises the same."""
         results: list[Any] = []
