@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
@@ -31,20 +32,34 @@ __all__ = ["announce_verifiers_command", "announced_command", "register_keys_com
 
 _MAX_FILE_BYTES: Final = 1 << 20
 
-_data_option = click.option(
-    "--data", "directory", type=PATH, metavar="DIR", help="Take the inbox that this data directory settles on."
-)
-_dry_run_option = click.option("--dry-run", is_flag=True, help="Ask L1 what it would do, and send nothing.")
 _address = hex_bytes(20)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _inbox_options(key_help: str) -> Callable[[F], F]:
+    """Which inbox is asked, and called with what key; `--dry-run` and `--json`."""
+    options = (
+        click.option(
+            "--data", "directory", type=PATH, metavar="DIR", help="Take the inbox that this data directory settles on."
+        ),
+        click.option("--key", type=PATH, metavar="KEYFILE", help=key_help),
+        click.option("--dry-run", is_flag=True, help="Ask L1 what it would do, and send nothing."),
+        l1_options,
+        json_option,
+    )
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @click.command("register-keys", cls=Command)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@_data_option
-@click.option("--key", type=PATH, metavar="KEYFILE", help="Call the inbox from this key; it pays the gas.")
-@_dry_run_option
-@l1_options
-@json_option
+@_inbox_options("Call the inbox from this key; it pays the gas.")
 def register_keys_command(
     files: tuple[str, ...],
     directory: Path | None,
@@ -96,11 +111,7 @@ def register_keys_command(
     metavar="ADDRESS",
     help="Have every batch bring a proof that this contract verifies; repeatable.",
 )
-@_data_option
-@click.option("--key", type=PATH, metavar="KEYFILE", help="Call the inbox from its owner's key.")
-@_dry_run_option
-@l1_options
-@json_option
+@_inbox_options("Call the inbox from its owner's key.")
 def announce_verifiers_command(
     addresses: tuple[bytes, ...],
     pages: tuple[bytes, ...],
@@ -136,11 +147,7 @@ def announce_verifiers_command(
     type=click.Choice(["verifiers", "builder", "code"]),
     help="Take the newest announcement of a kind back, as the owner.",
 )
-@_data_option
-@click.option("--key", type=PATH, metavar="KEYFILE", help="With --cancel: call the inbox from its owner's key.")
-@_dry_run_option
-@l1_options
-@json_option
+@_inbox_options("With --cancel: call the inbox from its owner's key.")
 def announced_command(
     kind: AnnouncementKind | None,
     directory: Path | None,

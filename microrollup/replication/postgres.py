@@ -27,6 +27,7 @@ from microrollup.replication.errors import (
 from microrollup.replication.opening import LogUrl
 from microrollup.replication.postgres_schema import APPEND, TABLES, VERSION
 from microrollup.replication.protocol import LEASE_SECONDS, Leader, Leadership, LogEnd, LogRow, NodeRow
+from microrollup.replication.reading import check_successor, make_log_rows
 
 __all__ = ["PostgresLog"]
 
@@ -193,9 +194,7 @@ class PostgresLog:
             " LIMIT %s",
             [first, limit],
         )
-        if rows and rows[0][0] != first:
-            raise LogMoved(f"the replicated log has forgotten record {first}")
-        return [LogRow(*row) for row in rows]
+        return make_log_rows(rows, first)
 
     def append(
         self, leadership: Leadership, end: LogEnd, rows: Sequence[tuple[bytes, bytes]], header: bytes | None = None
@@ -279,11 +278,7 @@ class PostgresLog:
         )
 
     def ask_handover(self, successor: str) -> Leader:
-        if successor not in {row.node for row in self.list_nodes()}:
-            raise ReplicationError(f"no node named {successor!r} is registered")
-        leader = self.get_leader()
-        if leader.node == successor:
-            raise ReplicationError(f"{successor!r} leads already")
+        leader = check_successor(self, successor)
         self._ask("UPDATE microrollup.lease SET successor = %s, asked_at = clock_timestamp()", [successor])
         return leader
 

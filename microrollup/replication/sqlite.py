@@ -12,6 +12,7 @@ from typing import Any, Final
 from microrollup.errors import AttestationConflict
 from microrollup.replication.errors import Fenced, LogMoved, NoAnswer, NotReplicated, OtherLog, ReplicationError
 from microrollup.replication.protocol import LEASE_SECONDS, Leader, Leadership, LogEnd, LogRow, NodeRow
+from microrollup.replication.reading import check_successor, make_log_rows
 
 __all__ = ["SqliteLog"]
 
@@ -124,9 +125,7 @@ class SqliteLog:
             "SELECT number, epoch, chain, record, header FROM log WHERE number >= ? ORDER BY number LIMIT ?",
             [first, limit],
         )
-        if rows and rows[0][0] != first:
-            raise LogMoved(f"the replicated log has forgotten record {first}")
-        return [LogRow(*row) for row in rows]
+        return make_log_rows(rows, first)
 
     def append(
         self, leadership: Leadership, end: LogEnd, rows: Sequence[tuple[bytes, bytes]], header: bytes | None = None
@@ -199,11 +198,7 @@ class SqliteLog:
         )
 
     def ask_handover(self, successor: str) -> Leader:
-        if successor not in {row.node for row in self.list_nodes()}:
-            raise ReplicationError(f"no node named {successor!r} is registered")
-        leader = self.get_leader()
-        if leader.node == successor:
-            raise ReplicationError(f"{successor!r} leads already")
+        leader = check_successor(self, successor)
         self._ask(f"UPDATE lease SET successor = ?, asked_at = {_NOW}", [successor])  # noqa: S608 - no input
         return leader
 

@@ -6,37 +6,16 @@ They are in `tests/foundry/accounts`. After a change that is meant to change gas
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 
-from l1_fixtures import FOUNDRY, find_tool
+from forge import ForgeProject
 
-PROJECT = FOUNDRY / "accounts"
-SNAPSHOT = PROJECT / "snapshots" / "accounts.json"
-FORGE_SECONDS = 300
-
-
-def run_forge(snapshots: Path) -> subprocess.CompletedProcess[str]:
-    """All forge tests of the project; the gas that they measure goes into a folder."""
-    environment = {**os.environ, "FOUNDRY_SNAPSHOTS": str(snapshots), "FORGE_SNAPSHOT_CHECK": "false", "NO_COLOR": "1"}
-    command = [find_tool("forge"), "test"]
-    return subprocess.run(
-        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=FORGE_SECONDS, check=False
-    )
-
-
-def read_gas(path: Path) -> dict[str, int]:
-    """What a snapshot says."""
-    return {name: int(gas) for name, gas in json.loads(path.read_text()).items()}
+PROJECT = ForgeProject("accounts")
 
 
 def test_forge(tmp_path: Path) -> None:
     """Every forge test passes, and each measured figure is the one under version control."""
-    outcome = run_forge(tmp_path)
-    assert 0 == outcome.returncode, outcome.stdout[-8_000:] + outcome.stderr[-2_000:]
-    assert read_gas(SNAPSHOT) == read_gas(tmp_path / "accounts.json")
+    PROJECT.check(tmp_path)
 
 
 def test_figures_are_below_the_bars() -> None:
@@ -45,7 +24,7 @@ def test_figures_are_below_the_bars() -> None:
     The bytes are those beyond the validator's signature. Storage is cold here, at Stackup perhaps not. What the outbox
     opens has two proofs.
     """
-    kept = read_gas(SNAPSHOT)
+    kept = PROJECT.read_gas("accounts")
     assert kept["validateUserOp, storage cold: inclusion, no check"] < 12_338
     assert kept["validateUserOp, storage cold: exclusion, no check"] < 12_338
     assert kept["validateUserOp, storage cold: cached, no check"] < 5_215
@@ -57,4 +36,4 @@ def test_figures_are_below_the_bars() -> None:
 
 
 if __name__ == "__main__":
-    print(run_forge(SNAPSHOT.parent).stdout)  # noqa: T201
+    PROJECT.update()

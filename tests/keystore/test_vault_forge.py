@@ -6,9 +6,6 @@ They are in `tests/foundry/vault`. After a change that is meant to change gas:
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -40,39 +37,21 @@ from apps.keystore.vault_calls import (
     encode_registration,
 )
 from contract_calls import Contract
-from l1_fixtures import FOUNDRY, Anvil, find_tool
+from forge import ForgeProject
+from l1_fixtures import Anvil
 from microrollup.contracts import load_artifact
 from microrollup.crypto.keccak import keccak256
 
 PACKAGE: Final = "apps.keystore.contracts"
-PROJECT: Final = FOUNDRY / "vault"
-SNAPSHOT: Final = PROJECT / "snapshots" / "vault.json"
-FORGE_SECONDS: Final = 300
+PROJECT = ForgeProject("vault")
 EIP170: Final = 24_576
 A, B = b"\x11" * 20, b"\x22" * 20
 KEY, ROOT = b"\x33" * 32, b"\x44" * 32
 
 
-def run_forge(snapshots: Path) -> subprocess.CompletedProcess[str]:
-    """All forge tests of the project; the gas that they measure goes into a folder."""
-    environment = {**os.environ, "FOUNDRY_SNAPSHOTS": str(snapshots), "FORGE_SNAPSHOT_CHECK": "false", "NO_COLOR": "1"}
-    command = [find_tool("forge"), "test"]
-    return subprocess.run(
-        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=FORGE_SECONDS, check=False
-    )
-
-
-def read_gas(path: Path) -> dict[str, int]:
-    """What a snapshot says."""
-    return {name: int(gas) for name, gas in json.loads(path.read_text()).items()}
-
-
 def test_forge(tmp_path: Path) -> None:
     """Every forge test passes, and each measured figure is the one under version control."""
-    outcome = run_forge(tmp_path)
-    assert 0 == outcome.returncode, outcome.stdout[-8_000:] + outcome.stderr[-2_000:]
-    for name in ("vault", "orders"):
-        assert read_gas(SNAPSHOT.with_stem(name)) == read_gas(tmp_path / f"{name}.json")
+    PROJECT.check(tmp_path)
 
 
 def test_contracts_fit() -> None:
@@ -145,4 +124,4 @@ def test_authorizations() -> None:
 
 
 if __name__ == "__main__":
-    print(run_forge(SNAPSHOT.parent).stdout)  # noqa: T201
+    PROJECT.update()

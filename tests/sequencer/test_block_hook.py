@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 import alarms
 from alarms import CALM, FAULTS, LOOPS, REJECTS, Clock, Upset, Wake
-from kernel_fixtures import BUILDER, VERIFIER_KEY, Chain
+from kernel_fixtures import BUILDER, VERIFIER_KEY, Chain, read_receipts
 from microrollup import MicroRollup
 from microrollup.chain.block import compute_block_hash
 from microrollup.chain.block_entry import BLOCK_RECORD, compute_block_entry_id
-from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED, Receipt
+from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED
 from microrollup.crypto.keccak import keccak256
 from microrollup.errors import StoreError
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.entry import is_forced_record
-from microrollup.ledger.ledger import Ledger
 from microrollup.maintenance.replay import compare_stores, replay_log
 from microrollup.maintenance.snapshot import restore_snapshot, write_snapshot
 from microrollup.primitives import MAX_BLOCK_ACTIONS
 from microrollup.sequencer.sequencer import Sequenced
 from microrollup.settlement.attestation import create_attestation, sign_attestation
 from microrollup.settlement.batch import compute_data_hash, encode_batch
-from microrollup.store.tables import get_receipt
 from microrollup.verifier.derive import derive_blocks
 
 
@@ -49,15 +46,6 @@ def set_alarms(chain: Chain, count: int, seconds: int, name: str = "alice") -> N
     time = int(chain.seconds) + seconds
     outcomes = chain.submit(*[chain.signer.sign(Wake(time), name) for _ in range(count)])
     assert all(isinstance(outcome, Sequenced) for outcome in outcomes)
-
-
-def read_receipts(ledger: Ledger, height: int) -> list[Receipt]:
-    """The receipts of a closed block."""
-    block = ledger.get_block(height)
-    assert block is not None
-    numbers = range(block.header.first_seq, block.header.first_seq + block.header.action_count)
-    txn, tables = ledger.environment.reader, ledger.environment.tables
-    return [msgspec.msgpack.decode(get_receipt(txn, tables, seq) or b"", type=Receipt) for seq in numbers]
 
 
 def work(chain: Chain) -> None:

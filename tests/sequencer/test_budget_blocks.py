@@ -8,17 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kernel_fixtures import Chain, make_steps, seal
+from kernel_fixtures import Chain, make_steps, read_statuses, seal
 from microrollup.chain.block import Block
 from microrollup.chain.receipt import EXECUTED, FAULTED
-from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.errors import ActionLimit, Divergence
 from microrollup.execution import budget
 from microrollup.ledger.ledger import Ledger
 from microrollup.sequencer.sequencer import Sequenced
 from microrollup.settlement.batch import cut_batches, encode_batch
 from microrollup.settlement.due import make_may_end
-from microrollup.store.tables import get_receipt
 from zoo import Edit, Step
 
 THREE = make_steps(*[("set_guard", key, 1) for key in range(3)])
@@ -33,21 +31,6 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     made = Chain(tmp_path)
     yield made
     made.close()
-
-
-@pytest.fixture
-def verifier(chain: Chain) -> Iterator[Ledger]:
-    ledger = chain.make_verifier()
-    yield ledger
-    ledger.abandon()
-
-
-def read_statuses(chain: Chain, height: int) -> list[int]:
-    """The receipts' statuses of a closed block."""
-    header, ledger = chain.get_blocks(height)[0].header, chain.ledger
-    numbers = range(header.first_seq, header.first_seq + header.action_count)
-    found = [get_receipt(ledger.environment.reader, ledger.environment.tables, seq) for seq in numbers]
-    return [decode_receipt(raw).status for raw in found if raw is not None]
 
 
 def change_guards(first: int, count: int = 3) -> msgspec.Struct:
@@ -86,7 +69,9 @@ def test_forced_actions_open_the_next_block(chain: Chain, verifier: Ledger) -> N
     outcome = chain.edit(("count", 0, 1))
     assert 3 == outcome.height
     chain.close_block()
-    assert [[EXECUTED] * 2, [EXECUTED] * 2, [EXECUTED] * 2] == [read_statuses(chain, height) for height in (1, 2, 3)]
+    assert [[EXECUTED] * 2, [EXECUTED] * 2, [EXECUTED] * 2] == [
+        read_statuses(chain.ledger, height) for height in (1, 2, 3)
+    ]
     assert [2, 4, 5] == [block.header.forced_count for block in chain.get_blocks()]
     assert [2, 2, 2] == [block.header.action_count for block in chain.get_blocks()]
     chain.verify(verifier)
@@ -99,7 +84,7 @@ def test_a_forced_action_beyond_any_block_faults(chain: Chain, verifier: Ledger)
     chain.force(FIVE, "carol")
     chain.force(THREE, "carol")
     assert chain.sequencer.poll() is not None
-    assert [FAULTED, EXECUTED] == read_statuses(chain, 1)
+    assert [FAULTED, EXECUTED] == read_statuses(chain.ledger, 1)
     chain.verify(verifier)
     assert chain.ledger.header == verifier.header
 
@@ -207,7 +192,7 @@ def test_a_rebuilt_block_keeps_its_entries(chain: Chain, verifier: Ledger, monke
     chain.close_block()
     monkeypatch.setattr(budget, "MAX_BLOCK_CHANGED_ROWS", 6)
     chain.sequencer.rebuild(1)
-    assert [EXECUTED, FAULTED] == read_statuses(chain, 1)
+    assert [EXECUTED, FAULTED] == read_statuses(chain.ledger, 1)
     chain.verify(verifier)
     assert chain.ledger.header == verifier.header
     block = chain.get_blocks()[0]

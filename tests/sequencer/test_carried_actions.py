@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
 import alarms
-from kernel_fixtures import Chain, Signer, make_key, make_steps, make_test_genesis
-from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED, Receipt
+from kernel_fixtures import Chain, Signer, make_key, make_steps, make_test_genesis, read_receipts, read_statuses
+from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.context import Context
 from microrollup.deployment.exporting import export_actions
@@ -26,44 +25,15 @@ from microrollup.maintenance.scrub import scrub_store
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, ZERO_ADDRESS
 from microrollup.sequencer.sequencer import Sequenced
 from microrollup.settlement.forced import compute_forced_id
-from microrollup.store.tables import get_receipt
 from zoo import MISCHIEF, Misbehave, Zoo, zoo
 
 ALICE, CAROL = (compute_address(make_key(name)) for name in ("alice", "carol"))
 TICKET = make_steps(("set_ticket", 5, 50))
 
 
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    made = Chain(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def verifier(chain: Chain) -> Iterator[Ledger]:
-    ledger = chain.make_verifier()
-    yield ledger
-    ledger.abandon()
-
-
 def carry(chain: Chain, action: Authenticated, carrier: str = "carol") -> int:
     """Put a signed action into the queue; its place there."""
     return chain.force(encode_carried_payload(action.record), carrier)
-
-
-def read_receipts(chain: Chain, height: int) -> list[Receipt]:
-    """The receipts of a closed block."""
-    header = chain.get_blocks(height)[0].header
-    txn, tables = chain.ledger.environment.reader, chain.ledger.environment.tables
-    return [
-        msgspec.msgpack.decode(get_receipt(txn, tables, header.first_seq + position) or b"", type=Receipt)
-        for position in range(header.action_count)
-    ]
-
-
-def read_statuses(chain: Chain, height: int) -> list[int]:
-    return [receipt.status for receipt in read_receipts(chain, height)]
 
 
 def test_it_is_the_signer_s(chain: Chain, verifier: Ledger) -> None:
@@ -96,7 +66,7 @@ def test_it_is_the_signer_s(chain: Chain, verifier: Ledger) -> None:
     assert isinstance(again, DuplicateAction)
     assert 0 == again.seq
     chain.close_block()
-    assert compute_forced_id(rollup_id, index) == read_receipts(chain, 1)[0].action_hash
+    assert compute_forced_id(rollup_id, index) == read_receipts(chain.ledger, 1)[0].action_hash
     for action_hash in (compute_forced_id(rollup_id, index), carried.action_hash):
         assert 0 == chain.sequencer.known.find(action_hash)
     (again,) = chain.submit(carried)
@@ -114,7 +84,7 @@ def test_the_nonce_must_be_next(chain: Chain, verifier: Ledger) -> None:
     for action in (other, third, second, second, third):
         carry(chain, action)
     chain.sequencer.poll()
-    assert [INVALID_FORCED, INVALID_FORCED, EXECUTED, INVALID_FORCED, EXECUTED] == read_statuses(chain, 2)
+    assert [INVALID_FORCED, INVALID_FORCED, EXECUTED, INVALID_FORCED, EXECUTED] == read_statuses(chain.ledger, 2)
     assert 3 == chain.ledger.state.nonces[ALICE]
     assert [0, 3, 5, None] == [chain.sequencer.known.find(each.action_hash) for each in (first, second, third, other)]
     (refused,) = chain.submit(other)
@@ -130,7 +100,7 @@ def test_rejected_and_faulted_take_the_nonce(chain: Chain, verifier: Ledger) -> 
     carry(chain, chain.signer.sign(Misbehave("fault")))
     carry(chain, chain.signer.sign(TICKET))
     chain.sequencer.poll()
-    assert [REJECTED, FAULTED, EXECUTED] == read_statuses(chain, 1)
+    assert [REJECTED, FAULTED, EXECUTED] == read_statuses(chain.ledger, 1)
     assert 3 == chain.ledger.state.nonces[ALICE]
     chain.verify(verifier)
     assert chain.ledger.header == verifier.header
@@ -157,7 +127,7 @@ def test_what_nobody_signed(chain: Chain, verifier: Ledger, name: str) -> None:
     chain.force(payload, "carol")
     chain.force(good, "carol")
     chain.sequencer.poll()
-    statuses = read_statuses(chain, 1)
+    statuses = read_statuses(chain.ledger, 1)
     assert EXECUTED == statuses[1]
     if not name.endswith("altered"):  # there some other key may have made the signature
         assert INVALID_FORCED == statuses[0]
@@ -258,7 +228,7 @@ def test_after_a_block_s_own_entry(tmp_path: Path) -> None:
     carry(chain, carried[1])
     carry(chain, carried[1])
     chain.sequencer.poll()
-    assert [EXECUTED, EXECUTED, INVALID_FORCED] == read_statuses(chain, 2)
+    assert [EXECUTED, EXECUTED, INVALID_FORCED] == read_statuses(chain.ledger, 2)
     chain.sequencer.rebuild(1)
     assert [1, 3] == [chain.sequencer.known.find(action.action_hash) for action in carried]
     verifier = chain.make_verifier()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from kernel_fixtures import BUILDER, VERIFIER_KEY, Chain, make_key, make_steps
+from kernel_fixtures import BUILDER, VERIFIER_KEY, Chain, make_key, make_steps, read_receipts
 from microrollup.chain.carrier import decode_bitmap, decode_carrier, encode_carrier
-from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED, Receipt
+from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED
 from microrollup.chain.record import Forced, Open
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.crypto.eip712 import compile_digest, compute_domain_separator
@@ -29,7 +29,7 @@ from microrollup.maintenance.scrub import scrub_store
 from microrollup.settlement.attestation import create_attestation, sign_attestation
 from microrollup.settlement.batch import compute_data_hash, decode_batch, encode_batch
 from microrollup.settlement.forced import compute_forced_id
-from microrollup.store.tables import get_block_records, get_block_row, get_receipt
+from microrollup.store.tables import get_block_records, get_block_row
 from microrollup.testing.passkey import Passkey
 from microrollup.verifier.derive import derive_blocks
 from zoo import MISCHIEF, Misbehave, Zoo, zoo
@@ -38,31 +38,10 @@ ALICE, CAROL = (compute_address(make_key(name)) for name in ("alice", "carol"))
 TICKET = make_steps(("set_ticket", 5, 50))
 
 
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    made = Chain(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def verifier(chain: Chain) -> Iterator[Ledger]:
-    ledger = chain.make_verifier()
-    yield ledger
-    ledger.abandon()
-
-
 def carry(chain: Chain, *records: Authenticated | bytes, carrier: str = "carol") -> int:
     """Put records into the queue in one carrier; its place there."""
     raw = [record if isinstance(record, bytes) else record.record for record in records]
     return chain.force(encode_carrier(raw), carrier)
-
-
-def read_receipts(chain: Chain, height: int) -> list[Receipt]:
-    header = chain.get_blocks(height)[0].header
-    txn, tables = chain.ledger.environment.reader, chain.ledger.environment.tables
-    raw = [get_receipt(txn, tables, header.first_seq + place) or b"" for place in range(header.action_count)]
-    return [msgspec.msgpack.decode(receipt, type=Receipt) for receipt in raw]
 
 
 def read_records(chain: Chain, height: int) -> tuple[bytes, ...]:
@@ -76,7 +55,7 @@ def read_records(chain: Chain, height: int) -> tuple[bytes, ...]:
 def read_marks(chain: Chain, height: int) -> list[tuple[bool, ...]]:
     """What each carrier of a block says it took."""
     found = []
-    for record, receipt in zip(read_records(chain, height), read_receipts(chain, height), strict=True):
+    for record, receipt in zip(read_records(chain, height), read_receipts(chain.ledger, height), strict=True):
         if is_forced_record(record):
             found.append(decode_bitmap(receipt, len(decode_carrier(decode_forced(record).payload))))
     return found
@@ -127,7 +106,7 @@ def test_what_it_brings_follows_it(chain: Chain, verifier: Ledger, tmp_path: Pat
     outcome = chain.edit(("count", 0, 1), name="erin")
     chain.close_block()
     assert [(ALICE, "signed", True, CAROL)] == seen
-    receipts = read_receipts(chain, 1)
+    receipts = read_receipts(chain.ledger, 1)
     carrier = receipts[0]
     assert (compute_forced_id(chain.ledger.rollup_id, index), EXECUTED) == (carrier.action_hash, carrier.status)
     assert (("carried", b"\x07"),) == carrier.events
@@ -197,7 +176,7 @@ def test_what_is_no_carrier(chain: Chain, verifier: Ledger, tmp_path: Path) -> N
     chain.force(b"\x03\x92" + action.record + b"\xc5\x13\x89" + bytes(5_001), "carol")
     chain.force(b"\x03\x90", "carol")
     chain.sequencer.poll()
-    receipts = read_receipts(chain, 1)
+    receipts = read_receipts(chain.ledger, 1)
     assert [INVALID_FORCED] * 3 + [EXECUTED] == [receipt.status for receipt in receipts]
     assert (("carried", b""),) == receipts[3].events
     assert chain.ledger.state.nonces.get(ALICE) is None
@@ -210,7 +189,7 @@ def test_outcomes_are_their_own(chain: Chain, verifier: Ledger, tmp_path: Path) 
     actions = [TICKET.__class__([], reject=True), Misbehave("fault"), TICKET]
     carry(chain, *[chain.signer.sign(action) for action in actions])
     chain.sequencer.poll()
-    assert [EXECUTED, REJECTED, FAULTED, EXECUTED] == [receipt.status for receipt in read_receipts(chain, 1)]
+    assert [EXECUTED, REJECTED, FAULTED, EXECUTED] == [receipt.status for receipt in read_receipts(chain.ledger, 1)]
     assert 3 == chain.ledger.state.nonces[ALICE]
     check_agreement(chain, verifier, tmp_path)
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 import tickets
-from kernel_fixtures import BUILDER, VERIFIER_KEY, Chain, seal
+from kernel_fixtures import BUILDER, VERIFIER_KEY, Chain, read_receipts, seal
 from microrollup.chain.block import Block, compute_block_hash
 from microrollup.chain.envelope_record import compute_envelope_id, decode_envelope_record, encode_envelope_record
-from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED, Receipt
+from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED
 from microrollup.chain.record import Forced
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.items import compute_items_root
@@ -45,7 +45,6 @@ from microrollup.sequencer.sequencer import Sequenced
 from microrollup.settlement.attestation import create_attestation, sign_attestation
 from microrollup.settlement.batch import compute_data_hash, encode_batch
 from microrollup.settlement.forced import compute_forced_id
-from microrollup.store.tables import get_receipt
 from microrollup.verifier.derive import derive_blocks
 from microrollup.verifier.follow import authenticate_blocks
 from microrollup.verifier.verify import verify_block
@@ -86,15 +85,6 @@ def identify(chain: Chain, raw: bytes) -> bytes:
 
 def force(chain: Chain, raw: bytes) -> int:
     return chain.force(encode_envelope_payload(NAME, raw), "carol")
-
-
-def read_receipts(ledger: Ledger, height: int) -> list[Receipt]:
-    block = ledger.get_block(height)
-    assert block is not None
-    first, txn = block.header.first_seq, ledger.environment.reader
-    numbers = range(first, first + block.header.action_count)
-    raws = [get_receipt(txn, ledger.environment.tables, seq) or b"" for seq in numbers]
-    return [msgspec.msgpack.decode(raw, type=Receipt) for raw in raws]
 
 
 def get_balance(ledger: Ledger) -> int:

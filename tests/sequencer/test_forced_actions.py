@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from kernel_fixtures import BUILDER_KEY, OWNER, Chain, get_receipts, make_key, make_steps
+from kernel_fixtures import BUILDER_KEY, OWNER, Chain, get_receipts, make_key, make_steps, read_statuses
 from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED, VOIDED_FORCED
 from microrollup.chain.record import Forced
 from microrollup.crypto.ecdsa import compute_address
@@ -25,32 +25,9 @@ from microrollup.settlement.forced import compute_forced_id, take_entry
 from microrollup.settlement.inbox import VOID_AGE_BLOCKS
 from microrollup.settlement.local import LocalSettlement
 from microrollup.settlement.protocol import L1Look
-from microrollup.store.tables import get_receipt
 from zoo import MISCHIEF, Misbehave, Zoo, zoo
 
 TICKET = make_steps(("set_ticket", 5, 50))
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    made = Chain(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def verifier(chain: Chain) -> Iterator[Ledger]:
-    ledger = chain.make_verifier()
-    yield ledger
-    ledger.abandon()
-
-
-def read_statuses(chain: Chain, height: int) -> list[int]:
-    """The receipts' statuses of a closed block."""
-    header = chain.get_blocks(height)[0].header
-    numbers = range(header.first_seq, header.first_seq + header.action_count)
-    txn, tables = chain.ledger.environment.reader, chain.ledger.environment.tables
-    return [msgspec.msgpack.decode(get_receipt(txn, tables, seq) or b"\xc0")[2] for seq in numbers]
 
 
 def test_due_action_executes(chain: Chain, verifier: Ledger) -> None:
@@ -97,7 +74,7 @@ def test_poll_while_nothing_comes(chain: Chain, verifier: Ledger) -> None:
     chain.force(TICKET)
     header = chain.sequencer.poll()
     assert header is not None
-    assert [EXECUTED] == read_statuses(chain, 1)
+    assert [EXECUTED] == read_statuses(chain.ledger, 1)
     assert chain.sequencer.poll() is None
     chain.edit(("count", 0, 1))
     chain.force(TICKET)
@@ -117,7 +94,7 @@ def test_outcomes_of_forced_actions(chain: Chain, verifier: Ledger) -> None:
     chain.force(Misbehave("fault"))
     chain.force(TICKET)
     assert chain.sequencer.poll() is not None
-    assert [REJECTED, FAULTED, EXECUTED] == read_statuses(chain, 1)
+    assert [REJECTED, FAULTED, EXECUTED] == read_statuses(chain.ledger, 1)
     chain.verify(verifier)
 
 
@@ -159,7 +136,7 @@ def test_undecodable(chain: Chain, verifier: Ledger, payload: bytes) -> None:
     chain.force(TICKET)
     header = chain.sequencer.poll()
     assert header is not None
-    assert [INVALID_FORCED, EXECUTED] == read_statuses(chain, 1)
+    assert [INVALID_FORCED, EXECUTED] == read_statuses(chain.ledger, 1)
     assert payload == decode_forced(chain.get_blocks()[0].records[0]).payload
     chain.verify(verifier)
     assert chain.ledger.header == verifier.header
@@ -174,7 +151,7 @@ def test_voided(chain: Chain, verifier: Ledger, early: int, status: int) -> None
     header = chain.sequencer.poll()
     assert header is not None
     assert effective - early == header.l1_origin
-    assert [status] == read_statuses(chain, 1)
+    assert [status] == read_statuses(chain.ledger, 1)
     assert (status == EXECUTED) is (5 in chain.ledger.state.app.tickets)  # type: ignore[attr-defined]
     assert (status == VOIDED_FORCED) is decode_forced(chain.get_blocks()[0].records[0]).voided
     chain.verify(verifier)
@@ -358,7 +335,7 @@ def test_limit_stops_the_sequencer_until_voided(chain: Chain, verifier: Ledger) 
     chain.reopen()
     assert [(EXECUTED, "")] == get_receipts(chain.submit(chain.signer.sign(TICKET, "bob", 0)))
     chain.close_block()
-    assert [EXECUTED, VOIDED_FORCED, EXECUTED] == read_statuses(chain, 2)
+    assert [EXECUTED, VOIDED_FORCED, EXECUTED] == read_statuses(chain.ledger, 2)
     chain.verify(verifier)
     assert chain.ledger.header == verifier.header
 
@@ -385,7 +362,7 @@ def test_a_forced_action_has_ten_times_the_limits(chain: Chain, verifier: Ledger
     assert kind in str(outcome)
     chain.force(Misbehave("take long"))
     assert chain.sequencer.poll() is not None
-    assert [EXECUTED] == read_statuses(chain, chain.ledger.checkpoint.height)
+    assert [EXECUTED] == read_statuses(chain.ledger, chain.ledger.checkpoint.height)
     with relaxed_limits():
         chain.verify(verifier)
     assert chain.ledger.header == verifier.header

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,13 +32,6 @@ class CountingPurse:
     def find_request(self, ticket: int) -> str | None:
         """A name for each ticket."""
         return f"request-{ticket}"
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    made = Chain(tmp_path)
-    yield made
-    made.close()
 
 
 def count(chain: Chain, name: str = "alice") -> Authenticated:

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kernel_fixtures import OWNER, make_key
+from kernel_fixtures import OWNER, make_key, read_receipts
 from microrollup.chain.export import BlockFile, write_blocks
-from microrollup.chain.receipt import EXECUTED, FAULTED, Receipt
+from microrollup.chain.receipt import EXECUTED, FAULTED
 from microrollup.chain.upgrade_entry import UpgradeStep, compute_upgrade_id, is_upgrade_record
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.crypto.merkle.indexed import verify_inclusion
@@ -27,7 +27,6 @@ from microrollup.sequencer.sequencer import Sequenced
 from microrollup.sequencer.upgrading import find_due_upgrade, open_upgrade
 from microrollup.settlement.errors import NotOwner, WrongStfId
 from microrollup.settlement.local import LocalSettlement
-from microrollup.store.tables import get_receipts
 from microrollup.testing.signing import sign_action
 from shop import v1, v2, v3, v4
 from shop.chain import ShopChain
@@ -52,16 +51,6 @@ def list_codes(shop: ShopChain) -> list[str]:
 def find_upgrades(shop: ShopChain) -> list[int]:
     """The heights of the blocks that upgrade."""
     return [block.header.height for block in shop.blocks() if any(map(is_upgrade_record, block.records))]
-
-
-def read_receipts(shop: ShopChain, height: int) -> list[Receipt]:
-    block = shop.ledger.get_block(height)
-    assert block is not None
-    environment = shop.ledger.environment
-    with environment.snapshot() as txn:
-        return [
-            msgspec.msgpack.decode(raw, type=Receipt) for raw in get_receipts(txn, environment.tables, block.header)
-        ]
 
 
 def fill(shop: ShopChain) -> None:
@@ -100,7 +89,7 @@ def test_announced(shop: ShopChain) -> None:
     shop.build()
     assert [2] == find_upgrades(shop)
     assert ["1", "2"] == list_codes(shop)
-    block, (receipt,) = shop.blocks()[1], read_receipts(shop, 2)
+    block, (receipt,) = shop.blocks()[1], read_receipts(shop.ledger, 2)
     assert (UpgradeStep(v1.app.stf_id, v2.app.stf_id).record,) == block.records
     assert compute_upgrade_id(shop.ledger.rollup_id, 2, 0) == receipt.action_hash
     assert (EXECUTED, "", ("Upgraded",)) == (receipt.status, receipt.reason, tuple(name for name, _ in receipt.events))
@@ -173,7 +162,7 @@ def test_two_announcements_between_two_origins(shop: ShopChain) -> None:
     shop.announce(v3.app)
     shop.build()
     assert ["1", "3"] == list_codes(shop)
-    receipts = read_receipts(shop, 2)
+    receipts = read_receipts(shop.ledger, 2)
     assert [EXECUTED, EXECUTED] == [receipt.status for receipt in receipts]
     assert [compute_upgrade_id(shop.ledger.rollup_id, 2, index) for index in range(2)] == [
         receipt.action_hash for receipt in receipts
@@ -192,7 +181,7 @@ def test_no_path_and_back_and_forth(shop: ShopChain) -> None:
     shop.build()
     shop.announce(v1.app)
     shop.build()
-    (receipt,) = read_receipts(shop, 4)
+    (receipt,) = read_receipts(shop.ledger, 4)
     assert (FAULTED, "no path") == (receipt.status, receipt.reason)
     assert ["1", "1", "2", "2"] == list_codes(shop)
     shop.do(v2.Deposit(5))
@@ -215,7 +204,7 @@ def test_a_migration_that_fails(shop: ShopChain, amount: int, reason: str) -> No
     before = shop.ledger.header
     shop.announce(v3.app)
     shop.build()
-    receipts = read_receipts(shop, 2)
+    receipts = read_receipts(shop.ledger, 2)
     assert [(FAULTED, reason), (FAULTED, "")] == [(receipt.status, receipt.reason) for receipt in receipts]
     header = shop.ledger.header
     assert (before.state_root, before.metadata_root, before.stf_id) == (

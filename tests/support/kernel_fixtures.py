@@ -13,11 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
-from microrollup import (
-    Action,
-    MicroRollup,
-)
+from microrollup import Action, MicroRollup
 from microrollup.chain.block import Block, Header, seal_header
+from microrollup.chain.receipt import Receipt
+from microrollup.chain.receipt_proof import decode_receipt
 from microrollup.chain.record import Genesis, Seal
 from microrollup.crypto.ecdsa import PrivateKey, canonicalize_signature, compute_address, load_private_key, sign_digest
 from microrollup.crypto.eip712 import compile_digest, compute_domain_separator
@@ -32,13 +31,9 @@ from microrollup.ledger.ledger import Ledger
 from microrollup.logs import configure_logging
 from microrollup.sequencer.sequencer import Sequenced, Sequencer
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
+from microrollup.store.tables import get_receipts as get_block_receipts
 from microrollup.verifier.follow import verify_blocks
-from zoo import (
-    KINDS,
-    Edit,
-    Step,
-    zoo,
-)
+from zoo import KINDS, Edit, Step, zoo
 
 configure_logging()  # or each faulted action prints a page
 
@@ -292,3 +287,15 @@ def seal(header: Header, key: PrivateKey = BUILDER_KEY, round_: int = 0) -> Seal
 def get_receipts(outcomes: Sequence[object]) -> list[tuple[int, str]]:
     """(status, reason) of acknowledged actions."""
     return [(o.receipt.status, o.receipt.reason) for o in outcomes if isinstance(o, Sequenced)]
+
+
+def read_receipts(ledger: Ledger, height: int) -> list[Receipt]:
+    """The receipts of a closed block."""
+    block, environment = ledger.get_block(height), ledger.environment
+    assert block is not None
+    return [decode_receipt(raw) for raw in get_block_receipts(environment.reader, environment.tables, block.header)]
+
+
+def read_statuses(ledger: Ledger, height: int) -> list[int]:
+    """What became of its entries."""
+    return [receipt.status for receipt in read_receipts(ledger, height)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -24,7 +23,7 @@ from .command import book_option, chain_header_option, read_name
 from .keeper import KeeperPolicy
 from .keeping import Keeper, KeeperOptions, describe_keeper, serve_metrics
 from .pushing import MAX_PUSHES
-from .serving_options import make_chain_options, serving_options
+from .serving_options import make_chain_options, serve_until_signal, serving_options
 from .store import ChainStore
 
 __all__ = ["relay_command"]
@@ -113,13 +112,10 @@ def relay_command(
 
 async def _run(store: ChainStore, options: KeeperOptions, key: PrivateKey, port: int | None) -> list[dict[str, Any]]:
     keeper = Keeper(store, options, key)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, keeper.stop)
     with ExitStack() as stack:
         if port is not None:
             stack.enter_context(serve_metrics(keeper, port))
-        await keeper.run()
+        await serve_until_signal(keeper)
     rows = [
         {"chainId": each.note.chain_id, "place": each.note.place, "error": each.note.error} | describe_keeper(each)
         for each in keeper.chains

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import click
 
@@ -11,7 +13,7 @@ from microrollup.cli.deploying import read_ether
 from microrollup.cli.parameters import PATH
 from microrollup.settlement.ethereum.options import EthereumOptions
 
-__all__ = ["make_chain_options", "max_fee_option", "serving_options"]
+__all__ = ["make_chain_options", "max_fee_option", "serve_until_signal", "serving_options"]
 
 _GWEI: Final = 10**9
 _ANSWER_BYTES: Final = 8 << 20
@@ -67,3 +69,17 @@ def make_chain_options(max_fee: float, bump: float = 36.0, headers: tuple[str, .
         "", headers, max_fee_per_gas=int(max_fee * _GWEI), bump_seconds=bump, settle_seconds=10 * bump, retries=2,
         answer_bytes=_ANSWER_BYTES,
     )  # fmt: skip
+
+
+class _Service(Protocol):
+    async def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+async def serve_until_signal(service: _Service) -> None:
+    """Run a service; SIGINT and SIGTERM stop it."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, service.stop)
+    await service.run()

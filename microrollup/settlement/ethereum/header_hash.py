@@ -30,7 +30,7 @@ _INTEGERS: Final = frozenset(
     }
 )  # fmt: skip
 _MAX_TEXT: Final = 2_048
-"""A bloom has 256 bytes; what is longer is no field of a header."""
+"""A bloom has 256 bytes, and no field of a header is longer."""
 
 
 def compute_header_hash(block: Mapping[str, Any]) -> bytes | None:

@@ -198,7 +198,7 @@ def gas_price(node: NodeView) -> HexQuantity:
     return show_quantity(get_price(state.fees.axiom.minimum, view.timestamp))
 
 
-def estimate_gas(node: NodeView, transaction: Bytes) -> HexQuantity:  # noqa: ARG001 - every transaction has the same
+def estimate_gas(node: NodeView, transaction: Bytes) -> HexQuantity:
     """Gas of an UPDATE or a WITHDRAW."""
     _require_sent(transaction)
     return show_quantity(AXIOM_GAS)
@@ -216,7 +216,7 @@ def estimate_l1_data_fee(node: NodeView, transaction: Bytes, block: str = "lates
 # Signature prover
 
 
-def authenticate_transaction(node: NodeView, transaction: Bytes, auth_inputs: AuthInputs) -> Bytes32:  # noqa: ARG001
+def authenticate_transaction(node: NodeView, transaction: Bytes, auth_inputs: AuthInputs) -> Bytes32:
     """Let the prover make the user's proof; returns by which hash the outcome is asked for."""
     sent = _require_sent(transaction)
     request_hash = compute_request_hash(transaction, auth_inputs)
@@ -224,13 +224,13 @@ def authenticate_transaction(node: NodeView, transaction: Bytes, auth_inputs: Au
     return request_hash
 
 
-def get_authentication_status(node: NodeView, request_hash: Bytes32) -> AuthenticationStatus | None:  # noqa: ARG001
+def get_authentication_status(node: NodeView, request_hash: Bytes32) -> AuthenticationStatus | None:
     """How far such a request is; null for an unknown one."""
     return _PROVER.get(request_hash)
 
 
 def authenticate_sponsored_transaction(
-    node: NodeView,  # noqa: ARG001 - the prover needs none
+    node: NodeView,
     transaction: Bytes,
     sponsored_auth_inputs: SponsoredAuthInputs,
 ) -> Bytes32:
@@ -248,7 +248,7 @@ def authenticate_sponsored_transaction(
 
 
 def get_sponsored_authentication_status(
-    node: NodeView,  # noqa: ARG001 - the prover needs none
+    node: NodeView,
     request_hash: Bytes32,
 ) -> AuthenticationStatus | None:
     """How far such a request is; null for an unknown one."""

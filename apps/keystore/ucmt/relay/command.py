@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +18,7 @@ from microrollup.errors import UsageError
 from microrollup.keys.files import read_key
 from microrollup.logs import configure_logging
 
-from ...chains.serving_options import make_chain_options, max_fee_option, serving_options
+from ...chains.serving_options import make_chain_options, max_fee_option, serve_until_signal, serving_options
 from .deploying import deploy_contracts, plan_contracts
 from .service import Relayer, RelayOptions
 from .store import RelayStore
@@ -78,7 +77,7 @@ def relay_command(
         retry=retry,
     )
     with RelayStore(directory) as store:
-        asyncio.run(_run(Relayer(store, options, key)))
+        asyncio.run(serve_until_signal(Relayer(store, options, key)))
         document = describe_relay(store)
     output.show(document, *_render(document))
     return 0 if all(chain["done"] == chain["updates"] for chain in document["chains"]) else EXIT_FAILED
@@ -117,13 +116,6 @@ def deploy_command(urls: tuple[str, ...], key_path: Path | None, max_fee: float,
     for plan in plans:
         table.add_row(plan.name, hex0x(plan.address), *[str(chain[plan.name]) for chain in chains])
     output.show({"contracts": {plan.name: hex0x(plan.address) for plan in plans}, "chains": chains}, table)
-
-
-async def _run(relayer: Relayer) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, relayer.stop)
-    await relayer.run()
 
 
 def _render(document: dict[str, list[dict[str, object]]]) -> list[Table | str]:
