@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from microrollup.system import limit, lowered_limit, raised_limit
@@ -55,11 +55,9 @@ def limited_memory(limit_bytes: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def reserved_memory() -> Iterator[None]:
+def reserved_memory() -> AbstractContextManager[None]:
     """An eighth less memory, for what can be refused: so much remains to close what was not refused."""
-    with lowered_limit("RLIMIT_DATA", 8):
-        yield
+    return lowered_limit("RLIMIT_DATA", 8)
 
 
 def require_memory(size: int) -> None:

@@ -240,7 +240,7 @@ def _compile_struct(cls: type[msgspec.Struct], path: str) -> Form:
     infos = msgspec.structs.fields(cls)
     names = [to_camel_case(info.name) for info in infos]
     forms = [compile_form(info.type, f"{path}.{name}") for info, name in zip(infos, names, strict=True)]
-    plan = [(info.name, name, form.write) for info, name, form in zip(infos, names, forms, strict=True)]
+    writers = [None if form.write is _keep else form.write for form in forms]
     strict = cls.__struct_config__.forbid_unknown_fields
     required = [name for info, name in zip(infos, names, strict=True) if info.required]
     readers = [(info.name, name, form.read) for info, name, form in zip(infos, names, forms, strict=True)]
@@ -248,9 +248,9 @@ def _compile_struct(cls: type[msgspec.Struct], path: str) -> Form:
 
     def write(value: Any) -> dict[str, Any]:
         return {
-            name: write_member(member)
-            for attribute, name, write_member in plan
-            if (member := getattr(value, attribute)) is not UNSET
+            name: member if write_member is None else write_member(member)
+            for name, write_member, member in zip(names, writers, msgspec.structs.astuple(value), strict=True)
+            if member is not UNSET
         }
 
     def read(value: Any) -> Any:

@@ -33,7 +33,7 @@ from microrollup.node.load import (
     MAX_IN_FLIGHT_BYTES,
     Load,
 )
-from microrollup.node.submission import Result, Submission, Ticket
+from microrollup.node.submission import Result, Submission, Tell, Ticket, make_future
 
 __all__ = ["Intake"]
 
@@ -84,25 +84,34 @@ class Intake:
         return len(self._load) + len(self._envelope_load)
 
     def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
-        """Hand in signed actions and envelopes in their JSON form; the results come in the same order, when all are
-        decided.
+        """`hand_in`, with the results as a future."""
+        return make_future(partial(self.hand_in, lines, client))
+
+    def hand_in(self, lines: Sequence[bytes], client: str | None, tell: Tell) -> None:
+        """Hand in signed actions and envelopes in their JSON form; `tell` is called with the results, in the same
+        order, when all are decided.
 
         `client` is whose share of the execution time they count against, and whose turns they take; None for nobody's.
 
         Raises `Overloaded` when too much is in flight, and `IntakeStopped` once the node ends; then none was taken.
         """
-        submission = Submission(len(lines), client)
-        is_envelope = self._is_envelope
-        tickets = [Ticket(submission, i, len(line), is_envelope=is_envelope(line)) for i, line in enumerate(lines)]
+        submission = Submission(len(lines), client, tell)
+        if self._envelopes is None:
+            tickets = [Ticket(submission, i, len(line)) for i, line in enumerate(lines)]
+        else:
+            kinds = map(may_be_envelope, lines)
+            pairs = zip(lines, kinds, strict=True)
+            tickets = [Ticket(submission, i, len(line), is_envelope=kind) for i, (line, kind) in enumerate(pairs)]
         signed, envelopes = _split(tickets)
         with self._condition:
             if self._closed is not None:
                 raise IntakeStopped(self._closed)
             self._load.require(signed, client)
-            self._envelope_load.require(envelopes, client)
+            if envelopes:
+                self._envelope_load.require(envelopes, client)
+                self._envelope_load.add(envelopes)
             idle = len(self._load) == 0
             self._load.add(signed)
-            self._envelope_load.add(envelopes)
             here = idle and not envelopes and len(lines) <= FEW
             if not here:
                 self._undelivered += len(lines)
@@ -110,14 +119,14 @@ class Intake:
                 self._send(parts)
         if here:
             self.deliver(Chunk(tickets, partial(self._signed.pool.start_here, lines)))
-        return submission.future
 
     def release(self, tickets: Sequence[Ticket]) -> None:
         """These are decided and no longer in flight."""
         signed, envelopes = _split(tickets)
         with self._condition:
             self._load.remove(signed)
-            self._envelope_load.remove(envelopes)
+            if envelopes:
+                self._envelope_load.remove(envelopes)
 
     def close(self, reason: str) -> None:
         """Take no more lines; those that were taken still go to the writer, envelopes as refused if they have not
@@ -139,9 +148,6 @@ class Intake:
         """End the pools' processes, when the writer has collected everything."""
         for line in self._lines:
             line.pool.close()
-
-    def _is_envelope(self, line: bytes) -> bool:
-        return self._envelopes is not None and may_be_envelope(line)
 
     def _send(self, parts: Iterator[list[Waiting]]) -> None:
         """Send the next part of a submission on its way, and let the others follow it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -92,6 +93,8 @@ class Metrics:
         self._settlement_failures = Counter(
             "microrollup_settlement_failures", "Attempts to settle that failed, by error.", ["kind"], registry=registry
         )
+        self._count_outcome = cache(lambda outcome: self._actions.labels(outcome=outcome).inc)
+        self._count_call = cache(lambda method, outcome: self._calls.labels(method=method, outcome=outcome).inc)
         self._begin()
 
     def _begin(self) -> None:
@@ -126,7 +129,7 @@ class Metrics:
                 outcome = "failed"
             counts[outcome] = counts.get(outcome, 0) + 1
         for outcome, count in counts.items():
-            self._actions.labels(outcome=outcome).inc(count)
+            self._count_outcome(outcome)(count)
         if seconds:
             self._group_seconds.observe(seconds)
             self._group_size.observe(len(results))
@@ -141,7 +144,7 @@ class Metrics:
 
     def note_call(self, method: str, outcome: str) -> None:
         """A call was answered; `method` is one of the method table, so that nobody makes labels up."""
-        self._calls.labels(method=method, outcome=outcome).inc()
+        self._count_call(method, outcome)()
 
     def note_fault(self) -> None:
         """A call met a bug."""

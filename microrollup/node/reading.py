@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,7 @@ from microrollup.node.open_entries import LoggedAction, OpenEntries
 from microrollup.node.options import NodeOptions
 from microrollup.node.readers import Readers
 from microrollup.node.status import watch_gauges
-from microrollup.node.submission import Result
+from microrollup.node.submission import Result, Tell, make_future
 from microrollup.node.verifiers import VerifierLink
 from microrollup.settlement.attestation import SignedAttestation
 
@@ -184,8 +185,12 @@ class ReadingNode:
         return self.lookups.get_nonces(sender)[1]
 
     def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
-        """Hand in signed actions in their JSON form. Raises `IntakeStopped`."""
-        del lines, client
+        """`hand_in`, with the results as a future."""
+        return make_future(partial(self.hand_in, lines, client))
+
+    def hand_in(self, lines: Sequence[bytes], client: str | None, tell: Tell) -> None:
+        """Hand in signed actions in their JSON form; `tell` is called with the results. Raises `IntakeStopped`."""
+        del lines, client, tell
         raise IntakeStopped(self.stopped or _TAKES_NONE)
 
     def acknowledge(self, results: Sequence[Result]) -> list[SignedAcknowledgement | MicrorollupError]:

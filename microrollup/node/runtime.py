@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Final
 
 import msgspec
@@ -31,7 +30,7 @@ from microrollup.node.reactions import Reactions
 from microrollup.node.reading import ReadingNode
 from microrollup.node.settling import Settler, find_final_height
 from microrollup.node.standing_gauges import describe_settling, watch_settling
-from microrollup.node.submission import Result, Ticket
+from microrollup.node.submission import Result, Tell, Ticket
 from microrollup.node.upgrade_watch import UpgradeWatch
 from microrollup.node.verifiers import VerifierLink
 from microrollup.node.writer import Writer
@@ -240,18 +239,19 @@ class Node(ReadingNode):
         _log.error("block_not_sealed", reason=str(away))
         return not self._stopping.wait(SIGNER_SECONDS)
 
-    def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
+    def hand_in(self, lines: Sequence[bytes], client: str | None, tell: Tell) -> None:
         """Hand in signed actions and envelopes in their JSON form. Raises `Overloaded`, `IntakeStopped`, and
         `BudgetSpent` for envelopes of a client whose share is spent; then none was taken.
 
-        `client` is whose share of the execution time they count against; None for nobody's.
+        `client` is whose share of the execution time they count against; None for nobody's. `tell` is called with the
+        results once all are decided.
         """
         if (stopped := self._writer.stopped or self._signer_failure) is not None:
             raise IntakeStopped(stopped)
         wait = self._budgets.find_client_wait(client) if self._has_envelopes else 0.0
         if wait > 0 and any(map(may_be_envelope, lines)):
             raise explain_spent(wait)
-        return self.intake.submit(lines, client)
+        self.intake.hand_in(lines, client, tell)
 
     def acknowledge(self, results: Sequence[Result]) -> list[SignedAcknowledgement | MicrorollupError]:
         """The signed acknowledgements of what is durable; a known action's is its original one, from the log.

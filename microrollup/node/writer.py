@@ -28,6 +28,7 @@ from microrollup.errors import (
 )
 from microrollup.execution.authentication import Authenticated
 from microrollup.execution.envelope import Enveloped
+from microrollup.guard.stack import with_room
 from microrollup.ledger.ledger import Ledger
 from microrollup.node.chunk import Chunk
 from microrollup.node.open_entries import OpenEntries
@@ -84,7 +85,7 @@ class Writer:
         self._closing = False
         self._ended = False
         self._ready: Future[None] = Future()
-        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread = threading.Thread(target=with_room(self._run), name="writer", daemon=True)
         self._waiting: dict[Ticket, tuple[Authenticated, float]] = {}
         self._block_deadline: tuple[int, float] | None = None
         """Height of the open block, and when it is to be closed."""
@@ -206,11 +207,9 @@ class Writer:
         """
         group: list[tuple[Ticket, Authenticated | Enveloped]] = []
         failed: list[tuple[Ticket, Result]] = []
-        while len(group) < GROUP_SIZE:
-            with self._condition:
-                if not self._chunks or (group and not self._chunks[0].is_ready):
-                    break
-                chunk = self._chunks.popleft()
+        chunks = self._chunks  # only this thread takes any out
+        while len(group) < GROUP_SIZE and chunks and (not group or chunks[0].is_ready):
+            chunk = chunks.popleft()
             for ticket, outcome in zip(chunk.tickets, chunk.wait(), strict=True):
                 if isinstance(outcome, (Enveloped, BadEnvelope)):
                     self._sequencer.spending.charge(ticket, outcome.seconds)

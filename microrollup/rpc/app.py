@@ -6,12 +6,12 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 import structlog
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,7 +23,7 @@ from microrollup.node.reading import ReadingNode
 from microrollup.node.status import describe_status
 from microrollup.rpc.access import Access
 from microrollup.rpc.app_methods import make_app_methods
-from microrollup.rpc.body import Body, BodyTooLarge
+from microrollup.rpc.body import WHOLE, Body, BodyTooLarge
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.caller import Caller
 from microrollup.rpc.dispatch import Dispatcher
@@ -41,7 +41,8 @@ from microrollup.rpc.origins import allow_origin, answer_preflight
 from microrollup.rpc.passing_on import VIA, read_via
 from microrollup.rpc.queries import make_query_methods
 from microrollup.rpc.rates import name_client
-from microrollup.rpc.request_id import begin_request
+from microrollup.rpc.request_id import HEADER as REQUEST_HEADER
+from microrollup.rpc.request_id import begin_request, name_request
 from microrollup.rpc.sockets import TRY_AGAIN_LATER, Sockets
 
 __all__ = ["Entrance", "RpcApp", "make_app"]
@@ -57,6 +58,13 @@ _PIECE_BYTES: Final = 64 << 10
 _DISCARDED: Final = 4
 """Times the largest body: so much of one that is too large is read and thrown away."""
 
+
+_HEIGHT: Final = HEIGHT_HEADER.lower().encode()
+_MIN_HEIGHT: Final = MIN_HEIGHT_HEADER.lower().encode()
+_VIA: Final = VIA.lower().encode()
+
+Headers: TypeAlias = dict[bytes, bytes]
+"""Of a request, by lower-case names."""
 
 _log = structlog.get_logger(__name__)
 
@@ -101,35 +109,41 @@ class RpcApp:
 
     # Routes
 
-    async def serve_call(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve_call(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         """JSON-RPC over HTTP, from the request to the last byte that the client reads."""
-        request = Request(scope, receive)
-        authorization = request.headers.getlist("authorization")
-        via = read_via(request.headers.get(VIA))
-        caller = Caller(_name_client(request), tokens=self.access.tokens, authorization=authorization, via=via)
+        named = name_request(scope)
+        authorization = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+        via = read_via(headers[_VIA].decode("latin-1")) if _VIA in headers else ()
+        caller = Caller(_name_client(scope), tokens=self.access.tokens, authorization=authorization, via=via)
         height = self.node.confirmations.latest
         try:
-            answer = await self._post(request, caller)
-            answer.headers[HEIGHT_HEADER] = str(height if caller.height is None else caller.height)
+            answer = await self._post(scope, headers, receive, caller)
+            shown = b"%d" % (height if caller.height is None else caller.height)
+            answer.raw_headers += [(_HEIGHT, shown), (REQUEST_HEADER, named)]
             await answer(scope, receive, send)
         finally:
             self.dispatcher.release(caller)
 
-    async def _post(self, request: Request, caller: Caller) -> Response:
-        headers = request.headers
-        if not is_allowed_origin(headers.get("origin"), headers.get("host"), self.access.origins):
+    async def _post(self, scope: Scope, headers: Headers, receive: Receive, caller: Caller) -> Response:
+        if b"origin" in headers and not is_allowed_origin(
+            _read(headers, b"origin"), _read(headers, b"host"), self.access.origins
+        ):
             reason = "pages of other origins are not answered; see --allow-origin"
             return _refuse(403, ErrorResponse(INVALID_REQUEST, reason))
-        if not is_json(headers.get("content-type")):
+        if not is_json(_read(headers, b"content-type")):
             return _refuse(415, ErrorResponse(INVALID_REQUEST, "the Content-Type is application/json"))
         try:
-            caller.min_height = read_min_height(headers.get(MIN_HEIGHT_HEADER))
+            caller.min_height = read_min_height(_read(headers, _MIN_HEIGHT))
         except ErrorResponse as refusal:
             return _refuse(400, refusal)
         body = Body(self.limits.body_bytes, self.bodies)
         try:
-            async with asyncio.timeout(self.limits.body_seconds):
-                await body.read(request)
+            length = _read(headers, b"content-length") or ""
+            if WHOLE in scope.get("state", ()):
+                await body.read(receive, length)
+            else:
+                async with asyncio.timeout(self.limits.body_seconds):
+                    await body.read(receive, length)
             answer = await self.dispatcher.answer(b"".join(body.chunks), caller)
         except TimeoutError:
             return _refuse(408, ErrorResponse(LIMIT_EXCEEDED, "the body took too long"), close=True)
@@ -137,13 +151,13 @@ class RpcApp:
             return Response(status_code=400)
         except BodyTooLarge as refusal:
             if refusal.status == 413:
-                await self._discard(request)
+                await self._discard(Request(scope, receive))
             return _refuse(refusal.status, ErrorResponse(LIMIT_EXCEEDED, str(refusal)), close=True)
         finally:
             body.release()
         if caller.challenge is not None:
             return Response(answer or b"", 401, {"WWW-Authenticate": caller.challenge}, media_type=_JSON)
-        return Response(status_code=204) if answer is None else _Answer(answer, media_type=_JSON)
+        return Response(status_code=204) if answer is None else _Answer(answer)
 
     async def _discard(self, request: Request) -> None:
         """Read a body that is not taken, for a while: who is cut off while sending does not see the answer."""
@@ -163,7 +177,7 @@ class RpcApp:
         if not allowed or not is_allowed_origin(headers.get("origin"), headers.get("host"), self.access.origins):
             await websocket.close(_POLICY_VIOLATION)
             return
-        if self.dispatcher.rates.take(_name_client(websocket)):
+        if self.dispatcher.rates.take(_name_client(websocket.scope)):
             await websocket.close(TRY_AGAIN_LATER)
             return
         await self.sockets.serve(websocket, self.access.tokens)
@@ -172,7 +186,7 @@ class RpcApp:
         """A page that costs as much as a call."""
 
         async def serve_paid(request: Request) -> Response:
-            wait = self.dispatcher.rates.take(_name_client(request))
+            wait = self.dispatcher.rates.take(_name_client(request.scope))
             if wait:
                 headers = {"Retry-After": str(math.ceil(wait))}
                 return Response("too many requests from one address\n", 429, headers, media_type="text/plain")
@@ -221,10 +235,12 @@ class RpcApp:
 class _Answer(Response):
     """An answer that is handed over in pieces, as the client reads: it is done when nearly all of it has been read."""
 
+    def __init__(self, body: bytes) -> None:
+        self.status_code, self.body = 200, body
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", _JSON.encode())]
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if len(self.body) <= _PIECE_BYTES:
-            await super().__call__(scope, receive, send)
-            return
+        del scope, receive
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         whole = memoryview(self.body)
         for first in range(0, len(whole), _PIECE_BYTES):
@@ -233,8 +249,14 @@ class _Answer(Response):
             await send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
-def _name_client(connection: HTTPConnection) -> str:
-    return name_client(None if connection.client is None else connection.client.host)
+def _name_client(scope: Scope) -> str:
+    client = scope.get("client")
+    return name_client(client[0] if client else None)
+
+
+def _read(headers: Headers, name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def _json(body: bytes, status: int) -> Response:
@@ -261,14 +283,21 @@ class Entrance:
         self._shared.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
         access = self._shared.access
-        if scope["type"] != "lifespan":
-            if access.proxies:
-                scope["client"] = access.proxies.find_client(scope)
-            scope, send = begin_request(scope, send)
+        if access.proxies:
+            scope["client"] = access.proxies.find_client(scope)
+        headers = dict(reversed(scope["headers"]))  # of those that come twice the first
+        is_here = is_allowed_host(_read(headers, b"host"), access.hosts)
+        is_call = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/"
+        if is_call and is_here and not access.origins:
+            await self._shared.serve_call(scope, headers, receive, send)
+            return
+        scope, send = begin_request(scope, send)
         if scope["type"] == "http":
-            host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
-            if not is_allowed_host(host, access.hosts):
+            if not is_here:
                 refusal = _refuse(421, ErrorResponse(INVALID_REQUEST, "this server has another name; see --allow-host"))
                 await refusal(scope, receive, send)
                 return
@@ -278,8 +307,8 @@ class Entrance:
                 if preflight is not None:
                     await preflight(scope, receive, send)
                     return
-            if scope["method"] == "POST" and scope["path"] == "/":
-                await self._shared.serve_call(scope, receive, send)
+            if is_call:
+                await self._shared.serve_call(scope, headers, receive, send)
                 return
         await self._app(scope, receive, send)
 

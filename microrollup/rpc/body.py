@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from microrollup.rpc.budget import Budget
 
-__all__ = ["Body", "BodyTooLarge"]
+__all__ = ["WHOLE", "Body", "BodyTooLarge"]
+
+WHOLE: Final = "whole"
+"""In a request's `state` once the server has all of its body: reading it takes no time then."""
 
 
 class BodyTooLarge(Exception):
@@ -27,12 +33,16 @@ class Body:
         self._limit = limit
         self._bodies = bodies
 
-    async def read(self, request: Request) -> None:
-        """Read it. Raises `BodyTooLarge`."""
-        stated = request.headers.get("content-length", "")
+    async def read(self, receive: Receive, stated: str) -> None:
+        """Read it; `stated` is its `Content-Length`. Raises `BodyTooLarge`, and `ClientDisconnect` if it ends early."""
         if stated.isdecimal() and int(stated[:20]) > self._limit:
             raise BodyTooLarge(413, f"the body is larger than {self._limit} bytes")
-        async for chunk in request.stream():
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk, more = message.get("body", b""), message.get("more_body", False)
             if self._size + len(chunk) > self._limit:
                 raise BodyTooLarge(413, f"the body is larger than {self._limit} bytes")
             if not self._bodies.take(len(chunk)):

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Final, assert_never
 
 import msgspec
@@ -309,10 +310,11 @@ class Dispatcher:
     async def _submit_lines(
         self, lines: list[bytes], client: str | None, write: Callable[[list[Acknowledged]], Any]
     ) -> Any:
-        future = self._api.node.submit(lines, client)
         if self._decisions is None:
             self._decisions = Decisions()
-        results = await self._decisions.wait(future)
+        waiter = self._decisions.expect()
+        self._api.node.hand_in(lines, client, partial(self._decisions.tell, waiter))
+        results = await waiter
         if len(results) <= SIGNED_AT_ONCE and self._api.node.signs_here:
             return write(acknowledge(self._api, results))
         return await self._work(lambda: write(acknowledge(self._api, results)))

@@ -184,7 +184,7 @@ class Front:
             if (leader := self._leader) is not None and not passed_on:
                 if raw is None:
                     async with asyncio.timeout(self._limits.body_seconds):
-                        await body.read(Request(scope, receive))
+                        await body.read(receive, Request(scope).headers.get("content-length", ""))
                     raw = b"".join(body.chunks)
                 answer = await self._ask(leader, scope, raw)
                 if answer is not None:

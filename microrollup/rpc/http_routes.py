@@ -186,7 +186,7 @@ class _Served:
         body = Body(MAX_QUERY_PARAMS_BYTES, self._bodies)
         try:
             async with asyncio.timeout(self._dispatcher.limits.body_seconds):
-                await body.read(request)
+                await body.read(request.receive, request.headers.get("content-length", ""))
             text = b"".join(body.chunks)
             parse_json(text)  # for members that come twice, and for depth
             return dict(msgspec.json.decode(text, type=dict[str, msgspec.Raw]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 import socket
 import threading
@@ -22,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from microrollup.errors import UsageError
+from microrollup.rpc.body import WHOLE
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.sockets import OUTLET, READ_BYTES, Outlet
@@ -184,11 +186,17 @@ def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
     """The HTTP protocol with this server's limits."""
 
     class HttpProtocol(HttpToolsProtocol):
-        """Bounds a request's head in time and size, and the number of connections."""
+        """Bounds a request's head in time and size, and the number of connections.
+
+        One timer waits for a head, or closes a connection without a request; it is moved when it goes off, not when
+        what it waits for has come.
+        """
 
         _timer: asyncio.TimerHandle | None = None
+        _due = math.inf
         _head_bytes = 0
         _in_head = True
+        _idle = False
         _writing: asyncio.TimerHandle | None = None
         _unsent = 0
 
@@ -197,10 +205,11 @@ def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
             if len(self.connections) > limits.connections:
                 self.transport.abort()
                 return
-            self._arm()
+            self._expect(limits.head_seconds)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._disarm()
+            if self._timer is not None:
+                self._timer.cancel()
             self.resume_writing()
             super().connection_lost(exc)
 
@@ -212,18 +221,47 @@ def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
                 self.send_400_response("Request head too large.")
 
         def on_message_begin(self) -> None:
-            self._in_head = True
+            if not self._in_head:
+                self._in_head, self._idle = True, False
+                self._expect(limits.head_seconds)
             self._head_bytes = 0
-            self._arm()
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
             self._in_head = False
-            self._disarm()
+            self._due = math.inf
             before = self.cycle
             super().on_headers_complete()
             if self.cycle is not before and self.scope["method"] != "HEAD":
                 self.cycle.transport = _HeadFirst(self.cycle, self.transport)  # type: ignore[assignment]
+
+        def on_message_complete(self) -> None:
+            self.scope["state"][WHOLE] = True
+            super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            """As uvicorn has it, but for its timer."""
+            self.server_state.total_requests += 1
+            if self.transport.is_closing():
+                return
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
+            elif not self._in_head:
+                self._idle = True
+                self._expect(limits.idle_seconds)
+
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+            """As uvicorn has it, but for a callback, which would take another turn of the event loop."""
+
+            async def run() -> None:
+                try:
+                    await cycle.run_asgi(app)
+                finally:
+                    self.tasks.discard(task)
+
+            task = self.loop.create_task(run())
+            self.tasks.add(task)
 
         def pause_writing(self) -> None:
             super().pause_writing()
@@ -242,17 +280,24 @@ def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
             else:
                 self.pause_writing()
 
-        def _arm(self) -> None:
-            if self._timer is None:
-                self._timer = self.loop.call_later(limits.head_seconds, self._expire)
-
-        def _disarm(self) -> None:
+        def _expect(self, seconds: float) -> None:
+            """What the other side does next has to come within so many seconds."""
+            self._due = self.loop.time() + seconds
             if self._timer is not None:
+                if self._timer.when() <= self._due:
+                    return
                 self._timer.cancel()
-                self._timer = None
+            self._timer = self.loop.call_at(self._due, self._look_at_clock)
 
-        def _expire(self) -> None:
-            if not self.transport.is_closing():
+        def _look_at_clock(self) -> None:
+            self._timer = None
+            if self._due == math.inf:
+                return
+            if self.loop.time() < self._due:
+                self._timer = self.loop.call_at(self._due, self._look_at_clock)
+            elif self._idle:
+                self.timeout_keep_alive_handler()
+            elif not self.transport.is_closing():
                 self.transport.abort()
 
     return HttpProtocol

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -79,25 +79,15 @@ class Spending(Generic[T]):
         began. What is logged meanwhile names the request of the entry that executes.
         """
         purse, context.admission = self.purse, self.admission
-        try:
-            if purse is None:
+        if purse is None:
+            try:
                 yield
-            else:
-                with self._measure(purse, context, taken), _name_requests(purse, context, taken):
-                    yield
-        finally:
-            context.admission = None
-
-    def name(self, ticket: T) -> dict[str, str]:
-        """What the log says of a ticket: the request in which it came, where there was one."""
-        found = None if self.purse is None else self.purse.find_request(ticket)
-        return {} if found is None else {"request_id": found}
-
-    @contextmanager
-    def _measure(self, purse: Purse[T], context: BlockContext, taken: Sequence[tuple[T, object]]) -> Iterator[None]:
+            finally:
+                context.admission = None
+            return
         started = time.perf_counter()
         context.seconds, context.pause_at = [], started + PAUSE_SECONDS
-        stopped = True
+        before, stopped = REQUEST_ID.set(_name_requests(purse, context, taken)), True
         try:
             yield
             stopped = False
@@ -105,15 +95,23 @@ class Spending(Generic[T]):
             stopped = False
             raise
         finally:
+            REQUEST_ID.reset(before)
+            context.admission = None
             seconds, context.seconds = context.seconds, None
             if stopped and len(seconds) < len(taken):
                 seconds.append(time.perf_counter() - started - sum(seconds))
             for (ticket, _), spent in zip(taken, seconds, strict=False):
                 purse.charge(ticket, spent)
 
+    def name(self, ticket: T) -> dict[str, str]:
+        """What the log says of a ticket: the request in which it came, where there was one."""
+        found = None if self.purse is None else self.purse.find_request(ticket)
+        return {} if found is None else {"request_id": found}
 
-@contextmanager
-def _name_requests(purse: Purse[T], context: BlockContext, taken: Sequence[tuple[T, object]]) -> Iterator[None]:
+
+def _name_requests(
+    purse: Purse[T], context: BlockContext, taken: Sequence[tuple[T, object]]
+) -> Callable[[], str | None]:
     """Found only when something is logged: what executes is told by its sequence number."""
     first_seq = context.next_seq
 
@@ -121,8 +119,4 @@ def _name_requests(purse: Purse[T], context: BlockContext, taken: Sequence[tuple
         index = context.next_seq - first_seq
         return purse.find_request(taken[index][0]) if index < len(taken) else None
 
-    before = REQUEST_ID.set(find)
-    try:
-        yield
-    finally:
-        REQUEST_ID.reset(before)
+    return find

@@ -10,7 +10,7 @@ import structlog
 from microrollup.errors import IntakeStopped, LimitExceeded
 from microrollup.execution.block_context import Interrupted
 from microrollup.ledger.ledger import Ledger
-from microrollup.store.environment import map_errors
+from microrollup.store.environment import name_error
 
 __all__ = ["Stoppable"]
 
@@ -48,15 +48,17 @@ class Stoppable:
     def _stopping_on_failure(self) -> Iterator[None]:
         """Whatever ends this early leaves the ledger's memory ahead of its store: nothing but a restart helps then."""
         try:
-            with map_errors(self._directory):
-                yield
-        except BaseException as error:
+            yield
+        except BaseException as raised:
+            error = name_error(self._directory, raised)
             if not self._failed:
                 self._failed = True
                 self._stop(f"{str(error) or type(error).__name__}; restart to go on from what is durable")
             if isinstance(error, Interrupted):
                 raise LimitExceeded("an STF ran over its time limit while its outcome was being taken") from None
-            raise
+            if error is raised:
+                raise
+            raise error from raised
 
     def _stop(self, reason: str) -> None:
         self._stopped = reason

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self, cast
+from typing import Final, Self
 
 import lmdb
 
@@ -32,6 +32,7 @@ __all__ = [
     "hold_writer_lock",
     "is_being_written",
     "map_errors",
+    "name_error",
 ]
 
 Transaction = lmdb.Transaction
@@ -189,7 +190,7 @@ class Environment:
         Raises `StoreCorrupt` for a damaged page.
         """
         try:
-            return cast("bytes | None", (self._reader or self.reader).get(key, db=self.tables[table]))
+            return (self._reader or self.reader).get(key, db=self.tables[table])  # type: ignore[return-value]
         except lmdb.Error as error:
             raise _map_open_error(self.directory, error) from error
 
@@ -344,6 +345,11 @@ def map_errors(directory: Path) -> Iterator[None]:
         yield
     except lmdb.Error as error:
         raise _map_open_error(directory, error) from error
+
+
+def name_error(directory: Path, error: BaseException) -> BaseException:
+    """What `map_errors` makes of an error: itself, unless it is LMDB's."""
+    return _map_open_error(directory, error) if isinstance(error, lmdb.Error) else error
 
 
 def _map_open_error(directory: Path, error: lmdb.Error) -> StoreError:

@@ -41,8 +41,8 @@ ROOMS: dict[str, set[str]] = {
         "sequencer", "settlement"
     },
     "node": {
-        "_native", "based", "codec", "crypto", "chain", "declaration", "execution", "ledger", "sequencer", "settlement",
-        "store", "verifier"
+        "_native", "based", "codec", "crypto", "chain", "declaration", "execution", "guard", "ledger", "sequencer",
+        "settlement", "store", "verifier"
     },
     "rpc": {"codec", "crypto", "chain", "declaration", "execution", "explorer", "ledger", "node", "settlement"},
     "client": {"codec", "crypto", "chain", "declaration", "execution"},
