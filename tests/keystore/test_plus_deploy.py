@@ -14,13 +14,16 @@ from msgspec.structs import replace
 
 from apps.keystore.axiom.bridge_calls import encode_deposit_data, encode_initiate_l1_transaction
 from apps.keystore.axiom.transactions import DEPOSIT
-from apps.keystore.order_calls import encode_verdicts_creation
+from apps.keystore.chains.plan import L2_MESSENGER
+from apps.keystore.order_calls import encode_settler_creation, encode_verdicts_creation
 from apps.keystore.plus.command import main
 from apps.keystore.plus.config import Config, OrderSettler, PriceCap
 from apps.keystore.plus.deploying import check_custody, deploy_plus, plan_vault
 from apps.keystore.plus.module_file import write_module_text
 from apps.keystore.plus.order_bridges import encode_origin_creation
 from apps.keystore.plus.rollup import make_app
+from apps.keystore.smart_account import compute_deployed_address
+from apps.keystore.story.exits import install_exit, install_l1_messenger
 from apps.keystore.vault_calls import ETHER, encode_deposit
 from apps.keystore.vault_creation import (
     compute_vault_salt,
@@ -136,6 +139,9 @@ def test_what_is_wrong_with_the_command(anvil: Anvil, here: Path, capsys: pytest
         (deploy(anvil, "bank", "--inbox", "11" * 20), "this command makes one"),
         (deploy(anvil, "bank", "--axiom-fees", "1,2"), "is not DEPOSIT,WITHDRAW,UPDATE"),
         (deploy(anvil, "bank", "--axiom-fees", "1,2,3", "--bridge", "11" * 20), "--axiom-fees makes one"),
+        (deploy(anvil, "bank", "--op-stack", "11" * 20), "is not CHAIN=ADDRESS"),
+        (deploy(anvil, "bank", "--arbitrum", "0=" + "11" * 20), "is not CHAIN=ADDRESS"),
+        (deploy(anvil, "bank", *[f"--{kind}=10={'11' * 20}" for kind in ("op-stack", "arbitrum")]), "named twice"),
         (["vault", "apps.keystore.plus"], "give --data DIR"),
         (["vault", "apps.keystore.plus", "--data", "elsewhere"], "settles on no Ethereum"),
     ):
@@ -194,7 +200,7 @@ def test_settlers_that_the_vault_believes(anvil: Anvil, here: Path) -> None:
     verdicts = create_contract(options, PAYER, encode_verdicts_creation(sources)).address
     config = Config(plan_vault(here / "good", maker, verdicts=verdicts), settlers=(mine, far))
     made = deploy_plus(config, here / "good", place, PAYER, verdicts=verdicts)
-    assert [10, 42_161] == list(made.custody.chains)
+    assert ((mine, far), verdicts) == (made.custody.settlers, made.custody.verdicts)
     assert ("the bridge of chain 10, what its open orders hold", "at once") in made.custody.takers
     for name, believed, settlers, reason in (
         ("none", ZERO_ADDRESS, (mine,), "hears of none"),
@@ -204,6 +210,44 @@ def test_settlers_that_the_vault_believes(anvil: Anvil, here: Path) -> None:
         config = Config(plan_vault(here / name, maker, verdicts=believed), settlers=settlers)
         with pytest.raises(UsageError, match=reason):
             deploy_plus(config, here / name, place, PAYER, verdicts=believed)
+
+
+def test_orders_by_the_commands(anvil: Anvil, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`settler` knows the kind of a chain and brings its settler once; `deploy` makes what L1 hears of it, whatever the
+    order of its options, and the vault, the module and who could take the money name all of it.
+    """
+    settler = ["settler", "--chain", anvil.url, "--key", "payer.key"]
+    assert "chain 31337 has neither OP-stack's messenger" in run(capsys, *settler, code=2).replace("\n", " ")
+    anvil.call("anvil_setCode", "0x" + "64".zfill(40), "0xfe")
+    (far,) = run(capsys, *settler)["chains"]
+    install_exit(anvil)
+    (near,) = run(capsys, *settler)["chains"]
+    assert [(31_337, "Arbitrum"), (31_337, "OP-stack")] == [(each["chainId"], each["kind"]) for each in (far, near)]
+    assert [near | {"gasUsed": 0}] == run(capsys, *settler)["chains"]
+    assert {far["settler"], near["settler"]} == {
+        f"0x{compute_deployed_address(encode_settler_creation(each)).hex()}" for each in (None, L2_MESSENGER)
+    }
+
+    messenger, bridge = b"\x1c" * 20, b"\x1d" * 20
+    named = ["--op-stack", f"10=0x{messenger.hex()}", "--arbitrum", f"42161={bridge.hex()}"]
+    said = run(capsys, *deploy(anvil, "market", *named), code=2).replace("\n", " ")
+    assert "no contract at 0x1c1c1c" in said
+    assert "take the L1CrossDomainMessenger of chain 10" in said
+    assert not (here / "market.py").exists()
+    for each in (messenger, bridge):
+        install_l1_messenger(anvil, each)
+    made = run(capsys, *deploy(anvil, "market", *named))
+    assert [
+        {"chainId": 10, "address": near["settler"]}, {"chainId": 42_161, "address": far["settler"]}
+    ] == made["settlers"]  # fmt: skip
+    assert [f"the bridge of chain {number}, what its open orders hold" for number in (10, 42_161)] == [
+        each["who"] for each in made["takers"][1:3]
+    ]
+    vault = Contract(anvil, load_artifact("KeystoreVault", PACKAGE), made["vault"])
+    assert (made["verdicts"],) == vault.call("verdicts")
+    assert made | {"gasUsed": 0} == run(capsys, *deploy(anvil, "market", *named[2:], *named[:2]))
+    shown = run(capsys, "vault", "market", "--data", "node")
+    assert {name: made[name] for name in shown} == shown
 
 
 def test_the_module_s_text() -> None:

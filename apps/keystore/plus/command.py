@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from microrollup.deployment.place_file import find_place
 from microrollup.errors import UsageError
 from microrollup.keys.files import read_key
 from microrollup.primitives import ZERO_ADDRESS
-from microrollup.settlement.place import EthereumPlace
+from microrollup.settlement.place import EthereumPlace, make_options
 
 from ..axiom.bridge_creation import BridgeTerms
 from .config import Config, PriceCap
@@ -29,12 +30,15 @@ from .deploying import Custody, check_custody, deploy_plus, plan_bridge, plan_va
 from .funding import deposit_locally
 from .mail_command import mail_command
 from .module_file import keep_module
+from .order_bridges import ChainKind, OrderBridge, check_bridges, create_verdicts, plan_verdicts
+from .settler_command import settler_command
 
 __all__ = ["main", "plus_group"]
 
 _NAME: Final = f"python -m {__package__}"
 _MAX_WEI: Final = 1 << 256
 _FEES: Final = ("DEPOSIT", "WITHDRAW", "UPDATE")
+_MAX_CHAIN_ID: Final = (1 << 64) - 1
 
 
 def read_cap(text: str) -> PriceCap:
@@ -52,6 +56,24 @@ def read_fees(text: str) -> tuple[int, int, int]:
         raise click.BadParameter(f"{text!r} is not {','.join(_FEES)}, each in ether")
     deposit, withdraw, update = [read_ether(part) for part in parts]
     return deposit, withdraw, update
+
+
+def read_bridge(text: str) -> tuple[int, bytes]:
+    """`CHAIN=ADDRESS`: a chain's id, and the address of a contract of its on L1."""
+    number, separator, address = text.partition("=")
+    if not separator or not number.isdecimal() or not 0 < int(number) <= _MAX_CHAIN_ID:
+        raise click.BadParameter(f"{text!r} is not CHAIN=ADDRESS, with a chain's id in digits")
+    return int(number), hex_bytes(20)(address)
+
+
+def list_bridges(by_kind: dict[ChainKind, tuple[tuple[int, bytes], ...]]) -> tuple[OrderBridge, ...]:
+    """The chains that orders may go to, by their ids. Raises `UsageError` for one that is named twice."""
+    found = [OrderBridge(number, kind, bridge) for kind, named in by_kind.items() for number, bridge in named]
+    found.sort(key=lambda each: each.chain_id)
+    for one, other in pairwise(found):
+        if one.chain_id == other.chain_id:
+            raise UsageError(f"chain {one.chain_id} is named twice: orders know one settler of a chain")
+    return tuple(found)
 
 
 @click.group("plus", context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,7 +95,9 @@ def plus_group() -> None:
     metavar="ADDRESS",
     help="Who may void and change [default: nobody].",
 )
-@click.option("--verifier", "verifiers", type=hex_bytes(20), multiple=True, metavar="ADDRESS", help="Who may attest.")
+@click.option(
+    "--verifier", "verifiers", type=hex_bytes(20), multiple=True, metavar="ADDRESS", help="Who may attest; repeatable."
+)
 @click.option("--quorum", type=click.IntRange(1, 256), metavar="M", help="How many must [default: more than half].")
 @click.option("--fund", type=read_ether, metavar="ETHER", help="Send the builder so much for its batches.")
 @click.option("--salt", type=hex_bytes(32), default="00" * 32, metavar="HEX", help="Tells twins of a rollup apart.")
@@ -98,6 +122,21 @@ def plus_group() -> None:
 @click.option(
     "--axiom-fees-to", "recipient", type=hex_bytes(20), metavar="ADDRESS", help="For whom [default: who pays]."
 )
+@click.option(
+    "--op-stack",
+    "op_stack",
+    type=read_bridge,
+    multiple=True,
+    metavar="CHAIN=ADDRESS",
+    help="Take orders to this OP-stack chain: its id, and its L1CrossDomainMessenger on L1; repeatable.",
+)
+@click.option(
+    "--arbitrum",
+    type=read_bridge,
+    multiple=True,
+    metavar="CHAIN=ADDRESS",
+    help="Take orders to this Arbitrum chain: its id, and its Bridge on L1; repeatable.",
+)
 @json_option
 def deploy_command(
     name: str,
@@ -115,6 +154,8 @@ def deploy_command(
     bridge: bytes | None,
     fees: tuple[int, int, int] | None,
     recipient: bytes | None,
+    op_stack: tuple[tuple[int, bytes], ...],
+    arbitrum: tuple[tuple[int, bytes], ...],
     output: Output,
 ) -> None:
     """Create a Keystore+ on Ethereum with its vault.
@@ -122,6 +163,9 @@ def deploy_command(
     Writes NAME.py, by which all commands know the rollup (`microrollup run NAME --data DIR`), creates the vault, then
     the inbox, and binds the vault to it. Batches are published in calldata, because an escape needs the state and blobs
     expire; nobody owns the inbox, so that nobody can change who settles. The same command goes on after it was cut off.
+
+    With --op-stack or --arbitrum it makes what L1 hears of orders first; the chains can never be changed. `settler`
+    brings the contract that such a chain needs.
     """
     if reach.inbox is not None:
         raise UsageError("--inbox names an inbox that exists; this command makes one")
@@ -129,15 +173,21 @@ def deploy_command(
         raise UsageError("--bridge names a bridge that exists; --axiom-fees makes one")
     payer = read_key(key)
     place = make_ethereum_place(reach.put(inbox=hex0x(ZERO_ADDRESS), da=reach.given.get("da", "calldata")), directory)
-    vault = plan_vault(directory, compute_address(payer), salt)
+    bridges = list_bridges({"OP-stack": op_stack, "Arbitrum": arbitrum})
+    check_bridges(make_options(place), bridges)
+    verdicts = plan_verdicts(bridges)
+    vault = plan_vault(directory, compute_address(payer), salt, verdicts)
     terms = None if fees is None else BridgeTerms(recipient or compute_address(payer), *fees)
     if terms is not None:
         bridge = plan_bridge(directory, vault, terms)
-    config = Config(vault, bridge or ZERO_ADDRESS, parent_node=parent_node, collector=collector, price_caps=caps)
+    settlers = tuple([each.settler for each in bridges])
+    config = Config(vault, bridge or ZERO_ADDRESS, settlers, parent_node, collector, caps)
     keep_module(Path(f"{name}.py"), config)
+    gas = create_verdicts(make_options(place), payer, bridges)
     deployed = deploy_plus(
         config, directory, place, payer,
         owner=owner, verifiers=verifiers, quorum=quorum, salt=salt, fund=fund or 0, bridge=terms,
+        verdicts=verdicts,
     )  # fmt: skip
     made = {} if terms is None else {"bridge": hex0x(config.bridge)}
     document = (
@@ -146,13 +196,11 @@ def deploy_command(
         | {
             "module": f"{name}.py",
             "builder": hex0x(deployed.genesis.builder),
-            "gasUsed": deployed.gas_used,
+            "gasUsed": gas + deployed.gas_used,
         }
     )
-    next_step = {"next": f"microrollup run {name} --data {directory}"}
-    output.show(
-        document, make_facts(_list_facts(deployed.custody) | made | {"gas": f"{deployed.gas_used:,}"} | next_step)
-    )
+    told = {"gas": f"{gas + deployed.gas_used:,}", "next": f"microrollup run {name} --data {directory}"}
+    output.show(document, make_facts(_list_facts(deployed.custody) | made | told))
 
 
 @click.command("vault", cls=Command)
@@ -211,6 +259,7 @@ def fund_command(key: bytes, wei: int, directory: Path, app: str, output: Output
 plus_group.add_command(deploy_command)
 plus_group.add_command(fund_command)
 plus_group.add_command(mail_command)
+plus_group.add_command(settler_command)
 plus_group.add_command(vault_command)
 
 
@@ -220,16 +269,22 @@ def _describe(custody: Custody) -> dict[str, object]:
         "inbox": hex0x(custody.inbox),
         "rollupId": hex0x(custody.rollup_id),
         "owner": hex0x(custody.owner),
+        "verdicts": hex0x(custody.verdicts) if custody.settlers else None,
+        "settlers": [{"chainId": each.chain_id, "address": hex0x(each.address)} for each in custody.settlers],
         "takers": [{"who": who, "after": after} for who, after in custody.takers],
     }
 
 
 def _list_facts(custody: Custody) -> dict[str, object]:
     takers = {f"{who} could take the money": after for who, after in custody.takers}
+    settlers = {f"settler on chain {each.chain_id}": hex0x(each.address) for each in custody.settlers}
+    heard = {"verdicts": hex0x(custody.verdicts)} if custody.settlers else {}
     return {
         "vault": f"{hex0x(custody.vault)}, bound to the inbox",
         "inbox": hex0x(custody.inbox),
         "rollup id": hex0x(custody.rollup_id),
+        **heard,
+        **settlers,
         **takers,
     }
 

@@ -32,7 +32,7 @@ from ..vault_creation import (
     encode_vault_creation,
     encode_vault_question,
 )
-from .config import Config
+from .config import Config, OrderSettler
 from .order_bridges import check_settlers
 from .rollup import make_app
 from .state import Plus
@@ -54,8 +54,10 @@ class Custody(Struct, frozen=True):
     verifiers: int
     owner: bytes
     """20 bytes; zero for nobody."""
-    chains: tuple[int, ...] = ()
-    """Ids of those whose settlers say how orders ended."""
+    verdicts: bytes = ZERO_ADDRESS
+    """20 bytes: the contract on L1 that hears how orders ended; zero where there are no orders."""
+    settlers: tuple[OrderSettler, ...] = ()
+    """Whom it hears, by their chains' bridges."""
 
     @property
     def takers(self) -> list[tuple[str, str]]:
@@ -64,7 +66,10 @@ class Custody(Struct, frozen=True):
         if self.owner != ZERO_ADDRESS:
             days = CHANGE_DELAY_BLOCKS * _SECONDS_PER_BLOCK // 86_400
             found.append((f"the inbox's owner 0x{self.owner.hex()}", f"{CHANGE_DELAY_BLOCKS:,} L1 blocks, {days} days"))
-        found += [(f"the bridge of chain {chain}, what its open orders hold", "at once") for chain in self.chains]
+        found += [
+            (f"the bridge of chain {settler.chain_id}, what its open orders hold", "at once")
+            for settler in self.settlers
+        ]
         return [*found, ("anybody else", "never")]
 
 
@@ -182,8 +187,9 @@ def check_custody(app: MicroRollup, place: EthereumPlace) -> Custody:
         raise UsageError(
             f"the vault 0x{vault.hex()} is not bound to the inbox 0x{inbox.hex()}: deploy once more, it goes on"
         )
-    chains = tuple([settler.chain_id for settler in state.config.settlers])
-    return Custody(vault, inbox, rollup_id, verifiers.quorum, len(verifiers.members), owner, chains)
+    return Custody(
+        vault, inbox, rollup_id, verifiers.quorum, len(verifiers.members), owner, verdicts, state.config.settlers
+    )
 
 
 def _ask_word(options: EthereumOptions, vault: bytes, name: str) -> bytes:
