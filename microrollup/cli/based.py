@@ -14,6 +14,7 @@ from microrollup.cli.settings import Setting, list_settings
 from microrollup.declaration.query import load_methods
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.deployment.based import open_based
+from microrollup.deployment.l1_settings import L1_SETTINGS
 from microrollup.deployment.serving import serve_node
 from microrollup.errors import UsageError
 from microrollup.limits import MEMORY_BYTES, limited_memory
@@ -23,7 +24,7 @@ from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import bind
 from microrollup.settlement.place import L1Place
 
-__all__ = ["serve_based"]
+__all__ = ["list_based_settings", "serve_based"]
 
 _BUILDERS: Final = frozenset({
     "advertise", "block-size", "block-time", "builder-key", "clock", "empty-blocks", "node-name", "passphrase-file",
@@ -31,6 +32,14 @@ _BUILDERS: Final = frozenset({
     "urgent-budget", "urgent-token-file", "verifier", "verifier-key", "workers",
 })  # fmt: skip
 """Settings that a node of a based rollup does not have."""
+
+_UNUSED: Final = _BUILDERS | {"blobs", "da", "follow", "proof", *[each.name for each in L1_SETTINGS if each.sends]}
+"""Those that it has no use for; with a value of its own each is told, or refused."""
+
+
+def list_based_settings(ctx: click.Context) -> list[Setting]:
+    """What is set, and the defaults of what a node of a based rollup goes by. Raises what `list_settings` raises."""
+    return [each for each in list_settings(ctx) if each.source != "default" or each.name not in _UNUSED]
 
 
 def serve_based(

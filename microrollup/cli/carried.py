@@ -42,7 +42,8 @@ def carried_command(app: str, file: str, node: str, first_index: int, l1: L1Plac
     FILE holds one signed action per line, as they were handed to a relayer. They are looked for in the carriers of the
     inbox's queue, of any sender; no key is needed. Executed, rejected, faulted: its receipt says so. Skipped: the
     carrier's bitmap says that it was not taken, as where its nonce was not the next. Waiting: in the queue, and in no
-    block yet. Exit code 1: an action is in no carrier, or was not taken by any.
+    block yet. One that came alone, by `force --signed` or `submit`, counts as well. Exit code 1: an action was not
+    taken.
     """
     if l1 is None:
         raise UsageError("name the inbox: --l1-url and --inbox, or --l1")

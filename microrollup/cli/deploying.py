@@ -51,7 +51,9 @@ def read_ether(text: str) -> int:
 @click.option("--owner", type=hex_bytes(20), metavar="ADDRESS", help="Who may void and change [default: the --key's].")
 @click.option("--builder", type=hex_bytes(20), metavar="ADDRESS", help="Who builds [default: a key made in --data].")
 @click.option("--based", is_flag=True, help="Let nobody build: the inbox's queue on L1 alone says what blocks hold.")
-@click.option("--verifier", "verifiers", type=hex_bytes(20), multiple=True, metavar="ADDRESS", help="Who may attest.")
+@click.option(
+    "--verifier", "verifiers", type=hex_bytes(20), multiple=True, metavar="ADDRESS", help="Who may attest; repeatable."
+)
 @click.option("--quorum", type=click.IntRange(1, 256), metavar="M", help="How many must [default: more than half].")
 @click.option("--fund", type=read_ether, metavar="ETHER", help="Send the builder so much for its batches.")
 @click.option("--salt", type=hex_bytes(32), default="00" * 32, metavar="HEX", help="Tells twins of a rollup apart.")

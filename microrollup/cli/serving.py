@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import click
 
 from microrollup.cli.access import access_options
-from microrollup.cli.based import serve_based
+from microrollup.cli.based import list_based_settings, serve_based
 from microrollup.cli.l1 import l1_options, proof_option, sending_options
 from microrollup.cli.output import Output, json_option, make_facts
 from microrollup.cli.parameters import (
@@ -260,7 +260,7 @@ def run_command(
         configure_logging(as_json=True)
     rollup = load_rollup(app)
     if is_based(directory, l1):
-        announce = partial(_announce, output, list_settings(ctx), list_warnings(ctx))
+        announce = partial(_announce, output, list_based_settings(ctx), list_warnings(ctx))
         serve_based(ctx, rollup, directory, l1, access, announce, output)
         return
     if settle is not None and (settle == "ethereum") != isinstance(find_place(directory, l1), EthereumPlace):

@@ -109,7 +109,7 @@ def _settle_based(
         "attestations": len(served),
         "failed": failed,
     }
-    news = "none" if head is None else "settled now"
+    news = "settled now" if head is not None else f"none: {'nothing more' if served else 'nothing yet'} is attested"
     facts: dict[str, object] = {"settled": f"height {settled.height}", "news": news}
     facts |= {f"no answer from {url}": reason for url, reason in failed.items()}
     output.show(document, make_facts(facts))

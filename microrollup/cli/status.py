@@ -9,8 +9,10 @@ import click
 
 from microrollup.cli.l1 import Reach, choose_place, ethereum_options, local_option
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table
+from microrollup.codec.json import hex0x
 from microrollup.deployment.status import read_directory_status, read_l1_status, read_node_status
 from microrollup.errors import UsageError
+from microrollup.primitives import ZERO_ADDRESS
 from microrollup.verifier.http_source import is_address
 
 __all__ = ["status_command"]
@@ -81,9 +83,13 @@ def _render_indexes(indexes: list[dict[str, Any]], latest: int) -> Any:
 
 
 def _render_l1(l1: dict[str, Any]) -> dict[str, object]:
-    facts: dict[str, object] = {"L1 block": l1["number"], "last batch": f"in L1 block {l1['settledIn']}"}
+    settled = l1.get("settledHeight")
+    batch = "none yet" if settled == 0 else f"in L1 block {l1['settledIn']}"
+    facts: dict[str, object] = {"L1 block": l1["number"], "last batch": batch}
     if "inbox" in l1:
         facts |= {"inbox": l1["inbox"], "settled": f"height {l1['settledHeight']}", "state root": l1["settledRoot"]}
-        facts |= {"builder": l1["builder"], "quorum": f"{l1['quorum']} of {l1['verifiers']} verifiers"}
-    facts["forced actions"] = f"{l1['forcedQueue']}, {l1['forcedQueue'] - l1['forcedTaken']} of them not taken yet"
+        builder = "nobody: the rollup is based" if l1["builder"] == hex0x(ZERO_ADDRESS) else l1["builder"]
+        facts |= {"builder": builder, "quorum": f"{l1['quorum']} of {l1['verifiers']} verifiers"}
+    missing, where = l1["forcedQueue"] - l1["forcedTaken"], "taken" if settled is None else "in a settled block"
+    facts["forced actions"] = f"{l1['forcedQueue']}, {missing} of them not {where} yet"
     return facts

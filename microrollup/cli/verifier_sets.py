@@ -80,7 +80,10 @@ def register_keys_command(
     table = make_table("page", "keys")
     for page in pages:
         table.add_row(page.page, str(len(page.keys)))
-    output.show({"dryRun": dry_run, "pages": msgspec.to_builtins(pages)}, table)
+    named = " ".join([f"--page {page.page}" for page in pages])
+    following = f"the owner makes a set: microrollup announce-verifiers {named} --quorum M"
+    told = {"sent": "nothing: a dry run"} if dry_run else {"next": following}
+    output.show({"dryRun": dry_run, "pages": msgspec.to_builtins(pages)}, table, "", make_facts(dict(told)))
 
 
 @click.command("announce-verifiers", cls=Command)
@@ -136,7 +139,7 @@ def announce_verifiers_command(
     change = announce_verifiers(
         directory, l1, addresses or pages, quorum, BLS if pages else ECDSA, rules, secret, dry_run=dry_run
     )
-    facts = _list_facts(change)
+    facts = _list_facts(change) | ({"sent": "nothing: a dry run"} if dry_run else {})
     output.show({"dryRun": dry_run} | msgspec.to_builtins(change), make_facts(facts))
 
 

@@ -155,6 +155,11 @@ class QueryFailed(RpcError):
 class Unauthorized(RpcError):
     """The node takes actions from those who send one of its tokens; nothing was taken. A client has it as `token`."""
 
+    def __init__(self, code: int, message: str, data: Any = None, *, unanswered: int = 0) -> None:
+        super().__init__(code, message, data, unanswered=unanswered)
+        said = "the node takes actions only with one of its tokens, and none came, or another"
+        self.args = (f"{said}: a client sends `token`, `microrollup submit` that of --token-file ({code})",)
+
 
 class NodeBusy(RpcError):
     """A limit of the node is reached; nothing was taken."""

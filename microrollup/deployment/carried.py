@@ -16,6 +16,7 @@ from microrollup.deployment.relaying import (
     RelayedAction,
     RelayedFate,
     RelayOutcome,
+    find_receipt,
     read_actions,
     read_carrier,
 )
@@ -32,6 +33,8 @@ _RANKS: Final[tuple[RelayOutcome, ...]] = (
     "executed", "rejected", "faulted", "waiting", "skipped", "invalid", "voided", "not sent",
 )  # fmt: skip
 """Of an action that several carriers brought, the first of these holds."""
+_NOT_TAKEN: Final = _RANKS[4:]
+"""By a carrier: it may have come alone, forced or submitted."""
 
 
 def find_fates(
@@ -59,6 +62,9 @@ def find_fates(
                 for fate in read_carrier(client, rollup_id, entry.payload, found, entry.index) if found else ():
                     line = fate.action.line
                     best[line] = min(best[line], fate, key=lambda each: _RANKS.index(each.outcome))
+            for line, fate in best.items():
+                if fate.outcome in _NOT_TAKEN and (receipt := find_receipt(client, fate.action.action_hash)):
+                    best[line] = RelayedFate(fate.action, receipt["status"], receipt["reason"])
     return [best[line] for line in sorted(best)], refused
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "RefusedLine",
     "RelayedAction",
     "count_fates",
+    "find_receipt",
     "find_sent",
     "make_plan",
     "read_actions",
@@ -242,7 +243,7 @@ def read_carrier(
 ) -> list[RelayedFate]:
     """What became of actions of one carrier, by their places in it; `index` is its place in the queue."""
     actions = wanted.values()
-    receipt = _find_receipt(client, compute_forced_id(rollup_id, index))
+    receipt = find_receipt(client, compute_forced_id(rollup_id, index))
     if receipt is None:
         return [RelayedFate(action, "waiting", index=index) for action in actions]
     if receipt["status"] != "executed":
@@ -251,9 +252,14 @@ def read_carrier(
     marks = _read_marks(receipt, len(decode_carrier(payload)))
     fates = []
     for place, action in wanted.items():
-        found = _find_receipt(client, action.action_hash) if marks[place] else None
-        outcome = "skipped" if not marks[place] else "waiting" if found is None else found["status"]
-        fates.append(RelayedFate(action, outcome, "" if found is None else found["reason"], index))
+        found = find_receipt(client, action.action_hash)
+        if not marks[place]:
+            reason = "" if found is None else f"it came in another way: {found['status']}"
+            fates.append(RelayedFate(action, "skipped", reason, index))
+        elif found is None:
+            fates.append(RelayedFate(action, "waiting", index=index))
+        else:
+            fates.append(RelayedFate(action, found["status"], found["reason"], index))
     return fates
 
 
@@ -263,7 +269,7 @@ def _read_marks(receipt: dict[str, Any], count: int) -> list[bool]:
     return [bool(bitmap[place // 8] >> place % 8 & 1) for place in range(count)]
 
 
-def _find_receipt(client: SyncClient, action_hash: bytes) -> dict[str, Any] | None:
+def find_receipt(client: SyncClient, action_hash: bytes) -> dict[str, Any] | None:
     """The receipt of an action, None if the node has none yet."""
     try:
         found: dict[str, Any] = client.call("getReceipt", hash=hex0x(action_hash))

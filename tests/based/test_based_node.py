@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 import counting
 from based_chain import DEPTH, BasedChain, run_based_chain
 from command_line import CommandLine, cli
+from microrollup.crypto.ecdsa import compute_address
 from microrollup.deployment.attesting import gather_attestations
 from microrollup.keys.files import builder_key_path
+from microrollup.settlement.inbox import CHANGE_DELAY_BLOCKS
+from microrollup.testing.anvil import pass_blocks
 from microrollup.verifier.based import ATTESTED_BLOCKS
 from node_fixtures import receive, subscribe
+from proof_contracts import install_proof_verifier
 from waiting import wait_for
 
 __all__ = ["cli"]
@@ -159,3 +165,31 @@ def test_l1_is_away(chain: BasedChain, cli: CommandLine) -> None:
     new = ("--data", chain.root / "new", "--port", 0, *away, "--inbox", chain.inbox)
     assert "127.0.0.1:9" in cli.refuse("run", APP, *new)
     assert not (chain.root / "new").exists()
+
+
+def test_a_proof_that_counts(tmp_path: Path, cli: CommandLine) -> None:
+    """Where a set has a rule, `settle --from` names the statement whose proof it lacks, and sends nothing; with the
+    proof it settles what too few verifiers have signed.
+    """
+    contract, proofs = b"\x71" * 20, tmp_path / "proofs"
+    proofs.mkdir()
+    with run_based_chain(APP, tmp_path) as chain:
+        install_proof_verifier(chain.anvil, contract)
+        named = [option for key in chain.verifiers for option in ("--verifier", f"0x{compute_address(key).hex()}")]
+        rule = ("--count", f"0x{contract.hex()}=1")
+        cli.ask("announce-verifiers", *named, "--quorum", 3, *rule, "--key", chain.payer, *chain.at)
+        pass_blocks(chain.anvil, CHANGE_DELAY_BLOCKS)
+        chain.force(counting.Add(1))
+        chain.anvil.mine(ATTESTED_BLOCKS + DEPTH)
+        with chain.verify(0) as one, chain.verify(1) as two:
+            wait_for(lambda: len(gather_attestations([one, two])[0]) == 2)
+            code, _, said = chain.settle(one, two)
+            assert (2, True) == (code, "no place of its proofs is named, --proof" in said), said
+            place = ("--proof", f"0x{contract.hex()}={proofs}")
+            code, _, said = chain.settle(one, two, options=place)
+            assert (2, True) == (code, "not there yet" in said), said
+            (statement,) = re.findall("0x[0-9a-f]{64}", said)
+            (proofs / statement).write_bytes(bytes.fromhex(statement[2:]))
+            code, document, said = chain.settle(one, two, options=place)
+            assert (0, 1) == (code, document.get("settled")), said
+            assert 1 == chain.l1.get_settled().height

@@ -12,6 +12,7 @@ import counting
 from based_chain import BasedChain, command, run_based_chain
 from microrollup.chain.carrier import encode_carrier
 from microrollup.deployment.relaying import read_plan
+from microrollup.execution.payload import encode_carried_payload
 from waiting import wait_for
 
 USERS = 500
@@ -66,9 +67,14 @@ def test_500_users(chain: BasedChain, tmp_path: Path) -> None:
         assert (1, ["executed", "skipped", "not sent"]) == (code, [fate["outcome"] for fate in document["fates"]]), said
         assert [(3, "missing_member")] == [(each["line"], each["error"]) for each in document["refused"]]
         again = chain.signer.sign(counting.Add(0), "user 0").record  # carried by somebody else, too late
-        chain.force(encode_carrier([again]), encode_carrier([again])[:-1])
+        alone = chain.signer.sign(counting.Add(1), "user 509", 0).record
+        chain.force(encode_carrier([again]), encode_carrier([again])[:-1], encode_carried_payload(alone))
         chain.anvil.mine(3)
         chain.wait(caller)
         code, again_told, said = command(*own)
         assert (1, document["fates"]) == (code, again_told["fates"]), said
+        mine.write_text(chain.sign(counting.Add(1), "user 509") + "\n")  # forced alone, in no carrier
+        code, document, said = command(*own)
+        (fate,) = document["fates"]
+        assert (0, "executed", None) == (code, fate["outcome"], fate["index"]), said
     assert carriers < 20

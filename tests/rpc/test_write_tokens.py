@@ -114,8 +114,10 @@ def test_clients_send_one(caller, tmp_path, capsys):
     (tmp_path / "line.jsonl").write_bytes(line + b"\n")
     (tmp_path / "token").write_text(f"# services\n\n{NEW}\n{OLD}\n")
     arguments = ["submit", caller.url, str(tmp_path / "line.jsonl")]
-    assert 1 == main(arguments)
-    assert "-32008" in capsys.readouterr().out  # nothing was taken, so nothing is unknown
+    assert 1 == main([*arguments, "--json"])
+    (refusal,) = json.loads(capsys.readouterr().out)["refusals"]  # nothing was taken, so nothing is unknown
+    assert "-32008" == refusal["error"]
+    assert "--token-file" in refusal["detail"]
     assert 0 == main([*arguments, "--token-file", str(tmp_path / "token")])
     with pytest.raises(UsageError, match="the token is not"):
         SyncClient(caller.url, token="a\r\nX-Other: b")  # noqa: S106  # no secret

@@ -36,6 +36,7 @@ from microrollup.testing.settlement_harness import (
     propose,
 )
 from microrollup.verifier.verify import list_unchecked
+from proof_contracts import install_proof_verifier
 from waiting import wait_for
 
 REQUIRED, COUNTED, BURNER = (bytes([byte]) * 20 for byte in (0x71, 0x72, 0x73))
@@ -167,16 +168,9 @@ def test_what_names_a_place() -> None:
 
 def install_verifiers(anvil: Anvil) -> None:
     """Two contracts that say yes where the proof begins with the statement, and one that burns all gas."""
-    selector = get_selector()
-    compare = f"6024356084351463{selector}60e01b025f5260205ff3"
-    for address, code in ((REQUIRED, compare), (COUNTED, compare), (BURNER, "5b5f56")):
-        anvil.call("anvil_setCode", f"0x{address.hex()}", f"0x{code}")
-
-
-def get_selector() -> str:
-    from microrollup.crypto.keccak import keccak256
-
-    return keccak256(b"verify(bytes32,bytes32,bytes)")[:4].hex()
+    for address in (REQUIRED, COUNTED):
+        install_proof_verifier(anvil, address)
+    anvil.call("anvil_setCode", f"0x{BURNER.hex()}", "0x5b5f56")
 
 
 @pytest.fixture(scope="module")

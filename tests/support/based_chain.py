@@ -167,10 +167,10 @@ class BasedChain:
         environment = os.environ | {"PYTHONPATH": str(SUPPORT)}
         return subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 
-    def settle(self, *urls: str) -> tuple[int, dict[str, Any], str]:
+    def settle(self, *urls: str, options: tuple[object, ...] = ()) -> tuple[int, dict[str, Any], str]:
         """Anybody settles what verifiers serve at these addresses."""
         named = [option for url in urls for option in ("--from", url)]
-        return command("settle", self.app, *self.at, "--key", self.anybody, *named)
+        return command("settle", self.app, *self.at, "--key", self.anybody, *named, *options)
 
     def close(self) -> None:
         self.l1.close()
