@@ -17,15 +17,12 @@ import msgspec
 
 from benchmarks.bulk import build_bulk_store
 from benchmarks.context import Bench
-from benchmarks.importing import Importer, Spent, open_importer, warm_pool
+from benchmarks.importing import Importer, Spent, Way, open_importer, open_ways
 from benchmarks.measure import Comparison, Fsync
-from benchmarks.native import PURE
 from benchmarks.recovery import IN_C, WRAPPER, BareRecovery
 from benchmarks.report import Row, make_ratio_row, make_size_row
 from benchmarks.signing import SignedWork, find_owners, sign_work
 from benchmarks.stores import LARGE_BLOCK
-from microrollup._native.choice import Choice, choose, take
-from microrollup.execution.authentication_pool import AuthenticationPool
 
 __all__ = ["measure"]
 
@@ -43,10 +40,6 @@ class Targets(msgspec.Struct, frozen=True):
 
 _EMPTY: Final = Targets(wrapper=0.35)
 _LARGE: Final = {"in Python": Targets(in_c=0.28, cpu=110.0), "native": Targets(in_c=0.34, cpu=90.0)}
-
-
-_Paths = dict[str, tuple[Choice, AuthenticationPool]]
-"""By name: the path and warm workers that take it."""
 
 
 class _Limits(msgspec.Struct, frozen=True):
@@ -67,61 +60,51 @@ class _Round(msgspec.Struct, frozen=True):
 
 def measure(bench: Bench) -> list[Row]:
     """All lines in as many shares as repetitions, each share until its last block is sealed and durable."""
-    native = choose()
-    before = take(native)
-    try:
-        with (
-            BareRecovery(bench.workers) as bare,
-            warm_pool(bench, native) as native_pool,
-            warm_pool(bench, PURE) as python_pool,
-        ):
-            paths = {"in Python": (PURE, python_pool), "native": (native, native_pool)}
-            return [*_measure_large(bench, bare, paths), *_measure_empty(bench, bare, paths)]
-    finally:
-        take(before)
+    with BareRecovery(bench.workers) as bare, open_ways(bench) as ways:
+        return [*_measure_large(bench, bare, ways), *_measure_empty(bench, bare, ways)]
 
 
-def _measure_large(bench: Bench, bare: BareRecovery, paths: _Paths) -> list[Row]:
+def _measure_large(bench: Bench, bare: BareRecovery, ways: Mapping[str, Way]) -> list[Row]:
     """Both paths, each with its copy of a large store; updates are of accounts that are spread over it."""
     accounts, count = bench.sizes.accounts, bench.sizes.signed * bench.sizes.signed_rounds
     bench.say(f"signing {count:,} actions on {accounts:,} accounts")
     signed = sign_work(count, bench.workers, accounts=accounts)
-    first, *others = [bench.make_directory("end-to-end") for _ in paths]
+    first, *others = [bench.make_directory("end-to-end") for _ in ways]
     first.mkdir()
     build_bulk_store(first / "store", accounts, bench.say, find_owners(count, accounts))
     for other in others:
         shutil.copytree(first, other)
     where = f"{accounts:,} accounts in the store"
-    return _measure_stores(bench, bare, paths, [first, *others], signed, where, _LARGE)
+    return _measure_stores(bench, bare, ways, [first, *others], signed, where, _LARGE)
 
 
-def _measure_empty(bench: Bench, bare: BareRecovery, paths: _Paths) -> list[Row]:
+def _measure_empty(bench: Bench, bare: BareRecovery, ways: Mapping[str, Way]) -> list[Row]:
     """The installed path into an empty store."""
-    name, path = [*paths.items()][-1]
+    name, way = [*ways.items()][-1]
     return _measure_stores(
-        bench, bare, {name: path}, [bench.make_directory("end-to-end")], bench.signed, "empty store", {name: _EMPTY}
+        bench, bare, {name: way}, [bench.make_directory("end-to-end")], bench.signed, "empty store", {name: _EMPTY}
     )
 
 
 def _measure_stores(
     bench: Bench,
     bare: BareRecovery,
-    paths: _Paths,
+    ways: Mapping[str, Way],
     directories: Sequence[Path],
     signed: SignedWork,
     where: str,
     targets: Mapping[str, Targets],
 ) -> list[Row]:
-    bench.say(f"importing {len(signed.lines):,} signed lines, {where}, {' and '.join(paths)}")
+    bench.say(f"importing {len(signed.lines):,} signed lines, {where}, {' and '.join(ways)}")
     with ExitStack() as stack:
         importers = [
-            stack.enter_context(open_importer(directory, choice, pool))
-            for directory, (choice, pool) in zip(directories, paths.values(), strict=True)
+            stack.enter_context(open_importer(directory, way))
+            for directory, way in zip(directories, ways.values(), strict=True)
         ]
         fsync = bench.measure_fsync()
         rounds = [_run_round(bench, number, importers, bare, signed) for number in range(bench.sizes.signed_rounds)]
     rows: list[Row] = []
-    for place, name in enumerate(paths):
+    for place, name in enumerate(ways):
         ours = [each.ours[place] for each in rounds]
         limits = [each.limits for each in rounds]
         rows += _make_rows(f"signed, durable, {where}, {name}", ours, limits, targets[name], fsync)

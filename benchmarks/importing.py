@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -13,19 +15,34 @@ import msgspec
 
 from apps.keystore import app
 from benchmarks.context import Bench
-from benchmarks.measure import read_cpu_seconds
+from benchmarks.measure import Comparison, compare, list_processes, read_cpu_seconds
 from benchmarks.stores import BUILDER, LARGE_BLOCK, create_genesis
-from microrollup._native.choice import SWITCH, Choice, take
+from microrollup._native.choice import SWITCH, Choice, choose, take
 from microrollup.crypto.ecdsa import compute_address
+from microrollup.deployment.importing import GROUP_CHUNKS
 from microrollup.execution.authentication import Authenticated
-from microrollup.execution.authentication_pool import AuthenticationPool, split_chunks
+from microrollup.execution.authentication_pool import CHUNK_SIZE, AuthenticationPool, split_chunks
 from microrollup.ledger.ledger import Ledger
 from microrollup.sequencer.sequencer import Sequenced, Sequencer
 from microrollup.settlement.local import LocalSettlement
 
-__all__ = ["APP", "Importer", "Spent", "import_lines", "open_importer", "open_sequencer", "warm_pool"]
+__all__ = [
+    "APP",
+    "PURE",
+    "Importer",
+    "Spent",
+    "Way",
+    "compare_spent",
+    "import_lines",
+    "open_importer",
+    "open_sequencer",
+    "open_ways",
+    "warm_pool",
+]
 
 APP: Final = "apps.keystore"
+PURE: Final = Choice(None, "compared")
+"""Python alone."""
 
 
 @contextmanager
@@ -73,10 +90,11 @@ def _switched(choice: Choice | None) -> Iterator[None]:
 
 
 def import_lines(sequencer: Sequencer[int], pool: AuthenticationPool, lines: Sequence[bytes]) -> int:
-    """Lines to durable blocks, the last one closed too; how many executed."""
+    """Lines to durable blocks in groups as `microrollup import` has them, the last one closed; how many executed."""
     executed = 0
-    for outcomes in pool.authenticate_lines(split_chunks(lines)):
-        passed = [outcome for outcome in outcomes if isinstance(outcome, Authenticated)]
+    chunks = pool.authenticate_lines(split_chunks(lines, CHUNK_SIZE))
+    while group := list(islice(chunks, GROUP_CHUNKS)):
+        passed = [outcome for outcomes in group for outcome in outcomes if isinstance(outcome, Authenticated)]
         for _, outcome in sequencer.submit(enumerate(passed)):
             executed += isinstance(outcome, Sequenced) and outcome.receipt.status == 0
     sequencer.close_block()
@@ -88,7 +106,7 @@ class Spent(msgspec.Struct, frozen=True):
 
     wall: float
     writer: float
-    """This process, which admits, executes, logs and closes blocks."""
+    """This process, which admits or reads, executes, logs and closes blocks."""
     workers: float
     """All that authenticate."""
 
@@ -98,33 +116,72 @@ class Spent(msgspec.Struct, frozen=True):
         return self.writer + self.workers
 
 
-class Importer(msgspec.Struct, frozen=True):
-    """A store, its writer and warm workers, all on one path."""
+class Way(msgspec.Struct, frozen=True):
+    """One of the two paths, with warm workers that take it."""
 
     choice: Choice
-    sequencer: Sequencer[int]
     pool: AuthenticationPool
 
-    def measure(self, lines: list[bytes], *, is_last: bool = False) -> Spent:
-        """Import lines, all of which have to execute. The last ones pay for what waits to be written out, too."""
+    def measure(self, work: Callable[[], object], count: int) -> Spent:
+        """What `count` actions take on this path."""
         take(self.choice)
-        pids = self._list_workers()
+        pids = list_processes(self.pool._executor)
         wall, writer, workers = time.perf_counter(), time.process_time(), read_cpu_seconds(pids)
-        if import_lines(self.sequencer, self.pool, lines) != len(lines):
-            raise AssertionError("a line did not execute")
-        if is_last:
-            self.sequencer.ledger.flushing.flush()
-            self.sequencer.ledger.sync_tree()
+        work()
         spent = (time.perf_counter() - wall, time.process_time() - writer, read_cpu_seconds(pids) - workers)
-        return Spent(*[seconds / len(lines) for seconds in spent])
-
-    def _list_workers(self) -> list[int]:
-        executor = self.pool._executor
-        return [] if executor is None else [*executor._processes]
+        return Spent(*[seconds / count for seconds in spent])
 
 
 @contextmanager
-def open_importer(directory: Path, choice: Choice, pool: AuthenticationPool) -> Iterator[Importer]:
+def open_ways(bench: Bench) -> Iterator[dict[str, Way]]:
+    """Both paths by name; the second is the one that is installed, which this process takes again afterwards."""
+    native = choose()
+    before = take(native)
+    try:
+        with warm_pool(bench, PURE) as python_pool, warm_pool(bench, native) as native_pool:
+            yield {"in Python": Way(PURE, python_pool), "native": Way(native, native_pool)}
+    finally:
+        take(before)
+
+
+def compare_spent(
+    ours: Callable[[int], Spent], limit: Callable[[int], float], repetitions: int
+) -> tuple[Comparison, str]:
+    """`compare` by the wall clock, and what it took of CPU, as a note."""
+    spent: list[Spent] = []
+
+    def run(number: int) -> float:
+        spent.append(ours(number))
+        return spent[-1].wall
+
+    found = compare(run, limit, repetitions)
+    writer, workers = (
+        1e6 * statistics.median(part) for part in zip(*[(each.writer, each.workers) for each in spent], strict=True)
+    )
+    return found, f"CPU {writer + workers:.0f} us: this process {writer:.0f}, workers {workers:.0f}"
+
+
+class Importer(msgspec.Struct, frozen=True):
+    """A store with its writer, on one path."""
+
+    way: Way
+    sequencer: Sequencer[int]
+
+    def measure(self, lines: list[bytes], *, is_last: bool = False) -> Spent:
+        """Import lines, all of which have to execute. The last ones pay for what waits to be written out, too."""
+
+        def run() -> None:
+            if import_lines(self.sequencer, self.way.pool, lines) != len(lines):
+                raise AssertionError("a line did not execute")
+            if is_last:
+                self.sequencer.ledger.flushing.flush()
+                self.sequencer.ledger.sync_tree()
+
+        return self.way.measure(run, len(lines))
+
+
+@contextmanager
+def open_importer(directory: Path, way: Way) -> Iterator[Importer]:
     """An importer over the store of `open_sequencer`."""
     with open_sequencer(directory) as sequencer:
-        yield Importer(choice, sequencer, pool)
+        yield Importer(way, sequencer)

@@ -8,6 +8,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -24,6 +25,7 @@ __all__ = [
     "MemorySampler",
     "compare",
     "describe_machine",
+    "list_processes",
     "measure_fsync",
     "read_anonymous_mb",
     "read_cpu_seconds",
@@ -127,6 +129,11 @@ def _read_cpu() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def list_processes(executor: ProcessPoolExecutor | None) -> list[int]:
+    """The ids of an executor's processes."""
+    return [] if executor is None else [*executor._processes]
 
 
 def read_cpu_seconds(pids: Iterable[int]) -> float:

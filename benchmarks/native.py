@@ -13,6 +13,7 @@ from typing import Final
 
 from apps.keystore import app
 from benchmarks.context import Bench
+from benchmarks.importing import PURE
 from benchmarks.measure import Comparison, compare
 from benchmarks.report import Row, make_ratio_row
 from benchmarks.state_root import TreeRun
@@ -25,11 +26,9 @@ from microrollup.crypto.merkle.indexed import compute_tree_key
 from microrollup.execution.authentication import Authenticator
 from microrollup.execution.authentication_pool import CHUNK_SIZE, split_chunks
 
-__all__ = ["PURE", "measure"]
+__all__ = ["measure"]
 
 _NAME: Final = "native"
-PURE: Final = Choice(None, "compared")
-"""Python alone."""
 
 
 def measure(bench: Bench) -> list[Row]:

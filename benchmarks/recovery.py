@@ -10,7 +10,7 @@ from typing import Final, Self
 
 import coincurve
 
-from benchmarks.measure import read_cpu_seconds
+from benchmarks.measure import list_processes, read_cpu_seconds
 from microrollup.crypto.ecdsa import recover_addresses
 
 __all__ = ["IN_C", "WRAPPER", "BareRecovery"]
@@ -48,7 +48,7 @@ class BareRecovery:
 
     def read_cpu(self) -> float:
         """Seconds of CPU that the processes have taken until now."""
-        return read_cpu_seconds(self._executor._processes)
+        return read_cpu_seconds(list_processes(self._executor))
 
     def _measure(self, work: Callable[[_Share], None], digests: Sequence[bytes], signatures: Sequence[bytes]) -> float:
         shares = [

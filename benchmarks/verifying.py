@@ -58,4 +58,4 @@ def measure(bench: Bench) -> list[Row]:
 
 
 def _authenticate(authenticator: Authenticator, block: Block) -> list[Authentication]:
-    return [authenticator.authenticate_record(record) for record in block.records if is_signed_record(record)]
+    return authenticator.authenticate_records([record for record in block.records if is_signed_record(record)])
