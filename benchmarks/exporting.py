@@ -16,11 +16,11 @@ from typing import Final
 import coincurve
 
 from benchmarks.context import Bench
-from benchmarks.end_to_end import APP, import_lines, open_sequencer, warm_pool
+from benchmarks.importing import APP, import_lines, open_sequencer, warm_pool
 from benchmarks.measure import Comparison
+from benchmarks.recovery import IN_C, WRAPPER
 from benchmarks.report import Row, make_ratio_row
 from benchmarks.subprocesses import run_python
-from microrollup._native.choice import get_library
 from microrollup.crypto.ecdsa import recover_addresses
 
 __all__ = ["measure"]
@@ -38,15 +38,13 @@ def measure(bench: Bench) -> list[Row]:
     short, _, _ = _export(bench, lines[:1])
     file, root, accounts = _export(bench, lines)
     bench.say(f"verifying an export of {count:,} actions")
-    library = get_library()
-    recover = recover_addresses if library is None else library.recover_addresses
     found: list[tuple[float, float, float]] = []
     starting: list[float] = []
     for _ in range(min(_MOST_TURNS, bench.sizes.repetitions)):
         starting.append(_verify(short))
         taken = _verify(file, root)
         started = time.process_time()
-        recover(digests, signatures)
+        recover_addresses(digests, signatures)
         between = time.process_time()
         for digest, signature in zip(digests, signatures, strict=True):
             coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
@@ -59,14 +57,13 @@ def measure(bench: Bench) -> list[Row]:
         " per action in the file"
     )
     what = f"verifying a file of {count:,} actions, from 0 to {accounts:,} accounts"
-    in_c = "recovery and address, in C" if library is not None else "recovery and address, no helper here"
     return [
-        make_ratio_row("export", what, _compare(found, 1, count), limit_name=in_c, note=note),
+        make_ratio_row("export", what, _compare(found, 1, count), limit_name=IN_C, note=note),
         make_ratio_row(
             "export",
             "the same beside recovery from Python",
             _compare(found, 2, count),
-            limit_name="bare recovery, Python",
+            limit_name=WRAPPER,
         ),
     ]
 

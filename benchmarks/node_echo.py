@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Final
 import msgspec
 
 from benchmarks.context import Bench
+from benchmarks.measure import read_cpu_seconds
 from benchmarks.node_load import make_lines
 from benchmarks.node_process import HttpClient, RunningNode, make_call
 from benchmarks.report import Row
@@ -75,20 +75,14 @@ def measure_echo(bench: Bench, node: RunningNode) -> Row:
 
 
 def _send(client: HttpClient, pid: int, bodies: Sequence[bytes], into: _Times) -> None:
-    before = _read_cpu(pid)
+    before = read_cpu_seconds([pid])
     for body in bodies:
         started = time.perf_counter()
         answer = client.post(body)
         into.latencies.append(time.perf_counter() - started)
         if b'"result"' not in answer:
             raise RuntimeError(f"refused: {answer!r}")
-    into.cpu += _read_cpu(pid) - before
-
-
-def _read_cpu(pid: int) -> float:
-    """Seconds of CPU that a process has taken, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    into.cpu += read_cpu_seconds([pid]) - before
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import msgspec
 from apps.keystore import app
 from apps.keystore.transitions import Register
 from benchmarks.context import Bench
-from benchmarks.end_to_end import open_sequencer
+from benchmarks.importing import open_sequencer
 from benchmarks.report import Row
 from benchmarks.signing import sign_senders
 from benchmarks.workload import ACTIONS_PER_SENDER, MIX
