@@ -1,10 +1,10 @@
 // What the rollup declares: ids, the signing domain, actions and fields, limits.
 
-import { h, link, replace, to } from "./dom.js";
+import { h, replace } from "./dom.js";
 import { renderFacts, renderFullHash, renderValue } from "./format.js";
 import { feed } from "./live.js";
 import { getConfig } from "./rpc.js";
-import { describeType } from "./view_state.js";
+import { listFields } from "./view_state.js";
 
 export async function renderRollupPage(context) {
   const config = await getConfig();
@@ -69,34 +69,7 @@ export async function renderRollupPage(context) {
         ),
       ),
     ),
-    card(
-      "State",
-      h(
-        "ul",
-        { class: "field-list" },
-        ...config.fields.map((field) =>
-          h(
-            "li",
-            {},
-            link(to("state", field.name), field.name),
-            " ",
-            h(
-              "code",
-              {},
-              field.kind === "map"
-                ? `${describeType(field.keyType)} → ${describeType(field.valueType)}`
-                : describeType(field.valueType),
-            ),
-            " ",
-            h(
-              "span",
-              { class: `badge ${field.settled ? "good" : "quiet"}` },
-              field.settled ? "settles on L1" : "metadata",
-            ),
-          ),
-        ),
-      ),
-    ),
+    card("State", listFields(config.fields)),
     card("Limits", renderValue({ blockTime: config.blockTime, blockSize: config.blockSize, ...config.limits })),
   );
 }

@@ -97,31 +97,24 @@ function renderFields(fields) {
     "section",
     { class: "card", "aria-labelledby": "fields-title" },
     h("h2", { id: "fields-title" }, "Fields"),
-    h(
-      "ul",
-      { class: "field-list" },
-      ...fields.map((field) =>
-        h(
-          "li",
-          {},
-          link(to("state", field.name), field.name),
-          " ",
-          h(
-            "code",
-            {},
-            field.kind === "map"
-              ? `${describeType(field.keyType)} → ${describeType(field.valueType)}`
-              : describeType(field.valueType),
-          ),
-          " ",
-          h(
-            "span",
-            { class: `badge ${field.settled ? "good" : "quiet"}` },
-            field.settled ? "settles on L1" : "metadata",
-          ),
-        ),
-      ),
-    ),
+    listFields(fields),
+  );
+}
+
+export function listFields(fields) {
+  return h("ul", { class: "field-list" }, ...fields.map(renderField));
+}
+
+function renderField(field) {
+  const value = describeType(field.valueType);
+  return h(
+    "li",
+    {},
+    link(to("state", field.name), field.name),
+    " ",
+    h("code", {}, field.kind === "map" ? `${describeType(field.keyType)} → ${value}` : value),
+    " ",
+    h("span", { class: `badge ${field.settled ? "good" : "quiet"}` }, field.settled ? "settles on L1" : "metadata"),
   );
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import shop.v1
 import shop.v2
 from command_line import APP, LINES, CommandLine
 from l1_double import L1Double, Persona
-from l1_fixtures import Anvil, run_anvil
+from l1_fixtures import Anvil
 from l1_proxy import run_proxy
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address, load_private_key
@@ -26,18 +25,6 @@ PAYER = compute_address(load_private_key(bytes.fromhex(DEV_KEYS[0])))
 MEMBERS = [
     f"--member={name}=0x{byte * 32}" for name, byte in (("codeHash", "c0"), ("configHash", "cf"), ("salt", "5a"))
 ]
-
-
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    with run_anvil("--hardfork", "osaka") as anvil:
-        anvil.mine(3)
-        yield anvil
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    return CommandLine(capsys, monkeypatch)
 
 
 @pytest.fixture

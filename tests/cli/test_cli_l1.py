@@ -21,11 +21,6 @@ MEMBERS = [
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    return CommandLine(capsys, monkeypatch)
-
-
-@pytest.fixture
 def data(tmp_path: Path, command: CommandLine) -> Path:
     """A keystore of 40 actions in four blocks, verified and settled."""
     lines = tmp_path / "lines"

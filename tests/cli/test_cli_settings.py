@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from command_line import APP, CommandLine
-from l1_fixtures import Anvil, run_anvil
+from l1_fixtures import Anvil
 from microrollup.deployment.l1_settings import L1_SETTINGS
 from microrollup.deployment.place_file import find_place, keep_place, place_path
 from microrollup.deployment.settings_file import SETTINGS_FILE
@@ -21,18 +20,6 @@ from process_fixtures import run_node
 
 INBOX = "0x" + "ab" * 20
 DEPLOYED = EthereumPlace("http://127.0.0.1:1/v2/0123456789secret", INBOX, depth=3)
-
-
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    with run_anvil("--hardfork", "osaka") as anvil:
-        anvil.mine(3)
-        yield anvil
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    return CommandLine(capsys, monkeypatch)
 
 
 @pytest.fixture
