@@ -65,6 +65,8 @@ class FailoverTransport(L1Transport):
         self._return_at = 0.0
         self._chain_id: int | None = None
         self._checked: set[int] = set()
+        self._silent_until: dict[int, float] = {}
+        """Nodes that did not say which block they have; what is built on does not wait for them every time."""
 
     async def close(self) -> None:
         await super().close()
@@ -80,7 +82,12 @@ class FailoverTransport(L1Transport):
         return await self._try_nodes(requests[0][0], lambda node: node.ask_many(requests))
 
     async def confirm_block(self, number: int, block_hash: bytes) -> None:
-        others = [index for index in range(len(self._nodes)) if index != self._current]
+        now = self._clock()
+        others = [
+            index
+            for index in range(len(self._nodes))
+            if index != self._current and now >= self._silent_until.get(index, now)
+        ]
         found = await asyncio.gather(*[self._find_hash(index, number) for index in others])
         for index, other in zip(others, found, strict=True):
             if other not in (None, block_hash):
@@ -95,6 +102,7 @@ class FailoverTransport(L1Transport):
                 answer = await self._nodes[index].ask("eth_getBlockByNumber", hex(number), False)
                 return None if answer is None else parse_block(answer, number).hash
         except (L1Error, TimeoutError):
+            self._silent_until[index] = self._clock() + RETURN_SECONDS
             return None
 
     async def _try_nodes(self, method: str, work: Callable[[L1Transport], Awaitable[T]]) -> T:
