@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -63,9 +64,12 @@ def reserved_memory() -> AbstractContextManager[None]:
 def require_memory(size: int) -> None:
     """Raise `MemoryError` unless so many bytes could be had now; none are held.
 
-    LMDB and other libraries end the process where an allocation fails.
+    LMDB and other libraries end the process where an allocation fails. Pages that are not touched cost nothing.
     """
-    bytearray(size)
+    try:
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError:
+        raise MemoryError(f"{size} bytes are not to be had") from None
 
 
 @contextmanager
