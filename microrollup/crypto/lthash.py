@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
+from microrollup.crypto.blake import make_hasher
+
 __all__ = ["EMPTY_LANES", "LANES_BYTES", "compute_metadata_root", "encode_entry", "update_lanes"]
 
 LANES_BYTES: Final = 2048
@@ -47,12 +49,10 @@ def update_lanes(lanes: bytes, removed: Iterable[MetadataEntry], added: Iterable
 
 def _sum_entries(entries: Iterable[MetadataEntry]) -> npt.NDArray[np.uint16]:
     total = np.zeros(LANES_BYTES // 2, np.uint16)
-    remaining = iter(entries)
+    remaining, spread = iter(entries), make_hasher(LANES_BYTES)
     while chunk := list(islice(remaining, _CHUNK_ENTRIES)):
-        spread = b"".join(
-            [blake3(encode_entry(field, key, value)).digest(length=LANES_BYTES) for field, key, value in chunk]
-        )
-        total += np.frombuffer(spread, "<u2").reshape(-1, LANES_BYTES // 2).sum(axis=0, dtype=np.uint16)
+        lanes = b"".join([spread(encode_entry(*entry)) for entry in chunk])
+        total += np.frombuffer(lanes, "<u2").reshape(-1, LANES_BYTES // 2).sum(axis=0, dtype=np.uint16)
     return total
 
 

@@ -47,7 +47,7 @@ from microrollup.ledger.recovery import (
     take_blocks_back,
 )
 from microrollup.ledger.upgrade_block import compute_upgrade_changes, execute_upgrade
-from microrollup.limits import relaxed_limits
+from microrollup.limits import collect_rarely, relaxed_limits
 from microrollup.store.environment import MAP_SIZE, Environment, Transaction, encode_number, map_errors
 from microrollup.store.retention import Retention, prune
 from microrollup.store.rows import StateRows
@@ -79,6 +79,7 @@ class Ledger(LedgerStore):
 
     def __init__(self, app: MicroRollup, environment: Environment, genesis: Genesis, *, audit: bool = False) -> None:
         """Use `create` or `open`."""
+        collect_rarely()
         self.app = app
         """The app that is loaded, with all its versions."""
         self.rollup = app.oldest

@@ -10,7 +10,7 @@ stores them; nil where there is no row.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from blake3 import blake3
 
 from microrollup.codec.canonical import encode_canonical
+from microrollup.crypto.blake import make_hasher
 from microrollup.errors import DecodeError
 
 __all__ = [
@@ -39,7 +40,7 @@ _WHAT: Final = "row changes"
 Digests = npt.NDArray[np.uint64]
 
 
-class RowChange(NamedTuple):
+class RowChange(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True, gc=False):
     """A state row before a block and after it, as stored; None where there is no row."""
 
     key: bytes
@@ -60,9 +61,9 @@ def compute_digest(row_key: bytes) -> int:
 
 def encode_row_changes(height: int, changes: Iterable[RowChange]) -> bytes:
     """Encode the changes of the block at a height, of each row at most one, in whatever order they come."""
-    ordered = sorted([(compute_digest(change.key), change) for change in changes])
-    digests = np.array([digest for digest, _ in ordered], dtype=">u8").tobytes()
-    index = len(ordered).to_bytes(_COUNT_BYTES, "big") + digests
+    digest = make_hasher(_DIGEST_BYTES)
+    ordered = sorted([(digest(change.key), change) for change in changes])
+    index = len(ordered).to_bytes(_COUNT_BYTES, "big") + b"".join([found for found, _ in ordered])
     return index + _compute_check(height, index) + encode_canonical([change for _, change in ordered])
 
 
@@ -89,8 +90,8 @@ def decode_row_changes(height: int, raw: bytes | memoryview) -> list[RowChange]:
     """All rows that a block changed, in the order of their digests. Raises `DecodeError`, also for damaged keys."""
     digests, body = _split(height, raw)
     changes = _decode_rows(_DECODER, body)
-    found = b"".join([blake3(change.key).digest(_DIGEST_BYTES) for change in changes])
-    if found != digests.tobytes():
+    digest = make_hasher(_DIGEST_BYTES)
+    if b"".join([digest(change.key) for change in changes]) != digests.tobytes():
         raise DecodeError(_WHAT, "digests and rows differ")
     return changes
 

@@ -35,6 +35,7 @@ from microrollup.chain.block import Block, Header, compute_block_hash
 from microrollup.chain.carrier import drop_carried
 from microrollup.chain.record import Open, Seal
 from microrollup.codec.canonical import decode_canonical, encode_canonical
+from microrollup.crypto.blake import make_hasher
 from microrollup.crypto.merkle.items import compute_items_root
 from microrollup.errors import DecodeError, NotRetained, StoreCorrupt
 from microrollup.primitives import Bytes32, Uint64
@@ -317,8 +318,9 @@ def check_log_end(txn: Transaction, tables: Tables, length: int, chain: bytes) -
 def append_records(txn: Transaction, tables: Tables, number: int, chain: bytes, records: list[bytes]) -> bytes:
     """Append records from `number` on, after `chain`; the chain's new value."""
     rows: list[tuple[bytes, bytes]] = []
+    link = make_hasher(CHAIN_BYTES)
     for record in records:
-        chain = blake3(chain + record).digest()
+        chain = link(chain + record)
         rows.append((number.to_bytes(8, "big"), chain + record))
         number += 1
     cursor = txn.cursor(tables["log"])
