@@ -125,10 +125,13 @@ class Unflushed:
         frozen = [] if self.frozen is None else self.frozen.list_rows(low, high)
         return sorted({*newest, *frozen}) if newest and frozen else newest or frozen
 
-    def find_leaf(self, tree_key: bytes) -> int | None:
-        """The leaf index of a new tree key."""
-        found = self.newest.leaves.get(tree_key)
-        return self.frozen.leaves.get(tree_key) if found is None and self.frozen is not None else found
+    def has_leaf(self, tree_key: bytes) -> bool:
+        """Whether a tree key is new in one of the layers."""
+        return tree_key in self.newest.leaves or (self.frozen is not None and tree_key in self.frozen.leaves)
+
+    def list_leaves(self) -> list[dict[bytes, int]]:
+        """Tree key -> leaf index, of the new keys of each layer; not to be changed."""
+        return [layer.leaves for layer in (self.newest, self.frozen) if layer is not None]
 
     def narrow(
         self, tree_key: bytes, below: bytes | None, leaf_index: int, above: bytes | None

@@ -54,20 +54,29 @@ class StoredRows:
         try:
             if self._unflushed.holds(row_key):
                 raw = self._unflushed.get(row_key)
-                if raw is None:
-                    return ABSENT
+            elif self._keys is not None and field.settled:
+                raw = self._find_settled(self._keys, compute_tree_key(field.number, encoded), row_key)
             else:
                 raw = self._environment.get("state", row_key)
-            if raw is None:
-                if self._keys is not None and field.settled:
-                    self._keys.check_absent(compute_tree_key(field.number, encoded))
-                else:
+                if raw is None:
                     check_absent(self._environment.cursor("state"), row_key)
+            if raw is None:
                 return ABSENT
             self.loaded_bytes += len(raw)
             return field.decode_row(self._unpack(row_key, raw))
         except (lmdb.Error, DecodeError, StoreError) as error:
             raise self._note(f"state row 0x{row_key.hex()} of {field.name} cannot be read: {error}") from error
+
+    def _find_settled(self, keys: StoredKeys, tree_key: bytes, row_key: bytes) -> bytes | None:
+        """A row of the table. The tree is asked first: it has to be when the row changes, and what it does not have is
+        absent.
+        """
+        if not keys.holds(tree_key):
+            return None
+        raw = self._environment.get("state", row_key)
+        if raw is None:
+            keys.check_deleted(tree_key)
+        return raw
 
     def iterate(
         self, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
