@@ -34,6 +34,7 @@ from microrollup.crypto.merkle.levels import (
     compute_node_rows,
     compute_row_hashes,
 )
+from microrollup.crypto.merkle.rows import put_rows
 from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.store.flat_file import FlatFile
 from microrollup.store.old_path import OldPath
@@ -168,8 +169,8 @@ class FlatTree:
         """Write a delta that LMDB holds safely to the files. Raises `StoreCorrupt` unless it follows on the tree."""
         self._check_follows(delta.leaf_count_before, delta.root_before)
         self._reserve(delta.leaf_count)
-        self._leaves.rows[delta.leaf_indices] = delta.new_leaves
-        self._nodes.rows.view(np.uint64)[delta.node_positions] = delta.new_hashes.view(np.uint64)
+        put_rows(self._leaves.rows, delta.leaf_indices, delta.new_leaves)
+        put_rows(self._nodes.rows, delta.node_positions, delta.new_hashes)
         self.known.replace(compute_depth(delta.leaf_count), self.leaf_count, delta.node_ids, delta.new_hashes)
         self.leaf_count, self._root = delta.leaf_count, delta.root
 
@@ -233,7 +234,7 @@ class FlatTree:
                 raise StoreCorrupt("tree", f"a delta follows on {delta.leaf_count_before} leaves, not on {leaf_count}")
             leaf_count = delta.leaf_count
             self._reserve(leaf_count)
-            self._leaves.rows[delta.leaf_indices] = delta.new_leaves
+            put_rows(self._leaves.rows, delta.leaf_indices, delta.new_leaves)
             touched.append(delta.leaf_indices.astype(np.int64))
         if touched:
             indices = np.unique(np.concatenate(touched))
@@ -245,7 +246,7 @@ class FlatTree:
                 count_before=self.leaf_count,
                 count_after=leaf_count,
             )
-            self._nodes.rows[changed.positions] = changed.new_hashes
+            put_rows(self._nodes.rows, changed.positions, changed.new_hashes)
         self.leaf_count = leaf_count
         return self._begin_anew()
 
@@ -260,8 +261,8 @@ class FlatTree:
             delta.check()
             if delta.leaf_count != self.leaf_count:
                 raise StoreCorrupt("tree", f"a delta led to {delta.leaf_count} leaves, not to {self.leaf_count}")
-            self._leaves.rows[delta.leaf_indices] = delta.old_leaves
-            self._nodes.rows[delta.compute_node_positions()] = delta.old_hashes
+            put_rows(self._leaves.rows, delta.leaf_indices, delta.old_leaves)
+            put_rows(self._nodes.rows, delta.compute_node_positions(), delta.old_hashes)
             self.leaf_count = delta.leaf_count_before
         return self._begin_anew()
 

@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from microrollup.crypto.merkle.rows import put_rows
+
 __all__ = ["MAX_KNOWN_LEVELS", "KnownNodes"]
 
 MAX_KNOWN_LEVELS: Final = 17
@@ -65,12 +67,12 @@ class KnownNodes:
 
     def take(self, parents: Ids) -> Hashes:
         """The children of parents that `find` found, 64 bytes each."""
-        return self._pairs[parents]
+        return self._pairs.take(parents, axis=0)
 
     def enter(self, parents: Ids, pairs: Hashes) -> None:
         """The children of the ids of one level, once it is certain that they lead to the root."""
         if len(parents) and int(parents[-1]) < self._room:
-            self._pairs[parents] = pairs
+            put_rows(self._pairs, parents, pairs)
             self._is_known[parents] = True
 
     def replace(self, depth: int, leaves_before: int, ids: npt.NDArray[np.uint32], hashes: Hashes) -> None:
@@ -81,7 +83,7 @@ class KnownNodes:
         self.set_depth(depth)
         count = int(np.searchsorted(ids, 2 * self._room))
         nodes, here = self._pairs.reshape(-1, _HASH_BYTES), ids[:count].astype(np.int64)
-        nodes[here] = hashes[:count]
+        put_rows(nodes, here, hashes[:count])
         for level in range(max(0, depth - MAX_KNOWN_LEVELS), depth):
             children = 1 << depth - level
             first = children + (-(-leaves_before >> level + 1) << 1)

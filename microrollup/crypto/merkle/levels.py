@@ -19,6 +19,7 @@ from microrollup._native.choice import get_library
 from microrollup.crypto.keccak import keccak256
 from microrollup.crypto.merkle.indexed import UNUSED_LEAF_HASH, compute_depth
 from microrollup.crypto.merkle.known_nodes import KnownNodes
+from microrollup.crypto.merkle.rows import Rows, put_rows
 from microrollup.errors import StoreError
 
 __all__ = [
@@ -45,8 +46,6 @@ MAX_DEPTH: Final = 31
 
 MAX_LEAVES: Final = 1 << MAX_DEPTH
 
-Rows = npt.NDArray[np.uint8]
-"""Shape (n, row bytes)."""
 Indices = npt.NDArray[np.int64]
 
 
@@ -158,9 +157,9 @@ def change_nodes(
             check.climb(level, pairs, rows, above)
         if (2 * int(above[-1]) + 1) << level >= count_after:
             pairs[-1] = _UNUSED_ROWS[level]
-        old = _blank_new_nodes(level, indices, pairs[rows], count_before)
+        old = _blank_new_nodes(level, indices, pairs.take(rows, axis=0), count_before)
         levels.append(_Level(_compute_ids(depth, level, indices), children[rows], old, hashes))
-        pairs[rows] = hashes
+        put_rows(pairs, rows, hashes)
         hashes = compute_row_hashes(pairs.reshape(-1, 2 * HASH_BYTES))
         indices = above
     top = np.array([compute_node_position(depth, 0)])
@@ -203,11 +202,11 @@ class _OldPaths:
         old_pairs = pairs.reshape(-1, 2 * HASH_BYTES)[:parents]
         ids = above[:parents] + (1 << max(0, self._depth - level - 1))
         is_known = self._known.find(ids)
-        old_pairs[is_known] = self._known.take(ids[is_known])
-        if (pairs[rows[self._places]] != self._hashes).any():
+        put_rows(old_pairs, np.flatnonzero(is_known), self._known.take(ids[is_known]))
+        if not np.array_equal(pairs.take(rows[self._places], axis=0), self._hashes):
             raise DamagedTree(f"a node of level {level}")
         self._places = np.flatnonzero(~is_known)
-        fresh = old_pairs[self._places]
+        fresh = old_pairs.take(self._places, axis=0)
         if len(fresh) and (2 * int(above[self._places[-1]]) + 1) << level >= self._count:
             fresh[-1, HASH_BYTES:] = _UNUSED_ROWS[level]
         self._hashed.append((ids[self._places], fresh))
@@ -215,7 +214,7 @@ class _OldPaths:
 
     def finish(self, level: int, top: Rows) -> None:
         """Compare the root, and keep what is known now. Raises `DamagedTree`."""
-        if (top[self._places] != self._hashes).any():
+        if not np.array_equal(top[self._places], self._hashes):
             raise DamagedTree(f"the nodes below level {level}")
         for parents, pairs in self._hashed:
             self._known.enter(parents, pairs)
