@@ -268,9 +268,12 @@ def encode_events(rollup: MicroRollup, events: list[Event]) -> tuple[tuple[tuple
     """Names and bodies, and how many bytes they have together. Raises for events that no receipt may hold."""
     if len(events) > MAX_EVENTS:
         raise _BadOutcome(f"more than {MAX_EVENTS} events")
-    encoders = rollup.event_encoders
-    encoded = tuple([(encoders.get(type(event)) or rollup.encode_event)(event) for event in events])
-    size = sum([len(name) + len(body) for name, body in encoded])
+    encoders, size = rollup.event_encoders, 0
+    encoded: list[tuple[str, bytes]] = []
+    for event in events:
+        name, body = pair = (encoders.get(type(event)) or rollup.encode_event)(event)
+        encoded.append(pair)
+        size += len(name) + len(body)
     if size > MAX_EVENT_BYTES:
         raise _BadOutcome(f"more than {MAX_EVENT_BYTES} bytes of events")
-    return encoded, size
+    return tuple(encoded), size

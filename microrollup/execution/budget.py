@@ -20,7 +20,7 @@ from microrollup.primitives import (
     MAX_FORCED_PER_BLOCK,
 )
 
-__all__ = ["Excess", "NONCE_BYTES", "Usage", "compute_share", "find_block_excess", "find_entry_excess"]
+__all__ = ["Excess", "NONCE_BYTES", "Usage", "compute_share", "fits_block", "find_block_excess", "find_entry_excess"]
 
 MAX_ENTRY_CHANGED_ROWS: Final = MAX_BLOCK_CHANGED_ROWS // 4
 MAX_ENTRY_CHANGED_BYTES: Final = MAX_BLOCK_CHANGED_BYTES // 4
@@ -50,7 +50,14 @@ class Excess(NamedTuple):
 
 def find_entry_excess(rows: int, size: int) -> Excess | None:
     """What an entry has too much of to be in any block."""
+    if rows <= MAX_ENTRY_CHANGED_ROWS and size <= MAX_ENTRY_CHANGED_BYTES:  # the rule
+        return None
     return _find_excess(Usage(rows, size, 0), Usage(MAX_ENTRY_CHANGED_ROWS, MAX_ENTRY_CHANGED_BYTES, 0))
+
+
+def fits_block(rows: int, size: int, steps: int) -> bool:
+    """Whether a block may use so much in all: `find_block_excess` for the many entries that have room."""
+    return rows <= MAX_BLOCK_CHANGED_ROWS and size <= MAX_BLOCK_CHANGED_BYTES and steps <= MAX_BLOCK_STEPS
 
 
 def find_block_excess(used: Usage, ceiling: Usage | None = None) -> Excess | None:

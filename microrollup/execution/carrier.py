@@ -54,6 +54,10 @@ def apply_entries(
 
 def _split(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
     """The same entries in runs; each carrier is one of its own."""
+    if not [entry for entry in entries if entry.candidates is not None]:  # the rule
+        if entries:
+            yield list(entries)
+        return
     run: list[Entry] = []
     for entry in entries:
         if entry.candidates is None:

@@ -21,7 +21,7 @@ from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError, Refus
 from microrollup.execution.admission import Admission, find_refusal
 from microrollup.execution.attempt import Attempt, HitLimit, run_action
 from microrollup.execution.block_context import BlockContext
-from microrollup.execution.budget import NONCE_BYTES, Excess, Usage, find_block_excess, find_entry_excess
+from microrollup.execution.budget import NONCE_BYTES, Excess, Usage, find_block_excess, find_entry_excess, fits_block
 from microrollup.guard.stack import with_room
 from microrollup.primitives import ZERO_ADDRESS, Address
 
@@ -313,7 +313,9 @@ def _charge(context: BlockContext, attempt: Attempt, steps: int, *, numbered: bo
     rows, size = context.changed_rows + attempt.new_rows, context.changed_bytes + attempt.growth_bytes
     if numbered:
         rows, size = rows + 1, size + NONCE_BYTES
-    excess = find_block_excess(Usage(rows, size, context.steps), context.ceiling)
+    excess = None
+    if context.ceiling is not None or not fits_block(rows, size, context.steps):
+        excess = find_block_excess(Usage(rows, size, context.steps), context.ceiling)
     if excess is None:
         context.changed_rows, context.changed_bytes = rows, size
     elif not context.rebuilt or context.ceiling is not None:

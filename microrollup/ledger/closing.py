@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Final
 
 import msgspec
@@ -117,14 +117,15 @@ def compute_changes(
                 removed.append((field.number, encoded, field.encode_leaf(change.before)))
             if change.after is not ABSENT:
                 added.append((field.number, encoded, change.leaf))
+    nonces = state.nonces
     for sender, before in journal.nonces.items():
-        row_key, nonce = _PREFIX + sender, state.nonces[sender].to_bytes(8, "big")
+        row_key, nonce = _PREFIX + sender, nonces.get(sender, 0).to_bytes(8, "big")
         known = before.to_bytes(8, "big") if before else None
         rows.append(RowChange(row_key, None if known is None else pack(row_key, known), pack(row_key, nonce)))
         if known is not None:
             removed.append((NONCES.number, sender, known))
         added.append((NONCES.number, sender, nonce))
-    rows.sort()
+    rows.sort(key=attrgetter("key"))
     return StateChanges(
         delta=tree.compute_delta(leaves, keys),
         lanes=update_lanes(lanes, removed, added) if removed or added else lanes,

@@ -55,13 +55,19 @@ class Layer:
 
     def add(self, height: int, changes: Sequence[RowChange], inserted: Sequence[tuple[bytes, int]]) -> None:
         """The next block's."""
-        known = self.rows
-        self._row_keys.add([change.key for change in changes if change.key not in known])
-        known.update([(change.key, change.new) for change in changes])
+        rows, size = self.rows, 0
+        fresh: list[bytes] = []
+        for change in changes:
+            key, new = change.key, change.new
+            if key not in rows:
+                fresh.append(key)
+            rows[key] = new
+            size += len(key) if new is None else len(key) + len(new)
+        self._row_keys.add(fresh)
         self._tree_keys.add([tree_key for tree_key, _ in inserted])
         self.leaves.update(inserted)
         self.changed_rows += len(changes) + len(inserted)
-        self.changed_bytes += sum([len(change.key) + len(change.new or b"") for change in changes])
+        self.changed_bytes += size
         self.tip = height
 
     def list_rows(self, low: bytes = b"", high: bytes | None = None) -> list[bytes]:

@@ -10,6 +10,7 @@ stores them; nil where there is no row.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Final, TypeVar
 
 import msgspec
@@ -62,8 +63,9 @@ def compute_digest(row_key: bytes) -> int:
 def encode_row_changes(height: int, changes: Iterable[RowChange]) -> bytes:
     """Encode the changes of the block at a height, of each row at most one, in whatever order they come."""
     digest = make_hasher(_DIGEST_BYTES)
-    ordered = sorted([(digest(change.key), change) for change in changes])
-    index = len(ordered).to_bytes(_COUNT_BYTES, "big") + b"".join([found for found, _ in ordered])
+    ordered = [(digest(change.key) + change.key, change) for change in changes]
+    ordered.sort(key=itemgetter(0))
+    index = len(ordered).to_bytes(_COUNT_BYTES, "big") + b"".join([place[:_DIGEST_BYTES] for place, _ in ordered])
     return index + _compute_check(height, index) + encode_canonical([change for _, change in ordered])
 
 

@@ -12,9 +12,9 @@ Rows = npt.NDArray[np.uint8]
 
 
 def put_rows(rows: Rows, places: npt.NDArray[np.int64] | npt.NDArray[np.uint32], values: Rows) -> None:
-    """`rows[places] = values`. Numpy moves items of one row's size in a tenth of the time that it takes for their bytes.
+    """`rows[places] = values`, all of one row size, and `rows` contiguous.
 
-    Both are contiguous, and of one row size.
+    Numpy moves items as long as a row in a tenth of the time that it takes for their bytes.
     """
     whole = np.dtype((np.void, rows.shape[1]))
     rows.view(whole).reshape(-1)[places] = np.ascontiguousarray(values).view(whole).reshape(-1)
