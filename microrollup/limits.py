@@ -78,12 +78,13 @@ def reserved_memory() -> AbstractContextManager[None]:
 def require_memory(size: int) -> None:
     """Raise `MemoryError` unless so many bytes could be had now; none are held.
 
-    LMDB and other libraries end the process where an allocation fails. Pages that are not touched cost nothing.
+    LMDB and other libraries end the process where an allocation fails. New pages cost nothing untouched; only
+    where there are none, it may be had of what this process has and does not use.
     """
     try:
         mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except OSError:
-        raise MemoryError(f"{size} bytes are not to be had") from None
+        bytearray(size)
 
 
 @contextmanager
