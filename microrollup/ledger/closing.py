@@ -19,14 +19,14 @@ from microrollup.crypto.merkle.items import compute_items_root
 from microrollup.declaration.map import ABSENT
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.declaration.state import NONCES
-from microrollup.errors import CommitFailed
+from microrollup.errors import CommitFailed, DecodeError, StoreCorrupt
 from microrollup.execution.journal import Journal, KeyChange
 from microrollup.execution.stf import ChainState
 from microrollup.limits import require_memory
 from microrollup.store.action_index import encode_place, make_index_key
 from microrollup.store.environment import Tables, Transaction, encode_number
 from microrollup.store.row_changes import RowChange, encode_row_changes
-from microrollup.store.row_check import make_packer
+from microrollup.store.row_check import check_put, make_packer
 from microrollup.store.stored_keys import encode_leaf_index
 from microrollup.store.tables import Checkpoint
 from microrollup.store.tree import FlatTree
@@ -193,7 +193,7 @@ def put_closing(txn: Transaction, tables: Tables, closing: Closing) -> None:
     """Write everything derived from a block: header apart, what it changed, its receipts, index and undo.
 
     State rows and tree keys are written later, from what it changed. Raises `CommitFailed` if there is not enough
-    memory: LMDB would end the process.
+    memory: LMDB would end the process; `StoreCorrupt` where the index is damaged.
     """
     header, changes, height = closing.header, closing.changes, encode_number(closing.header.height)
     size = sum([len(change.old or b"") + len(change.new or b"") for change in changes.rows])
@@ -211,6 +211,11 @@ def put_closing(txn: Transaction, tables: Tables, closing: Closing) -> None:
         for seq, action_hash in sorted(closing.places)
     ]
     places.sort(key=itemgetter(0))
-    txn.cursor(tables["index"]).putmulti(places, overwrite=False)  # what has executed first has the identity
+    index = txn.cursor(tables["index"])
+    index.putmulti(places, overwrite=False)  # what has executed first has the identity
+    try:
+        check_put(index, map(itemgetter(0), places))
+    except DecodeError as error:
+        raise StoreCorrupt(f"index of block {header.height}", error.reason) from None
     txn.put(height, encode_row_changes(header.height, changes.rows), db=tables["changes"])
     txn.put(height, encode_delta(changes.delta), db=tables["undo_tree"])

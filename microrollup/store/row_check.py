@@ -7,7 +7,7 @@ or lie on a page that a damaged page does not lead to any more: its neighbours s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import lmdb
@@ -18,6 +18,7 @@ from microrollup.errors import DecodeError
 __all__ = [
     "CHECK_BYTES",
     "check_absent",
+    "check_put",
     "Pack",
     "Unpack",
     "find_row",
@@ -110,6 +111,26 @@ def check_absent(cursor: lmdb.Cursor, key: bytes) -> None:
         holds = holds and below[0] < key and cursor.set_key(below[0]) and _is_at(cursor, cursor.next(), above)
     if not holds:
         raise DecodeError("row", f"0x{key.hex()} is not found, and what surrounds its place is damaged")
+
+
+def check_put(cursor: lmdb.Cursor, keys: Iterable[bytes]) -> None:
+    """Raise `DecodeError` unless rows that were just put lie between undamaged ones, or each other.
+
+    A damaged key leads later ones to its wrong side, where they would hide it from `check_absent`.
+    """
+    set_key, prev, next_, item, unpack = cursor.set_key, cursor.prev, cursor.next, cursor.item, make_unpacker()
+    for key in keys:
+        holds = set_key(key)
+        if holds and prev():
+            below = item()
+            unpack(*below)
+            holds = below[0] < key and next_()
+        if holds and next_():
+            above = item()
+            unpack(*above)
+            holds = key < above[0]
+        if not holds:
+            raise DecodeError("row", f"0x{key.hex()} was put between rows that are damaged")
 
 
 def _read_item(cursor: lmdb.Cursor) -> _Item:
