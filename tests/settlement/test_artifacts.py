@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from compile_contracts import (
     PROJECTS,
+    Compiler,
     Project,
     compile_artifact,
     compute_source_hash,
     encode_artifact,
-    list_compiled_by_forge,
     read_sources,
     read_version,
 )
@@ -22,14 +23,20 @@ from microrollup.contracts import load_artifact
 from microrollup.errors import DecodeError, UsageError
 
 EVERY = [(project, contract) for project in PROJECTS for contract in project.contracts]
-ALONE = [each for each in EVERY if each not in list_compiled_by_forge()]
-"""The others are compiled once, by forge: `keystore/test_keystore_contracts.py` compares what it makes."""
 
 
-@pytest.mark.parametrize(("project", "contract"), ALONE, ids=lambda value: value if isinstance(value, str) else "")
-def test_artifact_is_of_the_sources(project: Project, contract: str) -> None:
+@pytest.fixture(scope="module")
+def compiler() -> Iterator[Compiler]:
+    """One process for all of them."""
+    with Compiler() as running:
+        yield running
+
+
+@pytest.mark.parametrize(("project", "contract"), EVERY, ids=lambda value: value if isinstance(value, str) else "")
+def test_artifact_is_of_the_sources(compiler: Compiler, project: Project, contract: str) -> None:
     """Compiling again gives the file to the byte (if not: `python tests/support/compile_contracts.py`)."""
-    assert project.get_artifact(contract).read_text("utf-8") == encode_artifact(compile_artifact(project, contract))
+    compiled = compile_artifact(compiler, project, contract)
+    assert project.get_artifact(contract).read_text("utf-8") == encode_artifact(compiled)
 
 
 def test_artifacts_are_of_this_compiler() -> None:

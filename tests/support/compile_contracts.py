@@ -14,11 +14,9 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
-from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from l1_fixtures import FOUNDRY, install_foundry
 from paths import ROOT, SUPPORT
@@ -30,10 +28,9 @@ SETTINGS: Final[dict[str, Any]] = {
     # No hash of paths or comments behind the code: the same code gives the same bytes on every machine.
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
 }
-"""Settings of the compiler; those of each forge project's `foundry.toml` are the same."""
+"""Settings of the compiler, of all that is deployed; what forge compiles are the tests alone."""
 
 _IMPORT: Final = re.compile(r'^import\s+(?:[^"\';]*?\sfrom\s+)?["\']([^"\']+)["\']\s*;', re.MULTILINE)
-_COMPILE_SECONDS: Final = 300
 
 
 class Project(NamedTuple):
@@ -110,6 +107,7 @@ PROJECTS: Final = (
             "UserConfigKeystore",
         ),
     ),
+    Project(FOUNDRY / "keystore" / "harness", ("VerifierHarness",)),
     Project(FOUNDRY / "accounts" / "test", ("ModularAccount", "OwnerValidator")),
 )
 
@@ -149,24 +147,45 @@ def compute_source_hash(sources: dict[str, str]) -> str:
     return hasher.hexdigest()
 
 
-def run_solc(
-    sources: dict[str, str], outputs: list[str], compiler_settings: dict[str, Any] = SETTINGS
-) -> dict[str, Any]:
-    """The compiler's `contracts`, with these outputs of each contract. Warnings are errors."""
-    request = {
-        "language": "Solidity",
-        "sources": {name: {"content": text} for name, text in sources.items()},
-        "settings": {**compiler_settings, "outputSelection": {"*": {"*": outputs}}},
-    }
-    completed = subprocess.run(
-        ["node", str(FOUNDRY / "solc.mjs")],
-        input=json.dumps(request), capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=True,
-    )  # fmt: skip
-    answer = json.loads(completed.stdout)
-    wrong = [error["formattedMessage"] for error in answer.get("errors", []) if error["severity"] != "info"]
-    assert [] == wrong, "\n".join(wrong)
-    contracts: dict[str, Any] = answer["contracts"]
-    return contracts
+class Compiler:
+    """npm's `solc` in one process, for many contracts one after the other: the first ones cost three times as much."""
+
+    def __init__(self) -> None:
+        """Install it where it is not, and start the process; `with` ends it."""
+        command = ["node", str(install_foundry() / "solc.mjs"), "--lines"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Its input ends, and so does the process."""
+        self._process.communicate()
+
+    def compile(
+        self,
+        sources: dict[str, str],
+        path: str,
+        contract: str,
+        outputs: list[str],
+        compiler_settings: dict[str, Any] = SETTINGS,
+    ) -> dict[str, Any]:
+        """These outputs of the contract in the source of that name. Warnings, of whatever source, are errors."""
+        request = {
+            "language": "Solidity",
+            "sources": {name: {"content": text} for name, text in sources.items()},
+            "settings": {**compiler_settings, "outputSelection": {path: {contract: outputs}}},
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        wrong = [error["formattedMessage"] for error in answer.get("errors", []) if error["severity"] != "info"]
+        assert [] == wrong, "\n".join(wrong)
+        compiled: dict[str, Any] = answer["contracts"][path][contract]
+        return compiled
 
 
 @cache
@@ -177,13 +196,13 @@ def read_version() -> str:
     return said.split("Version: ")[1].strip()
 
 
-def compile_artifact(project: Project, contract: str) -> dict[str, Any]:
+def compile_artifact(compiler: Compiler, project: Project, contract: str) -> dict[str, Any]:
     """What belongs into the artifact of a contract; the members are those of `microrollup.contracts.Artifact`."""
-    install_foundry()
     path = project.folder / f"{contract}.sol"
     sources = read_sources(path)
-    compiled = run_solc(sources, ["abi", "evm.bytecode.object", "evm.bytecode.linkReferences"], project.settings)
-    found = compiled[path.resolve().relative_to(ROOT.resolve()).as_posix()][contract]
+    outputs = ["abi", "evm.bytecode.object", "evm.bytecode.linkReferences"]
+    name = path.resolve().relative_to(ROOT.resolve()).as_posix()
+    found = compiler.compile(sources, name, contract, outputs, project.settings)
     assert {} == found["evm"]["bytecode"]["linkReferences"], "a library with external functions"
     return {
         "contract": contract,
@@ -194,30 +213,6 @@ def compile_artifact(project: Project, contract: str) -> dict[str, Any]:
         "abi": found["abi"],
         "bytecode": "0x" + found["evm"]["bytecode"]["object"],
     }
-
-
-def list_compiled_by_forge() -> list[tuple[Project, str]]:
-    """The contracts that the forge project `keystore` compiles too, with the same settings: all but those that its
-    configuration skips.
-    """
-    config = tomllib.loads((FOUNDRY / "keystore" / "foundry.toml").read_text("utf-8"))["profile"]["default"]
-    (project,) = [each for each in PROJECTS if each.folder == (FOUNDRY / "keystore" / config["src"]).resolve()]
-    return [
-        (project, contract)
-        for contract in project.contracts
-        if not any(fnmatch(str(project.folder / f"{contract}.sol"), pattern) for pattern in config["skip"])
-    ]
-
-
-def compare_with_forge() -> None:
-    """What forge has just compiled is in the artifacts: code and ABI. The sources are compared elsewhere."""
-    for project, contract in list_compiled_by_forge():
-        artifact = json.loads(project.get_artifact(contract).read_text("utf-8"))
-        made = json.loads((FOUNDRY / "keystore" / "out" / f"{contract}.sol" / f"{contract}.json").read_text("utf-8"))
-        assert (contract, artifact["bytecode"]) == (contract, made["bytecode"]["object"])
-        # Forge has orders of its own.
-        abis = [sorted(json.dumps(entry, sort_keys=True) for entry in each["abi"]) for each in (artifact, made)]
-        assert (contract, abis[0]) == (contract, abis[1])
 
 
 def encode_artifact(artifact: dict[str, Any]) -> str:
@@ -234,13 +229,14 @@ def encode_artifact(artifact: dict[str, Any]) -> str:
 
 def main(names: list[str]) -> None:
     """Write the artifacts of some contracts, by default of all."""
-    for project in PROJECTS:
-        for contract in [name for name in project.contracts if not names or name in names]:
-            path = project.get_artifact(contract)
-            path.parent.mkdir(exist_ok=True)
-            artifact = compile_artifact(project, contract)
-            path.write_text(encode_artifact(artifact), "utf-8")
-            print(f"{path.relative_to(ROOT)}: {len(artifact['bytecode']) // 2 - 1} bytes")  # noqa: T201
+    with Compiler() as compiler:
+        for project in PROJECTS:
+            for contract in [name for name in project.contracts if not names or name in names]:
+                path = project.get_artifact(contract)
+                path.parent.mkdir(exist_ok=True)
+                artifact = compile_artifact(compiler, project, contract)
+                path.write_text(encode_artifact(artifact), "utf-8")
+                print(f"{path.relative_to(ROOT)}: {len(artifact['bytecode']) // 2 - 1} bytes")  # noqa: T201
 
 
 if __name__ == "__main__":

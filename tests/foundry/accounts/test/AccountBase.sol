@@ -73,7 +73,7 @@ abstract contract AccountBase is StateCosts {
     }
 
     function _deployEntryPoint(bytes32 salt) internal returns (IEntryPoint) {
-        return IEntryPoint(_deploy(vm.parseJsonBytes(vm.readFile(_ENTRY_POINT_ARTIFACT), ".bytecode"), salt));
+        return IEntryPoint(_deploy(_read(_ENTRY_POINT_ARTIFACT), salt));
     }
 
     /// @notice Roots that any chain can have, of OP-stack or Arbitrum: every argument is the same everywhere.

@@ -17,12 +17,6 @@ abstract contract Validation is Base {
     uint8 internal constant USER_PRESENT = 0x01;
     uint8 internal constant USER_VERIFIED = 0x04;
 
-    /// @notice The creation code of one of our contracts: the artifact's.
-    function _load(string memory contract_) internal view returns (bytes memory) {
-        string memory path = string.concat("../../../apps/keystore/contracts/artifacts/", contract_, ".json");
-        return vm.parseJsonBytes(vm.readFile(path), ".bytecode");
-    }
-
     /// @notice Deploy through the deterministic deployment proxy, with salt 0, unless it is there. Gives the address.
     function _deploy(bytes memory creationCode) internal returns (address) {
         return _deploy(creationCode, bytes32(0));

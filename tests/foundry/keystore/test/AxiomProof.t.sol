@@ -4,13 +4,13 @@ pragma solidity ^0.8.28;
 import {AxiomProof} from "keystore/AxiomProof.sol";
 import {Base} from "./Base.sol";
 import {Paths} from "./Paths.sol";
-import {VerifierHarness} from "./VerifierHarness.sol";
+import {HARNESS, IVerifierHarness} from "./IVerifierHarness.sol";
 
 /// @title Axiom's proof form: the rules, and corruption of each of its fields
 contract AxiomProofTest is Base {
     using Paths for Paths.Leaf;
 
-    VerifierHarness internal verifier = new VerifierHarness();
+    IVerifierHarness internal verifier = IVerifierHarness(_create(_read(HARNESS)));
 
     bytes32 internal constant SALT = keccak256("salt");
     bytes32 internal constant VKEY_HASH = keccak256("vkey");

@@ -10,6 +10,36 @@ abstract contract Base {
     error Unequal(bytes expected, bytes actual, string what);
     error Untrue(string what);
 
+    /// @notice The creation code of one of our contracts: the artifact's.
+    function _load(string memory contract_) internal view virtual returns (bytes memory) {
+        return _read(string.concat("../../../apps/keystore/contracts/artifacts/", contract_, ".json"));
+    }
+
+    /// @notice The creation code that an artifact's file holds.
+    function _read(string memory path) internal view returns (bytes memory) {
+        return vm.parseJsonBytes(vm.readFile(path), ".bytecode");
+    }
+
+    /// @notice Deploy one of our contracts, with its constructor's arguments.
+    function _create(string memory contract_, bytes memory arguments) internal returns (address) {
+        return _create(bytes.concat(_load(contract_), arguments));
+    }
+
+    function _create(bytes memory creationCode) internal returns (address created) {
+        assembly ("memory-safe") {
+            created := create(0, add(creationCode, 0x20), mload(creationCode))
+        }
+        assertTrue(created != address(0), "created");
+    }
+
+    /// @notice The gas of a call, without what preparing it costs.
+    function _gasOf(address target, bytes memory call_) internal returns (uint256 gas) {
+        gas = gasleft();
+        (bool success,) = target.call(call_);
+        gas -= gasleft();
+        assertTrue(success, "the call that is measured");
+    }
+
     function assertTrue(bool condition, string memory what) internal pure {
         if (!condition) revert Untrue(what);
     }

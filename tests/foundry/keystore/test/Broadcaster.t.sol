@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {ArbitrumOrigin} from "keystore/ArbitrumOrigin.sol";
-import {ArbitrumSender} from "keystore/ArbitrumSender.sol";
 import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
-import {IL1Block, IMessageOrigin, IMessageSender} from "keystore/IMessengers.sol";
+import {IMessageOrigin, IMessageSender} from "keystore/IMessengers.sol";
 import {IRootReceiver} from "keystore/IRootReceiver.sol";
 import {KeystoreBroadcaster} from "keystore/KeystoreBroadcaster.sol";
 import {KeystoreRoots} from "keystore/KeystoreRoots.sol";
 import {MessageSender} from "keystore/MessageSender.sol";
-import {OpStackOrigin} from "keystore/OpStackOrigin.sol";
 import {OpStackSender} from "keystore/OpStackSender.sol";
 import {IRollupInbox} from "microrollup/contracts/IRollupInbox.sol";
-import {RollupInbox} from "microrollup/contracts/RollupInbox.sol";
 
 import {Base} from "./Base.sol";
 import {ArbitrumBridge, OpStackBridge} from "./Bridges.sol";
@@ -29,8 +25,8 @@ contract BroadcasterTest is Base {
     ArbitrumBridge internal arbitrumBridge = new ArbitrumBridge();
     IRollupInbox internal inbox;
     KeystoreBroadcaster internal broadcaster;
-    OpStackSender internal opSender;
-    ArbitrumSender internal arbitrumSender;
+    IMessageSender internal opSender;
+    IMessageSender internal arbitrumSender;
     KeystoreRoots internal opRoots;
     KeystoreRoots internal arbitrumRoots;
 
@@ -39,20 +35,23 @@ contract BroadcasterTest is Base {
         vm.roll(1_000);
         address[] memory verifiers = new address[](1);
         verifiers[0] = address(0x1234);
-        inbox = new RollupInbox(
+        bytes memory arguments = abi.encode(
             IRollupInbox.Genesis("keystore", block.chainid, 1, ROOT, 0, address(this), verifiers, 1, 1, 0),
             IRollupInbox.Domain("keystore", "1", block.chainid, address(0)),
             address(0),
             keccak256("stf")
         );
-        broadcaster = new KeystoreBroadcaster(inbox);
-        opSender = new OpStackSender(address(broadcaster));
-        arbitrumSender = new ArbitrumSender(address(broadcaster));
-        opRoots = new KeystoreRoots(
-            address(inbox), new OpStackOrigin(opBridge, address(opSender)), IL1Block(address(0))
-        );
-        arbitrumRoots =
-            new KeystoreRoots(address(inbox), new ArbitrumOrigin(address(arbitrumSender)), IL1Block(address(0)));
+        bytes memory inboxCode = _read("../../../microrollup/contracts/artifacts/RollupInbox.json");
+        inbox = IRollupInbox(_create(bytes.concat(inboxCode, arguments)));
+        broadcaster = KeystoreBroadcaster(_create("KeystoreBroadcaster", abi.encode(inbox)));
+        opSender = IMessageSender(_create("OpStackSender", abi.encode(broadcaster)));
+        arbitrumSender = IMessageSender(_create("ArbitrumSender", abi.encode(broadcaster)));
+        opRoots = _createRoots(address(inbox), _create("OpStackOrigin", abi.encode(opBridge, opSender)));
+        arbitrumRoots = _createRoots(address(inbox), _create("ArbitrumOrigin", abi.encode(arbitrumSender)));
+    }
+
+    function _createRoots(address inbox_, address origin) private returns (KeystoreRoots) {
+        return KeystoreRoots(_create("KeystoreRoots", abi.encode(inbox_, origin, address(0))));
     }
 
     function toOpStack() internal view returns (KeystoreBroadcaster.Delivery memory) {
@@ -183,7 +182,7 @@ contract BroadcasterTest is Base {
     function test_without_the_inbox_nothing_is_read() external {
         address[2] memory none = [address(0x1B0), address(0)];
         for (uint256 i; i < 2; ++i) {
-            KeystoreRoots roots = new KeystoreRoots(none[i], IMessageOrigin(address(0)), IL1Block(address(0)));
+            KeystoreRoots roots = _createRoots(none[i], address(0));
             vm.expectRevert(IKeystoreRoots.NoInbox.selector);
             roots.readInbox();
         }
@@ -219,7 +218,7 @@ contract BroadcasterTest is Base {
     /// @dev The alias wraps around at 2^160, as Arbitrum's does.
     function test_the_alias_wraps_around() external {
         address high = address(type(uint160).max);
-        ArbitrumOrigin origin = new ArbitrumOrigin(high);
+        IMessageOrigin origin = IMessageOrigin(_create("ArbitrumOrigin", abi.encode(high)));
         assertTrue(origin.isBroadcaster(address(uint160(0x1111000000000000000000000000000000001110))), "wrapped");
         assertFalse(origin.isBroadcaster(high), "itself");
     }
@@ -227,7 +226,7 @@ contract BroadcasterTest is Base {
     /// @dev On the L2 the adapter's address stands for the truth of what it sends.
     function test_senders_take_messages_of_the_broadcaster_only() external {
         bytes memory message = abi.encodeCall(IRootReceiver.receiveRoot, (keccak256("forged"), 9, 1, 1));
-        IMessageSender[2] memory senders = [IMessageSender(opSender), arbitrumSender];
+        IMessageSender[2] memory senders = [opSender, arbitrumSender];
         for (uint256 i; i < 2; ++i) {
             vm.expectRevert(abi.encodeWithSelector(MessageSender.NotBroadcaster.selector, address(this)));
             senders[i].send(address(opRoots), message, abi.encode(opBridge, uint32(200_000)));
@@ -238,9 +237,7 @@ contract BroadcasterTest is Base {
     /// them roots and accounts, had another address on each.
     function test_one_sender_of_a_kind_serves_all_its_chains() external {
         OpStackBridge otherBridge = new OpStackBridge();
-        KeystoreRoots otherRoots = new KeystoreRoots(
-            address(inbox), new OpStackOrigin(otherBridge, address(opSender)), IL1Block(address(0))
-        );
+        KeystoreRoots otherRoots = _createRoots(address(inbox), _create("OpStackOrigin", abi.encode(otherBridge, opSender)));
         KeystoreBroadcaster.Delivery[] memory deliveries = new KeystoreBroadcaster.Delivery[](2);
         (deliveries[0], deliveries[1]) = (toOpStack(), through(otherBridge, otherRoots));
         broadcaster.broadcast(deliveries);
@@ -279,7 +276,7 @@ contract BroadcasterTest is Base {
 
     /// @dev A broadcaster of somebody's own, over an inbox of his own, is not the one that the adapters know.
     function test_a_foreign_broadcaster_reaches_nobody() external {
-        KeystoreBroadcaster foreign = new KeystoreBroadcaster(inbox);
+        KeystoreBroadcaster foreign = KeystoreBroadcaster(_create("KeystoreBroadcaster", abi.encode(inbox)));
         vm.expectRevert(abi.encodeWithSelector(MessageSender.NotBroadcaster.selector, address(foreign)));
         foreign.broadcast(only(toOpStack()));
     }

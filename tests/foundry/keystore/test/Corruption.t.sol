@@ -3,13 +3,13 @@ pragma solidity ^0.8.28;
 
 import {Base} from "./Base.sol";
 import {Paths} from "./Paths.sol";
-import {VerifierHarness} from "./VerifierHarness.sol";
+import {HARNESS, IVerifierHarness} from "./IVerifierHarness.sol";
 
 /// @title Any path verifies, and no corruption of it does
 contract CorruptionTest is Base {
     using Paths for Paths.Leaf;
 
-    VerifierHarness internal verifier = new VerifierHarness();
+    IVerifierHarness internal verifier = IVerifierHarness(_create(_read(HARNESS)));
 
     struct Case {
         bytes32 root;

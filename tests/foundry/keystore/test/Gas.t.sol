@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {AxiomProof} from "keystore/AxiomProof.sol";
 import {Base} from "./Base.sol";
 import {Paths} from "./Paths.sol";
-import {VerifierHarness} from "./VerifierHarness.sol";
+import {HARNESS, IVerifierHarness} from "./IVerifierHarness.sol";
 
 /// @title What verification costs, in snapshots/proofs.json
 /// @notice Gas of the library call alone, execution only: what the proof costs as calldata depends on the chain, so its
@@ -19,7 +19,7 @@ contract GasTest is Base {
     bytes32 internal constant KEY = keccak256("key");
     bytes32 internal constant VKEY_HASH = keccak256("vkey");
 
-    VerifierHarness internal verifier = new VerifierHarness();
+    IVerifierHarness internal verifier = IVerifierHarness(_create(_read(HARNESS)));
     string internal group = "proofs";
 
     function take(string memory name, bool accepted, uint256 gas, uint256 size, uint256 goal) internal {

@@ -2,7 +2,6 @@
 pragma solidity ^0.8.28;
 
 import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
-import {IL1Block, IMessageOrigin} from "keystore/IMessengers.sol";
 import {KeystoreRoots} from "keystore/KeystoreRoots.sol";
 import {Base} from "./Base.sol";
 import {L1BlockTwin} from "./Bridges.sol";
@@ -29,9 +28,11 @@ contract InboxProofTest is Base {
 
     function setUp() external {
         vm.warp(2_000_000_000);
-        roots = new KeystoreRoots(
-            vm.parseJsonAddress(json, ".inbox"), IMessageOrigin(address(0)), IL1Block(address(l1Block))
-        );
+        roots = _createRoots(vm.parseJsonAddress(json, ".inbox"));
+    }
+
+    function _createRoots(address inbox) private returns (KeystoreRoots) {
+        return KeystoreRoots(_create("KeystoreRoots", abi.encode(inbox, address(0), l1Block)));
     }
 
     function read(string memory name) internal view returns (Case memory c) {
@@ -82,15 +83,12 @@ contract InboxProofTest is Base {
     function test_the_gas_of_a_proof() external {
         Case memory c = read("second");
         reach(c);
+        bytes memory call_ =
+            abi.encodeCall(roots.proveRoot, (c.number, c.header, c.accountProof, c.rootProof, c.headProof));
         vm.cool(address(roots));
         vm.cool(address(l1Block));
-        uint256 gas = gasleft();
-        prove(c);
-        gas -= gasleft();
-        vm.snapshotValue("roots", "proveRoot.gas", gas);
-        uint256 size = abi.encodeCall(roots.proveRoot, (c.number, c.header, c.accountProof, c.rootProof, c.headProof))
-            .length;
-        vm.snapshotValue("roots", "proveRoot.bytes", size);
+        vm.snapshotValue("roots", "proveRoot.gas", _gasOf(address(roots), call_));
+        vm.snapshotValue("roots", "proveRoot.bytes", call_.length);
     }
 
     function test_an_older_block_is_stale() external {
@@ -190,7 +188,7 @@ contract InboxProofTest is Base {
         reach(c);
         vm.expectRevert(IKeystoreRoots.BadProof.selector);
         prove(c);
-        roots = new KeystoreRoots(address(1), IMessageOrigin(address(0)), IL1Block(address(l1Block)));
+        roots = _createRoots(address(1));
         c = read("first");
         reach(c);
         vm.expectRevert(IKeystoreRoots.BadProof.selector);

@@ -2,7 +2,6 @@
 pragma solidity ^0.8.28;
 
 import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
-import {IL1Block, IMessageOrigin} from "keystore/IMessengers.sol";
 import {KeystoreRoots} from "keystore/KeystoreRoots.sol";
 import {Base} from "./Base.sol";
 import {OneOrigin} from "./Bridges.sol";
@@ -18,7 +17,11 @@ contract KeystoreRootsTest is Base {
 
     function setUp() external {
         vm.warp(NOW);
-        roots = new KeystoreRoots(address(1), new OneOrigin(address(this)), IL1Block(address(0)));
+        roots = _createRoots(address(new OneOrigin(address(this))), address(0));
+    }
+
+    function _createRoots(address origin, address l1Block) private returns (KeystoreRoots) {
+        return KeystoreRoots(_create("KeystoreRoots", abi.encode(address(1), origin, l1Block)));
     }
 
     function assertLatest(bytes32 root, uint64 height, uint64 l1Time) internal view {
@@ -210,7 +213,7 @@ contract KeystoreRootsTest is Base {
         vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, address(2)));
         vm.prank(address(2));
         roots.receiveRoot(A, 7, NOW, SETTLED);
-        roots = new KeystoreRoots(address(1), IMessageOrigin(address(0)), IL1Block(address(0)));
+        roots = _createRoots(address(0), address(0));
         vm.expectRevert(abi.encodeWithSelector(IKeystoreRoots.UnknownMessenger.selector, address(this)));
         roots.receiveRoot(A, 7, NOW, SETTLED);
     }
@@ -225,9 +228,7 @@ contract KeystoreRootsTest is Base {
 
     /// @dev For one address on all chains, the argument is OP-stack's predeploy also where the chain has none.
     function test_where_the_predeploy_is_not_there_nothing_is_proven() external {
-        roots = new KeystoreRoots(
-            address(1), IMessageOrigin(address(0)), IL1Block(0x4200000000000000000000000000000000000015)
-        );
+        roots = _createRoots(address(0), 0x4200000000000000000000000000000000000015);
         bytes[] memory none;
         vm.expectRevert(IKeystoreRoots.NoL1Block.selector);
         roots.proveRoot(7, "", none, none, none);
@@ -238,10 +239,9 @@ contract KeystoreRootsTest is Base {
     }
 
     function measure(string memory name, bytes32 root, uint64 height, uint64 l1Time) internal {
+        bytes memory call_ = abi.encodeCall(roots.receiveRoot, (root, height, l1Time, SETTLED));
         vm.cool(address(roots));
-        uint256 gas = gasleft();
-        roots.receiveRoot(root, height, l1Time, SETTLED);
-        vm.snapshotValue("roots", string.concat("receiveRoot.", name, ".gas"), gas - gasleft());
+        vm.snapshotValue("roots", string.concat("receiveRoot.", name, ".gas"), _gasOf(address(roots), call_));
     }
 
     /// @dev All storage cold, as in a transaction of its own; without the transaction's own cost.

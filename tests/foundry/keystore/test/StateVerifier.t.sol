@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import {Base} from "./Base.sol";
 import {Paths} from "./Paths.sol";
-import {VerifierHarness} from "./VerifierHarness.sol";
+import {HARNESS, IVerifierHarness} from "./IVerifierHarness.sol";
 
 /// @title The rules of inclusion and exclusion, each accept beside its reject
 contract StateVerifierTest is Base {
@@ -15,7 +15,7 @@ contract StateVerifierTest is Base {
     bytes32 internal constant BETWEEN = bytes32(uint256(1500));
     bytes32 internal constant VALUE = keccak256("value");
 
-    VerifierHarness internal verifier = new VerifierHarness();
+    IVerifierHarness internal verifier = IVerifierHarness(_create(_read(HARNESS)));
 
     function leafBetween() internal pure returns (Paths.Leaf memory) {
         return Paths.Leaf(1, 1, LOW, 1, HIGH, VALUE);

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {ECDSAValidator} from "keystore/ECDSAValidator.sol";
 import {IValidator} from "keystore/IValidator.sol";
-import {MultisigValidator} from "keystore/MultisigValidator.sol";
-import {P256Validator} from "keystore/P256Validator.sol";
 import {StatelessValidator} from "keystore/StatelessValidator.sol";
-import {WebAuthnValidator} from "keystore/WebAuthnValidator.sol";
-import {WinternitzValidator} from "keystore/WinternitzValidator.sol";
-import {Vm} from "./Vm.sol";
+import {Base} from "./Base.sol";
 
 /// @notice One-time signatures, and validators by the interfaces of others.
-contract ValidatorsTest {
-    Vm private constant VM = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+contract ValidatorsTest is Base {
     bytes32 private constant SEED = keccak256("seed");
     bytes4 private constant NO = 0xffffffff;
 
-    WinternitzValidator private winternitz = new WinternitzValidator();
+    IValidator private winternitz = _createValidator("WinternitzValidator");
+
+    function _createValidator(string memory name) private returns (IValidator) {
+        return IValidator(_create(_load(name)));
+    }
+
+    function _createStateless(IValidator validator) private returns (StatelessValidator) {
+        return StatelessValidator(_create("StatelessValidator", abi.encode(validator)));
+    }
 
     function digitsOf(bytes32 hash) private pure returns (uint256[67] memory digits) {
         uint256 checksum = 0;
@@ -85,21 +87,19 @@ contract ValidatorsTest {
     /// @notice By ERC-7780 and ERC-7913, each validator says what it says by its own interface.
     function test_Stateless() public {
         bytes32 hash = keccak256("hash");
-        (uint8 v, bytes32 r, bytes32 s) = VM.sign(7, hash);
-        both(new ECDSAValidator(), hash, abi.encodePacked(r, s, v), abi.encodePacked(VM.addr(7)));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(7, hash);
+        both(_createValidator("ECDSAValidator"), hash, abi.encodePacked(r, s, v), abi.encodePacked(vm.addr(7)));
         both(winternitz, hash, sign(hash), configOf());
-        IValidator[3] memory others = [
-            IValidator(new MultisigValidator()), IValidator(new P256Validator()), IValidator(new WebAuthnValidator())
-        ];
+        string[3] memory others = ["MultisigValidator", "P256Validator", "WebAuthnValidator"];
         for (uint256 i = 0; i < 3; ++i) {
-            StatelessValidator stateless = new StatelessValidator(others[i]);
+            StatelessValidator stateless = _createStateless(_createValidator(others[i]));
             require(!stateless.validateSignatureWithData(hash, hex"01", hex"02"), "garbage");
             require(stateless.verify(hex"02", hash, hex"01") == NO, "garbage");
         }
     }
 
     function both(IValidator validator, bytes32 hash, bytes memory signature, bytes memory config) private {
-        StatelessValidator stateless = new StatelessValidator(validator);
+        StatelessValidator stateless = _createStateless(validator);
         require(stateless.validateSignatureWithData(hash, signature, config), "ERC-7780");
         require(stateless.verify(config, hash, signature) == StatelessValidator.verify.selector, "ERC-7913");
         require(!stateless.validateSignatureWithData(keccak256("other"), signature, config), "ERC-7780, another hash");

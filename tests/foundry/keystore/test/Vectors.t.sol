@@ -2,11 +2,11 @@
 pragma solidity ^0.8.28;
 
 import {Base} from "./Base.sol";
-import {VerifierHarness} from "./VerifierHarness.sol";
+import {HARNESS, IVerifierHarness} from "./IVerifierHarness.sol";
 
 /// @title Proofs that Python made (`python tests/support/keystore_vectors.py`) verify here, and the reverse of each is refused
 contract VectorsTest is Base {
-    VerifierHarness internal verifier = new VerifierHarness();
+    IVerifierHarness internal verifier = IVerifierHarness(_create(_read(HARNESS)));
     string internal json = vm.readFile("fixtures/proofs.json");
 
     function words(string memory path) internal view returns (bytes32[] memory) {

@@ -45,18 +45,8 @@ abstract contract UcmtBase is Base {
         keystore = IUserConfigKeystore(_create("UserConfigKeystore", ""));
     }
 
-    /// @notice Deploy a contract's artifact.
-    function _create(string memory contract_, bytes memory arguments) internal returns (address created) {
-        bytes memory code = bytes.concat(_load(contract_), arguments);
-        assembly ("memory-safe") {
-            created := create(0, add(code, 0x20), mload(code))
-        }
-        assertTrue(created != address(0), contract_);
-    }
-
-    function _load(string memory contract_) private view returns (bytes memory) {
-        string memory path = string.concat("../../../apps/keystore/contracts/ucmt/artifacts/", contract_, ".json");
-        return vm.parseJsonBytes(vm.readFile(path), ".bytecode");
+    function _load(string memory contract_) internal view override returns (bytes memory) {
+        return _read(string.concat("../../../apps/keystore/contracts/ucmt/artifacts/", contract_, ".json"));
     }
 
     // Trees

@@ -71,9 +71,7 @@ abstract contract VaultBase is StateCosts {
     }
 
     function _inboxCode() internal view returns (bytes memory) {
-        return vm.parseJsonBytes(
-            vm.readFile("../../../microrollup/contracts/artifacts/RollupInbox.json"), ".bytecode"
-        );
+        return _read("../../../microrollup/contracts/artifacts/RollupInbox.json");
     }
 
     function _genesis() internal view returns (IRollupInbox.Genesis memory) {

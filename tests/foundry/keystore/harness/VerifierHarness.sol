@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {AxiomProof} from "keystore/AxiomProof.sol";
-import {IKeystoreRoots} from "keystore/IKeystoreRoots.sol";
-import {IAccountAddresses, KeystoreVerifier} from "keystore/KeystoreVerifier.sol";
-import {StateVerifier} from "keystore/StateVerifier.sol";
+import {AxiomProof} from "../../../../apps/keystore/contracts/AxiomProof.sol";
+import {IKeystoreRoots} from "../../../../apps/keystore/contracts/IKeystoreRoots.sol";
+import {IAccountAddresses, KeystoreVerifier} from "../../../../apps/keystore/contracts/KeystoreVerifier.sol";
+import {StateVerifier} from "../../../../apps/keystore/contracts/StateVerifier.sol";
 
 /// @title The verifier, and what its libraries cost
 /// @notice The `measure` functions return the gas of the library call alone.
