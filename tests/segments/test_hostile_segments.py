@@ -37,20 +37,6 @@ from shop import v1, v2, v3
 from shop.chain import ShopChain
 from waiting import wait_for
 
-
-@pytest.fixture(scope="module")
-def history() -> Iterator[History]:
-    with fast_directory() as root, closing(History(root)) as made:
-        yield made
-
-
-@pytest.fixture
-def shelf(history: History, tmp_path: Path) -> SnapshotShelf:
-    """A copy of the snapshots, to be damaged."""
-    shutil.copytree(history.shelf.directory, tmp_path / "shelf")
-    return SnapshotShelf(tmp_path / "shelf")
-
-
 # --- snapshots -------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -22,12 +22,6 @@ from microrollup.errors import SourceUnavailable
 from microrollup.segments import executors
 from microrollup.segments.coordinator import SegmentFailed
 from paths import ROOT, SUPPORT
-
-
-@pytest.fixture(scope="module")
-def history() -> Iterator[History]:
-    with fast_directory() as root, closing(History(root)) as made:
-        yield made
 
 
 class Disturber:

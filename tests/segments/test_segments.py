@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from contextlib import closing
 from functools import partial
@@ -29,19 +29,6 @@ from microrollup.segments.shelf import KEPT, SnapshotShelf
 from microrollup.segments.worker import PROGRESS_FILE, Progress, read_progress, run_segment
 from microrollup.settlement.place import LocalPlace
 from zoo import zoo
-
-
-@pytest.fixture(scope="module")
-def history() -> Iterator[History]:
-    with fast_directory() as root, closing(History(root)) as made:
-        yield made
-
-
-@pytest.fixture
-def shelf(history: History, tmp_path: Path) -> SnapshotShelf:
-    """A copy of the snapshots, to be damaged."""
-    shutil.copytree(history.shelf.directory, tmp_path / "shelf")
-    return SnapshotShelf(tmp_path / "shelf")
 
 
 @pytest.fixture

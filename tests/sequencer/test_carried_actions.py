@@ -9,18 +9,24 @@ import msgspec
 import pytest
 
 import alarms
-from kernel_fixtures import Chain, Signer, make_key, make_steps, make_test_genesis, read_receipts, read_statuses
+from kernel_fixtures import (
+    Chain,
+    Signer,
+    list_replay_differences,
+    make_key,
+    make_steps,
+    make_test_genesis,
+    read_receipts,
+    read_statuses,
+)
 from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.declaration.context import Context
 from microrollup.deployment.exporting import export_actions
 from microrollup.errors import DuplicateAction, NonceUsed
 from microrollup.execution.authentication import Authenticated
-from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.payload import encode_carried_payload, encode_forced_payload
-from microrollup.ledger.genesis import read_genesis
 from microrollup.ledger.ledger import Ledger
-from microrollup.maintenance.replay import compare_stores, replay_log
 from microrollup.maintenance.scrub import scrub_store
 from microrollup.primitives import MAX_FORCED_PAYLOAD_BYTES, ZERO_ADDRESS
 from microrollup.sequencer.sequencer import Sequenced
@@ -202,12 +208,7 @@ def test_stores_agree(chain: Chain, tmp_path: Path, crash: bool) -> None:
     actions = write_history(chain)
     chain.reopen(abandon=crash)
     assert [0, 2, 4, 5, 6] == [chain.sequencer.known.find(action.action_hash) for action in actions]
-    chain.ledger.sync_tree()
-    with AuthenticationPool("zoo:zoo", read_genesis(chain.ledger.environment).domain, 0) as pool:
-        replayed = replay_log(chain.ledger.environment, zoo, tmp_path / "replay", pool)
-    with replayed:
-        replayed.sync_tree()
-        assert [] == compare_stores(chain.ledger.environment, replayed.environment)
+    assert [] == list_replay_differences(chain.ledger, "zoo:zoo", tmp_path / "replay")
     chain.close_block()
     assert [0, 2, 4, 5, 6] == [chain.sequencer.known.find(action.action_hash) for action in actions]
     chain.ledger.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kernel_fixtures import BUILDER, VERIFIER_KEY, Chain, make_key, make_steps, read_receipts
+from kernel_fixtures import BUILDER, VERIFIER_KEY, Chain, list_replay_differences, make_key, make_steps, read_receipts
 from microrollup.chain.carrier import decode_bitmap, decode_carrier, encode_carrier
 from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, REJECTED
 from microrollup.chain.record import Forced, Open
@@ -22,9 +22,7 @@ from microrollup.execution.authentication import Authenticated
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.entry import decode_forced, is_forced_record, make_forced_entry
 from microrollup.execution.payload import encode_carried_payload
-from microrollup.ledger.genesis import read_genesis
 from microrollup.ledger.ledger import Ledger
-from microrollup.maintenance.replay import compare_stores, replay_log
 from microrollup.maintenance.scrub import scrub_store
 from microrollup.settlement.attestation import create_attestation, sign_attestation
 from microrollup.settlement.batch import compute_data_hash, decode_batch, encode_batch
@@ -81,10 +79,7 @@ def check_agreement(chain: Chain, verifier: Ledger, tmp_path: Path) -> None:
         derive_blocks(derived, chain.l1, pool)
         assert chain.ledger.header == derived.header
         derived.abandon()
-        chain.ledger.sync_tree()
-        with replay_log(chain.ledger.environment, zoo, tmp_path / "replay", pool) as replayed:
-            replayed.sync_tree()
-            assert [] == compare_stores(chain.ledger.environment, replayed.environment)
+    assert [] == list_replay_differences(chain.ledger, "zoo:zoo", tmp_path / "replay")
 
 
 def test_what_it_brings_follows_it(chain: Chain, verifier: Ledger, tmp_path: Path) -> None:
@@ -292,12 +287,7 @@ def test_stores_agree(chain: Chain, tmp_path: Path, crash: bool) -> None:
     chain.reopen(abandon=crash)
     places = [1, 2, 4, 6, 8]
     assert places == [chain.sequencer.known.find(action.action_hash) for action in actions]
-    chain.ledger.sync_tree()
-    with AuthenticationPool("zoo:zoo", read_genesis(chain.ledger.environment).domain, 0) as pool:
-        replayed = replay_log(chain.ledger.environment, zoo, tmp_path / "replay", pool)
-    with replayed:
-        replayed.sync_tree()
-        assert [] == compare_stores(chain.ledger.environment, replayed.environment)
+    assert [] == list_replay_differences(chain.ledger, "zoo:zoo", tmp_path / "replay")
     chain.close_block()
     assert places == [chain.sequencer.known.find(action.action_hash) for action in actions]
     chain.ledger.close()

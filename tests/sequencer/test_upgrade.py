@@ -9,18 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kernel_fixtures import OWNER, make_key, read_receipts
+from kernel_fixtures import OWNER, list_replay_differences, make_key, read_receipts
 from microrollup.chain.export import BlockFile, write_blocks
 from microrollup.chain.receipt import EXECUTED, FAULTED
 from microrollup.chain.upgrade_entry import UpgradeStep, compute_upgrade_id, is_upgrade_record
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.crypto.merkle.indexed import verify_inclusion
 from microrollup.errors import Divergence, DomainChanged, IntakeStopped, SenderRequired
-from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.ledger.code import OtherCode, read_manifests
 from microrollup.ledger.ledger import Ledger
 from microrollup.ledger.reading import get_field_at, prove_state
-from microrollup.maintenance.replay import compare_stores, replay_log
 from microrollup.maintenance.scrub.launch import scrub_store
 from microrollup.maintenance.snapshot import restore_snapshot, write_snapshot
 from microrollup.sequencer.sequencer import Sequenced
@@ -69,11 +67,7 @@ def check_everywhere(shop: ShopChain) -> None:
         with shop.verifier(f"verifier {number} {tip.height}") as ledger:
             shop.verify(ledger, l1=l1)
             assert tip == ledger.checkpoint
-    with AuthenticationPool("shop.v3", shop.genesis.domain, 0) as pool:
-        shop.ledger.sync_tree()
-        with replay_log(shop.ledger.environment, v3.app, shop.root / f"replay {tip.height}", pool) as again:
-            again.sync_tree()
-            assert [] == compare_stores(shop.ledger.environment, again.environment)
+    assert [] == list_replay_differences(shop.ledger, "shop.v3", shop.root / f"replay {tip.height}")
     shop.settle()
     with shop.verifier(f"derived {tip.height}") as ledger:
         shop.derive(ledger)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ from msgspec.structs import astuple
 
 import microrollup.testing.anvil
 from ethereum_harness import DEPLOYER, get_head
-from ethereum_site import Site, make_site, run_l1
+from ethereum_site import Site
 from l1_fixtures import Anvil, find_tool
 from microrollup.chain.block import compute_rollup_id
 from microrollup.crypto.ecdsa import compute_address
@@ -25,18 +24,6 @@ from microrollup.settlement.ethereum.errors import NoDeployer, NoInbox, WrongL1
 from microrollup.settlement.ethereum.settlement import EthereumSettlement
 from microrollup.testing.settlement_harness import BUILDER, OWNER, STF_ID, make_genesis, make_key
 from waiting import wait_for
-
-
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    with run_l1() as anvil:
-        yield anvil
-
-
-@pytest.fixture
-def site(anvil: Anvil) -> Iterator[Site]:
-    with make_site(anvil, da="calldata") as site:
-        yield site
 
 
 def test_deployment(site: Site) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ethereum_site import Site, make_site, run_l1
-from l1_fixtures import Anvil
+from ethereum_site import Site
 from paths import SUPPORT
 
 SETTLER = SUPPORT / "ethereum_settler.py"
@@ -19,18 +17,6 @@ STEPS = [
     ("eth_getTransactionReceipt", 1), ("eth_getBlockByNumber", 5),
 ]  # fmt: skip
 """Which request of a method the process does not survive."""
-
-
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    with run_l1() as anvil:
-        yield anvil
-
-
-@pytest.fixture
-def site(anvil: Anvil) -> Iterator[Site]:
-    with make_site(anvil, da="calldata") as site:
-        yield site
 
 
 def start(site: Site, height: int) -> subprocess.Popen[bytes]:

@@ -39,24 +39,6 @@ from waiting import wait_for
 STRANGER = compute_address(make_key("stranger"))
 
 
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    with run_l1() as anvil:
-        yield anvil
-
-
-@pytest.fixture
-def site(anvil: Anvil) -> Iterator[Site]:
-    with make_site(anvil, da="calldata") as site:
-        yield site
-
-
-@pytest.fixture
-def blob_site(anvil: Anvil) -> Iterator[Site]:
-    with make_site(anvil) as site:
-        yield site
-
-
 def _with(site: Site, **changes: Any) -> Any:
     import msgspec
 

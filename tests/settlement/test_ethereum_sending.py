@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ethereum_harness import KEYS
-from ethereum_site import Running, Site, make_site, run_l1, run_site, settle, settle_next
+from ethereum_site import Running, Site, make_site, run_site, settle, settle_next
 from l1_fixtures import Anvil
 from l1_proxy import JsonRpcError
 from microrollup.chain.block import compute_block_hash
@@ -26,21 +26,9 @@ from microrollup.testing.settlement_harness import BUILDER, attest, extend, prop
 from waiting import wait_for
 
 
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    with run_l1() as anvil:
-        yield anvil
-
-
 @pytest.fixture(params=["blobs", "calldata"])
 def site(request: Any, anvil: Anvil) -> Iterator[Site]:
     with make_site(anvil, da=request.param) as site:
-        yield site
-
-
-@pytest.fixture
-def blob_site(anvil: Anvil) -> Iterator[Site]:
-    with make_site(anvil) as site:
         yield site
 
 

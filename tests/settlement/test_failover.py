@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from ethereum_harness import pass_blocks
-from ethereum_site import make_site, run_l1, settle, settle_next
+from ethereum_site import make_site, settle, settle_next
 from l1_double import L1Double, Persona
 from l1_fixtures import Anvil
 from l1_proxy import run_proxy
@@ -23,12 +22,6 @@ from microrollup.settlement.ethereum.transport import L1Transport
 from microrollup.testing.settlement_harness import OWNER, extend, propose
 
 NOWHERE = "http://127.0.0.1:1"
-
-
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    with run_l1() as anvil:
-        yield anvil
 
 
 class Everything(Counter[str]):

@@ -7,14 +7,13 @@ stranger who only reads has the same batches; or what cannot work is named by it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from ethereum_harness import pass_blocks
-from ethereum_site import make_site, run_l1, settle, settle_next
+from ethereum_site import make_site, settle, settle_next
 from l1_double import FEE_METHODS, STATUSES, FakeTime, L1Double, Persona, draw_personas
 from l1_fixtures import Anvil
 from microrollup.settlement.errors import HeightGap
@@ -27,12 +26,6 @@ PERSONAS = draw_personas(14, seed=10)
 @pytest.fixture
 def fake_time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
     return FakeTime(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def anvil() -> Iterator[Anvil]:
-    with run_l1() as anvil:
-        yield anvil
 
 
 @pytest.mark.parametrize("persona", PERSONAS, ids=range(len(PERSONAS)))

@@ -29,6 +29,7 @@ from microrollup.execution.payload import encode_forced_payload
 from microrollup.ledger.genesis import make_genesis
 from microrollup.ledger.ledger import Ledger
 from microrollup.logs import configure_logging
+from microrollup.maintenance.replay import Difference, compare_stores, replay_log
 from microrollup.sequencer.sequencer import Sequenced, Sequencer
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
 from microrollup.store.tables import get_receipts as get_block_receipts
@@ -287,6 +288,17 @@ def seal(header: Header, key: PrivateKey = BUILDER_KEY, round_: int = 0) -> Seal
 def get_receipts(outcomes: Sequence[object]) -> list[tuple[int, str]]:
     """(status, reason) of acknowledged actions."""
     return [(o.receipt.status, o.receipt.reason) for o in outcomes if isinstance(o, Sequenced)]
+
+
+def list_replay_differences(ledger: Ledger, reference: str, directory: Path) -> list[Difference]:
+    """Between a store and the replay of its log in a directory; `reference` names its app."""
+    ledger.sync_tree()
+    with (
+        AuthenticationPool(reference, ledger.genesis.domain, 0) as pool,
+        replay_log(ledger.environment, ledger.app, directory, pool) as replayed,
+    ):
+        replayed.sync_tree()
+        return compare_stores(ledger.environment, replayed.environment)
 
 
 def read_receipts(ledger: Ledger, height: int) -> list[Receipt]:
