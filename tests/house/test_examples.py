@@ -5,7 +5,9 @@ import contextlib
 import pytest
 
 from microrollup.cli.docs import list_pages, read_page
+from npm import install_npm, lend_package
 from page_runner import Block, PageRunner, read_blocks
+from paths import ROOT
 
 
 def starts_processes(block: Block) -> bool:
@@ -36,6 +38,7 @@ def test_the_tutorial_runs(tmp_path) -> None:
     """The tutorial's pages run one after another in one directory, their shell blocks too."""
     directory = tmp_path / "page"
     directory.mkdir()
+    lend_package(install_npm(ROOT / "tests" / "wallets"), "viem", directory / "web")
     with contextlib.closing(PageRunner(directory)) as runner:
         for name in TUTORIAL:
             runner.run(read_page(name), commands=True)

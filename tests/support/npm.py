@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-__all__ = ["install_npm", "run_package_tests"]
+__all__ = ["install_npm", "lend_package", "run_package_tests"]
 
 _OFFLINE: Final = (
     "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH", "ERR_SOCKET_TIMEOUT"
@@ -38,6 +39,33 @@ def install_npm(folder: Path, then: tuple[str, ...] = ()) -> Path:
                 subprocess.run([node, *then], cwd=folder, check=True, timeout=_SECONDS)
             stamp.write_text(wanted)
     return folder
+
+
+def lend_package(folder: Path, name: str, into: Path) -> None:
+    """A package of an installed folder, and what it needs, in another folder: `npm install NAME` there finds it up to
+    date, at the version that the lock file pins.
+    """
+    lock = json.loads((folder / "package-lock.json").read_text())
+    pending, lent = [name], dict[str, Any]()
+    while pending:
+        place = f"node_modules/{pending.pop()}"
+        if place in lent or place not in lock["packages"]:
+            continue
+        shutil.copytree(folder / place, into / place, copy_function=_link)
+        inside = {each: entry for each, entry in lock["packages"].items() if f"{each}/".startswith(f"{place}/")}
+        pending += [needed for entry in inside.values() for needed in entry.get("dependencies", {})]
+        lent |= inside
+    pinned = {"dependencies": {name: lent[f"node_modules/{name}"]["version"]}}
+    (into / "package.json").write_text(json.dumps(pinned))
+    (into / "package-lock.json").write_text(json.dumps(lock | {"packages": {"": pinned, **lent}}))
+
+
+def _link(source: str, target: str) -> None:
+    """The file under a second name; a copy where the other folder is on another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def run_package_tests(folder: Path, **environment: str) -> None:
