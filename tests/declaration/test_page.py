@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,11 @@ from microrollup.declaration.query import load_methods, load_reads
 from microrollup.errors import DeclarationError, UsageError
 from zoo import zoo
 
-READS = load_reads(app)
+
+@functools.cache
+def read() -> Any:
+    """The queries of Keystore+."""
+    return load_reads(app)
 
 
 class Vanish(Action, frozen=True):
@@ -33,7 +38,7 @@ def load(monkeypatch: pytest.MonkeyPatch, pages: Any) -> Any:
     module.PAGES = pages  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(app, "pages", module.__name__)
-    return load_pages(app, READS)
+    return load_pages(app, read())
 
 
 ACCOUNT = Page("account", "Account", (Part(queries.account, "Now", (Column("code_hash"),)),), parameter="key")
@@ -119,7 +124,7 @@ def test_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that is not there, pages without queries, and a name that is not text."""
     monkeypatch.setattr(app, "pages", "no_such_pages")
     with pytest.raises(UsageError, match="cannot be imported"):
-        load_pages(app, READS)
+        load_pages(app, read())
     with pytest.raises(DeclarationError, match="name their module too"):
         load_pages(app, None)
     arguments: Any = {"name": "zoo", "version": "1", "genesis": zoo.genesis, "stfs": list(zoo.stf_by_action.values())}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from paths import ROOT
@@ -22,7 +22,7 @@ def find_log_events() -> dict[str, set[str]]:
     Raises `LookupError` where a logger is used in a way that this does not see through.
     """
     events: dict[str, set[str]] = {}
-    for tree in _parse_all():
+    for tree in _parse_all("_log"):
         for function in [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]:
             for argument, levels in _find_log_calls(function):
                 for name in _resolve(argument, function, tree):
@@ -58,10 +58,11 @@ def _find_levels(tree: ast.AST) -> set[str]:
     }
 
 
-def find_metrics() -> set[str]:
+@functools.cache
+def find_metrics() -> frozenset[str]:
     """The names of all metrics as `/metrics` shows them, without the suffixes of counters and histograms."""
     names = set()
-    for tree in _parse_all():
+    for tree in _parse_all(*_KINDS, "watch"):
         for call in _calls(tree):
             name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
             first = call.args[0] if call.args else None
@@ -69,14 +70,14 @@ def find_metrics() -> set[str]:
                 names.add(first.value)
             elif name in {"watch", "watch_count"} and isinstance(first, ast.Constant):
                 names.add(f"microrollup_{first.value}")
-    return names
+    return frozenset(names)
 
 
 def find_refusal_codes() -> set[str]:
     """The `code` of every class that has one as a class attribute."""
     return {
         statement.value.value
-        for tree in _parse_all()
+        for tree in _parse_all("code = ")
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
         for statement in node.body
@@ -85,13 +86,12 @@ def find_refusal_codes() -> set[str]:
     }
 
 
-def _parse_all() -> Iterator[ast.Module]:
+def _parse_all(*words: str) -> Iterator[ast.Module]:
+    """The modules in whose text one of the words stands."""
     for path in sorted(_SOURCE.rglob("*.py")):
-        yield _parse(path)
-
-
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if any(word in text for word in words):
+            yield ast.parse(text)
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
