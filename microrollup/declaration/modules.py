@@ -22,6 +22,7 @@ from microrollup.declaration.sources import check_bytecode, find_spec, read_sour
 from microrollup.declaration.syntax import compute_tree_hash, parse_module
 from microrollup.declaration.unseen import check_names, find_attribute_modules, resolve_attribute
 from microrollup.errors import DeclarationError
+from microrollup.guard.nodes import list_nodes
 
 __all__ = ["STANDARD_MODULES", "Package"]
 
@@ -206,7 +207,7 @@ def _iterate_imports(tree: ast.Module, module: str) -> Iterator[ast.Import | ast
         if isinstance(statement, ast.If) and ast.unparse(statement.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             allowed += [node for node in statement.body if isinstance(node, (ast.Import, ast.ImportFrom))]
     known = set(map(id, allowed))
-    for node in ast.walk(tree):
+    for node in list_nodes(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in known:
             raise DeclarationError(f"{module}:{node.lineno}", "an import must be at module level, under no condition")
     yield from allowed

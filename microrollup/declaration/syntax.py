@@ -18,6 +18,7 @@ import ast
 import io
 import sys
 import tokenize
+from functools import cache
 from typing import Any, Final
 
 from microrollup.codec.canonical import encode_canonical
@@ -67,7 +68,7 @@ def _encode(value: Any, name: str) -> Any:
 
 def _encode_fields(node: ast.AST, name: str) -> list[list[Any]]:
     fields = []
-    for field in sorted(node._fields):
+    for field in _sort_fields(type(node)):
         value: Any = getattr(node, field, None)
         if field == "type_params" and value:
             raise DeclarationError(f"{name}:{getattr(node, 'lineno', '?')}", "type parameters are not Python 3.11")
@@ -83,6 +84,11 @@ def _encode_fields(node: ast.AST, name: str) -> list[list[Any]]:
         if value is not None and value != []:
             fields.append([field, _encode(value, name)])
     return fields
+
+
+@cache
+def _sort_fields(kind: type[ast.AST]) -> list[str]:
+    return sorted(kind._fields)
 
 
 def _encode_constant(value: Any) -> list[Any]:

@@ -14,6 +14,7 @@ from typing import Final
 
 from microrollup.declaration.sources import find_spec
 from microrollup.errors import DeclarationError
+from microrollup.guard.nodes import list_nodes
 
 __all__ = ["check_names", "find_attribute_modules"]
 
@@ -33,7 +34,7 @@ def check_names(tree: ast.Module, module: str) -> None:
     """Raise `DeclarationError` with the line for a name that reaches what the tree does not hold."""
     used: list[tuple[int, str]] = []
     bound: set[str] = set()
-    for node in ast.walk(tree):
+    for node in list_nodes(tree):
         match node:
             case ast.Name(id=name, ctx=ast.Load()):
                 used.append((node.lineno, name))
@@ -54,7 +55,7 @@ def find_attribute_modules(tree: ast.Module, bindings: dict[str, str]) -> Iterat
 
     `bindings` maps the names that import statements bind to the modules they stand for.
     """
-    for node in ast.walk(tree):
+    for node in list_nodes(tree):
         names: list[str] = []
         value: ast.AST = node
         while isinstance(value, ast.Attribute):

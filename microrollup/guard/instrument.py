@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, Final
 
+from microrollup.guard.nodes import list_nodes
 from microrollup.guard.operators import BINARY_NAMES, COMPARE_NAMES
 
 __all__ = ["instrument"]
@@ -28,13 +29,12 @@ def instrument(function: ast.FunctionDef, name: str, resolve: Callable[[str], st
     """
     metered = copy.deepcopy(function)
     metered.name = name
-    bound = {node.id for node in ast.walk(metered) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-    bound |= {node.arg for node in ast.walk(metered) if isinstance(node, ast.arg)}
-    bound |= {node.name for node in ast.walk(metered) if isinstance(node, ast.FunctionDef) and node is not metered}
+    nodes = list_nodes(metered)
+    bound = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef) and node is not metered}
     bound |= {
-        node.name
-        for node in ast.walk(metered)
-        if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name
+        node.name for node in nodes if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name
     }
     metered.decorator_list = []
     metered.args.defaults = [ast.Constant(None) for _ in metered.args.defaults]

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from microrollup.guard.names import BUILTINS, INSTEAD, LIMIT_ERRORS, REFUSED_METHODS, is_importable
+from microrollup.guard.nodes import list_nodes
 
 __all__ = ["RULES", "LintFinding", "lint_module", "list_local"]
 
@@ -80,26 +81,27 @@ class _Lint:
         self._module = module
         self._is_own = is_own
         self._libraries = libraries
-        self._bound = _list_bound(tree)
+        self._nodes = list_nodes(tree)
+        self._bound = _list_bound(self._nodes)
         self._mutable = _list_mutable(tree)
         self._foreign: dict[str, str] = {}
         self._constant_sets = {
             id(node.comparators[0])
-            for node in ast.walk(tree)
+            for node in self._nodes
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn))
             if isinstance(node.comparators[0], ast.Set)
         }
 
     def find(self) -> Iterator[LintFinding]:
         yield from self._check_module_level()
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             yield from self._check_import(node)
-        annotations = _list_annotations(self._tree)
-        for node in ast.walk(self._tree):
+        annotations = _list_annotations(self._nodes)
+        for node in self._nodes:
             if id(node) not in annotations:
                 yield from self._check_value(node)
                 yield from self._check_statement(node)
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 yield from self._check_function(node)
             elif isinstance(node, ast.ClassDef):
@@ -194,9 +196,9 @@ class _Lint:
             case ast.ExceptHandler():
                 yield from self._check_handler(node)
             case ast.Try(finalbody=[_, *_]):
-                if any(isinstance(each, _LOOPS_OUT) for part in node.finalbody for each in ast.walk(part)):
+                if any(isinstance(each, _LOOPS_OUT) for part in node.finalbody for each in list_nodes(part)):
                     yield self._say(node, "finally", "leaves a `finally`", "leave after it")
-                if any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in ast.walk(node)):
+                if any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in list_nodes(node)):
                     yield self._say(node, "finally", "yields in a `try` with `finally`", "return a list")
             case ast.MatchValue(value=value) if not isinstance(value, (ast.Constant, ast.UnaryOp)):
                 yield self._say(value, "match", f"matches {ast.unparse(value)}", "compare with ==")
@@ -221,7 +223,7 @@ class _Lint:
         if not isinstance(node, ast.Lambda):
             for decorator in node.decorator_list:
                 yield self._say(decorator, "decorator", f"@{ast.unparse(decorator)}", "call it in the function")
-        for each in ast.walk(node):
+        for each in list_nodes(node):
             if (
                 isinstance(each, ast.Name)
                 and isinstance(each.ctx, ast.Load)
@@ -246,11 +248,11 @@ class _Lint:
                 yield self._say(each, "mutable", "has a default that can change", "write a tuple, or None")
 
 
-def _list_bound(tree: ast.Module) -> set[str]:
+def _list_bound(nodes: list[ast.AST]) -> set[str]:
     """Every name that the module binds, anywhere but as a member of a class: a method `open` hides no builtin."""
     bound: set[str] = set()
-    members = _list_members(tree)
-    for node in ast.walk(tree):
+    members = _list_members(nodes)
+    for node in nodes:
         if id(node) in members:
             continue
         match node:
@@ -265,16 +267,16 @@ def _list_bound(tree: ast.Module) -> set[str]:
     return bound
 
 
-def _list_members(tree: ast.Module) -> set[int]:
+def _list_members(nodes: list[ast.AST]) -> set[int]:
     """Ids of the nodes that bind the members of classes."""
     members: set[int] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         for each in node.body if isinstance(node, ast.ClassDef) else ():
             if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 members.add(id(each))
             elif isinstance(each, (ast.Assign, ast.AnnAssign)):
                 targets = each.targets if isinstance(each, ast.Assign) else [each.target]
-                members |= {id(name) for target in targets for name in ast.walk(target)}
+                members |= {id(name) for target in targets for name in list_nodes(target)}
     return members
 
 
@@ -286,26 +288,27 @@ def _list_mutable(tree: ast.Module) -> set[str]:
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if isinstance(node.value, _MUTABLE) or _is_call_of(node.value, _MUTABLE_CALLS):
-            mutable |= {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+            mutable |= {each.id for target in targets for each in list_nodes(target) if isinstance(each, ast.Name)}
     return mutable - {"__all__"}
 
 
 def list_local(function: ast.AST) -> set[str]:
     """Names that a function binds: its parameters and what it assigns."""
-    return {each.arg for each in ast.walk(function) if isinstance(each, ast.arg)} | {
-        each.id for each in ast.walk(function) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+    nodes = list_nodes(function)
+    return {each.arg for each in nodes if isinstance(each, ast.arg)} | {
+        each.id for each in nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
     }
 
 
-def _list_annotations(tree: ast.Module) -> set[int]:
+def _list_annotations(nodes: list[ast.AST]) -> set[int]:
     """Ids of all nodes in annotations: they are no code that decides outcomes."""
     roots: list[ast.AST | None] = []
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.arg, ast.AnnAssign)):
             roots.append(node.annotation)
         elif isinstance(node, ast.FunctionDef):
             roots.append(node.returns)
-    return {id(each) for root in roots if root is not None for each in ast.walk(root)}
+    return {id(each) for root in roots if root is not None for each in list_nodes(root)}
 
 
 def _is_call_of(node: ast.AST, names: frozenset[str]) -> bool:

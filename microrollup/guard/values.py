@@ -16,6 +16,7 @@ import msgspec
 
 from microrollup.guard.lint import LintFinding, list_local
 from microrollup.guard.metered import find_functions
+from microrollup.guard.nodes import list_nodes
 
 __all__ = ["inspect_modules"]
 
@@ -63,13 +64,13 @@ class _Inspection:
 
     def _check_used(self) -> Iterator[LintFinding]:
         """What functions name: of their module, of another one, of an app's module by its attribute."""
-        for function in ast.walk(self._tree):
+        for function in list_nodes(self._tree):
             if not isinstance(function, _Function):
                 continue
             local = list_local(function)
-            for node in ast.walk(function):
+            for node in list_nodes(function):
                 name, value = self._find_used(node)
-                if name.partition(".")[0] not in local and _changes(value):
+                if name and name.partition(".")[0] not in local and _changes(value):
                     yield self._say(node, "mutable", f"uses {name}", _WRITE_VALUE)
 
     def _find_used(self, node: ast.AST) -> tuple[str, object]:
@@ -117,8 +118,8 @@ def _list_bound(node: ast.stmt) -> list[str]:
     if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    names = [each for target in targets if target is not None for each in ast.walk(target)]
-    names += [each.target for each in ast.walk(node) if isinstance(each, ast.NamedExpr)]
+    names = [each for target in targets if target is not None for each in list_nodes(target)]
+    names += [each.target for each in list_nodes(node) if isinstance(each, ast.NamedExpr)]
     return [each.id for each in names if isinstance(each, ast.Name)]
 
 
