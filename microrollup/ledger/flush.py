@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from microrollup.declaration.state import METADATA_ROWS
 from microrollup.errors import CommitFailed, DecodeError, StoreCorrupt, StoreError
 from microrollup.ledger.closing import StateChanges
 from microrollup.limits import require_memory
@@ -19,7 +20,7 @@ from microrollup.store.environment import Environment, Transaction
 from microrollup.store.keys_at import get_inserted
 from microrollup.store.layer import Layer, Unflushed
 from microrollup.store.overlays import read_row_changes
-from microrollup.store.row_check import make_packer, make_unpacker
+from microrollup.store.row_check import check_put, make_packer, make_unpacker
 from microrollup.store.stored_keys import encode_leaf_index
 from microrollup.store.tables import get_base, put_base
 
@@ -27,6 +28,10 @@ __all__ = ["FlushLimits", "Flushing", "write_out"]
 
 SLICE_BYTES: Final = 16 << 20
 """What LMDB takes to write a slice, beside its rows' bytes: about two pages per row."""
+
+
+_METADATA: Final = METADATA_ROWS.to_bytes(2, "big")
+"""Rows from this key on are in no tree, which would say that a row is there after all: their places are checked."""
 
 
 class FlushLimits(msgspec.Struct, frozen=True):
@@ -115,7 +120,7 @@ class Flushing:
         return self.unflushed.frozen is not None
 
     def flush(self) -> None:
-        """Write out everything. Raises `CommitFailed`."""
+        """Write out everything. Raises `CommitFailed`, `StoreCorrupt`."""
         while not self.unflushed.is_empty:
             self.freeze()
             self.write_slice()
@@ -123,7 +128,7 @@ class Flushing:
     def write_slice(self, *, idle: bool = False) -> bool:
         """Write the next slice, in a transaction of its own; False if there is none. `idle`: a small one.
 
-        Raises `CommitFailed`.
+        Raises `CommitFailed`, `StoreCorrupt`.
         """
         if not self.is_going_on:
             return False
@@ -136,7 +141,7 @@ class Flushing:
     def put_slice(self, txn: Transaction, *, idle: bool = False) -> bool:
         """Put the next slice, if there is one; follow with `note_durable` once the transaction is.
 
-        False if there is not enough memory for it: LMDB would end the process.
+        False if there is not enough memory for it: LMDB would end the process. Raises `StoreCorrupt`.
         """
         self._reached = self._written
         layer, tables = self.unflushed.frozen, self._environment.tables
@@ -160,7 +165,12 @@ class Flushing:
             if size >= self.limits.slice_bytes:
                 last = self._reached
                 break
-        txn.cursor(tables["state"]).putmulti(rows)
+        state = txn.cursor(tables["state"])
+        state.putmulti(rows)
+        try:
+            check_put(state, [key for key, _ in rows if key >= _METADATA])
+        except DecodeError as error:
+            raise StoreCorrupt("state", error.reason) from None
         first = max(0, self._written - len(keys))
         if last > len(keys):
             pack, chosen = make_packer(), tree_keys[first : last - len(keys)]

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from height_model import KEYS, Model
 from kernel_fixtures import Chain, fast_directory, list_replay_differences, make_random_edit
 from microrollup.declaration.map import Map
+from microrollup.declaration.state import NONCES
 from microrollup.errors import CommitFailed, StoreCorrupt
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.ledger.flush import FlushLimits
@@ -283,6 +284,20 @@ def test_too_little_memory(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> Non
     check_invariants(chain.ledger.environment)
     chain.ledger.flushing.flush()
     assert 3 == read_base(chain)
+
+
+def test_a_row_that_no_tree_holds_is_not_put_beside_damage(chain: Chain) -> None:
+    """A damaged key could have led it to a wrong place, where nobody would find it."""
+    chain.work(Random(1), 3)
+    chain.ledger.flushing.freeze()
+    nonces = [key for key in chain.ledger.flushing.unflushed.list_rows() if key.startswith(NONCES.row_prefix)]
+    with chain.ledger.environment.write() as txn:
+        txn.put(
+            nonces[-1] + b"\0", pack_row(nonces[-1], b"of another key"), db=chain.ledger.environment.tables["state"]
+        )
+    with pytest.raises(StoreCorrupt, match=r"state: .*does not have the value that was stored"):
+        chain.ledger.flushing.flush()
+    assert 0 == read_base(chain)
 
 
 def test_a_commit_that_fails_is_no_progress(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
