@@ -33,6 +33,7 @@ _LOADER: Final = _FOLDER / "node_modules/tsx/dist/cjs/index.cjs"
 """The SDK is published as TypeScript's output for bundlers, which Node.js alone does not load."""
 _INSTALL_SECONDS: Final = 240
 _START_SECONDS: Final = 60
+_MESSAGE_LENGTH: Final = 200
 _FIRST_SENDER: Final = 5_000_000
 _REGISTERS: Final = MIX.count(Register)
 _ROUNDS: Final = 5
@@ -89,7 +90,7 @@ def install_sdk() -> None:
     except subprocess.TimeoutExpired:
         raise PeerUnavailable(f"`npm install` took more than {_INSTALL_SECONDS} s") from None
     if done.returncode:
-        raise PeerUnavailable(f"`npm install` ended with {done.returncode}: {_read_end(done.stderr)}")
+        raise PeerUnavailable(f"`npm install` ended with {done.returncode}: {_find_error(done.stderr)}")
     stamp.write_text(wanted)
 
 
@@ -107,12 +108,14 @@ def run_sdk(directory: Path, accounts: int, actions: int, seconds: float) -> Exe
         raise PeerUnavailable(f"it did not end within {limit:.0f} s") from None
     lines = [line for line in done.stdout.splitlines() if line.startswith(b"{")]
     if done.returncode or not lines:
-        raise PeerUnavailable(f"it ended with {done.returncode}: {_read_end(done.stderr)}")
+        raise PeerUnavailable(f"it ended with {done.returncode}: {_find_error(done.stderr)}")
     return msgspec.json.decode(lines[-1], type=Executed)
 
 
-def _read_end(text: bytes) -> str:
-    return text.decode(errors="replace").strip()[-300:]
+def _find_error(text: bytes) -> str:
+    """The first line that speaks of an error, as npm and Node.js write them."""
+    lines = text.decode(errors="replace").splitlines()
+    return next((line.strip()[:_MESSAGE_LENGTH] for line in lines if "rror" in line), "no message")
 
 
 def _run_ours(bench: Bench, accounts: int, actions: int) -> Executed:
