@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --liftoff-only
 // npm's solc behind the command line that forge expects: `--version`, or standard JSON from standard input. forge names some
 // files that lie outside of its project twice, by a relative and by an absolute path: what is asked for by a name that forge
 // did not send is read from the disk, as the native compiler does. With `--lines`, each line of standard input is standard

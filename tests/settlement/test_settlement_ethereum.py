@@ -20,6 +20,14 @@ def anvil() -> Iterator[Anvil]:
         yield anvil
 
 
+@pytest.fixture(autouse=True)
+def short_chain(anvil: Anvil) -> Iterator[None]:
+    """L1 forgets each test: what anvil does for a block or a jump grows with all that it has."""
+    kept = anvil.call("evm_snapshot")
+    yield
+    assert anvil.call("evm_revert", kept)
+
+
 class TestBlobs(SettlementContract):
     """Every rule of the inbox, with batches in blobs."""
 
