@@ -154,8 +154,7 @@ class Sequencer(Stoppable, Generic[T]):
             return
         block = self._require_block(queue[0][1])
         queue.extendleft(reversed(self.gaps.take_released(self.ledger.state.nonces.get)))
-        capacity = self._capacity
-        room = capacity - len(block.records)
+        room = self._capacity - len(block.records)
         space = self._get_space() - block.record_bytes
         nonces: dict[bytes, int] = {}
         taken: list[tuple[T, Authenticated]] = []
@@ -187,7 +186,7 @@ class Sequencer(Stoppable, Generic[T]):
             if waiting is not None:
                 queue.appendleft(waiting)
         full |= self._execute(block, taken, entries, queue, outcomes)
-        if full or len(block.records) >= capacity or self._block_seconds >= BLOCK_SECONDS:
+        if full or len(block.records) >= self._capacity or self._block_seconds >= BLOCK_SECONDS:
             self.close_block()
 
     def _skip_inadmissible(self, queue: deque[tuple[T, Authenticated]], outcomes: list[tuple[T, Decision]]) -> None:

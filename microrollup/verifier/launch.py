@@ -57,7 +57,7 @@ class VerifierProcess:
         self._elsewhere = tempfile.TemporaryDirectory()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "microrollup.verifier.process"],
+                [sys.executable, "-P", "-m", "microrollup.verifier"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 cwd=self._elsewhere.name,

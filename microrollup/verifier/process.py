@@ -1,4 +1,4 @@
-"""The verifier's own process: `python -m microrollup.verifier.process`, started by `microrollup.verifier.launch`.
+"""The verifier's own process: `python -m microrollup.verifier`, started by `microrollup.verifier.launch`.
 
 It reads one `VerifierRequest` from standard input (a line of JSON) and writes one JSON line per event to its output:
 `progress`, then `report`, or `divergence`, or `error`. One that follows goes on: each `Tick` that it reads gives
@@ -303,7 +303,3 @@ def _read_batches(source: BlockSource, first_height: int, verified: int, tick: T
     count = tick.last_height - first_height + 1
     blocks = list(islice(source.read_blocks(first_height), max(0, count)))
     return [encode_batch(compute_rollup_id(source.genesis), blocks)] if blocks and len(blocks) == count else []
-
-
-if __name__ == "__main__":
-    sys.exit(main())

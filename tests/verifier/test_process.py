@@ -41,7 +41,7 @@ def chain(tmp_path: Path) -> Iterator[Chain]:
 
 def start(request: VerifierRequest) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "microrollup.verifier.process"],
+        [sys.executable, "-m", "microrollup.verifier"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
