@@ -51,7 +51,10 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
 
 
 def read_acknowledgement(path: Path) -> SignedAcknowledgement:
-    """The acknowledgement in a file, as a node answers it, bare or in its JSON-RPC answer. Raises `DecodeError`."""
+    """The acknowledgement in a file: as a node answers it, bare or in its JSON-RPC answer, or as `submit --json` shows it.
+
+    Raises `DecodeError`.
+    """
     with path.open("rb") as file:
         raw = file.read(_MAX_ACK_BYTES + 1)
     if len(raw) > _MAX_ACK_BYTES:
@@ -62,6 +65,8 @@ def read_acknowledgement(path: Path) -> SignedAcknowledgement:
         raise DecodeError(str(path), error.detail) from None
     if isinstance(document, dict) and "jsonrpc" in document:
         document = document.get("result")
+    elif isinstance(document, dict) and "ack" in document:
+        document = document["ack"]
     return acknowledgement_from_json(document)
 
 

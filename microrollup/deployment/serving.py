@@ -134,10 +134,10 @@ def make_node(
 
     `replica` is a log in which its verifiers note what they sign.
     """
-    chosen, attesters = list(keys), list_attesters(opened.l1)
-    if not chosen and verifier_key_path(directory).exists():
-        own_key = open_key(verifier_key_path(directory))
-        chosen = [own_key] if own_key.address in attesters else []  # another set may be in force by now
+    own_path, attesters = verifier_key_path(directory), list_attesters(opened.l1)
+    named = list(keys) or ([open_key(own_path)] if own_path.exists() else [])
+    # The development key's set may have been replaced, which nobody who names no key has to know.
+    chosen = [key for key in named if key.reference != own_path or key.address in attesters]
     place = find_place(directory, l1)
     specs = []
     for key in chosen:
@@ -149,7 +149,10 @@ def make_node(
         specs.append(VerifierSpec(key.address, request))
     strangers = [spec for spec in specs if spec.address not in attesters]
     if strangers:
-        raise UsageError(f"{hex0x(strangers[0].address)} is not among the rollup's verifiers")
+        raise UsageError(
+            f"{hex0x(strangers[0].address)} is not among the rollup's verifiers, which `microrollup announced` lists:"
+            " leave its --verifier-key out"
+        )
     return Node(
         app, opened.ledger, opened.l1, opened.key, verifiers=specs, options=options, divergent=divergent,
         may_settle=may_settle,

@@ -46,7 +46,8 @@ def test_challenges_of_a_node(tmp_path: Path) -> None:
         assert (0, "honoured", False) == (code, found["outcome"], found["convicts"])
         assert ["that this address was the rollup's builder then: the inbox says so"] == found["unchecked"]
         broken = tmp_path / "broken.json"
-        broken.write_bytes(msgspec.json.encode(acknowledgement_to_json(lie(site, acks[0]), lambda *_: None)))
+        shown = acknowledgement_to_json(lie(site, acks[0]), lambda *_: None)
+        broken.write_bytes(msgspec.json.encode({"ack": shown, "confirmation": "C0"}))  # as `submit --json` shows it
         code, found = run("challenge", str(broken), "--from", url, "--l1", l1)
         assert (0, "broken", True) == (code, found["outcome"], found["convicts"])
     code, found = run("evidence", str(out), "--chain-id", "31337", "--signer", found["signer"])

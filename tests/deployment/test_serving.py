@@ -13,9 +13,10 @@ from microrollup.deployment.directory import VerifierChoice
 from microrollup.deployment.serving import open_served, serve_node
 from microrollup.deployment.status import read_node_status
 from microrollup.errors import UsageError
-from microrollup.keys.files import make_key
+from microrollup.keys.files import make_key, verifier_key_path
 from microrollup.keys.reference import open_key
 from microrollup.node.options import NodeOptions
+from microrollup.node.runtime import Node
 
 
 def test_serve(tmp_path: Path) -> None:
@@ -54,3 +55,17 @@ def test_a_stranger_s_key(tmp_path: Path) -> None:
         ),
     ):
         pass
+
+
+def test_a_development_key_of_a_former_set(tmp_path: Path) -> None:
+    """Once other verifiers are in force, the directory's own key runs none, and the node starts as before: the command
+    names that key to each node.
+    """
+    fill_directory(tmp_path, LINES[:10])
+    own = verifier_key_path(tmp_path)
+    for is_member in (True, False):
+        with open_served(APP, tmp_path, ROLLUP, VerifierChoice(), [open_key(own)], None, NodeOptions()) as node:
+            assert isinstance(node, Node)
+            assert [f"0x{open_key(own).address.hex()}"] * is_member == [link.name for link in node.links]
+        own.unlink()
+        make_key(own)
