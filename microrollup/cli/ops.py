@@ -33,4 +33,6 @@ def ops_command(app: str, directory: Path, target: Path, user: str, output: Outp
     program = Path(sys.executable).absolute().parent / "microrollup"
     operation = Operation(app, directory, load_rollup(app), user, program, Path.cwd())
     written = [str(path) for path in write_operation(operation, target)]
-    output.show({"name": operation.name, "files": written}, make_facts({"wrote": "\n".join(written)}))
+    following = "keys, the L1's URL and the app go where `microrollup docs run` says, under As a service"
+    facts = {"wrote": "\n".join(written), "next": following}
+    output.show({"name": operation.name, "files": written}, make_facts(dict(facts)))

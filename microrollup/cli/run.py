@@ -115,7 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_command(command: click.Command, name: str, arguments: Sequence[str]) -> int:
-    """Run a command as programs want it: its exit code, one sentence on standard error, and nothing raised."""
+    """Run a command as programs want it: its exit code, one sentence on standard error, and nothing raised.
+
+    Logs go to standard error, quietly unless `--verbose` is among the arguments.
+    """
+    configure_logging()
     try:
         outcome = _run(command, name, arguments)
         sys.stdout.flush()

@@ -51,7 +51,7 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
 
 
 def read_acknowledgement(path: Path) -> SignedAcknowledgement:
-    """The acknowledgement in a file: as a node answers it, bare or in its JSON-RPC answer, or as `submit --json` shows it.
+    """The acknowledgement in a file: a node's answer, bare or as JSON-RPC has it, or what `submit --json` shows.
 
     Raises `DecodeError`.
     """

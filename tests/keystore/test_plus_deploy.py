@@ -74,6 +74,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> A
     capsys.readouterr()
     assert code == main([*arguments, "--json"])
     said = capsys.readouterr()
+    assert "l1_sent" not in said.err  # unless --verbose wants it
     return json.loads(said.out) if code == 0 else said.err
 
 

@@ -17,7 +17,6 @@ from microrollup.cli.run import EXIT_FAILED
 from microrollup.crypto.ecdsa import PrivateKey
 from microrollup.errors import UsageError
 from microrollup.keys.files import read_key
-from microrollup.logs import configure_logging
 
 from .command import book_option, chain_header_option, read_name
 from .keeper import KeeperPolicy
@@ -91,7 +90,6 @@ def relay_command(
     Roots come from L1: by a storage proof where a chain knows L1's blocks, by reading the inbox on L1 itself. Exit code
     1: a chain could not be served, or has accounts that are due.
     """
-    configure_logging()
     key = read_key(key_path)
     template = make_chain_options(max_fee, bump, headers)
     everyone = (*names, *(() if file is None else _read_names(file)))

@@ -291,4 +291,5 @@ def _list_facts(custody: Custody) -> dict[str, object]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (the process's own by default); the exit code. Raises nothing."""
-    return run_command(plus_group, _NAME, list(sys.argv[1:] if arguments is None else arguments))
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return run_command(plus_group, _NAME, given or ["--help"])

@@ -20,7 +20,6 @@ from microrollup.cli.parameters import PATH
 from microrollup.cli.run import EXIT_FAILED, run_command
 from microrollup.codec.json import hex0x
 from microrollup.errors import UsageError
-from microrollup.logs import configure_logging
 from microrollup.testing.anvil import CHAIN_ID, find_anvil, run_anvil
 
 from .acts import Story
@@ -71,7 +70,6 @@ def story_command(
     acts; then the operator disappears, and a rotation forced through L1 reaches both L2s. Exit code 1: something came
     out otherwise than it should.
     """
-    configure_logging()
     started = time.monotonic()
     known = read_prices(prices)
     code = load_entry_point(entry_point)

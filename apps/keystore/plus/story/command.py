@@ -18,7 +18,6 @@ from microrollup.cli.parameters import PATH
 from microrollup.cli.run import EXIT_FAILED, run_command
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address, load_private_key
-from microrollup.logs import configure_logging
 from microrollup.testing.anvil import CHAIN_ID, DEV_KEYS, Anvil, find_anvil, run_anvil
 
 from ...story.bridges import deploy_bridges
@@ -96,7 +95,6 @@ def story_command(directory: Path | None, entry_point: Path | None, output: Outp
     from calldata, and Alice's money escapes.
     Exit code 1: something came out otherwise than it should.
     """
-    configure_logging()
     started = time.monotonic()
     code = load_entry_point(entry_point)
     with ExitStack() as stack:

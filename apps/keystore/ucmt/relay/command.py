@@ -16,7 +16,6 @@ from microrollup.cli.run import EXIT_FAILED
 from microrollup.codec.json import hex0x
 from microrollup.errors import UsageError
 from microrollup.keys.files import read_key
-from microrollup.logs import configure_logging
 
 from ...chains.serving_options import make_chain_options, max_fee_option, serve_until_signal, serving_options
 from .deploying import deploy_contracts, plan_contracts
@@ -65,7 +64,6 @@ def relay_command(
     Each update is simulated, then sent; each account's in their order. At the end a table says how far every chain is.
     Exit code 1: something was refused, has diverged, or is left.
     """
-    configure_logging()
     key = read_key(key_path)
     template = make_chain_options(max_fee, bump)
     options = RelayOptions(
