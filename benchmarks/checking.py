@@ -35,7 +35,8 @@ class Writer:
         self._guard = guard
         self._population = Population()
         with guard():
-            self._ledger: Ledger = stack.enter_context(create_ledger(directory))
+            self._ledger: Ledger = create_ledger(directory)
+            stack.callback(self._ledger.abandon)  # closing would write out, with checks, what was built without
             for first in range(0, accounts, LARGE_BLOCK):
                 build_block(self._ledger, self._population.make_registers(min(LARGE_BLOCK, accounts - first)))
 
