@@ -39,9 +39,9 @@ SLOW = (
 """Folders and files that run commands, nodes, L1, compilers or browsers: marked `slow`, left out by `-m "not slow"`."""
 
 LONG = (
-    "house/test_examples", "house/test_interpreters", "house/test_pyright",
-    "keystore/test_l1_story", "keystore/test_sdk", "keystore/test_story", "node/test_ethereumjs",
-    "node/test_node_quorums", "replication/test_failover", "settlement/test_artifacts",
+    "cli/test_new", "house/test_benchmarks", "house/test_examples", "house/test_interpreters", "house/test_pyright",
+    "house/test_soak", "keystore/test_l1_story", "keystore/test_sdk", "keystore/test_story", "node/test_ethereumjs",
+    "node/test_node_quorums", "node/test_on_call", "replication/test_failover", "settlement/test_artifacts",
     "settlement/test_inbox_contract",
 )  # fmt: skip
 """Files of few tests that take a minute or two: they come first, or the last of them would keep one core waiting."""
