@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from alert_rules import find_firing, read_rules
+from alert_rules import list_firing, read_rules
 from declared_names import find_metrics
 from l1_node_fixtures import Node, RollupSite, Zygote, run_chain
 from promql import Samples
@@ -51,7 +51,7 @@ class Scene:
             chosen = before[index] if index < len(before) else text
             samples.scrape(chosen, 15.0 * index, instance="node", job="microrollup")
         times = (600.0, 1_200.0)
-        return {name for name, rule in RULES.items() if any(find_firing(rule, samples, at) for at in times)}
+        return {name for name, rule in RULES.items() if any(list_firing(rule, samples, times).values())}
 
     @contextmanager
     def hanging(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,10 @@ import yaml
 from paths import ROOT
 from promql import Labels, Samples, evaluate
 
-__all__ = ["ALERTS", "CASES", "Rule", "find_firing", "read_cases", "read_rules", "read_seconds", "run_case"]
+__all__ = [
+    "ALERTS", "CASES", "Rule", "find_firing", "list_firing", "read_cases", "read_expected", "read_rules",
+    "read_seconds", "run_case",
+]  # fmt: skip
 
 ALERTS: Final = ROOT / "microrollup" / "templates" / "ops" / "alerts.yml"
 CASES: Final = ROOT / "tests" / "node" / "alerts.test.yml"
@@ -56,14 +60,23 @@ def read_seconds(text: str) -> float:
 
 def find_firing(rule: Rule, samples: Samples, at: float, *, since: float = 0.0) -> set[Labels]:
     """The series for which a rule fires at a time, evaluated every quarter of a minute from `since` on."""
+    return list_firing(rule, samples, [at], since=since)[at]
+
+
+def list_firing(
+    rule: Rule, samples: Samples, times: Iterable[float], *, since: float = 0.0
+) -> dict[float, set[Labels]]:
+    """The series for which a rule fires at each of the times, evaluated once over all of them."""
     began: dict[Labels, float] = {}
-    now = since
-    while now <= at:
-        found = evaluate(rule.expression, samples, now)
-        assert isinstance(found, dict)
-        began = {labels: began.get(labels, now) for labels in found}
-        now += _EVERY_SECONDS
-    return {labels for labels, then in began.items() if at - then >= rule.seconds}
+    now, firing = since, dict[float, set[Labels]]()
+    for at in sorted(times):
+        while now <= at:
+            found = evaluate(rule.expression, samples, now)
+            assert isinstance(found, dict)
+            began = {labels: began.get(labels, now) for labels in found}
+            now += _EVERY_SECONDS
+        firing[at] = {labels for labels, then in began.items() if at - then >= rule.seconds}
+    return firing
 
 
 def read_cases() -> list[dict[str, Any]]:
@@ -80,14 +93,24 @@ def run_case(case: dict[str, Any], rules: dict[str, Rule]) -> list[tuple[str, di
         for index, value in enumerate(_read_values(series["values"])):
             if value is not None:
                 samples.add(name, labels, index * step, value)
-    results = []
-    for test in case["promql_expr_test"]:
-        assert test["expr"] == QUERY, "nothing else is understood here"
-        at = read_seconds(test["eval_time"])
-        expected = {_read_alert(each["labels"]): each["value"] for each in test["exp_samples"]}
-        found = {name: len(firing) for name, rule in rules.items() if (firing := find_firing(rule, samples, at))}
-        results.append((test["eval_time"], expected, found))
-    return results
+    expected = read_expected(case)
+    times = [read_seconds(at) for at in expected]
+    firing = {name: list_firing(rule, samples, times) for name, rule in rules.items()}
+    return [
+        (at, wanted, {name: len(found[time]) for name, found in firing.items() if found[time]})
+        for time, (at, wanted) in zip(times, expected.items(), strict=True)
+    ]
+
+
+def read_expected(case: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Each time that a case asks about, and the alerts that should fire then in so many series."""
+    assert {QUERY} == {test["expr"] for test in case["promql_expr_test"]}, "nothing else is understood here"
+    expected = {
+        test["eval_time"]: {_read_alert(each["labels"]): each["value"] for each in test["exp_samples"]}
+        for test in case["promql_expr_test"]
+    }
+    assert len(expected) == len(case["promql_expr_test"]), "a time that is asked about twice"
+    return expected
 
 
 def _read_alert(labels: str) -> str:

@@ -6,6 +6,7 @@ Expressions are parsed by `promql-parser`, Prometheus's grammar. What this does 
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import re
@@ -104,7 +105,12 @@ def find_metrics_of(expression: str) -> set[str]:
 
 def evaluate(expression: str, samples: Samples, at: float) -> Vector | float:
     """What an expression gives at a time."""
-    return _evaluate(promql_parser.parse(expression), samples, at)
+    return _evaluate(_parse(expression), samples, at)
+
+
+@functools.cache
+def _parse(expression: str) -> Any:
+    return promql_parser.parse(expression)
 
 
 def _evaluate(node: Any, samples: Samples, at: float) -> Vector | float:
