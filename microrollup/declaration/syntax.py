@@ -68,7 +68,8 @@ def _encode(value: Any, name: str) -> Any:
 
 def _encode_fields(node: ast.AST, name: str) -> list[list[Any]]:
     fields = []
-    for field in _sort_fields(type(node)):
+    kind: Any = type(node)
+    for field in _sort_fields(kind):
         value: Any = getattr(node, field, None)
         if field == "type_params" and value:
             raise DeclarationError(f"{name}:{getattr(node, 'lineno', '?')}", "type parameters are not Python 3.11")

@@ -118,7 +118,8 @@ def check_put(cursor: lmdb.Cursor, keys: Iterable[bytes]) -> None:
 
     A damaged key leads later ones to its wrong side, where they would hide it from `check_absent`.
     """
-    set_key, prev, next_, item, unpack = cursor.set_key, cursor.prev, cursor.next, cursor.item, make_unpacker()
+    set_key, prev, next_, unpack = cursor.set_key, cursor.prev, cursor.next, make_unpacker()
+    item: Callable[[], tuple[bytes, bytes]] = cursor.item  # type: ignore[assignment]  # no views: it has no buffers
     for key in keys:
         holds = set_key(key)
         if holds and prev():
