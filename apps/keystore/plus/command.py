@@ -276,7 +276,7 @@ def _describe(custody: Custody) -> dict[str, object]:
 
 
 def _list_facts(custody: Custody) -> dict[str, object]:
-    takers = {f"{who} could take the money": after for who, after in custody.takers}
+    takers = {f"could take the money: {who}": after for who, after in custody.takers}
     settlers = {f"settler on chain {each.chain_id}": hex0x(each.address) for each in custody.settlers}
     heard = {"verdicts": hex0x(custody.verdicts)} if custody.settlers else {}
     return {
