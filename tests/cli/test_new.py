@@ -45,7 +45,8 @@ def test_the_new_app_works(tmp_path, template):
     home = tmp_path / "tally"
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=home, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        cwd=home, env={"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, capture_output=True, text=True,
+        check=False,
     )  # fmt: skip
     assert f"{tests} passed" in tested.stdout, tested.stdout + tested.stderr
     inside = run_process("import", "tally", "actions.jsonl", "--data", "data", "--json", cwd=home).document
