@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from l1_node_fixtures import Chain, Node, RollupSite, Zygote, run_chain
+from microrollup.settlement.ethereum.header_hash import compute_header_hash
 from waiting import wait_for
 
 GWEI = 10**9
@@ -192,8 +193,10 @@ class MadeUp:
         self._real = head["hash"]
         for number in range(self.first, self.first + count):
             time = hex(int(head["timestamp"], 16) + 12)
-            made = {"number": hex(number), "hash": f"0x{number:064x}", "parentHash": head["hash"], "timestamp": time}
-            head = self.blocks[number] = head | made
+            made = head | {"number": hex(number), "parentHash": head["hash"], "timestamp": time}
+            block_hash = compute_header_hash(made)
+            assert block_hash is not None
+            head = self.blocks[number] = made | {"hash": f"0x{block_hash.hex()}"}
 
     def answer(self, body: bytes) -> bytes | None:
         request = json.loads(body)
