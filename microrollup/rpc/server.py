@@ -236,7 +236,7 @@ def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
                 self.cycle.transport = _HeadFirst(self.cycle, self.transport)  # type: ignore[assignment]
 
         def on_message_complete(self) -> None:
-            self.scope["state"][WHOLE] = True
+            self.scope.setdefault("state", {})[WHOLE] = True
             super().on_message_complete()
 
         def on_response_complete(self) -> None:

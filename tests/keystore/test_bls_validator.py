@@ -114,7 +114,7 @@ def find_outside() -> bytes:
 
 def test_gas(anvil: Anvil, validator: Contract) -> None:
     """A validation takes some 210,000 gas, the stub as much as a true signature; a point that is none takes at most
-    100,000 more, since the precompile burns what it is given. With too little gas it reverts: a no would lower
+    310,000 more, since the precompile burns what it is given. With too little gas it reverts silently: a no would lower
     estimates.
     """
     scalar, key = make_key(9)
@@ -122,10 +122,10 @@ def test_gas(anvil: Anvil, validator: Contract) -> None:
     taken = [count_gas(anvil, validator, each, config) for each in (signature, _BLS, b"\x01" * 192)]
     assert 190_000 < taken[0] < 230_000
     assert abs(taken[0] - taken[1]) < 2_000
-    assert taken[2] < taken[0] + 100_000
+    assert taken[2] < taken[0] + 310_000
     for gas in range(60_000, 400_000, 20_000):
         answer = validator.call("validate", HASH, signature, config, gas=hex(gas))
-        assert answer in ((True,), Reverted("TooLittleGas", {}), Reverted("", {})), gas
+        assert answer in ((True,), Reverted("", {})), gas
 
 
 def count_gas(anvil: Anvil, validator: Contract, signature: bytes, config: bytes) -> int:

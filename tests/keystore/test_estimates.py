@@ -21,10 +21,12 @@ from apps.keystore.smart_account import (
     Opening,
     UserOperation,
     compute_data,
+    configure_bls,
     configure_ecdsa,
     configure_multisig,
     configure_p256,
     configure_webauthn,
+    encode_bls,
     encode_init_code,
     encode_p256,
     encode_signature,
@@ -37,7 +39,9 @@ from apps.keystore.smart_account import (
 )
 from bundled_world import BundledWorld, run_bundled_world
 from bundlers import Bundler, BundlerRefused
+from microrollup.crypto.bls_points import load_curve
 from microrollup.crypto.keccak import keccak256
+from microrollup.crypto.signatures.bls import SIGNATURE_DST
 from microrollup.testing.passkey import P256Key, Passkey
 
 FIGURES: Final = Path(__file__).with_name("bundled_gas.json")
@@ -51,8 +55,12 @@ STEP: Final = 13_000
 
 MODES: Final = ("creating", "exclusion", "remember", "cached", "inclusion")
 """What an account does one after the other: the first three by exclusion."""
-NATIVE: Final = ("P-256", "WebAuthn")
-"""Signers whose validators ask the precompile."""
+NATIVE: Final = {
+    "P-256": "0x0000000000000000000000000000000000000100",
+    "WebAuthn": "0x0000000000000000000000000000000000000100",
+    "BLS": "0x0000000000000000000000000000000000000011",
+}
+"""Signers whose validators ask a precompile that the bundler does not know."""
 
 
 class Signer(NamedTuple):
@@ -84,6 +92,12 @@ def _make_signers() -> dict[str, Signer]:
     def sign_webauthn(digest: bytes) -> bytes:
         return encode_webauthn(passkey.sign(digest))
 
+    curve = load_curve()
+    scalar = curve.Scalar(77)
+
+    def sign_bls(digest: bytes) -> bytes:
+        return encode_bls(bytes((curve.G2Point.hash_to_curve(digest, SIGNATURE_DST) * scalar).to_compressed_bytes()))
+
     return {
         "ECDSA": Signer(configure_ecdsa(address_of("estimated")), lambda h: sign_ecdsa(make_key("estimated"), h)),
         "multisig 2 of 3": _make_multisig(2, 3),
@@ -92,6 +106,7 @@ def _make_signers() -> dict[str, Signer]:
         "P-256 in Solidity": Signer(configure_p256(p256.point, precompile=False), sign_p256),
         "WebAuthn": Signer(configure_webauthn(passkey.point), sign_webauthn),
         "WebAuthn in Solidity": Signer(configure_webauthn(passkey.point, precompile=False), sign_webauthn),
+        "BLS": Signer(configure_bls(bytes((curve.G1Point() * scalar).to_compressed_bytes())), sign_bls),
     }
 
 
@@ -179,8 +194,8 @@ def test_by_the_rules_of_bundlers(bundled: BundledWorld, name: str, modes: Seque
 
 @pytest.mark.parametrize("name", NATIVE)
 def test_the_precompile_is_no_contract(bundled: BundledWorld, name: str) -> None:
-    """The bundler takes P-256's precompile for an address without code (OP-041), as others do that do not know it."""
-    with pytest.raises(BundlerRefused, match="un-deployed contract address 0x0000000000000000000000000000000000000100"):
+    """The bundler takes a precompile for an address without code (OP-041), as others do that do not know it."""
+    with pytest.raises(BundlerRefused, match=f"un-deployed contract address {NATIVE[name]}"):
         _run_modes(bundled, bundled.safe, name, ("creating",))
 
 
@@ -189,7 +204,7 @@ def _look_at_all(bundled: BundledWorld, name: str) -> dict[str, str]:
     try:
         found = _run_modes(bundled, bundled.safe, name, MODES)
     except BundlerRefused as refused:
-        if "0x0000000000000000000000000000000000000100" not in str(refused):
+        if name not in NATIVE or NATIVE[name] not in str(refused):
             raise
         return dict.fromkeys(MODES, "not tried") | {MODES[0]: "refused: the precompile (OP-041)"}
     return {mode: f"taken, {cell['actualGasUsed']:,}" if cell else "taken" for mode, cell in found.items()}

@@ -59,7 +59,7 @@ ENTRY_POINT_SALT: Final = bytes.fromhex("0a59dbff790c23c976a548690c27297883cc66b
 SENDER: Final = keccak256(b"the broadcaster's adapter on L1")[12:]
 ALIAS: Final = (int.from_bytes(SENDER, "big") + int("1111" + "0" * 32 + "1111", 16)) % 2**160
 RECIPIENT: Final = keccak256(b"a recipient")[12:]
-VALIDATORS: Final = PUBLISHED_VALIDATORS
+VALIDATORS: Final = (*PUBLISHED_VALIDATORS, "BlsValidator")
 ETHER: Final = 10**18
 FAILURES: Final = [
     {

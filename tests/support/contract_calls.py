@@ -94,6 +94,8 @@ class Contract:
         )
         with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
             answer = json.loads(response.read())
+        if answer.get("error", {}).get("message") == "EVM error OutOfGas":
+            return Reverted("", {})
         if "error" in answer:
             assert 3 == answer["error"]["code"], answer
             return self._decode_error(bytes.fromhex(answer["error"]["data"][2:]))

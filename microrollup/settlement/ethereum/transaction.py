@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 import rlp  # type: ignore[import-untyped]
@@ -77,8 +77,10 @@ def sign_transaction(
     if call.sidecar is not None:
         body += [fees.blob_cap, list(call.sidecar.versioned_hashes)]
     prefix = b"\x02" if call.sidecar is None else b"\x03"
-    signature = sign_message(key, prefix + rlp.encode(body))
+    unsigned = cast("bytes", rlp.encode(body))
+    signature = sign_message(key, prefix + unsigned)
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
-    payload = prefix + rlp.encode([*body, signature[64] - 27, r, s])
+    signed = cast("bytes", rlp.encode([*body, signature[64] - 27, r, s]))
+    payload = prefix + signed
     raw = payload if wrapper is None else wrapper.wrap(payload, kind)
     return SignedTransaction(keccak256(payload), raw, nonce, fees)
