@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from typing import Final, NoReturn
 
 import structlog
@@ -21,7 +21,7 @@ from microrollup.node.progress import LedgerProgress
 from microrollup.node.reading import ReadingNode
 from microrollup.node.settling import AttestationRefused, find_final_height
 from microrollup.node.standing import find_foreign_head
-from microrollup.node.submission import Result
+from microrollup.node.submission import Result, Tell
 from microrollup.node.upgrade_watch import UpgradeWatch
 from microrollup.node.writer import WriterOptions
 from microrollup.primitives import MAX_FORCED_PER_BLOCK
@@ -179,9 +179,9 @@ class BasedNode(ReadingNode):
 
     # What is asked of other nodes
 
-    def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
+    def hand_in(self, lines: Sequence[bytes], client: str | None, tell: Tell) -> None:
         """Raises `ThroughL1`, which says where actions go instead."""
-        del lines, client
+        del lines, client, tell
         self._refuse()
 
     def _refuse(self) -> NoReturn:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import Final
 
 import structlog
@@ -36,7 +35,7 @@ from microrollup.node.followed import Followed, FollowedL1
 from microrollup.node.options import NodeOptions
 from microrollup.node.progress import LedgerProgress
 from microrollup.node.reading import ReadingNode
-from microrollup.node.submission import Result
+from microrollup.node.submission import Result, Tell
 from microrollup.verifier.derive import derive_blocks
 from microrollup.verifier.events import DivergenceEvent
 from microrollup.verifier.follow import authenticate_blocks, read_judgeable, verify_settled
@@ -117,9 +116,9 @@ class FollowerNode(ReadingNode):
         del sender
         raise NeedsSource("nonces are asked for at the source")
 
-    def submit(self, lines: Sequence[bytes], client: str | None = None) -> Future[list[Result]]:
+    def hand_in(self, lines: Sequence[bytes], client: str | None, tell: Tell) -> None:
         """Raises `NeedsSource`."""
-        del lines, client
+        del lines, client, tell
         raise NeedsSource("actions are taken at the source")
 
     def acknowledge(self, results: Sequence[Result]) -> list[SignedAcknowledgement | MicrorollupError]:

@@ -282,6 +282,10 @@ class Settler:
             _log.error("proof_refused", rule=error.rule, verifier=f"0x{error.verifier.hex()}")
             self._proofs.refuse(error.verifier)
             return RETRY_SECONDS
+        except SettlementError:
+            if self._settlement.get_verifiers(self._settlement.get_number() + 1) == verifiers:
+                raise
+            return RETRY_SECONDS  # L1 went on meanwhile, and another set judges than the one that signed
         self._settled = candidate
         self._drop()
         return 0.0
