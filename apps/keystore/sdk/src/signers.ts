@@ -2,7 +2,7 @@
 
 import { type Hex, type LocalAccount, concatHex, isAddressEqual, slice } from "viem";
 import type { WebAuthnAccount } from "viem/account-abstraction";
-import { UsageError } from "../../../../microrollup/client/js/src/index.js";
+import { UsageError, askPasskey } from "../../../../microrollup/client/js/src/index.js";
 import { encodeAssertion } from "./assertion.js";
 import { type Configuration, type PrecompileOptions, configureEcdsa, configureMultisig, configureWebAuthn } from "./configuration.js"; // prettier-ignore
 import { encodeStub } from "./stub.js";
@@ -55,7 +55,7 @@ export function toPasskeyAccountSigner(
   return {
     configuration,
     async sign(hash) {
-      const { signature, webauthn } = await account.sign({ hash });
+      const { signature, webauthn } = await askPasskey(account, hash);
       return encodeAssertion(webauthn.authenticatorData, webauthn.clientDataJSON, slice(signature, 0, 64));
     },
     stub: encodeStub(configuration, clientDataBytes),

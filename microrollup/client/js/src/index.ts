@@ -7,7 +7,7 @@ export type { WebSocketClass } from "./feed.js";
 export type { FollowOptions, Notification, Topic } from "./following.js";
 export { encodeCarriedPayload, encodeEnvelopePayload, encodeForcedPayload, forceAbi } from "./forcing.js";
 export { encodeKey, type Key, type KeyPart } from "./keys.js";
-export { computePasskeySender, toPasskeySigner } from "./passkeys.js";
+export { askPasskey, computePasskeySender, toPasskeySigner } from "./passkeys.js";
 export { checkHeader, checkProof, type ProvenValue } from "./proofs.js";
 export { computeReceiptHash, readEvents, type ReadEvent } from "./receipts.js";
 export type * from "./rpc.js";

@@ -1,6 +1,6 @@
 // Passkeys as signers: an assertion over the action's digest, in the rollup's scheme 2.
 
-import { type Address, type Hex, concatHex, hashTypedData, hexToBigInt, keccak256, size, slice, stringToHex, toHex } from "viem";
+import { type Address, type Hex, concatHex, hashTypedData, hexToBigInt, hexToBytes, keccak256, sha256, size, slice, stringToHex, toHex } from "viem"; // prettier-ignore
 import type { WebAuthnAccount } from "viem/account-abstraction";
 import { UsageError } from "./errors.js";
 import type { Signer } from "./signing.js";
@@ -8,6 +8,8 @@ import type { Signer } from "./signing.js";
 const SCHEME: Hex = "0x02";
 const POINT_BYTES = 64;
 const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+
+const MAX_TRIES = 3;
 
 /** The sender of a passkey: the last 20 bytes of keccak256(0x02 || x || y). `publicKey` is `x || y`, 64 bytes. */
 export function computePasskeySender(publicKey: Hex): Address {
@@ -20,13 +22,32 @@ export function toPasskeySigner(account: WebAuthnAccount): Signer {
   return {
     address: computePasskeySender(account.publicKey),
     async signTypedData(typedData) {
-      const { signature, webauthn } = await account.sign({ hash: hashTypedData(typedData) });
+      const { signature, webauthn } = await askPasskey(account, hashTypedData(typedData));
       const parts = [webauthn.authenticatorData, stringToHex(webauthn.clientDataJSON)];
       const measured = parts.map((part) => concatHex([toHex(size(part), { size: 2 }), part]));
       return concatHex([SCHEME, account.publicKey, slice(signature, 0, 32), lowerS(slice(signature, 32, 64)), ...measured]);
     },
   };
 }
+
+/**
+ * A passkey's assertion over a hash, verified: viem 2 reads an `r` of fewer than 32 bytes wrongly, as one in 256 is, and nobody
+ * takes such a signature. The user is asked again then. Throws `UsageError` if it is never the account's.
+ */
+export async function askPasskey(account: WebAuthnAccount, hash: Hex): ReturnType<WebAuthnAccount["sign"]> {
+  const point = exact(concatHex(["0x04", account.publicKey]));
+  const key = await crypto.subtle.importKey("raw", point, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const found = await account.sign({ hash });
+    const { authenticatorData, clientDataJSON } = found.webauthn;
+    const signed = exact(concatHex([authenticatorData, sha256(stringToHex(clientDataJSON))]));
+    const scalars = exact(slice(found.signature, 0, 64));
+    if (await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, scalars, signed)) return found;
+  }
+  throw new UsageError("the passkey's signature is not one of the account's public key");
+}
+
+const exact = (value: Hex): Uint8Array<ArrayBuffer> => new Uint8Array(hexToBytes(value));
 
 /** Of the two s of one assertion the low one is taken. */
 function lowerS(s: Hex): Hex {

@@ -12,7 +12,7 @@ import { keccak256, toHex } from "viem";
 import { toWebAuthnAccount } from "viem/account-abstraction";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import WebSocket from "ws";
-import { ActionRefused, BadAnswer, ForeignNode, OutcomeUnknown, RollupClient, UsageError, toPasskeySigner } from "../dist/index.js";
+import { ActionRefused, BadAnswer, ForeignNode, OutcomeUnknown, RollupClient, UsageError, askPasskey, toPasskeySigner } from "../dist/index.js";
 import { startLiar } from "./liar.mjs";
 import { startNode } from "./node.mjs";
 import { makePasskey } from "./passkey.mjs";
@@ -73,6 +73,16 @@ test("a lost answer leaves the outcome open, and the same bytes close it", async
   assert.ok(error instanceof OutcomeUnknown, String(error));
   assert.equal((await hasty.submitSigned(error.signed)).status, "executed");
   assert.equal(await client.getNonce(account.address), 1n);
+});
+
+test("a passkey's signature is one that can be taken, also of short scalars", async () => {
+  const [passkey, hash] = [toWebAuthnAccount(await makePasskey()), `0x${"5a".repeat(32)}`];
+  let asked = 0;
+  const counted = { ...passkey, sign: (parameters) => ((asked += 1), passkey.sign(parameters)) };
+  for (let signed = 0; signed < 3_000; signed += 1) await askPasskey(counted, hash);
+  assert.ok(asked > 3_000, "one in 256 was read wrongly");
+  const another = toWebAuthnAccount(await makePasskey());
+  await assert.rejects(askPasskey({ ...passkey, publicKey: another.publicKey }, hash), UsageError);
 });
 
 test("a passkey signs through viem's account", async () => {
