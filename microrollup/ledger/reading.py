@@ -166,7 +166,7 @@ def _prove(
     if height < tip:
         leaf_count = DeltaView(_get_delta(txn, environment, height + 1)).leaf_count_before
     tree_key = compute_tree_key(field.number, encoded_key)
-    keys = KeysAt(txn, tables, height, leaf_count)
+    keys = KeysAt(txn, tables, height, leaf_count, None if spans is None else spans.keys)
     found = keys.find_leaf(tree_key)
     path = tree.begin_path(keys.find_low_leaf(tree_key) if found is None else found, leaf_count)
     _follow_path(txn, environment, path, height, tip, spans)

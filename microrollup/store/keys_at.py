@@ -7,7 +7,6 @@ index was in use then; a later one may be there already, or still be in the delt
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +16,13 @@ from microrollup.store.environment import Tables, Transaction, encode_number
 from microrollup.store.merging import merge_stored
 from microrollup.store.row_check import make_packer
 from microrollup.store.stored_keys import decode_leaf_index, encode_leaf_index
-from microrollup.store.tables import get_base
+from microrollup.store.tables import get_base, get_stamp
 from microrollup.store.tree_delta import DeltaView
 
-__all__ = ["KeysAt", "get_delta", "get_inserted", "iterate_tree_rows", "read_inserted"]
+__all__ = ["KeysAt", "UnwrittenKeys", "get_delta", "get_inserted", "iterate_tree_rows", "read_inserted"]
 
-_KEY_BYTES: Final = 32
+_Keys = tuple[int, npt.NDArray[np.bytes_]]
+"""Numpy takes zeros at the end of a key for nothing; among keys of one length that changes no comparison."""
 
 
 def get_delta(txn: Transaction, tables: Tables, height: int) -> DeltaView:
@@ -63,14 +63,40 @@ def iterate_tree_rows(txn: Transaction, tables: Tables, tip: int) -> Iterator[tu
     return merge_stored(txn.cursor(tables["tree"]), sorted(rows), rows.get)
 
 
+class UnwrittenKeys:
+    """The keys of all blocks that are not written out, read once per closed block and not once per proof."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[tuple[bytes, int, int], _Keys] | None = None
+        """Of which block and base, and what; replaced as one, since any thread may ask."""
+
+    def get(self, txn: Transaction, tables: Tables, base: int, height: int) -> _Keys:
+        """The first new leaf index of the blocks from `base` on, and the keys from there on. Raises `StoreCorrupt`."""
+        wanted = (get_stamp(txn, tables, height), base, height)
+        kept = self._kept
+        if kept is None or kept[0] != wanted:
+            kept = self._kept = wanted, _read_unwritten(txn, tables, base, height)
+        return kept[1]
+
+
+def _read_unwritten(txn: Transaction, tables: Tables, base: int, height: int) -> _Keys:
+    deltas = [get_delta(txn, tables, number) for number in range(base + 1, height + 1)]
+    if not deltas:
+        return 0, np.empty(0, "S32")
+    return deltas[0].leaf_count_before, np.concatenate([delta.get_inserted_keys() for delta in deltas])
+
+
 class KeysAt:
     """The keys of the tree when it had `leaf_count` leaves, after the block of a height; in one transaction."""
 
-    def __init__(self, txn: Transaction, tables: Tables, height: int, leaf_count: int) -> None:
+    def __init__(
+        self, txn: Transaction, tables: Tables, height: int, leaf_count: int, kept: UnwrittenKeys | None = None
+    ) -> None:
+        """`kept` is what a reader remembers from proof to proof. Raises `StoreCorrupt`."""
         self._txn = txn
         self._tables = tables
         self._leaf_count = leaf_count
-        self._unwritten = range(height, get_base(txn, tables), -1)
+        self._first, self._keys = (kept or UnwrittenKeys()).get(txn, tables, get_base(txn, tables), height)
 
     def find_leaf(self, tree_key: bytes) -> int | None:
         """The leaf index of a key; None if it was not in the tree. Raises `StoreCorrupt`."""
@@ -78,11 +104,8 @@ class KeysAt:
         if raw is not None:
             leaf_index = decode_leaf_index(bytes(raw))
             return leaf_index if leaf_index < self._leaf_count else None
-        for first, keys in self._read_unwritten():
-            places = np.flatnonzero(keys == tree_key)
-            if len(places):
-                return first + int(places[0])
-        return None
+        places = np.flatnonzero(self._keys == tree_key)
+        return self._first + int(places[0]) if len(places) else None
 
     def find_low_leaf(self, tree_key: bytes) -> int:
         """The leaf of the greatest key below one that is absent; 0 for the dummy. Raises `StoreCorrupt`."""
@@ -95,18 +118,6 @@ class KeysAt:
                 break
             below, leaf_index = b"", 0
             found = cursor.prev()
-        for first, keys in self._read_unwritten():
-            places = np.flatnonzero((keys < tree_key) & (keys > below))
-            if len(places):
-                place = int(places[keys[places].argmax()])
-                below, leaf_index = bytes(keys[place]).ljust(_KEY_BYTES, b"\0"), first + place
-        return leaf_index
-
-    def _read_unwritten(self) -> Iterator[tuple[int, npt.NDArray[np.bytes_]]]:
-        """Of each block that is not written out, the first new leaf index and the keys from there on.
-
-        Numpy takes zeros at the end of a key for nothing; among keys of one length that changes no comparison.
-        """
-        for height in self._unwritten:
-            delta = get_delta(self._txn, self._tables, height)
-            yield delta.leaf_count_before, delta.get_inserted_keys()
+        keys = self._keys
+        places = np.flatnonzero((keys < tree_key) & (keys > below))
+        return self._first + int(places[keys[places].argmax()]) if len(places) else leaf_index

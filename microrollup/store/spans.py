@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.store.environment import Tables, Transaction, encode_number
+from microrollup.store.keys_at import UnwrittenKeys
 from microrollup.store.old_path import OldPath
 from microrollup.store.row_changes import compute_digest, read_digests
 from microrollup.store.tables import get_stamp
@@ -136,6 +137,7 @@ class Spans:
         """`blocks` in a long span, which is a multiple of `short`, at most 16."""
         self._leaves: Final = [SpanIndex("undo_tree", _read_leaves, count) for count in (blocks, short)]
         self._rows: Final = [SpanIndex("changes", read_digests, count) for count in (blocks, short)]
+        self.keys: Final = UnwrittenKeys()
 
     def skip_for_path(self, txn: Transaction, tables: Tables, path: OldPath, number: int, tip: int) -> int:
         """The first block from `number` on that may touch a path; beyond `tip` if none does.
