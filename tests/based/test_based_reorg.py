@@ -68,6 +68,7 @@ def test_two_nodes_and_a_reorg(chain: BasedChain, tmp_path: Path) -> None:
         fork(chain, first=10)
         wait_for(lambda: chain.ask(caller)["height"]["latest"] != len(before) or killed.process.poll() is not None)
         killed.stop(signal.SIGKILL)  # it may be taking blocks back, or building others
+        wait_for(lambda: chain.read_headers(served)[: len(before)] != before)
         after = chain.read_headers(served)
         kept = [ours for ours, theirs in zip(before, after, strict=False) if ours == theirs]
         assert 2 <= len(kept) < len(before)
