@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from microrollup.crypto.ecdsa import compute_address
 from microrollup.execution.payload import encode_forced_payload
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
 from paths import SUPPORT
+from ports import find_port
 from waiting import wait_for
 
 __all__ = ["cli"]
@@ -63,7 +63,7 @@ def serving(tmp_path: Path, l1: Path, number: int) -> Iterator[str]:
     key = tmp_path / f"verifier {number}.key"
     key.write_text(KEYS[number].secret.hex())
     with closing(httpx.Client()) as client:
-        port = _find_port()
+        port = find_port()
         options = ("--from-l1", l1, "--data", tmp_path / f"verifier {number}", "--key", key, "--follow", "--json")
         process = start("verify", APP, *options, "--serve", port)
         url = f"http://127.0.0.1:{port}"
@@ -82,12 +82,6 @@ def serving(tmp_path: Path, l1: Path, number: int) -> Iterator[str]:
         finally:
             process.terminate()
             process.communicate(timeout=60)
-
-
-def _find_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def settle(tmp_path: Path, l1: Path, *urls: str) -> tuple[int, dict[str, Any], str]:

@@ -30,6 +30,7 @@ from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import Server, bind
 from microrollup.testing.passkey import Passkey
 from node_fixtures import BUILDER_KEY, FAST, Site
+from ports import find_port
 
 ALICE = make_key("alice")
 SENDER = compute_address(ALICE)
@@ -197,7 +198,8 @@ def test_a_node_that_comes_back(site):
 
     ready, again = threading.Event(), threading.Event()
     results = []
-    with serve_at(site) as port:
+    port = find_port()
+    with serve_at(site, port):
         worker = threading.Thread(target=lambda: results.append(drive(site, port, use, timeout=60)))
         worker.start()
         assert ready.wait(60)

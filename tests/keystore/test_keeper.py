@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -26,6 +25,7 @@ from microrollup.crypto.ecdsa import compute_address, load_private_key
 from microrollup.crypto.keccak import keccak256
 from microrollup.testing.anvil import DEV_KEYS
 from paths import ROOT
+from ports import find_port
 from waiting import wait_for
 
 ACCOUNTS: Final = 50
@@ -118,7 +118,7 @@ def test_fifty_accounts(
     chains.l1.anvil.mine(100)
     root = chains.settle()
     paid = [len(list_costs(chain)) for chain in chains.chains]
-    port = find_free_port()
+    port = find_port()
     given = arguments(
         [chains.urls[0], chains.urls[1], proxy.url], "run", "--poll", 0.1, "--bump", 2, "--budget", "0.1",
         "--metrics", port,
@@ -151,12 +151,6 @@ def test_fifty_accounts(
         assert len(costs) <= 4  # the pushes to 50 accounts are one transaction
         assert sum(costs) <= notes[chain.chain_id].spent <= BUDGET
     assert sum(list_costs(chains.l1)[paid[0] :]) == notes[31337].spent
-
-
-def find_free_port() -> int:
-    """Of the loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def read_metrics(port: int) -> str:

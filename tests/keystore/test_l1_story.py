@@ -19,6 +19,7 @@ from microrollup.cli import main
 from microrollup.deployment.attesting import gather_attestations
 from microrollup.testing.settlement_harness import VERIFIER_KEYS
 from microrollup.verifier.based import ATTESTED_BLOCKS
+from ports import find_port
 from waiting import wait_for
 
 GROUP = 250
@@ -80,12 +81,12 @@ def use(site: RollupSite, keys: list[Path], elsewhere: Path) -> int:
     """The wallet file through a node that is killed once: the verifier elsewhere has attested the batch by then, and
     hands this to the next node as well, whose own verifier makes it a quorum.
     """
-    with site.run() as node, follow(site, node, keys[1], elsewhere) as verifier:
+    port = find_port()
+    with site.run("--port", port) as node, follow(site, node, keys[1], elsewhere) as verifier:
         submit_wallet_file(site, node)
         assert verifier.read()["rollupId"] == node.info["rollupId"]
         wait_for(lambda: any(report["attestations"] for report in verifier.read_all()))
         node.command.kill()
-        port = node.port
         with site.run("--port", port, "--verifier-key", keys[0]) as again:
             height = again.wait_until_settled()
             assert (0, 0) == (verifier.stop(), again.command.stop())

@@ -26,6 +26,7 @@ from microrollup.node.runtime import Node
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.passing_on import VIA
 from node_fixtures import FAST, ZOO, Caller, Site, receive, serve_node, socket_call, subscribe
+from ports import find_port
 from waiting import wait_for
 
 LIMITS = RpcLimits(height_seconds=0.3)
@@ -327,11 +328,10 @@ def test_reads_go_on_while_the_source_is_away(site: Site, monkeypatch: pytest.Mo
     """
     monkeypatch.setattr("microrollup.node.follower.TROUBLE_SECONDS", 0.05)
     with site.serve() as source:
-        port = source.port
         source.submit(site.line(("count", 1, 10)))
         with follow(site, source.url) as caller:
             wait_for_height(caller, 1)
-    with follow(site, f"http://127.0.0.1:{port}") as caller:
+    with follow(site, f"http://127.0.0.1:{find_port()}") as caller:
         assert 1 == caller.call("getHeader")["height"]
         code, message = caller.fail("submitActions", actions=[msgspec.Raw(site.line(("count", 2, 20)))])
         assert (-32009, True) == (code, "nothing was passed on" in message)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -16,17 +15,12 @@ import microrollup
 from command_line import APP, LINES, ROOT
 from nginx import run_nginx
 from node_fixtures import Caller, receive, subscribe
+from ports import find_port
 from process_fixtures import Process, run_node, submit
 from waiting import wait_for
 
 GUIDE = Path(microrollup.__path__[0]) / "docs" / "operate" / "followers.md"
 READS = 200
-
-
-def find_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def read_guide(ports: list[int], port: int) -> str:
@@ -61,9 +55,9 @@ def test_reads_scale_and_go_on(tmp_path: Path) -> None:
     again through nginx and misses no block. The builder is killed: reads go on, writes are refused with a code; started
     again, it gets the writes. A killed follower goes on from what it has.
     """
-    ports, port = [find_port(), find_port()], find_port()
+    ports, port, own = [find_port(), find_port()], find_port(), ("--port", find_port())
     with ExitStack() as stack:
-        builder = stack.enter_context(run_node(tmp_path / "builder"))
+        builder = stack.enter_context(run_node(tmp_path / "builder", *own))
         source = builder.process.info["url"]
         followers = [stack.enter_context(run_follower(tmp_path, n, source, ports[n])) for n in range(2)]
         log = stack.enter_context(run_nginx(tmp_path, read_guide(ports, port), port))
@@ -105,8 +99,7 @@ def test_reads_scale_and_go_on(tmp_path: Path) -> None:
         assert -32009 == balancer.fail("submitAction", action=json.loads(LINES[12]))[0]
         assert -32009 == balancer.fail("getNonce", sender="0x" + "11" * 20)[0]
         assert 200 == left.get("/health")[0]
-        again = ("--port", source.rpartition(":")[2])
-        builder = stack.enter_context(run_node(tmp_path / "builder", *again))
+        builder = stack.enter_context(run_node(tmp_path / "builder", *own))
         assert -32009 not in wait_for(lambda: _try(balancer, LINES[12]))
         revived = stack.enter_context(run_follower(tmp_path, served, source, ports[served]))
         tip = wait_for(lambda: _find_closed(builder, 13))

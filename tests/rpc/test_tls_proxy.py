@@ -17,6 +17,7 @@ from microrollup.rpc.proxies import TrustedProxies, read_proxy
 from microrollup.rpc.write_tokens import WriteTokens
 from node_fixtures import Site
 from paths import ROOT
+from ports import find_port
 
 NAME = "rollup.example"
 PAGE = "https://app.example"
@@ -67,14 +68,6 @@ class Proxied:
         return connect(f"wss://{NAME}/", sock=raw, ssl=self.context, server_hostname=NAME, **options)
 
 
-def find_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture
 def proxied(tmp_path):
     text = (ROOT / "microrollup" / "docs" / "operate" / "run.md").read_text(encoding="utf-8")
@@ -83,13 +76,13 @@ def proxied(tmp_path):
         frozenset({NAME}), frozenset({PAGE}), TrustedProxies((read_proxy("127.0.0.1"),)), WriteTokens([TOKEN])
     )
     with Site(tmp_path).serve(access=access, limits=FEW) as caller:
-        first, second = find_ports(2)
+        first, second = find_port(), find_port()
         here = HERE % second
         sites = [
             guide.replace(NAME, f"{NAME}:{port}").replace("127.0.0.1:8650", f"127.0.0.1:{caller.port}")
             for port in (first, second)
         ]
-        with run_caddy(tmp_path, here + "".join(sites)) as context:
+        with run_caddy(tmp_path, here + "".join(sites), NAME, first, second) as context:
             yield Proxied((first, second), context)
 
 

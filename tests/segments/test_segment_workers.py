@@ -22,6 +22,7 @@ from microrollup.errors import SourceUnavailable
 from microrollup.segments import executors
 from microrollup.segments.coordinator import SegmentFailed
 from paths import ROOT, SUPPORT
+from ports import find_port
 
 
 class Disturber:
@@ -69,9 +70,7 @@ class Cluster:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = find_port()
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from microrollup.settlement.ethereum.settlement import EthereumSettlement
 from microrollup.settlement.place import EthereumPlace, make_options
 from node_fixtures import Caller
 from paths import SUPPORT
+from ports import find_port
 from process_fixtures import Process
 from waiting import wait_for
 
@@ -43,13 +43,6 @@ def command(*arguments: object) -> tuple[int, dict[str, Any], str]:
         env=os.environ | {"PYTHONPATH": str(SUPPORT)}, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
-
-
-def find_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class BasedChain:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import subprocess
 import tempfile
 import threading
@@ -22,6 +21,7 @@ import httpx
 from microrollup.testing.anvil import Anvil
 from npm import install_npm
 from paths import TESTS
+from ports import find_port
 from waiting import wait_for
 
 ETHEREUMJS: Final = TESTS / "ethereumjs"
@@ -112,7 +112,7 @@ def run_ethereumjs() -> Iterator[tuple[Anvil, Proposer]]:
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="ethereumjs-"))
         said = stack.enter_context(tempfile.TemporaryFile("w+"))
-        rpc, engine, peers = _find_ports(3)
+        rpc, engine, peers = find_port(), find_port(), find_port()
         command = [
             "node", ETHEREUMJS / _PROGRAM, "--gethGenesis", ETHEREUMJS / "genesis.json", "--dataDir", directory,
             "--sync", "none", "--isSingleNode", "--rpc", "--rpcAddr", "127.0.0.1", "--rpcPort", rpc,
@@ -138,9 +138,3 @@ def run_ethereumjs() -> Iterator[tuple[Anvil, Proposer]]:
         proposer.start()
         stack.callback(proposer.stop)
         yield client, proposer
-
-
-def _find_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(probe.getsockname()[1]) for probe in probes]

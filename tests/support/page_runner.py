@@ -35,6 +35,7 @@ from typing import Any, Final
 import msgspec
 
 from paths import ROOT
+from ports import find_port
 
 __all__ = ["Block", "PageRunner", "read_blocks"]
 
@@ -193,9 +194,7 @@ class PageRunner:
     def _choose_port(self, shown: str) -> str:
         """A free port for one that the page shows."""
         if shown not in self._ports:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self._ports[shown] = str(probe.getsockname()[1])
+            self._ports[shown] = str(find_port())
         return self._ports[shown]
 
     def _write_commands(self, directory: Path) -> None:

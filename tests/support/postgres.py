@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Final
 import psycopg
 
 from npm import install_npm
+from ports import find_port
 from waiting import wait_for
 
 __all__ = ["Cluster", "Server", "running_cluster"]
@@ -51,19 +51,13 @@ def _find_user() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
-def _find_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Server:
     """One server: a directory, a port, and the process while it runs."""
 
     def __init__(self, cluster: Cluster, directory: Path, port: int | None = None) -> None:
         self._cluster = cluster
         self.directory = directory
-        self.port = port or _find_port()
+        self.port = port or find_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, **settings: str) -> None:

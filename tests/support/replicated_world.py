@@ -30,6 +30,7 @@ from microrollup.replication.protocol import LEASE_SECONDS, LogEnd
 from microrollup.replication.reading import require_prefix
 from microrollup.settlement.place import LocalPlace
 from microrollup.testing.signing import sign_action
+from ports import find_port
 from postgres import Cluster
 from tcp_relay import Relay
 from waiting import wait_for
@@ -48,7 +49,7 @@ class Member:
         self.name = name
         self.directory = world.root / name
         self.relays: list[Relay] = []
-        self.port = 0
+        self.port = find_port()
         self.command: Command | None = None
         self._runs = 0
 
@@ -61,7 +62,7 @@ class Member:
             "--port", self.port, "--block-time", "150ms", "--workers", 0, "--replica", self.get_url(),
             "--node-name", self.name, "--json", crash=crash,
         )  # fmt: skip
-        self.port = int(self.command.read()["url"].rpartition(":")[2])
+        self.command.read()
 
     @property
     def url(self) -> str:
