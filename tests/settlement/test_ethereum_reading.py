@@ -398,7 +398,8 @@ def test_times_are_those_of_the_hashes(told: Site) -> None:
     try:
         with capture_logs() as logs:
             assert number == inbox.get_number()
-        assert [("l1_not_followed", True)] == [(each["event"], "not its header's" in each["reason"]) for each in logs]
+        reasons = [each["reason"] for each in logs if each["event"] == "l1_not_followed"]
+        assert [True] == ["not its header's" in each for each in reasons]
         with capture_logs() as logs:  # who knows no true header cannot tell, and says so
             assert number + 2 == told.open(retries=1).get_number()
         assert ["l1_hashes_unchecked"] == [each["event"] for each in logs if each["log_level"] == "warning"]

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from ethereum_harness import pass_blocks
 from ethereum_site import make_site, settle, settle_next
 from l1_double import L1Double, Persona
-from l1_fixtures import Anvil
+from l1_fixtures import CHAIN_ID, Anvil, run_anvil
 from l1_proxy import run_proxy
 from microrollup.settlement.ethereum.errors import L1Unreachable, WrongL1
 from microrollup.settlement.ethereum.failover import RETURN_SECONDS, FailoverTransport, open_transport
@@ -131,7 +131,7 @@ def test_nodes_that_disagree(anvil: Anvil) -> None:
             with capture_logs() as logs:
                 assert (number + 1 if follows else number) == inbox.get_number()
             reasons = [each["reason"] for each in logs if each["event"] == "l1_not_followed"]
-            assert [] == reasons if follows else "have different blocks" in reasons[0]
+            assert [] == reasons if follows else "different blocks" in reasons[0]
             other.rewrite.clear()
             number = inbox.get_number()
         asked = other.seen.total()
@@ -169,3 +169,32 @@ def test_what_a_node_can_do(anvil: Anvil) -> None:
     assert {"cancun": True, "callsByHash": True, "proofs": True, "blockOverrides": True} == everything
     with run_proxy(anvil.url, L1Double(anvil.url, Persona(missing=frozenset({"eth_getProof"})))) as double:
         assert everything | {"proofs": False} == asyncio.run(ask(double.url))
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_node_that_changes_its_chain(anvil: Anvil, ahead: bool) -> None:
+    """Its name is given to a node of another chain while the rollup runs, one that is shorter or longer: the next one
+    is asked, and no reorg is told. Alone, it is said which chain it is of.
+    """
+    first, second = L1Double(anvil.url, Persona()), L1Double(anvil.url, Persona())
+    with (
+        run_anvil(chain_id=CHAIN_ID + 1) as other,
+        run_proxy(anvil.url, second),
+        make_site(anvil, first, da="calldata", fallbacks=(second.url,), retries=1) as site,
+    ):
+        pass_blocks(anvil, 20)
+        inbox, alone = site.open(), site.open(fallbacks=())
+        other.mine(anvil.get_head()[0] + 80 if ahead else 3)
+        for changed in (first, second):
+            changed.target = other.url
+            anvil.mine(1)
+            number = anvil.get_head()[0] + 1
+            with capture_logs() as logs:
+                inbox.get_number()
+                assert number == inbox.get_number()
+            assert [] == [each for each in logs if each["event"] == "l1_reorg"]
+            with capture_logs() as logs:
+                assert (number if changed is second else number - 1) == alone.get_number()
+            reasons = [each["reason"] for each in logs if each["event"] == "l1_not_followed"]
+            assert [changed is first] == [f"of chain {CHAIN_ID + 1}" in each for each in reasons or [""]]
+            changed.target = anvil.url

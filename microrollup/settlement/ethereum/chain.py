@@ -93,13 +93,17 @@ class HashRule:
 
     def check(self, blocks: Sequence[L1Block]) -> None:
         """Raise `L1BadAnswer` for a block whose hash is not that of its header."""
-        self._holds = self._holds or any(block.is_bound for block in blocks)
+        holds = self._holds or any(block.is_bound for block in blocks)
         for block in blocks:
-            if self._holds and not block.is_bound:
+            if holds and not block.is_bound:
                 raise L1BadAnswer(
                     "blocks",
                     f"the hash of block {block.number} is not its header's; after a fork of L1 upgrade or restart",
                 )
+
+    def note(self, blocks: Sequence[L1Block]) -> None:
+        """Take over what `check` took, once all else of it fits: what one node made up binds no later answer."""
+        self._holds = self._holds or blocks[-1].is_bound
         if not self._holds and not self._told:
             self._told = True
             _log.warning("l1_hashes_unchecked", number=blocks[-1].number)

@@ -81,29 +81,36 @@ class FailoverTransport(L1Transport):
             return []
         return await self._try_nodes(requests[0][0], lambda node: node.ask_many(requests))
 
-    async def confirm_block(self, number: int, block_hash: bytes) -> None:
-        now = self._clock()
-        others = [
-            index
-            for index in range(len(self._nodes))
-            if index != self._current and now >= self._silent_until.get(index, now)
-        ]
-        found = await asyncio.gather(*[self._find_hash(index, number) for index in others])
-        for index, other in zip(others, found, strict=True):
-            if other not in (None, block_hash):
-                places = f"{self._nodes[self._current].place} and {self._nodes[index].place}"
-                raise L1BadAnswer("blocks", f"{places} have different blocks {number}")
+    async def confirm_chain(self, chain_id: int) -> None:
+        """All are asked for their chain again before they are used again."""
+        self._chain_id = chain_id
+        self._checked.clear()
+        await self.ask("eth_chainId")
 
-    async def _find_hash(self, index: int, number: int) -> bytes | None:
-        """What another node says; None if it does not know or does not answer soon."""
+    async def confirm_block(self, number: int, block_hash: bytes) -> None:
+        """The node in use is asked as well: the block may be from one that was in use a moment ago."""
+        now = self._clock()
+        asked = [index for index in range(len(self._nodes)) if now >= self._silent_until.get(index, now)]
+        found = await asyncio.gather(*[self._is_other(index, number, block_hash) for index in asked])
+        differ = [index for index, other in zip(asked, found, strict=True) if other]
+        if differ:
+            places = " and ".join([self._nodes[index].place for index in dict.fromkeys((self._current, *differ))])
+            raise L1BadAnswer("blocks", f"different blocks {number} at {places}")
+
+    async def _is_other(self, index: int, number: int, block_hash: bytes) -> bool:
+        """Whether a node says so; not if it does not know, does not answer soon or is of another chain by now."""
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._check(index)
                 answer = await self._nodes[index].ask("eth_getBlockByNumber", hex(number), False)
-                return None if answer is None else parse_block(answer, number).hash
+                if answer is None or parse_block(answer, number).hash == block_hash:
+                    return False
+                self._checked.discard(index)
+                await self._check(index)
+                return True
         except (L1Error, TimeoutError):
             self._silent_until[index] = self._clock() + RETURN_SECONDS
-            return None
+            return False
 
     async def _try_nodes(self, method: str, work: Callable[[L1Transport], Awaitable[T]]) -> T:
         first: L1Error | None = None

@@ -76,6 +76,7 @@ class Follower:
     def __init__(self, transport: L1Transport, options: EthereumOptions, chain_id: int) -> None:
         self._transport = transport
         self._options = options
+        self._chain_id = chain_id
         self._size = options.depth + _WINDOW_MARGIN
         self.lock = threading.RLock()
         self.window = BlockWindow(self._size)
@@ -109,11 +110,15 @@ class Follower:
         latest = parse_block(await self._transport.ask("eth_getBlockByNumber", "latest", False))
         known = self.window.find_head()
         if known is not None and self._is_known(latest, known):
+            if latest.hash != known.hash:
+                await self._transport.confirm_chain(self._chain_id)
             return known
         if self._created is None:
             self._created = await self._read_created(latest)
         blocks, ancestor = await self._read_blocks(latest, known)
         self._hashes.check(blocks)
+        if known is not None and ancestor < known.number:
+            await self._transport.confirm_chain(self._chain_id)
         await self._confirm_origin(blocks)
         if known is not None and ancestor < known.number:
             await self._confirm_reorg(blocks, known, ancestor)
@@ -337,6 +342,7 @@ class Follower:
             self.index, self._doubtful = fresh, False
             self.window.rewind(ancestor)
             self.window.extend(blocks)
+            self._hashes.note(blocks)
             self.number = max(self.number, number + 1)
             self._seen_at = time.monotonic()
             if known is not None and ancestor < known.number:

@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from microrollup.settlement.ethereum.errors import L1BadAnswer, L1TimedOut, L1Unreachable
+from microrollup.settlement.ethereum.answers import parse_quantity
+from microrollup.settlement.ethereum.errors import L1BadAnswer, L1TimedOut, L1Unreachable, WrongL1
 from microrollup.settlement.ethereum.headers import split_headers
 from microrollup.settlement.ethereum.http import (
     NoReplyError,
@@ -86,6 +87,12 @@ class L1Transport:
         Raises `L1Unreachable`, `L1TimedOut`, `L1Throttled`, `L1Denied`, `L1BadAnswer` or `L1Refused`.
         """
         return await self._try(method, partial(self._ask_once, method, list(params)))
+
+    async def confirm_chain(self, chain_id: int) -> None:
+        """Raise `WrongL1` if the node is of another chain by now, as where another took over its name."""
+        found = parse_quantity("eth_chainId", await self.ask("eth_chainId"))
+        if found != chain_id:
+            raise WrongL1(chain_id, found)
 
     async def confirm_block(self, number: int, block_hash: bytes) -> None:
         """Raise `L1BadAnswer` if another node has another block of this number; here there is no other."""
