@@ -147,13 +147,15 @@ def attest(
     key: SigningKey | BlsKey,
     signed: SignedHeights | SharedHeights,
     read_batches: Callable[[int], Iterable[bytes]],
+    given: Sequence[SignedAttestation] = (),
 ) -> list[SignedAttestation]:
     """Sign what is verified and not settled, a batch at a time.
 
     `read_batches` gives the builder's own bytes from a height on. Each batch is decoded and must hold exactly the
     blocks that were executed here. L1 may have changed since: each block is held to L1's rules once more. The block
-    hashes are written down before a signature exists. Raises `Divergence` if L1 settled another block than this
-    verifier has, if a batch holds other blocks, or if one is not right any more; and `AttestationConflict`.
+    hashes are written down before a signature exists. What is among `given` is not signed again. Raises `Divergence` if
+    L1 settled another block than this verifier has, if a batch holds other blocks, or if one is not right any more; and
+    `AttestationConflict`.
     """
     settled = l1.get_settled()
     if settled.height > ledger.checkpoint.height:
@@ -161,6 +163,7 @@ def attest(
     verify_settled(ledger, settled)
     parent_hash, height = settled.block_hash, settled.height
     attestations: list[SignedAttestation] = []
+    held = {each.attestation: each for each in given}
     for batch in read_batches(height + 1):
         blocks = _match_blocks(ledger, decode_batch(batch), height + 1)
         if not blocks or blocks[-1].open.l1_origin > l1.get_origin():
@@ -173,7 +176,10 @@ def attest(
         data_hash = l1.compute_data_hash(batch)
         attestation = create_attestation(parent_hash, height + 1, blocks[-1].header, data_hash)
         signed.record(ledger.rollup_id, [(block.header.height, compute_block_hash(block.header)) for block in blocks])
-        attestations.append(sign_attestation(key, attestation, ledger.genesis.l1_chain_id, l1.get_inbox()))
+        signed_before = held.get(attestation)
+        attestations.append(
+            signed_before or sign_attestation(key, attestation, ledger.genesis.l1_chain_id, l1.get_inbox())
+        )
         parent_hash, height = attestation.block_hash, blocks[-1].header.height
     return attestations
 

@@ -13,17 +13,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, redirect_stdout
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from microrollup.based.following import follow_queue
-from microrollup.chain.block import Header, compute_rollup_id, encode_header_words
+from microrollup.chain.block import Header, encode_header_words
 from microrollup.chain.record import Genesis
 from microrollup.crypto.bls_shares import BlsKey, load_bls_key
 from microrollup.crypto.ecdsa import SigningKey, load_private_key
@@ -44,10 +43,9 @@ from microrollup.ledger.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, MEMORY_BYTES, RECURSION_LIMIT, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
 from microrollup.settlement.attestation import SignedAttestation, attestation_to_json, get_attester
-from microrollup.settlement.attesters import list_attesters
-from microrollup.settlement.batch import encode_batch
 from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
+from microrollup.verifier.attester import Attester
 from microrollup.verifier.based import attest_queue
 from microrollup.verifier.derive import SettledSource, derive_blocks
 from microrollup.verifier.events import (
@@ -59,12 +57,11 @@ from microrollup.verifier.events import (
     VerifierProgress,
     VerifierRequest,
 )
-from microrollup.verifier.follow import attest, read_judgeable, verify_blocks
-from microrollup.verifier.http_source import HttpSource
+from microrollup.verifier.follow import read_judgeable, verify_blocks
 from microrollup.verifier.l1_rules import NotJudgedYet
 from microrollup.verifier.scope import check_scope, find_missing
 from microrollup.verifier.signatures import SharedHeights, SignedHeights
-from microrollup.verifier.source import BlockSource, open_source, read_batches
+from microrollup.verifier.source import BlockSource, open_source
 from microrollup.verifier.verify import list_unchecked
 
 __all__ = ["main"]
@@ -133,7 +130,7 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
         def report(header: Header) -> None:
             emit(VerifierProgress(header.height, header.first_seq + header.action_count))
 
-        attester = _Attester(l1, key, signed)
+        attester = None if l1 is None or key is None else Attester(l1, key, signed)
         for tick in _read_ticks(request):
             first = ledger.checkpoint.height + 1
             attestations: list[SignedAttestation] = []
@@ -150,7 +147,7 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
                     raise OtherCode(other.height, expected=other.expected, found=other.found, changes=changes) from None
                 except NotJudgedYet as young:
                     waiting = young.height
-                if tick.attest:
+                if tick.attest and attester is not None:
                     attestations = attester.attest(ledger, source, tick)
             emit(_describe(ledger, first, attestations, l1, waiting, once=request.once))
 
@@ -260,46 +257,3 @@ def _open_key(request: VerifierRequest) -> SigningKey | BlsKey | None:
         return None
     secret = bytes.fromhex(request.secret)
     return load_bls_key(secret) if request.bls else load_private_key(secret)
-
-
-class _Attester:
-    """A key that attests while it is among the verifiers: it may run before its set is in force, and go on after."""
-
-    def __init__(
-        self, l1: L1View | None, key: SigningKey | BlsKey | None, signed: SignedHeights | SharedHeights
-    ) -> None:
-        self._l1 = l1
-        self._key = key
-        self._signed = signed
-        self._is_known = False
-        """Whether it was among them, or announced to be, at some time."""
-
-    def attest(self, ledger: Ledger, source: BlockSource, tick: Tick) -> list[SignedAttestation]:
-        """Attest the batches that are to be. Raises `UsageError` for a stranger's key, and what attesting raises."""
-        l1, key = self._l1, self._key
-        if l1 is None or key is None:
-            return []
-        attester = get_attester(key)
-        if not self._is_known and attester not in list_attesters(l1):
-            raise UsageError(f"0x{attester.hex()} is not among the rollup's verifiers")
-        self._is_known = True
-        if attester not in l1.get_verifiers(l1.get_number()).members:
-            return []
-        return attest(
-            ledger,
-            l1,
-            key,
-            self._signed,
-            lambda first: _read_batches(source, first, ledger.checkpoint.height, tick, l1),
-        )
-
-
-def _read_batches(source: BlockSource, first_height: int, verified: int, tick: Tick, l1: L1View) -> Iterable[bytes]:
-    """The batches to attest: what the builder offers, or up to the height that was named, or all that is verified."""
-    if isinstance(source, HttpSource):
-        return source.read_batches(first_height)
-    if tick.last_height is None:
-        return read_batches(source, first_height, verified, l1)
-    count = tick.last_height - first_height + 1
-    blocks = list(islice(source.read_blocks(first_height), max(0, count)))
-    return [encode_batch(compute_rollup_id(source.genesis), blocks)] if blocks and len(blocks) == count else []

@@ -23,6 +23,6 @@ def test_a_rollup_whose_keys_are_elsewhere(tmp_path: Path) -> None:
             assert 10 == len([answer for answer in answers if "ack" in answer])
             wait_for(lambda: (height := node.call("status")["height"])["latest"] == height["settled"] > 0)
             blocks = node.call("status")["height"]["latest"]
-        assert 10 + blocks <= len(signer.signed) <= 10 + 2 * blocks
+        assert 10 + blocks <= len(set(signer.signed)) <= 10 + 2 * blocks  # a lost answer is asked for again
     keys = [path.name for path in (tmp_path / "data" / "keys").iterdir()]
     assert [f"{compute_address(VERIFIER).hex()}.signed"] == keys
