@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import random
 import zlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
 
+import ckzg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from py_arkworks_bls12381 import G1Point
 
-from microrollup.errors import DecodeError
+from microrollup.errors import DecodeError, MicrorollupError
 from microrollup.settlement.batch import MAX_BATCH_BYTES
+from microrollup.settlement.ethereum import kzg
 from microrollup.settlement.ethereum.blobs import BLOB_BYTES, MAX_BLOBS, pack_blobs, unpack_blobs
 from microrollup.settlement.ethereum.kzg import compute_versioned_hash, make_sidecar
 
 BODY_BYTES = 31 * 4096
+MODULUS: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+"""BLS_MODULUS of EIP-4844: what field elements are below."""
 
 
 def make_stream(size: int) -> bytes:
@@ -102,3 +110,38 @@ def test_versioned_hash_is_eip_4844s() -> None:
     for wrong in (bytes(BLOB_BYTES - 1), b"\xff" * BLOB_BYTES):
         with pytest.raises(DecodeError):
             compute_versioned_hash(wrong)
+
+
+def test_points_are_the_ceremony_s() -> None:
+    """`kzg_points.bin` is the Lagrange points of the file that comes with `eth_account`, in the order of elements."""
+    text = (files("eth_account.typed_transactions.blob_transactions") / "kzg_trusted_setup.txt").read_text().split()
+    assert "4096" == text[0]
+    lagrange = [bytes.fromhex(line) for line in text[2 : 2 + 4096]]
+    points = [G1Point.from_compressed_bytes_unchecked(lagrange[int(f"{at:012b}"[::-1], 2)]) for at in range(4096)]
+    packed = (files("microrollup.settlement.ethereum") / "kzg_points.bin").read_bytes()
+    assert packed == b"".join(bytes(point.to_xy_bytes_be()) for point in points)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(0, MODULUS - 1), min_size=1, max_size=20), st.integers(0, 4095))
+def test_commitments_are_ckzg_s(elements: list[int], shift: int) -> None:
+    """Of elements anywhere in a blob, the largest among them; one that is not below the modulus is refused."""
+    blob = bytearray(BLOB_BYTES)
+    for index, element in enumerate([MODULUS - 1, *elements]):
+        at = 32 * ((index * 397 + shift) % 4096)
+        blob[at : at + 32] = element.to_bytes(32, "big")
+    assert make_sidecar([bytes(blob)]).commitments == (ckzg.blob_to_kzg_commitment(bytes(blob), kzg._load_setup()),)
+    blob[32 * shift : 32 * shift + 32] = MODULUS.to_bytes(32, "big")
+    with pytest.raises(DecodeError, match="field elements"):
+        make_sidecar([bytes(blob)])
+
+
+def test_changed_points_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of points that is not the one that came with the package is not used."""
+    packed = bytearray((files("microrollup.settlement.ethereum") / "kzg_points.bin").read_bytes())
+    packed[-1] ^= 1
+    (tmp_path / "kzg_points.bin").write_bytes(packed)
+    monkeypatch.setattr(kzg, "files", lambda _: tmp_path)
+    kzg._load_points.cache_clear()
+    with pytest.raises(MicrorollupError, match="install it again"):
+        compute_versioned_hash(bytes(BLOB_BYTES))

@@ -22,18 +22,18 @@ import apps.keystore
 from microrollup.cli import main
 from microrollup.cli import serving as _serving
 from microrollup.settlement.ethereum import settlement as _settlement
-from microrollup.settlement.ethereum.kzg import compute_versioned_hash
+from microrollup.settlement.ethereum.kzg import compute_blob_proofs, make_sidecar
 
 
 def load() -> None:
-    """What takes time: imports, and the first commitment."""
+    """What takes time: imports, and the set-up for a blob's proofs."""
     assert apps.keystore.app.name == "keystore"
     assert _serving.run_command.name == "run"
     assert _settlement.EthereumSettlement.__name__
     from eth_account import Account
 
     assert Account is not None
-    compute_versioned_hash(bytes(131_072))
+    compute_blob_proofs(make_sidecar([bytes(131_072)]))
 
 
 def fork(request: dict[str, Any]) -> int:

@@ -1,6 +1,8 @@
-"""Commitments and proofs of blobs (EIP-4844, EIP-7594), by `ckzg` on the ceremony's trusted set-up.
+"""Commitments and proofs of blobs (EIP-4844, EIP-7594), on the ceremony's trusted set-up.
 
-The set-up takes 1.4 s and some 100 MB, so it is loaded once per process, when it is first needed.
+Readers of blobs commit to them again: a sum of the set-up's points, which `kzg_points.bin` holds ready; loading
+them takes milliseconds. Only who sends blobs makes proofs, with `ckzg`, whose form of the set-up takes 1.4 s and some
+100 MB: it is loaded once per process, when it is first needed.
 """
 
 from __future__ import annotations
@@ -13,13 +15,22 @@ from typing import Any, Final
 
 import msgspec
 
-from microrollup.errors import DecodeError
+from microrollup.crypto.bls_points import load_curve
+from microrollup.errors import DecodeError, MicrorollupError
 from microrollup.settlement.ethereum.blobs import BLOB_BYTES
 
 __all__ = ["Sidecar", "compute_cell_proofs", "compute_blob_proofs", "compute_versioned_hash", "make_sidecar"]
 
 _VERSION: Final = b"\x01"
 """VERSIONED_HASH_VERSION_KZG."""
+
+_POINTS_SHA256: Final = "f39d3cb84a0b8e5dbba3601ad506e5a6fc89db22b361b59b10207768a82ba623"
+"""Of `kzg_points.bin`: the 4,096 points of G1 in Lagrange form, in the order of a blob's elements (bit-reversed), each
+as its two coordinates, 96 bytes, big-endian.
+"""
+
+_ELEMENT_BYTES: Final = 32
+_POINT_BYTES: Final = 96
 
 
 class Sidecar(msgspec.Struct, frozen=True):
@@ -36,6 +47,15 @@ def _load_library() -> Any:
     import ckzg  # type: ignore[import-not-found]  # noqa: PLC0415  # an extra, with no types
 
     return ckzg
+
+
+@cache
+def _load_points() -> list[Any]:
+    packed = (files("microrollup.settlement.ethereum") / "kzg_points.bin").read_bytes()
+    if hashlib.sha256(packed).hexdigest() != _POINTS_SHA256:
+        raise MicrorollupError("kzg_points.bin is not the file that came with microrollup: install it again")
+    read = load_curve().G1Point.from_xy_bytes_unchecked_be  # what the digest says was checked
+    return [read(packed[at : at + _POINT_BYTES]) for at in range(0, len(packed), _POINT_BYTES)]
 
 
 @cache
@@ -61,13 +81,15 @@ def _hash_commitment(commitment: bytes) -> bytes:
 
 
 def _compute_commitment(blob: bytes) -> bytes:
-    ckzg = _load_library()
     if len(blob) != BLOB_BYTES:
         raise DecodeError("blob", f"{len(blob)} bytes, a blob has {BLOB_BYTES}")
+    curve = load_curve()
     try:
-        return bytes(ckzg.blob_to_kzg_commitment(blob, _load_setup()))
-    except (RuntimeError, ValueError) as error:
+        read = curve.Scalar.from_be_bytes
+        elements = [read(blob[at : at + _ELEMENT_BYTES]) for at in range(0, BLOB_BYTES, _ELEMENT_BYTES)]
+    except ValueError as error:
         raise DecodeError("blob", f"not 4,096 field elements: {error}") from None
+    return bytes(curve.G1Point.multiexp_unchecked(_load_points(), elements).to_compressed_bytes())
 
 
 def compute_blob_proofs(sidecar: Sidecar) -> list[bytes]:
