@@ -15,7 +15,7 @@ import structlog
 from rich.console import Console
 
 from benchmarks.context import FULL, QUICK, Bench
-from benchmarks.history import append_run, draw_history, make_run, read_history
+from benchmarks.history import append_run, draw_history, make_run, read_history, write_table
 from benchmarks.measure import describe_machine
 from benchmarks.plot import write_png
 from benchmarks.profiling import PROFILES, profile
@@ -30,15 +30,16 @@ _PROFILE_LINES: Final = 24
 
 def run(bench: Bench, names: tuple[str, ...], *, quick: bool) -> Report:
     """Measure the named groups of rows, in the table's order."""
-    started = time.perf_counter()
+    started, load = time.perf_counter(), os.getloadavg()[0]
     rows: list[Row] = []
     for name, measure in ROWS.items():
         if name in names:
+            bench.say(f"{name} begins")
             begun = time.perf_counter()
             rows += measure(bench)
             bench.say(f"{name} took {time.perf_counter() - begun:.0f} s")
     seconds = time.perf_counter() - started
-    return Report(describe_machine(), quick, seconds, bench.measure_fsync(), rows)
+    return Report(describe_machine(), quick, seconds, bench.measure_fsync(), rows, load)
 
 
 @click.command()
@@ -51,14 +52,18 @@ def run(bench: Bench, names: tuple[str, ...], *, quick: bool) -> Report:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("benchmark-results"),
     show_default=True,
-    help="Where results.json and results.png go.",
+    help="Where results.json, results.png and history.png go.",
 )
 @click.option(
     "--store",
     type=click.Path(file_okay=False, path_type=Path),
     help="Build the stores below this directory, whose disk is measured; by default the system's temporary one.",
 )
-@click.option("--record", is_flag=True, help="Add the figures to benchmarks/history.jsonl; full sizes only.")
+@click.option(
+    "--record",
+    is_flag=True,
+    help="Add the figures to benchmarks/history.jsonl and to the table in Measured; full sizes only.",
+)
 @click.option("--updates", type=click.IntRange(0), help="Updates in the large store's log, instead of the size's own.")
 @click.option("--profile", "profiled", type=click.Choice(list(PROFILES)), help="Profile the writer instead.")
 def main(
@@ -95,6 +100,7 @@ def main(
     write_png(out / "results.png", report)
     if record:
         append_run(make_run(report))
+        write_table(read_history())
     draw_history(out / "history.png", read_history())
     written = [out / name for name in ("results.json", "results.png", "history.png")]
     console.print(", ".join(map(str, written)), highlight=False)

@@ -1,11 +1,12 @@
-"""What runs gave at earlier commits: a line of JSON per run in `history.jsonl`, and their picture."""
+"""What runs gave at earlier commits: a line of JSON per run in `history.jsonl`, their picture, Measured's table."""
 
 from __future__ import annotations
 
 import math
 import subprocess
+import textwrap
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from matplotlib.figure import Figure
@@ -13,11 +14,26 @@ from matplotlib.figure import Figure
 from benchmarks.measure import Machine
 from benchmarks.report import Report
 
-__all__ = ["HISTORY", "Run", "append_run", "draw_history", "make_run", "read_history"]
+__all__ = [
+    "HISTORY",
+    "MEASURED",
+    "Run",
+    "append_run",
+    "draw_history",
+    "make_run",
+    "make_table",
+    "read_history",
+    "write_table",
+]
 
 HISTORY: Final = Path(__file__).with_name("history.jsonl")
 _ROOT: Final = Path(__file__).resolve().parent.parent
+MEASURED: Final = _ROOT / "microrollup/docs/measured.md"
+_MARKS: Final = ("<!-- targets -->\n", "<!-- end of targets -->\n")
 _COLUMNS: Final = 4
+_TITLE_WIDTH: Final = 52
+_DPI: Final = 80
+_COLOURS: Final = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown")
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -28,6 +44,12 @@ class Figures(msgspec.Struct, frozen=True):
     score: float
     target: float | None = None
     higher_is_better: bool = True
+
+    @property
+    def met(self) -> bool:
+        """Whether the score meets the target, if there is one."""
+        sign = 1 if self.higher_is_better else -1
+        return self.target is None or sign * self.score >= sign * self.target
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -69,30 +91,76 @@ def read_history(path: Path = HISTORY) -> list[Run]:
     return [_DECODER.decode(line) for line in path.read_bytes().splitlines()]
 
 
+def make_table(runs: list[Run]) -> str:
+    """Each row with a target as its newest run gave it, in Markdown."""
+    newest = {name: (row, run.commit) for run in runs for name, row in run.rows.items() if row.target is not None}
+    lines = ["| what | measured | target | verdict | commit |", "|---|---|---|---|---|"]
+    for name, (row, commit) in newest.items():
+        unit = row.unit.replace("us", "µs")
+        ours, target = f"{row.ours:.3g} {unit}", f"{row.target:.3g}"
+        cells = (
+            (f"{ours}: {row.score:.2f} of the limit's speed", target)
+            if row.higher_is_better
+            else (ours, f"{target} {unit}")
+        )
+        lines.append(f"| {name} | {' | '.join(cells)} | {'met' if row.met else '**missed**'} | `{commit}` |")
+    return "\n".join(lines) + "\n"
+
+
+def write_table(runs: list[Run], path: Path = MEASURED) -> None:
+    """Put the table of `runs` between the page's marks. Raises `ValueError` where they are missing."""
+    before, mark, rest = path.read_text().partition(_MARKS[0])
+    _, end, after = rest.partition(_MARKS[1])
+    if not end:
+        raise ValueError(f"{path} has no marks {' and '.join(_MARKS)}")
+    path.write_text(before + mark + "\n" + make_table(runs) + "\n" + end + after)
+
+
 def draw_history(path: Path, runs: list[Run]) -> None:
-    """A panel per row with a target: its score at each commit, and the target dashed.
+    """A panel per row with a target: its score at each commit, the target dashed, the side that misses it shaded.
 
     Each machine has a colour of its own: ratios may be compared between machines, absolute figures may not.
     """
     names = list(dict.fromkeys(name for run in runs for name, row in run.rows.items() if row.target is not None))
     lines = max(1, math.ceil(len(names) / _COLUMNS))
-    figure = Figure(figsize=(4.6 * _COLUMNS, 2.6 * lines), layout="constrained")
+    figure = Figure(figsize=(4.6 * _COLUMNS, 2.9 * lines + 0.8), layout="constrained")
+    figure.suptitle("Each row with a target, run by run. Dashed: the target; shaded: missed.", fontsize=11)
     panels = iter(figure.subplots(lines, _COLUMNS, squeeze=False).flat)
     for name in names:
-        axes, targets = next(panels), [0.0]
-        for cpu in dict.fromkeys(run.machine.cpu for run in runs):
-            points = [(place, run.rows[name]) for place, run in enumerate(runs) if name in run.rows]
-            own = [(place, row.score) for place, row in points if runs[place].machine.cpu == cpu]
-            if own:
-                axes.plot(*zip(*own, strict=True), marker="o", markersize=3, label=cpu)
-            targets = [row.target for _, row in points if row.target is not None]
-        axes.axhline(targets[-1], color="black", linestyle="--", linewidth=1)
-        axes.set_title("\n".join((name[:52], name[52:104])), fontsize=8)
-        axes.set_xticks(range(len(runs)), [run.commit for run in runs], rotation=60, fontsize=6)
-        axes.set_ylim(bottom=0)
+        _draw_row(next(panels), name, runs)
     for axes in panels:
         axes.set_visible(False)
-    figure.savefig(path, dpi=90)
+    if machines := list(dict.fromkeys(_name_machine(run) for run in runs)):
+        known = "; ".join(
+            f"{_COLOURS[place % len(_COLOURS)].removeprefix('tab:')}: {name}" for place, name in enumerate(machines)
+        )
+        figure.supxlabel(known, fontsize=8)
+    figure.savefig(path, dpi=_DPI)
+
+
+def _draw_row(axes: Any, name: str, runs: list[Run]) -> None:
+    machines = list(dict.fromkeys(_name_machine(run) for run in runs))
+    points = [(place, run.rows[name]) for place, run in enumerate(runs) if name in run.rows]
+    newest = next(row for _, row in reversed(points) if row.target is not None)
+    target = newest.target or 0.0
+    top = 1.25 * max(target, *(row.score for _, row in points))
+    for number, machine in enumerate(machines):
+        own = [(place, row.score) for place, row in points if _name_machine(runs[place]) == machine]
+        if own:
+            axes.plot(*zip(*own, strict=True), marker="o", markersize=5, color=_COLOURS[number % len(_COLOURS)])
+            axes.annotate(f"{own[-1][1]:.3g}", own[-1], (0, 6), textcoords="offset points", ha="center", fontsize=8)
+    axes.axhline(target, color="black", linestyle="--", linewidth=1)
+    axes.axhspan(*((0, target) if newest.higher_is_better else (target, top)), color="#b0413e", alpha=0.08)
+    axes.set_title(textwrap.fill(name, _TITLE_WIDTH), fontsize=8)
+    axes.set_ylabel("limit / ours" if newest.higher_is_better else newest.unit, fontsize=7)
+    axes.set_xticks(range(len(runs)), [f"{run.commit}\n{run.date}" for run in runs], fontsize=6)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.set_xlim(-0.5, len(runs) - 0.5)
+    axes.set_ylim(0, top)
+
+
+def _name_machine(run: Run) -> str:
+    return f"{run.machine.cores} cores, {run.machine.cpu}, {run.machine.python}"
 
 
 def _ask_git(*arguments: str) -> str:

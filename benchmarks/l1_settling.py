@@ -153,9 +153,9 @@ def _make_gas_row(da: DaTag, settled: Settled) -> Row:
     bytes_each = settled.batch_bytes / settled.actions
     transactions = len(settled.costs)
     note = (
-        f"{transactions} transaction{'s' if transactions > 1 else ''}, {settled.blocks} blocks: {gas:,} gas and"
-        f" {blob_gas:,} of blobs ({blob_gas / settled.actions:,.0f} an action); {settled.batch_bytes:,} bytes on DA,"
-        f" {bytes_each:,.0f} an action"
+        f"{transactions} transaction{'s' if transactions > 1 else ''}, blocks: {settled.blocks}; {gas:,} gas and"
+        f" {blob_gas:,} of blobs ({blob_gas / settled.actions:,.0f} per action); {settled.batch_bytes:,} bytes on DA,"
+        f" {bytes_each:,.0f} per action"
     )
     return make_size_row("l1", f"{settled.actions:,} actions in {da}", gas / settled.actions, "gas", note=note)
 

@@ -100,6 +100,7 @@ def _measure_writer(bench: Bench, native: Choice) -> list[Row]:
 
         found = compare(lambda _: build(native), lambda _: build(PURE), repetitions)
         rows.append(_beside_python(f"the writer, blocks of {size:,} in {population.accounts:,} accounts, CPU", found))
+        held = f"{population.accounts:,} accounts in the store"
         updates, chosen, tree = bench.sizes.tree_updates, random.Random(2), TreeRun(ledger)
 
         def change(choice: Choice) -> float:
@@ -110,9 +111,9 @@ def _measure_writer(bench: Bench, native: Choice) -> list[Row]:
 
         found = compare(lambda _: change(native), lambda _: change(PURE), 3 * repetitions)
         tree.take_back()
-        rows.append(_beside_python(f"the tree of a block of {updates:,} updates, durable, CPU", found, 1e3, "ms"))
+        rows.append(_beside_python(f"the tree of a block of {updates:,} updates, durable, CPU", found, 1e3, "ms", held))
     return rows
 
 
-def _beside_python(what: str, found: Comparison, scale: float = 1e6, unit: str = "us") -> Row:
-    return make_ratio_row(_NAME, what, found, limit_name="in Python", scale=scale, unit=unit)
+def _beside_python(what: str, found: Comparison, scale: float = 1e6, unit: str = "us", note: str = "") -> Row:
+    return make_ratio_row(_NAME, what, found, limit_name="in Python", scale=scale, unit=unit, note=note)

@@ -54,7 +54,8 @@ def measure(bench: Bench) -> list[Row]:
             repetitions=len(crashed),
             fsync=fsync,
             note=(
-                f"{_BLOCKS} blocks of {tail + 1:,} redone in the tree's files, then {crashed[-1].tail:,} signed actions"
+                f"{clean[-1].accounts:,} accounts in the store; {_BLOCKS} blocks of {tail + 1:,} redone in the"
+                f" tree's files, then {crashed[-1].tail:,} signed actions"
                 " of an open block executed again, signatures checked"
             ),
         ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from benchmarks.report import Report, Row
 
@@ -21,9 +22,10 @@ def write_png(path: Path, report: Report) -> None:
     aimed = [row for row in report.rows if row.verdict]
     curves = [row for row in report.rows if row.points]
     figure = Figure(figsize=(15, 1.8 + 0.42 * max(6, len(aimed))), layout="constrained")
-    panels = figure.subplots(1, 2, width_ratios=(3, 2))
+    panels = figure.subplots(1, 2 if curves else 1, width_ratios=(3, 2) if curves else (1,), squeeze=False)[0]
     _draw_targets(panels[0], aimed)
-    _draw_growth(panels[1], curves)
+    if curves:
+        _draw_growth(panels[1], curves)
     machine = report.machine
     figure.suptitle(f"{machine.cores} cores, {machine.cpu}, {machine.python}", fontsize=10)
     figure.savefig(path, dpi=110)
@@ -46,6 +48,8 @@ def _draw_targets(axes: Any, rows: list[Row]) -> None:
     axes.set_yticks(places, [f"{row.name}: {row.what}" for row in rows], fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.18)
     axes.set_xlabel("share of the target (dashed); right is better")
 
@@ -57,5 +61,4 @@ def _draw_growth(axes: Any, rows: list[Row]) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("accounts in the store")
     axes.set_ylabel("us per action, unsigned, durable")
-    if rows:
-        axes.legend(fontsize=8)
+    axes.legend(fontsize=8)

@@ -35,20 +35,21 @@ def measure(bench: Bench) -> list[Row]:
         old = max(1, tip - bench.sizes.back)
         bench.say(f"proving accounts at heights {tip} and {old}")
         rounds, spans = bench.sizes.repetitions, Spans()
+        where = f"{population.accounts:,} accounts in the store"
 
         def prove_now(key: bytes) -> StateProof:
             return _prove(ledger, key, None)
 
         proofs = [prove_now(key) for key in present]
         return [
-            _time("inclusion, newest height", rounds, prove_now, present, f"height {tip}"),
-            _time("exclusion, newest height", rounds, prove_now, absent, f"height {tip}"),
+            _time("inclusion, newest height", rounds, prove_now, present, f"{where}, height {tip}"),
+            _time("exclusion, newest height", rounds, prove_now, absent, f"{where}, height {tip}"),
             _time(
                 f"inclusion or exclusion, {tip - old} heights back",
                 rounds,
                 lambda key: _prove(ledger, key, old, spans),
                 present[: max(1, len(present) // 5)],
-                f"height {old}; leaf and nodes as they were, found in the undo of later blocks",
+                f"{where}, height {old}; leaf and nodes as they were, found in the undo of later blocks",
             ),
             _time("verification", rounds, _verify, proofs, f"{len(proofs[0].proof.siblings)} siblings", target=None),
         ]
@@ -79,7 +80,7 @@ def _time(
         for item in items:
             work(item)
         means.append((time.perf_counter() - started) / len(items))
-    note = f"{len(items):,} accounts a run, {note}"
+    note = f"wall time, {len(items):,} keys per repetition; {note}"
     return make_size_row(
         "proof", what, 1e3 * statistics.median(means), "ms", target=target, repetitions=rounds, note=note
     )

@@ -56,6 +56,8 @@ class Report(msgspec.Struct, frozen=True):
     seconds: float
     fsync: Fsync
     rows: list[Row]
+    load: float = 0.0
+    """Load average of the last minute before the run: what else worked on the machine."""
 
 
 def make_ratio_row(
@@ -129,6 +131,8 @@ def print_report(console: Console, report: Report) -> None:
         f" {'quick sizes, ' if report.quick else ''}{report.seconds:.0f} s in all",
         highlight=False,
     )
+    for line in _list_cautions(report):
+        console.print(line, style="yellow", highlight=False)
     table = Table(show_lines=True, expand=False)
     for title in ("row", "ours", "limit", "ratio", "target", "note"):
         table.add_column(title, justify="right" if title not in ("row", "note") else "left", overflow="fold")
@@ -143,6 +147,24 @@ def print_report(console: Console, report: Report) -> None:
             row.note + (f"; fsync {row.fsync.p50_us:.0f}/{row.fsync.p90_us:.0f} us" if row.fsync else ""),
         )
     console.print(table)
+    if aimed := [row for row in report.rows if row.verdict]:
+        below = [f"{row.name}: {row.what}" for row in aimed if row.verdict == "below"]
+        console.print(f"{len(aimed) - len(below)} of {len(aimed)} targets met", highlight=False)
+        for what in below:
+            console.print(f"  below target: {what}", style=_STYLES["below"], highlight=False, markup=False)
+
+
+def _list_cautions(report: Report) -> list[str]:
+    """What somebody must know who reads the figures."""
+    cautions: list[str] = []
+    if report.load > report.machine.cores / 2:
+        cautions.append(
+            f"Load average {report.load:.1f} when the run began, on {report.machine.cores} cores: the machine is busy."
+            " Times are those of a busy machine; ratios and CPU times say more."
+        )
+    if report.quick:
+        cautions.append("Small sizes: targets are meant for full ones.")
+    return cautions
 
 
 def _colour(text: str, style: str) -> str:
@@ -156,7 +178,8 @@ def _show(value: float, unit: str) -> str:
 def _show_target(row: Row) -> str:
     if row.target is None:
         return ""
-    return f"{row.target:g}" if row.higher_is_better else f"{row.target:g} {row.unit}"
+    shown = f"{row.target:.3g}" if row.higher_is_better else f"{row.target:g} {row.unit}"
+    return f"{shown}\n{row.verdict}"
 
 
 def write_json(path: Path, report: Report) -> None:

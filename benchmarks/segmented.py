@@ -85,7 +85,10 @@ def measure(bench: Bench) -> list[Row]:
             target=target,
             higher_is_better=True,
             repetitions=len(own),
-            note=f"wall time, {count:,} actions, {bench.workers} cores; CPU {cpu[0]:.0f} to {cpu[1]:.0f} µs each",
+            note=(
+                f"wall time, {count:,} actions, {bench.workers} cores;"
+                f" CPU {cpu[0]:.0f} µs per action, of the limit {cpu[1]:.0f}"
+            ),
         )
 
     return [

@@ -16,7 +16,7 @@ from microrollup.errors import UsageError
 
 __all__ = ["bench_command"]
 
-_NEEDED: Final = ("eventsourcing", "matplotlib")
+_NEEDED: Final = ("eventsourcing", "matplotlib", "packaging", "rlp")
 
 
 @click.command("bench", cls=Command, context_settings={"ignore_unknown_options": True, "help_option_names": []})

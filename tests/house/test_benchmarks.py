@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from apps.keystore import app
 from benchmarks.__main__ import main, run
 from benchmarks.context import FULL, TINY, Bench
 from benchmarks.counting import count_keccaks
-from benchmarks.history import append_run, draw_history, make_run, read_history
+from benchmarks.history import MEASURED, append_run, draw_history, make_run, make_table, read_history, write_table
 from benchmarks.installing import find_closure
 from benchmarks.measure import compare
 from benchmarks.plot import write_png
-from benchmarks.report import Report, Row, make_ratio_row, make_size_row, write_json
+from benchmarks.report import Report, Row, make_ratio_row, make_size_row, print_report, write_json
 from benchmarks.rows import ROWS
 from benchmarks.signing import sign_senders
 from benchmarks.stackr_peer import SDK, PeerUnavailable, install_sdk
@@ -160,6 +162,44 @@ def test_history_is_kept_and_drawn(report: Report, tmp_path: Path) -> None:
     draw_history(tmp_path / "history.png", read_history(path))
     draw_history(tmp_path / "empty.png", [])
     assert (tmp_path / "history.png").stat().st_size > (tmp_path / "empty.png").stat().st_size
+
+
+def test_measured_holds_the_recorded_targets(tmp_path: Path) -> None:
+    """The page's table of targets is that of the newest recorded runs: met or missed, each with its commit."""
+    assert make_table(read_history()) in MEASURED.read_text()
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- targets -->\nold\n<!-- end of targets -->\nb\n")
+    write_table(read_history(), page)
+    assert f"a\n<!-- targets -->\n\n{make_table(read_history())}\n<!-- end of targets -->\nb\n" == page.read_text()
+    page.write_text("no marks")
+    with pytest.raises(ValueError, match="no marks"):
+        write_table(read_history(), page)
+
+
+def test_table_says_met_or_missed(report: Report) -> None:
+    """A newer run's figure stands in the table, with its verdict and its commit."""
+    run = make_run(report)
+    name, row = next((name, row) for name, row in run.rows.items() if row.target == 0.5)
+    older = msgspec.structs.replace(run, commit="0000000", rows={name: msgspec.structs.replace(row, score=0.5)})
+    newer = msgspec.structs.replace(run, commit="1111111", rows={name: msgspec.structs.replace(row, score=0.49)})
+    (line,) = make_table([older, newer]).splitlines()[2:]
+    assert line.startswith(f"| {name} | ")
+    assert line.endswith("| 0.5 | **missed** | `1111111` |")
+    assert "| met | `0000000` |" in make_table([older])
+
+
+def test_report_says_what_the_figures_are_worth(report: Report) -> None:
+    """A busy machine and small sizes are said before the table, missed targets after it, in words."""
+    rows = [make_size_row("x", "fast", 1.0, "ms", target=2.0), make_size_row("x", "slow", 3.0, "ms", target=2.0)]
+    console = Console(width=200, record=True, file=StringIO())
+    print_report(console, msgspec.structs.replace(report, rows=rows, load=9.0, quick=True))
+    text = console.export_text()
+    for part in ("Load average 9.0", "Small sizes", "1 of 2 targets met", "below target: x: slow"):
+        assert part in text
+    print_report(console, msgspec.structs.replace(report, rows=rows[:1], load=0.0, quick=False))
+    text = console.export_text()
+    assert "1 of 1 targets met" in text
+    assert not {part for part in ("Load average", "Small sizes", "below target") if part in text}
 
 
 def test_command_refuses_unknown_rows(tmp_path: Path) -> None:
