@@ -36,8 +36,18 @@ class _WireBlock(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     seal: Seal
 
 
+class _Headed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A block of which only the header is wanted."""
+
+    header: Header
+    open: msgspec.Raw
+    records: msgspec.Raw
+    seal: msgspec.Raw
+
+
 _MANIFESTS: Final = msgspec.msgpack.Decoder(tuple[bytes, ...])
 _DECODER: Final = msgspec.msgpack.Decoder(_WireBlock)
+_HEADED_DECODER: Final = msgspec.msgpack.Decoder(_Headed)
 
 
 def encode_block(block: Block) -> bytes:
@@ -49,6 +59,11 @@ def decode_block(raw: bytes) -> Block:
     """The block of its canonical bytes, at most `MAX_FRAME_BYTES`. Raises `DecodeError`."""
     wire = decode_canonical(_DECODER, raw, what="block", limit=MAX_FRAME_BYTES)
     return Block(wire.header, wire.open, wire.records, wire.seal)
+
+
+def _read_height(raw: bytes) -> int:
+    """The height that a block claims. Raises `DecodeError`."""
+    return decode_canonical(_HEADED_DECODER, raw, what="block", limit=MAX_FRAME_BYTES).header.height
 
 
 def write_blocks(
@@ -110,10 +125,11 @@ class BlockFile:
         return self.manifests.get(stf_id)
 
     def read_blocks(self, first_height: int = 1) -> Iterator[Block]:
-        """Blocks in the file's order, those below `first_height` left out. Raises `DecodeError`."""
+        """Blocks in the file's order; those below `first_height` are left out, and only their headers looked at. Raises
+        `DecodeError`.
+        """
         with self._path.open("rb") as file:
             self._read_head(file)
             while (raw := self._read_frame(file)) is not None:
-                block = decode_block(raw)
-                if block.header.height >= first_height:
-                    yield block
+                if first_height <= 1 or _read_height(raw) >= first_height:
+                    yield decode_block(raw)

@@ -80,7 +80,8 @@ def segment_options(command: F) -> F:
         "--segment-actions",
         type=click.IntRange(1),
         metavar="N",
-        help="Actions that a segment has at least [default: as many as its snapshot has rows].",
+        help="Actions that a segment has at least [default: as many as its snapshot has rows; by processes a tenth of"
+        " that].",
     )
     @wraps(command)
     def with_options(

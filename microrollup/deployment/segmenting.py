@@ -96,7 +96,8 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
 
     def feed(add: Callable[[Segment], None]) -> None:
         if starts:
-            for segment in cut_segments(first, starts, request.least_actions):
+            going_on = factory.workers is not None
+            for segment in cut_segments(first, starts, request.least_actions, going_on=going_on):
                 add(segment)
             return
         made = SnapshotShelf(request.snapshots or work / SNAPSHOTS_DIRECTORY)

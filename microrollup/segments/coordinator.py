@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,8 @@ import structlog
 from microrollup.errors import MicrorollupError, SnapshotError, SourceUnavailable
 from microrollup.maintenance.replay import Difference
 from microrollup.segments.executors import ExecutorFactory
+from microrollup.segments.piece import Piece
+from microrollup.segments.schedule import Turn, choose_next
 from microrollup.segments.segment import Segment, SegmentResult, SegmentTask, merge_segments
 from microrollup.segments.worker import name_segment, read_progress, run_segment
 from microrollup.verifier.events import DivergenceEvent
@@ -77,23 +79,6 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.result.divergence
 
 
-class _Piece(msgspec.Struct):
-    """A segment at work."""
-
-    segment: Segment
-    result: SegmentResult | None = None
-    future: Future[bytes] | None = None
-    tries: int = 0
-    """Without a block that was verified, and through nobody else's fault."""
-    suspected: int = 0
-    """The same of executors that were lost while other segments were in work too."""
-    busy: int = 0
-    reached: int = -1
-    """Height that it was seen to have reached; -1 before it started."""
-    starts: int = 0
-    """Of its workers, before the newest try."""
-
-
 class Coordinator:
     """Verifies a history in segments."""
 
@@ -112,7 +97,7 @@ class Coordinator:
         self._factory = factory
         self._work = work
         self._on_progress = on_progress
-        self._pieces: list[_Piece] = []
+        self._pieces: list[Piece] = []
         self._executor: Executor
         self._lost = self._lost_in_a_row = 0
 
@@ -134,7 +119,7 @@ class Coordinator:
             self._factory.close()
 
     def _add(self, segment: Segment) -> None:
-        self._pieces.append(_Piece(segment, self._recall(segment)))
+        self._pieces.append(Piece(segment, self._recall(segment)))
         self._step(0.0)
 
     def _recall(self, segment: Segment) -> SegmentResult | None:
@@ -157,10 +142,9 @@ class Coordinator:
         """Submit what is not in work, wait a little for results, take them."""
         executor = self._executor
         try:
-            for piece in self._find_next():
-                if piece.future is None:
-                    piece.starts = self._count_starts(piece)
-                    piece.future = executor.submit(run_segment, self._make_task(piece))
+            while (piece := self._find_next()) is not None:
+                piece.starts = self._count_starts(piece)
+                piece.future = executor.submit(run_segment, self._make_task(piece))
         except Exception as error:
             self._replace(error)
             return
@@ -177,15 +161,30 @@ class Coordinator:
         if loss is not None:
             self._replace(loss)
 
-    def _find_next(self) -> list[_Piece]:
-        """What is to be in work: all without a result, or a suspect alone until it gets further."""
-        waiting = [piece for piece in self._pieces if piece.result is None]
-        for piece in waiting:
-            if piece.suspected >= MAX_TRIES and not self._note_further(piece):
-                return [piece]
-        return waiting
+    def _find_next(self) -> Piece | None:
+        """What is to be given out now: as much as there are workers for, or a suspect alone until it gets further."""
+        for piece in self._pieces:
+            if piece.result is None and piece.suspected >= MAX_TRIES and not self._note_further(piece):
+                return piece if piece.future is None else None
+        workers, running = self._factory.workers, sum(piece.future is not None for piece in self._pieces)
+        if workers is None:
+            return next((piece for piece in self._pieces if piece.is_waiting), None)
+        place = choose_next(self._describe_turns(), workers - running) if running < workers else None
+        return None if place is None else self._pieces[place]
 
-    def _take(self, piece: _Piece) -> BaseException | None:
+    def _describe_turns(self) -> list[Turn]:
+        """How it stands with each piece. A store is at hand after the piece before, or where an earlier try ended."""
+        turns: list[Turn] = []
+        size, at_hand = 1, True
+        for piece in self._pieces:
+            start, end = piece.segment.start, piece.segment.end
+            size = size if end is None else max(1, end.next_seq - start.next_seq)  # the newest's is not known
+            at_hand = at_hand or (piece.is_waiting and self._count_starts(piece) > 0)
+            turns.append(Turn(size, piece.is_waiting, at_hand))
+            at_hand = piece.result is not None
+        return turns
+
+    def _take(self, piece: Piece) -> BaseException | None:
         """Take a piece's result; or what went wrong with the executor."""
         if piece.future is None:
             raise AssertionError("the piece is not in work")
@@ -219,7 +218,7 @@ class Coordinator:
         self._lost_in_a_row = 0
         return None
 
-    def _count_try(self, piece: _Piece, reason: str, said: int = -1) -> None:
+    def _count_try(self, piece: Piece, reason: str, said: int = -1) -> None:
         """One more try without a result; a worker elsewhere `said` how far it got. Raises `SegmentFailed` after too
         many without progress.
         """
@@ -229,7 +228,7 @@ class Coordinator:
         if piece.tries >= MAX_TRIES:
             raise SegmentFailed(piece.segment, f"no result after {MAX_TRIES} tries: {reason}")
 
-    def _note_further(self, piece: _Piece, said: int = -1) -> bool:
+    def _note_further(self, piece: Piece, said: int = -1) -> bool:
         """Whether blocks were verified since this was asked before: then nothing is held against the segment."""
         progress = read_progress(self._directory(piece.segment))
         reached = max(said, -1 if progress is None else progress.height)
@@ -239,7 +238,7 @@ class Coordinator:
         piece.reached = reached
         return True
 
-    def _count_starts(self, piece: _Piece) -> int:
+    def _count_starts(self, piece: Piece) -> int:
         progress = read_progress(self._directory(piece.segment))
         return 0 if progress is None else progress.starts
 
@@ -282,7 +281,7 @@ class Coordinator:
             if piece.future is not None:
                 piece.future.cancel()
             _log.warning("segment_start_left_out", height=piece.segment.start.height, reason=reason[:500])
-            self._pieces[index - 1 : index + 1] = [_Piece(merge_segments(before.segment, piece.segment))]
+            self._pieces[index - 1 : index + 1] = [Piece(merge_segments(before.segment, piece.segment))]
         first = self._pieces[0].result
         if first is not None and first.kind == "snapshot":
             raise SnapshotError(f"the history cannot begin: {first.message}")
@@ -308,7 +307,7 @@ class Coordinator:
         differences = tuple(difference for each in results for difference in each.differences)
         return Verdict(result, len(self._pieces), self._lost, again, seconds, differences)
 
-    def _check_again(self, pieces: list[_Piece], result: SegmentResult) -> int:
+    def _check_again(self, pieces: list[Piece], result: SegmentResult) -> int:
         """Execute one segment in `CHECKED_AGAIN` here, chosen now that all answers are in; or, where a worker says that
         a block is wrong, that one's.
 
@@ -344,10 +343,10 @@ class Coordinator:
             if piece.result is not None and started:
                 shutil.rmtree(self._directory(piece.segment) / "store", ignore_errors=True)
 
-    def _make_task(self, piece: _Piece) -> bytes:
+    def _make_task(self, piece: Piece) -> bytes:
         return msgspec.json.encode(self._read_task(piece))
 
-    def _read_task(self, piece: _Piece) -> SegmentTask:
+    def _read_task(self, piece: Piece) -> SegmentTask:
         segment = piece.segment
         return msgspec.structs.replace(
             self._task,
@@ -365,7 +364,7 @@ class Coordinator:
         return self._work / name_segment(segment.start.height, segment.start.block_hash.hex())
 
 
-def _meets(result: SegmentResult, piece: _Piece) -> bool:
+def _meets(result: SegmentResult, piece: Piece) -> bool:
     """Whether what is verified ends in the block from which the next piece starts, or was not to be judged that far."""
     return result.waiting is not None or result.block_hash == piece.segment.start.block_hash.hex()
 

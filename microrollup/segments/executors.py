@@ -35,6 +35,8 @@ class ExecutorFactory(Protocol):
 
     trusted: bool
     """Whether the workers are this machine's own processes."""
+    workers: int | None
+    """How many there are; None for a number that changes. Then all work is given out at once."""
 
     def open(self) -> Executor:
         """A new executor. Raises `SourceUnavailable`."""
@@ -94,6 +96,7 @@ class DaskCluster(msgspec.Struct):
 
     address: str
     trusted: bool = False
+    workers: None = None
     _client: Any = None
 
     def open(self) -> Executor:

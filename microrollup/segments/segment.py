@@ -104,16 +104,20 @@ class SegmentResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Host and process id."""
 
 
-def cut_segments(genesis: Start, starts: list[Start], least_actions: int | None = None) -> list[Segment]:
+def cut_segments(
+    genesis: Start, starts: list[Start], least_actions: int | None = None, *, going_on: bool = False
+) -> list[Segment]:
     """A history cut at those of `starts` that pay.
 
     A segment executes at least as many actions as its snapshot has rows: executing an action costs ten times what
-    restoring a row does, so that restoring takes a tenth of the work at most. `least_actions` replaces that rule.
+    restoring a row does, so that restoring takes a tenth of the work at most. Where workers are `going_on` from one
+    segment to the next, few snapshots are restored, and a tenth of the actions is enough. `least_actions` replaces that
+    rule.
     """
     chosen = [genesis]
     for start in sorted(starts, key=lambda each: each.height):
         last = chosen[-1]
-        least = last.rows if least_actions is None else least_actions
+        least = least_actions if least_actions is not None else last.rows // 10 if going_on else last.rows
         if start.height > last.height and start.next_seq - last.next_seq >= max(1, least):
             chosen.append(start)
     chosen = chosen[:MAX_SEGMENTS]

@@ -51,6 +51,8 @@ def test_a_segment_executes_at_least_as_many_actions_as_its_start_has_rows() -> 
     assert [(0, 1), (1, 3), (3, None)] == [(each.start.height, each.end and each.end.height) for each in cut]
     again = cut_segments(genesis, starts, least_actions=1)
     assert [0, 1, 2, 3, 9] == [each.start.height for each in again]
+    going_on = cut_segments(genesis, [make_start(1, 100, 500), *starts[1:]], going_on=True)
+    assert [0, 1, 3, 9] == [each.start.height for each in going_on]
     merged = merge_segments(again[1], again[2])
     assert (1, 3) == (merged.start.height, merged.end and merged.end.height)
     assert "blocks 2 to 3" == merged.describe()

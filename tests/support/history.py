@@ -101,6 +101,7 @@ class Inline:
 
     def __init__(self, spoil: Callable[[SegmentTask, Callable[[], bytes]], Any]) -> None:
         self.trusted, self.opened = True, 0
+        self.workers: int | None = None
         self._spoil = spoil
         self._lock = threading.Lock()
 

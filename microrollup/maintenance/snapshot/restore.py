@@ -19,9 +19,9 @@ from microrollup.chain.block import (
     recover_sealer,
 )
 from microrollup.chain.record import GENESIS_FORMAT, Close, Open, encode_record
-from microrollup.crypto.keccak import EMPTY_HASH, keccak256
+from microrollup.crypto.keccak import EMPTY_HASH, keccak256_many
 from microrollup.crypto.lthash import EMPTY_LANES, compute_metadata_root, update_lanes
-from microrollup.crypto.merkle.indexed import compute_tree_key
+from microrollup.crypto.merkle.indexed import compute_tree_keys
 from microrollup.crypto.merkle.levels import MAX_LEAVES
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import CommitFailed, SnapshotError, StoreError, WrongRollup
@@ -45,7 +45,7 @@ from microrollup.store.environment import (
     encode_number,
     hold_writer_lock,
 )
-from microrollup.store.row_check import pack_row
+from microrollup.store.row_check import make_packer
 from microrollup.store.state_rows import StateRowReader
 from microrollup.store.stored_keys import encode_leaf_index
 from microrollup.store.tables import (
@@ -214,6 +214,7 @@ class _Restoring:
         self._tables = environment.tables
         self._rows = StateRowReader(_find_version(reader.head, rollup))
         self._on_progress = on_progress
+        self._pack = make_packer()
         self._done = 0
         self._total = self._head.leaf_count - 1 + sum(self._head.sizes)
 
@@ -241,7 +242,7 @@ class _Restoring:
         places = _KeyPlaces(keys)
         for first in range(0, len(places), _ROWS_PER_COMMIT):
             rows = [
-                (key, pack_row(key, encode_leaf_index(leaf_index)))
+                (key, self._pack(key, encode_leaf_index(leaf_index)))
                 for key, leaf_index in places.list_keys(first, first + _ROWS_PER_COMMIT)
             ]
             with self._environment.write() as txn:
@@ -256,21 +257,21 @@ class _Restoring:
         sizes, lanes = [0] * len(fields), EMPTY_LANES
         waiting: list[tuple[bytes, bytes]] = []
         for rows in self._reader.read_rows():
-            tree_keys: list[bytes] = []
-            hashes: list[bytes] = []
+            settled: list[tuple[int, bytes]] = []
+            leaves: list[bytes] = []
             added: list[tuple[int, bytes, bytes]] = []
             for key, value in rows:
                 row = self._rows.read(key, value)
                 field = fields[row.place]
                 sizes[row.place] += 1
                 if field.settled:
-                    tree_keys.append(compute_tree_key(field.number, row.encoded_key))
-                    hashes.append(keccak256(row.leaf))
+                    settled.append((field.number, row.encoded_key))
+                    leaves.append(row.leaf)
                 else:
                     added.append((field.number, row.encoded_key, row.leaf))
-            value_hashes[places.find(tree_keys)] = _to_rows(hashes)
+            value_hashes[places.find(compute_tree_keys(settled))] = _to_rows(keccak256_many(leaves))
             lanes = update_lanes(lanes, (), added)
-            waiting += [(key, pack_row(key, value)) for key, value in rows]
+            waiting += [(key, self._pack(key, value)) for key, value in rows]
             if len(waiting) >= _ROWS_PER_COMMIT or sum(len(value) for _, value in rows) > 1 << 20:
                 self._put_state(waiting)
         self._put_state(waiting)
