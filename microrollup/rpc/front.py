@@ -122,7 +122,7 @@ class Front:
 
     async def _serve_apart(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A request that no application of this node looks at: the server's own rules come first."""
-        headers = dict(scope["headers"])
+        headers = dict(reversed(scope["headers"]))  # of those that come twice the first, as in `Entrance`
         host, origin = (headers[name].decode("latin-1") if name in headers else None for name in (b"host", b"origin"))
         if self._access.origins:
             send = allow_origin(scope, send, self._access.origins)

@@ -40,7 +40,7 @@ def read_origin(text: str) -> str:
 
 def answer_preflight(scope: Scope, origins: frozenset[str]) -> Response | None:
     """The answer to a browser that asks whether a page may call; `None` for any other request."""
-    headers = dict(scope["headers"])
+    headers = dict(reversed(scope["headers"]))
     origin = headers.get(b"origin", b"").decode("latin-1")
     if scope["method"] != "OPTIONS" or origin not in origins or b"access-control-request-method" not in headers:
         return None

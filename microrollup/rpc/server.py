@@ -1,7 +1,7 @@
 """The server: uvicorn with the limits that it leaves to others, stopped by its starter.
 
-What is added to uvicorn's protocols: a request's head has to come in time and in bounds, connections are counted, and a
-connection whose other side reads nothing is ended.
+What is added to uvicorn's protocols is in `http_protocol`, and here for WebSockets: a connection whose other side reads
+nothing is ended, and unfinished messages are bounded all together.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import signal
 import socket
 import threading
@@ -19,14 +18,13 @@ from typing import Any, Final
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from microrollup.errors import UsageError
-from microrollup.rpc.body import WHOLE
 from microrollup.rpc.budget import Budget
+from microrollup.rpc.http_protocol import make_http_protocol
 from microrollup.rpc.limits import RpcLimits
-from microrollup.rpc.sockets import OUTLET, READ_BYTES, Outlet
+from microrollup.rpc.sockets import OUTLET, Outlet
 
 __all__ = ["Server", "bind"]
 
@@ -77,7 +75,7 @@ class Server(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app,
-            http=_make_http_protocol(limits),
+            http=make_http_protocol(limits),
             ws=_make_websocket_protocol(Budget(limits.bodies_bytes)),
             ws_max_size=limits.body_bytes,
             ws_ping_interval=limits.idle_seconds,
@@ -154,153 +152,6 @@ class Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
-
-
-class _HeadFirst:
-    """Where a response is written: its head waits for the first part of its body, so that both are one packet."""
-
-    __slots__ = ("_cycle", "_head", "_transport")
-
-    def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
-        self._cycle = cycle
-        self._transport = transport
-        self._head: bytes | None = None
-
-    def write(self, data: bytes) -> None:
-        """The head, a part of the body, or what comes before the head (`100 Continue`)."""
-        if self._head is None and self._cycle.response_started:
-            self._head = data
-            return
-        if self._head:
-            data, self._head = self._head + data, b""
-        self._transport.write(data)
-
-    def close(self) -> None:
-        """Close the connection once all has been sent."""
-        if self._head:
-            self._transport.write(self._head)
-        self._transport.close()
-
-
-def _make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
-    """The HTTP protocol with this server's limits."""
-
-    class HttpProtocol(HttpToolsProtocol):
-        """Bounds a request's head in time and size, and the number of connections.
-
-        One timer waits for a head, or closes a connection without a request; it is moved when it goes off, not when
-        what it waits for has come.
-        """
-
-        _timer: asyncio.TimerHandle | None = None
-        _due = math.inf
-        _head_bytes = 0
-        _in_head = True
-        _idle = False
-        _writing: asyncio.TimerHandle | None = None
-        _unsent = 0
-
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)  # type: ignore[arg-type]
-            if len(self.connections) > limits.connections:
-                self.transport.abort()
-                return
-            self._expect(limits.head_seconds)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-            self.resume_writing()
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            if self._in_head:
-                self._head_bytes += len(data)
-            super().data_received(data)
-            if self._in_head and self._head_bytes > limits.head_bytes and not self.transport.is_closing():
-                self.send_400_response("Request head too large.")
-
-        def on_message_begin(self) -> None:
-            if not self._in_head:
-                self._in_head, self._idle = True, False
-                self._expect(limits.head_seconds)
-            self._head_bytes = 0
-            super().on_message_begin()
-
-        def on_headers_complete(self) -> None:
-            self._in_head = False
-            self._due = math.inf
-            before = self.cycle
-            super().on_headers_complete()
-            if self.cycle is not before and self.scope["method"] != "HEAD":
-                self.cycle.transport = _HeadFirst(self.cycle, self.transport)  # type: ignore[assignment]
-
-        def on_message_complete(self) -> None:
-            self.scope.setdefault("state", {})[WHOLE] = True
-            super().on_message_complete()
-
-        def on_response_complete(self) -> None:
-            """As uvicorn has it, but for its timer."""
-            self.server_state.total_requests += 1
-            if self.transport.is_closing():
-                return
-            self.flow.resume_reading()
-            if self.pipeline:
-                self._start_asgi_task(*self.pipeline.pop())
-            elif not self._in_head:
-                self._idle = True
-                self._expect(limits.idle_seconds)
-
-        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-            """As uvicorn has it, but for a callback, which would take another turn of the event loop."""
-
-            async def run() -> None:
-                try:
-                    await cycle.run_asgi(app)
-                finally:
-                    self.tasks.discard(task)
-
-            task = self.loop.create_task(run())
-            self.tasks.add(task)
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._unsent = self.transport.get_write_buffer_size()
-            self._writing = self.loop.call_later(limits.send_seconds, self._look)
-
-        def resume_writing(self) -> None:
-            if self._writing is not None:
-                self._writing.cancel()
-            super().resume_writing()
-
-        def _look(self) -> None:
-            """End the connection unless its other side has read something meanwhile."""
-            if self.transport.get_write_buffer_size() > self._unsent - READ_BYTES:
-                self.transport.abort()
-            else:
-                self.pause_writing()
-
-        def _expect(self, seconds: float) -> None:
-            """What the other side does next has to come within so many seconds."""
-            self._due = self.loop.time() + seconds
-            if self._timer is not None:
-                if self._timer.when() <= self._due:
-                    return
-                self._timer.cancel()
-            self._timer = self.loop.call_at(self._due, self._look_at_clock)
-
-        def _look_at_clock(self) -> None:
-            self._timer = None
-            if self._due == math.inf:
-                return
-            if self.loop.time() < self._due:
-                self._timer = self.loop.call_at(self._due, self._look_at_clock)
-            elif self._idle:
-                self.timeout_keep_alive_handler()
-            elif not self.transport.is_closing():
-                self.transport.abort()
-
-    return HttpProtocol
 
 
 def _make_websocket_protocol(partial: Budget) -> type[WebSocketsSansIOProtocol]:
