@@ -110,7 +110,7 @@ def test_what_would_wait_for_ever_is_refused(caller, topic, wanted, reason):
     with caller.connect() as ws:
         params = {"topic": topic, "filter": wanted}
         ws.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "rollup_subscribe", "params": params}))
-        error = json.loads(ws.recv(timeout=5))["error"]
+        error = json.loads(ws.recv(timeout=60))["error"]
         assert (-32602, True) == (error["code"], reason in error["message"])
         assert caller.call("getGenesis") == socket_call(ws, "getGenesis")
 
@@ -140,16 +140,16 @@ def test_from_a_cursor_nothing_is_missed(site, caller, monkeypatch):
 def test_unsubscribing(site, caller):
     """After unsubscribing nothing comes any more; a subscription of another connection cannot be ended."""
     with caller.connect() as ws, caller.connect() as other:
-        before = caller.call("status")["subscribers"]
+        wait_for(lambda: caller.call("status")["subscribers"] == 0)  # those of other tests are gone
         identity = subscribe(ws, "receipts")["subscription"]
-        assert before + 1 == caller.call("status")["subscribers"]
+        assert 1 == caller.call("status")["subscribers"]
         other.send(_call("unsubscribe", subscription=identity))
         assert -32001 == json.loads(other.recv(timeout=60))["error"]["code"]
         assert socket_call(ws, "unsubscribe", subscription=identity) is True
         caller.submit(site.line(("count", 0, 1)))
         with pytest.raises(TimeoutError):
             ws.recv(timeout=0.2)
-        assert before == caller.call("status")["subscribers"]
+        assert 0 == caller.call("status")["subscribers"]
 
 
 def _call(method, **params):
@@ -320,7 +320,7 @@ def test_answers_of_all_are_bounded(tmp_path):
 
 def test_a_large_answer_has_time_to_be_read(tmp_path):
     """Who reads a large answer over a WebSocket steadily gets all of it, however long that takes."""
-    limits = RpcLimits(send_seconds=1.0)
+    limits = RpcLimits(send_seconds=2.0)
     with Site(tmp_path).serve(limits=limits, more=[BIG]) as caller, _connect_small(caller.port, 1 << 16) as slow:
         slow.settimeout(60)
         slow.sendall(_frame(ASK_BIG))
@@ -331,7 +331,7 @@ def test_a_large_answer_has_time_to_be_read(tmp_path):
             count += len(chunk)
             if count - paused > 800_000:
                 paused = count
-                time.sleep(0.3)  # nine times, longer than two limits
+                time.sleep(0.3)  # nine times, longer than the limit
 
 
 def test_what_feeds_share_is_bounded(monkeypatch):

@@ -23,10 +23,9 @@ from node_fixtures import Caller
 from npm import install_npm
 from paths import TESTS
 from process_fixtures import Process, run_node
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 WALLETS = TESTS / "wallets"
-SECONDS = 20
 
 CODE, CONFIG, SALT, OTHER = (f"0x{word * 32}" for word in ("c0", "cf", "5a", "07"))
 SECRETS = {"viem": "0x" + "a1" * 32, "ethers": "0x" + "b2" * 32}
