@@ -60,7 +60,7 @@ def look_again(node: Node) -> None:
     """The settler has looked at what there is now."""
     seen = []
     node._settler.timing.clock, before = lambda: seen.append(1) or 0.0, node._settler.timing.clock  # type: ignore[func-returns-value]
-    wait_for(lambda: len(seen) > 1, 15)
+    wait_for(lambda: len(seen) > 1)
     node._settler.timing.clock = before
 
 
@@ -163,11 +163,11 @@ def test_a_missing_quorum_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -
         site.ahead += (QUIET_BLOCKS + 10) * SECONDS_PER_BLOCK
         wait_for(lambda: node.quorum_missing > 0)
         assert b"microrollup_quorum_missing_blocks 0.0" not in node.metrics.render()
-        (told,) = [each for each in logs if each["event"] == "quorum_missing"]
+        (told,) = wait_for(lambda: [each for each in logs if each["event"] == "quorum_missing"])
         assert ([f"0x{node.genesis.verifiers[0].hex()}"], 1) == (told["missing"], told["quorum"])
         assert node.stopped is None
         assert 1 == settle(node, 1)
-        assert 0 == node.quorum_missing
+        wait_for(lambda: node.quorum_missing == 0)
 
 
 def test_the_builder_is_nobody_else(site: Site) -> None:

@@ -82,7 +82,7 @@ def test_a_thousand_idle_subscribers(node):
     """
     before = node.read_memory()
     with hold_subscribers(node, SUBSCRIBERS) as sockets, node.connect() as client:
-        assert SUBSCRIBERS == len(sockets) == client.call("status")["subscribers"]
+        wait_for(lambda: client.call("status")["subscribers"] == SUBSCRIBERS == len(sockets))
         grown = node.read_memory() - before
         assert grown < SUBSCRIBERS * SUBSCRIBER_BYTES
         assert 1 == submit_singly(node, [make_lines(1, 6_000)]).actions

@@ -10,8 +10,9 @@ from contextlib import closing, contextmanager
 
 from command_line import APP, ROOT
 from node_fixtures import Caller
+from waiting import SECONDS
 
-TIMEOUT = 60
+TIMEOUT = SECONDS
 
 
 class Process:

@@ -65,7 +65,7 @@ test("the same bytes sent twice are answered with the first acknowledgement", as
 
 test("a lost answer leaves the outcome open, and the same bytes close it", async () => {
   const account = newAccount();
-  const hasty = new RollupClient({ url: liar.url, timeout: 700 });
+  const hasty = new RollupClient({ url: liar.url, timeout: 2_000 });
   await hasty.getConfig();
   liar.lie("submitAction", "swallow");
   const error = await hasty.submit(makeRegister(), account).catch((thrown) => thrown);
@@ -94,7 +94,7 @@ test("a passkey signs through viem's account", async () => {
 });
 
 test("a node that lies is caught", async () => {
-  const cheated = new RollupClient({ url: liar.url, timeout: 2_000 });
+  const cheated = new RollupClient({ url: liar.url });
   const account = newAccount();
   const first = await cheated.submit(makeRegister(), account);
   await cheated.wait(first, "C1");
@@ -140,7 +140,7 @@ test("what cannot be an action is refused before it is signed, the rest by the n
   await assert.rejects(client.submitSigned(other), (error) => error instanceof ActionRefused && error.refusal === "sender_mismatch");
 });
 
-test("receipts are followed from a cursor", { timeout: 30_000 }, async () => {
+test("receipts are followed from a cursor", async () => {
   const ack = await client.submit(makeRegister(), newAccount());
   for await (const { cursor, result } of client.follow("receipts", { from: Number(ack.seq) })) {
     assert.equal(cursor, Number(ack.seq));

@@ -171,20 +171,23 @@ test("what is not a valid notification ends the subscription with an error", asy
   }
 });
 
-/** Serves items `from` on up to `end`, as fast as the connection takes them. */
-const flood = (end, seen) => (socket, call) => {
+/** Serves items `from` on up to `end`, as fast as the connection takes them; `ended` is called when one has ended. */
+const flood = (end, seen, ended) => (socket, call) => {
   const from = call.params.from ?? 0;
   seen.push(from);
+  socket.once("close", ended);
   socket.send(makeAnswer(call, { cursor: from }));
   for (let cursor = from; cursor < end; cursor += 1) socket.send(makeNotification(cursor));
 };
 
 test("a reader that is slower than the node gets everything, once, and keeps little", async () => {
   const [end, seen] = [3_500, []];
-  await against({ serve: flood(end, seen) }, async (client) => {
+  let ended;
+  const isEnded = new Promise((resolve) => (ended = resolve));
+  await against({ serve: flood(end, seen, ended) }, async (client) => {
     const cursors = [];
     for await (const { cursor } of client.follow("receipts", { from: 0 })) {
-      if (cursors.length % 500 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      if (cursors.length === 0) await isEnded; // all that fits has come
       cursors.push(cursor);
       if (cursor === end - 1) break;
     }
@@ -196,15 +199,18 @@ test("a reader that is slower than the node gets everything, once, and keeps lit
 test("few items that are large are bounded too", async () => {
   const large = "x".repeat(LIMIT / 3);
   const seen = [];
+  let ended;
+  const isEnded = new Promise((resolve) => (ended = resolve));
   const serve = (socket, call) => {
     seen.push(call.params.from);
+    socket.once("close", ended);
     socket.send(makeAnswer(call, { cursor: call.params.from }));
     for (let cursor = call.params.from; cursor < 4; cursor += 1) socket.send(makeNotification(cursor, { large }));
   };
   await against({ serve, timeout: 60_000 }, async (client) => {
     const cursors = [];
     for await (const { cursor } of client.follow("receipts", { from: 0 })) {
-      if (cursors.length === 0) await new Promise((resolve) => setTimeout(resolve, 1_000)); // all that fits has come
+      if (cursors.length === 0) await isEnded; // all that fits has come
       cursors.push(cursor);
       if (cursor === 3) break;
     }
