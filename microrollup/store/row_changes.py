@@ -23,6 +23,7 @@ from microrollup.crypto.blake import make_hasher
 from microrollup.errors import DecodeError
 
 __all__ = [
+    "Digests",
     "RowChange",
     "compute_digest",
     "decode_row_changes",

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from microrollup.declaration.map_range import compute_stop
@@ -14,10 +14,10 @@ from microrollup.errors import DecodeError, StoreCorrupt
 from microrollup.store.environment import Tables, Transaction, encode_number
 from microrollup.store.merging import merge_stored
 from microrollup.store.overlays import Overlay, Overlays, load_overlay, read_row_changes
-from microrollup.store.row_changes import RowChange, find_row_change
+from microrollup.store.row_changes import Digests, RowChange, find_row_change, read_digests
 from microrollup.store.row_check import check_absent, unpack_row
 from microrollup.store.spans import Spans
-from microrollup.store.tables import get_base, get_checkpoint
+from microrollup.store.tables import get_base, get_checkpoint, get_stamp
 
 __all__ = ["RowsAt", "iterate_state_rows"]
 
@@ -76,11 +76,26 @@ class RowsAt:
 
     def _find_newer(self, row_key: bytes) -> RowChange | None:
         """What the newest block in (base, height] did to a row."""
-        for number in range(self.height, self._base, -1):
+        for number in self._list_newer(row_key):
             change = self._find_change(number, row_key)
             if change is not None:
                 return change
         return None
+
+    def _list_newer(self, row_key: bytes) -> Iterable[int]:
+        """The blocks in (base, height] that may have changed a row, the newest first."""
+        unwritten = range(self._base + 1, self._tip + 1)
+        if self._spans is None or self.height not in unwritten:
+            return range(self.height, self._base, -1)
+        stamp = get_stamp(self._txn, self._tables, self._tip)
+        found = self._spans.unwritten_rows.find(row_key, unwritten, stamp, self._read_digests)
+        return [number for number in found if number <= self.height]
+
+    def _read_digests(self, number: int) -> Digests:
+        try:
+            return read_digests(number, self._get_changes(number))
+        except DecodeError as error:
+            raise StoreCorrupt(f"changes/{number}", error.reason) from None
 
     def _find_older(self, row_key: bytes) -> RowChange | None:
         """What the first block above the height did to a row."""

@@ -24,6 +24,7 @@ from microrollup.store.old_path import OldPath
 from microrollup.store.row_changes import compute_digest, read_digests
 from microrollup.store.tables import get_stamp
 from microrollup.store.tree_delta import read_leaf_indices
+from microrollup.store.unwritten_rows import UnwrittenRows
 
 __all__ = ["SHORT_BLOCKS", "SPAN_BLOCKS", "SpanIndex", "Spans", "Touched"]
 
@@ -138,6 +139,7 @@ class Spans:
         self._leaves: Final = [SpanIndex("undo_tree", _read_leaves, count) for count in (blocks, short)]
         self._rows: Final = [SpanIndex("changes", read_digests, count) for count in (blocks, short)]
         self.keys: Final = UnwrittenKeys()
+        self.unwritten_rows: Final = UnwrittenRows()
 
     def skip_for_path(self, txn: Transaction, tables: Tables, path: OldPath, number: int, tip: int) -> int:
         """The first block from `number` on that may touch a path; beyond `tip` if none does.
