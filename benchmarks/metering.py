@@ -16,11 +16,11 @@ from benchmarks.measure import compare
 from benchmarks.report import Row, make_ratio_row
 from benchmarks.workload import Population
 from microrollup.declaration.action import Action
-from microrollup.declaration.context import Context
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.execution.attempt import run_action
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.journal import Journal
+from microrollup.execution.stf import Entry, EntryKind
 
 __all__ = ["Form", "measure"]
 
@@ -37,7 +37,7 @@ class Form:
 
     def __init__(self, rollup: MicroRollup, *, metered: bool) -> None:
         self._rollup = rollup
-        self._metered = metered
+        self._kind: EntryKind = "forced" if metered else "signed"
         self.state: Any = rollup.genesis
         self.steps = 0
         """Of all actions so far; 0 in the plain form."""
@@ -47,7 +47,8 @@ class Form:
         context = BlockContext(1, 0, 0, Journal(len(self._rollup.state_fields)))
         started = time.thread_time()
         for action, sender in work:
-            attempt = run_action(self._rollup, self.state, action, Context(sender, 1), context, metered=self._metered)
+            entry = Entry(b"", sender, None, b"", action, kind=self._kind)
+            attempt = run_action(self._rollup, self.state, entry, action, context)
             self.state = attempt.app
             context.journal.enter(attempt.changes)
         seconds = time.thread_time() - started

@@ -32,6 +32,7 @@ __all__ = [
     "MAX_VALUE_BYTES",
     "ValueCodec",
     "compile_check",
+    "compile_checked_encoder",
     "compile_codec",
 ]
 
@@ -116,21 +117,32 @@ def _check_string(path: str) -> _Check:
     return check
 
 
+def compile_checked_encoder(t: StructType) -> Callable[[Any], tuple[str, bytes]]:
+    """A function that returns name and canonical msgpack of exactly a value of `t`; it raises what its check raises."""
+    ending, names = " return name, encode(value)", {"name": t.name, "encode": compile_codec(t).encode}
+    return cast("Callable[[Any], tuple[str, bytes]]", _write_check(t.name, t, ending, names))
+
+
 def _check_struct(path: str, t: StructType) -> _Check:
+    return cast("_Check", _write_check(path, t, "", {}))
+
+
+def _write_check(path: str, t: StructType, ending: str, names: dict[str, Any]) -> Callable[[Any], Any]:
     """The check of a struct, as one function written for its fields: it runs for every value that an action sets.
 
     The generated text accepts; a field that is not plainly right goes to the field's own check, which gives the reason.
+    `ending` is the text after it, with `names` of its own.
     """
-    scope: dict[str, Any] = {"cls": t.cls, "path": path, "refuse": _refuse_type, "unset": _refuse_unset}
+    scope: dict[str, Any] = {"cls": t.cls, "path": path, "refuse": _refuse_type, "unset": _refuse_unset, **names}
     lines = ["def check(value):", " if type(value) is not cls: raise refuse(path, cls, value)", " try:", "  pass"]
     for position, field in enumerate(t.fields):
         scope[f"check_{position}"] = compile_check(field.type, f"{path}.{field.name}")
         condition = _write_condition(field.type)
         lines.append(f"  item = value.{field.name}")
         lines.append(f"  if not ({condition}): check_{position}(item)" if condition else f"  check_{position}(item)")
-    lines.append(" except AttributeError: raise unset(path) from None")
+    lines += [" except AttributeError: raise unset(path) from None", ending]
     exec("\n".join(lines), scope)
-    return cast("_Check", scope["check"])
+    return cast("Callable[[Any], Any]", scope["check"])
 
 
 def _write_condition(t: SchemaType) -> str:

@@ -210,6 +210,9 @@ class ActionTypes:
         self.record_types: Final = tuple(self.by_record_type)
         union = functools.reduce(operator.or_, self.record_types) if types else _NoRecord
         self._decoder: Final[msgspec.msgpack.Decoder[SignedRecord]] = msgspec.msgpack.Decoder(union)
+        self.decode_trusted: Final[Callable[[bytes], SignedRecord]] = self._decoder.decode
+        """`decode_record` for a record out of this package's own authentication, which has checked its canonical
+        form."""
 
     def __iter__(self) -> Iterator[ActionType]:
         """The types in declared order."""
@@ -222,10 +225,6 @@ class ActionTypes:
     def decode_record(self, raw: bytes) -> SignedRecord:
         """The signed action of a stored record. Raises `DecodeError`; the signature is not looked at."""
         return decode_canonical(self._decoder, raw, what=_WHAT, limit=MAX_ACTION_BYTES)
-
-    def decode_trusted(self, raw: bytes) -> SignedRecord:
-        """The same for a record out of this package's own authentication, which has checked its canonical form."""
-        return self._decoder.decode(raw)
 
     def to_action(self, record: SignedRecord) -> Action:
         """The action of a decoded record. Raises `DecodeError` if an integer of more than 64 bits is out of range."""

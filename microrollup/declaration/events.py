@@ -9,7 +9,7 @@ from typing import Any
 
 from microrollup.codec.json import to_json_value
 from microrollup.codec.schema import describe_struct, render_schema
-from microrollup.codec.values import compile_check, compile_codec
+from microrollup.codec.values import compile_checked_encoder, compile_codec
 from microrollup.crypto.eip712 import list_types
 from microrollup.declaration.action import Event
 from microrollup.errors import DeclarationError, DecodeError
@@ -26,14 +26,7 @@ def compile_event_encoder(event_class: type[Event]) -> Callable[[Event], tuple[s
     """
     if not issubclass(event_class, Event):
         raise DeclarationError(event_class.__name__, "an event is a subclass of Event")
-    event_type = describe_struct(event_class, where="event")
-    check, encode, name = compile_check(event_type), compile_codec(event_type).encode, event_class.__name__
-
-    def encode_event(event: Event) -> tuple[str, bytes]:
-        check(event)
-        return name, encode(event)
-
-    return encode_event
+    return compile_checked_encoder(describe_struct(event_class, where="event"))
 
 
 class EventReader:

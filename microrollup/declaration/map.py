@@ -9,7 +9,7 @@ common case, the newest version, costs one dict look-up. (Baker, "Shallow bindin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, Generic, TypeVar, cast, overload
+from typing import Any, Final, Generic, TypeVar, cast, overload
 
 from microrollup.declaration.map_range import find_bounds, iterate_range
 from microrollup.declaration.map_table import ABSENT, STALE, UNKNOWN, Absent, MapSource, StoreFault, Table
@@ -38,6 +38,9 @@ K = TypeVar("K")
 V = TypeVar("V")
 D = TypeVar("D")
 W = TypeVar("W")
+
+MANY: Final[Any] = object()
+"""The `_key` of a version whose `_old` is a dict: the old values of many keys."""
 
 CACHED_ENTRIES: Final = 50_000
 """Entries that a table keeps in memory from one block to the next, unchanged ones included."""
@@ -78,9 +81,10 @@ class Map(Generic[K, V]):
         if self._next is not None:
             _reroot(self)
         table = self._table
-        if type(key) is not table.key_class:
+        key_class = table.key_class
+        if key_class is not None and type(key) is not key_class:
             table.check_class(key)
-        value = table.entries.get(key, UNKNOWN)
+        value = table.entries.get(key, table.missing)
         return table.fetch(key) if value is UNKNOWN else value
 
     # `get`, `set` and `in` hold the code of `_peek` themselves: every action runs through them (benchmark: execution).
@@ -96,9 +100,10 @@ class Map(Generic[K, V]):
         if self._next is not None:
             _reroot(self)
         table = self._table
-        if type(key) is not table.key_class:
+        key_class = table.key_class
+        if key_class is not None and type(key) is not key_class:
             table.check_class(key)
-        value = table.entries.get(key, UNKNOWN)
+        value = table.entries.get(key, table.missing)
         if value is UNKNOWN:
             value = table.fetch(key)
         return default if value is ABSENT else value
@@ -108,10 +113,11 @@ class Map(Generic[K, V]):
         if self._next is not None:
             _reroot(self)
         table = self._table
-        if type(key) is not table.key_class:
+        key_class = table.key_class
+        if key_class is not None and type(key) is not key_class:
             table.check_class(key)
         entries = table.entries
-        old = entries.get(key, UNKNOWN)
+        old = entries.get(key, table.missing)
         if old is UNKNOWN:
             old = table.fetch(key)
         if old is ABSENT:
@@ -146,9 +152,10 @@ class Map(Generic[K, V]):
         if self._next is not None:
             _reroot(self)
         table = self._table
-        if type(key) is not table.key_class:
+        key_class = table.key_class
+        if key_class is not None and type(key) is not key_class:
             table.check_class(key)
-        value = table.entries.get(key, UNKNOWN)
+        value = table.entries.get(key, table.missing)
         if value is UNKNOWN:
             value = table.fetch(key)
         return value is not ABSENT
@@ -233,10 +240,17 @@ def _reroot(version: Map[K, V]) -> None:
     for older in reversed(path):
         owner = cast("Map[K, V]", older._next)
         key, before = older._key, older._old
-        after = entries[key]
-        owner._key, owner._old, owner._next = key, after, older
-        entries[key] = before
-        table.size += (before is not ABSENT) - (after is not ABSENT)
+        if key is MANY:
+            befores = cast("dict[K, V | Absent]", before)
+            afters = {each: entries[each] for each in befores}
+            owner._old = cast("Any", afters)
+            entries.update(befores)
+            table.size += [*afters.values()].count(ABSENT) - [*befores.values()].count(ABSENT)
+        else:
+            owner._old = after = entries[key]
+            entries[key] = before
+            table.size += (before is not ABSENT) - (after is not ABSENT)
+        owner._key, owner._next = key, older
         older._next = None
 
 
@@ -303,6 +317,11 @@ def collect_changes(pre: Map[K, V], post: Map[K, V]) -> list[tuple[K, V | Absent
     Objects may be equal and yet of other classes (True and 1): the caller checks before it compares. Raises
     `NotDescended` unless `post` was made from `pre` by `set` and `delete`.
     """
+    following = pre._next
+    key = pre._key if following is post else MANY
+    if key is not MANY and post._next is None and post._serial > pre._serial:  # one set or delete, the common case
+        old, new = pre._old, post._table.entries[key]
+        return [] if new is old else [(key, old, new)]
     if post._next is not None:
         _reroot(post)
     entries = post._table.entries
@@ -310,15 +329,15 @@ def collect_changes(pre: Map[K, V], post: Map[K, V]) -> list[tuple[K, V | Absent
         raise NotDescended
     first, node = pre._serial, pre
     following = node._next
-    if following is post and post._serial > first:  # one set or delete, the common case
-        key, old = pre._key, pre._old
-        new = entries[key]
-        return [] if new is old else [(key, old, new)]
     olds: dict[K, V | Absent] = {}
     while following is not None:
         if following._serial < first:
             raise NotDescended
-        olds.setdefault(node._key, node._old)
+        if node._key is MANY:
+            for key, old in cast("dict[K, V | Absent]", node._old).items():
+                olds.setdefault(key, old)
+        else:
+            olds.setdefault(node._key, node._old)
         node = following
         following = node._next
     if node is not post:
@@ -331,33 +350,31 @@ def is_descended(pre: Map[K, V], post: Map[K, W]) -> bool:
     return pre._table is cast("Map[K, V]", post)._table
 
 
-def set_all(version: Map[K, V], items: Mapping[K, V]) -> tuple[Map[K, V], list[tuple[K, V | Absent]]]:
-    """`set` for many keys of the very key class: the last version, and (key, old value) for each."""
+def set_all(version: Map[K, V], items: Mapping[K, V]) -> tuple[Map[K, V], dict[K, V | Absent]]:
+    """`set` for many keys of the very key class, as one version; and their old values."""
+    if not items:
+        return version, {}
     if version._next is not None:
         _reroot(version)
     table = version._table
-    entries, serial = table.entries, table.serial
-    olds: list[tuple[K, V | Absent]] = []
-    for key, value in items.items():
-        old = entries.get(key, UNKNOWN)
+    entries, missing = table.entries, table.missing
+    olds: dict[K, V | Absent] = {key: entries.get(key, missing) for key in items}
+    for key, old in olds.items():
         if old is UNKNOWN:
-            old = table.fetch(key)
-        if old is ABSENT:
-            table.size += 1
-        olds.append((key, old))
-        newer: Map[K, V] = Map.__new__(Map)
-        newer._table = table
-        newer._next = None
-        serial += 1
-        newer._serial = serial
-        version._key = key
-        version._old = old
-        version._next = newer
-        entries[key] = value
-        table.changed.setdefault(key, serial)
-        version = newer
-    table.serial = serial
-    return version, olds
+            olds[key] = table.fetch(key)
+    table.size += [*olds.values()].count(ABSENT)
+    newer: Map[K, V] = Map.__new__(Map)
+    newer._table = table
+    newer._next = None
+    serial = table.serial = newer._serial = table.serial + 1
+    version._key = MANY
+    version._old = cast("Any", olds)
+    version._next = newer
+    entries.update(items)
+    note_changed = table.changed.setdefault
+    for key in items:
+        note_changed(key, serial)
+    return newer, olds
 
 
 def get_loaded(version: Map[K, V]) -> list[tuple[K, V | Absent]]:

@@ -85,6 +85,7 @@ class Table(Generic[K, V]):
         "entries",
         "key_class",
         "key_classes",
+        "missing",
         "serial",
         "size",
         "source",
@@ -96,9 +97,11 @@ class Table(Generic[K, V]):
         self.source = source
         self.serial = 0
         classes = self.key_classes = None if source is None else source.key_class
-        self.key_class = classes if isinstance(classes, type) else None
-        """None: to be asked of `check_class`. A dict takes True for 1, so what is in memory would decide what such a
-        key finds."""
+        self.key_class = None if classes is None else classes if isinstance(classes, type) else Absent
+        """What a key is exactly, else `check_class` is asked; None: any class. A dict takes True for 1, so what is in
+        memory would decide what such a key finds."""
+        self.missing: Final = ABSENT if source is None else UNKNOWN
+        """The value of a key that `entries` lacks; `UNKNOWN` is to be asked of `fetch`."""
         self._components = classes if isinstance(classes, tuple) else None
         self.changed: dict[K, int] = dict.fromkeys(entries, 0) if source is None else {}
         """Key that may differ from the source -> serial of the version that was the first to change it; ascending."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -25,13 +25,14 @@ from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES
 
 if TYPE_CHECKING:
     from microrollup.declaration.rollup import MicroRollup
+    from microrollup.execution.stf import Entry
 
-__all__ = ["Attempt", "HitLimit", "encode_events", "name_limit", "read_reason", "run_action"]
+__all__ = ["Attempt", "HitLimit", "encode_events", "make_context", "name_limit", "read_reason", "run_action"]
 
 _log = structlog.get_logger(__name__)
 
 _NO_EVENTS: Final[tuple[tuple[str, bytes], ...]] = ()
-_NO_CHANGES: Final[list[NetChange]] = []
+_NO_CHANGES: Final[tuple[NetChange, ...]] = ()
 
 _BEYOND_STF: Final = (StoreFault, Interrupted, KeyboardInterrupt, MemoryError, RecursionError)
 """What tells nothing of the STF."""
@@ -54,7 +55,7 @@ class Attempt(msgspec.Struct, gc=False):
     status: int = EXECUTED
     reason: str = ""
     events: tuple[tuple[str, bytes], ...] = _NO_EVENTS
-    changes: list[NetChange] = _NO_CHANGES
+    changes: Sequence[NetChange] = _NO_CHANGES
     share_bytes: int = 0
     """Bytes of its events and changes, by themselves."""
     new_rows: int = 0
@@ -63,24 +64,28 @@ class Attempt(msgspec.Struct, gc=False):
     """By how much the block's changes and events grow."""
 
 
-def run_action(
-    rollup: MicroRollup,
-    pre: State,
-    action: Action | BlockBegin,
-    ctx: Context,
-    context: BlockContext,
-    *,
-    metered: bool,
-) -> Attempt:
-    """Run the STF of an action, or the block hook, on `pre`, with a fresh `ctx`. Neither state nor journal change.
+def make_context(entry: Entry, context: BlockContext) -> Context:
+    """What the STF of an entry sees of it and of its block; fresh for each run, since it keeps the events."""
+    forced = entry.kind in ("forced", "carried")
+    return Context(
+        entry.sender, context.height, context.timestamp, entry.origin, context.rollup_id, forced, entry.l1_sender,
+        entry.scheme,
+    )  # fmt: skip
 
-    In the metered form an action that reaches a limit has faulted.
+
+def run_action(
+    rollup: MicroRollup, pre: State, entry: Entry, action: Action | BlockBegin, context: BlockContext
+) -> Attempt:
+    """Run the STF of an entry's action, or the block hook, on `pre`. Neither state nor journal change.
+
+    What nobody could have refused runs in the metered form, in which an action that reaches a limit has faulted.
     Raises `HitLimit`; `StoreFault` if the store failed meanwhile; `Interrupted` if a watchdog came too late to tell
     whether the action ran over its time.
     """
-    form = get_metered(rollup) if metered else None
-    context.ticket += 1
+    form = get_metered(rollup) if entry.kind != "signed" and entry.is_given else None
+    ctx = make_context(entry, context)
     attempt, hit = None, "time"
+    context.ticket += 1
     try:
         if form is None:
             part = rollup.part_by_entry[type(action)]
@@ -89,9 +94,7 @@ def run_action(
             if context.interrupted:
                 raise Interrupted
             context.ticket += 1
-            attempt = Attempt(pre)
-            if ctx.events or result is not own:
-                _fill(attempt, rollup, part, context.journal, own, result, ctx.events, None)
+            attempt = _take(rollup, pre, part, context.journal, own, result, ctx.events, None)
         else:
             attempt = _run_metered(rollup, form, pre, action, ctx, context)
     except Revert as revert:
@@ -108,7 +111,8 @@ def run_action(
         _report_fault(context.next_seq, action, error)
         attempt = Attempt(pre, FAULTED)
     finally:
-        context.ticket += context.ticket & 1
+        if context.ticket & 1:
+            context.ticket += 1
     if attempt is None or context.interrupted:  # raised only here: the limit's own traceback holds what the STF held
         context.interrupted = False
         raise HitLimit(hit)
@@ -130,9 +134,7 @@ def _run_metered(
                 if context.interrupted:
                     raise Interrupted
                 context.ticket += 1
-                attempt = Attempt(pre)
-                if ctx.events or result is not own:
-                    _fill(attempt, rollup, part, context.journal, own, result, ctx.events, metered.leaves)
+                attempt = _take(rollup, pre, part, context.journal, own, result, ctx.events, metered.leaves)
             finally:
                 limit = meter.limit
                 context.steps += meter.count_taken()
@@ -188,35 +190,33 @@ class _BadOutcome(Exception):
     """What an STF returned or emitted cannot be taken; the action has faulted."""
 
 
-def _fill(
-    attempt: Attempt,
+def _take(
     rollup: MicroRollup,
+    pre: State,
     part: StatePart,
     journal: Journal,
     own: State,
     result: Any,
     events: list[Event],
     leaves: Mapping[int, Callable[[Any], bytes]] | None,
-) -> None:
-    """Encode the events, check what an STF returned for its own part of the state, and note the net changes, settled
-    ones in the order of (silo, tree key). `leaves` has the leaf functions by field position, where they are not the
-    fields' own.
+) -> Attempt:
+    """What an STF returned for its own part of the state `pre`, checked, with the encoded events and the net changes,
+    settled ones in the order of (silo, tree key). `leaves` has the leaf functions by field position, where they are not
+    the fields' own.
 
     Anything raised here makes the action faulted.
     """
-    if events:
-        attempt.events, size = encode_events(rollup, events)
-        attempt.share_bytes = attempt.growth_bytes = size
+    encoded_events, share = encode_events(rollup, events) if events else (_NO_EVENTS, 0)
     if result is own:
-        return
+        return Attempt(pre, EXECUTED, "", encoded_events, _NO_CHANGES, share, 0, share)
+    growth, new_rows = share, 0
     changes: list[NetChange] = []
-    share, growth = attempt.share_bytes, attempt.growth_bytes
     compared = [(part, own, result)]
-    for inner, pre, post in compared:  # grows by the inner parts that differ
-        if type(post) is not inner.cls:
-            raise _BadOutcome(f"returned {type(post).__name__}, not {inner.cls.__name__}")
+    for inner, before_state, after_state in compared:  # grows by the inner parts that differ
+        if type(after_state) is not inner.cls:
+            raise _BadOutcome(f"returned {type(after_state).__name__}, not {inner.cls.__name__}")
         for name, field in inner.members:
-            old, new = getattr(pre, name), getattr(post, name)
+            old, new = getattr(before_state, name), getattr(after_state, name)
             if old is new:
                 continue
             if type(field) is StatePart:  # `isinstance` of a Struct takes as long as the rest of the loop
@@ -231,22 +231,25 @@ def _fill(
             touched = journal.fields[field.position]
             encode_leaf = field.encode_leaf if leaves is None else leaves.get(field.position, field.encode_leaf)
             for key, before, after in pairs:
-                leaf, row = b"", None
-                if after is not ABSENT:
+                if after is ABSENT:
+                    leaf, row, size = b"", None, 0
+                else:
                     field.check(after)
-                    if after == before:
+                    if before is not ABSENT and after == before:
                         continue
                     leaf, row = encode_leaf(after), field.encode_row(after)
+                    size = len(row)
                 encoded = field.encode_key(key)
-                size = 0 if row is None else len(row)
                 known = touched.get(encoded)
                 if known is None:
-                    row_before = None if before is ABSENT else field.encode_row(before)
+                    row_before, new_rows = None, new_rows + 1
+                    size += _ROW_PREFIX_BYTES + len(encoded)
+                    if before is not ABSENT:
+                        row_before = field.encode_row(before)
+                        size += len(row_before)
                     change = KeyChange(key, before, after, leaf, row_before, row)
-                    size += _ROW_PREFIX_BYTES + len(encoded) + len(row_before or b"")
                     share += size
                     growth += size
-                    attempt.new_rows += 1
                 else:
                     change = KeyChange(key, known.before, after, leaf, known.row_before, row)
                     size_before = len(known.row or b"")
@@ -255,8 +258,8 @@ def _fill(
                 changes.append(NetChange(field, encoded, change, known))
     if len(changes) > 1:
         changes.sort(key=_leaf_position)
-    attempt.app = part.put(attempt.app, result) if part.path else result
-    attempt.changes, attempt.share_bytes, attempt.growth_bytes = changes, share, growth
+    app = part.put(pre, result) if part.path else result
+    return Attempt(app, EXECUTED, "", encoded_events, changes, share, new_rows, growth)
 
 
 def _leaf_position(net: NetChange) -> tuple[bool, int, bytes]:
@@ -268,8 +271,7 @@ def encode_events(rollup: MicroRollup, events: list[Event]) -> tuple[tuple[tuple
     """Names and bodies, and how many bytes they have together. Raises for events that no receipt may hold."""
     if len(events) > MAX_EVENTS:
         raise _BadOutcome(f"more than {MAX_EVENTS} events")
-    encoders, size = rollup.event_encoders, 0
-    encoded: list[tuple[str, bytes]] = []
+    encoders, encoded, size = rollup.event_encoders, [], 0
     for event in events:
         name, body = pair = (encoders.get(type(event)) or rollup.encode_event)(event)
         encoded.append(pair)

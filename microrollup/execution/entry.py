@@ -66,11 +66,12 @@ def decode_kernel_record(record: bytes) -> Genesis | Open | Close | Rebuild | No
 
 def make_signed_entry(rollup: MicroRollup, authenticated: Authenticated) -> Entry:
     """The entry of a signed action whose sender is known; authentication has made sure that its record is canonical."""
-    action, scheme = _decode_action(rollup, authenticated)
-    return Entry(
-        authenticated.record, authenticated.sender, authenticated.nonce, authenticated.action_hash, action,
-        scheme=scheme,
-    )  # fmt: skip
+    record = authenticated.record
+    action, scheme = _decode_action(rollup, record)
+    sender, nonce, action_hash = authenticated.sender, authenticated.nonce, authenticated.action_hash
+    if scheme == 0:
+        return Entry(record, sender, nonce, action_hash, action)
+    return Entry(record, sender, nonce, action_hash, action, scheme=scheme)
 
 
 def make_envelope_entry(
@@ -122,10 +123,10 @@ def make_upgrade_entry(rollup_id: bytes, height: int, index: int, record: bytes)
     )
 
 
-def _decode_action(rollup: MicroRollup, authenticated: Authenticated) -> tuple[Action, int]:
-    """The action, and the scheme of its signature."""
+def _decode_action(rollup: MicroRollup, trusted: bytes) -> tuple[Action, int]:
+    """The action of an authenticated record, and the scheme of its signature."""
     types = rollup.action_types
-    record = types.decode_trusted(authenticated.record)
+    record = types.decode_trusted(trusted)
     return types.to_action(record), get_scheme(record.signature)
 
 
@@ -159,7 +160,7 @@ def make_forced_entry(
             case payload.CARRIED_FORMAT:
                 entry = replace(entry, opening_steps=authenticator.count_signature_steps(forced.payload[1:]))
                 carried = payload.decode_carried_action(authenticator, forced.payload)
-                action, scheme = _decode_action(rollup, carried)
+                action, scheme = _decode_action(rollup, carried.record)
                 return replace(
                     entry,
                     sender=carried.sender,

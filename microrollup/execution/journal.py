@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -54,7 +55,7 @@ class Journal:
         self.nonces: dict[bytes, int] = {}
         """Sender -> nonce before the block."""
 
-    def enter(self, changes: list[NetChange]) -> None:
+    def enter(self, changes: Iterable[NetChange]) -> None:
         """Take over the changes of an entry, in their order."""
         for net in changes:
             field = net.field

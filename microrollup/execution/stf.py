@@ -14,14 +14,21 @@ import msgspec
 from microrollup.chain.block_entry import BlockBegin
 from microrollup.chain.receipt import EXECUTED, FAULTED, INVALID_FORCED, STATUS_NAMES, Receipt
 from microrollup.declaration.action import Action
-from microrollup.declaration.context import Context
 from microrollup.declaration.map import Map, set_all
 from microrollup.declaration.state import State
 from microrollup.errors import ImpureStf, LimitExceeded, MicrorollupError, RefusedError
 from microrollup.execution.admission import Admission, find_refusal
-from microrollup.execution.attempt import Attempt, HitLimit, run_action
+from microrollup.execution.attempt import Attempt, HitLimit, make_context, run_action
 from microrollup.execution.block_context import BlockContext
-from microrollup.execution.budget import NONCE_BYTES, Excess, Usage, find_block_excess, find_entry_excess, fits_block
+from microrollup.execution.budget import (
+    NONCE_BYTES,
+    SMALL_SHARE,
+    Excess,
+    Usage,
+    find_block_excess,
+    find_entry_excess,
+    fits_block,
+)
 from microrollup.guard.stack import with_room
 from microrollup.primitives import ZERO_ADDRESS, Address
 
@@ -188,37 +195,49 @@ def apply_actions(
     app, chain_nonces, forced_count = state.app, state.nonces, state.forced_count
     nonces: dict[bytes, int] = {}
     receipts: list[Receipt] = []
+    run = _run_checked if context.audit or context.twice else run_action
+    policy, enter = context.admission, context.journal.enter
     seconds, began = context.seconds, time.perf_counter()
     try:
         for entry in entries:
-            sender, nonce, seq = entry.sender, entry.nonce, context.next_seq
+            sender, nonce, kind, seq = entry.sender, entry.nonce, entry.kind, context.next_seq
             action, status = entry.action, entry.status
             if nonce is not None:
                 expected = nonces.get(sender)
                 if expected is None:
                     expected = chain_nonces.get(sender, 0)
                 if nonce != expected:
-                    if entry.kind != "forced":
+                    if kind != "forced":
                         raise NonceMismatch(seq, expected, nonce)
                     action, status, nonce = None, INVALID_FORCED, None
-            admission, steps = context.admission if entry.kind == "signed" else None, context.steps
-            context.steps += entry.opening_steps
-            if admission is not None and isinstance(action, Action):
+            steps, admission = context.steps, None
+            if kind != "signed":
+                context.steps += entry.opening_steps
+                if entry.candidates is not None:
+                    raise ValueError("a carrier is executed by `apply_entries`")
+            elif policy is not None and isinstance(action, Action):
+                admission = policy
                 _require_admitted(admission, app, entry, action, context)
-            if entry.candidates is not None:
-                raise ValueError("a carrier is executed by `apply_entries`")
-            attempt = Attempt(app, status) if action is None else _run_entry(rollup, app, entry, action, context)
+            attempt = Attempt(app, status) if action is None else run(rollup, app, entry, action, context)
+            if attempt.share_bytes > SMALL_SHARE:
+                attempt = _limit_entry(attempt, app, entry, context)
             if entry.must_execute and attempt.status != EXECUTED:
                 raise NotExecuted(seq, attempt.status, attempt.reason)
-            excess = _charge(context, attempt, steps, numbered=nonce is not None)
-            if excess is not None:
-                attempt = _make_fault(app, excess)
+            rows, size = context.changed_rows + attempt.new_rows, context.changed_bytes + attempt.growth_bytes
+            if nonce is not None:
+                rows, size = rows + 1, size + NONCE_BYTES
+            if context.ceiling is None and fits_block(rows, size, context.steps):
+                context.changed_rows, context.changed_bytes = rows, size
+            else:
+                excess = _charge(context, Usage(rows, size, context.steps), steps)
+                if excess is not None:
+                    attempt = _make_fault(app, excess)
             if attempt.changes:
-                context.journal.enter(attempt.changes)
-            app = attempt.app
+                enter(attempt.changes)
+                app = attempt.app
             if nonce is not None:
                 nonces[sender] = nonce + 1
-            if entry.kind == "forced":
+            if kind == "forced":
                 forced_count += 1
             receipts.append(Receipt(seq, entry.action_hash, attempt.status, attempt.reason, attempt.events))
             context.next_seq = seq + 1
@@ -230,32 +249,30 @@ def apply_actions(
                 if now >= context.pause_at and len(receipts) < len(entries):
                     raise Paused(seq + 1)
                 began = now
-    except Stopped as stopped:
+    except (Stopped, HitLimit) as error:
+        stopped = LimitHit(context.next_seq, error.limit) if isinstance(error, HitLimit) else error
         stopped.state = _finish(context, app, chain_nonces, nonces, forced_count)
         stopped.receipts = receipts
-        raise
+        raise stopped from None
     return _finish(context, app, chain_nonces, nonces, forced_count), receipts
 
 
 def _require_admitted(admission: Admission, pre: State, entry: Entry, action: Action, context: BlockContext) -> None:
-    """Raises `NotTaken`, `LimitHit`."""
-    try:
-        refusal = find_refusal(admission, pre, action, _make_context(entry, context), context)
-    except HitLimit as hit:
-        raise LimitHit(context.next_seq, hit.limit) from None
+    """Raises `NotTaken`, `HitLimit`."""
+    refusal = find_refusal(admission, pre, action, make_context(entry, context), context)
     if refusal is not None:
         raise NotTaken(context.next_seq, refusal)
 
 
-def _run_entry(
+def _run_checked(
     rollup: MicroRollup, pre: State, entry: Entry, action: Action | BlockBegin, context: BlockContext
 ) -> Attempt:
-    """The outcome of an entry's action; a given one that changes too much has faulted. Raises `Stopped`."""
+    """`run_action` with the checks of a verifier's `context`."""
     frozen = _freeze(rollup, pre) if context.audit else None
-    attempt = _run_action(rollup, pre, entry, action, context)
+    attempt = run_action(rollup, pre, entry, action, context)
     if context.twice:
         steps = context.steps
-        again = _run_action(rollup, pre, entry, action, context)
+        again = run_action(rollup, pre, entry, action, context)
         context.steps = steps
         if _outline(attempt) != _outline(again):
             name = type(action).__name__
@@ -265,6 +282,11 @@ def _run_entry(
     if frozen is not None and frozen != _freeze(rollup, pre):
         name = type(action).__name__
         raise ImpureStf(f"the STF of {name} changed its pre-state in place (seq {context.next_seq})")
+    return attempt
+
+
+def _limit_entry(attempt: Attempt, pre: State, entry: Entry, context: BlockContext) -> Attempt:
+    """The attempt if it may be in any block; a given one that changes too much has faulted. Raises `OverBudget`."""
     rows, size = len(attempt.changes), attempt.share_bytes
     if entry.nonce is not None:
         rows, size = rows + 1, size + NONCE_BYTES
@@ -274,23 +296,6 @@ def _run_entry(
     if not entry.is_given and not context.rebuilt:
         raise OverBudget(context.next_seq, excess, alone=True)
     return _make_fault(pre, excess)
-
-
-def _run_action(
-    rollup: MicroRollup, pre: State, entry: Entry, action: Action | BlockBegin, context: BlockContext
-) -> Attempt:
-    try:
-        return run_action(rollup, pre, action, _make_context(entry, context), context, metered=entry.is_given)
-    except HitLimit as hit:
-        raise LimitHit(context.next_seq, hit.limit) from None
-
-
-def _make_context(entry: Entry, context: BlockContext) -> Context:
-    forced = entry.kind in ("forced", "carried")
-    return Context(
-        entry.sender, context.height, context.timestamp, entry.origin, context.rollup_id, forced, entry.l1_sender,
-        entry.scheme,
-    )  # fmt: skip
 
 
 def _outline(attempt: Attempt) -> tuple[object, ...]:
@@ -303,21 +308,16 @@ def _make_fault(app: State, excess: Excess) -> Attempt:
     return Attempt(app, FAULTED, f"limit: {excess.limit}")
 
 
-def _charge(context: BlockContext, attempt: Attempt, steps: int, *, numbered: bool) -> Excess | None:
-    """Count an entry, and its kernel nonce if it is `numbered`, against its block's budget; what the block would have
-    too much of if it has no room. `steps` are those before the entry.
+def _charge(context: BlockContext, used: Usage, steps: int) -> Excess | None:
+    """Count what the block's entries would use with one more; what they would have too much of if there is no room.
+    `steps` are those before the entry.
 
     Then nothing is counted, and unless the block's entries are given, raises `OverBudget`; so it does for what a
     carrier brings beyond its share.
     """
-    rows, size = context.changed_rows + attempt.new_rows, context.changed_bytes + attempt.growth_bytes
-    if numbered:
-        rows, size = rows + 1, size + NONCE_BYTES
-    excess = None
-    if context.ceiling is not None or not fits_block(rows, size, context.steps):
-        excess = find_block_excess(Usage(rows, size, context.steps), context.ceiling)
+    excess = find_block_excess(used, context.ceiling)
     if excess is None:
-        context.changed_rows, context.changed_bytes = rows, size
+        context.changed_rows, context.changed_bytes = used.rows, used.size
     elif not context.rebuilt or context.ceiling is not None:
         context.steps = steps
         raise OverBudget(context.next_seq, excess, alone=False)
@@ -334,7 +334,7 @@ def _finish(
     """The state after the entries that were executed, their nonces consumed."""
     chain_nonces, olds = set_all(chain_nonces, nonces)
     old_nonces = context.journal.nonces
-    for sender, old in olds:
+    for sender, old in olds.items():
         if sender not in old_nonces:
             old_nonces[sender] = old if isinstance(old, int) else 0
     return ChainState(app, chain_nonces, forced_count)

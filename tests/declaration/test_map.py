@@ -21,6 +21,7 @@ from microrollup.declaration.map import (
     collect_changes,
     get_loaded,
     rebind_map,
+    set_all,
 )
 
 KEYS = st.integers(0, 7)
@@ -157,6 +158,17 @@ class Versions(RuleBasedStateMachine):
             if model.get(key, ABSENT) != after.get(key, ABSENT)
         }
         assert expected == changes
+
+    @rule(target=versions, base=versions, items=st.dictionaries(KEYS, VALUES, max_size=5), noise=versions)
+    def set_many(self, base: Any, items: dict[int, int], noise: Any) -> Any:
+        version, model, _ = base
+        post, olds = set_all(version, items)
+        noise[0].get(0)
+        assert {key: model.get(key, ABSENT) for key in items} == olds
+        changed = {key: value for key, value in items.items() if model.get(key) != value}
+        post_changes = [(key, model.get(key, ABSENT), value) for key, value in changed.items()]
+        assert post_changes == [each for each in collect_changes(version, post) if each[1] != each[2]]
+        return self.add(post, {**model, **items})
 
     @invariant()
     def nothing_has_changed(self) -> None:
