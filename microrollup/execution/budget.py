@@ -23,12 +23,12 @@ from microrollup.primitives import (
 __all__ = [
     "Excess",
     "NONCE_BYTES",
-    "SMALL_SHARE",
     "Usage",
     "compute_share",
     "find_block_excess",
     "find_entry_excess",
     "fits_block",
+    "fits_entry",
 ]
 
 MAX_ENTRY_CHANGED_ROWS: Final = MAX_BLOCK_CHANGED_ROWS // 4
@@ -37,9 +37,6 @@ MAX_ENTRY_CHANGED_BYTES: Final = MAX_BLOCK_CHANGED_BYTES // 4
 
 NONCE_BYTES: Final = 2 + 20 + 8 + 8
 """Row prefix, sender, nonce before and nonce after."""
-
-SMALL_SHARE: Final = min(2 * (MAX_ENTRY_CHANGED_ROWS - 1), MAX_ENTRY_CHANGED_BYTES - NONCE_BYTES)
-"""An entry whose own share has at most so many bytes may be in a block: each of its changes has two or more."""
 
 
 class Usage(NamedTuple):
@@ -63,6 +60,11 @@ class Excess(NamedTuple):
 def find_entry_excess(rows: int, size: int) -> Excess | None:
     """What an entry has too much of to be in any block."""
     return _find_excess(Usage(rows, size, 0), Usage(MAX_ENTRY_CHANGED_ROWS, MAX_ENTRY_CHANGED_BYTES, 0))
+
+
+def fits_entry(rows: int, size: int) -> bool:
+    """Whether one entry may change so much: `find_entry_excess` for the many that may."""
+    return rows <= MAX_ENTRY_CHANGED_ROWS and size <= MAX_ENTRY_CHANGED_BYTES
 
 
 def fits_block(rows: int, size: int, steps: int) -> bool:

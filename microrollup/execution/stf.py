@@ -22,12 +22,12 @@ from microrollup.execution.attempt import Attempt, HitLimit, make_context, run_a
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.budget import (
     NONCE_BYTES,
-    SMALL_SHARE,
     Excess,
     Usage,
     find_block_excess,
     find_entry_excess,
     fits_block,
+    fits_entry,
 )
 from microrollup.guard.stack import with_room
 from microrollup.primitives import ZERO_ADDRESS, Address
@@ -219,7 +219,7 @@ def apply_actions(
                 admission = policy
                 _require_admitted(admission, app, entry, action, context)
             attempt = Attempt(app, status) if action is None else run(rollup, app, entry, action, context)
-            if attempt.share_bytes > SMALL_SHARE:
+            if not fits_entry(len(attempt.changes) + 1, attempt.share_bytes + NONCE_BYTES):
                 attempt = _limit_entry(attempt, app, entry, context)
             if entry.must_execute and attempt.status != EXECUTED:
                 raise NotExecuted(seq, attempt.status, attempt.reason)

@@ -9,7 +9,7 @@ import pytest
 from kernel_fixtures import make_random_edit, make_steps
 from microrollup.chain.receipt import EXECUTED, FAULTED, REJECTED
 from microrollup.declaration.map import Map
-from microrollup.execution import budget, stf
+from microrollup.execution import budget
 from microrollup.execution.block_context import BlockContext
 from microrollup.execution.budget import NONCE_BYTES
 from microrollup.execution.journal import Journal
@@ -66,7 +66,6 @@ def set_limits(monkeypatch: pytest.MonkeyPatch, *, entry: tuple[int, int], block
     monkeypatch.setattr(budget, "MAX_ENTRY_CHANGED_BYTES", entry[1])
     monkeypatch.setattr(budget, "MAX_BLOCK_CHANGED_ROWS", block[0])
     monkeypatch.setattr(budget, "MAX_BLOCK_CHANGED_BYTES", block[1])
-    monkeypatch.setattr(stf, "SMALL_SHARE", -1)
 
 
 MANY = 1 << 40
@@ -78,7 +77,6 @@ def test_limits_are_a_quarter_and_a_whole() -> None:
     """The figures of the design: 16 MiB and 100,000 rows per block, one entry at most a quarter."""
     assert (100_000, 16 << 20) == (MAX_BLOCK_CHANGED_ROWS, MAX_BLOCK_CHANGED_BYTES)
     assert (25_000, 4 << 20) == (budget.MAX_ENTRY_CHANGED_ROWS, budget.MAX_ENTRY_CHANGED_BYTES)
-    assert 2 * (25_000 - 1) == budget.SMALL_SHARE
 
 
 @pytest.mark.parametrize(
