@@ -23,7 +23,7 @@ import msgspec
 from microrollup._native.choice import warn_of_fault
 from microrollup.chain.record import DomainConfig
 from microrollup.declaration.rollup import MicroRollup, load_rollup
-from microrollup.errors import BadEnvelope, DecodeError, MicrorollupError, RefusedError, WorkerDied
+from microrollup.errors import BadEnvelope, DecodeError, MicrorollupError, NotJson, RefusedError, WorkerDied
 from microrollup.execution.authentication import Authenticated, Authentication, Authenticator
 from microrollup.execution.envelope import Enveloped
 from microrollup.system import count_cores, end_with_parent
@@ -158,7 +158,7 @@ class AuthenticationPool:
         A bounded number of chunks is read ahead. Raises `WorkerDied` if a process ends while it has work.
         """
         for outcomes in self._run(_authenticate_lines, Authenticator.authenticate_lines, chunks):
-            yield [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
+            yield _read_outcomes(outcomes)
 
     def authenticate_records(self, chunks: Iterable[Sequence[bytes]]) -> Iterator[list[Authentication]]:
         """For each chunk of stored records the outcome of each record, in order; raises as `authenticate_lines`.
@@ -185,14 +185,13 @@ class AuthenticationPool:
                 raw = future.result()
             except BrokenProcessPool as error:
                 raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
-            return [outcome for outcome in self._restore(raw) if not isinstance(outcome, DecodeError)]
+            return _read_outcomes(self._restore(raw))
 
         return Started(collect, future.done, lambda call: future.add_done_callback(lambda _: call()))
 
     def start_here(self, chunk: Sequence[bytes]) -> Started:
         """Do a chunk of JSON lines here and now, in this thread."""
-        tried = self._authenticators[self.version].authenticate_lines(chunk)
-        outcomes = [outcome for outcome in tried if not isinstance(outcome, DecodeError)]
+        outcomes = _read_outcomes(self._authenticators[self.version].authenticate_lines(chunk))
         return Started(lambda: outcomes, lambda: True, lambda call: call())
 
     def _run(
@@ -243,6 +242,11 @@ class AuthenticationPool:
         if failure.code == BadEnvelope.code:
             return BadEnvelope(failure.detail, failure.seconds)
         return self._codes[failure.code](failure.detail)
+
+
+def _read_outcomes(outcomes: Iterable[Authentication]) -> list[Authenticated | Enveloped | RefusedError]:
+    """Those of lines, one for each line whatever is wrong with it: who asked knows lines by their places."""
+    return [NotJson(str(each)) if isinstance(each, DecodeError) else each for each in outcomes]
 
 
 def _make_authenticators(app: MicroRollup, domain: DomainConfig, *, twice: bool) -> list[Authenticator]:

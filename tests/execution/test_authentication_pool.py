@@ -14,7 +14,7 @@ import pytest
 
 from microrollup.chain.record import DomainConfig
 from microrollup.declaration.rollup import load_rollup
-from microrollup.errors import DecodeError, RefusedError, UsageError, WorkerDied
+from microrollup.errors import DecodeError, NotJson, RefusedError, UsageError, WorkerDied
 from microrollup.execution.authentication import Authenticated, Authentication, Authenticator
 from microrollup.execution.authentication_pool import AuthenticationPool, split_chunks
 from paths import KEYSTORE_DATA, ROOT
@@ -48,6 +48,23 @@ def test_lines_come_back_in_order(pool: AuthenticationPool) -> None:
     assert [authenticator.authenticate_line(line) for line in lines[5:50]] == found[0][5:]
     assert ["MissingMember", "InvalidUtf8"] == [item[0].__name__ for item in found[0][3:5]]  # type: ignore[index]
     assert 12 == len(found)
+
+
+def test_each_line_has_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that is wrong in a way in which only a record should be: who asked knows lines by their places."""
+    read_line = Authenticator._read_line
+
+    def fail(self: Authenticator, line: bytes) -> object:
+        if line == LINES[1]:
+            raise DecodeError("signed action", "a fault in what reads lines")
+        return read_line(self, line)
+
+    monkeypatch.setattr(Authenticator, "_read_line", fail)
+    with AuthenticationPool(APP, DOMAIN, workers=0) as none:
+        (outcomes,) = none.authenticate_lines([LINES[:3]])
+        started = none.start_lines(LINES[:3]).collect()
+    assert show(outcomes) == show([*started])
+    assert [Authenticated, NotJson, Authenticated] == [type(outcome) for outcome in outcomes]
 
 
 def test_records_come_back_in_order(pool: AuthenticationPool) -> None:
