@@ -70,7 +70,7 @@ from microrollup.store.tables import (
 __all__ = ["Ledger"]
 
 SYNC_BLOCKS: Final = 64
-SYNC_LEAVES: Final = 100_000
+SYNC_LEAVES: Final = 150_000
 """The flat files are made durable after so many blocks or changed leaves: what a crash leaves to redo."""
 
 

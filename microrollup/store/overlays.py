@@ -20,8 +20,9 @@ from microrollup.store.tables import get_stamp
 
 __all__ = ["MAX_OVERLAY_ROWS", "Overlay", "Overlays", "load_overlay", "read_row_changes"]
 
-MAX_OVERLAY_ROWS: Final = 250_000
-"""Rows of one overlay; a height that more rows differ from is too far back to be listed."""
+MAX_OVERLAY_ROWS: Final = 350_000
+"""Rows of one overlay, also those that are not written out; a height that more rows differ from is too far back to be
+listed."""
 
 MAX_OVERLAY_BYTES: Final = 32 << 20
 """Keys and values of one overlay."""
