@@ -104,7 +104,8 @@ def import_lines(sequencer: Sequencer[int], pool: AuthenticationPool, lines: Seq
         refused += [outcome for outcomes in group for outcome in outcomes if isinstance(outcome, RefusedError)]
         for _, outcome in sequencer.submit(enumerate(passed)):
             executed += isinstance(outcome, Sequenced) and outcome.receipt.status == 0
-            refused += [outcome] if isinstance(outcome, RefusedError) else []
+            if isinstance(outcome, RefusedError):
+                refused.append(outcome)
     refused += [refusal for _, refusal in sequencer.give_up_waiting()]
     if refused:
         raise AssertionError(f"{len(refused)} of {len(lines)} lines were refused, the first: {refused[0]}")

@@ -35,8 +35,11 @@ class ExecutorFactory(Protocol):
 
     trusted: bool
     """Whether the workers are this machine's own processes."""
-    workers: int | None
-    """How many there are; None for a number that changes. Then all work is given out at once."""
+
+    @property
+    def workers(self) -> int | None:
+        """How many there are; None for a number that changes. Then all work is given out at once."""
+        ...
 
     def open(self) -> Executor:
         """A new executor. Raises `SourceUnavailable`."""

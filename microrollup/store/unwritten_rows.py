@@ -40,7 +40,8 @@ class UnwrittenRows:
         digests, heights = kept[1]
         digest = np.uint64(compute_digest(row_key))
         first, end = digests.searchsorted(digest), digests.searchsorted(digest, "right")
-        return reversed(heights[first:end].tolist())
+        found: list[int] = heights[first:end].tolist()
+        return reversed(found)
 
 
 def _read_rows(blocks: range, read: Callable[[int], Digests]) -> _Rows:
