@@ -23,7 +23,7 @@ from microrollup.execution.payload import encode_forced_payload
 from microrollup.settlement.local import SECONDS_PER_BLOCK, LocalSettlement
 from paths import SUPPORT
 from ports import find_port
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 __all__ = ["cli"]
 
@@ -81,7 +81,7 @@ def serving(tmp_path: Path, l1: Path, number: int) -> Iterator[str]:
             yield url
         finally:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=SECONDS)
 
 
 def settle(tmp_path: Path, l1: Path, *urls: str) -> tuple[int, dict[str, Any], str]:
@@ -89,7 +89,7 @@ def settle(tmp_path: Path, l1: Path, *urls: str) -> tuple[int, dict[str, Any], s
     key.write_text(make_key("anybody").secret.hex())
     named = [option for url in urls for option in ("--from", url)]
     process = start("settle", APP, "--l1", l1, "--key", key, *named, "--json")
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=SECONDS)
     return process.returncode, json.loads(out) if out else {}, err
 
 

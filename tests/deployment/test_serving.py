@@ -17,6 +17,7 @@ from microrollup.keys.files import make_key, verifier_key_path
 from microrollup.keys.reference import open_key
 from microrollup.node.options import NodeOptions
 from microrollup.node.runtime import Node
+from waiting import SECONDS
 
 
 def test_serve(tmp_path: Path) -> None:
@@ -33,11 +34,11 @@ def test_serve(tmp_path: Path) -> None:
         server = threading.Thread(target=serve_node, args=(node, "127.0.0.1", 0), kwargs={"on_ready": note})
         server.start()
         try:
-            assert ready.wait(30)
+            assert ready.wait(SECONDS)
             url, stop = told[0]
             status = read_node_status(url)
             stop()
-            server.join(30)
+            server.join(SECONDS)
             assert not server.is_alive()
         finally:
             node.stop()

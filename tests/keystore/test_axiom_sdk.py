@@ -30,6 +30,7 @@ from npm import install_npm
 from paths import TESTS
 from plus_site import BRIDGE_FEES, MAKER, PAYER
 from process_fixtures import run_node
+from waiting import SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +40,6 @@ FUNDED = {
     "ann": make_wallet(1, 2, 3), "bob": make_wallet(11, 1, 1), "carol": make_wallet(21, 1, 2),
     "payer": make_wallet(51, 1, 1), "open": wrap_key_data(OPEN_SPONSOR, ()),
 }  # fmt: skip
-SECONDS = 120
 
 
 @pytest.fixture(scope="module")

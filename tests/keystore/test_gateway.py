@@ -36,7 +36,7 @@ from microrollup.testing.signing import sign_action
 from named_keys import PARENT, PARENT_NAME, app, compute_node
 from npm import install_npm
 from paths import TESTS
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,6 @@ OP, BASE = 10, 8453
 COIN_OP, COIN_BASE = 0x80000000 | OP, 0x80000000 | BASE
 """ENSIP-11."""
 OWN_TYPE: Final = 999_999_999
-SECONDS: Final = 60
 MAKER = f"0x{compute_address(load_private_key(bytes.fromhex(DEV_KEYS[0]))).hex()}"
 WAYS: Final = ("registry", "universal", "viem")
 

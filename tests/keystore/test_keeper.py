@@ -26,7 +26,7 @@ from microrollup.crypto.keccak import keccak256
 from microrollup.testing.anvil import DEV_KEYS
 from paths import ROOT
 from ports import find_port
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 ACCOUNTS: Final = 50
 KEYS: Final = [keccak256(b"kept %d" % number) for number in range(ACCOUNTS)]
@@ -92,7 +92,7 @@ class KeeperProcess:
     def stop(self) -> tuple[int, dict[str, Any]]:
         """End it as a service manager does: its exit code, and what it says."""
         self.process.send_signal(signal.SIGTERM)
-        said, _ = self.process.communicate(timeout=20)
+        said, _ = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, json.loads(said)
 
     def close(self) -> None:
@@ -154,7 +154,7 @@ def test_fifty_accounts(
 
 
 def read_metrics(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS) as response:
         return response.read().decode()
 
 

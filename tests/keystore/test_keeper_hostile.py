@@ -28,6 +28,7 @@ from microrollup.crypto.keccak import keccak256
 from microrollup.errors import MicrorollupError
 from microrollup.settlement.ethereum.errors import L1BadAnswer
 from microrollup.settlement.ethereum.options import EthereumOptions
+from waiting import SECONDS
 
 KEY: Final = load_private_key(keccak256(b"a keeper between hostile nodes"))
 PAYER: Final = compute_address(KEY)
@@ -56,18 +57,20 @@ def paid(chains: ChainsWorld) -> None:
     chains.first.anvil.call("anvil_setBalance", hex0x(PAYER), hex(10**20))
 
 
-def _make_options(url: str) -> EthereumOptions:
+def _make_options(url: str, settle_seconds: float) -> EthereumOptions:
     return replace(
-        make_chain_options(100.0), url=url, timeout_seconds=5, retries=0, patience_seconds=1, settle_seconds=1,
-        poll_seconds=0.05, bump_seconds=0.5,
+        make_chain_options(100.0), url=url, timeout_seconds=30, retries=0, patience_seconds=1, poll_seconds=0.05,
+        settle_seconds=settle_seconds, bump_seconds=0.5,
     )  # fmt: skip
 
 
-def run_rounds(chains: ChainsWorld, l2: str, l1: str, directory: Path, count: int = 1, **policy: Any) -> ChainKeeper:
+def run_rounds(
+    chains: ChainsWorld, l2: str, l1: str, directory: Path, count: int = 1, settle_seconds: float = 60, **policy: Any
+) -> ChainKeeper:
     """Some rounds of a keeper. Raises what the last does."""
 
     async def run() -> ChainKeeper:
-        node, prover = ChainNode(_make_options(l2), KEY), L1Prover(_make_options(l1))
+        node, prover = ChainNode(_make_options(l2, settle_seconds), KEY), L1Prover(_make_options(l1, settle_seconds))
         try:
             node.chain_id = await node.read_chain_id()
             with ChainStore(directory) as store:
@@ -80,7 +83,7 @@ def run_rounds(chains: ChainsWorld, l2: str, l1: str, directory: Path, count: in
             await node.close()
             await prover.close()
 
-    return asyncio.run(asyncio.wait_for(run(), 60))
+    return asyncio.run(asyncio.wait_for(run(), SECONDS))
 
 
 def count_sent(chains: ChainsWorld) -> int:
@@ -113,7 +116,7 @@ def test_garbage(chains: ChainsWorld, nodes: tuple[L1Proxy, L1Proxy], account: b
         for garbage in GARBAGE:
             proxy.rewrite[method] = lambda _, __, told=garbage: told
             try:
-                run_rounds(chains, l2.url, l1.url, tmp_path)
+                run_rounds(chains, l2.url, l1.url, tmp_path, settle_seconds=1)
             except (MicrorollupError, OSError):
                 pass
             except Exception as error:

@@ -39,7 +39,7 @@ from microrollup.testing.passkey import Passkey
 from node_fixtures import MAP_SIZE, Site
 from plus_world import CODE, CODE_2, CONFIG, CONFIG_2, DAY, SALT
 from recovery_app import COLLECTOR, app, compute_key
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +95,7 @@ class Story:
         await self.client.wait(self.acknowledged, "C3A")
         self.site.ahead += seconds
         until, height = self.now - 120, await self.client.get_height()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(SECONDS):
             while (await self.client.get_header(height)).timestamp < until:
                 await self.do(OWNERS[0], SetCareful(KEYS[0], True))
                 height = (await self.client.wait(self.acknowledged, "C1")).height

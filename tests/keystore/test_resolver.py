@@ -31,12 +31,12 @@ from microrollup.errors import DecodeError, UsageError
 from microrollup.ledger.reading import StateProof, prove_state
 from npm import install_npm
 from paths import TESTS
+from waiting import SECONDS
 
 PARENT_NAME: Final = "keys.example.eth"
 FACTORY: Final = b"\xfa" * 20
 OPTIMISM: Final = 0x8000000A
 OWN_TYPE: Final = 999_999_999
-SECONDS: Final = 30
 SECRET, CODE, CONFIG = b"\x5e" * 32, b"\x0c" * 32, b"\x0f" * 32
 
 

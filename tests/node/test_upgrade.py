@@ -34,7 +34,7 @@ def sign(version: MicroRollup, action: Action, nonce: int) -> bytes:
 
 
 def submit(node: Node, line: bytes) -> Any:
-    (result,) = node.submit([line]).result(30)
+    (result,) = node.submit([line]).result(60)
     return result
 
 
@@ -56,7 +56,7 @@ def test_a_node_upgrades(tmp_path: Path) -> None:
         announce(site, node, v2.app)
         wait_for(lambda: node.has_upgraded)
         wait_for(lambda: bool(called))
-        (refusal,) = waiting.result(30)
+        (refusal,) = waiting.result(60)
         assert isinstance(refusal, DomainChanged)
     with site.open(verifiers=1, options=UPGRADING) as node, serve_node(node) as caller:
         assert v2.app is node.rollup

@@ -126,7 +126,7 @@ def test_a_forced_one(site: Site) -> None:
 
 def drive(caller: Caller, use: Callable[[Client], Awaitable[Any]], **options: Any) -> Any:
     async def run() -> Any:
-        async with Client(caller.url, timeout=20, **options) as client:
+        async with Client(caller.url, timeout=60, **options) as client:
             return await use(client)
 
     return asyncio.run(run())

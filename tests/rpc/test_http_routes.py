@@ -38,7 +38,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
 
 def ask(served: Caller, verb: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any, Any]:
     """Status, parsed body and headers of an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
     try:
         connection.request(verb, path, body, headers)
         response = connection.getresponse()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,23 @@ class BasedChain:
             return self.read_headers(caller)
 
     def read_headers(self, caller: Caller) -> list[dict[str, Any]]:
-        """The same of a node that runs."""
-        self.wait(caller)
-        heights = range(1, caller.call("height")["latest"] + 1)
-        return [caller.call("getHeader", height=height) for height in heights]
+        """The same of a node that runs, which may take blocks back while it is asked."""
+
+        def read() -> tuple[list[dict[str, Any]]] | None:
+            self.wait(caller)
+            try:
+                heights = range(1, caller.call("height")["latest"] + 1)
+                answers = [caller.ask("getHeader", height=height) for height in heights]
+                is_level = len(answers) == caller.call("height")["latest"]
+            except OSError:  # it begins anew
+                assert caller.process.process.poll() is None  # type: ignore[attr-defined]
+                return None
+            headers = [answer["result"] for answer in answers if "result" in answer]
+            is_one = all(one["hash"] == other["parentHash"] for one, other in pairwise(headers))
+            return (headers,) if is_level and is_one and len(headers) == len(answers) else None
+
+        (found,) = wait_for(read)
+        return found
 
     def wait(self, caller: Caller) -> None:
         """Until a node has derived what L1 has so deep."""

@@ -23,7 +23,7 @@ from apps.keystore.smart_account import ENTRY_POINT, UserOperation, encode_user_
 from microrollup.testing.anvil import Anvil
 from npm import install_npm
 from paths import TESTS
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 __all__ = ["BUNDLER", "Bundler", "BundlerRefused", "run_bundlers"]
 
@@ -38,7 +38,6 @@ _KEYS: Final = (
 )  # fmt: skip
 """Of anvil's accounts, for each bundler: the one that sends bundles, and the one that sets up."""
 _LISTENING: Final = re.compile(r"listening on (http://127\.0\.0\.1:\d+)\n")
-_SECONDS: Final = 60
 
 
 class BundlerRefused(AssertionError):
@@ -71,7 +70,7 @@ class Bundler:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         request = urllib.request.Request(self.url, body, {"content-type": "application/json"})  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=SECONDS) as response:  # noqa: S310
                 answer = json.loads(response.read())
         except urllib.error.HTTPError as refused:
             answer = json.loads(refused.read())
@@ -98,7 +97,7 @@ class Bundler:
         """Have the operation bundled and done; the bundler's receipt of it. Raises `BundlerRefused`."""
         digest = self.submit(operation)
         self.call("debug_bundler_sendBundleNow")
-        receipt: dict[str, Any] = wait_for(lambda: self.call("eth_getUserOperationReceipt", digest), _SECONDS)
+        receipt: dict[str, Any] = wait_for(lambda: self.call("eth_getUserOperationReceipt", digest))
         assert receipt["success"], receipt
         return receipt
 
@@ -128,7 +127,7 @@ def run_bundlers(anvil: Anvil, *modes: bool) -> Iterator[list[Bundler]]:
             stack.callback(process.kill)
             bundlers.append((bundler, process, said.name))
         for bundler, process, name in bundlers:
-            bundler.url = wait_for(lambda process=process, name=name: _find_url(process, Path(name)), _SECONDS)
+            bundler.url = wait_for(lambda process=process, name=name: _find_url(process, Path(name)))
         yield [bundler for bundler, _, _ in bundlers]
 
 

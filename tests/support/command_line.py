@@ -18,6 +18,8 @@ WALLET_FILE = DATA / "wallet-actions.jsonl"
 EXPECTED = json.loads((DATA / "wallet-actions.expected.json").read_bytes())
 LINES = WALLET_FILE.read_bytes().splitlines(keepends=True)
 APP = "apps.keystore"
+_OF_A_SLOW_L1 = ("l1_send_unanswered", "l1_transaction_unknown", "l1_fee_raised", "l1_fee_at_cap")
+"""What is logged where L1 does not answer at once, as anvil on a busy machine."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -51,7 +53,8 @@ class CommandLine:
     def ask(self, *arguments: object, stdin: bytes = b"", code: int = 0):
         """The document of a command that is carried out silently; its exit code is 1 if what it checks is not right."""
         result = self(*arguments, "--json", stdin=stdin)
-        assert (code, "") == (result.code, result.err)
+        said = [line for line in result.err.splitlines() if not any(event in line for event in _OF_A_SLOW_L1)]
+        assert (code, []) == (result.code, said), result
         return result.document
 
     def refuse(self, *arguments: object, stdin: bytes = b"") -> str:

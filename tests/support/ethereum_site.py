@@ -17,6 +17,7 @@ from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.settlement import EthereumSettlement
 from microrollup.settlement.protocol import SettledHead
 from microrollup.testing.settlement_harness import BUILDER, OWNER, STF_ID, Proposal, extend, make_genesis, propose
+from waiting import SECONDS
 
 
 class Site:
@@ -121,7 +122,7 @@ class Running:
 
     def finish(self) -> Any:
         """What it returned; raises what it raised."""
-        self._thread.join(60)
+        self._thread.join(SECONDS)
         assert not self._thread.is_alive()
         if self._error is not None:
             raise self._error

@@ -27,7 +27,6 @@ from waiting import wait_for
 ETHEREUMJS: Final = TESTS / "ethereumjs"
 
 _PROGRAM: Final = "node_modules/@ethereumjs/client/dist/esm/bin/cli.js"
-_START_SECONDS: Final = 120
 _BLOCK_SECONDS: Final = 0.25
 _MISSED: Final = 60
 """Blocks in a row that may fail."""
@@ -132,7 +131,7 @@ def run_ethereumjs() -> Iterator[tuple[Anvil, Proposer]]:
             assert process.poll() is None, text
             return "Client started successfully" in text
 
-        wait_for(has_started, _START_SECONDS)
+        wait_for(has_started)
         client = Anvil(process, f"http://127.0.0.1:{rpc}")
         proposer = Proposer(client, f"http://127.0.0.1:{engine}")
         proposer.start()

@@ -19,7 +19,6 @@ HARDHAT: Final = TESTS / "hardhat"
 
 _BOOTSTRAP: Final = "node_modules/hardhat/internal/cli/bootstrap.js"
 _LISTENING: Final = re.compile(r"JSON-RPC server at (http://127\.0\.0\.1:\d+)")
-_START_SECONDS: Final = 60
 
 
 @contextmanager
@@ -41,7 +40,7 @@ def run_hardhat() -> Iterator[Anvil]:
             return None if found is None else found[1]
 
         try:
-            yield Anvil(process, str(wait_for(find_url, _START_SECONDS)))
+            yield Anvil(process, str(wait_for(find_url)))
         finally:
             process.kill()
             process.wait()

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 __all__ = ["find_nginx", "run_nginx"]
 
@@ -63,7 +63,7 @@ def run_nginx(directory: Path, servers: str, port: int) -> Iterator[Path]:
         yield directory / "access.log"
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(SECONDS)
 
 
 def _is_open(port: int) -> bool:

@@ -33,7 +33,7 @@ from microrollup.testing.stored import StoredRollup
 from microrollup.verifier.source import StoreSource
 from paths import ROOT
 from ucmt_world import User, encode_raw, list_deployments, make_key
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 __all__ = ["RELAYER", "Log", "RelayChain", "RelayProcess", "relay_once", "run_chain"]
 
@@ -181,7 +181,7 @@ class RelayProcess:
     def kill(self) -> None:
         """Without a warning."""
         self.process.kill()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=SECONDS)
 
     def close(self) -> None:
         """End it whatever it does."""
@@ -191,6 +191,6 @@ class RelayProcess:
     def stop(self) -> tuple[int, dict[str, Any]]:
         """By a signal: exit code and what it printed."""
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=SECONDS)
         assert out, err.decode()
         return self.process.returncode, json.loads(out)

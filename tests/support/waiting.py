@@ -10,7 +10,7 @@ __all__ = ["SECONDS", "wait_for"]
 
 T = TypeVar("T")
 
-SECONDS: Final = 180.0
+SECONDS: Final = 300.0
 """The limit ends tests that would wait for ever; no claim of a test depends on it."""
 
 _PAUSE_SECONDS: Final = 0.02
