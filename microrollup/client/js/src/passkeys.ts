@@ -10,6 +10,9 @@ const POINT_BYTES = 64;
 const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
 const MAX_TRIES = 3;
+const FLAGS_AT = 32;
+/** The user was there (0x01) and was verified (0x04). */
+const VERIFIED = 0x05;
 
 /** The sender of a passkey: the last 20 bytes of keccak256(0x02 || x || y). `publicKey` is `x || y`, 64 bytes. */
 export function computePasskeySender(publicKey: Hex): Address {
@@ -32,20 +35,52 @@ export function toPasskeySigner(account: WebAuthnAccount): Signer {
 
 /**
  * A passkey's assertion over a hash, verified: viem 2 reads an `r` of fewer than 32 bytes wrongly, as one in 256 is, and nobody
- * takes such a signature. The user is asked again then. Throws `UsageError` if it is never the account's.
+ * takes such a signature. The user is asked again then, twice at most. Throws `UsageError` if it is never the account's, and
+ * at once for one that no rollup and no account takes: over something else, or of a user who was not verified.
  */
 export async function askPasskey(account: WebAuthnAccount, hash: Hex): ReturnType<WebAuthnAccount["sign"]> {
-  const point = exact(concatHex(["0x04", account.publicKey]));
-  const key = await crypto.subtle.importKey("raw", point, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
+  const key = await importKey(account.publicKey);
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const found = await account.sign({ hash });
     const { authenticatorData, clientDataJSON } = found.webauthn;
     const signed = exact(concatHex([authenticatorData, sha256(stringToHex(clientDataJSON))]));
     const scalars = exact(slice(found.signature, 0, 64));
-    if (await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, scalars, signed)) return found;
+    if (await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, scalars, signed)) {
+      checkAssertion(authenticatorData, clientDataJSON, hash);
+      return found;
+    }
   }
   throw new UsageError("the passkey's signature is not one of the account's public key");
 }
+
+async function importKey(publicKey: Hex): Promise<CryptoKey> {
+  const point = exact(concatHex(["0x04", publicKey]));
+  try {
+    return await crypto.subtle.importKey("raw", point, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
+  } catch (cause) {
+    throw new UsageError("the account's public key is not a point of P-256, x and y of 32 bytes each", { cause });
+  }
+}
+
+/** What scheme 2 and the account's validator look at. Where the assertion was made (`origin`) neither does. */
+function checkAssertion(authenticatorData: Hex, clientDataJSON: string, hash: Hex): void {
+  const { type, challenge } = readObject(clientDataJSON);
+  if (type !== "webauthn.get" || challenge !== toBase64Url(hash))
+    throw new UsageError("the passkey has signed something else than it was asked for");
+  if (size(authenticatorData) <= FLAGS_AT || (hexToBytes(authenticatorData)[FLAGS_AT]! & VERIFIED) !== VERIFIED)
+    throw new UsageError("the passkey has signed for a user who was not there or not verified: ask with userVerification");
+}
+
+function readObject(text: string): Record<string, unknown> {
+  try {
+    return { ...(JSON.parse(text) as object | null) };
+  } catch {
+    return {};
+  }
+}
+
+const toBase64Url = (hash: Hex): string =>
+  btoa(String.fromCharCode(...hexToBytes(hash))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
 
 const exact = (value: Hex): Uint8Array<ArrayBuffer> => new Uint8Array(hexToBytes(value));
 

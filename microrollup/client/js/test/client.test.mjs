@@ -85,6 +85,24 @@ test("a passkey's signature is one that can be taken, also of short scalars", as
   await assert.rejects(askPasskey({ ...passkey, publicKey: another.publicKey }, hash), UsageError);
 });
 
+test("what a passkey signs is what it was asked for, by a user who was verified", async () => {
+  const hash = `0x${"5a".repeat(32)}`;
+  const other = Buffer.alloc(32, 7).toString("base64url");
+  const wrong = [{ challenge: other }, { challenge: undefined }, { type: "webauthn.create" }, { flags: 0 }, { flags: 1 }, { flags: 4 }];
+  for (const told of [...wrong, { text: "null" }, { text: "[]" }, { text: "{" }, { text: "" }]) {
+    let asked = 0;
+    const passkey = toWebAuthnAccount(await makePasskey(told));
+    const counted = { ...passkey, sign: (parameters) => ((asked += 1), passkey.sign(parameters)) };
+    await assert.rejects(askPasskey(counted, hash), UsageError, JSON.stringify(told));
+    assert.ok(asked <= 3, "it is read wrongly twice at most");
+  }
+  for (const told of [{ origin: "https://evil.example" }, { crossOrigin: true }, { flags: 0x1d }])
+    await askPasskey(toWebAuthnAccount(await makePasskey(told)), hash);
+  const honest = toWebAuthnAccount(await makePasskey());
+  for (const publicKey of ["0x", `0x${"00".repeat(64)}`, `0x04${honest.publicKey.slice(2)}`, `${honest.publicKey.slice(0, -2)}`])
+    await assert.rejects(askPasskey({ ...honest, publicKey }, hash), UsageError);
+});
+
 test("a passkey signs through viem's account", async () => {
   const passkey = toWebAuthnAccount(await makePasskey());
   const signer = toPasskeySigner(passkey);
