@@ -26,7 +26,7 @@ from microrollup.maintenance.replay import Difference
 from microrollup.segments.executors import ExecutorFactory
 from microrollup.segments.piece import Piece
 from microrollup.segments.schedule import Turn, choose_next
-from microrollup.segments.segment import Segment, SegmentResult, SegmentTask, merge_segments
+from microrollup.segments.segment import Segment, SegmentResult, SegmentTask, check_result, merge_segments
 from microrollup.segments.worker import name_segment, read_progress, run_segment
 from microrollup.verifier.events import DivergenceEvent
 
@@ -127,9 +127,11 @@ class Coordinator:
         if segment.end is None:
             return None
         try:
-            return _RESULT_DECODER.decode(self._name_result(segment).read_bytes())
-        except (OSError, msgspec.MsgspecError):
+            with self._name_result(segment).open("rb") as file:
+                result = _decode_result(segment, file.read(MAX_RESULT_BYTES + 1))
+        except (OSError, TypeError, ValueError):
             return None
+        return result if result.kind == "verified" and result.waiting is None else None
 
     def _keep(self, segment: Segment, result: SegmentResult) -> None:
         """Have `_recall` find a result; blocks that are wrong are looked at again."""
@@ -194,8 +196,8 @@ class Coordinator:
             return error
         piece.future = None
         try:
-            result = _decode_result(raw)
-        except (TypeError, msgspec.MsgspecError) as error:
+            result = _decode_result(piece.segment, raw)
+        except (TypeError, ValueError) as error:
             self._count_try(piece, f"what a worker answered is not a result: {error}")
             return None
         if result.kind == "code":
@@ -329,11 +331,10 @@ class Coordinator:
     def _note_progress(self) -> None:
         done = 0
         for piece in self._pieces:
-            start = piece.segment.start.next_seq
-            if piece.result is not None:
-                done += max(0, piece.result.next_seq - start)
-            elif (progress := read_progress(self._directory(piece.segment))) is not None:
-                done += max(0, progress.next_seq - start)
+            start, end = piece.segment.start.next_seq, piece.segment.end
+            told = piece.result or read_progress(self._directory(piece.segment))
+            if told is not None:
+                done += max(0, (told.next_seq if end is None else min(told.next_seq, end.next_seq)) - start)
         self._on_progress(done)
 
     def _clean(self) -> None:
@@ -374,8 +375,10 @@ def _get_answer(result: SegmentResult) -> tuple[object, ...]:
     return result.kind, result.block_hash, result.divergence, result.differences
 
 
-def _decode_result(raw: object) -> SegmentResult:
-    """What a worker answered. Raises `TypeError` and `MsgspecError`."""
+def _decode_result(segment: Segment, raw: object) -> SegmentResult:
+    """What a worker answered. Raises `TypeError` and `ValueError`, as msgspec's errors are."""
     if not isinstance(raw, bytes) or len(raw) > MAX_RESULT_BYTES:
         raise TypeError(f"{type(raw).__name__}, not at most {MAX_RESULT_BYTES} bytes")
-    return _RESULT_DECODER.decode(raw)
+    result = _RESULT_DECODER.decode(raw)
+    check_result(segment, result)
+    return result

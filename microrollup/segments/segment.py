@@ -15,7 +15,7 @@ from microrollup.maintenance.replay import Difference
 from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent
 
-__all__ = ["Segment", "SegmentResult", "SegmentTask", "Start", "cut_segments", "merge_segments"]
+__all__ = ["Segment", "SegmentResult", "SegmentTask", "Start", "check_result", "cut_segments", "merge_segments"]
 
 _Hex: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
 """32 bytes, or nothing."""
@@ -102,6 +102,25 @@ class SegmentResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the try that gave the result."""
     worker: str = ""
     """Host and process id."""
+
+
+def check_result(segment: Segment, result: SegmentResult) -> None:
+    """Raise `ValueError` for a result that no worker comes to who verifies this segment.
+
+    Whether its hash is right the next segment's start says.
+    """
+    start, end, height = segment.start.height, segment.end, result.height
+    if (result.kind == "divergence") != (result.divergence is not None):
+        raise ValueError(f"{result.kind}, {'without a' if result.divergence is None else 'with a'} divergence")
+    if result.kind != "verified":
+        if result.waiting is not None or result.differences:
+            raise ValueError(f"{result.kind}, with blocks that were verified")
+    elif result.waiting is not None and result.waiting <= height:
+        raise ValueError(f"verified up to height {height}, and block {result.waiting} is not to be judged yet")
+    elif height < start or not result.block_hash or (end is not None and height > end.height):
+        raise ValueError(f"verified up to height {height}, which is none of the segment's blocks")
+    elif end is not None and result.waiting is None and height != end.height:
+        raise ValueError(f"verified up to height {height}, and not to {end.height}")
 
 
 def cut_segments(

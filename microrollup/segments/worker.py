@@ -57,6 +57,8 @@ __all__ = ["PROGRESS_FILE", "Progress", "name_segment", "read_progress", "read_r
 
 PROGRESS_FILE: Final = "progress"
 _PROGRESS: Final = struct.Struct(">QQQ")
+_MAX_PROGRESS: Final = 1 << 48
+"""Nobody counts so far."""
 _STORE: Final = "store"
 _FROM: Final = ".from"
 """Says in whose directory the store is with which a segment can go on."""
@@ -110,12 +112,14 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 def read_progress(directory: Path) -> Progress | None:
-    """What the workers noted; None before one started."""
+    """What the workers noted; None before one started. Of a damaged file nothing is believed."""
     try:
-        raw = (directory / PROGRESS_FILE).read_bytes()
+        with (directory / PROGRESS_FILE).open("rb") as file:
+            raw = file.read(_PROGRESS.size + 1)
     except OSError:
         return None
-    return Progress(*_PROGRESS.unpack(raw)) if len(raw) == _PROGRESS.size else Progress()
+    numbers = _PROGRESS.unpack(raw) if len(raw) == _PROGRESS.size else ()
+    return Progress(*numbers) if all(number < _MAX_PROGRESS for number in numbers) else Progress()
 
 
 def _run(task: SegmentTask) -> SegmentResult:

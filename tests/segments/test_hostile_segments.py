@@ -98,6 +98,10 @@ def test_what_is_no_file_is_not_waited_for(
 # --- workers ---------------------------------------------------------------------------------------------------------
 
 
+def answer_verified(height: int, waiting: int | None = None) -> bytes:
+    return msgspec.json.encode(SegmentResult("verified", height=height, block_hash="ab" * 32, waiting=waiting))
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -110,6 +114,12 @@ def test_what_is_no_file_is_not_waited_for(
         b'{"kind":"verified","height":-1}',
         b'{"kind":"verified","block_hash":"../../etc"}',
         b'{"kind":"verified","message":"' + b"x" * coordinator.MAX_RESULT_BYTES + b'"}',
+        b'{"kind":"verified","height":8}',
+        answer_verified(7),
+        answer_verified(9),
+        answer_verified(8, waiting=8),
+        b'{"kind":"divergence"}',
+        b'{"kind":"snapshot","waiting":5}',
     ],
     ids=lambda answer: repr(answer)[:30],
 )
@@ -207,6 +217,34 @@ def test_what_is_verified_is_not_verified_again(
     use_inline(monkeypatch)
     found = verify_in_segments(history.request(tmp_path, source=history.write("lies", blocks)))
     assert 2 == divergence_of(found).height
+
+
+@pytest.mark.parametrize("results", [True, False], ids=["results", "progress"])
+def test_what_lies_in_the_directory_is_not_believed(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: bool
+) -> None:
+    """Results and notes of progress that nobody wrote: the verdict is right all the same."""
+    answers = [SegmentResult(kind) for kind in ("snapshot", "divergence", "code", "busy", "error", "verified")]
+    odd = [b"", b"\xff" * 24, bytes(1 << 20), *map(msgspec.json.encode, answers), answer_verified(4)]
+    left = iter(odd * 2)
+
+    def spoil(task: SegmentTask, run: Callable[[], bytes]) -> bytes:
+        directory = Path(task.directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in (f"result-{task.last}",) if results else ("progress",):
+            if not (directory / name).exists():
+                (directory / name).write_bytes(next(left))
+        return b"" if results else run()
+
+    use_inline(monkeypatch, spoil)
+    if results:
+        with pytest.raises(SegmentFailed):
+            verify_in_segments(history.request(tmp_path))
+        assert len(list(tmp_path.glob("*/*/result-*"))) > 2
+        use_inline(monkeypatch)
+    told: list[int] = []
+    require_right(verify_in_segments(history.request(tmp_path), told.append), history)
+    assert max(told) == history.tip.next_seq
 
 
 def test_a_first_pass_that_was_cut_off_goes_on(
