@@ -106,7 +106,7 @@ def import_lines(sequencer: Sequencer[int], pool: AuthenticationPool, lines: Seq
             executed += isinstance(outcome, Sequenced) and outcome.receipt.status == 0
             if isinstance(outcome, RefusedError):
                 refused.append(outcome)
-    refused += [refusal for _, refusal in sequencer.give_up_waiting()]
+    refused += [refusal for _, refusal in sequencer.give_up_waiting() if isinstance(refusal, RefusedError)]
     if refused:
         raise AssertionError(f"{len(refused)} of {len(lines)} lines were refused, the first: {refused[0]}")
     sequencer.close_block()

@@ -57,13 +57,14 @@ def measure(bench: Bench) -> list[Row]:
     (store / "snapshots").rename(kept)
     file = store.parent / "blocks"
     run_python("-m", "microrollup", "export", APP, "--data", str(store), "--out", str(file))
-    executor = ("--executor", f"processes:{bench.workers}", "--segment-actions", str(max(1, count // (2 * _SEGMENTS))))
+    alike = ("--executor", f"processes:{bench.workers}")
+    executor = (*alike, "--segment-actions", str(max(1, count // (2 * _SEGMENTS))))
     ways: dict[str, tuple[str, ...]] = {
         "alone": (str(store), "--workers", "0"),
         "pool": (str(store), "--workers", str(bench.workers)),
         "kept": (str(file), *executor, "--snapshots", str(kept)),
         "states": (str(store), *executor),
-        "first pass": (str(file), *executor),
+        "first pass": (str(file), *alike),
     }
     runs: dict[str, list[_Run]] = {way: [] for way in ways}
     for turn in range(min(_MOST_ROUNDS, bench.sizes.repetitions)):

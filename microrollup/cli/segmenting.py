@@ -14,6 +14,7 @@ from microrollup.cli.output import Output, make_facts, show_steps
 from microrollup.cli.parameters import PATH
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.cli.verification import describe_report, make_report_facts, show_divergence
+from microrollup.deployment.workers import choose_workers
 from microrollup.errors import UsageError
 from microrollup.settlement.place import L1Place
 from microrollup.verifier.events import DivergenceEvent
@@ -44,7 +45,9 @@ class Segmented(msgspec.Struct, frozen=True):
         *,
         once: bool,
     ) -> SegmentRequest:
-        """The request; the cores belong to the segments, so by default the first pass checks signatures by itself."""
+        """The request. Where the cores belong to others' segments, the first pass checks signatures by itself unless
+        `workers` are named.
+        """
         from microrollup.deployment.segmenting import SegmentRequest  # noqa: PLC0415  # nobody else executes here
 
         return SegmentRequest(
@@ -56,9 +59,14 @@ class Segmented(msgspec.Struct, frozen=True):
             l1=l1,
             rollup_id=rollup_id,
             least_actions=self.least_actions,
-            workers=workers or 0,
+            workers=self._choose_workers(workers, source),
             once=once,
         )
+
+    def _choose_workers(self, workers: int | None, source: Path | str | None) -> int:
+        if not self.executor.startswith("processes"):
+            return workers or 0
+        return choose_workers(workers, source if isinstance(source, Path) else None)
 
 
 def segment_options(command: F) -> F:

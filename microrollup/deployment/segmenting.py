@@ -20,6 +20,7 @@ from microrollup.segments.coordinator import Coordinator, Verdict
 from microrollup.segments.executors import parse_executor
 from microrollup.segments.first_pass import FirstPass
 from microrollup.segments.segment import Segment, SegmentTask, Start, cut_segments
+from microrollup.segments.senders import SenderWriter
 from microrollup.segments.shelf import SnapshotShelf
 from microrollup.segments.worker import read_release
 from microrollup.settlement.place import L1Place, open_l1
@@ -34,6 +35,9 @@ __all__ = ["SNAPSHOTS_DIRECTORY", "SegmentRequest", "SegmentedReport", "verify_i
 
 SNAPSHOTS_DIRECTORY: Final = "snapshots"
 """Of a data directory: the snapshots that `run --snapshot-every` keeps."""
+
+
+_SENDERS_DIRECTORY: Final = "senders"
 
 
 class SegmentRequest(msgspec.Struct, frozen=True):
@@ -94,7 +98,12 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
     starts = [] if shelf is None else shelf.read_starts(rollup_id)
     first = Start(0, compute_block_hash(compute_genesis_header(genesis)), 0, 0, None)
 
-    def feed(add: Callable[[Segment], None]) -> None:
+    senders: SenderWriter | None = None
+    if factory.trusted and factory.workers is not None and not starts and not request.replay:
+        task = msgspec.structs.replace(task, senders=str(work / _SENDERS_DIRECTORY))
+        senders = SenderWriter(work / _SENDERS_DIRECTORY)
+
+    def feed(add: Callable[[Segment | None], None]) -> None:
         if starts:
             going_on = factory.workers is not None
             for segment in cut_segments(first, starts, request.least_actions, going_on=going_on):
@@ -102,7 +111,7 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
             return
         made = SnapshotShelf(request.snapshots or work / SNAPSHOTS_DIRECTORY)
         with _open(request) as (source, l1):
-            FirstPass(rollup, work / "first-pass", made, request.least_actions, add).run(
+            FirstPass(rollup, work / "first-pass", made, request.least_actions, add, senders).run(
                 source, l1, first, request.app, request.workers
             )
 

@@ -100,10 +100,11 @@ class Coordinator:
         self._pieces: list[Piece] = []
         self._executor: Executor
         self._lost = self._lost_in_a_row = 0
+        self._looked = 0.0
 
-    def run(self, feed: Callable[[Callable[[Segment], None]], None]) -> Verdict:
-        """Verify segments that follow each other. `feed` calls what it is given with each of them as it becomes known;
-        those are in work meanwhile.
+    def run(self, feed: Callable[[Callable[[Segment | None], None]], None]) -> Verdict:
+        """Verify segments that follow each other. `feed` calls what it is given with each of them as it becomes known,
+        and with None now and then; those are in work meanwhile.
 
         Raises `SegmentFailed` for a segment without a result, `SourceUnavailable` if no executor can be had.
         """
@@ -118,9 +119,13 @@ class Coordinator:
         finally:
             self._factory.close()
 
-    def _add(self, segment: Segment) -> None:
-        self._pieces.append(Piece(segment, self._recall(segment)))
+    def _add(self, segment: Segment | None) -> None:
+        if segment is not None:
+            self._pieces.append(Piece(segment, self._recall(segment)))
+        elif not self._pieces or time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
         self._step(0.0)
+        self._looked = time.monotonic()
 
     def _recall(self, segment: Segment) -> SegmentResult | None:
         """What an earlier run has found of a segment."""
@@ -182,7 +187,7 @@ class Coordinator:
             start, end = piece.segment.start, piece.segment.end
             size = size if end is None else max(1, end.next_seq - start.next_seq)  # the newest's is not known
             at_hand = at_hand or (piece.is_waiting and self._count_starts(piece) > 0)
-            turns.append(Turn(size, piece.is_waiting, at_hand))
+            turns.append(Turn(size, piece.is_waiting, at_hand, start.is_open))
             at_hand = piece.result is not None
         return turns
 

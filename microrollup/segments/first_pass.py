@@ -8,27 +8,29 @@ on that block is the business of the segment that holds it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
-from microrollup.chain.block import compute_rollup_id
+from microrollup.chain.block import Block, Header, compute_rollup_id
 from microrollup.chain.record import Genesis
 from microrollup.declaration.rollup import MicroRollup
 from microrollup.errors import MicrorollupError, StoreError, StoreMissing
+from microrollup.execution.authentication import Authentication
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.watchdog import Watchdog
 from microrollup.ledger.ledger import Ledger
 from microrollup.limits import ACTION_SECONDS, VERIFIER_FACTOR
 from microrollup.maintenance.snapshot import write_snapshot
 from microrollup.segments.segment import Segment, Start, cut_segments
+from microrollup.segments.senders import SenderWriter
 from microrollup.segments.shelf import SnapshotShelf
 from microrollup.settlement.protocol import L1View
 from microrollup.store.environment import Environment
 from microrollup.verifier.derive import SettledSource, derive_blocks
-from microrollup.verifier.follow import read_judgeable, verify_blocks
+from microrollup.verifier.follow import authenticate_blocks, read_judgeable, verify_blocks
 from microrollup.verifier.source import BlockSource, StoreSource
 
 __all__ = ["FirstPass"]
@@ -46,18 +48,25 @@ class FirstPass:
         store: Path,
         shelf: SnapshotShelf,
         least_actions: int | None,
-        add: Callable[[Segment], None],
+        add: Callable[[Segment | None], None],
+        senders: SenderWriter | None = None,
     ) -> None:
         """`store` is for what is executed on the way; a pass that was cut off goes on there. `least_actions` of a
         segment; by default at least as many as the state before it has keys and rows. `add` is called with each
-        segment as soon as its end is known.
+        segment as soon as its end is known, and with None after each block.
+
+        With `senders`, workers go on with each other's stores here: they find their signatures checked, and most
+        segments begin without a snapshot, which only the one who verified what is before can take.
         """
         self._rollup = rollup
         self._store = store
         self._shelf = shelf
         self._least = least_actions
         self._add = add
+        self._senders = senders
         self._last: Start
+        self._kept: Start
+        """The last start with a snapshot."""
 
     def run(
         self, source: BlockSource | SettledSource, l1: L1View | None, genesis: Start, app: str, workers: int
@@ -65,7 +74,7 @@ class FirstPass:
         """Cut all that the source has; in a pass, signatures are checked by `workers` processes: the sender of an
         action is nowhere but in its signature.
         """
-        self._last = genesis
+        self._last = self._kept = genesis
         with suppress(MicrorollupError, OSError, MemoryError):  # as a full disk: the segments so far are good ones
             self._shelf.directory.mkdir(parents=True, exist_ok=True)
             for segment in cut_segments(genesis, self._shelf.read_starts(compute_rollup_id(source.genesis)), 1):
@@ -76,6 +85,8 @@ class FirstPass:
                 self._execute(source, l1, app, workers, lowest)
             if isinstance(source, StoreSource):
                 self._take_stored(source)
+        if self._senders is not None:
+            self._senders.close()
         self._add(Segment(self._last, None))
 
     def _execute(
@@ -93,7 +104,8 @@ class FirstPass:
             blocks = source.read_blocks(ledger.checkpoint.height + 1)
             if last is not None:
                 blocks = takewhile(lambda block: block.header.height <= last, blocks)
-            verify_blocks(ledger, read_judgeable(blocks, l1), l1, pool, lambda _: cut.look())
+            blocks = read_judgeable(blocks, l1)
+            verify_blocks(ledger, blocks, l1, pool, lambda _: cut.look(), authenticate=cut.authenticate)
 
     def _open_ledger(self, genesis: Genesis) -> Ledger:
         try:
@@ -113,7 +125,29 @@ class FirstPass:
 
     def pays(self, next_seq: int, rows: int) -> bool:
         """Whether the entries up to one are enough for a segment, the state having so many keys and rows."""
-        return next_seq - self._last.next_seq >= (max(_MIN_ACTIONS, rows) if self._least is None else self._least)
+        return next_seq - self._kept.next_seq >= (max(_MIN_ACTIONS, rows) if self._least is None else self._least)
+
+    def may_go_on(self, next_seq: int) -> bool:
+        """Whether to end the segment without a snapshot."""
+        return self._senders is not None and next_seq - self._last.next_seq >= _MIN_ACTIONS
+
+    def end(self, start: Start, environment: Environment, *, keeps: bool) -> None:
+        """End the segment where the next one starts, with a snapshot there if that `keeps` one."""
+        if self._senders is not None:
+            self._senders.close()
+        if keeps:
+            self.drop(environment, start.height, start.next_seq)
+        else:
+            self._end_at(start)
+
+    def note(self, header: Header, outcomes: list[Authentication]) -> None:
+        """Who sent what in a block that is right, and of the segment that goes on."""
+        if self._senders is not None:
+            self._senders.note(self._last.height, header, outcomes)
+
+    def look(self) -> None:
+        """Have results taken and segments given out."""
+        self._add(None)
 
     def drop(self, environment: Environment, height: int, next_seq: int) -> None:
         """End the segment at a height, with a snapshot there."""
@@ -124,7 +158,7 @@ class FirstPass:
 
     def _end_at(self, start: Start) -> None:
         self._add(Segment(self._last, start))
-        self._last = start
+        self._last, self._kept = start, start if start.is_open else self._kept
 
 
 class _Cut:
@@ -133,13 +167,30 @@ class _Cut:
     def __init__(self, ledger: Ledger, first_pass: FirstPass) -> None:
         self._ledger = ledger
         self._pass = first_pass
-        self._due: tuple[int, int] | None = None
+        self._due: Start | None = None
+        self._keeps = False
+        """Whether a snapshot is due there."""
+        self._outcomes: list[Authentication] | None = None
+        """Of the newest block; None where blocks come from L1."""
+
+    def authenticate(
+        self, blocks: Iterable[Block], pool: AuthenticationPool, limit_seconds: float
+    ) -> Iterator[tuple[Block, list[Authentication]]]:
+        """`authenticate_blocks`, remembered until the block is verified."""
+        for block, outcomes in authenticate_blocks(blocks, pool, limit_seconds):
+            self._outcomes = outcomes
+            yield block, outcomes
 
     def look(self) -> None:
         """A block is executed. A cut before it, if one is due, is worth it: there is a block after it."""
         if self._due is not None:
-            self._pass.drop(self._ledger.environment, *self._due)
+            self._pass.end(self._due, self._ledger.environment, keeps=self._keeps)
             self._due = None
+        if self._outcomes is not None:
+            self._pass.note(self._ledger.header, self._outcomes)
         checkpoint = self._ledger.checkpoint
-        if self._pass.pays(checkpoint.next_seq, checkpoint.leaf_count + sum(checkpoint.sizes)):
-            self._due = checkpoint.height, checkpoint.next_seq
+        rows = checkpoint.leaf_count + sum(checkpoint.sizes)
+        self._keeps = self._pass.pays(checkpoint.next_seq, rows)
+        if self._keeps or self._pass.may_go_on(checkpoint.next_seq):
+            self._due = Start(checkpoint.height, checkpoint.block_hash, checkpoint.next_seq, rows, None)
+        self._pass.look()

@@ -24,6 +24,8 @@ class Turn(msgspec.Struct, frozen=True):
     """Neither in work nor done."""
     is_at_hand: bool
     """The store with which it goes on is there."""
+    is_open: bool = True
+    """Else it begins where no snapshot is, and is given out only while it is at hand."""
 
 
 def choose_next(turns: Sequence[Turn], free: int) -> int | None:
@@ -34,21 +36,25 @@ def choose_next(turns: Sequence[Turn], free: int) -> int | None:
     for place, turn in enumerate(turns):
         if turn.is_waiting and (turn.is_at_hand or place == 0):
             return place
-    return max(_split(turns, stretch, free) for stretch in stretches)[1]
+    found = [split for stretch in stretches if (split := _split(turns, stretch, free)) is not None]
+    return max(found)[1] if found else None
 
 
 def _is_waiting(numbered: tuple[int, Turn]) -> bool:
     return numbered[1].is_waiting
 
 
-def _split(turns: Sequence[Turn], stretch: list[int], free: int) -> tuple[int, int]:
+def _split(turns: Sequence[Turn], stretch: list[int], free: int) -> tuple[int, int] | None:
     """The actions of a stretch, with those of the segment before it, whose worker comes by; and where to begin, so that
-    this worker leaves to it as much as each of those who are free will have.
+    this worker leaves to it as much as each of those who are free will have. None if nobody can begin there.
     """
+    chosen: int | None = None
     done = turns[stretch[0] - 1].size
     total = done + sum(turns[place].size for place in stretch)
     for place in stretch:
-        if done * (free + 1) >= total:
-            return total, place
+        if turns[place].is_open:
+            chosen = place
+            if done * (free + 1) >= total:
+                break
         done += turns[place].size
-    return total, stretch[-1]
+    return None if chosen is None else (total, chosen)

@@ -35,7 +35,12 @@ class Start(msgspec.Struct, frozen=True):
     rows: int
     """Tree keys and rows of the state: what restoring it costs."""
     path: str | None
-    """The snapshot's file, absolute; None at the genesis."""
+    """The snapshot's file, absolute; None at the genesis, and where only the worker of the segment before can go on."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any worker can begin here."""
+        return self.path is not None or self.height == 0
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -75,6 +80,8 @@ class SegmentTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replay: bool = False
     """Execute the log of the store that is the source, what was taken back included, and compare what follows from it.
     """
+    senders: str | None = None
+    """Where a first pass of this machine has noted who sent what, see `senders.py`."""
 
 
 class SegmentResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
@@ -43,6 +43,7 @@ from microrollup.limits import ACTION_SECONDS, RECURSION_LIMIT, VERIFIER_FACTOR
 from microrollup.maintenance.replay import LogPart, compare_stores, continue_replay
 from microrollup.maintenance.snapshot import find_end, restore_snapshot
 from microrollup.segments.segment import SegmentResult, SegmentTask
+from microrollup.segments.senders import SenderNotes, authenticate_noted
 from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
 from microrollup.store.environment import DATA_FILE, encode_number
@@ -141,13 +142,14 @@ def _run(task: SegmentTask) -> SegmentResult:
             return SegmentResult("snapshot", message=str(error)[:_MAX_MESSAGE])
         stack.enter_context(ledger)
         ledger.watchdog = stack.enter_context(Watchdog(ACTION_SECONDS * VERIFIER_FACTOR))
+        notes = _open_notes(task, stack)
         ledger.twice = not task.once
         pool = stack.enter_context(AuthenticationPool(task.app, ledger.genesis.domain, 0, twice=not task.once))
         report = stack.enter_context(_Progress(directory, ledger))
         if task.replay:
             return _replay(task, ledger, source, pool, report)
         try:
-            _verify(task, ledger, source, l1, pool, report.note)
+            _verify(task, ledger, source, l1, pool, report.note, notes)
         except NotJudgedYet as young:
             return _describe(ledger, young.height)
         if task.last not in (None, ledger.checkpoint.height):
@@ -171,6 +173,16 @@ def _open_source(task: SegmentTask, l1: L1View | None, stack: ExitStack) -> Bloc
     return SettledSource(l1)
 
 
+def _open_notes(task: SegmentTask, stack: ExitStack) -> SenderNotes | None:
+    """What the first pass has noted of this segment, if it has."""
+    if task.senders is None:
+        return None
+    try:
+        return stack.enter_context(closing(SenderNotes(Path(task.senders) / str(task.start))))
+    except OSError:
+        return None
+
+
 def _open_ledger(task: SegmentTask, store: Path, rollup: MicroRollup, genesis: Genesis, l1: L1View | None) -> Ledger:
     """The store that an earlier try left, or the segment before; else one made of the snapshot, or of the genesis.
 
@@ -189,6 +201,8 @@ def _open_ledger(task: SegmentTask, store: Path, rollup: MicroRollup, genesis: G
         pass
     except StoreCorrupt:
         shutil.rmtree(store)
+    if task.snapshot is None and task.start > 0:
+        raise SnapshotError("the store of the segment before is gone, and there is no snapshot")
     if task.snapshot is None:
         return Ledger.create(store, rollup, genesis, audit=True)
     try:
@@ -210,6 +224,7 @@ def _verify(
     l1: L1View | None,
     pool: AuthenticationPool,
     note: Callable[[Header], None],
+    notes: SenderNotes | None,
 ) -> None:
     if task.last is not None and ledger.checkpoint.height >= task.last:
         return
@@ -219,7 +234,9 @@ def _verify(
     blocks: Iterable[Block] = source.read_blocks(ledger.checkpoint.height + 1)
     if task.last is not None:
         blocks = _take(blocks, task.last)
-    verify_blocks(ledger, read_judgeable(blocks, l1), l1, pool, lambda block: note(block.header))
+    authenticate = None if notes is None else partial(authenticate_noted, notes)
+    blocks = read_judgeable(blocks, l1)
+    verify_blocks(ledger, blocks, l1, pool, lambda block: note(block.header), authenticate=authenticate)
 
 
 def _replay(

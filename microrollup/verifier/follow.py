@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from microrollup.chain.block import Block, compute_block_hash
 from microrollup.chain.envelope_record import is_envelope_record
@@ -25,7 +25,7 @@ from microrollup.verifier.l1_rules import NotJudgedYet, require_judgeable, verif
 from microrollup.verifier.signatures import SharedHeights, SignedHeights
 from microrollup.verifier.verify import verify_block
 
-__all__ = ["attest", "authenticate_blocks", "read_judgeable", "verify_blocks", "verify_settled"]
+__all__ = ["Authenticate", "attest", "authenticate_blocks", "read_judgeable", "verify_blocks", "verify_settled"]
 
 _ENVELOPES_AT_ONCE: Final = 25
 """Envelopes of a chunk, or records beside one: what a process goes on with while its block takes too long already."""
@@ -35,6 +35,11 @@ _BLOCKS_AT_ONCE: Final = 64
 
 
 B = TypeVar("B", Block, BatchBlock)
+
+Authenticate: TypeAlias = Callable[
+    [Iterable[Block], AuthenticationPool, float], Iterator[tuple[Block, list[Authentication]]]
+]
+"""Blocks, a pool and a limit of seconds to each block with the outcomes of its signed records."""
 
 
 def authenticate_blocks(
@@ -109,17 +114,19 @@ def verify_blocks(
     on_block: Callable[[Block], None] = lambda _: None,
     *,
     limit_seconds: float = BLOCK_SECONDS * VERIFIER_FACTOR,
+    authenticate: Authenticate | None = None,
 ) -> None:
     """Verify and store blocks in order. Raises what `verify_block` raises, at the first block that is not right.
 
-    `limit_seconds` is what opening and executing one block may take.
+    `limit_seconds` is what opening and executing one block may take. `authenticate` is in place of
+    `authenticate_blocks`.
 
     What L1 has settled by then must be one of these blocks, or beyond them: else `Divergence`. Blocks at heights that
     are settled are held to what the inbox took. `NotJudgedYet` by `blocks` is raised last.
     """
     waiting: NotJudgedYet | None = None
     try:
-        for block, outcomes in authenticate_blocks(blocks, pool, limit_seconds):
+        for block, outcomes in (authenticate or authenticate_blocks)(blocks, pool, limit_seconds):
             settled = l1 is not None and block.open.height <= l1.get_settled().height
             verify_block(ledger, block, l1, outcomes, settled=settled, limit_seconds=limit_seconds)
             on_block(block)

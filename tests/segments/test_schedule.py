@@ -15,11 +15,13 @@ from microrollup.segments.worker import name_segment
 
 
 def make_turns(sizes: list[int], states: str) -> list[Turn]:
-    """`states`: `.` waiting, `w` in work, `d` done, `b` waiting with what an earlier try left."""
+    """`states`: `.` waiting, `w` in work, `d` done, `b` waiting with what an earlier try left, `x` waiting
+    without a snapshot.
+    """
     turns = []
     for place, (size, state) in enumerate(zip(sizes, states, strict=True)):
         at_hand = state == "b" or (place > 0 and states[place - 1] == "d")
-        turns.append(Turn(size, state in ".b", at_hand))
+        turns.append(Turn(size, state in ".bx", at_hand, state != "x"))
     return turns
 
 
@@ -36,6 +38,12 @@ def make_turns(sizes: list[int], states: str) -> list[Turn]:
         ("ddddwdddw.", 1, 9),
         ("ddddwddddw", 1, None),
         ("dddddddddd", 2, None),
+        ("wxxxxxxxxx", 1, None),
+        ("dxxxxxxxxx", 2, 1),
+        ("wxx.xxxxxx", 1, 3),
+        ("wxxxxxx.xx", 1, 7),
+        ("wxx.xxx.xx", 1, 7),
+        ("wxxxx.w.xx", 1, 5),
     ],
 )
 def test_who_is_free_goes_on_or_takes_over_a_half(states: str, free: int, expected: int | None) -> None:
