@@ -19,6 +19,7 @@ from microrollup.crypto.keccak import keccak256
 from microrollup.execution.authentication import Authenticated, Authenticator
 from microrollup.explorer import INDEX_PATH, SECURITY_HEADERS, load_static_files
 from paths import KEYSTORE_DATA
+from waiting import wait_for
 from zoo import zoo
 
 LINES = (KEYSTORE_DATA / "wallet-actions.jsonl").read_bytes().splitlines()
@@ -264,7 +265,7 @@ def test_pause_holds_the_page_still(browser: Browser, site: Site) -> None:
     time.sleep(0.6)
     assert 0 == browser.count(f"tr[data-height='{height}']")
     browser.run("document.querySelector('.pause').click()")
-    assert 1 == browser.count(f"tr[data-height='{height}']")
+    browser.wait(f"return document.querySelector(\"tr[data-height='{height}']\")")
 
 
 def test_lost_connection_is_resumed_from_the_cursor(browser: Browser, site: Site) -> None:
@@ -282,7 +283,8 @@ def test_lost_connection_is_resumed_from_the_cursor(browser: Browser, site: Site
     site.node.refuse_sockets = False
     browser.run("document.querySelector('[data-notice=polling] button').click()")
     browser.wait("return document.getElementById('connection').dataset.state === 'live'")
-    assert "" == browser.text("#banner")
+    browser.wait("return document.querySelector('#banner').innerText === ''")
+    wait_for(lambda: {"blocks", "receipts"} <= dict(site.node.subscribed).keys())
     resumed = dict(site.node.subscribed)
     assert seen <= resumed["blocks"] <= missed
     assert len(site.node.actions) - 4 <= resumed["receipts"] < len(site.node.actions)
@@ -296,7 +298,7 @@ def test_too_many_receipts_are_sampled(browser: Browser, site: Site) -> None:
     browser.wait("return document.getElementById('connection').dataset.state === 'live'")
     site.node.subscribed.clear()
     site.node.drop_slow()
-    browser.wait("return document.getElementById('connection').dataset.state === 'connecting'")
+    wait_for(lambda: len(site.node.subscribed) > 1)
     browser.wait("return document.getElementById('connection').dataset.state === 'live'")
     assert ["blocks", "confirmations"] == sorted(topic for topic, _ in site.node.subscribed)
     site.add_block()

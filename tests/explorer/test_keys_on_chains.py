@@ -162,11 +162,17 @@ def check_explanations(scene: Scene) -> None:
     digest = compute_user_operation_hash(UserOperation(account, 0, b""), ENTRY_POINT, 31337)
     opening = open_present(KEY, SECOND, OWNER, shown.proof)
 
-    def explain(text: str) -> dict[str, dict[str, str]]:
+    def show(text: str) -> dict[str, dict[str, str]]:
         scene.browser.run("document.querySelector('main textarea').value = given[0]", text)
         scene.browser.click("Show")
         scene.browser.wait("return document.querySelector('main tbody tr, main .failure')")
-        return {row["chain"]: row for row in scene.browser.read_sheet("explainOperation")}
+        rows = {row["chain"]: row for row in scene.browser.read_sheet("explainOperation")}
+        late = [name for name in ("One", "Two") if rows.get(name, {}).get("cause") == "no answer"]
+        return {} if late else rows  # on a busy machine the others may be late too
+
+    def explain(text: str) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = wait_for(lambda: show(text))
+        return found
 
     def encode(configuration: Configuration, signer: str) -> str:
         signature = encode_signature(configuration, opening, sign_ecdsa(make_key(signer), digest))

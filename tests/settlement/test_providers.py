@@ -128,19 +128,19 @@ def test_smaller_ranges(anvil: Anvil, fake_time: FakeTime, form: Any, status: in
 def test_ranges_that_take_too_long(anvil: Anvil, fake_time: FakeTime) -> None:
     """A time-out halves the range too: the same again would take as long."""
     double = L1Double(anvil.url, Persona())
-    with make_site(anvil, double, da="calldata", timeout_seconds=0.5) as site:
+    with make_site(anvil, double, da="calldata") as site:
         settle_next(site.open())
         pass_blocks(anvil, 100)
         wide = double._is_too_wide
 
         def dawdle(call: dict[str, Any]) -> bool:
             if wide(call):
-                asyncio.run(asyncio.sleep(0.8))
+                asyncio.run(asyncio.sleep(1.5))
             return False
 
         double._is_too_wide = dawdle  # type: ignore[method-assign]
         double.persona = Persona(max_range=60)
-        assert 1 == site.open().get_settled().height
+        assert 1 == site.open(timeout_seconds=1.0).get_settled().height
 
 
 # Rates.
