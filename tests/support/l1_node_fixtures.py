@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +118,8 @@ def run_chain() -> Iterator[Chain]:
             miner.stop()
 
 
-class Zygote:
-    """Starts nodes within milliseconds; see `node_zygote.py`."""
+class _Forker:
+    """The process of `node_zygote.py`: started once, it lives as long as the process of tests."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -129,6 +131,7 @@ class Zygote:
         )
         self._lock = threading.Lock()
         self._is_ready = False
+        atexit.register(self._process.communicate, timeout=SECONDS)
 
     def ask(self, request: dict[str, Any]) -> Any:
         assert self._process.stdin is not None
@@ -141,8 +144,25 @@ class Zygote:
             self._process.stdin.flush()
             return json.loads(self._process.stdout.readline())
 
+
+_get_forker = cache(_Forker)
+
+
+class Zygote:
+    """Starts nodes within milliseconds; see `node_zygote.py`. Those that still run at its end are killed then."""
+
+    def __init__(self) -> None:
+        self._forker = _get_forker()
+        self._started: list[int] = []
+
+    def ask(self, request: dict[str, Any]) -> Any:
+        answer = self._forker.ask(request)
+        if "arguments" in request:
+            self._started.append(answer)
+        return answer
+
     def close(self) -> None:
-        self._process.communicate(timeout=SECONDS)
+        self._forker.ask({"end": self._started})
 
 
 class Command:
@@ -325,7 +345,17 @@ class RollupSite:
     def derive(self, directory: Path, *options: object) -> dict[str, Any]:
         """`microrollup verify --from-l1`, from anvil itself."""
         found: dict[str, Any] = run_command(
-            "verify", APP, "--from-l1", self.chain.anvil.url, "--inbox", self.inbox, "--data", directory, *options
+            "verify",
+            APP,
+            "--from-l1",
+            self.chain.anvil.url,
+            "--inbox",
+            self.inbox,
+            "--data",
+            directory,
+            "--workers",
+            0,
+            *options,
         )
         return found
 

@@ -6,6 +6,7 @@ command line as it is; the process that forks has no store open and no threads. 
     {"arguments": [...], "stdout": path, "stderr": path} -> the process's id; with "crash": [point, count] it is to end
         as `crash_points.install` says
     {"pid": 123, "wait": 5.0} -> its exit code (or minus the signal's number), null if it still runs
+    {"end": [123, 124]} -> null, once each of them has ended, by SIGKILL if need be
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
 from typing import Any
 
 import apps.keystore
@@ -71,6 +71,14 @@ def wait(pid: int, seconds: float) -> int | None:
         time.sleep(0.01)
 
 
+def end(pids: set[int]) -> None:
+    """Nobody is left behind, nor waits to be reaped."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        os.waitpid(pid, 0)
+
+
 def serve() -> None:
     """One request after the other until standard input ends; then nobody is left behind."""
     load()
@@ -78,17 +86,19 @@ def serve() -> None:
     print("ready", flush=True)  # noqa: T201
     for line in sys.stdin:
         request = json.loads(line)
+        answer = None
         if "wait" in request:
-            code = wait(request["pid"], request["wait"])
-            children -= set() if code is None else {request["pid"]}
-            print(json.dumps(code), flush=True)  # noqa: T201
+            answer = wait(request["pid"], request["wait"])
+            children -= set() if answer is None else {request["pid"]}
+        elif "end" in request:
+            left = children & set(request["end"])
+            end(left)
+            children -= left
         else:
-            child = fork(request)
-            children.add(child)
-            print(child, flush=True)  # noqa: T201
-    for child in children:
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+            answer = fork(request)
+            children.add(answer)
+        print(json.dumps(answer), flush=True)  # noqa: T201
+    end(children)
 
 
 if __name__ == "__main__":
