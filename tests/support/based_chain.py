@@ -119,7 +119,7 @@ class BasedChain:
         """The same of a node that runs, which may take blocks back while it is asked."""
 
         def read() -> tuple[list[dict[str, Any]]] | None:
-            self.wait(caller)
+            taken = self.wait(caller)
             try:
                 heights = range(1, caller.call("height")["latest"] + 1)
                 answers = [caller.ask("getHeader", height=height) for height in heights]
@@ -129,31 +129,35 @@ class BasedChain:
                 return None
             headers = [answer["result"] for answer in answers if "result" in answer]
             is_one = all(one["hash"] == other["parentHash"] for one, other in pairwise(headers))
-            return (headers,) if is_level and is_one and len(headers) == len(answers) else None
+            has_taken = taken == (headers[-1]["forcedCount"] if headers else 0)  # a block is counted before it is shown
+            return (headers,) if is_level and is_one and has_taken and len(headers) == len(answers) else None
 
         (found,) = wait_for(read)
         return found
 
-    def wait(self, caller: Caller) -> None:
-        """Until a node has derived what L1 has so deep."""
+    def wait(self, caller: Caller) -> int:
+        """Until a node has derived what L1 has so deep: so many entries of its queue."""
 
-        def is_level() -> bool:
+        def find_level() -> tuple[int] | None:
             wanted = self.l1.get_forced_count(self.l1.get_origin())
             found = msgspec.convert(self.ask(caller)["l1"]["forcedTaken"], int)
-            return found == wanted
+            return (wanted,) if found == wanted else None
 
-        wait_for(is_level)
+        (taken,) = wait_for(find_level)
+        return taken
 
     def ask(self, caller: Caller) -> dict[str, Any]:
         """`/health`, also of a node that begins anew at the moment."""
-        while True:
+
+        def find() -> Any:
             try:
-                raw = caller.get("/health")[1]
+                return json.loads(caller.get("/health")[1])
             except OSError:
                 assert caller.process.process.poll() is None  # type: ignore[attr-defined]
-                continue
-            found: dict[str, Any] = json.loads(raw)
-            return found
+                return None
+
+        found: dict[str, Any] = wait_for(find)
+        return found
 
     @contextmanager
     def verify(self, number: int) -> Iterator[str]:
@@ -162,7 +166,7 @@ class BasedChain:
         arguments = [
             "verify", self.app, "--from-l1", self.anvil.url, "--inbox", self.inbox, "--l1-depth", DEPTH,
             "--data", self.root / f"verifier {number}", "--key", self.verifier_files[number],
-            "--follow", "--serve", port, "--json",
+            "--follow", "--serve", port, "--workers", 0, "--json",
         ]  # fmt: skip
         with closing(Process(*arguments, cwd=self.root, path=SUPPORT)) as process:
             process.read()  # its first report: it serves
