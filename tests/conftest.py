@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,21 @@ SLOW = (
 """Folders and files that run commands, nodes, L1, compilers or browsers: marked `slow`, left out by `-m "not slow"`."""
 
 LONG = (
-    "cli/test_new", "house/test_benchmarks", "house/test_examples", "house/test_interpreters", "house/test_pyright",
-    "house/test_soak", "keystore/test_l1_story", "keystore/test_sdk", "keystore/test_story", "node/test_ethereumjs",
-    "node/test_node_quorums", "node/test_on_call", "replication/test_failover", "settlement/test_artifacts",
-    "settlement/test_inbox_contract",
+    "_native/test_both_paths", "cli/test_new", "client/test_js", "house/test_benchmarks", "house/test_examples",
+    "house/test_interpreters", "house/test_pyright", "house/test_soak",
+    "keystore/test_axiom_sdk", "keystore/test_l1_story", "keystore/test_sdk", "keystore/test_story",
+    "node/test_ethereumjs", "node/test_l1_kill", "node/test_node_quorums", "node/test_on_call",
+    "replication/test_failover", "settlement/test_artifacts", "settlement/test_inbox_contract",
 )  # fmt: skip
 """Files of few tests that take a minute or two: they come first, or the last of them would keep one core waiting."""
+
+TOGETHER = (
+    ("explorer/",),
+    ("keystore/test_bundled_", "keystore/test_bundler", "keystore/test_delegation", "keystore/test_estimates",
+     "keystore/test_paymaster"),
+    ("keystore/test_chains", "keystore/test_keeper"),
+)  # fmt: skip
+"""Files that share what takes long to start, as a browser, bundlers, three chains: they run in one process."""
 
 MAY_BE_SKIPPED = ("third-party vectors", "CPython 3.", "there is no C compiler")
 """How the reasons begin for which a run in CI may skip a test. Anything else that is missing there fails it."""
@@ -92,16 +102,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     and the order does not depend on how fast the others are.
     """
     config.option.loadscopereorder = False
-    return importlib.import_module("xdist.scheduler").LoadFileScheduling(config, log)
+    scheduling = importlib.import_module("xdist.scheduler").LoadScopeScheduling(config, log)
+    scheduling._split_scope = find_scope
+    return scheduling
+
+
+def find_scope(nodeid: str) -> str:
+    """What runs in one process: a file, or several that are started together."""
+    file = nodeid.removeprefix("tests/").split("::")[0]
+    return next((files[0] for files in TOGETHER if file.startswith(files)), file)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is slow by where it stands; the longest files first, then those with the most tests."""
     counts = Counter(item.path for item in items)
+    first = (*LONG, *chain.from_iterable(TOGETHER))
     for item in items:
         if item.nodeid.removeprefix("tests/").startswith(SLOW):
             item.add_marker("slow")
-    items.sort(key=lambda item: (not item.nodeid.removeprefix("tests/").startswith(LONG), -counts[item.path]))
+    items.sort(key=lambda item: (not item.nodeid.removeprefix("tests/").startswith(first), -counts[item.path]))
 
 
 def refuse_skip(report: Any) -> None:
