@@ -82,7 +82,7 @@ def segment_options(command: F) -> F:
         type=PATH,
         metavar="DIR",
         help="Start segments from these snapshots; if there are none, some are made and put there [default: those"
-        " beside the store --from names].",
+        " beside the store].",
     )
     @click.option(
         "--segment-actions",

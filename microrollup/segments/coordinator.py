@@ -46,6 +46,12 @@ MAX_RESULT_BYTES: Final = 65_536
 """An answer is a few hundred bytes; a longer one is none."""
 
 _LOOK_SECONDS: Final = 0.5
+COUNT_LOOKS: Final = 10
+"""Looks without a result, five seconds, after which it is asked whether there are workers."""
+
+MAX_COUNTS: Final = 60
+"""How often in a row there may be none: five minutes."""
+
 _RESULT_DECODER: Final = msgspec.json.Decoder(SegmentResult)
 _log = structlog.get_logger(__name__)
 
@@ -101,12 +107,14 @@ class Coordinator:
         self._executor: Executor
         self._lost = self._lost_in_a_row = 0
         self._looked = 0.0
+        self._looks = self._alone = 0
 
     def run(self, feed: Callable[[Callable[[Segment | None], None]], None]) -> Verdict:
         """Verify segments that follow each other. `feed` calls what it is given with each of them as it becomes known,
         and with None now and then; those are in work meanwhile.
 
-        Raises `SegmentFailed` for a segment without a result, `SourceUnavailable` if no executor can be had.
+        Raises `SegmentFailed` for a segment without a result, `SourceUnavailable` if no executor can be had, or one
+        without workers.
         """
         try:
             self._executor = self._factory.open()
@@ -157,6 +165,8 @@ class Coordinator:
             return
         running = [piece.future for piece in self._pieces if piece.future is not None]
         done = wait(running, seconds, FIRST_COMPLETED).done if running else set()
+        if running and not done and seconds:
+            self._look_for_workers()
         loss: BaseException | None = None
         for piece in [piece for piece in self._pieces if piece.future in done and piece.future is not None]:
             loss = self._take(piece) or loss
@@ -167,6 +177,20 @@ class Coordinator:
             loss = SourceUnavailable("the executor does not answer any more")
         if loss is not None:
             self._replace(loss)
+
+    def _look_for_workers(self) -> None:
+        """Say it where nobody works, and give up in the end. Raises `SourceUnavailable`."""
+        self._looks += 1
+        if self._looks % COUNT_LOOKS:
+            return
+        if self._factory.count_workers() != 0:
+            self._alone = 0
+            return
+        if self._alone == 0:
+            _log.warning("segment_workers_missing", gives_up_after=f"{MAX_COUNTS * COUNT_LOOKS * _LOOK_SECONDS:.0f} s")
+        self._alone += 1
+        if self._alone >= MAX_COUNTS:
+            raise SourceUnavailable("the scheduler has no workers: start some, then run the same command again")
 
     def _find_next(self) -> Piece | None:
         """What is to be given out now: as much as there are workers for, or a suspect alone until it gets further."""

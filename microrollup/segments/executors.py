@@ -53,6 +53,10 @@ class ExecutorFactory(Protocol):
         """Whether the executor that was opened last can still answer."""
         ...
 
+    def count_workers(self) -> int | None:
+        """Workers that are there now; None if that cannot be said."""
+        ...
+
     def clean(self, directory: Path) -> None:
         """Remove a directory wherever the workers are."""
         ...
@@ -87,6 +91,10 @@ class ProcessPool(msgspec.Struct):
     def is_alive(self) -> bool:
         """Always: a pool that is broken says so in its futures."""
         return True
+
+    def count_workers(self) -> int:
+        """As many as there should be: the pool starts others in place of its own."""
+        return self.workers
 
     def clean(self, directory: Path) -> None:
         """Remove a directory here, once nobody works in it any more."""
@@ -126,6 +134,13 @@ class DaskCluster(msgspec.Struct):
     def is_alive(self) -> bool:
         """Whether the scheduler is connected; the tasks of one that was restarted are gone."""
         return self._client is not None and self._client.status == "running"
+
+    def count_workers(self) -> int | None:
+        """Workers that the scheduler knows: none after a restart of it, since `dask worker` ends with its scheduler."""
+        with suppress(Exception):  # `is_alive` tells whether the scheduler is there
+            if (client := self._client) is not None:
+                return len(client.sync(client.scheduler.ncores, callback_timeout=CONNECT_SECONDS))
+        return None
 
     def clean(self, directory: Path) -> None:
         """Remove a directory here, and on the machines of all workers that are there now."""

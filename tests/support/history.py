@@ -123,6 +123,9 @@ class Inline:
     def is_alive(self) -> bool:
         return True
 
+    def count_workers(self) -> int:
+        return 2
+
 
 class _Threads(ThreadPoolExecutor):
     def __init__(self, run: Callable[[bytes], Any]) -> None:
