@@ -97,7 +97,9 @@ class ConfirmationTimeout(ClientError):
     """The block at `height` did not reach the level `wanted` in time; `reached` is how far it came."""
 
     def __init__(self, height: int, wanted: str, reached: str) -> None:
-        super().__init__(f"block {height} has not reached {wanted} in time; it is at {reached}")
+        super().__init__(
+            f"block {height} has not reached {wanted} in time; it is at {reached} and goes on: wait longer"
+        )
         self.height = height
         self.wanted = wanted
         self.reached = reached
