@@ -23,7 +23,7 @@ import structlog
 
 from microrollup.errors import MicrorollupError, SnapshotError, SourceUnavailable
 from microrollup.maintenance.replay import Difference
-from microrollup.segments.executors import ExecutorFactory
+from microrollup.segments.executors import LOOK_SECONDS, ExecutorFactory, WorkerWatch
 from microrollup.segments.piece import Piece
 from microrollup.segments.schedule import Turn, choose_next
 from microrollup.segments.segment import Segment, SegmentResult, SegmentTask, check_result, merge_segments
@@ -44,13 +44,6 @@ CHECKED_AGAIN: Final = 32
 
 MAX_RESULT_BYTES: Final = 65_536
 """An answer is a few hundred bytes; a longer one is none."""
-
-_LOOK_SECONDS: Final = 0.5
-COUNT_LOOKS: Final = 10
-"""Looks without a result, five seconds, after which it is asked whether there are workers."""
-
-MAX_COUNTS: Final = 60
-"""How often in a row there may be none: five minutes."""
 
 _RESULT_DECODER: Final = msgspec.json.Decoder(SegmentResult)
 _log = structlog.get_logger(__name__)
@@ -107,7 +100,7 @@ class Coordinator:
         self._executor: Executor
         self._lost = self._lost_in_a_row = 0
         self._looked = 0.0
-        self._looks = self._alone = 0
+        self._watch = WorkerWatch(factory)
 
     def run(self, feed: Callable[[Callable[[Segment | None], None]], None]) -> Verdict:
         """Verify segments that follow each other. `feed` calls what it is given with each of them as it becomes known,
@@ -120,7 +113,7 @@ class Coordinator:
             self._executor = self._factory.open()
             feed(self._add)
             while (last := self._find_last()) is None:
-                self._step(_LOOK_SECONDS)
+                self._step(LOOK_SECONDS)
             verdict = self._judge(last)
             self._factory.clean(self._work)
             return verdict
@@ -130,7 +123,7 @@ class Coordinator:
     def _add(self, segment: Segment | None) -> None:
         if segment is not None:
             self._pieces.append(Piece(segment, self._recall(segment)))
-        elif not self._pieces or time.monotonic() - self._looked < _LOOK_SECONDS:
+        elif not self._pieces or time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._step(0.0)
         self._looked = time.monotonic()
@@ -166,7 +159,7 @@ class Coordinator:
         running = [piece.future for piece in self._pieces if piece.future is not None]
         done = wait(running, seconds, FIRST_COMPLETED).done if running else set()
         if running and not done and seconds:
-            self._look_for_workers()
+            self._watch.look()
         loss: BaseException | None = None
         for piece in [piece for piece in self._pieces if piece.future in done and piece.future is not None]:
             loss = self._take(piece) or loss
@@ -177,20 +170,6 @@ class Coordinator:
             loss = SourceUnavailable("the executor does not answer any more")
         if loss is not None:
             self._replace(loss)
-
-    def _look_for_workers(self) -> None:
-        """Say it where nobody works, and give up in the end. Raises `SourceUnavailable`."""
-        self._looks += 1
-        if self._looks % COUNT_LOOKS:
-            return
-        if self._factory.count_workers() != 0:
-            self._alone = 0
-            return
-        if self._alone == 0:
-            _log.warning("segment_workers_missing", gives_up_after=f"{MAX_COUNTS * COUNT_LOOKS * _LOOK_SECONDS:.0f} s")
-        self._alone += 1
-        if self._alone >= MAX_COUNTS:
-            raise SourceUnavailable("the scheduler has no workers: start some, then run the same command again")
 
     def _find_next(self) -> Piece | None:
         """What is to be given out now: as much as there are workers for, or a suspect alone until it gets further."""
@@ -239,7 +218,7 @@ class Coordinator:
             piece.busy += 1
             if piece.busy > MAX_BUSY:
                 raise SegmentFailed(piece.segment, f"an earlier try still holds its store at worker {result.worker}")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
             return None
         if result.kind == "error":
             self._count_try(piece, f"worker {result.worker}: {result.message}", result.height)

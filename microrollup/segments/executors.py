@@ -12,18 +12,29 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
+import structlog
 
 from microrollup.errors import SourceUnavailable, UsageError
 from microrollup.limits import MEMORY_BYTES, VERIFIER_FACTOR, limited_memory
 from microrollup.logs import configure_logging
 from microrollup.system import count_cores, end_with_parent
 
-__all__ = ["DaskCluster", "ExecutorFactory", "ProcessPool", "parse_executor"]
+__all__ = ["LOOK_SECONDS", "DaskCluster", "ExecutorFactory", "ProcessPool", "WorkerWatch", "parse_executor"]
 
 CONNECT_SECONDS: Final = 30
 """For a scheduler that restarts."""
 
+LOOK_SECONDS: Final = 0.5
+"""How long whoever waits for results waits at once."""
+
+COUNT_LOOKS: Final = 10
+"""Looks without a result, five seconds, after which it is asked whether there are workers."""
+
+MAX_COUNTS: Final = 60
+"""How often in a row there may be none: five minutes."""
+
 _LOOPBACK: Final = ("127.", "localhost", "[::1]")
+_log = structlog.get_logger(__name__)
 _HELD: Final = ExitStack()
 """What a worker holds for as long as it lives."""
 
@@ -148,6 +159,28 @@ class DaskCluster(msgspec.Struct):
         if self._client is not None:
             with suppress(Exception):  # the verdict does not depend on it
                 self._client.run(shutil.rmtree, str(directory), True, on_error="ignore")
+
+
+class WorkerWatch:
+    """Notices that a cluster has no workers, so that nobody waits for ever without a word."""
+
+    def __init__(self, factory: ExecutorFactory) -> None:
+        self._factory = factory
+        self._looks = self._alone = 0
+
+    def look(self) -> None:
+        """After a look that gave nothing. Raises `SourceUnavailable` once there were no workers for long."""
+        self._looks += 1
+        if self._looks % COUNT_LOOKS:
+            return
+        if self._factory.count_workers() != 0:
+            self._alone = 0
+            return
+        if self._alone == 0:
+            _log.warning("segment_workers_missing", gives_up_after=f"{MAX_COUNTS * COUNT_LOOKS * LOOK_SECONDS:.0f} s")
+        self._alone += 1
+        if self._alone >= MAX_COUNTS:
+            raise SourceUnavailable("the scheduler has no workers: start some, then run the same command again")
 
 
 def parse_executor(text: str) -> ExecutorFactory:

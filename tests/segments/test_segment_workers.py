@@ -19,7 +19,7 @@ from history import BLOCKS, SPACING, History, require_right
 from kernel_fixtures import fast_directory
 from microrollup.deployment.segmenting import SegmentedReport, verify_in_segments
 from microrollup.errors import SourceUnavailable
-from microrollup.segments import coordinator, executors
+from microrollup.segments import executors
 from microrollup.segments.coordinator import SegmentFailed
 from paths import ROOT, SUPPORT
 from ports import find_port
@@ -154,8 +154,8 @@ def test_a_worker_with_another_app_of_that_name(history: History, tmp_path: Path
 def test_a_scheduler_without_workers(history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said once, and work goes on as soon as there is one; where none comes, the command ends."""
     said: list[str] = []
-    monkeypatch.setattr(coordinator, "COUNT_LOOKS", 1)
-    monkeypatch.setattr(coordinator, "MAX_COUNTS", 100_000)
+    monkeypatch.setattr(executors, "COUNT_LOOKS", 1)
+    monkeypatch.setattr(executors, "MAX_COUNTS", 100_000)
     with run_cluster(0) as cluster:
         request = history.request(tmp_path / "late", executor=f"dask://127.0.0.1:{cluster.port}")
 
@@ -164,13 +164,13 @@ def test_a_scheduler_without_workers(history: History, tmp_path: Path, monkeypat
                 said.append(event)
                 cluster.add_worker()
 
-        monkeypatch.setattr(coordinator._log, "warning", warn, raising=False)
+        monkeypatch.setattr(executors._log, "warning", warn, raising=False)
         require_right(verify_in_segments(request), history)
         assert ["segment_workers_missing"] == said
         cluster.workers[0].kill()
         cluster.workers[0].wait()
-        monkeypatch.setattr(coordinator, "MAX_COUNTS", 2)
-        monkeypatch.setattr(coordinator._log, "warning", lambda event, **_: said.append(event), raising=False)
+        monkeypatch.setattr(executors, "MAX_COUNTS", 2)
+        monkeypatch.setattr(executors._log, "warning", lambda event, **_: said.append(event), raising=False)
         with pytest.raises(SourceUnavailable, match="no workers: start some"):
             verify_in_segments(history.request(tmp_path / "none", executor=request.executor))
         assert ["segment_workers_missing"] * 2 == said
