@@ -114,7 +114,7 @@ def _watch_payer(metrics: Metrics, observer: Observer) -> None:
     watch("l1_fee_per_gas_wei", "Base fee and tip on L1.", lambda: read().fee_per_gas)
     watch("l1_fee_per_blob_gas_wei", "Fee of blob gas on L1; 0 without blobs.", lambda: read().fee_per_blob_gas)
     watch("payer_balance_ether", "What the payer of batches has.", lambda: read().balance / _WEI)
-    watch("payer_runway_batches", "Batches that the balance pays for at present fees.", lambda: read().runway)
+    watch("payer_runway_batches", "Batches that L1 takes from this balance at present fees.", lambda: read().runway)
     watch("payer_age_seconds", "Since L1 said what the payer has.", lambda: observer.payer_age)
     watch("batch_cost_ether", "What a batch would cost now.", lambda: _require(read().batch_cost) / _WEI)
 

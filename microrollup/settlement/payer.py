@@ -22,10 +22,15 @@ class PayerStatus(msgspec.Struct, frozen=True):
     batch_cost: int | None
     """What a batch as large as the largest of the last ones would cost now; None before the first one."""
 
+    needed: int
+    """What the balance has to cover for L1 to take the next one: all gas that it allows, at its highest fee."""
+
     @property
     def runway(self) -> float | None:
-        """How many more such batches the balance pays for; None before the first batch."""
-        return None if self.batch_cost is None else self.balance / max(1, self.batch_cost)
+        """How many more such batches L1 takes at these fees, 0 if not even one; None before the first batch."""
+        if self.batch_cost is None:
+            return None
+        return 0.0 if self.balance < self.needed else 1 + (self.balance - self.needed) / max(1, self.batch_cost)
 
 
 class PendingTransaction(msgspec.Struct, frozen=True):

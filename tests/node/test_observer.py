@@ -74,7 +74,7 @@ class Ledgerless:
     def __init__(self) -> None:
         self.answers: list[Any] = []
         self.asked = 0
-        self.last: Any = PayerStatus(b"\x11" * 20, 10**18, 7, 0, 10**15)
+        self.last: Any = PayerStatus(b"\x11" * 20, 10**18, 7, 0, 10**15, 10**15)
 
     def ask(self, payer: bytes, seconds: float) -> Any:
         assert (b"\x11" * 20, 5.0) == (payer, seconds)

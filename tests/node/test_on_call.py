@@ -122,17 +122,19 @@ def test_a_payer_without_ether_alerts(scene: Scene) -> None:
     def count_failures() -> float:
         return scene.read("microrollup_settlement_failures_total", kind="TransactionRefused")
 
-    scene.fund(10**9)
+    wait_for(lambda: scene.node.read_health()["settling"]["payer"]["batchCost"])
+    left = 4 * scene.node.read_health()["settling"]["payer"]["batchCost"]  # L1 wants the whole gas limit covered
+    scene.fund(left)
     scene.site.submit(scene.node)
     wait_for(count_failures)
     early, failures = scene.scrape(), count_failures()
     wait_for(lambda: count_failures() > failures + 2)
-    wait_for(lambda: scene.read("microrollup_payer_balance_ether") < 1e-6)
+    wait_for(lambda: scene.read("microrollup_payer_runway_batches") < 1)
     assert {"PayerLow", "PayerOutOfEther", "SettlementFailing"} == scene.find_alerts(early)
     settling = scene.node.read_health()["settling"]
     assert "TransactionRefused" == settling["failure"]["kind"]
     assert settling["failure"]["count"] > 2
-    assert (10**9, True) == (settling["payer"]["balance"], settling["payer"]["runway"] < 1)
+    assert (left, 0.0) == (settling["payer"]["balance"], settling["payer"]["runway"])
     scene.fund(100 * ETHER)
     scene.node.wait_until_settled()
     wait_for(lambda: scene.read("microrollup_payer_balance_ether") > 99)

@@ -26,7 +26,7 @@ class PayerAnswer(Struct, frozen=True):
     batch_cost: Uint256 | None
     """What a batch as large as the largest of the last eight would cost now; null before the first one."""
     runway: float | None
-    """How many such batches the balance pays for."""
+    """How many such batches L1 takes: it wants the balance to cover what a transaction offers at most."""
     fee_per_gas: Uint256
     fee_per_blob_gas: Uint256
     age: float

@@ -70,6 +70,8 @@ class L1Transaction(msgspec.Struct, frozen=True):
     input: bytes
     number: int | None
     blob_hashes: tuple[bytes, ...]
+    gas: int = 0
+    """What its sender allows; 0 where the node does not say."""
 
 
 class L1Receipt(msgspec.Struct, frozen=True):
@@ -109,6 +111,7 @@ class _TransactionForm(msgspec.Struct, rename="camel"):
     input: Data
     from_: _Address = msgspec.field(name="from")
     to: _Address | None = None
+    gas: _Number = "0x0"
     block_number: _Number | None = None
     blob_versioned_hashes: Annotated[list[_Hash], msgspec.Meta(max_length=64)] = []
 
@@ -190,6 +193,7 @@ def parse_transaction(answer: Any, transaction_hash: bytes) -> L1Transaction | N
         _to_bytes(form.input),
         None if form.block_number is None else int(form.block_number, 16),
         tuple([_to_bytes(item) for item in form.blob_versioned_hashes]),
+        int(form.gas, 16),
     )
 
 

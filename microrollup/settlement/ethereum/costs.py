@@ -20,6 +20,8 @@ class TransactionCost(msgspec.Struct, frozen=True):
     """All that it paid for but blobs, the calldata's floor of EIP-7623 included."""
     blob_gas: int
     """131,072 a blob (EIP-4844)."""
+    gas_limit: int
+    """What the sender allowed, so what its balance had to cover."""
     calldata_bytes: int
     blobs: int
 
@@ -36,6 +38,7 @@ async def read_cost(transport: L1Transport, transaction_hash: bytes) -> Transact
         l1_number=receipt.number,
         gas=receipt.gas_used,
         blob_gas=receipt.blob_gas_used,
+        gas_limit=transaction.gas,
         calldata_bytes=len(transaction.input),
         blobs=len(transaction.blob_hashes),
     )

@@ -12,7 +12,7 @@ from microrollup.settlement.ethereum.errors import FeeTooHigh, L1BadAnswer, L1Re
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.transport import L1Transport
 
-__all__ = ["Fees", "bump_fees", "suggest_fees", "suggest_tip"]
+__all__ = ["Fees", "compute_blob_cap", "compute_cap", "bump_fees", "suggest_fees", "suggest_tip"]
 
 _DEFAULT_TIP: Final = 10**9
 """Where a node suggests none."""
@@ -31,13 +31,23 @@ async def suggest_fees(transport: L1Transport, options: EthereumOptions, base_fe
     tip = await suggest_tip(transport, options)
     if base_fee + tip > options.max_fee_per_gas:
         raise FeeTooHigh("fee a gas", options.max_fee_per_gas, base_fee + tip)
-    cap = min(2 * base_fee + tip, options.max_fee_per_gas)
+    cap = compute_cap(base_fee, tip, options)
     if not has_blobs:
         return Fees(tip, cap, 0)
     blob_fee = await read_blob_fee(transport)
     if blob_fee > options.max_fee_per_blob_gas:
         raise FeeTooHigh("fee a blob gas", options.max_fee_per_blob_gas, blob_fee)
-    return Fees(tip, cap, min(2 * blob_fee + 1, options.max_fee_per_blob_gas))
+    return Fees(tip, cap, compute_blob_cap(blob_fee, options))
+
+
+def compute_cap(base_fee: int, tip: int, options: EthereumOptions) -> int:
+    """Wei a gas that hold while the base fee doubles."""
+    return min(2 * base_fee + tip, options.max_fee_per_gas)
+
+
+def compute_blob_cap(blob_fee: int, options: EthereumOptions) -> int:
+    """Wei a unit of blob gas that hold while its fee doubles."""
+    return min(2 * blob_fee + 1, options.max_fee_per_blob_gas)
 
 
 async def suggest_tip(transport: L1Transport, options: EthereumOptions) -> int:

@@ -12,7 +12,7 @@ from microrollup.settlement.ethereum.blob_fee import read_blob_fee
 from microrollup.settlement.ethereum.costs import TransactionCost, read_cost
 from microrollup.settlement.ethereum.da import DA_KINDS
 from microrollup.settlement.ethereum.errors import L1TimedOut
-from microrollup.settlement.ethereum.fees import suggest_tip
+from microrollup.settlement.ethereum.fees import compute_blob_cap, compute_cap, suggest_tip
 from microrollup.settlement.ethereum.follower import Follower
 from microrollup.settlement.ethereum.loop import LoopThread
 from microrollup.settlement.ethereum.options import EthereumOptions
@@ -66,13 +66,17 @@ class EthereumPayments:
         balance = parse_quantity("eth_getBalance", answer)
         with self._follower.lock:
             base_fee = self._follower.window.get_head().base_fee
-        fee = base_fee + await suggest_tip(self._transport, self._options)
+        tip = await suggest_tip(self._transport, self._options)
+        fee = base_fee + tip
         await self._note_cost()
         gas = max((cost.gas for cost in self._costs), default=0)
         blob_gas = max((cost.blob_gas for cost in self._costs), default=0)
         has_blobs = blob_gas > 0 or DA_KINDS[self._options.da].needs_blobs
         blob_fee = await read_blob_fee(self._transport) if has_blobs else 0
-        return PayerStatus(payer, balance, fee, blob_fee, gas * fee + blob_gas * blob_fee if self._costs else None)
+        cost = gas * fee + blob_gas * blob_fee if self._costs else None
+        needed = max((cost.gas_limit for cost in self._costs), default=0) * compute_cap(base_fee, tip, self._options)
+        needed += blob_gas * compute_blob_cap(blob_fee, self._options)
+        return PayerStatus(payer, balance, fee, blob_fee, cost, needed)
 
     async def _note_cost(self) -> None:
         """Read what the newest batch took, once."""
