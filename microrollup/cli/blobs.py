@@ -10,7 +10,7 @@ from typing import Final
 import click
 import msgspec
 
-from microrollup.cli.output import Command, Output, json_option, make_facts
+from microrollup.cli.output import Command, Group, Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, data_option
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.deployment.blob_archive import push_blobs, serve_archive
@@ -32,7 +32,7 @@ def read_age(text: str) -> float:
     return int(found[1]) * _UNITS[found[2]]
 
 
-@click.group("blobs")
+@click.group("blobs", cls=Group)
 def blobs_command() -> None:
     """Keep the blobs of batches: serve an archive, bring a node's there.
 

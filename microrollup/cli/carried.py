@@ -10,8 +10,7 @@ from microrollup.cli.files import open_input
 from microrollup.cli.l1 import l1_options
 from microrollup.cli.output import Command, Output, json_option, make_facts
 from microrollup.cli.parameters import app_argument
-from microrollup.cli.relaying import describe_fates, list_others
-from microrollup.cli.run import EXIT_FAILED
+from microrollup.cli.relaying import describe_fates, judge, list_others
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.carried import find_fates
 from microrollup.deployment.importing import read_lines
@@ -56,5 +55,4 @@ def carried_command(app: str, file: str, node: str, first_index: int, l1: L1Plac
     }
     facts = {"actions": len(fates), "refused": len(refused)} | document["outcomes"]
     output.show(document, make_facts(facts), *list_others(document))
-    good = {"executed", "rejected", "faulted", "waiting"}
-    return EXIT_FAILED if refused or any(fate.outcome not in good for fate in fates) else 0
+    return judge(fates, refused)

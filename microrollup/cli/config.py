@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from microrollup.cli.output import Command, Output, json_option
+from microrollup.cli.output import Command, Group, Output, json_option
 from microrollup.cli.parameters import data_option
 from microrollup.cli.run import EXIT_FAILED
 from microrollup.cli.settings import describe_settings, list_settings, list_warnings, tabulate
@@ -14,7 +14,7 @@ from microrollup.cli.settings import describe_settings, list_settings, list_warn
 __all__ = ["config_command"]
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 def config_command() -> None:
     """Show the settings that a node would run with, and where each comes from.
 

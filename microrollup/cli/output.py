@@ -28,9 +28,21 @@ from microrollup.codec.json import hex0x
 from microrollup.errors import UsageError
 from microrollup.logs import configure_logging
 
-__all__ = ["Command", "Output", "json_option", "make_facts", "make_table", "shorten", "show_progress", "show_steps"]
+__all__ = [
+    "Command",
+    "Group",
+    "Output",
+    "json_option",
+    "make_facts",
+    "make_table",
+    "shorten",
+    "show_progress",
+    "show_steps",
+]
 
 _PLAIN_WIDTH: Final = 200
+_SENTENCE: Final = 1_000
+"""Longer than any."""
 """Columns where there is no terminal: 32-byte hashes stay on one line."""
 
 Advance = Callable[[int], None]
@@ -68,6 +80,16 @@ class Command(click.Command):
         """Run the command."""
         with redirect_stdout(sys.stderr):
             return super().invoke(ctx)
+
+
+class Group(click.Group):
+    """A group of commands whose list has the whole first sentence of each, over several lines where it needs them."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(_SENTENCE)) for name, each in commands if each])
 
 
 class Output:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,11 +12,13 @@ from microrollup.cli.files import open_input
 from microrollup.cli.l1 import l1_options
 from microrollup.cli.output import Command, Output, json_option, make_facts, make_table, show_progress
 from microrollup.cli.parameters import PATH, app_argument
+from microrollup.cli.run import EXIT_FAILED
 from microrollup.codec.json import hex0x
 from microrollup.declaration.rollup import load_rollup
 from microrollup.deployment.importing import read_lines
 from microrollup.deployment.relaying import (
     Plan,
+    RefusedLine,
     RelayedFate,
     count_fates,
     find_sent,
@@ -29,9 +32,10 @@ from microrollup.errors import UsageError
 from microrollup.keys.files import read_key
 from microrollup.settlement.place import L1Place
 
-__all__ = ["describe_fates", "list_others", "relay_command"]
+__all__ = ["describe_fates", "judge", "list_others", "relay_command"]
 
 _SHOWN: Final = 20
+_TAKEN: Final = frozenset({"executed", "rejected", "faulted", "waiting"})
 
 
 @click.command("relay", cls=Command)
@@ -55,6 +59,7 @@ def relay_command(
 
     What is carried is written to PLAN first. Without FILE, an earlier plan goes on where it was: L1 says what was sent
     already. With --node, each action is told what became of it: executed, rejected, faulted, skipped, or waiting.
+    Exit code 1: an action was not taken, as of a line that is refused.
     """
     if l1 is None:
         raise UsageError("name the inbox: --l1-url and --inbox, or --l1")
@@ -71,7 +76,7 @@ def relay_command(
     fates = [] if node is None else read_fates(node, plan, find_sent(rollup, l1, plan, secret))
     document = _describe(plan, fates)
     output.show(document, *_render(document))
-    return 0
+    return judge(fates, plan.refused)
 
 
 def _describe(plan: Plan, fates: list[RelayedFate]) -> dict[str, Any]:
@@ -82,6 +87,11 @@ def _describe(plan: Plan, fates: list[RelayedFate]) -> dict[str, Any]:
         "outcomes": count_fates(fates),
         "fates": describe_fates(fates),
     }
+
+
+def judge(fates: Sequence[RelayedFate], refused: Sequence[RefusedLine]) -> int:
+    """The exit code: of actions that were not taken, as far as it is known."""
+    return EXIT_FAILED if refused or any(fate.outcome not in _TAKEN for fate in fates) else 0
 
 
 def describe_fates(fates: list[RelayedFate]) -> list[dict[str, Any]]:

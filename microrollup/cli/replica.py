@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from microrollup.cli.l1 import l1_options
-from microrollup.cli.output import Command, Output, json_option, make_facts, make_table
+from microrollup.cli.output import Command, Group, Output, json_option, make_facts, make_table
 from microrollup.cli.parameters import app_argument, data_option
 from microrollup.cli.replica_options import check_node_name, replica_options
 from microrollup.codec.json import hex0x
@@ -21,7 +21,7 @@ from microrollup.settlement.place import L1Place
 __all__ = ["replica_command"]
 
 
-@click.group("replica")
+@click.group("replica", cls=Group)
 def replica_command() -> None:
     """Keep a log that several nodes share, and change who leads.
 

@@ -105,7 +105,8 @@ def resolve_place(
     if values["l1-url"] and values["inbox"]:
         return ResolvedPlace(_make_place(values), values, sources, [])
     if (directory is not None and values["inbox"]) or given.get("inbox") or given.get("l1-url"):
-        raise UsageError("an inbox on Ethereum is named by both --inbox ADDRESS and the URL of an L1 node")
+        missing = "its address, --inbox ADDRESS" if values["l1-url"] else "the URL of an L1 node, --l1-url URL"
+        raise UsageError(f"an inbox on Ethereum is named by two settings, and one is missing: {missing}")
     unused = [f"{name} ({source})" for name, source in sources.items() if source != "default"]
     return ResolvedPlace(None, values, sources, unused)
 

@@ -23,6 +23,8 @@ __all__ = ["LOOK_SECONDS", "DaskCluster", "ExecutorFactory", "ProcessPool", "Wor
 
 CONNECT_SECONDS: Final = 30
 """For a scheduler that restarts."""
+FIRST_SECONDS: Final = 5
+"""For the first connection: a scheduler that was not started does not come by itself."""
 
 LOOK_SECONDS: Final = 0.5
 """How long whoever waits for results waits at once."""
@@ -120,6 +122,7 @@ class DaskCluster(msgspec.Struct):
     trusted: bool = False
     workers: None = None
     _client: Any = None
+    _was_there: bool = False
 
     def open(self) -> Executor:
         """Connect. Raises `SourceUnavailable` if no scheduler answers, `UsageError` without the extra `dask`."""
@@ -130,9 +133,14 @@ class DaskCluster(msgspec.Struct):
         self.close()
         try:
             connect: Any = Client
-            self._client = connect(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
+            seconds = CONNECT_SECONDS if self._was_there else FIRST_SECONDS
+            self._client = connect(self.address, timeout=seconds, set_as_default=False)
         except (OSError, TimeoutError) as error:
-            raise SourceUnavailable(f"no Dask scheduler answers at {self.address}: {error}") from None
+            raise SourceUnavailable(
+                f"no Dask scheduler answers at {self.address} ({error}): start it (`dask scheduler`) and its workers"
+                " first, or leave it to this machine with `--executor processes`"
+            ) from None
+        self._was_there = True
         executor: Executor = self._client.get_executor(pure=False, retries=0)
         return executor
 

@@ -119,7 +119,7 @@ def test_force_needs_an_inbox(command: CommandLine, key: Path) -> None:
     """Without a data directory or an L1 the command says how to name one; half a name is not enough."""
     assert "name the inbox" in command.refuse("force", APP, "Register", *MEMBERS, "--key", key)
     half = ("force", APP, "Register", *MEMBERS, "--key", key, "--inbox", "0x" + "11" * 20)
-    assert "both --inbox ADDRESS and the URL" in command.refuse(*half)
+    assert "the URL of an L1 node, --l1-url" in command.refuse(*half)
     both = (*half, "--l1-url", "http://127.0.0.1:1", "--l1", "somewhere")
     assert "give one" in command.refuse(*both)
 
@@ -142,7 +142,7 @@ def test_verify_takes_one_source(command: CommandLine, data: Path) -> None:
     """Either somebody's blocks, or L1's."""
     assert "either --from" in command.refuse("verify", APP)
     assert "either --from" in command.refuse("verify", APP, "--from", data, "--from-l1", data / "l1")
-    assert "both --inbox" in command.refuse("verify", APP, "--from-l1", "http://127.0.0.1:1")
+    assert "its address, --inbox" in command.refuse("verify", APP, "--from-l1", "http://127.0.0.1:1")
 
 
 def test_verify_takes_one_l1(command: CommandLine, data: Path) -> None:

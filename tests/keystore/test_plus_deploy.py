@@ -225,6 +225,7 @@ def test_orders_by_the_commands(anvil: Anvil, here: Path, capsys: pytest.Capture
     (near,) = run(capsys, *settler)["chains"]
     assert [(31_337, "Arbitrum"), (31_337, "OP-stack")] == [(each["chainId"], each["kind"]) for each in (far, near)]
     assert [near | {"gasUsed": 0}] == run(capsys, *settler)["chains"]
+    assert "31337 is named twice" in run(capsys, *settler, "--chain", anvil.url, code=2).replace("\n", " ")
     assert {far["settler"], near["settler"]} == {
         f"0x{compute_deployed_address(encode_settler_creation(each)).hex()}" for each in (None, L2_MESSENGER)
     }

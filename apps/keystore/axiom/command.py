@@ -12,7 +12,7 @@ import click
 
 from microrollup.cli.following import stopping_on_signals
 from microrollup.cli.l1 import Reach, choose_place, ethereum_options, make_ethereum_place
-from microrollup.cli.output import Command, Output, json_option
+from microrollup.cli.output import Command, Group, Output, json_option
 from microrollup.cli.parameters import PATH, hex_bytes
 from microrollup.cli.run import run_command
 from microrollup.codec.json import hex0x, read_hex
@@ -53,7 +53,7 @@ def prove_document(document: Any) -> bytes:
     return prove(parts["keyData"], parts["authData"], parts["dataHash"], parts["msgHash"], parts["vkey"])
 
 
-@click.group("axiom", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("axiom", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def axiom_group() -> None:
     """Axiom's interface to Keystore+: proofs for its transactions, and its bridge on L1."""
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from microrollup.cli.output import Group
 from microrollup.cli.run import run_command
 
 from .command import deploy_command, status_command
@@ -18,7 +19,7 @@ __all__ = ["keystore_group", "main"]
 _NAME: Final = f"python -m {__name__.removesuffix('.chains.group')}"
 
 
-@click.group("keystore", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("keystore", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def keystore_group() -> None:
     """The keystore's contracts on many chains: bring them, look at them, and keep them fresh."""
 

@@ -88,15 +88,16 @@ class Keeper:
     async def _serve(self, options: EthereumOptions, l1: L1Prover | None) -> None:
         node = ChainNode(options, self._key)
 
-        def note_failure(worker: ChainKeeper | None, error: Exception) -> None:
+        def note_failure(worker: ChainKeeper | None, error: Exception, is_new: bool) -> None:
             text = str(error)[:_MAX_ERROR]
+            if is_new:
+                _log.warning("keeper_chain_waits", chain=node.chain_id, place=node.place, reason=text)
             if worker is None:
                 self.unreached[node.place] = text
             else:
                 worker.counts.is_up = False
                 if text != worker.note.error:
                     worker.change_note(error=text)
-            _log.warning("keeper_chain_waits", chain=node.chain_id, place=node.place, reason=text)
 
         await serve_chain(
             node,

@@ -33,7 +33,7 @@ W = TypeVar("W", bound=RoundWorker)
 async def serve_chain(
     node: ChainNode,
     connect: Callable[[], Awaitable[W]],
-    note_failure: Callable[[W | None, Exception], None],
+    note_failure: Callable[[W | None, Exception, bool], None],
     *,
     poll_seconds: float,
     once: bool,
@@ -41,10 +41,11 @@ async def serve_chain(
 ) -> None:
     """Rounds of the worker that `connect` makes, with a pause when it is idle and longer ones after failures.
 
-    With `once`, until it is idle or has failed `patience` times in a row. Closes the node.
+    With `once`, until it is idle or has failed `patience` times in a row. `note_failure` is told whether the failure is
+    another one than in the round before: one that goes on is logged once. Closes the node.
     """
     worker: W | None = None
-    pause, failed = poll_seconds, 0
+    pause, failed, said = poll_seconds, 0, ""
     try:
         while True:
             try:
@@ -52,14 +53,15 @@ async def serve_chain(
                     worker = await connect()
                 await worker.run_round()
             except (MicrorollupError, OSError) as error:
-                note_failure(worker, error)
+                note_failure(worker, error, str(error) != said)
+                said = str(error)
                 failed += 1
                 if once and failed >= patience:
                     return
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
-            pause, failed = poll_seconds, 0
+            pause, failed, said = poll_seconds, 0, ""
             if worker.idle:
                 if once:
                     return

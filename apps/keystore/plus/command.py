@@ -12,7 +12,7 @@ import click
 
 from microrollup.cli.deploying import read_ether
 from microrollup.cli.l1 import Reach, choose_place, ethereum_options, make_ethereum_place
-from microrollup.cli.output import Command, Output, json_option, make_facts
+from microrollup.cli.output import Command, Group, Output, json_option, make_facts
 from microrollup.cli.parameters import PATH, data_option, hex_bytes
 from microrollup.cli.run import run_command
 from microrollup.codec.json import hex0x
@@ -29,7 +29,7 @@ from .config import Config, PriceCap
 from .deploying import Custody, check_custody, deploy_plus, plan_bridge, plan_vault
 from .funding import deposit_locally
 from .mail_command import mail_command
-from .module_file import keep_module
+from .module_file import is_module_name, keep_module
 from .order_bridges import ChainKind, OrderBridge, check_bridges, create_verdicts, plan_verdicts
 from .settler_command import settler_command
 
@@ -37,14 +37,20 @@ __all__ = ["main", "plus_group"]
 
 _NAME: Final = f"python -m {__package__}"
 _MAX_WEI: Final = 1 << 256
+_MAX_DIGITS: Final = 78
 _FEES: Final = ("DEPOSIT", "WITHDRAW", "UPDATE")
 _MAX_CHAIN_ID: Final = (1 << 64) - 1
+
+
+def is_digits(text: str) -> bool:
+    """Whether a text is a number in ASCII digits, of at most 78: 256 bits have no more."""
+    return text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
 
 
 def read_cap(text: str) -> PriceCap:
     """`AMOUNT` for ether or `TOKEN=AMOUNT`, in the token's smallest unit."""
     token, separator, amount = text.rpartition("=")
-    if not amount.isdecimal() or not 0 < int(amount) < _MAX_WEI:
+    if not is_digits(amount) or not 0 < int(amount) < _MAX_WEI:
         raise click.BadParameter(f"{text!r} is not AMOUNT or TOKEN=AMOUNT, with an amount of smallest units above 0")
     return PriceCap(hex_bytes(20)(token) if separator else ZERO_ADDRESS, int(amount))
 
@@ -58,10 +64,17 @@ def read_fees(text: str) -> tuple[int, int, int]:
     return deposit, withdraw, update
 
 
+def read_module_name(text: str) -> str:
+    """The name of a module that is written into the working directory."""
+    if not is_module_name(text):
+        raise click.BadParameter(f"{text!r} is not a module's name: take lower-case letters, digits and underscores")
+    return text
+
+
 def read_bridge(text: str) -> tuple[int, bytes]:
     """`CHAIN=ADDRESS`: a chain's id, and the address of a contract of its on L1."""
     number, separator, address = text.partition("=")
-    if not separator or not number.isdecimal() or not 0 < int(number) <= _MAX_CHAIN_ID:
+    if not separator or not is_digits(number) or not 0 < int(number) <= _MAX_CHAIN_ID:
         raise click.BadParameter(f"{text!r} is not CHAIN=ADDRESS, with a chain's id in digits")
     return int(number), hex_bytes(20)(address)
 
@@ -76,13 +89,13 @@ def list_bridges(by_kind: dict[ChainKind, tuple[tuple[int, bytes], ...]]) -> tup
     return tuple(found)
 
 
-@click.group("plus", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("plus", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def plus_group() -> None:
     """Keystore+: a rollup of accounts with balances, and the vault on L1 that holds the money."""
 
 
 @click.command("deploy", cls=Command)
-@click.argument("name")
+@click.argument("name", type=read_module_name)
 @data_option("Directory of the rollup's store; made now.")
 @ethereum_options
 @click.option(

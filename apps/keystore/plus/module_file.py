@@ -10,9 +10,14 @@ from microrollup.errors import UsageError
 
 from .config import Config
 
-__all__ = ["keep_module", "write_module_text"]
+__all__ = ["is_module_name", "keep_module", "write_module_text"]
 
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def is_module_name(text: str) -> bool:
+    """Whether a module may have this name."""
+    return _NAME.fullmatch(text) is not None
 
 
 def _write_bytes(value: bytes) -> str:
@@ -56,7 +61,7 @@ def keep_module(path: Path, config: Config) -> None:
 
     Raises `UsageError` for a name that no module can have, and for a file that holds something else.
     """
-    if not _NAME.fullmatch(path.stem):
+    if not is_module_name(path.stem):
         raise UsageError(f"{path.stem!r} is not a module's name: take lower-case letters, digits and underscores")
     text = write_module_text(config)
     if not path.exists():

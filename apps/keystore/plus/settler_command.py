@@ -14,6 +14,7 @@ from microrollup.errors import UsageError
 from microrollup.keys.files import read_key
 from microrollup.settlement.ethereum.answers import parse_quantity
 from microrollup.settlement.ethereum.contracts import create_contract
+from microrollup.settlement.ethereum.http import name_place
 from microrollup.settlement.ethereum.options import EthereumOptions
 from microrollup.settlement.ethereum.transport import L1Transport
 from microrollup.settlement.ethereum.visit import visit_l1
@@ -50,15 +51,20 @@ def settler_command(urls: tuple[str, ...], headers: tuple[str, ...], key: Path, 
     Arbitrum chains. Anybody may bring it, before or after `deploy` names the chain; what is there already is left.
     """
     payer = read_key(key)
-    found: list[dict[str, Any]] = []
-    for url in urls:
+    chains: dict[int, tuple[EthereumOptions, ChainKind]] = {}
+    for url in urls:  # before anything is paid for
         options = EthereumOptions(url, headers)
         chain_id, kind = visit_l1(options, _look)
+        if chain_id in chains:
+            raise UsageError(f"chain {chain_id} is named twice, by {name_place(url)} the second time")
         if kind is None:
             raise UsageError(
                 f"chain {chain_id} has neither OP-stack's messenger at {hex0x(L2_MESSENGER)} nor Arbitrum's ArbSys at"
                 f" {hex0x(_ARB_SYS)}: orders need one of them"
             )
+        chains[chain_id] = options, kind
+    found: list[dict[str, Any]] = []
+    for chain_id, (options, kind) in chains.items():
         created = create_contract(options, payer, encode_chain_settler(kind))
         settler = {"settler": hex0x(created.address), "gasUsed": created.gas_used}
         found.append({"chainId": chain_id, "kind": kind} | settler)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 import click
 import msgspec
 
-from microrollup.cli.output import Command, Output, json_option, make_facts
+from microrollup.cli.output import Command, Group, Output, json_option, make_facts
 from microrollup.cli.parameters import hex_bytes
 from microrollup.cli.run import EXIT_FAILED, run_command
 from microrollup.codec.json_text import parse_json
@@ -39,7 +39,7 @@ class _Chain:
         return visit_l1(self._options, lambda transport: transport.ask(method, *params))
 
 
-@click.group("smart_account", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("smart_account", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def smart_account_group() -> None:
     """Smart accounts that live by the keystore."""
 

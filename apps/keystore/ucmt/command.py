@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 import click
 from msgspec.structs import replace
 
-from microrollup.cli.output import Command, Output, json_option, make_facts, make_table
+from microrollup.cli.output import Command, Group, Output, json_option, make_facts, make_table
 from microrollup.cli.parameters import PATH, hex_bytes
 from microrollup.cli.run import EXIT_FAILED, run_command
 from microrollup.codec.abi import compile_arguments_decoder
@@ -40,7 +40,7 @@ _decode_multisig: Final = compile_arguments_decoder(MULTISIG_CONFIG)
 _decode_cosign: Final = compile_arguments_decoder(COSIGN_CONFIG)
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """The commands here, and those that need an Ethereum client, which are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

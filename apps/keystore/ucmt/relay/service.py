@@ -91,7 +91,7 @@ class Relayer:
     # --- the log -----------------------------------------------------------------------------------------------------
 
     async def _follow_log(self) -> None:
-        pause = self._options.poll_seconds
+        pause, said = self._options.poll_seconds, ""
         while True:
             try:
                 while await self._read_log():
@@ -101,11 +101,13 @@ class Relayer:
             except (MicrorollupError, OSError) as error:
                 if isinstance(error, NotRetained) or (self._options.once and not self._is_read.is_set()):
                     raise
-                _log.warning("relay_log_waits", reason=str(error))
+                if str(error) != said:  # once, not in every round
+                    _log.warning("relay_log_waits", reason=str(error))
+                said = str(error)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             else:
                 self._is_read.set()
-                pause = self._options.poll_seconds
+                pause, said = self._options.poll_seconds, ""
             await asyncio.sleep(pause)
 
     async def _read_log(self) -> bool:
@@ -159,7 +161,7 @@ class Relayer:
         await serve_chain(
             node,
             lambda: self._connect(node),
-            lambda worker, error: _note_failure(node, worker, error),
+            lambda worker, error, is_new: _note_failure(node, worker, error, is_new=is_new),
             poll_seconds=self._options.poll_seconds,
             once=self._options.once,
             patience=self._options.patience,
@@ -176,9 +178,10 @@ class Relayer:
         return worker
 
 
-def _note_failure(node: UpdateNode, worker: ChainWorker | None, error: Exception) -> None:
+def _note_failure(node: UpdateNode, worker: ChainWorker | None, error: Exception, *, is_new: bool) -> None:
     """Say why a round did not come to its end, on disk if the chain is known."""
     text = str(error)[:300]
     if worker is not None and text != worker.book.note.error:
         worker.book.write({}, error=text)
-    _log.warning("relay_chain_waits", chain=node.chain_id, place=node.place, reason=text)
+    if is_new:
+        _log.warning("relay_chain_waits", chain=node.chain_id, place=node.place, reason=text)
