@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from microrollup.errors import DecodeError, NotJson, RefusedError, UsageError, W
 from microrollup.execution.authentication import Authenticated, Authentication, Authenticator
 from microrollup.execution.authentication_pool import AuthenticationPool, split_chunks
 from paths import KEYSTORE_DATA, ROOT
+from waiting import wait_for
 
 APP = "apps.keystore"
 DOMAIN = DomainConfig("keystore", "1", 31337, bytes(20))
@@ -140,11 +140,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, check=False, cwd=ROOT)
     assert -signal.SIGKILL == done.returncode
     (pid,) = [int(word) for word in done.stdout.split()]
-    for _ in range(100):
-        if not is_running(pid):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"worker {pid} outlived its parent")
+    wait_for(lambda: not is_running(pid))
 
 
 def test_an_app_that_does_not_exist_is_told_at_once() -> None:
