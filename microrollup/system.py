@@ -255,23 +255,29 @@ def raised_limit(name: str, wanted: int) -> Iterator[None]:
         resource.setrlimit(number, (before, hard))
 
 
-@contextmanager
-def lowered_limit(name: str, divisor: int) -> Iterator[None]:
+class lowered_limit:  # noqa: N801  (a statement as the others here; a class, since it is entered for each group)
     """Hold this process to a limit that is lower by one part in so many meanwhile, if it has one."""
-    resource = _find_module("resource")
-    number = getattr(resource, name, None)
-    if resource is None or number is None:
-        yield
-        return
-    before, hard = resource.getrlimit(number)
-    if before == resource.RLIM_INFINITY:
-        yield
-        return
-    resource.setrlimit(number, (before - before // divisor, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(number, (before, hard))
+
+    __slots__ = ("_before", "_divisor", "_number", "_resource")
+
+    def __init__(self, name: str, divisor: int) -> None:
+        self._resource = _find_module("resource")
+        self._number = getattr(self._resource, name, None)
+        self._divisor = divisor
+        self._before: tuple[int, int] | None = None
+
+    def __enter__(self) -> None:
+        resource, number = self._resource, self._number
+        if resource is None or number is None:
+            return
+        soft, hard = resource.getrlimit(number)
+        if soft != resource.RLIM_INFINITY:
+            self._before = soft, hard
+            resource.setrlimit(number, (soft - soft // self._divisor, hard))
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None and self._resource is not None:
+            self._resource.setrlimit(self._number, self._before)
 
 
 def forbid_core_dumps() -> None:

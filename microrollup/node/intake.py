@@ -59,7 +59,8 @@ class Intake:
         self._envelopes: Line | None = None
         if make_opening_pool is not None:
             self._envelopes = Line("opening", make_opening_pool, self._pass_on, find_wait)
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
+        self._delivered = threading.Condition(self._lock)
         self._load = Load("actions", (MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES))
         self._envelope_load = Load(
             "envelopes",
@@ -103,7 +104,7 @@ class Intake:
             pairs = zip(lines, kinds, strict=True)
             tickets = [Ticket(submission, i, len(line), is_envelope=kind) for i, (line, kind) in enumerate(pairs)]
         signed, envelopes = _split(tickets)
-        with self._condition:
+        with self._lock:
             if self._closed is not None:
                 raise IntakeStopped(self._closed)
             self._load.require(signed, client)
@@ -123,7 +124,7 @@ class Intake:
     def release(self, tickets: Sequence[Ticket]) -> None:
         """These are decided and no longer in flight."""
         signed, envelopes = _split(tickets)
-        with self._condition:
+        with self._lock:
             self._load.remove(signed)
             if envelopes:
                 self._envelope_load.remove(envelopes)
@@ -132,15 +133,15 @@ class Intake:
         """Take no more lines; those that were taken still go to the writer, envelopes as refused if they have not
         begun.
         """
-        with self._condition:
+        with self._lock:
             self._closed = reason
         if self._envelopes is not None:
             self._envelopes.refuse(IntakeStopped(reason))
 
     def join(self) -> None:
         """Wait until all lines are with the writer, after `close`."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._undelivered == 0)
+        with self._delivered:
+            self._delivered.wait_for(lambda: self._undelivered == 0)
         for line in self._lines:
             line.join()
 
@@ -165,9 +166,9 @@ class Intake:
         for ticket in tickets:
             if ticket.followed_by is not None:
                 ticket.followed_by()
-        with self._condition:
+        with self._lock:
             self._undelivered -= len(tickets)
-            self._condition.notify_all()
+            self._delivered.notify_all()
 
 
 def _split(tickets: Sequence[Ticket]) -> tuple[Sequence[Ticket], Sequence[Ticket]]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from microrollup.chain.receipt import STATUS_NAMES
 from microrollup.errors import ActionLimit, RefusedError
@@ -59,6 +63,30 @@ class _Count(Collector):
         yield CounterMetricFamily(self._name, self._text, value=self._read())
 
 
+class Histogram(Collector):
+    """A histogram that one thread fills: without the locks that make a value of the library's three times as dear."""
+
+    def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
+        self._name = name
+        self._text = text
+        self._bounds = bounds
+        self._created = time.time()
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value under the least bound that it does not exceed."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def collect(self) -> Iterator[Metric]:
+        names = [*map(floatToGoString, (*self._bounds, math.inf))]
+        buckets = [*zip(names, itertools.accumulate(self._counts), strict=True)]
+        family = HistogramMetricFamily(self._name, self._text, buckets=buckets, sum_value=self._sum)
+        family.add_sample(f"{self._name}_created", {}, self._created)
+        yield family
+
+
 class Metrics:
     """Counters and gauges of one node."""
 
@@ -71,20 +99,14 @@ class Metrics:
         )
         self._refusals = Counter("microrollup_refusals", "Refused actions by code.", ["code"], registry=registry)
         self._group_seconds = Histogram(
-            "microrollup_group_seconds",
-            "Time to execute a group and commit it, sync included.",
-            registry=registry,
-            buckets=_SECONDS,
+            "microrollup_group_seconds", "Time to execute a group and commit it, sync included.", _SECONDS
         )
         self._commit_seconds = Histogram(
-            "microrollup_commit_seconds",
-            "Time of a durable commit, its sync included.",
-            registry=registry,
-            buckets=_SECONDS,
+            "microrollup_commit_seconds", "Time of a durable commit, its sync included.", _SECONDS
         )
-        self._group_size = Histogram(
-            "microrollup_group_actions", "Actions of a group.", registry=registry, buckets=_SIZES
-        )
+        self._group_size = Histogram("microrollup_group_actions", "Actions of a group.", _SIZES)
+        for histogram in (self._group_seconds, self._commit_seconds, self._group_size):
+            registry.register(histogram)
         self._blocks = Counter("microrollup_blocks", "Blocks closed since the start.", registry=registry)
         self._calls = Counter(
             "microrollup_rpc_calls", "Calls by method and outcome.", ["method", "outcome"], registry=registry

@@ -18,18 +18,12 @@ import msgspec
 import structlog
 
 from microrollup.crypto.ecdsa import SignerUnavailable
-from microrollup.errors import (
-    BadEnvelope,
-    IntakeStopped,
-    LimitExceeded,
-    MicrorollupError,
-    NonceGap,
-    RefusedError,
-)
+from microrollup.errors import BadEnvelope, IntakeStopped, LimitExceeded, MicrorollupError, NonceGap, RefusedError
 from microrollup.execution.authentication import Authenticated
 from microrollup.execution.envelope import Enveloped
 from microrollup.guard.stack import with_room
 from microrollup.ledger.ledger import Ledger
+from microrollup.node.bell import Bell
 from microrollup.node.chunk import Chunk
 from microrollup.node.open_entries import OpenEntries
 from microrollup.node.progress import LedgerListener, LedgerProgress
@@ -79,7 +73,8 @@ class Writer:
         self._release = release
         self._options = options
         self._on_poll = on_poll
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
+        self._bell = Bell()
         self._chunks: deque[Chunk] = deque()
         self._requests: deque[Callable[[], None]] = deque()
         self._closing = False
@@ -111,10 +106,10 @@ class Writer:
 
     def deliver(self, chunk: Chunk) -> None:
         """Queue a chunk; the intake's own limits bound how many there are."""
-        with self._condition:
+        with self._lock:
             if not self._ended:
                 self._chunks.append(chunk)
-                self._condition.notify()
+                self._bell.ring()
                 return
         self._refuse(chunk)
 
@@ -128,12 +123,12 @@ class Writer:
             except BaseException as error:
                 answer.set_exception(error)
 
-        with self._condition:
+        with self._lock:
             if self._closing:
                 answer.set_exception(IntakeStopped("the node is shutting down"))
                 return answer
             self._requests.append(run)
-            self._condition.notify()
+            self._bell.ring()
         return answer
 
     def stop_intake(self, reason: str) -> None:
@@ -142,9 +137,9 @@ class Writer:
 
     def close(self) -> None:
         """Finish what is queued, close the open block, and end the thread. The intake must be closed before."""
-        with self._condition:
+        with self._lock:
             self._closing = True
-            self._condition.notify()
+            self._bell.ring()
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -172,11 +167,12 @@ class Writer:
 
     def _step(self) -> bool:
         """Wait for work or for time to pass, and do what is to be done; False when it is time to end."""
-        with self._condition:
-            idle = not self._chunks and not self._requests and not self._closing
-            if idle and not (self.stopped is None and self._ledger.flushing.is_going_on):
-                self._condition.wait(self._compute_patience())
-                idle = False
+        self._bell.forget()
+        idle = not self._chunks and not self._requests and not self._closing
+        if idle and not (self.stopped is None and self._ledger.flushing.is_going_on):
+            self._bell.wait(self._compute_patience())
+            idle = False
+        with self._lock:
             requests, self._requests = self._requests, deque()
             closing = self._closing
         for request in requests:
@@ -382,7 +378,7 @@ class Writer:
     def _refuse_everything(self) -> None:
         """Answer all that still wait; nothing of theirs was taken."""
         refusal = IntakeStopped(self.stopped or "the node is shutting down")
-        with self._condition:
+        with self._lock:
             self._closing = self._ended = True
             chunks, self._chunks = self._chunks, deque()
             requests, self._requests = self._requests, deque()

@@ -23,7 +23,7 @@ from microrollup.node.reading import ReadingNode
 from microrollup.node.status import describe_status
 from microrollup.rpc.access import Access
 from microrollup.rpc.app_methods import make_app_methods
-from microrollup.rpc.body import WHOLE, Body, BodyTooLarge
+from microrollup.rpc.body import ANSWERING, WHOLE, Body, BodyTooLarge
 from microrollup.rpc.budget import Budget
 from microrollup.rpc.caller import Caller
 from microrollup.rpc.dispatch import Dispatcher
@@ -240,7 +240,11 @@ class _Answer(Response):
         self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", _JSON.encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope, receive
+        del receive
+        way = scope.get("state", {}).get(ANSWERING)
+        if way is not None and way.is_behind(send) and len(self.body) <= _PIECE_BYTES:
+            await way.answer(self.raw_headers, self.body)
+            return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         whole = memoryview(self.body)
         for first in range(0, len(whole), _PIECE_BYTES):

@@ -9,10 +9,14 @@ from starlette.types import Receive
 
 from microrollup.rpc.budget import Budget
 
-__all__ = ["WHOLE", "Body", "BodyTooLarge"]
+__all__ = ["ANSWERING", "WHOLE", "Body", "BodyTooLarge"]
 
 WHOLE: Final = "whole"
 """In a request's `state` once the server has all of its body: reading it takes no time then."""
+
+ANSWERING: Final = "answering"
+"""In a request's `state`: where its server has a whole answer written in one step, see `microrollup.rpc.http_protocol`.
+"""
 
 
 class BodyTooLarge(Exception):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
 from typing import Any, Final
 
+from starlette.types import Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from microrollup.rpc.body import WHOLE
+from microrollup.rpc.body import ANSWERING, WHOLE
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.sockets import READ_BYTES
 
@@ -41,6 +43,30 @@ class _HeadFirst:
         if self._head:
             data, self._head = self._head + data, b""
         self._transport.write(data)
+
+    def is_behind(self, send: Send) -> bool:
+        """Whether `send` is the server's own, which writes here."""
+        return send == self._cycle.send
+
+    async def answer(self, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """Write status 200, headers that are well-formed, `content-length` among them, and all of a body: as the
+        server's own `send` does in two steps, which looks at each header.
+        """
+        cycle = self._cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return
+        lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
+        if not cycle.keep_alive:
+            lines.append(b"connection: close\r\n")
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self._transport.write(b"".join((b"HTTP/1.1 200 OK\r\n", *lines, b"\r\n", body)))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self._transport.close()
+        cycle.on_response()
 
     def is_closing(self) -> bool:
         """Whether nothing more is read."""
@@ -99,11 +125,12 @@ def make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
                 self.send_400_response("Request head too large.")
             elif self._beside_bytes > limits.head_bytes and not self._in_head:
                 self.transport.abort()
+            elif self._in_head and self._due == math.inf:  # a head that comes in parts
+                self._expect(limits.head_seconds)
 
         def on_message_begin(self) -> None:
             if not self._in_head:
-                self._in_head, self._idle = True, False
-                self._expect(limits.head_seconds)
+                self._in_head, self._idle, self._due = True, False, math.inf
             self._head_bytes = 0
             super().on_message_begin()
 
@@ -113,8 +140,10 @@ def make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
             self._due = math.inf
             before = self.cycle
             super().on_headers_complete()
-            if self.cycle is not before and self.scope["method"] != "HEAD":
-                self.cycle.transport = _HeadFirst(self.cycle, self.transport)  # type: ignore[assignment]
+            cycle = self.cycle
+            if cycle is not before and self.scope["method"] != "HEAD":
+                way = _HeadFirst(cycle, self.transport)
+                self.scope["state"][ANSWERING], cycle.transport = way, way  # type: ignore[assignment]
 
         def _refuse_odd_head(self) -> None:
             """Answer what is refused with 400, and raise `ValueError`, which ends the parser.
@@ -142,7 +171,7 @@ def make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
             super().on_body(body)
 
         def on_message_complete(self) -> None:
-            self.scope.setdefault("state", {})[WHOLE] = True
+            self.scope["state"][WHOLE] = True
             super().on_message_complete()
 
         def on_response_complete(self) -> None:
@@ -165,6 +194,7 @@ def make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
                     await cycle.run_asgi(app)
                 finally:
                     self.tasks.discard(task)
+                    cycle.scope["state"].pop(ANSWERING, None)  # it holds the cycle
 
             task = self.loop.create_task(run())
             self.tasks.add(task)

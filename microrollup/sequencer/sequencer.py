@@ -129,7 +129,7 @@ class Sequencer(Stoppable, Generic[T]):
         outcomes: list[tuple[T, Decision]] = []
         received = [(ticket, self._arrivals.receive(action)) for ticket, action in group]
         queue = deque((*self.gaps.take_released(self.ledger.state.nonces.get), *received))
-        with self._stopping_on_failure():
+        with self._stopping_on_failure:
             while queue:
                 self._take(queue, outcomes)
             self.ledger.commit()
@@ -296,7 +296,7 @@ class Sequencer(Stoppable, Generic[T]):
         if self._failed:
             self._require_intake()
         block = self.ledger.block
-        with self._stopping_on_failure(), relaxed_limits():
+        with self._stopping_on_failure, relaxed_limits():
             round_ = 0 if block is None else block.round
             closing = self.ledger.compute_header()
             seal = seal_patiently(self._key, closing.header, round_, self._patience)
@@ -343,7 +343,7 @@ class Sequencer(Stoppable, Generic[T]):
             if look is None:
                 self._open_at(l1_origin)
             else:
-                with self._stopping_on_failure(), relaxed_limits():
+                with self._stopping_on_failure, relaxed_limits():
                     require_builder(self._key, look.builder, l1_origin)
                     self.known.remember_block(open_upgrade(ledger, l1_origin, look, int(self._clock())))
                 self.gaps.release_all()
@@ -353,9 +353,9 @@ class Sequencer(Stoppable, Generic[T]):
     def _open_at(self, l1_origin: int) -> OpenBlock:
         ledger = self.ledger
         look = self.l1.look(l1_origin, ledger.checkpoint.forced_count)
-        with self._stopping_on_failure():  # what a former builder seals is refused by everybody
+        with self._stopping_on_failure:  # what a former builder seals is refused by everybody
             require_builder(self._key, look.builder, l1_origin)
-        with self._stopping_on_failure():
+        with self._stopping_on_failure:
             block = open_block(ledger, l1_origin, look, int(self._clock()), self._watchdog)
         self.known.remember_block(block)
         self.gaps.note_moved(block.carried_senders)
@@ -377,7 +377,7 @@ class Sequencer(Stoppable, Generic[T]):
         if self.ledger.block is not None:
             self._seal_block()
         self.ledger.require_rebuildable(height)
-        with self._stopping_on_failure():
+        with self._stopping_on_failure:
             self.ledger.rebuild(height)
             self._finish_rebuild()
         self._stopped = None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Final
 
 import structlog
 
@@ -17,6 +17,25 @@ __all__ = ["Stoppable"]
 _log = structlog.get_logger(__name__)
 
 
+class _StoppingOnFailure:
+    """Whatever ends this early leaves the ledger's memory ahead of its store: nothing but a restart helps then."""
+
+    __slots__ = ("_note",)
+
+    def __init__(self, note: Callable[[BaseException], BaseException]) -> None:
+        self._note = note
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _: object, raised: BaseException | None, trace: object) -> None:
+        if raised is None:
+            return
+        error = self._note(raised)
+        if error is not raised:
+            raise error from None if isinstance(raised, Interrupted) else raised
+
+
 class Stoppable:
     """Whether actions are taken into a ledger, and why not."""
 
@@ -25,6 +44,7 @@ class Stoppable:
         self._directory = ledger.environment.directory
         self._stopped: str | None = None
         self._failed = False
+        self._stopping_on_failure: Final = _StoppingOnFailure(self._note_failure)
 
     @property
     def stopped(self) -> str | None:
@@ -44,21 +64,15 @@ class Stoppable:
         if not self._failed:
             self._stop(reason)
 
-    @contextmanager
-    def _stopping_on_failure(self) -> Iterator[None]:
-        """Whatever ends this early leaves the ledger's memory ahead of its store: nothing but a restart helps then."""
-        try:
-            yield
-        except BaseException as raised:
-            error = name_error(self._directory, raised)
-            if not self._failed:
-                self._failed = True
-                self._stop(f"{str(error) or type(error).__name__}; restart to go on from what is durable")
-            if isinstance(error, Interrupted):
-                raise LimitExceeded("an STF ran over its time limit while its outcome was being taken") from None
-            if error is raised:
-                raise
-            raise error from raised
+    def _note_failure(self, raised: BaseException) -> BaseException:
+        """What is raised instead."""
+        error = name_error(self._directory, raised)
+        if not self._failed:
+            self._failed = True
+            self._stop(f"{str(error) or type(error).__name__}; restart to go on from what is durable")
+        if isinstance(error, Interrupted):
+            return LimitExceeded("an STF ran over its time limit while its outcome was being taken")
+        return error
 
     def _stop(self, reason: str) -> None:
         self._stopped = reason
@@ -67,7 +81,7 @@ class Stoppable:
     def flush_some(self) -> None:
         """Write out a little of what closed blocks have changed, if that is going on; for when nothing comes in."""
         if not self._failed:
-            with self._stopping_on_failure():
+            with self._stopping_on_failure:
                 self.ledger.flushing.write_slice(idle=True)
 
     def _require_intake(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -249,12 +249,14 @@ class Environment:
         with map_errors(self.directory), self._begin_reading(buffers=True) as txn:
             yield txn
 
-    @contextmanager
-    def write(self) -> Iterator[lmdb.Transaction]:
+    def write(self) -> AbstractContextManager[lmdb.Transaction]:
         """A write transaction; durable when the block is left, or nothing of it.
 
         Raises `CommitFailed` if the disk refuses (full, map full, I/O), `StoreCorrupt` for a damaged page.
         """
+        return _Writing(self)
+
+    def _begin_writing(self) -> lmdb.Transaction:
         if self._closed:
             raise StoreError("the store is closed")
         try:
@@ -263,13 +265,23 @@ class Environment:
             raise self._map_write_error(error) from error
         try:
             self._check_age(txn, self._committed)
-            yield txn
-            started = time.perf_counter()
+        except BaseException as error:
+            self._abort(txn, error)
+            raise
+        return txn
+
+    def _abort(self, txn: lmdb.Transaction, error: BaseException) -> None:
+        """Nothing of it is written. Raises what an error of LMDB's or of the disk means."""
+        txn.abort()
+        if isinstance(error, (lmdb.Error, OSError)):
+            raise self._map_write_error(error) from error
+
+    def _commit(self, txn: lmdb.Transaction) -> None:
+        started = time.perf_counter()
+        try:
             txn.commit()
         except BaseException as error:
-            txn.abort()
-            if isinstance(error, (lmdb.Error, OSError)):
-                raise self._map_write_error(error) from error
+            self._abort(txn, error)
             raise
         with self._begin_reading(buffers=False) as committed:  # one that wrote nothing has no number of its own
             self._committed = committed.id()
@@ -307,6 +319,25 @@ class Environment:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Writing:
+    """`Environment.write`."""
+
+    __slots__ = ("_environment", "_txn")
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def __enter__(self) -> lmdb.Transaction:
+        self._txn = self._environment._begin_writing()
+        return self._txn
+
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._environment._commit(self._txn)
+        else:
+            self._environment._abort(self._txn, error)
 
 
 def _take_lock(path: Path) -> int:
