@@ -35,3 +35,16 @@ def test_recursion_limit_stays() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert "True" == shown.stdout.strip()
+
+
+def test_a_verifier_of_files_loads_no_network() -> None:
+    """What structlog and addresses would load is not loaded there; structlog's asyncio is the real one once used."""
+    script = (
+        "import sys, microrollup.verifier.__main__ as main\n"
+        "main._import_structlog()\n"
+        "import structlog, microrollup.verifier.process\n"
+        "print([name for name in ('rich', 'asyncio', 'ssl', 'http.client') if name in sys.modules])\n"
+        "assert structlog.stdlib.asyncio.sleep is __import__('asyncio').sleep\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert "[]" == shown.stdout.strip()

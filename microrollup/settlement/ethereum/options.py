@@ -9,7 +9,6 @@ import msgspec
 
 from microrollup.errors import UsageError
 from microrollup.primitives import ZERO_ADDRESS
-from microrollup.settlement.ethereum.http import name_place
 
 __all__ = ["DA_TAGS", "MAX_DEPTH", "DaTag", "EthereumOptions", "check_depth", "check_options"]
 
@@ -87,6 +86,8 @@ def check_options(options: EthereumOptions) -> None:
         raise UsageError("an Ethereum settlement needs the inbox's address; `deploy_inbox` gives one")
     if not options.url.startswith(("http://", "https://")):
         raise UsageError("the L1 is reached by http:// or https://")
+    from microrollup.settlement.ethereum.http import name_place  # noqa: PLC0415  # loads asyncio, 60 ms
+
     name_place(options.url)
     check_depth(options.depth)
     if options.log_range < 1 or options.seconds_per_block < 1:
