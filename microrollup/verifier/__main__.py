@@ -1,5 +1,6 @@
 """`python -m microrollup.verifier`: the process of `microrollup.verifier.process`, started by `launch`."""
 
+import gc
 import importlib
 import sys
 from types import ModuleType
@@ -25,5 +26,8 @@ def _get_from_asyncio(name: str) -> Any:
 
 
 if __name__ == "__main__":
+    gc.disable()  # nothing that an import makes is garbage
     _import_structlog()
-    sys.exit(importlib.import_module("microrollup.verifier.process").main())
+    process = importlib.import_module("microrollup.verifier.process")
+    gc.enable()
+    sys.exit(process.main())
