@@ -241,11 +241,11 @@ def _reroot(version: Map[K, V]) -> None:
         owner = cast("Map[K, V]", older._next)
         key, before = older._key, older._old
         if key is MANY:
-            befores = cast("dict[K, V | Absent]", before)
-            afters = {each: entries[each] for each in befores}
+            earlier = cast("dict[K, V | Absent]", before)
+            afters = {each: entries[each] for each in earlier}
             owner._old = cast("Any", afters)
-            entries.update(befores)
-            table.size += [*afters.values()].count(ABSENT) - [*befores.values()].count(ABSENT)
+            entries.update(earlier)
+            table.size += [*afters.values()].count(ABSENT) - [*earlier.values()].count(ABSENT)
         else:
             owner._old = after = entries[key]
             entries[key] = before
