@@ -9,13 +9,15 @@ import pytest
 from account_world import address_of
 from apps.keystore.chains.book import read_book
 from apps.keystore.smart_account import encode_push_root
+from apps.keystore.story.entry_point import bring_entry_point
 from chains_world import CHAIN_IDS, ChainsWorld
 from chains_world import KEY as KEY_OF_CHAINS
 from delegating import delegate_by, set_key_by
 from microrollup.codec.json import hex0x
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.crypto.keccak import keccak256
-from microrollup.errors import DecodeError
+from microrollup.errors import DecodeError, UsageError
+from ports import find_port
 
 KEY = keccak256(b"a key of nobody's")
 
@@ -169,3 +171,11 @@ def test_status_of_a_key(world: ChainsWorld) -> None:
     assert all(row["height"] != world.height for row in rows[1:])
     assert 0 == rows[0]["shownAge"]
     assert 0 < rows[0]["age"] < 600
+
+
+def test_the_entry_point_is_brought_once(world: ChainsWorld) -> None:
+    """Where it is, nothing is sent, and npm is not asked. A node that is away is an error with its place."""
+    assert not bring_entry_point(world.urls[0])
+    url = f"http://127.0.0.1:{find_port()}"
+    with pytest.raises(UsageError, match=f"{url} does not answer eth_getCode"):
+        bring_entry_point(url)

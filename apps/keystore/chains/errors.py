@@ -25,7 +25,8 @@ class NoEntryPoint(ChainsError):
 
     def __init__(self, chain_id: int, entry_point: bytes) -> None:
         super().__init__(
-            f"chain {chain_id} has no entry point at 0x{entry_point.hex()}: its authors deploy it, and anybody may"
+            f"chain {chain_id} has no entry point at 0x{entry_point.hex()}: anybody may deploy it,"
+            " as guides/keystore/roots says; --entry-point names another one"
         )
 
 

@@ -72,6 +72,8 @@ class ChainCounts(msgspec.Struct):
     height: int = 0
     shown_age: int = 0
     """Seconds, by the chain's time, since L1 was last shown to hold the newest root."""
+    path: RootPath = "none"
+    """How roots come here: from the inbox, by a proof, or by nothing that this process does."""
     is_up: bool = False
     """Whether the last round that ended came to its end."""
 
@@ -131,7 +133,7 @@ class ChainKeeper:
         if self._round == 1 or self.note.error:
             await self.check_code()
         await self._purse.settle()
-        self._path = await find_root_path(self._node, self._plan.inbox)
+        self._path = self.counts.path = await find_root_path(self._node, self._plan.inbox)
         latest = await read_latest(self._node, self._plan.roots, head.number)
         found = await self._read_inbox(head)
         brought = found is not None and self._is_root_due(latest, found) and await self._bring(head)

@@ -115,7 +115,8 @@ async def _run(store: ChainStore, options: KeeperOptions, key: PrivateKey, port:
             stack.enter_context(serve_metrics(keeper, port))
         await serve_until_signal(keeper)
     rows = [
-        {"chainId": each.note.chain_id, "place": each.note.place, "error": each.note.error} | describe_keeper(each)
+        {"chainId": each.note.chain_id, "place": each.note.place, "error": each.note.error, "rootsBy": each.counts.path}
+        | describe_keeper(each)
         for each in keeper.chains
     ]
     return [
@@ -132,11 +133,17 @@ def _read_names(file: BinaryIO) -> list[bytes]:
 
 
 def _render(rows: list[dict[str, Any]]) -> Table:
-    table = make_table("chain", "root height", "shown, s", "roots", "pushes", "due", "held", "wei", "reorgs", "error")
+    table = make_table(
+        "chain", "roots by", "root height", "shown, s", "roots", "pushes", "due", "held", "wei", "reorgs", "error"
+    )
     members = (
-        "chainId", "root_height", "root_shown_age_seconds", "roots", "pushes", "accounts_due", "accounts_held",
-        "spent_wei", "reorgs", "error",
+        "chainId", "rootsBy", "root_height", "root_shown_age_seconds", "roots", "pushes", "accounts_due",
+        "accounts_held", "spent_wei", "reorgs", "error",
     )  # fmt: skip
     for row in rows:
+        if not row.get("root_height"):  # none was ever shown
+            row = {**row, "root_height": "-", "root_shown_age_seconds": "-"}  # noqa: PLW2901
+        if row.get("rootsBy") == "none":
+            row = {**row, "rootsBy": "a bridge"}  # noqa: PLW2901
         table.add_row(*[str(row.get(name, "-")) for name in members])
     return table

@@ -1,14 +1,20 @@
-"""The published EntryPoint 0.8: under the GPL and no part of this project, so npm is asked; its address proves it."""
+"""The published EntryPoint 0.8: under the GPL and no part of this project, so npm is asked; its address proves it.
+
+`python -m apps.keystore.story.entry_point URL` brings it to an anvil, from the first account there.
+"""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import click
+import httpx
 import msgspec
 
 from microrollup.crypto.keccak import keccak256
@@ -16,7 +22,7 @@ from microrollup.errors import UsageError
 
 from ..smart_account import DEPLOYER, ENTRY_POINT, compute_create2_address
 
-__all__ = ["encode_entry_point_deployment", "load_entry_point"]
+__all__ = ["bring_entry_point", "encode_entry_point_deployment", "load_entry_point"]
 
 _PACKAGE: Final = "@account-abstraction/contracts@0.8.0"
 _MEMBER: Final = "package/artifacts/EntryPoint.json"
@@ -66,3 +72,34 @@ def _fetch() -> bytes:
         with tarfile.open(packed[0]) as archive:
             member = archive.extractfile(_MEMBER)
             return b"" if member is None else member.read(_MAX_BYTES)
+
+
+def bring_entry_point(url: str) -> bool:
+    """Have a development chain deploy it, whose node holds keys; whether that was to be done. Raises `UsageError`."""
+    if _ask(url, "eth_getCode", f"0x{ENTRY_POINT.hex()}", "latest") != "0x":
+        return False
+    holder, *_ = _ask(url, "eth_accounts") or [None]
+    if holder is None:
+        raise UsageError(f"{url} holds no keys: it is no development chain")
+    data = encode_entry_point_deployment(load_entry_point())
+    call = {"from": holder, "to": f"0x{DEPLOYER.hex()}", "data": f"0x{data.hex()}"}
+    _ask(url, "eth_sendTransaction", call)
+    return True
+
+
+def _ask(url: str, method: str, *params: object) -> Any:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    try:
+        answer = httpx.post(url, json=body, timeout=_SECONDS).json()
+        return answer["result"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{url} does not answer {method}: {type(error).__name__}: {error}") from None
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m apps.keystore.story.entry_point URL")
+    try:
+        click.echo("sent" if bring_entry_point(sys.argv[1]) else "it is there")
+    except UsageError as failure:
+        sys.exit(f"error: {failure}")
