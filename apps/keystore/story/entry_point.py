@@ -80,7 +80,7 @@ def bring_entry_point(url: str) -> bool:
         return False
     holder, *_ = _ask(url, "eth_accounts") or [None]
     if holder is None:
-        raise UsageError(f"{url} holds no keys: it is no development chain")
+        raise UsageError(f"{url} holds no keys: give the address of an anvil")
     data = encode_entry_point_deployment(load_entry_point())
     call = {"from": holder, "to": f"0x{DEPLOYER.hex()}", "data": f"0x{data.hex()}"}
     _ask(url, "eth_sendTransaction", call)
