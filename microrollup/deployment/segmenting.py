@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
@@ -100,8 +101,9 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
 
     senders: SenderWriter | None = None
     if factory.trusted and factory.workers is not None and not starts and not request.replay:
-        task = msgspec.structs.replace(task, senders=str(work / _SENDERS_DIRECTORY))
-        senders = SenderWriter(work / _SENDERS_DIRECTORY)
+        key = secrets.token_bytes(32)
+        task = msgspec.structs.replace(task, senders=str(work / _SENDERS_DIRECTORY), senders_key=key.hex())
+        senders = SenderWriter(work / _SENDERS_DIRECTORY, key)
 
     def feed(add: Callable[[Segment | None], None]) -> None:
         if starts:

@@ -82,6 +82,8 @@ class SegmentTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     senders: str | None = None
     """Where a first pass of this machine has noted who sent what, see `senders.py`."""
+    senders_key: _Hex = ""
+    """The key of those notes."""
 
 
 class SegmentResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

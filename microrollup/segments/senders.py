@@ -5,7 +5,8 @@ block that the pass has executed and found right, and is taken for that very blo
 Actions are executed twice by the worker all the same: an app that counts its calls does so alike in both processes.
 
 File: for each block `length(4) || blake3(body) (32) || body`, where the body is canonical msgpack `[height, block hash,
-[authenticated…]]`, in the order of the blocks.
+[authenticated…]]`, in the order of the blocks. The hash is keyed by a secret of the run: who else writes to the work
+directory is not believed.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 class SenderWriter:
     """Writes the notes of a pass, a file for each place where it may be cut."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, key: bytes) -> None:
+        """`key`: 32 bytes that the readers have too."""
         self._directory = directory
+        self._key = key
         self._start: int | None = None
         self._file: BinaryIO | None = None
 
@@ -61,7 +64,7 @@ class SenderWriter:
             passed = [outcome for outcome in outcomes if isinstance(outcome, Authenticated)]
             if self._file is not None and len(passed) == len(outcomes):
                 body = _encode(_Noted(header.height, compute_block_hash(header), passed))
-                self._file.write(len(body).to_bytes(4, "big") + blake3(body).digest() + body)
+                self._file.write(len(body).to_bytes(4, "big") + blake3(body, key=self._key).digest() + body)
 
     def close(self) -> None:
         """Have the notes so far readable by others."""
@@ -73,8 +76,9 @@ class SenderWriter:
 class SenderNotes:
     """Reads one file of notes, in the order of the blocks. One that is cut off or damaged ends there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: bytes) -> None:
         """Raises `FileNotFoundError` if there are none."""
+        self._key = key
         self._file = path.open("rb")
         self._next: _Noted | None = None
         self._advance()
@@ -82,7 +86,7 @@ class SenderNotes:
     def _advance(self) -> None:
         head = self._file.read(_HEAD_BYTES)
         body = self._file.read(int.from_bytes(head[:4], "big")) if len(head) == _HEAD_BYTES else b""
-        self._next = _DECODER.decode(body) if blake3(body).digest() == head[4:] else None
+        self._next = _DECODER.decode(body) if blake3(body, key=self._key).digest() == head[4:] else None
 
     def find(self, block: Block, version: int) -> list[Authentication] | None:
         """The outcomes of a block's signed records under a version; None if they are not noted."""

@@ -175,10 +175,11 @@ def _open_source(task: SegmentTask, l1: L1View | None, stack: ExitStack) -> Bloc
 
 def _open_notes(task: SegmentTask, stack: ExitStack) -> SenderNotes | None:
     """What the first pass has noted of this segment, if it has."""
-    if task.senders is None:
+    if task.senders is None or not task.senders_key:
         return None
+    key = bytes.fromhex(task.senders_key)
     try:
-        return stack.enter_context(closing(SenderNotes(Path(task.senders) / str(task.start))))
+        return stack.enter_context(closing(SenderNotes(Path(task.senders) / str(task.start), key)))
     except OSError:
         return None
 

@@ -21,6 +21,7 @@ from microrollup.segments.senders import SenderNotes, SenderWriter, authenticate
 from microrollup.verifier.follow import authenticate_blocks
 
 LIMIT = 60.0
+KEY = b"k" * 32
 
 Outcomes = list[tuple[Block, list[Authentication]]]
 
@@ -37,7 +38,7 @@ def authenticated(history: History, pool: AuthenticationPool) -> Outcomes:
 
 
 def write(directory: Path, authenticated: Outcomes) -> Path:
-    writer = SenderWriter(directory)
+    writer = SenderWriter(directory, KEY)
     for block, outcomes in authenticated:
         writer.note(0, block.header, outcomes)
     writer.close()
@@ -46,10 +47,10 @@ def write(directory: Path, authenticated: Outcomes) -> Path:
 
 def count_noted(path: Path, blocks: Iterable[Block], pool: AuthenticationPool, expected: Outcomes) -> int:
     """How many blocks are found, whose outcomes must be those of authenticating them."""
-    notes = SenderNotes(path)
+    notes = SenderNotes(path, KEY)
     assert expected == list(authenticate_noted(notes, blocks, pool, LIMIT))
     notes.close()
-    notes = SenderNotes(path)
+    notes = SenderNotes(path, KEY)
     found = [notes.find(block, 0) is not None for block in blocks]
     notes.close()
     return sum(found)
@@ -82,10 +83,13 @@ def test_notes_that_are_damaged_end_there(
 def test_notes_of_another_block_are_not_taken(
     history: History, pool: AuthenticationPool, authenticated: Outcomes, tmp_path: Path
 ) -> None:
-    """Another header or other records at the height, and another version of the app."""
+    """Another header or other records at the height, another version of the app, and notes by who lacks the key."""
     path = write(tmp_path, authenticated)
     block = next(block for block in history.blocks if len(block.records) > 2)
-    notes = SenderNotes(path)
+    stranger = SenderNotes(path, b"s" * 32)
+    assert stranger.find(block, 0) is None
+    stranger.close()
+    notes = SenderNotes(path, KEY)
     assert notes.find(lie(block), 0) is None
     assert notes.find(msgspec.structs.replace(block, records=block.records[:-1]), 0) is None
     assert notes.find(block, 1) is None
@@ -95,7 +99,7 @@ def test_notes_of_another_block_are_not_taken(
 
 def test_a_disk_that_refuses_ends_the_notes(authenticated: Outcomes, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    writer = SenderWriter(tmp_path / "file")
+    writer = SenderWriter(tmp_path / "file", KEY)
     for block, outcomes in authenticated:
         writer.note(0, block.header, outcomes)
     writer.close()
