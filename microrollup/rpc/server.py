@@ -39,6 +39,8 @@ _CONTROL_BYTES: Final = 131
 _SOCKET_BYTES: Final = 128 << 10
 """What the system may hold for a WebSocket that does not read; by itself it would go up to some MiB."""
 
+_BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
 _log = structlog.get_logger(__name__)
 
 
@@ -178,6 +180,11 @@ def _make_websocket_protocol(partial: Budget) -> type[WebSocketsSansIOProtocol]:
                 return
             self._received += len(data)
             super().data_received(data)
+            if not hasattr(self, "scope") and not self.transport.is_closing():
+                # The head is whole and no handshake came of it, as of one with more headers than are read: nothing else
+                # would ever end this connection.
+                self.transport.write(_BAD_REQUEST)
+                self.transport.close()
 
         def send_receive_event_to_app(self) -> None:
             self._forget()

@@ -113,6 +113,12 @@ def test_heads_are_bounded(caller: Caller) -> None:
         assert set(refused) <= {400}, "who is cut off while sending may not see why"
 
 
+@pytest.mark.parametrize("odd", [b"X: y\r\n" * 300, b"Sec-WebSocket-Version: 1\r\n", b"Sec-WebSocket-Key: AA==\r\n"])
+def test_a_handshake_that_fails_ends(caller: Caller, odd: bytes) -> None:
+    """Of more headers than are read, or with others than there may be: the connection does not stay."""
+    assert [400] == ask(caller, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s\r\n" % (WEBSOCKET, odd))
+
+
 def test_trailers_are_bounded(caller: Caller) -> None:
     """What comes after a chunked body is read as headers are; one without an end is cut off."""
     assert [200, 200] == ask(caller, CHUNKED + b"X: y\r\n\r\n" + LAST)
