@@ -74,7 +74,7 @@ def test_leaves() -> None:
 
 def test_forced_actions() -> None:
     """The types that the vault names are the rollup's, and their members are in its order."""
-    source = (CONTRACTS / "KeystoreVault.sol").read_text("utf-8")
+    source = "".join([(CONTRACTS / f"{name}.sol").read_text("utf-8") for name in ("VaultDeposits", "KeystoreVault")])
     types = re.findall(r'keccak256\(\s*"([^"]+)"\s*\)', source)
     assert [app.action_types.by_name[name].type_string for name in ("Deposit", "Freeze", "EndOrder")] == types
     payload = encode_forced_payload(app, Deposit(9, TOKEN, KEY, AMOUNT))
