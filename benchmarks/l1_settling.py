@@ -183,7 +183,7 @@ def _derive_way(bench: Bench, operator: _Operator, actions: int, bare: BareRecov
     )
     return make_ratio_row(
         "l1",
-        f"derived from L1 and blobs, every signature checked, {name}",
+        f"derived from L1 and blobs into an empty store, every signature checked, {name}",
         found,
         limit_name=WRAPPER,
         target=_TARGETS[name],

@@ -87,7 +87,7 @@ def measure(bench: Bench) -> list[Row]:
             higher_is_better=True,
             repetitions=len(own),
             note=(
-                f"wall time, {count:,} actions, {bench.workers} cores;"
+                f"wall time, {count:,} actions from an empty store, {bench.workers} cores;"
                 f" CPU {cpu[0]:.0f} µs per action, of the limit {cpu[1]:.0f}"
             ),
         )
