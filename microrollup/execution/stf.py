@@ -250,10 +250,8 @@ def apply_actions(
                     raise Paused(seq + 1)
                 began = now
     except (Stopped, HitLimit) as error:
-        stopped = LimitHit(context.next_seq, error.limit) if isinstance(error, HitLimit) else error
-        stopped.state = _finish(context, app, chain_nonces, nonces, forced_count)
-        stopped.receipts = receipts
-        raise stopped from None
+        # In a variable it would hold this frame, and what the action has made, until garbage is collected.
+        raise _stop(error, context, _finish(context, app, chain_nonces, nonces, forced_count), receipts) from None
     return _finish(context, app, chain_nonces, nonces, forced_count), receipts
 
 
@@ -322,6 +320,14 @@ def _charge(context: BlockContext, used: Usage, steps: int) -> Excess | None:
         context.steps = steps
         raise OverBudget(context.next_seq, excess, alone=False)
     return excess
+
+
+def _stop(error: Stopped | HitLimit, context: BlockContext, state: ChainState, receipts: list[Receipt]) -> Stopped:
+    """What is raised for an entry that was not executed, with what the entries before it came to."""
+    stopped = LimitHit(context.next_seq, error.limit) if isinstance(error, HitLimit) else error
+    stopped.state = state
+    stopped.receipts = receipts
+    return stopped
 
 
 def _finish(

@@ -154,8 +154,10 @@ def make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
             if self._head_bytes + self._packet_bytes > limits.head_bytes:
                 size = len(self.url) + sum([len(name) + len(value) + _HEADER_BYTES for name, value in self.headers])
                 reason = "Request head too large." if size > limits.head_bytes else ""
-            if self.parser.should_upgrade() and any(
-                name in _BODY_HEADERS and value != b"0" for name, value in self.headers
+            if (
+                self.parser is not None
+                and self.parser.should_upgrade()
+                and any(name in _BODY_HEADERS and value != b"0" for name, value in self.headers)
             ):
                 reason = "An Upgrade with a body is not taken: send the request as HTTP/1.1, without Upgrade."
             if reason:
@@ -171,7 +173,7 @@ def make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
             super().on_body(body)
 
         def on_message_complete(self) -> None:
-            self.scope["state"][WHOLE] = True
+            self.scope.setdefault("state", {})[WHOLE] = True
             super().on_message_complete()
 
         def on_response_complete(self) -> None:
@@ -194,7 +196,7 @@ def make_http_protocol(limits: RpcLimits) -> type[HttpToolsProtocol]:
                     await cycle.run_asgi(app)
                 finally:
                     self.tasks.discard(task)
-                    cycle.scope["state"].pop(ANSWERING, None)  # it holds the cycle
+                    cycle.scope.setdefault("state", {}).pop(ANSWERING, None)  # it holds the cycle
 
             task = self.loop.create_task(run())
             self.tasks.add(task)

@@ -160,7 +160,7 @@ class Versions(RuleBasedStateMachine):
         assert expected == changes
 
     @rule(target=versions, base=versions, items=st.dictionaries(KEYS, VALUES, max_size=5), noise=versions)
-    def set_many(self, base: Any, items: dict[int, int], noise: Any) -> Any:
+    def update(self, base: Any, items: dict[int, int], noise: Any) -> Any:
         version, model, _ = base
         post, olds = set_all(version, items)
         noise[0].get(0)

@@ -119,7 +119,9 @@ def test_steps(story: dict[str, Any]) -> None:
     assert all(step["gas"] or step["bytes"] or step["seconds"] for step in steps.values())
     assert all(step["blobGas"] is None for step in steps.values())
     settled = [step for name, step in steps.items() if name.startswith("settle ")]
-    assert all(40_000 < step["gas"] < 400_000 and 500 < step["bytes"] < 10_000 for step in settled)
+    batches = [step for step in settled if step["bytes"]]  # a step's batch may have been counted by the one before
+    assert len(batches) > len(settled) // 2
+    assert [] == [step for step in batches if not (step["bytes"] > 500 and 40 < step["gas"] / step["bytes"] < 100)]
     assert 12 * DAY < steps["somebody deposits, and nobody takes it"]["l1Seconds"]
     assert story["seconds"] < 600
 
