@@ -39,7 +39,7 @@ class FlushLimits(msgspec.Struct, frozen=True):
     a later one changes the same row: it is what the next opening reads again.
     """
 
-    rows: int = 100_000
+    rows: int = 50_000
     """State rows and tree keys."""
     row_bytes: int = 32 << 20
     """Their keys and values."""
