@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Final
 from microrollup.errors import UsageError
 
 __all__ = [
+    "LMDB_TURN",
     "UnsupportedSystem",
     "allocate",
     "count_cores",
@@ -49,6 +50,14 @@ _FULL_BYTES: Final = 1 << 20
 """A disk with less room than this is full: what was written last did not fit."""
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+LMDB_TURN: Final = threading.RLock()
+"""Held while an LMDB environment is opened or closed.
+
+py-lmdb (3.0.0) refuses files that the process has open already, known by their inodes. It closes files without the
+interpreter's lock and forgets their inodes afterwards: a file that another thread makes in between may have one of
+them, and opening it would be refused.
+"""
 
 
 class UnsupportedSystem(UsageError):

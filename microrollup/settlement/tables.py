@@ -10,7 +10,7 @@ from typing import Final
 import lmdb
 
 from microrollup.errors import CommitFailed, StoreCorrupt, StoreError, StoreLocked, StoreMissing
-from microrollup.system import describe_write_error
+from microrollup.system import LMDB_TURN, describe_write_error
 
 __all__ = ["InboxTables", "open_tables"]
 
@@ -85,7 +85,8 @@ class InboxTables:
 
     def close(self) -> None:
         """Close the environment; closing twice does no harm."""
-        self._environment.close()
+        with LMDB_TURN:
+            self._environment.close()
 
 
 def open_tables(directory: Path, *, create: bool, read_only: bool = False) -> InboxTables:
@@ -98,7 +99,8 @@ def open_tables(directory: Path, *, create: bool, read_only: bool = False) -> In
     elif not (directory / "data.mdb").is_file():
         raise StoreMissing(f"{directory} holds no local settlement: --l1 names one, `run` of a new rollup makes it")
     try:
-        environment = lmdb.open(str(directory), create=create, readonly=read_only, max_dbs=16, map_size=_MAP_BYTES)
+        with LMDB_TURN:
+            environment = lmdb.open(str(directory), create=create, readonly=read_only, max_dbs=16, map_size=_MAP_BYTES)
         if not read_only:
             environment.reader_check()
         return InboxTables(environment, directory)

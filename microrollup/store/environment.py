@@ -17,7 +17,7 @@ import lmdb
 
 from microrollup.errors import CommitFailed, StoreCorrupt, StoreError, StoreFormat, StoreLocked, StoreMissing
 from microrollup.store.row_check import pack_row
-from microrollup.system import describe_write_error, lock_file
+from microrollup.system import LMDB_TURN, describe_write_error, lock_file
 
 __all__ = [
     "BASE_KEY",
@@ -106,17 +106,18 @@ class Environment:
         except OSError as error:
             raise StoreError(f"{directory} cannot be used: {error.strerror}") from error
         try:
-            self._env = lmdb.open(
-                str(directory), map_size=map_size, max_dbs=len(TABLES) + 2, readonly=read_only,
-                max_readers=_MAX_READERS, metasync=True, sync=True, meminit=False, readahead=False,
-            )  # fmt: skip
+            with LMDB_TURN:
+                self._env = lmdb.open(
+                    str(directory), map_size=map_size, max_dbs=len(TABLES) + 2, readonly=read_only,
+                    max_readers=_MAX_READERS, metasync=True, sync=True, meminit=False, readahead=False,
+                )  # fmt: skip
             try:
                 self._env.reader_check()
                 if not read_only:
                     self._fill_file()
                 self.tables = self._open_tables(create=create)
             except BaseException:
-                self._env.close()
+                self._close_files()
                 raise
         except BaseException as error:
             self._release_lock()
@@ -306,8 +307,12 @@ class Environment:
         if not self._closed:
             self.refresh()
             self._closed = True
-            self._env.close()
+            self._close_files()
         self._release_lock()
+
+    def _close_files(self) -> None:
+        with LMDB_TURN:
+            self._env.close()
 
     def _release_lock(self) -> None:
         if self._lock is not None:

@@ -35,7 +35,7 @@ from microrollup.store.environment import (
 )
 from microrollup.store.row_changes import RowChange, decode_row_changes, encode_row_changes
 from microrollup.store.row_check import pack_row, unpack_row
-from microrollup.system import describe_write_error
+from microrollup.system import LMDB_TURN, describe_write_error
 
 __all__ = ["INDEXES_DIRECTORY", "IndexHead", "IndexStore", "IndexedBlock", "list_stores"]
 
@@ -101,12 +101,12 @@ class IndexStore:
             raise StoreError(f"{directory} cannot be used: {error.strerror}") from error
         try:
             with map_errors(directory):
-                self._env = self._stack.enter_context(
-                    lmdb.open(
+                with LMDB_TURN:
+                    self._env = lmdb.open(
                         str(directory), map_size=map_size, max_dbs=len(TABLES), readonly=read_only,
                         max_readers=_MAX_READERS, meminit=False, readahead=False,
-                    )
-                )  # fmt: skip
+                    )  # fmt: skip
+                self._stack.callback(self._close_files)
                 self._env.reader_check()
                 self.tables: Tables = self._open_tables(create=not read_only)
             self.inode = (directory / DATA_FILE).stat().st_ino
@@ -133,6 +133,10 @@ class IndexStore:
     def close(self) -> None:
         """Close the store. May be called again."""
         self._stack.close()
+
+    def _close_files(self) -> None:
+        with LMDB_TURN:
+            self._env.close()
 
     def __enter__(self) -> Self:
         return self

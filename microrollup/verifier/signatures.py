@@ -14,7 +14,7 @@ import lmdb
 from microrollup.errors import AttestationConflict, CommitFailed, StoreError
 from microrollup.replication.errors import ReplicationError
 from microrollup.replication.protocol import ReplicatedLog
-from microrollup.system import describe_write_error
+from microrollup.system import LMDB_TURN, describe_write_error
 
 __all__ = ["SharedHeights", "SignedHeights"]
 
@@ -29,7 +29,8 @@ class SignedHeights:
         self._directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, metasync=True, sync=True)
+            with LMDB_TURN:
+                self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, metasync=True, sync=True)
             self._env.reader_check()
         except (lmdb.Error, OSError) as error:
             raise StoreError(f"the table of signed heights in {directory} cannot be opened: {error}") from error
@@ -61,7 +62,8 @@ class SignedHeights:
 
     def close(self) -> None:
         """Close the table."""
-        self._env.close()
+        with LMDB_TURN:
+            self._env.close()
 
     def __enter__(self) -> Self:
         return self

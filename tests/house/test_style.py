@@ -1,5 +1,6 @@
 """The house style, as far as tools can see it."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -74,6 +75,24 @@ def test_no_test_measures_time() -> None:
     clocks = re.compile(r"\b(monotonic|perf_counter)(_ns)?\(")
     looking = {path.name for path in (ROOT / "tests").glob("*/*.py") if clocks.search(path.read_text())}
     assert set() == looking - {"node_zygote.py", "page_runner.py", "replicated_world.py", "waiting.py"}
+
+
+def test_lmdb_is_opened_and_closed_in_turn() -> None:
+    """`LMDB_TURN` says why."""
+    found = 0
+    for path in (path for folder in CODE for path in (ROOT / folder).rglob("*.py") if "lmdb.open(" in path.read_text()):
+        tree = ast.parse(path.read_text())
+        turns = [
+            node for node in ast.walk(tree) if isinstance(node, ast.With) and "LMDB_TURN" in ast.dump(node.items[0])
+        ]
+        held = {id(node) for turn in turns for node in ast.walk(turn)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and re.match(
+                r"lmdb\.open\(|self\._env(ironment)?\.close\(", ast.unparse(node)
+            ):
+                assert id(node) in held, f"{path}:{node.lineno}"
+                found += 1
+    assert found >= 10
 
 
 def test_files_are_small() -> None:

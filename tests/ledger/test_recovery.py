@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from kernel_fixtures import Chain, make_steps
+from kernel_fixtures import Chain, make_steps, make_test_genesis
 from microrollup.errors import StoreCorrupt, StoreError, StoreMissing
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.ledger.ledger import Ledger
@@ -471,7 +471,7 @@ def test_crash_at_every_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_crash_while_a_store_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool) -> None:
     """A store without a genesis was never made: opening says so, and making it again works."""
-    genesis = Chain(tmp_path / "chain").genesis
+    genesis = make_test_genesis(zoo)
     with monkeypatch.context() as patch:
         crash_at(patch, 1, after=after)
         with pytest.raises(Crash):

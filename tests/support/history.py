@@ -101,13 +101,15 @@ class Inline:
 
     def __init__(self, spoil: Callable[[SegmentTask, Callable[[], bytes]], Any]) -> None:
         self.trusted, self.opened = True, 0
+        self._threads: _Threads | None = None
         self.workers: int | None = None
         self._spoil = spoil
         self._lock = threading.Lock()
 
     def open(self) -> Executor:
         self.opened += 1
-        return _Threads(self._run)
+        self._threads = _Threads(self._run)
+        return self._threads
 
     def _run(self, raw: bytes) -> Any:
         task = msgspec.json.decode(raw, type=SegmentTask)
@@ -115,7 +117,9 @@ class Inline:
             return self._spoil(task, lambda: run_segment(raw))
 
     def close(self) -> None:
-        pass
+        """Nothing is at work after this: a thread cannot be killed as a process is."""
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
 
     def clean(self, directory: Path) -> None:
         shutil.rmtree(directory, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ class Site:
         self.chain = Chain(root)
         self.pool = AuthenticationPool("zoo:zoo", self.chain.genesis.domain, 0)
         self._readers = count()
+
+    def close(self) -> None:
+        """Close everything but readers."""
+        self.pool.close()
+        self.chain.close()
 
     def make_reader(self) -> Ledger:
         """The empty store of somebody new."""
@@ -92,10 +98,8 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.pool.close()
-    made.chain.close()
+    with closing(Site(tmp_path)) as made:
+        yield made
 
 
 class Moved:
@@ -174,10 +178,11 @@ def test_a_block_has_the_time_of_its_l1_block_or_later(site: Site) -> None:
     """From the time of the L1 block that it is bound to until an hour later; a second before or after is refused."""
     origin = site.chain.l1.get_number() - 1
     for lead in (0, MAX_CLOCK_LEAD_SECONDS):
-        site.verify([Site.build(Site(site.chain.root / f"edge {lead}"), origin, lead=lead)])
+        with closing(Site(site.chain.root / f"edge {lead}")) as other:
+            site.verify([other.build(origin, lead=lead)])
     for lead in (-1, MAX_CLOCK_LEAD_SECONDS + 1):
-        block = Site.build(Site(site.chain.root / f"beyond {lead}"), origin, lead=lead)
-        assert ("timestamp", 1) == site.refuse([block])
+        with closing(Site(site.chain.root / f"beyond {lead}")) as other:
+            assert ("timestamp", 1) == site.refuse([other.build(origin, lead=lead)])
 
 
 def test_a_builder_whose_clock_is_late(site: Site) -> None:

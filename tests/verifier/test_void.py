@@ -7,6 +7,7 @@ contract alone. It is dearer and later than a day of silence, and not impossible
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,12 @@ class Operator:
         self.l1.force(payload, sender=compute_address(make_key("carol")))
         self.effective = self.l1.void(0, caller=OWNER)
 
+    def close(self) -> None:
+        """Let go of all of it."""
+        self.pool.close()
+        self.verifier.abandon()
+        self.chain.close()
+
     def go_to(self, number: int) -> None:
         """L1 goes on until the current block has a number."""
         self.chain.advance(number - self.l1.get_number())
@@ -93,11 +100,8 @@ class Operator:
 
 @pytest.fixture
 def operator(tmp_path: Path) -> Iterator[Operator]:
-    made = Operator(tmp_path)
-    yield made
-    made.pool.close()
-    made.verifier.abandon()
-    made.chain.close()
+    with closing(Operator(tmp_path)) as made:
+        yield made
 
 
 def test_an_operator_waits_for_its_void(operator: Operator) -> None:
@@ -149,10 +153,10 @@ def test_what_is_not_void_yet_is_executed(operator: Operator, ahead: int) -> Non
     with pytest.raises(Divergence) as caught:
         operator.verify(lie)
     assert ("forced", 0) == (caught.value.field, caught.value.seq)
-    honest = Operator(operator.chain.root / "honest")
-    honest.go_to(origin + 1)
-    block = honest.build(origin, voided=False)
-    honest.verify(block)
-    assert EXECUTED == honest.status
-    honest.settle(block)
-    assert 1 == honest.l1.get_settled().forced_count
+    with closing(Operator(operator.chain.root / "honest")) as honest:
+        honest.go_to(origin + 1)
+        block = honest.build(origin, voided=False)
+        honest.verify(block)
+        assert EXECUTED == honest.status
+        honest.settle(block)
+        assert 1 == honest.l1.get_settled().forced_count

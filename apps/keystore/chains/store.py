@@ -18,6 +18,7 @@ import lmdb
 import msgspec
 
 from microrollup.errors import StoreCorrupt, StoreError, StoreMissing
+from microrollup.system import LMDB_TURN
 
 from .errors import AnotherRelayer
 
@@ -64,12 +65,14 @@ class ChainStore:
                 self._lock.close()
                 raise AnotherRelayer(str(directory)) from None
         try:
-            self._env = lmdb.open(str(directory), map_size=_MAP_BYTES, readonly=read_only, subdir=True)
+            with LMDB_TURN:
+                self._env = lmdb.open(str(directory), map_size=_MAP_BYTES, readonly=read_only, subdir=True)
         except lmdb.Error as error:
             raise StoreCorrupt(str(directory), str(error)) from None
 
     def close(self) -> None:
-        self._env.close()
+        with LMDB_TURN:
+            self._env.close()
         if self._lock is not None:
             self._lock.close()
 
