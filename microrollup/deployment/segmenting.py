@@ -23,9 +23,11 @@ from microrollup.segments.first_pass import FirstPass
 from microrollup.segments.segment import Segment, SegmentTask, Start, cut_segments
 from microrollup.segments.senders import SenderWriter
 from microrollup.segments.shelf import SnapshotShelf
+from microrollup.segments.work_directory import hold_directory
 from microrollup.segments.worker import read_release
 from microrollup.settlement.place import L1Place, open_l1
 from microrollup.settlement.protocol import L1View
+from microrollup.store.environment import DATA_FILE
 from microrollup.verifier.derive import SettledSource
 from microrollup.verifier.events import DivergenceEvent, Report
 from microrollup.verifier.scope import check_scope, find_missing
@@ -117,7 +119,8 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
                 source, l1, first, request.app, request.workers
             )
 
-    verdict = Coordinator(task, factory, work, on_progress).run(feed)
+    with hold_directory(work):
+        verdict = Coordinator(task, factory, work, on_progress).run(feed)
     outcome = verdict.divergence or _make_report(request, rollup, verdict, rollup_id)
     return SegmentedReport(
         outcome=outcome,
@@ -132,11 +135,13 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
 
 def _name_work(task: SegmentTask) -> str:
     """The directory of one verification. Another one, as with an L1 or of a file that was replaced, begins anew: what
-    was verified without L1 was not held to its rules.
+    was verified without L1 was not held to its rules. A replay looks at all that a store holds, not at blocks alone.
     """
     raw = msgspec.json.encode(msgspec.structs.replace(task, python_path=()))
-    if task.source is not None and (file := Path(task.source)).is_file():
-        raw += f"{file.stat().st_size} {file.stat().st_mtime_ns}".encode()
+    if task.source is not None:
+        file = Path(task.source, DATA_FILE) if task.replay else Path(task.source)
+        if file.is_file():
+            raw += f"{file.stat().st_size} {file.stat().st_mtime_ns}".encode()
     return f"segments-{blake3(raw).hexdigest(8)}"
 
 

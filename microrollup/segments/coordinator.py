@@ -328,11 +328,14 @@ class Coordinator:
         chosen = pieces[-1:] if result.kind == "divergence" else random.SystemRandom().sample(pieces, count)
         for piece in chosen:
             shutil.rmtree(directory := self._work / "again", ignore_errors=True)
-            task = msgspec.structs.replace(self._read_task(piece), directory=str(directory))
-            ours, theirs = _RESULT_DECODER.decode(run_segment(msgspec.json.encode(task))), piece.result
+            task, theirs = msgspec.structs.replace(self._read_task(piece), directory=str(directory)), piece.result
+            if theirs is not None and theirs.kind == "verified" and not task.replay:
+                task = msgspec.structs.replace(task, last=theirs.height)  # there may be more blocks by now
+            ours = _RESULT_DECODER.decode(run_segment(msgspec.json.encode(task)))
             if theirs is None or _get_answer(ours) != _get_answer(theirs):
                 worker, said = ("nobody", "nothing") if theirs is None else (theirs.worker, theirs.kind)
                 reason = f": {ours.divergence or ours.message}" if ours.kind != "verified" else ""
+                reason = reason or (", in another state" if said == ours.kind else "")
                 raise SegmentFailed(piece.segment, f"worker {worker} said {said}; here it is {ours.kind}{reason}")
         return len(chosen)
 
@@ -379,8 +382,9 @@ def _meets(result: SegmentResult, piece: Piece) -> bool:
 
 
 def _get_answer(result: SegmentResult) -> tuple[object, ...]:
-    """What two honest workers agree on; one of them may have seen more blocks that can be judged."""
-    return result.kind, result.block_hash, result.divergence, result.differences
+    """What two honest workers agree on."""
+    place = result.height, result.block_hash, result.next_seq, result.l1_origin
+    return result.kind, place, result.state_root, result.metadata_root, result.divergence, result.differences
 
 
 def _decode_result(segment: Segment, raw: object) -> SegmentResult:

@@ -17,7 +17,7 @@ from typing import Final
 from microrollup.chain.block import Block, Header, compute_rollup_id
 from microrollup.chain.record import Genesis
 from microrollup.declaration.rollup import MicroRollup
-from microrollup.errors import MicrorollupError, StoreError, StoreMissing
+from microrollup.errors import MicrorollupError, StoreCorrupt, StoreFormat, StoreMissing
 from microrollup.execution.authentication import Authentication
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.execution.watchdog import Watchdog
@@ -112,7 +112,7 @@ class FirstPass:
             return Ledger.open(self._store, self._rollup)
         except StoreMissing:
             pass
-        except StoreError:
+        except (StoreCorrupt, StoreFormat):
             shutil.rmtree(self._store)
         return Ledger.create(self._store, self._rollup, genesis)
 

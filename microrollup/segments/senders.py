@@ -28,6 +28,8 @@ from microrollup.verifier.follow import authenticate_blocks
 __all__ = ["SenderNotes", "SenderWriter", "authenticate_noted"]
 
 _HEAD_BYTES: Final = 36
+_MAX_BODY_BYTES: Final = 16 << 20
+"""A block has 700,000 bytes of records, and an outcome 90 bytes beside its record; only damage has more."""
 
 
 class _Noted(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -64,7 +66,8 @@ class SenderWriter:
             passed = [outcome for outcome in outcomes if isinstance(outcome, Authenticated)]
             if self._file is not None and len(passed) == len(outcomes):
                 body = _encode(_Noted(header.height, compute_block_hash(header), passed))
-                self._file.write(len(body).to_bytes(4, "big") + blake3(body, key=self._key).digest() + body)
+                if len(body) <= _MAX_BODY_BYTES:
+                    self._file.write(len(body).to_bytes(4, "big") + blake3(body, key=self._key).digest() + body)
 
     def close(self) -> None:
         """Have the notes so far readable by others."""
@@ -85,7 +88,8 @@ class SenderNotes:
 
     def _advance(self) -> None:
         head = self._file.read(_HEAD_BYTES)
-        body = self._file.read(int.from_bytes(head[:4], "big")) if len(head) == _HEAD_BYTES else b""
+        size = int.from_bytes(head[:4], "big")
+        body = self._file.read(size) if len(head) == _HEAD_BYTES and size <= _MAX_BODY_BYTES else b""
         self._next = _DECODER.decode(body) if blake3(body, key=self._key).digest() == head[4:] else None
 
     def find(self, block: Block, version: int) -> list[Authentication] | None:

@@ -23,7 +23,7 @@ from typing import Final, Self
 import msgspec
 from blake3 import blake3
 
-from microrollup.chain.block import Block, Header, compute_rollup_id
+from microrollup.chain.block import Block, Header, compute_block_hash, compute_rollup_id
 from microrollup.chain.record import Genesis
 from microrollup.declaration.rollup import MicroRollup, load_rollup
 from microrollup.errors import (
@@ -44,6 +44,7 @@ from microrollup.maintenance.replay import LogPart, compare_stores, continue_rep
 from microrollup.maintenance.snapshot import find_end, restore_snapshot
 from microrollup.segments.segment import SegmentResult, SegmentTask
 from microrollup.segments.senders import SenderNotes, authenticate_noted
+from microrollup.segments.work_directory import make_private
 from microrollup.settlement.place import open_l1
 from microrollup.settlement.protocol import L1View
 from microrollup.store.environment import DATA_FILE, encode_number
@@ -128,7 +129,8 @@ def _run(task: SegmentTask) -> SegmentResult:
     if (found := _describe_code(rollup)) != (task.release, task.stf_ids):
         return SegmentResult("code", message=f"release {found[0]}, stfId {', '.join(found[1])}")
     directory = Path(task.directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_private(directory.parent)
+    directory.mkdir(exist_ok=True)
     with ExitStack() as stack:
         l1 = None if task.l1 is None else stack.enter_context(closing(open_l1(task.l1)))
         source = _open_source(task, l1, stack)
@@ -148,14 +150,24 @@ def _run(task: SegmentTask) -> SegmentResult:
         report = stack.enter_context(_Progress(directory, ledger))
         if task.replay:
             return _replay(task, ledger, source, pool, report)
+        left = ledger.checkpoint.height > task.start
         try:
             _verify(task, ledger, source, l1, pool, report.note, notes)
         except NotJudgedYet as young:
             return _describe(ledger, young.height)
-        if task.last not in (None, ledger.checkpoint.height):
-            return SegmentResult("error", message=f"the source ends at height {ledger.checkpoint.height}")
-        _hand_on(task, ledger)
-        return _describe(ledger, None)
+        except Divergence:
+            if _is_taken_back(task, source):
+                return SegmentResult("snapshot", message=f"the source has another block {task.start} by now")
+            if not left:
+                raise
+        else:
+            if task.last not in (None, ledger.checkpoint.height):
+                return SegmentResult("error", message=f"the source ends at height {ledger.checkpoint.height}")
+            _hand_on(task, ledger)
+            return _describe(ledger, None)
+    # an earlier try may have left blocks that were built again since: who accuses has executed all of the segment
+    shutil.rmtree(directory / _STORE)
+    return _run(task)
 
 
 def _describe_code(rollup: MicroRollup) -> tuple[str, tuple[str, ...]]:
@@ -194,7 +206,9 @@ def _open_ledger(task: SegmentTask, store: Path, rollup: MicroRollup, genesis: G
         (before.parent / before.read_text() / _STORE).rename(store)
     try:
         ledger = Ledger.open(store, rollup, audit=True)
-        if ledger.checkpoint.height >= task.start and ledger.get_block_hash(task.start).hex() == task.start_hash:
+        height = ledger.checkpoint.height
+        fits = task.start <= height and (task.last is None or height <= task.last)
+        if fits and ledger.get_block_hash(task.start).hex() == task.start_hash:
             return ledger
         ledger.close()
         shutil.rmtree(store)
@@ -238,6 +252,14 @@ def _verify(
     authenticate = None if notes is None else partial(authenticate_noted, notes)
     blocks = read_judgeable(blocks, l1)
     verify_blocks(ledger, blocks, l1, pool, lambda block: note(block.header), authenticate=authenticate)
+
+
+def _is_taken_back(task: SegmentTask, source: BlockSource | SettledSource) -> bool:
+    """Whether the source has another block by now than that from which the segment starts."""
+    if task.start == 0 or isinstance(source, SettledSource):
+        return False
+    block = next(iter(source.read_blocks(task.start)), None)
+    return block is None or compute_block_hash(block.header).hex() != task.start_hash
 
 
 def _replay(

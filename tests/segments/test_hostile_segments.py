@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -18,8 +19,9 @@ import pytest
 from blake3 import blake3
 
 from history import BLOCKS, SPACING, History, divergence_of, lie, report_of, require_right, use_inline
-from kernel_fixtures import fast_directory
+from kernel_fixtures import Chain, fast_directory
 from microrollup.chain.block import Block, compute_block_hash
+from microrollup.chain.export import BlockFile
 from microrollup.codec.canonical import encode_canonical
 from microrollup.deployment.segmenting import SegmentRequest, verify_in_segments
 from microrollup.errors import CommitFailed
@@ -217,6 +219,64 @@ def test_what_is_verified_is_not_verified_again(
     use_inline(monkeypatch)
     found = verify_in_segments(history.request(tmp_path, source=history.write("lies", blocks)))
     assert 2 == divergence_of(found).height
+
+
+def test_a_store_that_an_earlier_run_left_beyond_the_end(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same history is cut at other places: what goes further than a segment is begun anew."""
+
+    def cut_off(_: SegmentTask, run: Callable[[], bytes]) -> bytes:
+        run()
+        return b""
+
+    use_inline(monkeypatch, cut_off)
+    with pytest.raises(SegmentFailed):
+        verify_in_segments(history.request(tmp_path, least_actions=10**9))
+    (work,) = tmp_path.iterdir()
+    assert 0o700 == work.stat().st_mode & 0o777
+    use_inline(monkeypatch)
+    require_right(verify_in_segments(history.request(tmp_path)), history)
+
+
+@pytest.mark.parametrize("least", [1, 10**9], ids=["many", "one"])
+def test_blocks_that_were_taken_back_between_two_runs_accuse_nobody(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    """Neither results and stores of the first run nor snapshots are of the blocks that there are now."""
+    served, height = list(history.blocks), 2 * SPACING
+    monkeypatch.setattr(BlockFile, "read_blocks", lambda _, first=1: iter(served[first - 1 :]))
+    use_inline(monkeypatch, lambda task, run: b"" if run() and task.last is None else run())
+    request = history.request(tmp_path / "work", least_actions=least)
+    with pytest.raises(SegmentFailed):
+        verify_in_segments(request)
+    with closing(Chain(tmp_path)) as chain:
+        rng = random.Random(14)
+        chain.work(rng, SPACING)
+        chain.work(rng, SPACING)
+        chain.work(random.Random(1), BLOCKS)
+        served[:] = chain.get_blocks()
+    assert history.blocks[height - 1] == served[height - 1]
+    assert history.blocks[height].header != served[height].header
+    use_inline(monkeypatch)
+    report = report_of(verify_in_segments(request))
+    assert report.block_hash == f"0x{compute_block_hash(served[-1].header).hex()}"
+
+
+def test_a_source_that_grows_accuses_nobody(history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is executed again ends where the worker's answer does."""
+    served = history.blocks[:-2]
+    monkeypatch.setattr(BlockFile, "read_blocks", lambda _, first=1: iter(served[first - 1 :]))
+    monkeypatch.setattr(coordinator, "CHECKED_AGAIN", 1)
+
+    def grow(_: SegmentTask, run: Callable[[], bytes]) -> bytes:
+        result = run()
+        served[:] = history.blocks
+        return result
+
+    use_inline(monkeypatch, grow, trusted=False)
+    found = verify_in_segments(history.request(tmp_path, least_actions=10**9))
+    assert (BLOCKS - 2, 1) == (report_of(found).verified, found.executed_again)
 
 
 @pytest.mark.parametrize("results", [True, False], ids=["results", "progress"])

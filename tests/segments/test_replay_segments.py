@@ -64,6 +64,21 @@ def test_a_log_with_blocks_that_were_taken_back(closed: Path, tmp_path: Path, mo
     assert found.segmented.segments > 3
 
 
+def test_a_store_that_has_changed_since_a_run_was_cut_off_is_replayed_anew(
+    closed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(closed, store, ignore=shutil.ignore_patterns("*.lock", "lock.mdb"))
+    use_inline(monkeypatch, lambda task, run: b"" if task.last is None else run())
+    with pytest.raises(SegmentFailed):
+        replay_in_segments(SegmentRequest("zoo:zoo", store, "processes", tmp_path / "work", least_actions=1))
+    with Environment(store, map_size=MAP_SIZE) as environment:
+        key, value = next(iter(environment.cursor("receipts")))
+        with environment.write() as txn:
+            txn.put(key, value[:-1] + bytes((value[-1] ^ 1,)), db=environment.tables["receipts"])
+    assert ["receipts"] == [each.table for each in replay(store, tmp_path / "work", monkeypatch).differences]
+
+
 @pytest.mark.parametrize("table", ["openings", "receipts", "index", "changes", "undo_tree", "state", "tree"])
 def test_what_differs_in_any_part_is_named(
     closed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str

@@ -321,7 +321,9 @@ def test_a_worker_with_other_code_is_named(history: History, tmp_path: Path, inl
 def test_a_worker_that_lies_is_found_where_workers_are_others(
     history: History, tmp_path: Path, inline: Callable[..., Inline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answers that the coordinator expects, without any work. One segment in 32 is executed here; here, all."""
+    """The answers that the coordinator expects, without any work, or with one field changed. One segment in 32 is
+    executed here; here, all.
+    """
     monkeypatch.setattr(coordinator, "CHECKED_AGAIN", 1)
     blocks = list(history.blocks)
     blocks[-1] = lie(blocks[-1])
@@ -333,8 +335,18 @@ def test_a_worker_that_lies_is_found_where_workers_are_others(
 
     used = inline(spoil)
     used.trusted = False
-    with pytest.raises(SegmentFailed, match="worker liar:1 said verified; here it is divergence"):
+    with pytest.raises(SegmentFailed, match="worker liar:1 said verified; here it is"):
         verify_in_segments(history.request(tmp_path, source=history.write("lies", blocks)))
+    for number, change in enumerate(({"state_root": "ab" * 32}, {"next_seq": 1}, {"l1_origin": 1})):
+
+        def change_one(_: SegmentTask, run: Callable[[], bytes], change: dict[str, object] = change) -> bytes:
+            return msgspec.json.encode(
+                msgspec.structs.replace(msgspec.json.decode(run(), type=SegmentResult), **change)
+            )
+
+        inline(change_one).trusted = False
+        with pytest.raises(SegmentFailed, match="said verified; here it is verified, in another state"):
+            verify_in_segments(history.request(tmp_path / str(number), least_actions=10**9))
     honest = inline()
     honest.trusted = False
     found = verify_in_segments(history.request(tmp_path / "honest"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,16 @@ def test_notes_that_are_damaged_end_there(
         raw[len(raw) // 2] ^= 1
     path.write_bytes({"cut": raw[: len(raw) // 2], "empty": b""}.get(damage, raw))
     assert count_noted(path, history.blocks, pool, authenticated) < whole
+
+
+def test_a_length_is_no_reason_to_take_memory(tmp_path: Path) -> None:
+    (tmp_path / "0").write_bytes(b"\xff" * 4 + bytes(32) + b"a body")
+    tracemalloc.start()
+    try:
+        SenderNotes(tmp_path / "0", KEY).close()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_notes_of_another_block_are_not_taken(
