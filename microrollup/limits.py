@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 ACTION_SECONDS: Final = 1.0
-"""What one action may take in the sequencer."""
+"""CPU time that one action may take in the sequencer; sixty times as long it may wait without using the CPU."""
 
 BLOCK_SECONDS: Final = 30.0
 """A block closes once its STFs took this long in the sequencer."""

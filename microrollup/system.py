@@ -1,7 +1,8 @@
-"""What differs between operating systems: durable writes, disk space in advance, locks, limits, cores.
+"""What differs between operating systems: durable writes, disk space in advance, locks, limits, cores, threads' clocks.
 
-Linux has all of it. macOS lacks `posix_fallocate`, `fdatasync` and `sched_getaffinity`, and its `fsync` does not reach
-the medium; each has a replacement here. Windows has no `fcntl`: what needs a lock raises `UnsupportedSystem` there.
+Linux has all of it. macOS lacks `posix_fallocate`, `fdatasync`, `sched_getaffinity` and `pthread_getcpuclockid`, and
+its `fsync` does not reach the medium; each has a replacement here. Windows has no `fcntl`: what needs a lock raises
+`UnsupportedSystem` there.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import multiprocessing.connection
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -33,6 +35,7 @@ __all__ = [
     "limit",
     "lock_file",
     "lowered_limit",
+    "make_thread_clock",
     "raise_limit",
     "raised_limit",
     "sync_data",
@@ -85,6 +88,17 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def make_thread_clock() -> Callable[[], float]:
+    """A clock that tells any thread what the calling one has used of the CPU, in seconds; where threads have no such
+    clock, what the process has. It stands still while the thread waits or the machine does.
+
+    Raises `OSError` when asked once the thread has ended.
+    """
+    if hasattr(time, "pthread_getcpuclockid"):
+        return partial(time.clock_gettime, time.pthread_getcpuclockid(threading.get_ident()))
+    return time.process_time
 
 
 def end_with_parent() -> None:

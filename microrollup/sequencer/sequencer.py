@@ -98,15 +98,18 @@ class Sequencer(Stoppable, Generic[T]):
         self.known = KnownActions(ledger)
         self._arrivals = Arrivals(ledger, self.known)
         self.spending: Spending[T] = Spending()
-        self._block_seconds = 0.0
+        self._block_seconds, self._cut_bytes = 0.0, 0
         self._watchdog = Watchdog(action_seconds)
-        self._cut_bytes = 0
-        self._finish_rebuild()
-        self._cut_bytes = find_cut_bytes(ledger, l1)
-        if ledger.block is not None:
-            ledger.block.cut = is_open_block_cut(ledger.block, ledger.checkpoint.forced_count, l1)
-            self.known.remember_block(ledger.block)
-            self._watchdog.watch(ledger.block.context)
+        try:
+            self._finish_rebuild()
+            self._cut_bytes = find_cut_bytes(ledger, l1)
+            if ledger.block is not None:
+                ledger.block.cut = is_open_block_cut(ledger.block, ledger.checkpoint.forced_count, l1)
+                self.known.remember_block(ledger.block)
+                self._watchdog.watch(ledger.block.context)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Stop the watchdog. The ledger stays open, and so does its block: a restart goes on with it."""
@@ -355,7 +358,6 @@ class Sequencer(Stoppable, Generic[T]):
         look = self.l1.look(l1_origin, ledger.checkpoint.forced_count)
         with self._stopping_on_failure:  # what a former builder seals is refused by everybody
             require_builder(self._key, look.builder, l1_origin)
-        with self._stopping_on_failure:
             block = open_block(ledger, l1_origin, look, int(self._clock()), self._watchdog)
         self.known.remember_block(block)
         self.gaps.note_moved(block.carried_senders)
@@ -393,8 +395,6 @@ class Sequencer(Stoppable, Generic[T]):
 
     def check_builder(self) -> None:
         """Raises `UsageError` unless the key is the builder's for the open block and for the next one."""
-        if self.ledger.block is not None:
-            opened = self.ledger.block.open.l1_origin
-            require_builder(self._key, self.l1.get_builder(opened), opened)
-        origin = self._choose_origin()
-        require_builder(self._key, self.l1.get_builder(origin), origin)
+        opened = [] if self.ledger.block is None else [self.ledger.block.open.l1_origin]
+        for origin in (*opened, self._choose_origin()):
+            require_builder(self._key, self.l1.get_builder(origin), origin)

@@ -77,6 +77,9 @@ class Spending(Generic[T]):
     def watch(self, context: BlockContext, taken: Sequence[tuple[T, object]]) -> Iterator[None]:
         """Have the policy asked while entries execute, those of `taken` in their order; measure, and charge all that
         began. What is logged meanwhile names the request of the entry that executes.
+
+        Time counts as it passes, since waiting for a disk holds others up as well; but all together at most
+        `PAUSE_SECONDS` more than the CPU was used: nobody pays for a machine that stood still.
         """
         purse, context.admission = self.purse, self.admission
         if purse is None:
@@ -85,7 +88,7 @@ class Spending(Generic[T]):
             finally:
                 context.admission = None
             return
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.thread_time()
         context.seconds, context.pause_at = [], started + PAUSE_SECONDS
         before, stopped = REQUEST_ID.set(_name_requests(purse, context, taken)), True
         try:
@@ -100,8 +103,10 @@ class Spending(Generic[T]):
             seconds, context.seconds = context.seconds, None
             if stopped and len(seconds) < len(taken):
                 seconds.append(time.perf_counter() - started - sum(seconds))
+            most = time.thread_time() - used + PAUSE_SECONDS
+            share = min(1.0, most / max(sum(seconds), most))
             for (ticket, _), spent in zip(taken, seconds, strict=False):
-                purse.charge(ticket, spent)
+                purse.charge(ticket, spent * share)
 
     def name(self, ticket: T) -> dict[str, str]:
         """What the log says of a ticket: the request in which it came, where there was one."""

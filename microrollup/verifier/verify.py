@@ -76,8 +76,8 @@ def verify_block(
     `ledger` holds parent and pre-state; `outcomes` are those of authenticating each signed record and each envelope, in
     order; `settled` says that L1 has settled its height, and so fixed what it may still be held to (`l1_rules`). Raises
     `Divergence` naming the first difference, and `LimitExceeded` if a limit of this verifier is hit, which says nothing
-    about the block: `limit_seconds` is for executing it and for opening its envelopes, in whatever process that was. On
-    an error the ledger's memory is ahead of its store: abandon it.
+    about the block: `limit_seconds` of CPU time are for executing it and for opening its envelopes, in whatever process
+    that was. On an error the ledger's memory is ahead of its store: abandon it.
     """
     _verify_links(ledger, block)
     closing, builder = _execute_block(ledger, block, l1, outcomes, limit_seconds, settled=settled)
@@ -121,7 +121,7 @@ def _execute_block(
     Without an L1 view only the genesis's builder is known.
     """
     height = ledger.checkpoint.height + 1
-    deadline = time.monotonic() + limit_seconds - sum_opening(outcomes)
+    deadline = time.thread_time() + limit_seconds - sum_opening(outcomes)
     verify_code(ledger, block.open, block.records, l1, settled=settled)
     _verify_opening(ledger, block)
     upgrade = read_upgrade(ledger, block.records)
@@ -141,8 +141,8 @@ def _execute_block(
     opened = ledger.begin(block.open, rebuilt=rebuilt)
     try:
         for first in range(0, len(entries), _ENTRIES_BETWEEN_LOOKS):
-            if time.monotonic() > deadline:
-                raise LimitExceeded(f"block {height} takes longer than {limit_seconds:g} s to open and execute")
+            if time.thread_time() > deadline:
+                raise LimitExceeded(f"block {height} takes more than {limit_seconds:g} s of CPU to open and execute")
             ledger.execute(entries[first : first + _ENTRIES_BETWEEN_LOOKS])
         count = len(opened.records)  # with what carriers bring
         _require(ledger, "action_count", f"at most {MAX_BLOCK_ACTIONS}", count, count <= MAX_BLOCK_ACTIONS)

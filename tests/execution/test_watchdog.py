@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +17,38 @@ import pytest
 from microrollup.execution.block_context import BlockContext, Interrupted
 from microrollup.execution.journal import Journal
 from microrollup.execution.watchdog import Watchdog
+
+STOPPED_PROCESS = """
+import sys, time
+from microrollup.execution.block_context import BlockContext
+from microrollup.execution.journal import Journal
+from microrollup.execution.watchdog import Watchdog
+
+looks = 0
+
+class CountingWatchdog(Watchdog):
+    def _look(self, used):
+        global looks
+        super()._look(used)
+        looks += 1
+
+def wait_for_looks(count):
+    until = looks + count
+    while looks < until:
+        time.sleep(0.01)
+
+context = BlockContext(1, 0, 0, Journal(0))
+with CountingWatchdog(0.5) as watchdog:
+    watchdog.watch(context)
+    context.ticket = 1
+    wait_for_looks(2)
+    print("runs", flush=True)
+    sys.stdin.readline()
+    wait_for_looks(2)
+    context.ticket = 2
+print("ended", context.interrupted, flush=True)
+"""
+"""An action that does next to nothing, and is looked at before and after its process was stopped."""
 
 
 def make_context() -> BlockContext:
@@ -74,6 +110,34 @@ def test_interrupts_after_the_limit() -> None:
         assert [False, False, True, False, True] == found
 
 
+def test_interrupts_what_waits() -> None:
+    """What uses no CPU is interrupted after sixty limits of looks, and then again: how much time passes does not
+    matter.
+    """
+    context = make_context()
+    with Watchdog(1_000) as watchdog:
+        watchdog.watch(context)
+        context.ticket = 1
+        found = [is_interrupted(partial(watchdog._look, 5)) for _ in range(2 * 240 + 1)]
+        assert [240, 480] == [number for number, interrupted in enumerate(found) if interrupted]
+
+
+def test_a_stopped_process_goes_on() -> None:
+    """An action that runs while its process is stopped, for longer than the limit, is not interrupted."""
+    command = [sys.executable, "-c", STOPPED_PROCESS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert "runs\n" == process.stdout.readline()
+            os.kill(process.pid, signal.SIGSTOP)
+            time.sleep(1)  # twice the limit, or more
+            os.kill(process.pid, signal.SIGCONT)
+            said, _ = process.communicate("go on\n", timeout=120)
+        finally:
+            process.kill()
+    assert (0, "ended False\n") == (process.returncode, said)
+
+
 def test_leaves_alone() -> None:
     """Even tickets, tickets that move on, other contexts and no context are not interrupted."""
     context = make_context()
@@ -128,10 +192,19 @@ def test_watches_its_makers_thread() -> None:
 
 def test_closing_ends_the_thread() -> None:
     """A closed watchdog has no thread any more, whether it watched or not."""
-    before = threading.active_count()
-    for _ in range(3):
+    for context in (make_context(), None):
         watchdog = Watchdog(60)
-        watchdog.watch(make_context())
-        assert before + 1 == threading.active_count()
+        watchdog.watch(context)
+        assert watchdog._thread.is_alive()
         watchdog.close()
-        assert before == threading.active_count()
+        assert not watchdog._thread.is_alive()
+
+
+def test_ends_with_its_thread() -> None:
+    """A watchdog that nobody closed ends after the thread that it watched."""
+    made: list[Watchdog] = []
+    thread = threading.Thread(target=lambda: made.append(Watchdog(0.04)))
+    thread.start()
+    thread.join()
+    made[0]._thread.join(60)
+    assert not made[0]._thread.is_alive()

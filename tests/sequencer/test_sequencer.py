@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,6 +29,7 @@ from microrollup.errors import (
     NonceGap,
     NonceTooHigh,
     RefusedError,
+    StoreError,
     UsageError,
 )
 from microrollup.execution.authentication import Authenticated
@@ -377,6 +379,18 @@ def test_rebuilding_takes_its_time(chain: Chain) -> None:
     assert 2 == chain.ledger.checkpoint.height
     (outcome,) = chain.submit(chain.signer.sign(Misbehave("spend")))
     assert isinstance(outcome, ActionLimit)
+
+
+def test_what_cannot_take_over_leaves_no_thread(chain: Chain) -> None:
+    """A sequencer that fails while it takes over a ledger, here for an L1 that is closed, leaves no watchdog."""
+    chain.force(COUNT)
+    chain.sequencer.poll()
+    chain.sequencer.close()
+    chain.l1.close()
+    before = set(threading.enumerate())
+    with pytest.raises(StoreError):
+        chain.make_sequencer()
+    assert [] == [thread for thread in threading.enumerate() if thread not in before]
 
 
 def test_a_block_opened_in_vain(chain: Chain) -> None:

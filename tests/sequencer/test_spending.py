@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,24 @@ def test_what_is_stopped_is_charged(chain: Chain) -> None:
     outcomes = chain.submit(count(chain, "bob"), chain.signer.sign(Misbehave("recurse")), count(chain, "carol"))
     assert [Sequenced, ActionLimit, Sequenced] == [type(outcome) for outcome in outcomes]
     assert [0, 1, 2] == [ticket for ticket, _ in purse.charged]
+
+
+def test_nobody_pays_for_a_machine_that_stood_still(chain: Chain) -> None:
+    """All of a group are charged at most a quarter of a second more than the CPU was used; what it waits up to then
+    counts.
+    """
+
+    def wait(state: Zoo, ctx: object) -> Zoo:
+        time.sleep(0.3)
+        return state
+
+    MISCHIEF["wait"] = wait
+    purse = CountingPurse(100)
+    chain.sequencer.spending.purse = purse
+    before = time.thread_time()
+    chain.submit(count(chain, "bob"), chain.signer.sign(Misbehave("wait")))
+    used = time.thread_time() - before
+    assert 0.249 < sum(seconds for _, seconds in purse.charged) < 0.25 + used
 
 
 def test_known_actions_are_answered(chain: Chain) -> None:
