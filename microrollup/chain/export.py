@@ -7,6 +7,7 @@ height 1 `[header, open, [record...], seal]`. Manifests decide nothing: they let
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -27,6 +28,9 @@ MAGIC: Final = b"microrollup blocks 2\n"
 
 MAX_FRAME_BYTES: Final = MAX_BLOCK_RECORD_BYTES + 5 * MAX_BLOCK_ACTIONS + 4096
 """A block: its records with their lengths, and room for header, opening and seal."""
+
+_MIN_FRAME_BYTES: Final = 100
+"""No block is shorter: its header alone holds four hashes."""
 
 
 class _WireBlock(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -123,6 +127,22 @@ class BlockFile:
     def read_manifest(self, stf_id: bytes) -> bytes | None:
         """The manifest that hashes to a 32-byte stfId, if the file has it."""
         return self.manifests.get(stf_id)
+
+    def read_tip(self) -> int:
+        """The height that the last block claims, 0 without blocks; the others are skipped. Raises `DecodeError`."""
+        last: int | None = None
+        with self._path.open("rb") as file:
+            self._read_head(file)
+            while True:
+                at, size = file.tell(), int.from_bytes(file.read(4), "big")
+                if not _MIN_FRAME_BYTES <= size <= MAX_FRAME_BYTES:
+                    break
+                last = at
+                file.seek(size, os.SEEK_CUR)
+            if last is None:
+                return 0
+            file.seek(last)
+            return _read_height(self._read_frame(file) or b"")
 
     def read_blocks(self, first_height: int = 1) -> Iterator[Block]:
         """Blocks in the file's order; those below `first_height` are left out, and only their headers looked at. Raises

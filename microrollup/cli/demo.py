@@ -89,7 +89,7 @@ def _verify(demo: Demo) -> Report | DivergenceEvent:
         l1=find_place(demo.directory, None),
         key=verifier_key_path(demo.directory),
     )
-    outcome = watch_verifier(request)
+    outcome = watch_verifier(request, as_json=demo.output.as_json)
     if isinstance(outcome, Report):
         verified = f"{outcome.verified} blocks, {outcome.actions} actions"
         facts = {"verified": verified, "attestations": len(outcome.attestations), "state root": outcome.state_root}

@@ -44,7 +44,7 @@ def diff_command(app: str, directory: Path, first: int | None, limit: int, worke
     on. Exit code 0, whether anything differs or not.
     """
     rollup = load_rollup(app)
-    with show_steps("executing") as follow:
+    with show_steps("executing blocks", as_json=output.as_json) as follow:
         diff = diff_directory(
             app, directory, first, limit=limit, workers=choose_workers(workers, directory), on_progress=follow
         )

@@ -55,7 +55,7 @@ def export_command(app: str, directory: Path, out: Path, actions: bool, after: i
         shown = {"file": out, "actions": count, "bytes": out.stat().st_size}
         output.show({**shown, "file": str(out)}, make_facts(dict(shown)))
         return
-    with show_steps("exporting") as follow:
+    with show_steps("exporting blocks", as_json=output.as_json) as follow:
         exported = export_blocks(directory, rollup, out, on_progress=follow)
     document = {"blocks": exported.count, "bytes": out.stat().st_size, "rollupId": hex0x(exported.rollup_id)}
     facts = {"file": out, "blocks": exported.count, "bytes": document["bytes"], "rollup id": document["rollupId"]}

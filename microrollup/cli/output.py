@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, BinaryIO, Final, TextIO
@@ -17,6 +18,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -41,12 +43,17 @@ __all__ = [
 ]
 
 _PLAIN_WIDTH: Final = 200
+"""Columns where there is no terminal: 32-byte hashes stay on one line."""
+
 _SENTENCE: Final = 1_000
 """Longer than any."""
-"""Columns where there is no terminal: 32-byte hashes stay on one line."""
+
+_SAY_SECONDS: Final = 10.0
+"""Between two lines of progress where there is no terminal."""
 
 Advance = Callable[[int], None]
 Follow = Callable[[int, int], None]
+"""Is told how much is done, and of how much; 0 if nobody knows."""
 
 
 def _be_verbose(_: click.Context, __: click.Parameter, value: bool) -> None:
@@ -151,25 +158,45 @@ def show_progress(description: str, total: int | None = None, *, in_bytes: bool 
     if not sys.stderr.isatty():
         yield _ignore
         return
-    count = DownloadColumn() if in_bytes else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
+    with _make_bar(DownloadColumn() if in_bytes else MofNCompleteColumn()) as progress:
         task = progress.add_task(description, total=total)
         yield lambda count: progress.advance(task, count)
 
 
 @contextmanager
-def show_steps(description: str, total: int | None = None) -> Iterator[Follow]:
-    """A progress bar for work that tells how much is done so far, and of how much."""
-    with show_progress(description, total) as advance:
-        seen = 0
+def show_steps(description: str, *, as_json: bool = False) -> Iterator[Follow]:
+    """A progress bar for work that tells how much is done so far, and of how much.
 
-        def follow(done: int, _: int) -> None:
-            nonlocal seen
-            advance(done - seen)
-            seen = done
+    Where standard error is not a terminal it is a line every ten seconds; `as_json` makes that an object.
+    """
+    if not sys.stderr.isatty():
+        yield _say_steps(description, as_json=as_json)
+        return
+    with _make_bar(MofNCompleteColumn()) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=max(done, total) if total else None)
 
-        yield follow
+
+def _make_bar(count: ProgressColumn) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(file=sys.stderr), transient=True)
+
+
+def _say_steps(description: str, *, as_json: bool) -> Follow:
+    said = time.monotonic()
+
+    def follow(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said < _SAY_SECONDS:
+            return
+        said, known = time.monotonic(), max(done, total) if total else None
+        if as_json:
+            sys.stderr.write(json.dumps({"progress": description, "done": done, "total": known}) + "\n")
+        else:
+            sys.stderr.write(f"{description}: {done}{'' if known is None else f' of {known}'}\n")
+        sys.stderr.flush()
+
+    return follow
 
 
 def _ignore(_: int) -> None:

@@ -41,10 +41,11 @@ def replay_command(
     load_rollup(app)
     if segmented is not None and into is not None:
         raise UsageError("--executor rebuilds the store in pieces, which are not kept: leave out --into")
-    with open_directory(into, "replay") as parent, show_steps("replaying") as follow:
+    what = "replaying records" if segmented is None else "replaying blocks"
+    with open_directory(into, "replay") as parent, show_steps(what, as_json=output.as_json) as follow:
         if segmented is not None:
             request = segmented.make_request(app, directory, parent, None, None, workers, once=True)
-            replayed = replay_in_segments(request, lambda done: follow(done, 0))
+            replayed = replay_in_segments(request, follow)
         else:
             into = into or parent / "store"
             replayed = replay_directory(app, directory, into, choose_workers(workers, directory), follow)

@@ -107,8 +107,8 @@ def show_segmented(request: SegmentRequest, output: Output) -> int:
     """Verify with a progress bar, and show the verdict. Exit code 1: a block is not right."""
     from microrollup.deployment.segmenting import verify_in_segments  # noqa: PLC0415
 
-    with show_steps("verifying") as follow:
-        report = verify_in_segments(request, lambda done: follow(done, 0))
+    with show_steps("verifying blocks", as_json=output.as_json) as follow:
+        report = verify_in_segments(request, follow)
     if isinstance(report.outcome, DivergenceEvent):
         show_divergence(report.outcome, output)
         return EXIT_FAILED
@@ -135,7 +135,7 @@ def list_segments(report: SegmentedReport | None) -> dict[str, object]:
     if report is None:
         return {}
     starts = "kept snapshots" if report.from_snapshots else "snapshots made for it"
-    facts: dict[str, object] = {"segments": f"{report.segments}, from {starts}"}
+    facts: dict[str, object] = {"segments": 1 if report.segments == 1 else f"{report.segments}, from {starts}"}
     if report.executors_lost:
         facts["executors lost"] = report.executors_lost
     if report.executed_again:

@@ -31,7 +31,7 @@ def snapshot_command(app: str, directory: Path, out: Path, height: int | None, o
     The file is named by its content: the same state gives the same id, wherever it was written.
     """
     rollup = load_rollup(app)
-    with show_steps("writing") as follow:
+    with show_steps("writing rows", as_json=output.as_json) as follow:
         info = take_snapshot(directory, rollup, out, height, follow)
     document = {
         "file": str(out),
@@ -62,7 +62,7 @@ def restore_command(
     says an L1 (which must have settled the block) or --block-hash; without both it is the builder's word alone.
     """
     rollup = load_rollup(app)
-    with show_steps("restoring") as follow:
+    with show_steps("restoring rows", as_json=output.as_json) as follow:
         restored = restore_directory(source, directory, rollup, block_hash=block_hash, l1=l1, on_progress=follow)
     vouched = [name for name, given in (("l1", l1), ("blockHash", block_hash)) if given is not None]
     document = {

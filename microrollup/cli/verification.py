@@ -24,17 +24,17 @@ __all__ = [
 ]
 
 
-def watch_verifier(request: VerifierRequest) -> Report | DivergenceEvent:
+def watch_verifier(request: VerifierRequest, *, as_json: bool) -> Report | DivergenceEvent:
     """Run the verifier's process with a progress bar. Raises `MicrorollupError` if it could not do its work."""
-    with follow_verifier() as follow:
+    with follow_verifier(as_json=as_json) as follow:
         return verify_blocks(request, follow)
 
 
 @contextmanager
-def follow_verifier() -> Iterator[Callable[[VerifierProgress], None]]:
+def follow_verifier(*, as_json: bool = False) -> Iterator[Callable[[VerifierProgress], None]]:
     """A progress bar for a verifier's process."""
-    with show_steps("verifying") as follow:
-        yield lambda progress: follow(progress.actions, 0)
+    with show_steps("verifying blocks", as_json=as_json) as follow:
+        yield lambda progress: follow(progress.height, progress.tip)
 
 
 def describe_report(report: Report) -> dict[str, Any]:

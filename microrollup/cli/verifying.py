@@ -120,7 +120,7 @@ def verify_command(
         )  # fmt: skip
         if follow:
             return show_followed(request, output, serve)
-        outcome = watch_verifier(request)
+        outcome = watch_verifier(request, as_json=output.as_json)
     if isinstance(outcome, DivergenceEvent):
         show_divergence(outcome, output)
         return EXIT_FAILED

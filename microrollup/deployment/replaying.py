@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -52,11 +51,11 @@ def replay_directory(
             return Replayed(replayed.checkpoint.height, replayed.header.state_root, records, differences)
 
 
-def replay_in_segments(request: SegmentRequest, on_progress: Callable[[int], None] = lambda _: None) -> Replayed:
+def replay_in_segments(request: SegmentRequest, on_progress: OnProgress = ignore_progress) -> Replayed:
     """The same by many workers, each of which replays parts of the log; `request` names the directory as its source.
 
-    `on_progress` is told how many entries are replayed. Raises what `verify_in_segments` raises, and `StoreLocked`
-    while a writer is active.
+    `on_progress` is told the blocks replayed so far, and all. Raises what `verify_in_segments` raises, and
+    `StoreLocked` while a writer is active.
     """
     if not isinstance(request.source, Path):
         raise TypeError("a log is replayed from its directory")

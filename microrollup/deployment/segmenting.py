@@ -15,6 +15,7 @@ from blake3 import blake3
 from microrollup.chain.block import compute_block_hash, compute_genesis_header, compute_rollup_id
 from microrollup.codec.json import hex0x
 from microrollup.declaration.rollup import MicroRollup, load_rollup
+from microrollup.deployment.progress import OnProgress, ignore_progress
 from microrollup.errors import UsageError
 from microrollup.maintenance.replay import Difference
 from microrollup.segments.coordinator import Coordinator, Verdict
@@ -31,7 +32,7 @@ from microrollup.store.environment import DATA_FILE
 from microrollup.verifier.derive import SettledSource
 from microrollup.verifier.events import DivergenceEvent, Report
 from microrollup.verifier.scope import check_scope, find_missing
-from microrollup.verifier.source import BlockSource, StoreSource, open_source
+from microrollup.verifier.source import BlockSource, StoreSource, find_tip, open_source
 from microrollup.verifier.verify import list_unchecked
 
 __all__ = ["SNAPSHOTS_DIRECTORY", "SegmentRequest", "SegmentedReport", "verify_in_segments"]
@@ -81,8 +82,9 @@ class SegmentedReport(msgspec.Struct, frozen=True):
     """Of a replay."""
 
 
-def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], None] = lambda _: None) -> SegmentedReport:
-    """Verify a history in segments; `on_progress` is told how many entries the workers have verified.
+def verify_in_segments(request: SegmentRequest, on_progress: OnProgress = ignore_progress) -> SegmentedReport:
+    """Verify a history in segments. `on_progress` is told how many blocks the workers have verified, and how many the
+    source says there are, 0 if it does not say.
 
     Raises `SegmentFailed` if a segment gets no result, which says nothing about its blocks; what `check_scope` raises,
     and what opening source and L1 raises.
@@ -91,7 +93,7 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
     rollup = load_rollup(request.app)
     with _open(request) as (source, l1):
         check_scope(rollup, source, l1, request.rollup_id)
-        genesis = source.genesis
+        genesis, tip = source.genesis, find_tip(source)
     if genesis.is_based:
         raise UsageError("a based rollup is derived by one process: leave out --executor")
     rollup_id = compute_rollup_id(genesis)
@@ -120,7 +122,7 @@ def verify_in_segments(request: SegmentRequest, on_progress: Callable[[int], Non
             )
 
     with hold_directory(work):
-        verdict = Coordinator(task, factory, work, on_progress).run(feed)
+        verdict = Coordinator(task, factory, work, lambda done: on_progress(done, tip)).run(feed)
     outcome = verdict.divergence or _make_report(request, rollup, verdict, rollup_id)
     return SegmentedReport(
         outcome=outcome,

@@ -90,7 +90,7 @@ class Coordinator:
     ) -> None:
         """`task` is what all have in common. `work` is a directory for the workers' stores, by a name that is valid on
         each worker's machine, and of this task alone: who begins again with both goes on where the last run ended. It
-        is removed once there is a verdict. `on_progress` is told how many entries are verified.
+        is removed once there is a verdict. `on_progress` is told how many blocks are verified.
         """
         self._task = task
         self._factory = factory
@@ -342,10 +342,10 @@ class Coordinator:
     def _note_progress(self) -> None:
         done = 0
         for piece in self._pieces:
-            start, end = piece.segment.start.next_seq, piece.segment.end
+            start, end = piece.segment.start.height, piece.segment.end
             told = piece.result or read_progress(self._directory(piece.segment))
             if told is not None:
-                done += max(0, (told.next_seq if end is None else min(told.next_seq, end.next_seq)) - start)
+                done += max(0, (told.height if end is None else min(told.height, end.height)) - start)
         self._on_progress(done)
 
     def _clean(self) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import shutil
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -131,6 +132,7 @@ class DaskCluster(msgspec.Struct):
         except ImportError:
             raise UsageError("a Dask cluster needs `pip install 'microrollup[dask]'`") from None
         self.close()
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told by our own event
         try:
             connect: Any = Client
             seconds = CONNECT_SECONDS if self._was_there else FIRST_SECONDS

@@ -228,7 +228,8 @@ def _open_ledger(task: SegmentTask, store: Path, rollup: MicroRollup, genesis: G
     except MicrorollupError as error:  # damaged, of another rollup, of other code, of an origin that L1 lacks
         if (store / DATA_FILE).exists():  # another try was faster
             raise StoreLocked(store) from None
-        raise SnapshotError(f"{task.snapshot}: {error}") from None
+        said = str(error)
+        raise SnapshotError(said if task.snapshot in said else f"{task.snapshot}: {said}") from None
     return Ledger.open(store, rollup, audit=True)
 
 

@@ -30,6 +30,10 @@ class SettledSource:
         self.l1 = l1
         self.genesis = l1.get_genesis()
 
+    def read_tip(self) -> int:
+        """The height of the last settled block."""
+        return self.l1.get_settled().height
+
 
 def read_settled_blocks(l1: L1View, rollup_id: bytes, first_height: int) -> Iterator[tuple[BatchBlock, Header | None]]:
     """Every settled block from a height on, and for the last one of each batch the header that L1 settled.

@@ -69,7 +69,8 @@ class VerifierProgress(msgspec.Struct, frozen=True, rename="camel", tag="progres
     """A block was verified."""
 
     height: int
-    actions: int
+    tip: int
+    """The last block that the source has, as it said before; 0 if it did not say, and while new ones are followed."""
 
 
 class MissingCode(msgspec.Struct, frozen=True, rename="camel"):

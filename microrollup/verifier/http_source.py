@@ -70,6 +70,10 @@ class _BatchForm(msgspec.Struct):
     batch: str
 
 
+class _HeightsForm(msgspec.Struct):
+    latest: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class _HashForm(msgspec.Struct):
     hash: str | None = None
 
@@ -161,6 +165,10 @@ class HttpSource:
             raise DecodeError("blocks", "the node's answer is an empty list")
         for item in answer:
             yield decode_block(_read_hex(item))
+
+    def read_tip(self) -> int:
+        """The newest closed block's height, as the node says. Raises `SourceUnavailable`, `DecodeError`."""
+        return self._call("rollup_height", form=_HeightsForm).latest
 
     def read_hash(self, height: int) -> str | None:
         """The hash that the source says a closed block has, unchecked; None if it has no such block."""

@@ -61,7 +61,7 @@ from microrollup.verifier.follow import read_judgeable, verify_blocks
 from microrollup.verifier.l1_rules import NotJudgedYet
 from microrollup.verifier.scope import check_scope, find_missing
 from microrollup.verifier.signatures import SharedHeights, SignedHeights
-from microrollup.verifier.source import BlockSource, open_source
+from microrollup.verifier.source import BlockSource, find_tip, open_source
 from microrollup.verifier.verify import list_unchecked
 
 __all__ = ["main"]
@@ -127,8 +127,10 @@ def _verify(request: VerifierRequest, emit: Callable[[VerifierEvent], None]) -> 
             AuthenticationPool(request.app, ledger.genesis.domain, request.workers, twice=not request.once)
         )
 
+        tip = 0 if request.follow or source.genesis.is_based else find_tip(source)
+
         def report(header: Header) -> None:
-            emit(VerifierProgress(header.height, header.first_seq + header.action_count))
+            emit(VerifierProgress(header.height, tip))
 
         attester = None if l1 is None or key is None else Attester(l1, key, signed)
         for tick in _read_ticks(request):

@@ -10,7 +10,7 @@ from typing import Final, Protocol, Self
 from microrollup.chain.block import Block, Header, compute_rollup_id
 from microrollup.chain.export import BlockFile
 from microrollup.chain.record import Genesis
-from microrollup.errors import StoreCorrupt, UsageError
+from microrollup.errors import MicrorollupError, StoreCorrupt, UsageError
 from microrollup.ledger.code import read_manifests
 from microrollup.ledger.genesis import read_genesis
 from microrollup.settlement.batch import cut_batches, encode_batch
@@ -19,9 +19,10 @@ from microrollup.settlement.protocol import L1View
 from microrollup.store.environment import DATA_FILE, Environment
 from microrollup.store.retention import get_lowest_height
 from microrollup.store.tables import get_block, get_block_row, get_checkpoint
+from microrollup.verifier.derive import SettledSource
 from microrollup.verifier.http_source import HttpSource, is_address
 
-__all__ = ["BlockSource", "StoreSource", "open_source", "read_batches"]
+__all__ = ["BlockSource", "StoreSource", "find_tip", "open_source", "read_batches"]
 
 
 class BlockSource(Protocol):
@@ -34,6 +35,10 @@ class BlockSource(Protocol):
 
     def read_blocks(self, first_height: int = 1) -> Iterable[Block]:
         """Blocks from a height on, in order. Raises `DecodeError` or `StoreCorrupt` where they cannot be read."""
+        ...
+
+    def read_tip(self) -> int:
+        """The height of the last block that the source says it has. Raises as `read_blocks`."""
         ...
 
     def read_manifest(self, stf_id: bytes) -> bytes | None:
@@ -112,6 +117,14 @@ def read_batches(source: BlockSource, first_height: int, last_height: int, l1: L
         forced_count=l1.get_settled().forced_count,
     )
     return (encode_batch(rollup_id, blocks) for blocks in batches)
+
+
+def find_tip(source: BlockSource | SettledSource) -> int:
+    """The height at which a source says that it ends, for showing how far one is; 0 if it does not say."""
+    try:
+        return source.read_tip()
+    except (MicrorollupError, OSError):
+        return 0
 
 
 def open_source(place: str) -> BlockFile | StoreSource | HttpSource:

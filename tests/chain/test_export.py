@@ -40,6 +40,7 @@ def test_round_trip(written: Written) -> None:
     file = BlockFile(written.path)
     assert written.chain.genesis == file.genesis
     assert written.blocks == list(file.read_blocks())
+    assert len(written.blocks) == file.read_tip()
     for first in (0, 1, 4, len(written.blocks), len(written.blocks) + 1):
         assert written.blocks[max(first - 1, 0) :] == list(file.read_blocks(first))
     verifier = written.chain.make_verifier()
@@ -75,6 +76,7 @@ def test_written_whole_or_not_at_all(written: Written, tmp_path: Path) -> None:
     assert b"older" == path.read_bytes()
     assert 0 == write_blocks(path, written.chain.genesis, [])
     assert [] == list(BlockFile(path).read_blocks())
+    assert 0 == BlockFile(path).read_tip()
 
 
 def test_cut_off_anywhere(written: Written, tmp_path: Path) -> None:
@@ -168,6 +170,8 @@ def test_frame_limit(written: Written, tmp_path: Path) -> None:
     largest = msgspec.structs.replace(block, records=(bytes(700_000 // 20_000),) * 20_000)
     write_blocks(path, written.chain.genesis, [largest])
     assert [largest] == list(BlockFile(path).read_blocks())
+    path.write_bytes(path.read_bytes() + bytes(1000))  # frames without a block would be many
+    assert largest.header.height == BlockFile(path).read_tip()
     with pytest.raises(DecodeError):
         BlockFile(Path(__file__))
     with pytest.raises(OSError, match="missing"):

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from command_line import APP, LINES, ROOT, WALLET_FILE, cli, import_lines, run_process
-from microrollup.cli import run
+from microrollup.cli import output, run
 from microrollup.cli.run import COMMANDS, LazyGroup
 
 __all__ = ["cli"]
@@ -230,6 +230,16 @@ def test_tables_have_no_blanks_at_line_ends(cli, store):
     assert [] == [line for line in out.splitlines() if line != line.rstrip()]
     heading, *rows = out.splitlines()
     assert {heading.index("kind")} == {row.index(kind) for row in rows for kind in ("action", "close") if kind in row}
+
+
+def test_progress_says_how_much_there_is(cli, store, monkeypatch, capsys):
+    """Without a terminal a line now and then; what nobody knows the end of has no total."""
+    monkeypatch.setattr(output, "_SAY_SECONDS", 0.0)
+    assert "verifying blocks: 1 of 2\nverifying blocks: 2 of 2\n" == cli("verify", APP, "--from", store).err
+    with output.show_steps("counting") as follow:
+        follow(3, 0)
+        follow(5, 4)
+    assert "counting: 3\ncounting: 5 of 5\n" == capsys.readouterr().err
 
 
 def test_a_closed_pipe_is_no_error(store):

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from command_line import APP, EXPECTED, LINES, WALLET_FILE, cli, import_lines
+from microrollup.cli import output
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.keys.files import read_key
 
@@ -148,11 +149,17 @@ def test_actions_that_a_store_does_not_have(cli, data, tmp_path):
     assert "--after belongs to --actions" in cli.refuse(*command, "--after", 3)
 
 
-def test_replay_and_verify_in_segments(cli, data, tmp_path):
-    """A store gives its own states as starts; a worker replays, or verifies, what lies between them."""
+def test_replay_and_verify_in_segments(cli, data, tmp_path, monkeypatch):
+    """A store gives its own states as starts; a worker replays, or verifies, what lies between them. Progress is told
+    in blocks, of all.
+    """
     options = ("--executor", "processes:1", "--segment-actions", 1)
     alone = cli.ask("replay", APP, "--data", data)
-    found = cli.ask("replay", APP, "--data", data, *options, "--snapshots", tmp_path / "made")
+    with monkeypatch.context() as patched:
+        patched.setattr(output, "_SAY_SECONDS", 0.0)
+        result = cli("replay", APP, "--data", data, *options, "--snapshots", tmp_path / "made", "--json")
+    found, said = result.document, [json.loads(line) for line in result.err.splitlines()]
+    assert {"progress": "replaying blocks", "done": 3, "total": 3} == said[-1]
     assert alone == {name: found[name] for name in alone}
     assert (True, 3, False) == (found["equal"], found["segments"], found["fromSnapshots"])
     verified = cli.ask("verify", APP, "--from", data, *options, "--snapshots", tmp_path / "made")

@@ -302,9 +302,9 @@ def test_what_lies_in_the_directory_is_not_believed(
             verify_in_segments(history.request(tmp_path))
         assert len(list(tmp_path.glob("*/*/result-*"))) > 2
         use_inline(monkeypatch)
-    told: list[int] = []
-    require_right(verify_in_segments(history.request(tmp_path), told.append), history)
-    assert max(told) == history.tip.next_seq
+    told: list[tuple[int, int]] = []
+    require_right(verify_in_segments(history.request(tmp_path), lambda *done: told.append(done)), history)
+    assert max(told) == (history.tip.height, history.tip.height)
 
 
 def test_a_first_pass_that_was_cut_off_goes_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import socket
@@ -141,6 +142,7 @@ def test_a_cluster_of_three_processes(history: History, tmp_path: Path) -> None:
         require_right(found, history)
         assert 1 == disturber.done
         assert found.executors_lost >= 1
+        assert not logging.getLogger("distributed.client").isEnabledFor(logging.ERROR)  # no traceback among our lines
 
 
 def test_a_worker_with_another_app_of_that_name(history: History, tmp_path: Path) -> None:

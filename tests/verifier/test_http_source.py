@@ -13,7 +13,7 @@ from microrollup.chain.record import encode_record
 from microrollup.errors import DecodeError, SourceUnavailable, UsageError
 from microrollup.settlement.batch import decode_batch
 from microrollup.verifier.http_source import MAX_ANSWER_BYTES, HttpSource, RemoteError
-from microrollup.verifier.source import open_source
+from microrollup.verifier.source import find_tip, open_source
 from node_fixtures import Site
 from receipt_proof_fixtures import make_proof
 
@@ -63,6 +63,7 @@ def test_blocks_come_as_they_are_stored(tmp_path):
         assert blocks == [caller.node.lookups.read_blocks(height, height, 0)[0] for height in (1, 2, 3)]
         assert blocks[1:] == list(source.read_blocks(2))
         assert [] == list(source.read_blocks(4))
+        assert 3 == find_tip(source)
         (batch,) = source.read_batches(1)
         assert blocks[0].open == decode_batch(batch).blocks[0].open
         assert [] == source.read_batches(9)
