@@ -24,6 +24,7 @@ from microrollup.segments import executors
 from microrollup.segments.coordinator import SegmentFailed
 from paths import ROOT, SUPPORT
 from ports import find_port
+from waiting import wait_for
 
 
 class Disturber:
@@ -76,9 +77,15 @@ class Cluster:
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def start_scheduler(self) -> None:
+        """Returns once it listens: who connects to one that is not there gives up after a few seconds."""
         self.scheduler = self._start(
             "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard", path=[]
         )
+        wait_for(self._is_listening)
+
+    def _is_listening(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def add_worker(self, *path: Path) -> None:
         """A worker whose Python searches `path` first."""
@@ -123,8 +130,9 @@ def run_cluster(workers: int) -> Iterator[Cluster]:
         yield cluster
 
 
-def test_a_cluster_of_three_processes(history: History, tmp_path: Path) -> None:
+def test_a_cluster_of_three_processes(history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its workers come late; one of them is killed on the way. Then the scheduler is restarted."""
+    monkeypatch.setattr(executors, "CONNECT_SECONDS", 300)  # of a restart on a busy machine
     with run_cluster(0) as cluster:
         threading.Timer(0.5, lambda: [cluster.add_worker() for _ in range(2)]).start()
         request = history.request(tmp_path, executor=f"dask://127.0.0.1:{cluster.port}")
