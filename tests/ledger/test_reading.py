@@ -16,6 +16,7 @@ from height_model import KEYS, Model
 from kernel_fixtures import Chain, fast_directory
 from microrollup.crypto.merkle.indexed import verify_exclusion, verify_inclusion
 from microrollup.errors import NotRetained, ProofError, StoreCorrupt, StoreError, UsageError
+from microrollup.ledger.flush import FlushLimits
 from microrollup.ledger.reading import get_field, prove_state, read_value
 from microrollup.store.environment import encode_number
 from microrollup.store.overlays import Overlays
@@ -23,6 +24,7 @@ from microrollup.store.retention import Retention
 from microrollup.store.row_changes import read_digests
 from microrollup.store.rows_at import RowsAt
 from microrollup.store.spans import SpanIndex, Spans
+from microrollup.store.tables import get_base
 from zoo import buggy_zoo, zoo
 
 
@@ -34,16 +36,28 @@ def chain() -> Iterator[Chain]:
         made.close()
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_every_height(chain: Chain, seed: int) -> None:
-    """Values, deletions, absences, scalars, metadata and nonces at every height, before and after a restart."""
-    rng = Random(seed)
+def read_base(chain: Chain) -> int:
+    """The height up to which all rows are written out."""
+    with chain.ledger.environment.snapshot() as txn:
+        return get_base(txn, chain.ledger.environment.tables)
+
+
+@pytest.mark.parametrize(("seed", "rows"), [(0, 50_000), (1, 20), (2, 15)])
+def test_every_height(chain: Chain, seed: int, rows: int) -> None:
+    """Values, deletions, absences, scalars, metadata and nonces at every height, before and after a crash: nothing is
+    written out, or the rows of the first blocks and a part of the next layer's are.
+    """
+    rng, limits = Random(seed), FlushLimits(rows=rows, slice_rows=7, idle_rows=3)
     model = Model(chain)
+    chain.ledger.flushing.limits = limits
     model.work(rng, 6)
+    assert (0 < read_base(chain) < 6) == (rows < 50_000)
     for height in range(7):
         model.check_height(height)
     chain.reopen(abandon=True)
+    chain.ledger.flushing.limits = limits
     model.work(rng, 3)
+    assert read_base(chain) < 9
     for height in range(10):
         model.check_height(height)
 
