@@ -28,6 +28,7 @@ class Phase(msgspec.Struct, frozen=True):
     actions: int
     """In the log at its end."""
     seconds: float
+    cpu_seconds: float
     peak_mb: float
     """Anonymous memory, sampled."""
 
@@ -60,11 +61,12 @@ def _build(directory: Path, accounts: int, updates: int) -> Build:
 
 
 def _run(ledger: Ledger, make: Callable[[int], list[Authenticated]], count: int) -> Phase:
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     with MemorySampler() as memory:
         for first in range(0, count, LARGE_BLOCK):
             build_block(ledger, make(min(LARGE_BLOCK, count - first)))
-    return Phase(ledger.next_seq, time.perf_counter() - started, memory.peak_mb)
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - used
+    return Phase(ledger.next_seq, seconds, cpu_seconds, memory.peak_mb)
 
 
 if __name__ == "__main__":

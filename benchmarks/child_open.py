@@ -20,6 +20,7 @@ class Opening(msgspec.Struct, frozen=True):
 
     import_seconds: float
     open_seconds: float
+    open_cpu_seconds: float
     accounts: int
     tail: int
     """Entries after the last checkpoint, which opening executes again."""
@@ -34,11 +35,11 @@ def _open(directory: Path) -> Opening:
     started = time.perf_counter()
     app: Any = importlib.import_module("apps.keystore").app
     ledger_type: Any = importlib.import_module("microrollup.ledger.ledger").Ledger
-    imported = time.perf_counter()
+    imported, used = time.perf_counter(), time.process_time()
     with ledger_type.open(directory, app) as ledger:
-        opened = time.perf_counter()
+        opened, busy = time.perf_counter(), time.process_time() - used
         tail = 0 if ledger.block is None else len(ledger.block.records)
-        return Opening(imported - started, opened - imported, len(ledger.state.app.accounts), tail)
+        return Opening(imported - started, opened - imported, busy, len(ledger.state.app.accounts), tail)
 
 
 if __name__ == "__main__":

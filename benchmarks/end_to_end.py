@@ -142,11 +142,27 @@ def _make_rows(what: str, ours: list[Spent], limits: list[_Limits], targets: Tar
         for part in zip(*[(each.writer, each.workers, each.cpu) for each in ours], strict=True)
     )
     alone = 1e6 * statistics.fmean(each.cpu_in_c for each in limits)
+    by_process = {"writer": writer, "workers": workers, "C alone": alone}
     note = f"{1 / in_c.ours:,.0f} actions/s, blocks of up to {LARGE_BLOCK:,}"
     return [
-        make_ratio_row(_NAME, f"{what}, beside C", in_c, limit_name=IN_C, target=targets.in_c, fsync=fsync, note=note),
         make_ratio_row(
-            _NAME, f"{what}, beside the wrapper", wrapper, limit_name=WRAPPER, target=targets.wrapper, fsync=fsync
+            _NAME,
+            f"{what}, beside C",
+            in_c,
+            limit_name=IN_C,
+            target=targets.in_c,
+            fsync=fsync,
+            cpu=by_process,
+            note=note,
+        ),
+        make_ratio_row(
+            _NAME,
+            f"{what}, beside the wrapper",
+            wrapper,
+            limit_name=WRAPPER,
+            target=targets.wrapper,
+            fsync=fsync,
+            cpu=by_process,
         ),
         make_size_row(
             _NAME,
@@ -156,7 +172,7 @@ def _make_rows(what: str, ours: list[Spent], limits: list[_Limits], targets: Tar
             target=targets.cpu,
             repetitions=len(ours),
             fsync=fsync,
-            note=f"the writer {writer:.0f}, workers {workers:.0f}; C alone {alone:.0f}",
+            cpu=by_process,
         ),
     ]
 

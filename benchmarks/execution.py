@@ -7,7 +7,6 @@ with counting asserts; both end with the same accounts and nonces.
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from apps.keystore import app
 from apps.keystore.accounts import Account, Keystore
 from benchmarks.context import Bench
 from benchmarks.counting import count_keccaks
-from benchmarks.measure import compare
+from benchmarks.measure import Stopwatch, compare
 from benchmarks.report import Row, make_ratio_row
 from benchmarks.workload import ACTIONS_PER_SENDER, Population, make_register, make_sender
 from microrollup import Map
@@ -125,6 +124,16 @@ class _Contest:
         self._number = -1
         self._batch: list[Authenticated] = []
         self._steps: list[Step] = []
+        self._watches = Stopwatch(size), Stopwatch(size)
+
+    def restart(self) -> None:
+        """Forget what repetitions took until now."""
+        self._watches = Stopwatch(self._size), Stopwatch(self._size)
+
+    def name_cpu(self) -> dict[str, float]:
+        """Microseconds per action by side; both are this process."""
+        ours, bare = self._watches
+        return {"this process": ours.cpu, "the fold": bare.cpu}
 
     def prepare(self, number: int, make: Callable[[int], list[Authenticated]]) -> None:
         """The actions of the repetition, made once for both sides."""
@@ -135,15 +144,17 @@ class _Contest:
 
     def run_ours(self) -> float:
         """Seconds an action."""
-        started = time.perf_counter()
-        self.ours.run(self._batch)
-        return (time.perf_counter() - started) / self._size
+        watch, _ = self._watches
+        with watch:
+            self.ours.run(self._batch)
+        return watch.lap
 
     def run_fold(self) -> float:
         """Seconds an action."""
-        started = time.perf_counter()
-        fold(self.accounts, self.nonces, self._steps)
-        return (time.perf_counter() - started) / self._size
+        _, watch = self._watches
+        with watch:
+            fold(self.accounts, self.nonces, self._steps)
+        return watch.lap
 
     def count_hashes(self) -> int:
         """Run both sides once; how often each calls Keccak-256, which must be the same, on the same bytes."""
@@ -195,6 +206,7 @@ def _measure_work(
     sizes = bench.sizes
     contest.prepare(-2, make)
     hashes = contest.count_hashes()
+    contest.restart()
 
     def run(side: Callable[[], float]) -> Callable[[int], float]:
         def run_side(number: int) -> float:
@@ -206,5 +218,14 @@ def _measure_work(
     found = compare(run(contest.run_ours), run(contest.run_fold), _ROUNDS * sizes.repetitions)
     contest.check_equal()
     hashed = f"{hashes / sizes.fold:.1f} keccaks an action on both sides"
-    note = f"unsigned, keystore, {sizes.accounts:,} accounts, groups of {sizes.fold}; {hashed}"
-    return make_ratio_row("execution", what, found, limit_name=LIMIT, target=target, note=note)
+    note = f"unsigned, keystore in memory, groups of {sizes.fold}; {hashed}"
+    return make_ratio_row(
+        "execution",
+        what,
+        found,
+        limit_name=LIMIT,
+        target=target,
+        accounts=f"{sizes.accounts:,}",
+        cpu=contest.name_cpu(),
+        note=note,
+    )

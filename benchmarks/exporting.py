@@ -7,7 +7,6 @@ in the figure, and named.
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ from benchmarks.importing import APP, import_lines, open_sequencer, warm_pool
 from benchmarks.measure import Comparison
 from benchmarks.recovery import IN_C, WRAPPER
 from benchmarks.report import Row, make_ratio_row
-from benchmarks.subprocesses import run_python
+from benchmarks.subprocesses import read_children_cpu, run_python
 from microrollup.crypto.ecdsa import recover_addresses
 
 __all__ = ["measure"]
@@ -57,13 +56,17 @@ def measure(bench: Bench) -> list[Row]:
         " per action in the file"
     )
     what = f"verifying a file of {count:,} actions, from 0 to {accounts:,} accounts"
+    in_c, wrapper = _compare(found, 1, count), _compare(found, 2, count)
+    ours_name = "the command with its verifier"
     return [
-        make_ratio_row("export", what, _compare(found, 1, count), limit_name=IN_C, note=note),
+        make_ratio_row("export", what, in_c, limit_name=IN_C, cpu=in_c.name_cpu(ours_name, "C"), note=note),
         make_ratio_row(
             "export",
             "the same beside recovery from Python",
-            _compare(found, 2, count),
+            wrapper,
             limit_name=WRAPPER,
+            accounts=f"0 to {accounts:,}",
+            cpu=wrapper.name_cpu(ours_name, "the wrapper"),
         ),
     ]
 
@@ -87,9 +90,9 @@ def _export(bench: Bench, lines: list[bytes]) -> tuple[Path, str, int]:
 
 def _verify(file: Path, root: str | None = None) -> float:
     """Seconds of CPU of the command and of what it starts; the blocks end in that state root, if one is named."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = read_children_cpu()
     report = json.loads(run_python("-m", "microrollup", "verify", APP, "--from", str(file), "--workers", "0", "--json"))
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = read_children_cpu() - before
     if root is not None and report["stateRoot"] != f"0x{root}":
         raise AssertionError("the verified blocks end in another state root")
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return used

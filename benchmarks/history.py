@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import msgspec
 from matplotlib.figure import Figure
 
 from benchmarks.measure import Machine
-from benchmarks.report import Report
+from benchmarks.report import Report, describe_cpu
 
 __all__ = [
     "HISTORY",
@@ -44,6 +45,9 @@ class Figures(msgspec.Struct, frozen=True):
     score: float
     target: float | None = None
     higher_is_better: bool = True
+    accounts: str = ""
+    """As `Row.accounts`, and empty in runs of before that was kept; `cpu` likewise."""
+    cpu: Mapping[str, float] = {}
 
     @property
     def met(self) -> bool:
@@ -72,7 +76,9 @@ def make_run(report: Report) -> Run:
     commit, date = _ask_git("log", "-1", "--format=%h %cs").split()
     changed = "+" if _ask_git("status", "--porcelain", "--untracked-files=no") else ""
     rows = {
-        f"{row.name}: {row.what}": Figures(row.ours, row.unit, row.score, row.target, row.higher_is_better)
+        f"{row.name}: {row.what}": Figures(
+            row.ours, row.unit, row.score, row.target, row.higher_is_better, row.accounts, row.cpu
+        )
         for row in report.rows
     }
     return Run(commit + changed, date, report.machine, rows)
@@ -94,7 +100,7 @@ def read_history(path: Path = HISTORY) -> list[Run]:
 def make_table(runs: list[Run]) -> str:
     """Each row with a target as its newest run gave it, in Markdown."""
     newest = {name: (row, run.commit) for run in runs for name, row in run.rows.items() if row.target is not None}
-    lines = ["| what | measured | target | verdict | commit |", "|---|---|---|---|---|"]
+    lines = ["| what | measured | CPU by process | target | verdict | commit |", "|---|---|---|---|---|---|"]
     for name, (row, commit) in newest.items():
         unit = row.unit.replace("us", "µs")
         ours, target = f"{row.ours:.3g} {unit}", f"{row.target:.3g}"
@@ -103,7 +109,11 @@ def make_table(runs: list[Run]) -> str:
             if row.higher_is_better
             else (ours, f"{target} {unit}")
         )
-        lines.append(f"| {name} | {' | '.join(cells)} | {'met' if row.met else '**missed**'} | `{commit}` |")
+        what = f"{name}, {row.accounts} accounts" if row.accounts else name
+        measured, aimed = cells
+        cpu = describe_cpu(row.cpu).replace(" us", " µs")
+        verdict = "met" if row.met else "**missed**"
+        lines.append(f"| {what} | {measured} | {cpu} | {aimed} | {verdict} | `{commit}` |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from apps.keystore import app
 from benchmarks.context import Bench
-from benchmarks.measure import Comparison, compare, list_processes, read_cpu_seconds
+from benchmarks.measure import Comparison, Fsync, compare, list_processes, read_cpu_seconds
+from benchmarks.recovery import IN_C, WRAPPER, BareRecovery
+from benchmarks.report import Row, make_ratio_row
 from benchmarks.stores import BUILDER, LARGE_BLOCK, create_genesis
 from microrollup._native.choice import SWITCH, Choice, choose, take
 from microrollup.crypto.ecdsa import compute_address
@@ -30,10 +32,11 @@ from microrollup.settlement.local import LocalSettlement
 __all__ = [
     "APP",
     "PURE",
+    "Contest",
     "Importer",
     "Spent",
     "Way",
-    "compare_spent",
+    "contest",
     "import_lines",
     "open_importer",
     "open_sequencer",
@@ -156,21 +159,52 @@ def open_ways(bench: Bench) -> Iterator[dict[str, Way]]:
         take(before)
 
 
-def compare_spent(
-    ours: Callable[[int], Spent], limit: Callable[[int], float], repetitions: int
-) -> tuple[Comparison, str]:
-    """`compare` by the wall clock, and what it took of CPU, as a note."""
+class Contest(msgspec.Struct, frozen=True):
+    """A path beside both limits of what checks signatures, by turns on the wall clock, and its CPU."""
+
+    wrapper: Comparison
+    in_c: Comparison
+    cpu: dict[str, float]
+    """As a row has it."""
+
+    def make_rows(
+        self, name: str, what: str, short: str, *, target: float | None, fsync: Fsync | None, accounts: str, note: str
+    ) -> list[Row]:
+        """Beside the wrapper, which the target is held against, and beside C; `short` names the work again."""
+        shared: Any = {"fsync": fsync, "accounts": accounts, "cpu": self.cpu}
+        return [
+            make_ratio_row(name, what, self.wrapper, limit_name=WRAPPER, target=target, note=note, **shared),
+            make_ratio_row(name, f"{short}, beside C", self.in_c, limit_name=IN_C, **shared),
+        ]
+
+
+def contest(
+    ours: Callable[[int], Spent],
+    bare: BareRecovery,
+    digests: Sequence[bytes],
+    signatures: Sequence[bytes],
+    repetitions: int,
+) -> Contest:
+    """Run `ours` and bare recovery of as many signatures by turns."""
     spent: list[Spent] = []
+    in_c: list[float] = []
 
     def run(number: int) -> float:
         spent.append(ours(number))
         return spent[-1].wall
 
-    found = compare(run, limit, repetitions)
-    writer, workers = (
-        1e6 * statistics.median(part) for part in zip(*[(each.writer, each.workers) for each in spent], strict=True)
-    )
-    return found, f"CPU {writer + workers:.0f} us: this process {writer:.0f}, workers {workers:.0f}"
+    def run_bare(_: int) -> float:
+        in_c.append(bare.measure_in_c(digests, signatures))
+        return bare.measure(digests, signatures)
+
+    wrapper = compare(run, run_bare, repetitions)
+    ratios = sorted(limit / own.wall for own, limit in zip(spent, in_c, strict=True))
+    beside_c = Comparison(wrapper.ours, statistics.median(in_c), ratios[0], ratios[-1], repetitions)
+    cpu = {
+        "this process": 1e6 * statistics.median(each.writer for each in spent),
+        "workers": 1e6 * statistics.median(each.workers for each in spent),
+    }
+    return Contest(wrapper, beside_c, cpu)
 
 
 class Importer(msgspec.Struct, frozen=True):

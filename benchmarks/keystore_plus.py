@@ -111,4 +111,12 @@ def _measure_work(
     runs = [lambda number, form=form: form.run(make(number)) for form in forms]
     found = compare(runs[0], runs[1], _ROUNDS * bench.sizes.repetitions)
     note = "metered, CPU time from action to checked changes; the limit is the plain form"
-    return make_ratio_row("keystore-plus", what, found, limit_name="plain form", note=note)
+    return make_ratio_row(
+        "keystore-plus",
+        what,
+        found,
+        limit_name="plain form",
+        accounts=f"{bench.sizes.fold:,}",
+        cpu=found.name_cpu("metered", "plain"),
+        note=note,
+    )

@@ -23,8 +23,10 @@ __all__ = [
     "Fsync",
     "Machine",
     "MemorySampler",
+    "Stopwatch",
     "compare",
     "describe_machine",
+    "list_children",
     "list_processes",
     "measure_fsync",
     "read_anonymous_mb",
@@ -69,6 +71,45 @@ class Comparison(msgspec.Struct, frozen=True):
     def ratio(self) -> float:
         """Limit / ours: the share of the limit's speed that our path reaches."""
         return self.limit / self.ours
+
+    def name_cpu(self, ours: str, limit: str) -> dict[str, float]:
+        """Microseconds of both by name, where the seconds are those of CPU."""
+        return {ours: 1e6 * self.ours, limit: 1e6 * self.limit}
+
+
+class Stopwatch:
+    """What work takes, lap by lap, on the wall clock and of CPU of this process. Each `with` statement is a lap."""
+
+    def __init__(self, units: int = 1) -> None:
+        """Each lap does so many units of work."""
+        self._units = units
+        self._walls: list[float] = []
+        self._cpus: list[float] = []
+        self._began = (0.0, 0.0)
+
+    def __enter__(self) -> Self:
+        self._began = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        wall, cpu = self._began
+        self._cpus.append((time.process_time() - cpu) / self._units)
+        self._walls.append((time.perf_counter() - wall) / self._units)
+
+    @property
+    def lap(self) -> float:
+        """Seconds of a unit in the last lap."""
+        return self._walls[-1]
+
+    @property
+    def wall(self) -> float:
+        """Seconds of a unit: the median of all laps."""
+        return statistics.median(self._walls)
+
+    @property
+    def cpu(self) -> float:
+        """Microseconds of CPU of a unit: the median of all laps."""
+        return 1e6 * statistics.median(self._cpus)
 
 
 def compare(ours: Callable[[int], float], limit: Callable[[int], float], repetitions: int) -> Comparison:
@@ -134,6 +175,12 @@ def _read_cpu() -> str:
 def list_processes(executor: ProcessPoolExecutor | None) -> list[int]:
     """The ids of an executor's processes."""
     return [] if executor is None else [*executor._processes]
+
+
+def list_children(pid: int) -> list[int]:
+    """The processes that a process has started and that run, with those that they have."""
+    own = [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+    return [*own, *[below for child in own for below in list_children(child)]]
 
 
 def read_cpu_seconds(pids: Iterable[int]) -> float:

@@ -32,4 +32,5 @@ def measure(bench: Bench) -> list[Row]:
 def _make_row(what: str, phase: Phase, actions: int, base_mb: float, more: str = "") -> Row:
     rate = f"{1e6 * phase.seconds / max(1, actions):.0f} us per action, unsigned, durable"
     note = f"peak RssAnon of the importer, {base_mb:.0f} MB of it imports; blocks of {LARGE_BLOCK:,}; {rate}{more}"
-    return make_size_row("memory", what, phase.peak_mb, "MB", target=TARGET, note=note)
+    cpu = {"the importer, per action": 1e6 * phase.cpu_seconds / max(1, actions)}
+    return make_size_row("memory", what, phase.peak_mb, "MB", target=TARGET, cpu=cpu, note=note)

@@ -71,12 +71,16 @@ def measure(bench: Bench) -> list[Row]:
     bench.say("running actions in the metered and in the plain form")
     population.make_registers(1)
     return [
-        _measure_work(bench, keystore, make_mix, "keystore, 60 % Register, 40 % Update"),
-        _measure_work(bench, loop_app.app, make_fills, f"a loop of {20 * _LOOPS} rounds per action"),
+        _measure_work(
+            bench, keystore, make_mix, "keystore, 60 % Register, 40 % Update", lambda: f"1 to {population.accounts:,}"
+        ),
+        _measure_work(bench, loop_app.app, make_fills, f"a loop of {20 * _LOOPS} rounds per action", lambda: "no"),
     ]
 
 
-def _measure_work(bench: Bench, rollup: MicroRollup, make: Callable[[int], Work], what: str) -> Row:
+def _measure_work(
+    bench: Bench, rollup: MicroRollup, make: Callable[[int], Work], what: str, say_accounts: Callable[[], str]
+) -> Row:
     forms = Form(rollup, metered=True), Form(rollup, metered=False)
     works: dict[int, Work] = {}
 
@@ -99,4 +103,12 @@ def _measure_work(bench: Bench, rollup: MicroRollup, make: Callable[[int], Work]
         if list(getattr(first.state, name).items()) != list(getattr(second.state, name).items()):
             raise AssertionError(f"the two forms differ in {name}")
     note = "metered, CPU time from action to checked changes; the limit is the plain form"
-    return make_ratio_row("metering", what, found, limit_name="plain form", note=note)
+    return make_ratio_row(
+        "metering",
+        what,
+        found,
+        limit_name="plain form",
+        accounts=say_accounts(),
+        cpu=found.name_cpu("metered", "plain"),
+        note=note,
+    )

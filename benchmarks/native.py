@@ -14,8 +14,8 @@ from typing import Final
 from apps.keystore import app
 from benchmarks.context import Bench
 from benchmarks.importing import PURE
-from benchmarks.measure import Comparison, compare
-from benchmarks.report import Row, make_ratio_row
+from benchmarks.measure import Comparison, Stopwatch, compare
+from benchmarks.report import Row, make_ratio_row, make_size_row
 from benchmarks.state_root import TreeRun
 from benchmarks.stores import LARGE_BLOCK, build_block, create_genesis
 from microrollup._native.choice import Choice, choose, take
@@ -29,6 +29,8 @@ from microrollup.execution.authentication_pool import CHUNK_SIZE, split_chunks
 __all__ = ["measure"]
 
 _NAME: Final = "native"
+_ROOT_TARGETS: Final = {"in Python": 25.0, "native": 18.0}
+"""Milliseconds."""
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -73,7 +75,8 @@ def _measure_workers(bench: Bench, native: Choice) -> list[Row]:
     for name, choice in (("in Python", PURE), ("native", native)):
         found = compare(_repeat(choice, authenticate, count), run_limit, bench.sizes.repetitions)
         what = f"a worker, lines to senders, {name}, CPU"
-        rows.append(make_ratio_row(_NAME, what, found, limit_name=limit, note=choice.reason))
+        cpu = found.name_cpu("a worker", "C alone")
+        rows.append(make_ratio_row(_NAME, what, found, limit_name=limit, accounts="no", cpu=cpu, note=choice.reason))
     return rows
 
 
@@ -100,20 +103,40 @@ def _measure_writer(bench: Bench, native: Choice) -> list[Row]:
 
         found = compare(lambda _: build(native), lambda _: build(PURE), repetitions)
         rows.append(_beside_python(f"the writer, blocks of {size:,} in {population.accounts:,} accounts, CPU", found))
-        held = f"{population.accounts:,} accounts in the store"
+        held, watches = f"{population.accounts:,}", {False: Stopwatch(), True: Stopwatch()}
         updates, chosen, tree = bench.sizes.tree_updates, random.Random(2), TreeRun(ledger)
 
         def change(choice: Choice) -> float:
             sample = chosen.sample(range(population.accounts), updates)
             keys = [compute_tree_key(0, population.get_key(account)) for account in sample]
             changes = {key: keccak256(key + bytes((choice is native,))) for key in keys}
-            return _time_cpu(choice, lambda: tree.remember(tree.commit(changes)), 1)
+            with watches[choice is native]:
+                return _time_cpu(choice, lambda: tree.remember(tree.commit(changes)), 1)
 
+        fsync = bench.measure_fsync()
         found = compare(lambda _: change(native), lambda _: change(PURE), 3 * repetitions)
         tree.take_back()
         rows.append(_beside_python(f"the tree of a block of {updates:,} updates, durable, CPU", found, 1e3, "ms", held))
+        rows += [
+            make_size_row(
+                _NAME,
+                f"state root of {updates:,} updates, durable, {name}",
+                1e3 * watches[name == "native"].wall,
+                "ms",
+                target=target,
+                repetitions=found.repetitions,
+                fsync=fsync,
+                accounts=held,
+                cpu={"this process": watches[name == "native"].cpu},
+                note="wall time of the tree's delta, the commit with its sync, and the files",
+            )
+            for name, target in _ROOT_TARGETS.items()
+        ]
     return rows
 
 
-def _beside_python(what: str, found: Comparison, scale: float = 1e6, unit: str = "us", note: str = "") -> Row:
-    return make_ratio_row(_NAME, what, found, limit_name="in Python", scale=scale, unit=unit, note=note)
+def _beside_python(what: str, found: Comparison, scale: float = 1e6, unit: str = "us", accounts: str = "") -> Row:
+    cpu = found.name_cpu("native", "in Python")
+    return make_ratio_row(
+        _NAME, what, found, limit_name="in Python", scale=scale, unit=unit, accounts=accounts, cpu=cpu
+    )

@@ -14,11 +14,17 @@ from typing import Any, Final
 
 import msgspec
 
+from apps.keystore.transitions import Register
+from benchmarks.measure import list_children, read_cpu_seconds
+from benchmarks.workload import MIX
+
 __all__ = ["HttpClient", "RunningNode", "make_call", "run_node"]
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _APP: Final = "apps.keystore"
 _TIMEOUT_SECONDS: Final = 60.0
+_VERIFIER: Final = b"microrollup.verifier"
+"""In the command line of a verifier's process."""
 _PARAMS: Final = msgspec.json.Encoder().encode
 
 
@@ -75,6 +81,19 @@ class RunningNode:
         """Its resident memory in bytes."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return float(pages * os.sysconf("SC_PAGE_SIZE"))
+
+    def read_cpu(self) -> dict[str, float]:
+        """Seconds of CPU that each process has taken until now: the node, its verifier, those that authenticate."""
+        children = list_children(self.pid)
+        verifiers = [child for child in children if _VERIFIER in Path(f"/proc/{child}/cmdline").read_bytes()]
+        workers = [child for child in children if child not in verifiers]
+        parts = {"node": [self.pid], "verifier": verifiers, "workers": workers}
+        return {process: read_cpu_seconds(pids) for process, pids in parts.items() if pids}
+
+    def count_accounts(self) -> int:
+        """Of the keystore, whose clients send the benchmarks' mix."""
+        executed = self.read_metrics().get('microrollup_actions_total{outcome="executed"}', 0.0)
+        return int(executed) * MIX.count(Register) // len(MIX)
 
     def read_metrics(self) -> dict[str, float]:
         """The node's own figures, by name and labels."""

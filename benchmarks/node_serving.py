@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from benchmarks.context import Bench
@@ -37,6 +38,26 @@ _SENDERS_APART: Final = 100_000
 """Numbers of senders between two uses, so that no two loads sign for the same one."""
 
 
+class _Usage:
+    """CPU of the node's processes and of this one, which is the clients, over some work."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def watch(self, node: RunningNode) -> Iterator[None]:
+        """Add what the block takes."""
+        before = node.read_cpu() | {"clients": time.process_time()}
+        yield
+        after = node.read_cpu() | {"clients": time.process_time()}
+        for process, seconds in after.items():
+            self.seconds[process] = self.seconds.get(process, 0.0) + seconds - before.get(process, 0.0)
+
+    def share(self, units: int) -> dict[str, float]:
+        """Microseconds of one of so many units, by process."""
+        return {process: 1e6 * seconds / units for process, seconds in self.seconds.items()}
+
+
 def measure(bench: Bench) -> list[Row]:
     """All rows over one node with a verifier process, its blocks closed every 250 ms."""
     count = bench.sizes.signed
@@ -44,7 +65,7 @@ def measure(bench: Bench) -> list[Row]:
     with run_node(bench.make_directory("node"), "--block-time", "250ms") as node:
         return [
             *_measure_acks(bench, node, count),
-            measure_echo(bench, node),
+            *measure_echo(bench, node),
             _measure_proofs(bench, node),
             _measure_subscribers(node, count),
         ]
@@ -60,13 +81,23 @@ def _measure_acks(bench: Bench, node: RunningNode, count: int) -> list[Row]:
     piped, (alone,) = make_lines(max(1, count // 4), 3 * _SENDERS_APART), _share(min(LONE, count), 1, 4)
     rows: list[Row] = []
 
-    def add(what: str, load: Load, before: dict[str, float], levels: Levels) -> None:
+    def add(what: str, load: Load, before: dict[str, float], levels: Levels, used: _Usage) -> None:
         note = f"{load.describe()}; {_describe_groups(before, node.read_metrics())}; {_describe_levels(load, levels)}"
         rows.append(
-            make_size_row("node", what, 1e6 * load.seconds / load.actions, "us", fsync=bench.measure_fsync(), note=note)
+            make_size_row(
+                "node",
+                what,
+                1e6 * load.seconds / load.actions,
+                "us",
+                fsync=bench.measure_fsync(),
+                accounts=f"0 to {node.count_accounts():,}",
+                cpu=used.share(load.actions),
+                note=note,
+            )
         )
 
     lags: list[float] = []
+    actions, whole = 0, _Usage()
     loads: list[tuple[str, Callable[[], Load]]] = [
         (f"an action, acknowledged = durable: HTTP, batches of {BATCH}", lambda: submit_batches(node, shares, BATCH)),
         (f"the same singly: HTTP, {CONNECTIONS} clients", lambda: submit_singly(node, singles)),
@@ -75,9 +106,11 @@ def _measure_acks(bench: Bench, node: RunningNode, count: int) -> list[Row]:
     ]
     for what, run in loads:
         before = node.read_metrics()
-        with watch_levels(node) as levels:
+        used = _Usage()
+        with whole.watch(node), used.watch(node), watch_levels(node) as levels:
             load = run()
-        add(what, load, before, levels)
+        add(what, load, before, levels, used)
+        actions += load.actions
         lags += levels.find_lags("C2")
     lags.sort()
     rows.append(
@@ -87,7 +120,12 @@ def _measure_acks(bench: Bench, node: RunningNode, count: int) -> list[Row]:
             1e3 * _find(lags, 0.5),
             "ms",
             fsync=bench.measure_fsync(),
-            note=f"p90/p99 {1e3 * _find(lags, 0.9):.3g}/{1e3 * _find(lags, 0.99):.3g} ms of {len(lags)} blocks",
+            accounts=f"0 to {node.count_accounts():,}",
+            cpu=whole.share(actions),
+            note=(
+                f"CPU per action of all loads; p90/p99 {1e3 * _find(lags, 0.9):.3g}/{1e3 * _find(lags, 0.99):.3g} ms"
+                f" of {len(lags)} blocks"
+            ),
         )
     )
     return rows
@@ -131,14 +169,23 @@ def _measure_proofs(bench: Bench, node: RunningNode) -> Row:
         fields = client.call("config")["fields"]
         field = [next(each["name"] for each in fields if each["settled"] and each["kind"] == "map")]
         body = b"[" + b",".join(make_call("getProof", [*field, f"0x{key.hex()}"]) for key in keys) + b"]"
-        started = time.perf_counter()
-        for _ in range(rounds):
-            if client.post(body).count(b'"result"') != len(keys):
-                raise RuntimeError("a proof was refused")
+        used, started = _Usage(), time.perf_counter()
+        with used.watch(node):
+            for _ in range(rounds):
+                if client.post(body).count(b'"result"') != len(keys):
+                    raise RuntimeError("a proof was refused")
         seconds = time.perf_counter() - started
     each = seconds / (rounds * len(keys))
     what = f"a proof over HTTP, {_PROOFS_A_CALL} calls per batch"
-    return make_size_row("node", what, 1e6 * each, "us", note=f"{1 / each:,.0f} proofs/s, one connection")
+    return make_size_row(
+        "node",
+        what,
+        1e6 * each,
+        "us",
+        accounts=f"0 to {node.count_accounts():,}",
+        cpu=used.share(rounds * len(keys)),
+        note=f"{1 / each:,.0f} proofs/s, one connection",
+    )
 
 
 def _measure_subscribers(node: RunningNode, count: int) -> Row:

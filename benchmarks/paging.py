@@ -58,7 +58,15 @@ def _measure(environment: Any, height: int, what: str) -> Row:
     seconds, busy = time.perf_counter() - started, time.process_time() - busy
     note = (
         f"{pages / seconds:.0f} pages/s of {MAX_PAGE_ENTRIES:,}, {entries:,} entries, {size / 1e6:.0f} MB of JSON;"
-        f" {1e3 * busy / pages:.1f} ms of CPU per page; RssAnon {warm:.0f} MB after {min(pages, _WARM_PAGES)} pages,"
+        f" RssAnon {warm:.0f} MB after {min(pages, _WARM_PAGES)} pages,"
         f" {peak:.0f} MB at most"
     )
-    return make_size_row("pages", f"a page of a map, {what}", 1e3 * seconds / pages, "ms", note=note)
+    return make_size_row(
+        "pages",
+        f"a page of a map, {what}",
+        1e3 * seconds / pages,
+        "ms",
+        accounts=f"{entries:,}",
+        cpu={"this process": 1e6 * busy / pages},
+        note=note,
+    )

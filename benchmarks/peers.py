@@ -15,7 +15,7 @@ from apps.keystore.accounts import compute_account_key
 from apps.keystore.transitions import Register, Update
 from benchmarks.context import Bench
 from benchmarks.eventsourcing_peer import PeerKeystore
-from benchmarks.measure import Comparison, Fsync, compare
+from benchmarks.measure import Comparison, Fsync, Stopwatch, compare
 from benchmarks.report import Row, make_ratio_row
 from benchmarks.stores import LARGE_BLOCK, MADE_UP_SEAL, begin_block, create_ledger, make_entries
 from benchmarks.workload import Population
@@ -31,6 +31,7 @@ from microrollup.store.tables import iterate_log
 __all__ = ["measure"]
 
 _BATCH: Final = 100
+_PEER: Final = "eventsourcing, in it too"
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -44,50 +45,53 @@ def measure(bench: Bench) -> list[Row]:
     return [*rows, *_measure_replays(bench)]
 
 
-def _make_row(what: str, found: Comparison, fsync: Fsync | None, note: str) -> Row:
+def _make_row(
+    what: str, found: Comparison, fsync: Fsync | None, cpu: dict[str, float], note: str, accounts: str = ""
+) -> Row:
     peer = f"eventsourcing {metadata.version('eventsourcing')}"
     rates = f"{1 / found.ours:,.0f} actions/s, the peer {1 / found.limit:,.0f} events/s; {note}"
-    return make_ratio_row("peers", what, found, limit_name=peer, fsync=fsync, note=rates)
+    return make_ratio_row("peers", what, found, limit_name=peer, fsync=fsync, accounts=accounts, cpu=cpu, note=rates)
 
 
 def _measure_storing(bench: Bench, size: int, what: str, fsync: Fsync) -> Row:
     count, repetitions = bench.sizes.peer_events, bench.sizes.repetitions
     population = Population()
     shares = [population.make_registers(count), *[population.make_mix(count) for _ in range(repetitions)]]
-    peer = PeerKeystore(bench.make_directory("peer"))
+    peer, ours, theirs = PeerKeystore(bench.make_directory("peer")), Stopwatch(count), Stopwatch(count)
     with create_ledger(bench.make_directory("beside-peer")) as ledger:
-        _store(ledger, shares[0], size)
-        _store_peer(peer, shares[0], size)
+        _store(ledger, shares[0], size, Stopwatch())
+        _store_peer(peer, shares[0], size, Stopwatch())
         found = compare(
-            lambda number: _store(ledger, shares[number + 1], size) / count,
-            lambda number: _store_peer(peer, shares[number + 1], size) / count,
+            lambda number: _store(ledger, shares[number + 1], size, ours),
+            lambda number: _store_peer(peer, shares[number + 1], size, theirs),
             repetitions,
         )
     durable = "its SQLite with synchronous = FULL" if peer.is_durable() else "its SQLite NOT synced at each commit"
     peer.close()
     note = f"{durable}; ours with state root, receipts and blocks of up to {LARGE_BLOCK:,}"
-    return _make_row(f"{what}, {count:,} accounts at first", found, fsync, note)
+    cpu = {"this process": ours.cpu, _PEER: theirs.cpu}
+    return _make_row(f"{what}, {count:,} accounts at first", found, fsync, cpu, note)
 
 
-def _store(ledger: Ledger, actions: list[Authenticated], size: int) -> float:
-    """Records to closed blocks, committed by groups of `size`."""
-    started = time.perf_counter()
-    for block in range(0, len(actions), LARGE_BLOCK):
-        begin_block(ledger)
-        for first in range(block, min(block + LARGE_BLOCK, len(actions)), size):
-            ledger.execute(make_entries(actions[first : first + size]))
-            ledger.commit()
-        ledger.finish(ledger.compute_header(), MADE_UP_SEAL)
-    return time.perf_counter() - started
+def _store(ledger: Ledger, actions: list[Authenticated], size: int, watch: Stopwatch) -> float:
+    """Records to closed blocks, committed by groups of `size`; the watch's lap."""
+    with watch:
+        for block in range(0, len(actions), LARGE_BLOCK):
+            begin_block(ledger)
+            for first in range(block, min(block + LARGE_BLOCK, len(actions)), size):
+                ledger.execute(make_entries(actions[first : first + size]))
+                ledger.commit()
+            ledger.finish(ledger.compute_header(), MADE_UP_SEAL)
+    return watch.lap
 
 
-def _store_peer(peer: PeerKeystore, actions: list[Authenticated], size: int) -> float:
+def _store_peer(peer: PeerKeystore, actions: list[Authenticated], size: int, watch: Stopwatch) -> float:
     """The same actions, decoded beforehand, as events; accounts stay in memory."""
     steps = [_read_step(action) for action in actions]
-    started = time.perf_counter()
-    for first in range(0, len(steps), size):
-        peer.save([peer.apply(*step) for step in steps[first : first + size]])
-    return time.perf_counter() - started
+    with watch:
+        for first in range(0, len(steps), size):
+            peer.save([peer.apply(*step) for step in steps[first : first + size]])
+    return watch.lap
 
 
 def _read_step(action: Authenticated) -> tuple[bytes, Register | Update, bytes]:
@@ -107,10 +111,10 @@ def _measure_replays(bench: Bench) -> list[Row]:
     population = Population()
     actions = [*population.make_registers(count), *population.make_mix(count)]
     peer = PeerKeystore(bench.make_directory("peer"))
-    _store_peer(peer, actions, _BATCH)
+    _store_peer(peer, actions, _BATCH, Stopwatch())
     directory = bench.make_directory("beside-peer")
     with create_ledger(directory) as ledger:
-        _store(ledger, actions, _BATCH)
+        _store(ledger, actions, _BATCH, Stopwatch())
 
         def run_ours(read: Callable[[Ledger, list[Authenticated]], object]) -> float:
             started = time.process_time()
@@ -132,13 +136,21 @@ def _measure_replays(bench: Bench) -> list[Row]:
     stored = f"{population.accounts:,} accounts of {len(actions):,} actions"
     ours = "ours reads the chained log and runs the STFs again, senders known"
     return [
-        _make_row(f"replay of {stored}", made, None, f"CPU time, state in memory; {ours}"),
+        _make_row(
+            f"replay of {stored}",
+            made,
+            None,
+            made.name_cpu("this process", _PEER),
+            f"CPU time, state in memory; {ours}",
+        ),
         _make_row(
             "the same beside the peer's fastest: its log decoded, no aggregate made",
             decoded,
             None,
+            decoded.name_cpu("this process", _PEER),
             "CPU time; the peer wins where stored events are believed: it decodes them, checks no signature, executes"
             f" nothing and has no root; {ours}; our log decoded without executing, {1 / entries:,.0f} actions/s",
+            f"{population.accounts:,}",
         ),
     ]
 

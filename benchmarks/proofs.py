@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from apps.keystore import app
 from benchmarks.context import Bench
+from benchmarks.measure import Stopwatch
 from benchmarks.report import Row, make_size_row
 from microrollup.crypto.merkle.indexed import verify_exclusion, verify_inclusion
 from microrollup.ledger.ledger import Ledger
@@ -35,23 +34,26 @@ def measure(bench: Bench) -> list[Row]:
         old = max(1, tip - bench.sizes.back)
         bench.say(f"proving accounts at heights {tip} and {old}")
         rounds, spans = bench.sizes.repetitions, Spans()
-        where = f"{population.accounts:,} accounts in the store"
+        where = f"{population.accounts:,}"
 
         def prove_now(key: bytes) -> StateProof:
             return _prove(ledger, key, None)
 
         proofs = [prove_now(key) for key in present]
         return [
-            _time("inclusion, newest height", rounds, prove_now, present, f"{where}, height {tip}"),
-            _time("exclusion, newest height", rounds, prove_now, absent, f"{where}, height {tip}"),
+            _time("inclusion, newest height", rounds, prove_now, present, where, f"height {tip}"),
+            _time("exclusion, newest height", rounds, prove_now, absent, where, f"height {tip}"),
             _time(
                 f"inclusion or exclusion, {tip - old} heights back",
                 rounds,
                 lambda key: _prove(ledger, key, old, spans),
                 present[: max(1, len(present) // 5)],
-                f"{where}, height {old}; leaf and nodes as they were, found in the undo of later blocks",
+                where,
+                f"height {old}; leaf and nodes as they were, found in the undo of later blocks",
             ),
-            _time("verification", rounds, _verify, proofs, f"{len(proofs[0].proof.siblings)} siblings", target=None),
+            _time(
+                "verification", rounds, _verify, proofs, where, f"{len(proofs[0].proof.siblings)} siblings", target=None
+            ),
         ]
 
 
@@ -71,16 +73,24 @@ def _time(
     rounds: int,
     work: Callable[[T], object],
     items: Sequence[T],
+    accounts: str,
     note: str,
     target: float | None = TARGET,
 ) -> Row:
-    means: list[float] = []
+    watch = Stopwatch(len(items))
     for _ in range(rounds):
-        started = time.perf_counter()
-        for item in items:
-            work(item)
-        means.append((time.perf_counter() - started) / len(items))
+        with watch:
+            for item in items:
+                work(item)
     note = f"wall time, {len(items):,} keys per repetition; {note}"
     return make_size_row(
-        "proof", what, 1e3 * statistics.median(means), "ms", target=target, repetitions=rounds, note=note
+        "proof",
+        what,
+        1e3 * watch.wall,
+        "ms",
+        target=target,
+        repetitions=rounds,
+        accounts=accounts,
+        cpu={"this process": watch.cpu},
+        note=note,
     )

@@ -6,9 +6,9 @@ from typing import Final
 
 from apps.keystore import app
 from benchmarks.context import Bench
-from benchmarks.importing import Spent, Way, compare_spent, import_lines, open_sequencer, open_ways
-from benchmarks.recovery import WRAPPER, BareRecovery
-from benchmarks.report import Row, make_ratio_row
+from benchmarks.importing import Spent, Way, contest, import_lines, open_sequencer, open_ways
+from benchmarks.recovery import BareRecovery
+from benchmarks.report import Row
 from microrollup.maintenance.replay import replay_log
 from microrollup.store.environment import Environment
 
@@ -24,12 +24,15 @@ def measure(bench: Bench) -> list[Row]:
     with open_ways(bench) as ways, BareRecovery(bench.workers) as bare:
         with open_sequencer(directory) as sequencer:
             import_lines(sequencer, ways["native"].pool, bench.signed.lines)
-            root = sequencer.ledger.header.state_root
+            root, accounts = sequencer.ledger.header.state_root, sequencer.ledger.checkpoint.sizes[0]
         with Environment(directory / "store", read_only=True) as source:
-            return [_measure_way(bench, bare, source, root, name, way) for name, way in ways.items()]
+            found = [_measure_way(bench, bare, source, root, accounts, name, way) for name, way in ways.items()]
+    return [row for rows in found for row in rows]
 
 
-def _measure_way(bench: Bench, bare: BareRecovery, source: Environment, root: bytes, name: str, way: Way) -> Row:
+def _measure_way(
+    bench: Bench, bare: BareRecovery, source: Environment, root: bytes, accounts: int, name: str, way: Way
+) -> list[Row]:
     signed, count = bench.signed, len(bench.signed.lines)
     bench.say(f"replaying {count:,} actions, {name}")
 
@@ -45,13 +48,13 @@ def _measure_way(bench: Bench, bare: BareRecovery, source: Environment, root: by
 
     fsync = bench.measure_fsync()
     rounds = min(_MOST_ROUNDS, bench.sizes.repetitions)
-    found, cpu = compare_spent(replay, lambda _: bare.measure(signed.digests, signed.signatures), rounds)
-    return make_ratio_row(
+    found = contest(replay, bare, signed.digests, signed.signatures, rounds)
+    return found.make_rows(
         "replay",
         f"log into an empty store, signatures checked, {name}",
-        found,
-        limit_name=WRAPPER,
+        f"the same log, {name}",
         target=_TARGETS[name],
         fsync=fsync,
-        note=f"{1 / found.ours:,.0f} actions/s, {count:,} actions, durable; {cpu}",
+        accounts=f"0 to {accounts:,}",
+        note=f"{1 / found.wrapper.ours:,.0f} actions/s, {count:,} actions, durable",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from benchmarks.measure import Comparison, Fsync, Machine
 
-__all__ = ["Report", "Row", "make_ratio_row", "make_size_row", "print_report", "write_json"]
+__all__ = ["Report", "Row", "describe_cpu", "make_ratio_row", "make_size_row", "print_report", "write_json"]
 
 Verdict = Literal["met", "below", ""]
 
@@ -37,7 +38,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Beside durable figures: the disk's own latency at that time."""
     points: tuple[tuple[float, float], ...] = ()
     """A curve: (accounts, microseconds)."""
+    accounts: str = ""
+    """In the store, or in memory; empty where `what` says it."""
+    cpu: Mapping[str, float] = {}
+    """Microseconds of CPU, user and system, that a unit of work (an action, a block, a proof, a command) takes: by
+    process, and those of the limit or peer where they were measured.
+    """
     note: str = ""
+
+    @property
+    def headline(self) -> str:
+        """What is measured, with the accounts."""
+        return f"{self.what}, {self.accounts} accounts" if self.accounts else self.what
 
     @property
     def verdict(self) -> Verdict:
@@ -70,6 +82,8 @@ def make_ratio_row(
     fsync: Fsync | None = None,
     scale: float = 1e6,
     unit: str = "us",
+    accounts: str = "",
+    cpu: Mapping[str, float] | None = None,
     note: str = "",
 ) -> Row:
     """A path beside its limit; `scale` turns seconds into `unit`."""
@@ -86,6 +100,8 @@ def make_ratio_row(
         higher_is_better=True,
         repetitions=found.repetitions,
         fsync=fsync,
+        accounts=accounts,
+        cpu=cpu or {},
         note=f"{note}; {spread}" if note else spread,
     )
 
@@ -101,6 +117,8 @@ def make_size_row(
     repetitions: int = 1,
     fsync: Fsync | None = None,
     points: tuple[tuple[float, float], ...] = (),
+    accounts: str = "",
+    cpu: Mapping[str, float] | None = None,
     note: str = "",
 ) -> Row:
     """A figure that is its own score: seconds, megabytes, a growth factor; the less the better."""
@@ -116,6 +134,8 @@ def make_size_row(
         repetitions=repetitions,
         fsync=fsync,
         points=points,
+        accounts=accounts,
+        cpu=cpu or {},
         note=note,
     )
 
@@ -139,12 +159,12 @@ def print_report(console: Console, report: Report) -> None:
     for row in report.rows:
         style = _STYLES[row.verdict]
         table.add_row(
-            f"[bold]{row.name}[/]\n{row.what}",
+            f"[bold]{row.name}[/]\n{row.headline}",
             _show(row.ours, row.unit),
             f"{_show(row.limit, row.unit)}\n{row.limit_name}" if row.limit is not None else row.limit_name,
             _colour(f"{row.score:.2f}" if row.higher_is_better else "", style),
             _colour(_show_target(row), style),
-            row.note + (f"; fsync {row.fsync.p50_us:.0f}/{row.fsync.p90_us:.0f} us" if row.fsync else ""),
+            _describe(row),
         )
     console.print(table)
     if aimed := [row for row in report.rows if row.verdict]:
@@ -165,6 +185,23 @@ def _list_cautions(report: Report) -> list[str]:
     if report.quick:
         cautions.append("Small sizes: targets are meant for full ones.")
     return cautions
+
+
+def _describe(row: Row) -> str:
+    """CPU of each process, what else is to be said, the disk."""
+    cpu = describe_cpu(row.cpu)
+    fsync = f"fsync {row.fsync.p50_us:.0f}/{row.fsync.p90_us:.0f} us" if row.fsync else ""
+    return "; ".join(part for part in (f"CPU: {cpu}" if cpu else "", row.note, fsync) if part)
+
+
+def describe_cpu(cpu: Mapping[str, float]) -> str:
+    """Each process with what it took."""
+    return ", ".join(f"{process} {_show_cpu(microseconds)}" for process, microseconds in cpu.items())
+
+
+def _show_cpu(microseconds: float) -> str:
+    scale, unit = next((pair for pair in ((1e6, "s"), (1e3, "ms")) if microseconds >= pair[0]), (1.0, "us"))
+    return _show(microseconds / scale, unit)
 
 
 def _colour(text: str, style: str) -> str:

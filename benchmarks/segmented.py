@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import resource
 import statistics
 import time
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from benchmarks.context import Bench
 from benchmarks.importing import APP, import_lines, open_sequencer
 from benchmarks.report import Row
 from benchmarks.signing import sign_work
-from benchmarks.subprocesses import run_python
+from benchmarks.subprocesses import read_children_cpu, run_python
 from microrollup.execution.authentication_pool import AuthenticationPool
 from microrollup.maintenance.snapshot import restore_snapshot, write_snapshot
 from microrollup.segments.shelf import SnapshotShelf
@@ -48,11 +47,17 @@ class _Run(msgspec.Struct, frozen=True):
     segments: tuple[float, ...]
     """CPU seconds of each."""
 
+    def name_cpu(self, count: int) -> dict[str, float]:
+        """Microseconds per action, by process as far as the command tells."""
+        segments = sum(self.segments)
+        parts = {"workers": segments, "the rest": self.cpu - segments} if segments else {"all processes": self.cpu}
+        return {process: 1e6 * seconds / count for process, seconds in parts.items()}
+
 
 def measure(bench: Bench) -> list[Row]:
     """The same blocks verified five ways, by turns."""
     count = bench.sizes.segmented
-    store, root = _build(bench, count)
+    store, root, accounts = _build(bench, count)
     kept = store.parent / "kept"
     (store / "snapshots").rename(kept)
     file = store.parent / "blocks"
@@ -74,7 +79,7 @@ def measure(bench: Bench) -> list[Row]:
 
     def row(what: str, way: str, target: float | None) -> Row:
         alone, own = runs["alone"], runs[way]
-        cpu = [1e6 * statistics.median(run.cpu for run in found) / count for found in (own, alone)]
+        cpu = {**own[-1].name_cpu(count), _LIMIT: 1e6 * statistics.median(run.cpu for run in alone) / count}
         return Row(
             name="segments",
             what=what,
@@ -86,10 +91,9 @@ def measure(bench: Bench) -> list[Row]:
             target=target,
             higher_is_better=True,
             repetitions=len(own),
-            note=(
-                f"wall time, {count:,} actions from an empty store, {bench.workers} cores;"
-                f" CPU {cpu[0]:.0f} µs per action, of the limit {cpu[1]:.0f}"
-            ),
+            accounts=f"0 to {accounts:,}",
+            cpu=cpu,
+            note=f"wall time, {count:,} actions, {bench.workers} cores; CPU of the last turn",
         )
 
     return [
@@ -97,11 +101,11 @@ def measure(bench: Bench) -> list[Row]:
         row("the same from the states that the store still has", "states", None),
         row("the same of a file, after a first pass", "first pass", _FIRST_PASS_TARGET),
         row("the same by a pool that checks signatures", "pool", None),
-        _simulate_row(bench, runs["kept"][-1], kept, runs["alone"][-1]),
+        _simulate_row(bench, runs["kept"][-1], kept, runs["alone"][-1], f"0 to {accounts:,}"),
     ]
 
 
-def _simulate_row(bench: Bench, run: _Run, kept: Path, alone: _Run) -> Row:
+def _simulate_row(bench: Bench, run: _Run, kept: Path, alone: _Run, accounts: str) -> Row:
     """The costs of a run on more machines. One history of this size has too few segments for 16; as many are repeated
     as give each machine four.
     """
@@ -119,6 +123,8 @@ def _simulate_row(bench: Bench, run: _Run, kept: Path, alone: _Run) -> Row:
         limit_name="one machine, simulated",
         score=spans[0] / spans[-1],
         higher_is_better=True,
+        cpu={"all segments": 1e6 * sum(pieces), "restoring, each": 1e6 * restoring},
+        accounts=accounts,
         note=f"{len(pieces)} segments of {statistics.mean(own):.2f} s CPU, {restoring:.2f} s to restore; gain {shown}."
         f" Not measured: network, a scheduler, shared disks. The whole alone took {alone.cpu:.1f} s",
     )
@@ -144,8 +150,8 @@ def _measure_restoring(bench: Bench, kept: Path) -> float:
     return time.process_time() - started
 
 
-def _build(bench: Bench, count: int) -> tuple[Path, str]:
-    """A store of `count` signed actions with the snapshots of a node that kept some; its last state root."""
+def _build(bench: Bench, count: int) -> tuple[Path, str, int]:
+    """A store of `count` signed actions with the snapshots of a node that kept some; its last state root, accounts."""
     directory = bench.make_directory("segmented")
     bench.say(f"signing and importing {count:,} actions")
     lines = sign_work(count, bench.workers).lines
@@ -161,19 +167,15 @@ def _build(bench: Bench, count: int) -> tuple[Path, str]:
             import_lines(sequencer, pool, lines[first : first + step])
             path = shelf.directory / "writing"
             shelf.place(write_snapshot(sequencer.ledger.environment, app, path), path)
-        return directory / "store", sequencer.ledger.header.state_root.hex()
+        ledger = sequencer.ledger
+        return directory / "store", ledger.header.state_root.hex(), ledger.checkpoint.sizes[0]
 
 
 def _verify(root: str, source: str, *options: str) -> _Run:
     """`microrollup verify`, all its processes counted."""
-    before, started = _count_cpu(), time.perf_counter()
+    before, started = read_children_cpu(), time.perf_counter()
     report = json.loads(run_python("-m", "microrollup", "verify", APP, "--from", source, *options, "--json"))
     seconds = time.perf_counter() - started
     if report["stateRoot"] != f"0x{root}":
         raise AssertionError("the verified history ends in another state root")
-    return _Run(seconds, _count_cpu() - before, tuple(report.get("segmentCpuSeconds", ())))
-
-
-def _count_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return _Run(seconds, read_children_cpu() - before, tuple(report.get("segmentCpuSeconds", ())))

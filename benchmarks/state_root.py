@@ -8,7 +8,7 @@ from typing import Final
 
 from benchmarks.context import Bench
 from benchmarks.counting import count_keccaks
-from benchmarks.measure import compare
+from benchmarks.measure import Stopwatch, compare
 from benchmarks.report import Row, make_ratio_row
 from benchmarks.stores import MADE_UP_SEAL, execute_block, make_entries
 from microrollup.crypto.keccak import keccak256
@@ -77,18 +77,17 @@ def _measure_tree(bench: Bench, ledger: Ledger) -> Row:
     chosen = random.Random(1)
     samples = [chosen.sample(range(population.accounts), updates) for _ in range(repetitions + 1)]
     blocks = [[compute_tree_key(0, population.get_key(account)) for account in sample] for sample in samples]
-    tree = TreeRun(ledger)
+    tree, watch = TreeRun(ledger), Stopwatch()
 
     def make_changes(number: int) -> dict[bytes, bytes]:
         return {key: keccak256(key + b"%d" % number) for key in blocks[number]}
 
     def run_tree(number: int) -> float:
         changes = make_changes(number)
-        started = time.perf_counter()
-        delta = tree.commit(changes)
-        seconds = time.perf_counter() - started
+        with watch:
+            delta = tree.commit(changes)
         tree.remember(delta)
-        return seconds
+        return watch.lap
 
     changes = make_changes(repetitions)
     with count_keccaks() as count:
@@ -105,7 +104,9 @@ def _measure_tree(bench: Bench, ledger: Ledger) -> Row:
         fsync=fsync,
         scale=1e3,
         unit="ms",
-        note=f"{population.accounts:,} accounts, {len(count.sizes):,} keccaks; delta, LMDB commit with sync, files",
+        accounts=f"{population.accounts:,}",
+        cpu={"this process": watch.cpu},
+        note=f"{len(count.sizes):,} keccaks; delta, LMDB commit with sync, files",
     )
 
 
@@ -113,13 +114,13 @@ def _measure_checkpoint(bench: Bench, ledger: Ledger) -> Row:
     population, updates = bench.store.population, bench.sizes.tree_updates
     repetitions = bench.sizes.repetitions
     blocks = [make_entries(population.make_updates(updates)) for _ in range(repetitions + 1)]
-    order = iter(blocks)
+    order, watch = iter(blocks), Stopwatch()
 
     def run_checkpoint(_: int) -> float:
         execute_block(ledger, next(order))
-        started = time.perf_counter()
-        ledger.finish(ledger.compute_header(), MADE_UP_SEAL)
-        return time.perf_counter() - started
+        with watch:
+            ledger.finish(ledger.compute_header(), MADE_UP_SEAL)
+        return watch.lap
 
     with count_keccaks() as count:
         run_checkpoint(0)
@@ -133,10 +134,9 @@ def _measure_checkpoint(bench: Bench, ledger: Ledger) -> Row:
         fsync=fsync,
         scale=1e3,
         unit="ms",
-        note=(
-            f"{population.accounts:,} accounts, {len(count.sizes):,} keccaks;"
-            " tree, set hash, rows, receipts, index and undo with one sync"
-        ),
+        accounts=f"{population.accounts:,}",
+        cpu={"this process": watch.cpu},
+        note=f"{len(count.sizes):,} keccaks; tree, set hash, rows, receipts, index and undo with one sync",
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
-__all__ = ["run_python"]
+__all__ = ["read_children_cpu", "run_python"]
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -26,3 +27,9 @@ def run_python(*arguments: str, expected: int = 0) -> bytes:
         detail = done.stderr.decode(errors="replace")[-2000:]
         raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}: {detail}")
     return done.stdout
+
+
+def read_children_cpu() -> float:
+    """Seconds of CPU, user and system, of all that this process has started and that has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -20,7 +20,7 @@ from benchmarks.history import MEASURED, append_run, draw_history, make_run, mak
 from benchmarks.installing import find_closure
 from benchmarks.measure import compare
 from benchmarks.plot import write_png
-from benchmarks.report import Report, Row, make_ratio_row, make_size_row, print_report, write_json
+from benchmarks.report import Report, Row, describe_cpu, make_ratio_row, make_size_row, print_report, write_json
 from benchmarks.rows import ROWS
 from benchmarks.signing import sign_senders
 from benchmarks.stackr_peer import SDK, PeerUnavailable, install_sdk
@@ -44,7 +44,14 @@ BUDGETS = [
     ("growth", "cost per action", "flat", 2.0),
     ("replay", "log into an empty store, signatures checked, in Python", "bare recovery, same cores", 0.38),
     ("replay", "log into an empty store, signatures checked, native", "bare recovery, same cores", 0.45),
+    ("growth", "the writer's CPU per action", "flat", 2.0),
+    ("deferred", "written per action, large store", "-", 9.0),
+    ("native", "state root of 20 updates, durable, in Python", "-", 25.0),
+    ("native", "state root of 20 updates, durable, native", "-", 18.0),
+    ("node", "one client alone at C0, into a new store, CPU", "-", 700.0),
+    ("node", "one client alone at C0, into a new store, p50", "-", 0.8),
     ("opening", "clean", "-", 1.0),
+    ("opening", "after kill -9", "-", 1.0),
     ("memory", "importing", "-", 200.0),
     ("memory", "log of", "-", 200.0),
     ("proof", "inclusion, newest height", "-", 1.0),
@@ -77,6 +84,34 @@ def test_every_budget_has_its_row(report: Report, name: str, what: str, limit: s
     assert (limit, target) == (row.limit_name, row.target)
     assert row.ours > 0
     assert row.verdict in ("met", "below")
+
+
+@pytest.mark.parametrize(
+    ("what", "target"), [("from microrollup import Client", 200.0), ("verify of two blocks", 600.0)]
+)
+def test_starting_is_held_against_cpu(report: Report, what: str, target: float) -> None:
+    """What a process takes before it does anything is in CPU, beside an interpreter that imports nothing."""
+    row = find_row(report, "imports", what)
+    assert (target, "ms, bare") == (row.target, row.limit_name[-8:])
+    assert row.ours == pytest.approx(1e-3 * sum(row.cpu.values()))
+
+
+def test_rows_name_accounts_and_cpu_of_each_process(report: Report) -> None:
+    """Every figure of time or growth says for how many accounts it is, and what each process took of CPU."""
+    for row in report.rows:
+        if row.unit in ("us", "ms", "s", "x", "KB"):
+            assert row.cpu, row.headline
+            assert all(microseconds >= 0 for microseconds in row.cpu.values()), row.headline
+            assert "accounts" in row.headline or "store" in row.headline or row.name == "imports", row.headline
+    assert {"node", "verifier", "clients"} <= find_row(report, "node", "the same singly: WebSocket").cpu.keys()
+    assert "workers 1.5 s, node 20 ms, verifier 3 us" == describe_cpu({"workers": 1.5e6, "node": 2e4, "verifier": 3.0})
+
+
+@pytest.mark.parametrize("name", ["replay", "l1", "export", "end-to-end"])
+def test_checked_signatures_stand_beside_both_limits(report: Report, name: str) -> None:
+    """What checks signatures is held against bare recovery from Python, and against recovery and address in C."""
+    limits = {row.limit_name for row in report.rows if row.name == name}
+    assert {"bare recovery, same cores", "recovery and address in C, same cores"} <= limits
 
 
 def test_every_group_gives_rows(report: Report) -> None:
@@ -128,7 +163,7 @@ def test_install_counts_what_is_required() -> None:
 
 def test_growth_gives_a_curve(report: Report) -> None:
     """The growth row holds a point for each size of store, the large one last."""
-    row = find_row(report, "growth", "blocks of 50")
+    row = find_row(report, "growth", "cost per action")
     assert [*TINY.growth, TINY.accounts] == [accounts for accounts, _ in row.points]
 
 
@@ -183,7 +218,8 @@ def test_table_says_met_or_missed(report: Report) -> None:
     older = msgspec.structs.replace(run, commit="0000000", rows={name: msgspec.structs.replace(row, score=0.5)})
     newer = msgspec.structs.replace(run, commit="1111111", rows={name: msgspec.structs.replace(row, score=0.49)})
     (line,) = make_table([older, newer]).splitlines()[2:]
-    assert line.startswith(f"| {name} | ")
+    assert line.startswith(f"| {name}, {row.accounts} accounts | ")
+    assert f"| {describe_cpu(row.cpu).replace(' us', ' µs')} | 0.5 |" in line
     assert line.endswith("| 0.5 | **missed** | `1111111` |")
     assert "| met | `0000000` |" in make_table([older])
 
