@@ -27,7 +27,7 @@ from microrollup.settlement.place import L1Place
 __all__ = ["Acknowledge", "ImportReport", "Refusal", "import_actions", "import_lines", "read_lines"]
 
 GROUP_CHUNKS: Final = 4
-"""Chunks that are committed together: one sync for 1,000 actions."""
+"""Chunks that are committed together: one sync for 2,000 actions."""
 
 _EXPLAINED_REFUSALS: Final = 1_000
 _MIN_STRANGERS: Final = 2

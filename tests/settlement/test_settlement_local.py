@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import lmdb
@@ -48,6 +48,10 @@ class LocalHarness:
         self.seconds = float((START_NUMBER + 10) * SECONDS_PER_BLOCK)
         self.places: dict[Inbox, Path] = {}
 
+    def close(self) -> None:
+        for inbox in self.places:
+            inbox.close()
+
     def read_clock(self) -> float:
         return self.seconds
 
@@ -74,8 +78,9 @@ class TestContract(SettlementContract):
     """Every rule of the inbox."""
 
     @pytest.fixture
-    def harness(self, tmp_path: Path) -> LocalHarness:
-        return LocalHarness(tmp_path)
+    def harness(self, tmp_path: Path) -> Iterator[LocalHarness]:
+        with closing(LocalHarness(tmp_path)) as made:
+            yield made
 
 
 def test_what_is_absent_exists_elsewhere() -> None:
@@ -88,13 +93,15 @@ class TestBasedContract(BasedContract):
     """The same without a builder."""
 
     @pytest.fixture
-    def harness(self, tmp_path: Path) -> LocalHarness:
-        return LocalHarness(tmp_path)
+    def harness(self, tmp_path: Path) -> Iterator[LocalHarness]:
+        with closing(LocalHarness(tmp_path)) as made:
+            yield made
 
 
 @pytest.fixture
-def harness(tmp_path: Path) -> LocalHarness:
-    return LocalHarness(tmp_path)
+def harness(tmp_path: Path) -> Iterator[LocalHarness]:
+    with closing(LocalHarness(tmp_path)) as made:
+        yield made
 
 
 @pytest.fixture

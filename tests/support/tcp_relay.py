@@ -18,7 +18,8 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self._cut = False
         self._open: set[socket.socket] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def cut(self) -> None:
         """End all connections, and refuse new ones."""
@@ -30,9 +31,10 @@ class Relay:
         self._cut = False
 
     def close(self) -> None:
-        self._cut = True
+        self.cut()
+        self._listener.shutdown(socket.SHUT_RDWR)  # closing it alone would not wake who accepts
+        self._thread.join()
         self._listener.close()
-        self._end_all()
 
     def _end_all(self) -> None:
         for each in list(self._open):
@@ -54,6 +56,8 @@ class Relay:
                 near.close()
                 continue
             self._open |= {near, far}
+            if self._cut:  # meanwhile
+                self._end_all()
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
 
