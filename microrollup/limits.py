@@ -47,7 +47,7 @@ VERIFIER_FACTOR: Final = 10
 RECURSION_LIMIT: Final = 10_000
 """Frames where actions are executed that were admitted elsewhere: `VERIFIER_FACTOR` times CPython's default."""
 
-COLLECTED_OBJECTS: Final = 20_000
+COLLECTED_OBJECTS: Final = 50_000
 """New containers after which Python looks for cycles among them; 700 otherwise."""
 
 

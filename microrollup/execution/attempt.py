@@ -18,7 +18,7 @@ from microrollup.declaration.state import State
 from microrollup.declaration.state_part import StatePart
 from microrollup.execution.block_context import BlockContext, Interrupted
 from microrollup.execution.faults import is_showable
-from microrollup.execution.journal import Journal, KeyChange, NetChange
+from microrollup.execution.journal import Journal, KeyChange
 from microrollup.execution.metering import Metered, get_metered
 from microrollup.guard.steps import LimitReached
 from microrollup.primitives import MAX_EVENT_BYTES, MAX_EVENTS, MAX_REASON_BYTES
@@ -32,7 +32,7 @@ __all__ = ["Attempt", "HitLimit", "encode_events", "make_context", "name_limit",
 _log = structlog.get_logger(__name__)
 
 _NO_EVENTS: Final[tuple[tuple[str, bytes], ...]] = ()
-_NO_CHANGES: Final[tuple[NetChange, ...]] = ()
+_NO_CHANGES: Final[tuple[KeyChange, ...]] = ()
 
 _BEYOND_STF: Final = (StoreFault, Interrupted, KeyboardInterrupt, MemoryError, RecursionError)
 """What tells nothing of the STF."""
@@ -55,7 +55,7 @@ class Attempt(msgspec.Struct, gc=False):
     status: int = EXECUTED
     reason: str = ""
     events: tuple[tuple[str, bytes], ...] = _NO_EVENTS
-    changes: Sequence[NetChange] = _NO_CHANGES
+    changes: Sequence[KeyChange] = _NO_CHANGES
     share_bytes: int = 0
     """Bytes of its events and changes, by themselves."""
     new_rows: int = 0
@@ -210,7 +210,7 @@ def _take(
     if result is own:
         return Attempt(pre, EXECUTED, "", encoded_events, _NO_CHANGES, share, 0, share)
     growth, new_rows = share, 0
-    changes: list[NetChange] = []
+    changes: list[KeyChange] = []
     compared = [(part, own, result)]
     for inner, before_state, after_state in compared:  # grows by the inner parts that differ
         if type(after_state) is not inner.cls:
@@ -247,23 +247,24 @@ def _take(
                     if before is not ABSENT:
                         row_before = field.encode_row(before)
                         size += len(row_before)
-                    change = KeyChange(key, before, after, leaf, row_before, row)
+                    changes.append(KeyChange(field, encoded, key, before, after, leaf, row_before, row))
                     share += size
                     growth += size
                 else:
-                    change = KeyChange(key, known.before, after, leaf, known.row_before, row)
+                    changes.append(
+                        KeyChange(field, encoded, key, known.before, after, leaf, known.row_before, row, False)
+                    )
                     size_before = len(known.row or b"")
                     share += _ROW_PREFIX_BYTES + len(encoded) + size_before + size
                     growth += size - size_before
-                changes.append(NetChange(field, encoded, change, known))
     if len(changes) > 1:
         changes.sort(key=_leaf_position)
     app = part.put(pre, result) if part.path else result
     return Attempt(app, EXECUTED, "", encoded_events, changes, share, new_rows, growth)
 
 
-def _leaf_position(net: NetChange) -> tuple[bool, int, bytes]:
-    field, encoded = net.field, net.encoded
+def _leaf_position(change: KeyChange) -> tuple[bool, int, bytes]:
+    field, encoded = change.field, change.encoded
     return not field.settled, field.number, compute_tree_key(field.number, encoded) if field.settled else encoded
 
 

@@ -9,12 +9,15 @@ import msgspec
 
 from microrollup.declaration.state import StateField
 
-__all__ = ["Journal", "KeyChange", "NetChange"]
+__all__ = ["Journal", "KeyChange"]
 
 
 class KeyChange(msgspec.Struct, gc=False):
     """One key's net change over a block so far; untracked by the garbage collector, like all that is kept per entry."""
 
+    field: StateField
+    encoded: bytes
+    """The encoded key."""
     key: Any
     before: Any
     """Value before the block, or `ABSENT`."""
@@ -26,18 +29,8 @@ class KeyChange(msgspec.Struct, gc=False):
     """Encoded value before the block; None if there was none."""
     row: bytes | None
     """Encoded value now; None for a deleted key."""
-
-
-class NetChange(msgspec.Struct, gc=False):
-    """What one entry does to one key."""
-
-    field: StateField
-    encoded: bytes
-    """The encoded key."""
-    change: KeyChange
-    """The key's change over the block, this entry's included."""
-    known: KeyChange | None
-    """Its change over the block without this entry; None if no entry before changed it."""
+    is_first: bool = True
+    """No entry before the one that changes it now has changed it."""
 
 
 class Journal:
@@ -55,10 +48,10 @@ class Journal:
         self.nonces: dict[bytes, int] = {}
         """Sender -> nonce before the block."""
 
-    def enter(self, changes: Iterable[NetChange]) -> None:
+    def enter(self, changes: Iterable[KeyChange]) -> None:
         """Take over the changes of an entry, in their order."""
-        for net in changes:
-            field = net.field
-            if net.known is None and field.settled:
-                self.order.append((field.position, net.encoded))
-            self.fields[field.position][net.encoded] = net.change
+        for change in changes:
+            field, encoded = change.field, change.encoded
+            if change.is_first and field.settled:
+                self.order.append((field.position, encoded))
+            self.fields[field.position][encoded] = change

@@ -298,7 +298,7 @@ def _limit_entry(attempt: Attempt, pre: State, entry: Entry, context: BlockConte
 
 def _outline(attempt: Attempt) -> tuple[object, ...]:
     """All of an attempt that a block commits to."""
-    changes = [(net.field.position, net.encoded, net.change.leaf, net.change.row) for net in attempt.changes]
+    changes = [(change.field.position, change.encoded, change.leaf, change.row) for change in attempt.changes]
     return attempt.status, attempt.reason, attempt.events, changes
 
 

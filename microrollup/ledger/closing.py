@@ -83,7 +83,8 @@ def record_genesis(rollup: MicroRollup, journal: Journal) -> None:
             field.check(entry)
             encoded = field.encode_key(key)
             row = field.encode_row(entry)
-            journal.fields[index][encoded] = KeyChange(key, ABSENT, entry, field.encode_leaf(entry), None, row)
+            leaf = field.encode_leaf(entry)
+            journal.fields[index][encoded] = KeyChange(field, encoded, key, ABSENT, entry, leaf, None, row)
             if field.settled:
                 places.append((field.number, compute_tree_key(field.number, encoded), index, encoded))
     journal.order.extend((index, encoded) for _, _, index, encoded in sorted(places))
@@ -196,9 +197,9 @@ def put_closing(txn: Transaction, tables: Tables, closing: Closing) -> None:
     memory: LMDB would end the process; `StoreCorrupt` where the index is damaged.
     """
     header, changes, height = closing.header, closing.changes, encode_number(closing.header.height)
-    size = sum([len(change.old or b"") + len(change.new or b"") for change in changes.rows])
     try:
-        require_memory(CLOSING_BYTES + 3 * size + CLOSING_ROW_BYTES * len(changes.rows))
+        row_changes = encode_row_changes(header.height, changes.rows)
+        require_memory(CLOSING_BYTES + 3 * len(row_changes) + CLOSING_ROW_BYTES * len(changes.rows))
     except MemoryError:
         raise CommitFailed(f"there is not enough memory to write block {header.height}") from None
     numbers = range(header.first_seq, header.first_seq + header.action_count)
@@ -217,5 +218,5 @@ def put_closing(txn: Transaction, tables: Tables, closing: Closing) -> None:
         check_put(index, map(itemgetter(0), places))
     except DecodeError as error:
         raise StoreCorrupt(f"index of block {header.height}", error.reason) from None
-    txn.put(height, encode_row_changes(header.height, changes.rows), db=tables["changes"])
+    txn.put(height, row_changes, db=tables["changes"])
     txn.put(height, encode_delta(changes.delta), db=tables["undo_tree"])

@@ -13,6 +13,7 @@ from microrollup.execution.stf import ChainState
 from microrollup.ledger.closing import StateChanges
 from microrollup.store.environment import Environment
 from microrollup.store.layer import Unflushed
+from microrollup.store.row_changes import count_bytes
 from microrollup.store.rows import StoredRows, read_scalar
 from microrollup.store.stored_keys import StoredKeys
 from microrollup.store.tables import Checkpoint
@@ -57,7 +58,8 @@ class StateMemory:
     def move_on(self, state: ChainState, changes: StateChanges) -> ChainState:
         """The same state once a block's changes are stored: maps begin a fresh line of versions."""
         self._bytes += sum([source.loaded_bytes for source in self._sources])
-        self._bytes += sum([len(change.new or b"") - len(change.old or b"") for change in changes.rows])
+        self._bytes += count_bytes([change.new for change in changes.rows])
+        self._bytes -= count_bytes([change.old for change in changes.rows])
         keep = self._bytes <= CACHED_BYTES
         if not keep:
             self._bytes = 0

@@ -165,10 +165,10 @@ class Sequencer(Stoppable, Generic[T]):
         full = False
         while queue:
             ticket, action = queue[0]
-            if taken and (self.spending.is_group(len(taken)) or ArrivedEnvelope in (type(taken[-1][1]), type(action))):
-                break  # goes alone: if it does not execute, nothing has to be made ready again
-            sender = action.sender
-            expected = nonces.get(sender)
+            goes_alone = type(action) is ArrivedEnvelope  # if it does not execute, nothing has to be made ready again
+            if taken and (goes_alone or self.spending.is_group(len(taken))):
+                break
+            sender, expected = action.sender, nonces.get(action.sender)
             if expected is None:
                 expected = self._arrivals.find_next(action)
             if action.nonce != expected or self._is_unwelcome(ticket, action):
@@ -177,16 +177,16 @@ class Sequencer(Stoppable, Generic[T]):
                 queue.popleft()
                 self._set_aside(ticket, action, expected, outcomes)
                 continue
-            if len(taken) >= room or len(action.record) > space:
+            space -= len(action.record)
+            if len(taken) >= room or space < 0:
                 full = True
                 break
-            queue.popleft()
-            space -= len(action.record)
             nonces[sender] = expected + 1
-            taken.append((ticket, action))
+            taken.append(queue.popleft())
             entries.append(self._arrivals.make_entry(action))
-            waiting = self.gaps.pop(sender, expected + 1)
-            if waiting is not None:
+            if goes_alone:
+                break
+            if (waiting := self.gaps.pop(sender, expected + 1)) is not None:
                 queue.appendleft(waiting)
         full |= self._execute(block, taken, entries, queue, outcomes)
         if full or len(block.records) >= self._capacity or self._block_seconds >= BLOCK_SECONDS:

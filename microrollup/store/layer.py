@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from microrollup.store.row_changes import RowChange
+from microrollup.store.row_changes import RowChange, count_bytes
 
 __all__ = ["Layer", "Unflushed"]
 
@@ -55,19 +55,13 @@ class Layer:
 
     def add(self, height: int, changes: Sequence[RowChange], inserted: Sequence[tuple[bytes, int]]) -> None:
         """The next block's."""
-        rows, size = self.rows, 0
-        fresh: list[bytes] = []
-        for change in changes:
-            key, new = change.key, change.new
-            if key not in rows:
-                fresh.append(key)
-            rows[key] = new
-            size += len(key) if new is None else len(key) + len(new)
-        self._row_keys.add(fresh)
+        rows, keys, values = self.rows, [change.key for change in changes], [change.new for change in changes]
+        self._row_keys.add([key for key in keys if key not in rows])
+        rows.update(zip(keys, values, strict=True))
         self._tree_keys.add([tree_key for tree_key, _ in inserted])
         self.leaves.update(inserted)
         self.changed_rows += len(changes) + len(inserted)
-        self.changed_bytes += size
+        self.changed_bytes += count_bytes(keys) + count_bytes(values)
         self.tip = height
 
     def list_rows(self, low: bytes = b"", high: bytes | None = None) -> list[bytes]:

@@ -26,6 +26,7 @@ __all__ = [
     "Digests",
     "RowChange",
     "compute_digest",
+    "count_bytes",
     "decode_row_changes",
     "encode_row_changes",
     "find_row_change",
@@ -48,6 +49,11 @@ class RowChange(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     key: bytes
     old: bytes | None
     new: bytes | None
+
+
+def count_bytes(values: Iterable[bytes | None]) -> int:
+    """Bytes of rows before or after a block; those that are not there have none."""
+    return sum(map(len, filter(None, values)))
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(list[RowChange])
