@@ -60,7 +60,7 @@ class Run(msgspec.Struct, frozen=True):
     """One run of the benchmarks at full size, or of some of its rows."""
 
     commit: str
-    """Short, with `+` where the checkout had changes."""
+    """Short, with `+` where the checkout had changes, but for those that recording makes."""
     date: str
     """Of the commit, YYYY-MM-DD."""
     machine: Machine
@@ -74,7 +74,8 @@ _DECODER: Final = msgspec.json.Decoder(Run)
 def make_run(report: Report) -> Run:
     """What is kept of a report. Raises `subprocess.CalledProcessError` outside of a git checkout."""
     commit, date = _ask_git("log", "-1", "--format=%h %cs").split()
-    changed = "+" if _ask_git("status", "--porcelain", "--untracked-files=no") else ""
+    written = [f":(exclude,top){path.relative_to(_ROOT)}" for path in (HISTORY, MEASURED)]  # by the run before
+    changed = "+" if _ask_git("status", "--porcelain", "--untracked-files=no", "--", ":/", *written) else ""
     rows = {
         f"{row.name}: {row.what}": Figures(
             row.ours, row.unit, row.score, row.target, row.higher_is_better, row.accounts, row.cpu
