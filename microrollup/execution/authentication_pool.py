@@ -43,6 +43,12 @@ CHUNK_SIZE: Final = 500
 _CHUNKS_PER_WORKER: Final = 3
 """One in work, one waiting, one whose result waits for its turn."""
 
+_AHEAD_BYTES: Final = 4 << 20
+"""Of records, as much is under way, a large block's: its signatures are checked while the block before is executed."""
+
+_AHEAD_CHUNKS: Final = 64
+"""Chunks may be empty."""
+
 _Codes: TypeAlias = dict[str, type[RefusedError]]
 
 
@@ -157,7 +163,7 @@ class AuthenticationPool:
 
         A bounded number of chunks is read ahead. Raises `WorkerDied` if a process ends while it has work.
         """
-        for outcomes in self._run(_authenticate_lines, Authenticator.authenticate_lines, chunks):
+        for outcomes in self._run(_authenticate_lines, Authenticator.authenticate_lines, chunks, 0):
             yield _read_outcomes(outcomes)
 
     def authenticate_records(self, chunks: Iterable[Sequence[bytes]]) -> Iterator[list[Authentication]]:
@@ -166,7 +172,7 @@ class AuthenticationPool:
         A `RecordChunk` says under which version they were signed, any other chunk holds records of the oldest. Raises
         `ImpureStf` if an envelope that is opened twice gives two outcomes.
         """
-        return self._run(_authenticate_records, Authenticator.authenticate_records, chunks)
+        return self._run(_authenticate_records, Authenticator.authenticate_records, chunks, _AHEAD_BYTES)
 
     def start_lines(self, chunk: Sequence[bytes]) -> Started:
         """Begin with one chunk of JSON lines. Without processes the work is done here and now.
@@ -199,23 +205,35 @@ class AuthenticationPool:
         work: Callable[[int, bytes], bytes],
         authenticate: Callable[[Authenticator, Sequence[bytes]], list[Authentication]],
         chunks: Iterable[Sequence[bytes]],
+        ahead_bytes: int,
     ) -> Iterator[list[Authentication]]:
         if self._executor is None:
             for chunk in chunks:
                 yield authenticate(self._authenticators[self._get_version(chunk)], chunk)
             return
-        pending: deque[Future[bytes]] = deque()
+        pending: deque[tuple[Future[bytes], int]] = deque()
+        ahead = 0
+
+        def take() -> list[Authentication]:
+            nonlocal ahead
+            future, size = pending.popleft()
+            ahead -= size
+            return self._restore(future.result())
+
         try:
             for chunk in chunks:
-                pending.append(self._executor.submit(work, self._get_version(chunk), _encode(list(chunk))))
-                if len(pending) >= _CHUNKS_PER_WORKER * self.workers:
-                    yield self._restore(pending.popleft().result())
+                raw = _encode(list(chunk))
+                pending.append((self._executor.submit(work, self._get_version(chunk), raw), len(raw)))
+                ahead += len(raw)
+                enough = ahead >= ahead_bytes or len(pending) >= _AHEAD_CHUNKS
+                if enough and len(pending) >= _CHUNKS_PER_WORKER * self.workers:
+                    yield take()
             while pending:
-                yield self._restore(pending.popleft().result())
+                yield take()
         except BrokenProcessPool as error:
             raise WorkerDied(f"a process of the authentication pool ended at work: {error}") from error
         finally:
-            for future in pending:
+            for future, _ in pending:
                 future.cancel()
 
     def find_version(self, stf_id: bytes) -> int:

@@ -80,6 +80,8 @@ class SegmentTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replay: bool = False
     """Execute the log of the store that is the source, what was taken back included, and compare what follows from it.
     """
+    workers: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Processes that check signatures beside the worker."""
     senders: str | None = None
     """Where a first pass of this machine has noted who sent what, see `senders.py`."""
     senders_key: _Hex = ""

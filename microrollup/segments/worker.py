@@ -146,7 +146,9 @@ def _run(task: SegmentTask) -> SegmentResult:
         ledger.watchdog = stack.enter_context(Watchdog(ACTION_SECONDS * VERIFIER_FACTOR))
         notes = _open_notes(task, stack)
         ledger.twice = not task.once
-        pool = stack.enter_context(AuthenticationPool(task.app, ledger.genesis.domain, 0, twice=not task.once))
+        pool = stack.enter_context(
+            AuthenticationPool(task.app, ledger.genesis.domain, task.workers, twice=not task.once)
+        )
         report = stack.enter_context(_Progress(directory, ledger))
         if task.replay:
             return _replay(task, ledger, source, pool, report)

@@ -97,6 +97,24 @@ def test_only_a_few_chunks_are_read_ahead(pool: AuthenticationPool) -> None:
     assert 99 == len(list(results))
 
 
+def test_records_are_read_ahead_up_to_the_bytes_of_a_large_block(pool: AuthenticationPool) -> None:
+    """Signatures are checked while a block is executed; few bytes of many chunks, and few chunks of many bytes."""
+    taken = 0
+
+    def chunks(size: int) -> Iterator[list[bytes]]:
+        nonlocal taken
+        for _ in range(80):
+            taken += 1
+            yield [bytes(size)]
+
+    for size, most in ((1, 64), (1 << 20, 6)):
+        taken = 0
+        results = pool.authenticate_records(chunks(size))
+        next(results)
+        assert most == taken
+        assert 79 == len(list(results))
+
+
 def test_a_dead_process_is_reported() -> None:
     """A worker that is killed raises `WorkerDied`, at once and on the next call; nothing hangs."""
     with AuthenticationPool(APP, DOMAIN, workers=1) as opened:

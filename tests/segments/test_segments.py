@@ -107,6 +107,44 @@ def test_segments_of_a_first_pass(history: History, tmp_path: Path, inline: Call
     assert found.segments > 3
 
 
+def test_on_few_cores_a_pool_stands_in_for_a_first_pass(
+    history: History, tmp_path: Path, inline: Callable[..., Inline]
+) -> None:
+    """One process that verifies all, beside one that checks signatures, unless segments or snapshots are asked for."""
+    tasks: list[SegmentTask] = []
+
+    def note(task: SegmentTask, run: Callable[[], bytes]) -> bytes:
+        tasks.append(task)
+        return run()
+
+    made = inline(note)
+    cases: list[tuple[int, dict[str, Path | int], int]] = [
+        (1, {}, 1),
+        (2, {}, 1),
+        (2, {"workers": 0}, 0),
+        (3, {}, 0),
+        (2, {"snapshots": tmp_path / "made"}, 0),
+        (2, {"least_actions": 60}, 0),
+    ]
+    for number, (processes, changes, pooled) in enumerate(cases):
+        made.workers = processes
+        plain: dict[str, Path | int | None] = {"snapshots": None, "least_actions": None, "workers": 2}
+        found = verify_in_segments(history.request(tmp_path / str(number), **plain | changes))
+        require_right(found, history)
+        assert {pooled} == {task.workers for task in tasks}
+        assert (found.segments == 1) == ("least_actions" not in changes)
+        tasks.clear()
+
+
+def test_a_wrong_block_is_found_beside_a_pool(history: History, tmp_path: Path) -> None:
+    """By processes, one of which starts another."""
+    file = history.write("wrong", [*history.blocks[:9], lie(history.blocks[9]), *history.blocks[10:]])
+    request = history.request(tmp_path, source=file, snapshots=None, least_actions=None, workers=2)
+    found = verify_in_segments(request)
+    assert (10, "receiptsRoot") == (divergence_of(found).height, divergence_of(found).field)
+    assert 1 == found.segments
+
+
 def test_with_an_l1_its_rules_are_checked_and_all_comes_from_it(tmp_path: Path) -> None:
     """By processes, since each opens the local settlement. Batches end elsewhere than snapshots: a segment may begin
     and end within a batch.
