@@ -31,7 +31,7 @@ __all__ = ["measure", "simulate"]
 
 _SEGMENTS: Final = 10
 _BLOCKS_PER_SEGMENT: Final = 6
-_KEPT_TARGET, _FIRST_PASS_TARGET = 1.7, 1.3
+_KEPT_TARGET, _FILE_TARGET = 1.7, 1.3
 _MOST_ROUNDS: Final = 2
 _MACHINES: Final = (1, 2, 4, 8, 16)
 _PIECES_PER_MACHINE: Final = 4
@@ -69,7 +69,7 @@ def measure(bench: Bench) -> list[Row]:
         "pool": (str(store), "--workers", str(bench.workers)),
         "kept": (str(file), *executor, "--snapshots", str(kept)),
         "states": (str(store), *executor),
-        "first pass": (str(file), *alike),
+        "file": (str(file), *alike),
     }
     runs: dict[str, list[_Run]] = {way: [] for way in ways}
     for turn in range(min(_MOST_ROUNDS, bench.sizes.repetitions)):
@@ -99,7 +99,7 @@ def measure(bench: Bench) -> list[Row]:
     return [
         row("a history in segments, from kept snapshots", "kept", _KEPT_TARGET),
         row("the same from the states that the store still has", "states", None),
-        row("the same of a file, after a first pass", "first pass", _FIRST_PASS_TARGET),
+        row("the same of a file, without snapshots", "file", _FILE_TARGET),
         row("the same by a pool that checks signatures", "pool", None),
         _simulate_row(bench, runs["kept"][-1], kept, runs["alone"][-1], f"0 to {accounts:,}"),
     ]
