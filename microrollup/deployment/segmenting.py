@@ -150,10 +150,12 @@ def _choose_pool(request: SegmentRequest, factory: ExecutorFactory) -> int:
 
     Together they are as many as the executor has: a third one on two cores would take its time from who executes.
     """
-    few = factory.workers is not None and factory.workers <= _POOLED_WORKERS
-    if not few or request.snapshots is not None or request.least_actions is not None:
+    workers = factory.workers
+    if workers is None or workers > _POOLED_WORKERS:
         return 0
-    return min(request.workers, max(1, factory.workers - 1))
+    if request.snapshots is not None or request.least_actions is not None:
+        return 0
+    return min(request.workers, max(1, workers - 1))
 
 
 def _name_work(task: SegmentTask) -> str:
