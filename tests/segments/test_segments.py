@@ -377,7 +377,8 @@ def test_a_worker_that_lies_is_found_where_workers_are_others(
     used.trusted = False
     with pytest.raises(SegmentFailed, match="worker liar:1 said verified; here it is"):
         verify_in_segments(history.request(tmp_path, source=history.write("lies", blocks)))
-    for number, change in enumerate(({"state_root": "ab" * 32}, {"next_seq": 1}, {"l1_origin": 1})):
+    changes: list[dict[str, object]] = [{"state_root": "ab" * 32}, {"next_seq": 1}, {"l1_origin": 1}]
+    for number, change in enumerate(changes):
 
         def change_one(_: SegmentTask, run: Callable[[], bytes], change: dict[str, object] = change) -> bytes:
             return msgspec.json.encode(
