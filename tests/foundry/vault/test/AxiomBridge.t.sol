@@ -108,6 +108,28 @@ contract AxiomBridgeTest is BridgeBase {
         _initiate(ALICE, UPDATE, new bytes(8_192 - 41), OTHER_FEE);
     }
 
+    /// @notice Whatever is sent: one entry for exactly the fee, the rest in the vault; or nothing has happened.
+    function test_WhatIsPaidIsAccountedFor(uint8 kind, bytes calldata data, uint256 value, uint8 shape) public {
+        IAxiomBridge.TransactionType type_ = IAxiomBridge.TransactionType(kind % 3);
+        uint256 fee = bridge.l1InitiatedFee(type_);
+        value = shape % 3 == 0 ? fee : shape % 3 == 1 ? value % 3 ether : fee + 1 ether;
+        bytes memory sent = data;
+        if (shape % 5 == 0) sent = abi.encodePacked(uint256(1 ether), KEY);
+        if (shape % 5 == 1) sent = abi.encodePacked(KEY);
+        vm.prank(ALICE);
+        (bool success,) = address(bridge).call{value: value}(
+            abi.encodeCall(bridge.initiateL1Transaction, (IAxiomBridge.L1InitiatedTransaction(type_, sent)))
+        );
+        bool isDeposit = type_ == DEPOSIT;
+        bool isRight = isDeposit
+            ? value > fee && (sent.length == 32 || (sent.length == 64 && uint256(bytes32(sent)) == value - fee))
+            : value == fee;
+        assertEq(isRight, success, "what is right is taken");
+        assertEq(success ? 1 : 0, bridge.l1BatchCount(), "one entry");
+        assertEq(success ? fee : 0, address(bridge).balance, "the fee is here");
+        assertEq(success ? value - fee : 0, address(vault).balance, "the rest is in the vault");
+    }
+
     /// @notice A fourth type there is not.
     function test_RefuseUnknownTypes() public {
         bytes memory call_ = abi.encodeWithSignature("initiateL1Transaction((uint8,bytes))", uint8(3), LIST);
