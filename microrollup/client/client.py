@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, Type
 from microrollup.chain.acknowledgement import EventForm, ReadFields, SignedAcknowledgement, make_event_forms
 from microrollup.chain.answers.actions import HeaderAnswer
 from microrollup.chain.answers.confirmations import Confirmation, Heights, Level
-from microrollup.chain.answers.node import NodeConfig
+from microrollup.chain.answers.node import NodeConfig, StatusAnswer
 from microrollup.chain.answers.state import EntriesAnswer, StateAnswer, StateProofAnswer
 from microrollup.chain.block import Header
 from microrollup.chain.receipt_proof import InboxDomain, ReceiptProof, check_receipt_proof, receipt_proof_from_json
 from microrollup.chain.record import DomainConfig
 from microrollup.client.config import Pins
 from microrollup.client.connection import Connection
-from microrollup.client.errors import BadAnswer, BlockInvalid, ClientError, ConfirmationTimeout, NotFound
+from microrollup.client.errors import (
+    BadAnswer,
+    BlockInvalid,
+    ClientError,
+    ConfirmationTimeout,
+    IntakeClosed,
+    NotFound,
+    RpcError,
+)
 from microrollup.client.events import HasReceipt, get_receipt
 from microrollup.client.signed import SignedAction
 from microrollup.client.signer import Signer
@@ -57,6 +65,9 @@ LEVELS: Final[tuple[Level, ...]] = ("C0", "C1", "C2", "C3A", "C3B")
 
 _RANKS: Final[dict[str, int]] = {"C1X": 1, **{level: rank for rank, level in enumerate(LEVELS)}}
 _INVALID: Final = "C2X"
+_INTAKE_STOPPED: Final = -32003
+_STOPS: Final = 4
+"""So often in a row a node says that it has stopped before it is believed: one that restarts says so for a moment."""
 _POLL_SECONDS: Final = 0.5
 """Between two questions for a level; a notification asks sooner."""
 
@@ -192,7 +203,8 @@ class Client:
     ) -> Confirmation:
         """Wait until an action (by acknowledgement or hash) or a height has reached a level.
 
-        Raises `BlockInvalid` if a verifier finds the block wrong, and `ConfirmationTimeout`.
+        Raises `BlockInvalid` if a verifier finds the block wrong, `IntakeClosed` if the block is open and the node has
+        stopped, so that it stays open, and `ConfirmationTimeout`.
         """
         if level not in LEVELS:
             raise UsageError(f"{level!r} is none of {', '.join(LEVELS)}")
@@ -202,6 +214,7 @@ class Client:
         named = _name_target(target)
         reached = await self._await_confirmation(named, timeout)
         if not _is_reached(reached, level):
+            stops = 0
             async with self._watch_confirmations(reached.height) as news:
                 while not _is_reached(reached, level):
                     left = deadline - time.monotonic()
@@ -210,8 +223,21 @@ class Client:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(news.wait(), min(left, _POLL_SECONDS))
                     news.clear()
+                    reason = await self._find_stop() if reached.level == LEVELS[0] else None
+                    stops = 0 if reason is None else stops + 1
+                    if stops >= _STOPS:
+                        message = f"block {reached.height} is not closed, since the node has stopped: {reason}"
+                        raise IntakeClosed(_INTAKE_STOPPED, message, {"reason": reason})
                     reached = await self._await_confirmation(named, max(left, _POLL_SECONDS))
         return reached
+
+    async def _find_stop(self) -> str | None:
+        """Why the node closes no blocks; None if it does, or does not say."""
+        try:
+            status = await self._connection.ask("status", StatusAnswer)
+        except (RpcError, BadAnswer):  # it does not serve that, or is of another release
+            return None
+        return status.reason if status.intake == "stopped" and status.follower is None else None
 
     async def _await_confirmation(self, named: dict[str, Any], timeout: float) -> Confirmation:
         """The same for a caller that waits: a height that is not there yet may still come."""

@@ -65,7 +65,6 @@ class Announcer:
         """A group was executed and committed, or refused."""
         self._metrics.note_group(seconds, results)
 
-    def note_stopped(self, reason: str) -> None:
-        """Intake has stopped."""
-        _log.error("intake_stopped", reason=reason)
+    def note_stopped(self) -> None:
+        """Intake has stopped, which the log says already."""
         self._hub.wake()

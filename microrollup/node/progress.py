@@ -36,8 +36,8 @@ class LedgerListener(Protocol):
     def note_commit(self, seconds: float, results: Sequence[Result]) -> None:
         """A group took so long to execute and to commit; what became of it."""
 
-    def note_stopped(self, reason: str) -> None:
-        """Intake has stopped."""
+    def note_stopped(self) -> None:
+        """Intake has stopped, which the log says already."""
 
 
 class LedgerProgress:

@@ -289,11 +289,12 @@ class Writer:
         if reason != self.stopped:
             self.stopped = reason
             if reason is not None:
-                self._publisher.note_stopped(reason)
+                self._publisher.note_stopped()
 
     def _stop(self, reason: str) -> None:
         self.stopped = reason
-        self._publisher.note_stopped(reason)
+        _log.error("intake_stopped", reason=reason)
+        self._publisher.note_stopped()
 
     def _keep_time(self) -> None:
         """Close the block whose time is up, look for forced actions, refuse what has waited too long."""

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -25,6 +26,8 @@ from microrollup.client import (
 )
 from microrollup.crypto.ecdsa import compute_address
 from microrollup.errors import UsageError, ValueOutOfBounds
+from microrollup.node.options import NodeOptions
+from microrollup.node.writer import WriterOptions
 from microrollup.rpc.app import make_app
 from microrollup.rpc.limits import RpcLimits
 from microrollup.rpc.server import Server, bind
@@ -207,6 +210,21 @@ def test_a_node_that_comes_back(site):
     ((outcomes, seen),) = results
     assert list(range(1, len(outcomes) + 1)) == [ack.seq for ack in outcomes] == seen
     assert {"executed"} == {ack.status for ack in outcomes}
+
+
+def test_a_node_that_has_stopped_is_not_waited_for(site):
+    """An open block is durable and never closed: who waits for it is told why at once. What is closed is waited for."""
+    patient = NodeOptions(timing=WriterOptions(block_seconds=3_600))
+
+    async def use(client: Client):
+        ack = await client.submit(make_register(0), ALICE)
+        caller.node.retire("the disk is full: make room, and restart")
+        with pytest.raises(IntakeClosed, match=r"block 1 is not closed.*make room, and restart"):
+            await client.wait(ack, "C3B", timeout=SECONDS)
+        return await client.wait(ack, "C0")
+
+    with site.serve(options=patient) as caller:
+        assert "C0" == drive(site, urlsplit(caller.url).port, use).level
 
 
 async def insist(client: Client, action: Register):

@@ -5,6 +5,7 @@ import time
 from contextlib import closing
 
 import pytest
+from structlog.testing import capture_logs
 
 from kernel_fixtures import make_key
 from microrollup.chain.acknowledgement import SignedAcknowledgement, verify_acknowledgement
@@ -196,7 +197,9 @@ def test_a_failing_disk_stops_intake(site, monkeypatch):
         submit(node, site.line(("count", 0, 1)))
         monkeypatch.setattr(node.ledger, "commit", _fail)
         line = site.line(("count", 0, 1))
-        (result,) = submit(node, line)
+        with capture_logs() as logs:
+            (result,) = submit(node, line)
+        assert ["intake_stopped"] == [entry["event"] for entry in logs if entry["event"] == "intake_stopped"]
         assert not isinstance(result, Sequenced)
         assert node.stopped is not None
         assert "no space" in node.stopped
