@@ -6,27 +6,19 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from microrollup.chain.acknowledgement import EventForm, ReadFields, SignedAcknowledgement, make_event_forms
 from microrollup.chain.answers.actions import HeaderAnswer
-from microrollup.chain.answers.confirmations import Confirmation, Heights, Level
-from microrollup.chain.answers.node import NodeConfig, StatusAnswer
+from microrollup.chain.answers.confirmations import Confirmation, Heights
+from microrollup.chain.answers.node import NodeConfig
 from microrollup.chain.answers.state import EntriesAnswer, StateAnswer, StateProofAnswer
 from microrollup.chain.block import Header
 from microrollup.chain.receipt_proof import InboxDomain, ReceiptProof, check_receipt_proof, receipt_proof_from_json
 from microrollup.chain.record import DomainConfig
 from microrollup.client.config import Pins
 from microrollup.client.connection import Connection
-from microrollup.client.errors import (
-    BadAnswer,
-    BlockInvalid,
-    ClientError,
-    ConfirmationTimeout,
-    IntakeClosed,
-    NotFound,
-    RpcError,
-)
+from microrollup.client.errors import BadAnswer, ClientError, ConfirmationTimeout, NotFound
 from microrollup.client.events import HasReceipt, get_receipt
 from microrollup.client.signed import SignedAction
 from microrollup.client.signer import Signer
@@ -45,6 +37,7 @@ from microrollup.client.state import (
 from microrollup.client.submitting import Outcome, Submitter
 from microrollup.client.subscription import Notification, Subscriber
 from microrollup.client.transport import Transport
+from microrollup.client.waiting import LEVELS, StopWatch, is_reached, name_target
 from microrollup.declaration.action import Action
 from microrollup.declaration.node_view import NodeView
 from microrollup.declaration.query import HEIGHT, Query, describe_method, describe_query, name_namespace
@@ -60,14 +53,6 @@ __all__ = ["LEVELS", "Client"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-LEVELS: Final[tuple[Level, ...]] = ("C0", "C1", "C2", "C3A", "C3B")
-"""Acknowledged and durable; executed; verified; data available; settled. An action at C1X is as far as one at C1."""
-
-_RANKS: Final[dict[str, int]] = {"C1X": 1, **{level: rank for rank, level in enumerate(LEVELS)}}
-_INVALID: Final = "C2X"
-_INTAKE_STOPPED: Final = -32003
-_STOPS: Final = 4
-"""So often in a row a node says that it has stopped before it is believed: one that restarts says so for a moment."""
 _POLL_SECONDS: Final = 0.5
 """Between two questions for a level; a notification asks sooner."""
 
@@ -196,7 +181,7 @@ class Client:
 
         A height is at C0 while its block is open and holds durable actions.
         """
-        return await self._connection.ask("getConfirmation", Confirmation, **_name_target(target))
+        return await self._connection.ask("getConfirmation", Confirmation, **name_target(target))
 
     async def wait(
         self, target: SignedAcknowledgement | bytes | int, level: str = "C2", *, timeout: float = 60.0
@@ -211,33 +196,21 @@ class Client:
         if level == LEVELS[0] and isinstance(target, SignedAcknowledgement):
             return Confirmation(level, target.height)
         deadline = time.monotonic() + timeout
-        named = _name_target(target)
+        named = name_target(target)
         reached = await self._await_confirmation(named, timeout)
-        if not _is_reached(reached, level):
-            stops = 0
+        if not is_reached(reached, level):
+            watch = StopWatch(self._connection)
             async with self._watch_confirmations(reached.height) as news:
-                while not _is_reached(reached, level):
+                while not is_reached(reached, level):
                     left = deadline - time.monotonic()
                     if left <= 0:
                         raise ConfirmationTimeout(reached.height, level, reached.level)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(news.wait(), min(left, _POLL_SECONDS))
                     news.clear()
-                    reason = await self._find_stop() if reached.level == LEVELS[0] else None
-                    stops = 0 if reason is None else stops + 1
-                    if stops >= _STOPS:
-                        message = f"block {reached.height} is not closed, since the node has stopped: {reason}"
-                        raise IntakeClosed(_INTAKE_STOPPED, message, {"reason": reason})
+                    await watch.require_closing(reached)
                     reached = await self._await_confirmation(named, max(left, _POLL_SECONDS))
         return reached
-
-    async def _find_stop(self) -> str | None:
-        """Why the node closes no blocks; None if it does, or does not say."""
-        try:
-            status = await self._connection.ask("status", StatusAnswer)
-        except (RpcError, BadAnswer):  # it does not serve that, or is of another release
-            return None
-        return status.reason if status.intake == "stopped" and status.follower is None else None
 
     async def _await_confirmation(self, named: dict[str, Any], timeout: float) -> Confirmation:
         """The same for a caller that waits: a height that is not there yet may still come."""
@@ -403,22 +376,3 @@ class Client:
         if state_root is not None and header.state_root != state_root:
             raise ProofError("the header has another state root than the trusted one")
         return check_proof(answer, header, self._app, field, tree_key)
-
-
-def _name_target(target: SignedAcknowledgement | bytes | int) -> dict[str, Any]:
-    """The params that name what is to be confirmed."""
-    match target:
-        case SignedAcknowledgement():
-            return {"hash": f"0x{target.action_hash.hex()}"}
-        case bytes():
-            return {"hash": f"0x{target.hex()}"}
-        case int():
-            return {"height": target}
-        case _:
-            assert_never(target)
-
-
-def _is_reached(confirmation: Confirmation, level: str) -> bool:
-    if confirmation.level == _INVALID:
-        raise BlockInvalid(confirmation.height)
-    return _RANKS[confirmation.level] >= _RANKS[level]
