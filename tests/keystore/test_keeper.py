@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from apps.keystore.chains.pushing import MAX_PUSHES, encode_pushes
+from apps.keystore.chains.relaying import _render
 from apps.keystore.chains.store import ChainStore
 from apps.keystore.story.chain import Chain
 from apps.keystore.story.stand_ins import set_l1_block
@@ -32,6 +33,19 @@ ACCOUNTS: Final = 50
 KEYS: Final = [keccak256(b"kept %d" % number) for number in range(ACCOUNTS)]
 PAYER: Final = compute_address(load_private_key(bytes.fromhex(DEV_KEYS[2])))
 BUDGET: Final = 10**17
+
+
+def test_a_chain_that_never_had_a_root_shows_none() -> None:
+    """No height and no age; roots that a bridge brings are said to come by one."""
+    table = _render(
+        [
+            {"chainId": 1, "rootsBy": "none", "root_height": 0, "root_shown_age_seconds": 9},
+            {"chainId": 2, "rootsBy": "proof", "root_height": 5, "root_shown_age_seconds": 0},
+        ]
+    )
+    shown = {str(column.header): list(column.cells) for column in table.columns}
+    assert (["1", "2"], ["a bridge", "proof"]) == (shown["chain"], shown["roots by"])
+    assert (["-", "5"], ["-", "0"]) == (shown["root height"], shown["shown, s"])
 
 
 class FailingProxy(L1Proxy):

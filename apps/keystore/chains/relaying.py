@@ -141,9 +141,10 @@ def _render(rows: list[dict[str, Any]]) -> Table:
         "accounts_held", "spent_wei", "reorgs", "error",
     )  # fmt: skip
     for row in rows:
+        shown = {name: row.get(name, "-") for name in members}
         if not row.get("root_height"):  # none was ever shown
-            row = {**row, "root_height": "-", "root_shown_age_seconds": "-"}  # noqa: PLW2901
-        if row.get("rootsBy") == "none":
-            row = {**row, "rootsBy": "a bridge"}  # noqa: PLW2901
-        table.add_row(*[str(row.get(name, "-")) for name in members])
+            shown |= {"root_height": "-", "root_shown_age_seconds": "-"}
+        if shown["rootsBy"] == "none":
+            shown["rootsBy"] = "a bridge"
+        table.add_row(*map(str, shown.values()))
     return table
