@@ -41,11 +41,9 @@ def take(caller, lines):
 
 
 def read_health(url):
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
-    connection.request("GET", "/health")
-    answer = json.loads(connection.getresponse().read())
-    connection.close()
-    return answer
+    with closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)) as connection:
+        connection.request("GET", "/health")
+        return json.loads(connection.getresponse().read())
 
 
 def test_a_lost_disk_comes_back_from_the_shared_log(site, command):

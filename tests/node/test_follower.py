@@ -151,10 +151,9 @@ class Liar:
                 import http.client
 
                 body = self.rfile.read(int(self.headers["content-length"]))
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-                connection.request("POST", "/", body, {"Content-Type": "application/json"})
-                raw = connection.getresponse().read()
-                connection.close()
+                with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+                    connection.request("POST", "/", body, {"Content-Type": "application/json"})
+                    raw = connection.getresponse().read()
                 method, answer = json.loads(body)["method"], json.loads(raw)
                 if "result" in answer and method in liar.rewrite:
                     answer["result"] = liar.rewrite[method](answer["result"])

@@ -1,6 +1,7 @@
 """Web pages of other origins: those that the operator lists may use the server, all others may not."""
 
 import json
+from contextlib import closing
 from http.client import HTTPConnection
 
 import pytest
@@ -27,11 +28,10 @@ def caller(tmp_path_factory):
 
 def ask(caller, method, path="/", body=None, **headers):
     """Status, headers that concern other origins, and body."""
-    connection = HTTPConnection("127.0.0.1", caller.port, timeout=60)
-    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-    response = connection.getresponse()
-    raw = response.read()
-    connection.close()
+    with closing(HTTPConnection("127.0.0.1", caller.port, timeout=60)) as connection:
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        raw = response.read()
     shown = {name.lower(): value for name, value in response.getheaders() if name.lower().startswith("access-control")}
     return response.status, shown, raw
 
@@ -81,13 +81,12 @@ def test_pages_reach_a_private_network(caller):
 
 def test_answers_vary_by_origin(caller):
     """A cache keeps the answers to different pages apart, and those for browsers and programs too."""
-    connection = HTTPConnection("127.0.0.1", caller.port, timeout=60)
-    for headers in ({}, {"Origin": PAGE}, {"Origin": OTHER}):
-        connection.request("GET", "/", headers=headers)
-        response = connection.getresponse()
-        response.read()
-        assert ["Accept", "Origin"] == response.headers.get_all("Vary")
-    connection.close()
+    with closing(HTTPConnection("127.0.0.1", caller.port, timeout=60)) as connection:
+        for headers in ({}, {"Origin": PAGE}, {"Origin": OTHER}):
+            connection.request("GET", "/", headers=headers)
+            response = connection.getresponse()
+            response.read()
+            assert ["Accept", "Origin"] == response.headers.get_all("Vary")
 
 
 def test_sockets(caller):

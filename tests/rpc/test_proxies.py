@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from contextlib import closing
 
 import pytest
 
@@ -119,12 +120,10 @@ def ask(tmp_path):
 
     def call(caller, client=None, source="127.0.0.1"):
         """Whether a call is answered, and a page and a WebSocket where they are all that is asked for."""
-        connection = http.client.HTTPConnection("127.0.0.1", caller.port, 60, (source, 0))
         headers = {"Content-Type": "application/json"} | ({} if client is None else {"X-Forwarded-For": client})
-        connection.request("POST", "/", CALL, headers)
-        answer = json.loads(connection.getresponse().read())
-        connection.close()
-        return "result" in answer
+        with closing(http.client.HTTPConnection("127.0.0.1", caller.port, 60, (source, 0))) as connection:
+            connection.request("POST", "/", CALL, headers)
+            return "result" in json.loads(connection.getresponse().read())
 
     with Site(tmp_path).serve(access=access, limits=FEW) as caller:
         yield lambda *args, **kwargs: call(caller, *args, **kwargs)

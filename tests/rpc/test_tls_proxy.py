@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import ssl
+from contextlib import closing
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -52,16 +53,14 @@ class Proxied:
     def ask(self, method="POST", path="/", body=CALL, *, port=0, **headers):
         """Status, headers and body, by TLS."""
         raw = socket.create_connection(("127.0.0.1", self.ports[port]), 60)
-        connection = http.client.HTTPConnection(NAME, timeout=60)
-        connection.sock = self.context.wrap_socket(raw, server_hostname=NAME)
         named = {"Content-Type": "application/json"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        connection.request(method, path, body, named)
-        response = connection.getresponse()
-        answer = response.status, response.headers, response.read()
-        connection.close()
-        return answer
+        with closing(http.client.HTTPConnection(NAME, timeout=60)) as connection:
+            connection.sock = self.context.wrap_socket(raw, server_hostname=NAME)
+            connection.request(method, path, body, named)
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
 
     def open(self, port=0, **options):
         raw = socket.create_connection(("127.0.0.1", self.ports[port]), 60)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -42,16 +43,15 @@ def encode(method, **params):
 
 def send(caller, body, *authorization):
     """Status, challenge and answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", caller.port, timeout=60)
-    connection.putrequest("POST", "/")
-    for name, value in [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]:
-        connection.putheader(name, value)
-    for value in authorization:
-        connection.putheader("Authorization", value)
-    connection.endheaders(body)
-    response = connection.getresponse()
-    raw = response.read()
-    connection.close()
+    with closing(http.client.HTTPConnection("127.0.0.1", caller.port, timeout=60)) as connection:
+        connection.putrequest("POST", "/")
+        for name, value in [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]:
+            connection.putheader(name, value)
+        for value in authorization:
+            connection.putheader("Authorization", value)
+        connection.endheaders(body)
+        response = connection.getresponse()
+        raw = response.read()
     return response.status, response.getheader("WWW-Authenticate"), json.loads(raw) if raw else None
 
 

@@ -24,7 +24,7 @@ from microrollup.segments import executors
 from microrollup.segments.coordinator import SegmentFailed
 from paths import ROOT, SUPPORT
 from ports import find_port
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 
 class Disturber:
@@ -115,7 +115,7 @@ class Cluster:
         for process in [self.scheduler, *self.workers]:
             if process is not None:
                 process.kill()
-                process.wait()
+                process.wait(SECONDS)
         self.scheduler, self.workers = None, []
 
 
@@ -134,15 +134,19 @@ def test_a_cluster_of_three_processes(history: History, tmp_path: Path, monkeypa
     """Its workers come late; one of them is killed on the way. Then the scheduler is restarted."""
     monkeypatch.setattr(executors, "CONNECT_SECONDS", 300)  # of a restart on a busy machine
     with run_cluster(0) as cluster:
-        threading.Timer(0.5, lambda: [cluster.add_worker() for _ in range(2)]).start()
+        late = threading.Timer(0.5, lambda: [cluster.add_worker() for _ in range(2)])
+        late.start()
         request = history.request(tmp_path, executor=f"dask://127.0.0.1:{cluster.port}")
 
         def kill_worker() -> None:
             cluster.workers[0].kill()
             cluster.add_worker()
 
-        with Disturber(tmp_path, 1, kill_worker) as disturber:
-            require_right(verify_in_segments(request), history)
+        try:
+            with Disturber(tmp_path, 1, kill_worker) as disturber:
+                require_right(verify_in_segments(request), history)
+        finally:
+            late.join()
         assert 1 == disturber.done
         again = history.request(tmp_path / "again", executor=request.executor)
         with Disturber(tmp_path / "again", 1, cluster.restart_scheduler) as disturber:

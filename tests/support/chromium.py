@@ -178,4 +178,4 @@ def open_chromium(profile: Path) -> Iterator[Chromium]:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait(SECONDS)

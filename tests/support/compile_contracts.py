@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from l1_fixtures import FOUNDRY, install_foundry
 from paths import ROOT, SUPPORT
+from waiting import SECONDS, read_line
 
 SETTINGS: Final[dict[str, Any]] = {
     "optimizer": {"enabled": True, "runs": 1_000_000},
@@ -161,7 +162,7 @@ class Compiler:
 
     def __exit__(self, *_: object) -> None:
         """Its input ends, and so does the process."""
-        self._process.communicate()
+        self._process.communicate(timeout=SECONDS)
 
     def compile(
         self,
@@ -178,10 +179,11 @@ class Compiler:
             "settings": {**compiler_settings, "outputSelection": {path: {contract: outputs}}},
         }
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
+        line = read_line(self._process)
+        assert line, f"solc ended, or took more than {SECONDS:.0f} s"
+        answer = json.loads(line)
         wrong = [error["formattedMessage"] for error in answer.get("errors", []) if error["severity"] != "info"]
         assert [] == wrong, "\n".join(wrong)
         compiled: dict[str, Any] = answer["contracts"][path][contract]

@@ -17,6 +17,7 @@ from microrollup.codec.json import hex0x
 from microrollup.testing.anvil import Anvil
 from npm import install_npm
 from paths import ROOT
+from waiting import read_line
 
 __all__ = ["explain_twice"]
 
@@ -47,10 +48,9 @@ def explain_twice(
 def _ask(question: dict[str, Any]) -> dict[str, str]:
     judge = _start_judge()
     assert judge.stdin is not None
-    assert judge.stdout is not None
     judge.stdin.write(json.dumps(question) + "\n")
     judge.stdin.flush()
-    answer: dict[str, str] = json.loads(judge.stdout.readline())
+    answer: dict[str, str] = json.loads(read_line(judge))
     return answer
 
 

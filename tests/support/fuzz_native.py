@@ -100,7 +100,9 @@ def main(arguments: list[str]) -> None:
     count, *seed = [int(text) for text in arguments[sanitize:]]
     if sanitize and "LD_PRELOAD" not in os.environ:
         shown = [
-            subprocess.run([*find_compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+            subprocess.run(
+                [*find_compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=True, timeout=60
+            )
             for name in ("libasan.so", "libubsan.so")
         ]
         preload = " ".join(one.stdout.strip() for one in shown)

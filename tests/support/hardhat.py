@@ -13,7 +13,7 @@ from typing import Final
 from microrollup.testing.anvil import Anvil
 from npm import install_npm
 from paths import TESTS
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 HARDHAT: Final = TESTS / "hardhat"
 
@@ -43,4 +43,4 @@ def run_hardhat() -> Iterator[Anvil]:
             yield Anvil(process, str(wait_for(find_url)))
         finally:
             process.kill()
-            process.wait()
+            process.wait(SECONDS)

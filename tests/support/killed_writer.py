@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from waiting import read_line
+
 __all__ = ["hide_last_commit"]
 
 _HOLD_A_WRITE: Final = """
@@ -29,8 +31,7 @@ def hide_last_commit(directory: Path, newest: int) -> None:
     lock = directory / "lock.mdb"
     command = [sys.executable, "-c", _HOLD_A_WRITE, str(directory)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        assert "alone\n" == writer.stdout.readline()
+        assert "alone\n" == read_line(writer)
         place = lock.read_bytes()[:_HEAD_BYTES].index(newest.to_bytes(8, sys.byteorder))
         with lock.open("r+b") as file:
             file.seek(place)

@@ -17,7 +17,7 @@ import psycopg
 
 from npm import install_npm
 from ports import find_port
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 __all__ = ["Cluster", "Server", "running_cluster"]
 
@@ -99,7 +99,7 @@ class Server:
         """End it as a power failure would; its other processes end as they notice."""
         if self.process is not None:
             self.process.send_signal(signal.SIGQUIT)  # at once, without a checkpoint; SIGKILL would orphan the others
-            self.process.wait()
+            self.process.wait(SECONDS)
             self.process = None
 
     def restart(self, **settings: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 from command_line import APP, ROOT
 from node_fixtures import Caller
-from waiting import SECONDS
+from waiting import SECONDS, read_line
 
 TIMEOUT = SECONDS
 
@@ -29,7 +29,7 @@ class Process:
 
     def read(self):
         """The next line of its standard output, as JSON."""
-        line = self.process.stdout.readline()
+        line = read_line(self.process)
         assert line, self.process.stderr.read().decode()
         return json.loads(line)
 
@@ -97,7 +97,7 @@ def run_liar(directory, field, height):
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
-            info = json.loads(process.stdout.readline())
+            info = json.loads(read_line(process))
             with closing(Caller(None, int(info["url"].rpartition(":")[2]))) as caller:
                 caller.process = process
                 yield caller

@@ -33,7 +33,7 @@ from microrollup.testing.signing import sign_action
 from ports import find_port
 from postgres import Cluster
 from tcp_relay import Relay
-from waiting import wait_for
+from waiting import SECONDS, wait_for
 
 __all__ = ["Member", "Traffic", "World", "replicated_world"]
 
@@ -90,7 +90,7 @@ class Member:
     def kill(self) -> None:
         if self.command is not None:
             self.command.kill()
-            self.command.wait()
+            self.command.wait(SECONDS)
 
     def stop(self) -> None:
         """In order."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import AnyStr, Final, TypeVar
 
-__all__ = ["SECONDS", "wait_for"]
+__all__ = ["SECONDS", "read_line", "wait_for"]
 
 T = TypeVar("T")
 
@@ -23,3 +25,15 @@ def wait_for(condition: Callable[[], T], seconds: float = SECONDS) -> T:
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(_PAUSE_SECONDS)
     return found
+
+
+def read_line(process: subprocess.Popen[AnyStr]) -> AnyStr:
+    """The next line of a process's standard output, empty at its end. One that says nothing for long is killed."""
+    assert process.stdout is not None
+    limit = threading.Timer(SECONDS, process.kill)
+    limit.start()
+    try:
+        return process.stdout.readline()
+    finally:
+        limit.cancel()
+        limit.join()

@@ -137,7 +137,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         document = Path(folder) / "openrpc.json"
         document.write_text(json.dumps(describe_methods()))
-        subprocess.run(["node", "scripts/generate.mjs", document], cwd=CLIENT, check=True)
+        subprocess.run(["node", "scripts/generate.mjs", document], cwd=CLIENT, check=True, timeout=300)
     sys.stdout.write(f"{GENERATED.relative_to(ROOT)}\n{RPC.relative_to(ROOT)}\n")
 
 
