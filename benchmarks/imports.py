@@ -34,7 +34,7 @@ _MOST_ROUNDS: Final = 11
 
 def measure(bench: Bench) -> list[Row]:
     """Fresh processes, by turns with an interpreter that imports nothing."""
-    commands = dict(_COMMANDS)
+    commands: dict[str, Sequence[str]] = {**_COMMANDS}
     if importlib.util.find_spec(f"{_CLI}.__main__") is not None:
         commands[f"python -m {_CLI} --help"] = ("-m", _CLI, "--help")
     aimed = {
