@@ -166,8 +166,9 @@ class World:
 
     def close(self) -> None:
         for member in self.members.values():
-            with suppress(ProcessLookupError):
-                member.signal(signal.SIGCONT)
+            if member.command is not None:
+                with suppress(ProcessLookupError):
+                    member.signal(signal.SIGCONT)
             member.kill()
             for relay in member.relays:
                 relay.close()
