@@ -77,7 +77,7 @@ def test_from_a_file(built: Built, tmp_path: Path) -> None:
         report.state_root,
         report.metadata_root,
     )
-    assert [(1, 4), (2, 8), (3, 10)] == [(progress.height, progress.actions) for progress in told]
+    assert [(1, 3), (2, 3), (3, 3)] == [(progress.height, progress.tip) for progress in told]
     assert ([], list(UNCHECKED_WITHOUT_L1)) == (report.attestations, report.unchecked)
     again = expect_report(run_verifier(built.request(tmp_path)))
     assert (3, 4, report.state_root) == (again.verified, again.first, again.state_root)
