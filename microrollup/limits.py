@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import mmap
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,7 @@ from microrollup.system import limit, lowered_limit, raised_limit
 
 __all__ = [
     "ACTION_SECONDS",
+    "BLAS_THREADS",
     "BLOCK_SECONDS",
     "CLIENT_BURST_SECONDS",
     "CLIENT_SHARE",
@@ -24,6 +26,7 @@ __all__ = [
     "relaxed_limits",
     "require_memory",
     "reserved_memory",
+    "use_no_linear_algebra",
 ]
 
 ACTION_SECONDS: Final = 1.0
@@ -50,6 +53,9 @@ RECURSION_LIMIT: Final = 10_000
 COLLECTED_OBJECTS: Final = 50_000
 """New containers after which Python looks for cycles among them; 700 otherwise."""
 
+BLAS_THREADS: Final = "OPENBLAS_NUM_THREADS"
+"""The variable by which numpy's OpenBLAS is told how many threads to start."""
+
 
 def collect_rarely() -> None:
     """Have this process look for garbage in cycles less often: executing actions makes many objects, hardly any cycles,
@@ -58,6 +64,13 @@ def collect_rarely() -> None:
     young, *older = gc.get_threshold()
     if 0 < young < COLLECTED_OBJECTS:
         gc.set_threshold(COLLECTED_OBJECTS, *older)
+
+
+def use_no_linear_algebra() -> None:
+    """Have numpy start no threads for linear algebra, which nothing here uses: each takes up to 50 ms of CPU when numpy
+    is imported. For this process, before that, and those that it starts; what the environment says otherwise stays.
+    """
+    os.environ.setdefault(BLAS_THREADS, "1")
 
 
 @contextmanager

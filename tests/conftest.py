@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from microrollup.limits import MEMORY_BYTES
+from microrollup.limits import MEMORY_BYTES, use_no_linear_algebra
 
+use_no_linear_algebra()
 RECURSION_LIMIT = sys.getrecursionlimit()
 
 SLOW = (

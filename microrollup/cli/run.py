@@ -15,6 +15,7 @@ from typing import Final
 import click
 
 from microrollup.errors import MicrorollupError
+from microrollup.limits import use_no_linear_algebra
 from microrollup.logs import configure_logging
 from microrollup.system import is_full
 
@@ -135,6 +136,7 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str]) -> 
     Logs go to standard error, quietly unless `--verbose` is among the arguments.
     """
     configure_logging()
+    use_no_linear_algebra()
     try:
         outcome = _run(command, name, arguments)
         sys.stdout.flush()

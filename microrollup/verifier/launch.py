@@ -15,6 +15,7 @@ from typing import Final, Self
 import msgspec
 
 from microrollup.errors import LimitExceeded, MicrorollupError
+from microrollup.limits import BLAS_THREADS
 from microrollup.verifier.events import (
     DivergenceEvent,
     ErrorEvent,
@@ -132,6 +133,7 @@ def _make_environment() -> dict[str, str]:
         "PYTHONPATH": _find_package(),
         "PYTHONHASHSEED": str(secrets.randbelow(2**32)),
         "PYTHONDONTWRITEBYTECODE": "1",
+        BLAS_THREADS: "1",
         "TZ": "VRF-11:37",
         "LC_ALL": "C",
     }
