@@ -45,7 +45,7 @@ def test_export_verify_settle(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     export_blocks(data, ROLLUP, tmp_path / "blocks")
     report, progress = attest(data, tmp_path / "blocks")
     assert (3, 30, f"0x{imported.state_root.hex()}") == (report.verified, report.actions, report.state_root)
-    assert 30 == progress[-1].actions
+    assert progress[-1].height == progress[-1].tip > 0
     with open_rollup(data, ROLLUP) as opened:
         ranges = settle_batches(opened, get_attestations(report))
         assert (1, 3) == (ranges[0].first_height, ranges[-1].last_height)
